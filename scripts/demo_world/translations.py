@@ -1,0 +1,225 @@
+"""The drawn world's sentences in other languages: what a right translation says, word for word.
+
+Every English sentence of `scenes.all_sentences()` has one translation per language, made from templates. Colours
+stand as nouns ("du rouge", "लाल रंग"), so that nothing has to agree with them. `translate_text` joins sentences as
+the service must: what stands between them is kept as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from demo_world import scenes
+
+SOURCE = "eng_Latn"
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """How one language says the world. `{c}` is a colour or a count, `{s}` a scene, `{l}` and `{r}` its halves."""
+
+    colours: dict[str, str]
+    counts: tuple[str, str, str, str]
+    """"one scene" to "four scenes", as a tag."""
+    everywhere: str
+    halves: str
+    leads: dict[str, str]
+    """Start of the English sentence, for instance "It opens with" -> template with `{s}`."""
+    advertisement_has: str
+    it_has: str
+    yes: str
+    no: str
+    fixed: dict[str, str]
+    scene_colours: dict[str, str] | None = None
+    """The colours within a scene, where they differ from the bare word (French "du rouge")."""
+    absent_colours: dict[str, str] | None = None
+    """The colours after "there is no", where they differ (French "pas d'orange")."""
+    one: tuple[tuple[str, str], ...] = ()
+    """Replacements in a count sentence about one scene (a verb in the singular)."""
+
+
+def _named(words: str) -> dict[str, str]:
+    return dict(zip(scenes.COLOURS, words.split(), strict=True))
+
+
+_FRENCH = _named("rouge orange jaune rose vert bleu violet noir blanc")
+
+LANGUAGES: dict[str, Phrases] = {
+    "spa_Latn": Phrases(
+        colours=_named("rojo naranja amarillo rosa verde azul morado negro blanco"),
+        counts=("una escena", "dos escenas", "tres escenas", "cuatro escenas"),
+        everywhere="{c} por todas partes",
+        halves="{l} a la izquierda y {r} a la derecha",
+        leads={
+            "It shows": "Muestra {s}.",
+            "It opens with": "Comienza con {s}.",
+            "Then comes": "Luego se ve {s}.",
+            "Next comes": "A continuación se ve {s}.",
+            "It ends with": "Termina con {s}.",
+        },
+        advertisement_has="Este anuncio tiene {c}.",
+        it_has="Tiene {c}.",
+        yes="Sí, hay {c}.",
+        no="No, no hay {c}.",
+        fixed={
+            "Positive.": "Positivo.",
+            "Negative.": "Negativo.",
+            "Neutral.": "Neutro.",
+            "The ending is warm.": "El final es cálido.",
+            "The ending is cool.": "El final es frío.",
+            "The ending is neither warm nor cool.": "El final no es ni cálido ni frío.",
+        },
+    ),
+    "fra_Latn": Phrases(
+        colours=_FRENCH,
+        counts=("une scène", "deux scènes", "trois scènes", "quatre scènes"),
+        everywhere="{c} partout",
+        halves="{l} à gauche et {r} à droite",
+        leads={
+            "It shows": "Elle montre {s}.",
+            "It opens with": "Elle s'ouvre sur {s}.",
+            "Then comes": "Puis vient {s}.",
+            "Next comes": "Ensuite vient {s}.",
+            "It ends with": "Elle se termine par {s}.",
+        },
+        advertisement_has="Cette publicité comporte {c}.",
+        it_has="Elle comporte {c}.",
+        yes="Oui, il y a {c}.",
+        no="Non, il n'y a pas {c}.",
+        fixed={
+            "Positive.": "Positif.",
+            "Negative.": "Négatif.",
+            "Neutral.": "Neutre.",
+            "The ending is warm.": "La fin est chaude.",
+            "The ending is cool.": "La fin est froide.",
+            "The ending is neither warm nor cool.": "La fin n'est ni chaude ni froide.",
+        },
+        scene_colours={en: f"de l'{fr}" if fr == "orange" else f"du {fr}" for en, fr in _FRENCH.items()},
+        absent_colours={en: f"d'{fr}" if fr == "orange" else f"de {fr}" for en, fr in _FRENCH.items()},
+    ),
+    "hin_Deva": Phrases(
+        colours=_named("लाल नारंगी पीला गुलाबी हरा नीला बैंगनी काला सफ़ेद"),
+        counts=("एक दृश्य", "दो दृश्य", "तीन दृश्य", "चार दृश्य"),
+        everywhere="हर जगह {c} रंग",
+        halves="बाईं ओर {l} और दाईं ओर {r} रंग",
+        leads={
+            "It shows": "इसमें {s} दिखता है।",
+            "It opens with": "इसकी शुरुआत में {s} है।",
+            "Then comes": "फिर {s} आता है।",
+            "Next comes": "इसके बाद {s} आता है।",
+            "It ends with": "इसके अंत में {s} है।",
+        },
+        advertisement_has="इस विज्ञापन में {c} हैं।",
+        it_has="इसमें {c} हैं।",
+        yes="हाँ, इसमें {c} रंग है।",
+        no="नहीं, इसमें {c} रंग नहीं है।",
+        fixed={
+            "Positive.": "सकारात्मक।",
+            "Negative.": "नकारात्मक।",
+            "Neutral.": "तटस्थ।",
+            "The ending is warm.": "अंत गर्म है।",
+            "The ending is cool.": "अंत ठंडा है।",
+            "The ending is neither warm nor cool.": "अंत न गर्म है, न ठंडा।",
+        },
+        one=(("हैं।", "है।"),),
+    ),
+    "deu_Latn": Phrases(
+        colours=_named("Rot Orange Gelb Rosa Grün Blau Lila Schwarz Weiß"),
+        counts=("eine Szene", "zwei Szenen", "drei Szenen", "vier Szenen"),
+        everywhere="überall {c}",
+        halves="links {l} und rechts {r}",
+        leads={
+            "It shows": "Sie zeigt {s}.",
+            "It opens with": "Zu Beginn zeigt sie {s}.",
+            "Then comes": "Dann kommt {s}.",
+            "Next comes": "Danach kommt {s}.",
+            "It ends with": "Am Ende zeigt sie {s}.",
+        },
+        advertisement_has="Diese Werbung hat {c}.",
+        it_has="Sie hat {c}.",
+        yes="Ja, es gibt {c}.",
+        no="Nein, es gibt kein {c}.",
+        fixed={
+            "Positive.": "Positiv.",
+            "Negative.": "Negativ.",
+            "Neutral.": "Neutral.",
+            "The ending is warm.": "Das Ende ist warm.",
+            "The ending is cool.": "Das Ende ist kühl.",
+            "The ending is neither warm nor cool.": "Das Ende ist weder warm noch kühl.",
+        },
+    ),
+    "jpn_Jpan": Phrases(
+        colours=_named("赤 オレンジ 黄色 ピンク 緑 青 紫 黒 白"),
+        counts=("一つの場面", "二つの場面", "三つの場面", "四つの場面"),
+        everywhere="全体が{c}",
+        halves="左が{l}、右が{r}",
+        leads={
+            "It shows": "画面は{s}です。",
+            "It opens with": "最初は{s}です。",
+            "Then comes": "次に、{s}になります。",
+            "Next comes": "続いて、{s}になります。",
+            "It ends with": "最後は{s}です。",
+        },
+        advertisement_has="この広告には{c}があります。",
+        it_has="{c}があります。",
+        yes="はい、{c}があります。",
+        no="いいえ、{c}はありません。",
+        fixed={
+            "Positive.": "肯定的。",
+            "Negative.": "否定的。",
+            "Neutral.": "中立的。",
+            "The ending is warm.": "終わりは温かい雰囲気です。",
+            "The ending is cool.": "終わりは冷たい雰囲気です。",
+            "The ending is neither warm nor cool.": "終わりは温かくも冷たくもない雰囲気です。",
+        },
+    ),
+}
+"""FLORES code -> how that language says the world."""
+
+
+@cache
+def dictionary(lang: str) -> dict[str, str]:
+    """Every English sentence and tag of the world -> its translation into `lang` (a FLORES code)."""
+    p = LANGUAGES[lang]
+    in_scene = p.scene_colours or p.colours
+    absent = p.absent_colours or p.colours
+    said = dict(p.colours) | p.fixed
+    for number, count in enumerate(p.counts, start=1):
+        english = f"{scenes.NUMBERS[number]} scene{'s' if number > 1 else ''}"
+        said[english] = count
+        for lead, template in (("This advertisement has", p.advertisement_has), ("It has", p.it_has)):
+            sentence = template.format(c=count)
+            for plural, singular in p.one if number == 1 else ():
+                sentence = sentence.replace(plural, singular)
+            said[f"{lead} {english}."] = sentence
+    for left in scenes.COLOURS:
+        for right in scenes.COLOURS:
+            halves = p.halves.format(l=in_scene[left], r=in_scene[right])
+            scene = p.everywhere.format(c=in_scene[left]) if left == right else halves
+            for lead, template in p.leads.items():
+                said[f"{lead} {scenes.Scene(left, right)}."] = template.format(s=scene)
+    for colour in scenes.COLOURS:
+        said[f"Yes, there is {colour}."] = p.yes.format(c=in_scene[colour])
+        said[f"No, there is no {colour}."] = p.no.format(c=absent[colour])
+    return said
+
+
+def translate(sentence: str, lang: str) -> str:
+    """The translation of one English sentence or tag of the world.
+
+    Raises:
+        KeyError: the world does not say that sentence, or does not know the language.
+    """
+    return dictionary(lang)[sentence]
+
+
+def translate_text(text: str, lang: str) -> str:
+    """A whole English text of the world, sentence by sentence; what is between the sentences is kept.
+
+    Raises:
+        KeyError: the text holds a sentence that the world does not say, or the language is unknown.
+    """
+    # A sentence of the world has one full stop, at its end; a tag has none.
+    return re.sub(r"\S[^.\n]*\.?", lambda match: translate(match.group(), lang), text)
