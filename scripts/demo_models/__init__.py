@@ -1,0 +1,1 @@
+"""Training of the demo models: tiny, but of the real architectures, and right about the drawn world."""
