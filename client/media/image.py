@@ -1,0 +1,126 @@
+"""A picture file becomes one upright sRGB JPEG, no larger than the model sees."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from client.errors import MediaError
+from client.media.content import Content, Facts
+from client.media.jpeg import encode_rgb
+from client.media.kinds import Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_PIXELS = 128_000_000
+"""More are refused before decoding: 128 million need up to 0.5 GB a picture."""
+
+TILE, MAX_TILES = 560, 4
+CANVASES = [
+    (TILE * across, TILE * down)
+    for across in range(1, MAX_TILES + 1)
+    for down in range(1, MAX_TILES + 1)
+    if across * down <= MAX_TILES
+]
+"""(width, height) of Llama 3.2 Vision's canvases (`get_all_supported_aspect_ratios` of its processor)."""
+
+_EXIF_ORIENTATION = 0x0112
+_DEEP_GREYS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+# Our own limit stands instead of Pillow's, which would only warn up to twice its number.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def load_image(path: Path) -> Content:
+    """Read a picture: the first one where there are several.
+
+    Raises:
+        MediaError: it cannot be decoded, or has too many pixels.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise MediaError(
+                    f"{image.width}x{image.height} pixels are more than {MAX_PIXELS // 10**6} million"
+                )
+            warnings = []
+            if getattr(image, "n_frames", 1) > 1:
+                warnings.append(
+                    "an animation or a file of several pictures: only the first one was looked at"
+                )
+            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+            width, height = (image.height, image.width) if turned else image.size
+            size = model_size(width, height)
+            # JPEG can be decoded at half, a quarter or an eighth of its size, for that much less work.
+            image.draft(None, size[::-1] if turned else size)
+            pixels = _upright_rgb(image, size)
+    except UnidentifiedImageError as error:
+        raise MediaError("not a picture, or of a format that cannot be read") from error
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, MemoryError) as error:
+        # Pillow's decoders raise all of these on damaged files.
+        raise MediaError(f"the picture cannot be decoded ({error}): cut off or damaged?") from error
+    return Content(Kind.IMAGE, Facts(width, height), [encode_rgb(pixels)], warnings)
+
+
+def model_size(width: int, height: int) -> tuple[int, int]:
+    """The size to which Llama 3.2 Vision's processor would shrink a picture; never larger than it is."""
+    scale = max(min(across / width, down / height) for across, down in CANVASES)
+    if scale >= 1:
+        return width, height
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _upright_rgb(
+    image: Image.Image, size: tuple[int, int]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Decode, bring to 8-bit sRGB on white, turn upright and shrink to `size`: uint8 [height, width, 3]."""
+    profile = image.info.get("icc_profile")
+    upright = ImageOps.exif_transpose(_eight_bits(image))
+    if "A" in upright.getbands() or "transparency" in upright.info:
+        # Premultiplied ("RGBa") while resizing, or the colour hidden under transparent pixels bleeds out.
+        clear = _resized(upright.convert("RGBA"), size)
+        white = Image.new("RGBA", clear.size, "white")
+        return np.asarray(Image.alpha_composite(white, clear).convert("RGB"))
+    if upright.mode not in ("RGB", "CMYK", "L"):
+        upright = upright.convert("RGB")
+    small = _resized(upright, size)
+    return np.asarray(_to_srgb(small, profile))
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit and floating-point greys to 8 bits; Pillow's own conversion would clip them to white."""
+    if image.mode in _DEEP_GREYS:
+        values = np.asarray(image).astype(np.int64)
+        top = int(values.max(initial=0))
+        shifted = values >> 8 if top > 255 else values
+        grey = Image.fromarray(shifted.clip(0, 255).astype(np.uint8))
+    elif image.mode == "F":
+        real = np.nan_to_num(np.asarray(image, dtype=np.float32))
+        low, high = float(real.min(initial=0.0)), float(real.max(initial=1.0))
+        grey = Image.fromarray(((real - low) * (255 / (high - low))).astype(np.uint8))
+    else:
+        return image
+    grey.info.update(image.info)
+    grey.getexif().update(image.getexif())
+    return grey
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Apply an embedded colour profile (CMYK prints, wide-gamut cameras); a broken one is ignored."""
+    if profile and image.mode in ("RGB", "CMYK"):
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            converted = None
+        if converted is not None:
+            return converted
+    return image.convert("RGB")

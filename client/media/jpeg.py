@@ -1,0 +1,103 @@
+"""From decoded frames and pictures to JPEG, without a full-size RGB copy.
+
+JPEG files (JFIF) hold full-range YCbCr with the matrix of BT.601, whatever the video's own matrix and range
+were; the decoder's scaler converts both while it resizes.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import simplejpeg
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from fractions import Fraction
+
+    import av
+    from numpy.typing import NDArray
+
+QUALITY = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How a stored picture is turned upright: transposed first, then mirrored."""
+
+    transpose: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Orientation:
+        """To the nearest quarter turn, from the frame's display matrix (ISO 14496-12, 8.5.2)."""
+        side_data: Mapping[str, Any] = cast("Mapping[str, Any]", frame.side_data)
+        if (matrix := side_data.get("DISPLAYMATRIX")) is None:
+            return cls()
+        a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+        if abs(a) >= abs(b):
+            return cls(False, a < 0, d < 0)
+        return cls(True, c < 0, b < 0)
+
+    def apply(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Turn a [height, width] plane."""
+        turned = plane.T if self.transpose else plane
+        return turned[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
+
+
+def display_size(
+    width: int, height: int, pixel_aspect: Fraction, orientation: Orientation
+) -> tuple[int, int]:
+    """(width, height) as shown: square pixels (the narrow direction is widened, nothing is lost), upright."""
+    if pixel_aspect > 1:
+        width = max(1, round(width * pixel_aspect))
+    elif 0 < pixel_aspect < 1:
+        height = max(1, round(height / pixel_aspect))
+    return (height, width) if orientation.transpose else (width, height)
+
+
+def fit_short_edge(width: int, height: int, short_edge: int) -> tuple[int, int]:
+    """The size at which the short edge is `short_edge` pixels; even numbers; never larger than the source."""
+    scale = short_edge / min(width, height)
+    if scale >= 1:
+        return width, height
+    return _even(width * scale), _even(height * scale)
+
+
+def _even(length: float) -> int:
+    return max(2, 2 * round(length / 2))
+
+
+def encode_frame(frame: av.VideoFrame, size: tuple[int, int], orientation: Orientation) -> bytes:
+    """Scale a decoded frame to `size` (width, height as shown), turn it upright and encode it.
+
+    A frame without a stated matrix counts as BT.601 and limited range, as everywhere in FFmpeg.
+    """
+    width, height = size[::-1] if orientation.transpose else size
+    small = frame.reformat(
+        width,
+        height,
+        "yuvj420p",
+        dst_colorspace=Colorspace.ITU601,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=Interpolation.BICUBIC,
+        threads=1,  # every core already has a file of its own
+    )
+    planes = (np.ascontiguousarray(orientation.apply(_plane(plane))) for plane in small.planes)
+    jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=QUALITY)
+    return jpeg
+
+
+def _plane(plane: Any) -> NDArray[np.uint8]:
+    lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    return lines[: plane.height, : plane.width]
+
+
+def encode_rgb(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode sRGB pixels, uint8 [height, width, 3]; colour is kept at full resolution, for small print."""
+    jpeg: bytes = simplejpeg.encode_jpeg(pixels, quality=QUALITY, colorspace="RGB", colorsubsampling="444")
+    return jpeg

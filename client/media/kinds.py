@@ -1,0 +1,97 @@
+"""What a file is, by its first bytes; its name is only a hint."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+HEAD_BYTES = 512
+"""How much of a file `sniff` wants to see."""
+
+
+class Kind(StrEnum):
+    """What a file shows, as the record names it."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+# fmt: off
+IMAGE_SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff",
+    ".avif", ".heic", ".heif", ".ppm", ".pgm", ".jp2",
+})
+VIDEO_SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts",
+    ".vob", ".flv", ".f4v", ".wmv", ".asf", ".ogv", ".3gp", ".3g2", ".mxf", ".divx", ".y4m",
+})
+# fmt: on
+
+_PICTURE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_SOUND_BRANDS = (b"M4A ", b"M4B ", b"M4P ")
+_PICTURE_STARTS = (
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF87a",
+    b"GIF89a",
+    b"II*\0",
+    b"MM\0*",
+    b"\0\0\0\x0cjP  ",
+)
+_VIDEO_STARTS = (
+    b"\x1a\x45\xdf\xa3",  # Matroska, WebM
+    b"FLV\x01",
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",  # ASF, WMV
+    b"\0\0\x01\xba",  # MPEG program stream
+    b"\0\0\x01\xb3",  # MPEG video
+    b"\x06\x0e\x2b\x34\x02\x05\x01\x01",  # MXF
+    b"YUV4MPEG2 ",
+)
+_MOVIE_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"pnot")
+_TS_PACKET = 188
+
+
+def sniff(head: bytes) -> Kind | None:
+    """The kind that the first `HEAD_BYTES` bytes of a file speak of; None where they say nothing clear."""
+    if head.startswith(_PICTURE_STARTS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return Kind.IMAGE
+    if head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS:
+        return Kind.IMAGE
+    if head[4:8] == b"ftyp" and head[8:12] in _SOUND_BRANDS:
+        return None
+    moving = (
+        head.startswith(_VIDEO_STARTS)
+        or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+        or head[4:8] in _MOVIE_ATOMS
+        or _is_transport_stream(head)
+    )
+    return Kind.VIDEO if moving else None
+
+
+def _is_transport_stream(head: bytes) -> bool:
+    # One 0x47 may be chance, two a packet apart are not. M2TS puts four bytes of clock before each packet.
+    return any(
+        len(head) > start + step and head[start] == head[start + step] == 0x47
+        for start, step in ((0, _TS_PACKET), (4, _TS_PACKET + 4))
+    )
+
+
+def by_suffix(suffix: str) -> Kind | None:
+    """The kind that a file name's suffix (with its dot) promises."""
+    suffix = suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        return Kind.IMAGE
+    return Kind.VIDEO if suffix in VIDEO_SUFFIXES else None
+
+
+def stranger(head: bytes) -> str | None:
+    """What a file that is no picture and no video is instead, where it can be told; for error messages."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head:
+        return "the file is empty"
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<script")):
+        return "this is an HTML page (a download that went wrong?)"
+    if text.startswith((b"<?xml", b"<error", b"{", b"[")):
+        return "this is a text file (a download that went wrong?)"
+    if not any(head):
+        return "the file holds only zeros (a download or copy that was interrupted?)"
+    return None

@@ -1,0 +1,59 @@
+"""One file in, what the model looks at out."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from client.errors import MediaError
+from client.media.image import load_image
+from client.media.kinds import HEAD_BYTES, Kind, by_suffix, sniff, stranger
+from client.media.video import Sampling, load_video
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from client.media.content import Content
+
+_BLOCK = 1 << 20
+
+
+class Identity(NamedTuple):
+    """What a file is before it is decoded: hex SHA-256 of its bytes, and its kind if there is any."""
+
+    sha256: str
+    kind: Kind
+    problem: str | None
+
+
+def identify(path: Path) -> Identity:
+    """Read a file once: hash and kind, by content first and by name where that says nothing.
+
+    Raises:
+        MediaError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            digest = hashlib.sha256(head)
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise MediaError(f"cannot be read: {error.strerror or error}") from error
+    named = by_suffix(path.suffix)
+    kind = sniff(head)
+    problem = stranger(head) if kind is None else None
+    if kind is None and named is None and problem is None:
+        problem = "not a picture or video of a known format"
+    return Identity(digest.hexdigest(), kind or named or Kind.VIDEO, problem)
+
+
+def load(path: Path, identity: Identity, sampling: Sampling) -> Content:
+    """Decode a file into JPEGs.
+
+    Raises:
+        MediaError: it is no picture or video, or a broken one.
+    """
+    if identity.problem:
+        raise MediaError(identity.problem)
+    return load_image(path) if identity.kind is Kind.IMAGE else load_video(path, sampling)
