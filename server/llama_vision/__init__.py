@@ -1,0 +1,33 @@
+"""Llama 3.2 Vision (`MllamaForConditionalGeneration`) for current vLLM, as an out-of-tree plugin.
+
+vLLM removed the model after 0.10.2. With this package installed, `vllm serve <checkpoint>` knows it again:
+vLLM calls `register` in each of its processes through the `vllm.general_plugins` entry point.
+
+What runs where:
+    config.py         how a checkpoint's config.json becomes what vLLM expects of an encoder-decoder model
+    processor.py      a request's pictures and prompt -> tensors, or a clear error
+    vision.py         tiles -> what the text layers look at (the vision tower and the projector)
+    encoder_cache.py  keeps the outputs of the tower by picture content
+    geometry.py       which rows of a batch may see which keys (Meta's mask)
+    decoder.py        the text layers, with cross-attention to the pictures
+    model.py          the whole, as vLLM sees it
+    weights.py        checkpoint names and formats
+    compat.py         the private interfaces of vLLM that this needs, and which versions they were checked
+    with
+"""
+
+from __future__ import annotations
+
+
+def register() -> None:
+    """Make the model known to vLLM; imports nothing heavy and touches no other model."""
+    from transformers import AutoConfig  # noqa: PLC0415 - imported by every vLLM process, so only when called
+    from vllm import ModelRegistry  # noqa: PLC0415
+
+    from server.llama_vision.config import MllamaConfig  # noqa: PLC0415
+
+    AutoConfig.register(MllamaConfig.model_type, MllamaConfig, exist_ok=True)
+    ModelRegistry.register_model(
+        "MllamaForConditionalGeneration",
+        "server.llama_vision.model:MllamaForConditionalGeneration",
+    )

@@ -1,0 +1,86 @@
+"""What transformers' Llama 3.2 Vision answers: the reference that the plugin is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoImageProcessor
+from transformers.models.mllama.processing_mllama import (
+    convert_sparse_cross_attention_mask_to_dense,
+    get_cross_attention_token_mask,
+)
+
+from tests.llama_checkpoints import PICTURE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL.Image import Image
+    from transformers import MllamaForConditionalGeneration
+
+
+@dataclass
+class Answer:
+    """Greedy tokens, their log probabilities, and how far the runner-up of each lay behind."""
+
+    tokens: list[int]
+    logprobs: list[float]
+    margins: list[float]
+
+
+def follow_meta(model: MllamaForConditionalGeneration) -> MllamaForConditionalGeneration:
+    """Mask the attention of rows before the picture as Meta's own code does; transformers masks only the MLP there."""
+    mask: dict[str, Any] = {}
+
+    def remember(_: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        mask["rows"] = kwargs["full_text_row_masked_out_mask"]
+
+    def apply(_: Any, args: Any, output: tuple[Any, ...]) -> tuple[Any, ...]:
+        rows = mask["rows"]
+        return output if rows is None else (output[0] * rows[:, 0], *output[1:])
+
+    for layer in model.model.language_model.layers:
+        if hasattr(layer, "cross_attn"):
+            layer.register_forward_pre_hook(remember, with_kwargs=True)
+            layer.cross_attn.register_forward_hook(apply)
+    return model
+
+
+class Reference:
+    """Answers prompts with transformers, one at a time, eager, greedy."""
+
+    def __init__(self, model: MllamaForConditionalGeneration, checkpoint: Path) -> None:
+        self.model = follow_meta(model)
+        self.model.set_attn_implementation("eager")
+        self.images = AutoImageProcessor.from_pretrained(checkpoint)
+
+    @torch.no_grad()
+    def answer(self, prompt: list[int], pictures: list[Image], tokens: int) -> Answer:
+        inputs: dict[str, Any] = {"input_ids": torch.tensor([prompt])}
+        if pictures:
+            processed = self.images([pictures], return_tensors="pt")
+            num_tiles = processed.pop("num_tiles")
+            inputs |= processed
+            inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
+            mask = convert_sparse_cross_attention_mask_to_dense(
+                [get_cross_attention_token_mask(prompt, PICTURE)], num_tiles, 4, len(prompt)
+            )
+            inputs["cross_attention_mask"] = torch.tensor(mask)
+        output = self.model.generate(
+            **inputs,
+            max_new_tokens=tokens,
+            min_new_tokens=tokens,
+            do_sample=False,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+        logprobs = torch.cat(output.logits).float().log_softmax(-1)
+        top = logprobs.topk(2).values
+        chosen = output.sequences[0, len(prompt) :]
+        return Answer(
+            chosen.tolist(),
+            logprobs.gather(1, chosen[:, None])[:, 0].tolist(),
+            (top[:, 0] - top[:, 1]).tolist(),
+        )
