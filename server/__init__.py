@@ -1,0 +1,1 @@
+"""Hosting: vLLM engines, the translator and the gateway, started and watched as one stack."""

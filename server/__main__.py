@@ -1,0 +1,147 @@
+"""`python -m server`: run the stack of a profile."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from server.display import Display
+from server.errors import ProfileError, ServerError
+from server.profile import available_profiles, load_profile
+from server.stack import run_until_signal, stack_of, write_ready_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from server.profile import Profile
+    from server.supervisor import Keeper
+
+FAILED = 1
+EXAMPLES = """\
+examples:
+  python -m server up --profile demo              start everything; Ctrl-C stops it
+  python -m server up --profile demo --port 9000  the gateway on another port
+  python -m server up --profile ./mine.toml       a profile of your own
+  python -m server models --profile demo          what a profile serves
+
+settings: command line > environment (BABELVIEW_PROFILE, BABELVIEW_HOST, BABELVIEW_PORT,
+BABELVIEW_TRANSLATOR_PORT, BABELVIEW_LOG_DIR) > profile.
+exit codes of `up`: 0 stopped by Ctrl-C or SIGTERM while it ran, 1 failed, 2 usage,
+128 + signal stopped before it was healthy (130 for Ctrl-C).
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    args = _parser().parse_args(arguments)
+    console = Console() if sys.stdout.isatty() else Console(width=140)
+    try:
+        name = args.profile or os.environ.get("BABELVIEW_PROFILE", "demo")
+        profile = load_profile(name).with_settings(
+            host=args.host or os.environ.get("BABELVIEW_HOST"),
+            port=_port(args.port, "BABELVIEW_PORT"),
+            translator_port=_port(args.translator_port, "BABELVIEW_TRANSLATOR_PORT"),
+        )
+        if args.command == "models":
+            _print_models(profile, console)
+            return 0
+        logs = args.log_dir or Path(os.environ.get("BABELVIEW_LOG_DIR", "logs"))
+        return asyncio.run(_up(profile, logs, args.ready_file, console))
+    except ServerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+
+
+async def _up(profile: Profile, logs: Path, ready_file: Path | None, console: Console) -> int:
+    display = Display(console)
+    was_healthy = False
+    async with stack_of(profile, logs=logs, reporter=display) as stack:
+
+        def when_healthy(keepers: Sequence[Keeper]) -> None:
+            nonlocal was_healthy
+            was_healthy = True
+            display.running(keepers)
+            if ready_file:
+                write_ready_file(ready_file, _ready(keepers))
+
+        number = await run_until_signal(stack, when_healthy, display.stopping)
+    return 0 if was_healthy else 128 + number
+
+
+def _ready(keepers: Sequence[Keeper]) -> dict[str, object]:
+    """What a script that started the stack wants to know."""
+    addresses = {keeper.part.name: keeper.part.address for keeper in keepers}
+    return {
+        "endpoint": addresses["gateway"],
+        "translator": addresses.get("translator"),
+        "pid": os.getpid(),
+        "parts": {k.part.name: {"pid": k.pid, "start_seconds": k.start_seconds} for k in keepers},
+    }
+
+
+def _port(given: int | None, variable: str) -> int | None:
+    """A port from the command line, or else from the environment."""
+    if given is not None or variable not in os.environ:
+        return given
+    try:
+        return port_number(os.environ[variable])
+    except (ValueError, argparse.ArgumentTypeError) as error:
+        raise ProfileError(f"{variable}: {error}") from error
+
+
+def port_number(text: str) -> int:
+    """A TCP port, or 0 for a free one."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"not a port between 0 and 65535: {text!r}")
+    return int(text)
+
+
+def _print_models(profile: Profile, console: Console) -> None:
+    table = Table()
+    for column in ("served name", "aliases", "weights", "context", "frames", "pictures"):
+        table.add_column(column, overflow="fold")
+    for engine in profile.engines:
+        limits = (engine.max_model_len, engine.max_frames, engine.max_images)
+        table.add_row(
+            engine.name, ", ".join(engine.aliases), engine.model, *(str(limit or "-") for limit in limits)
+        )
+    console.print(table)
+
+
+def _parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m server",
+        description="Host Babelview's models.",
+        epilog=EXAMPLES,
+        formatter_class=formatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{up,models}")
+    common = argparse.ArgumentParser(add_help=False)
+    known = ", ".join(available_profiles())
+    common.add_argument("--profile", help=f"{known}, or a .toml file (default: demo)")
+    common.add_argument("--host", help="where the gateway listens (default: the profile's, loopback)")
+    common.add_argument("--port", type=port_number, help="the gateway's port; 0 takes a free one")
+    common.add_argument(
+        "--translator-port", type=port_number, help="the translator's port; 0 takes a free one"
+    )
+    up = commands.add_parser(
+        "up", parents=[common], help="start a profile's stack", epilog=EXAMPLES, formatter_class=formatter
+    )
+    up.add_argument("--log-dir", type=Path, help="a log per part goes there (default: logs)")
+    up.add_argument(
+        "--ready-file", type=Path, help="JSON with addresses and process ids, written when all is healthy"
+    )
+    commands.add_parser("models", parents=[common], help="list what a profile serves")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

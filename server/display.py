@@ -1,0 +1,67 @@
+"""What the user sees of a stack: progress while it starts, one table when it runs, and what happens then."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from server.supervisor import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from server.supervisor import Keeper
+
+
+class Display:
+    """Writes one line per event: it reads as well in a terminal as in a log file."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = time.monotonic()
+
+    def changed(self, keeper: Keeper) -> None:
+        """A part has reached another state or stage."""
+        if keeper.state is State.STARTING:
+            self._line(keeper.part.name, keeper.stage)
+        elif keeper.state is State.HEALTHY:
+            self._line(keeper.part.name, f"[green]healthy[/] after {keeper.start_seconds:.1f} s")
+        elif keeper.state is State.STOPPED:
+            self._line(keeper.part.name, "stopped")
+
+    def crashed(self, keeper: Keeper, reason: str, tail: str) -> None:
+        """A part has ended or hangs."""
+        self._line(
+            keeper.part.name, f"[bold red]{escape(reason)}[/]: restarting it. The end of {keeper.log}:"
+        )
+        self._console.print(escape(tail), style="dim", highlight=False, soft_wrap=True)
+
+    def running(self, keepers: Sequence[Keeper]) -> None:
+        """The table of what runs where."""
+        table = Table(title="Babelview is up", title_justify="left")
+        for column in ("part", "serves", "address", "pid", "started in"):
+            table.add_column(
+                column, justify="right" if column in {"pid", "started in"} else "left", overflow="fold"
+            )
+        for keeper in keepers:
+            part = keeper.part
+            table.add_row(
+                part.name, part.what, part.address, str(keeper.pid), f"{keeper.start_seconds:.1f} s"
+            )
+        self._console.print(table)
+        self._console.print("Ctrl-C stops it.")
+
+    def stopping(self) -> None:
+        """Asked to stop."""
+        self._console.print("stopping (once more: at once)")
+
+    def _line(self, name: str, text: str) -> None:
+        seconds = time.monotonic() - self._began
+        self._console.print(
+            f"[dim]{seconds:6.1f} s[/]  [cyan]{name}[/]  {text}", highlight=False, soft_wrap=True
+        )

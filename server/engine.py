@@ -1,0 +1,85 @@
+"""One vLLM process: its command line and its environment."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import orjson
+
+from server.part import Part, Probe
+from server.vllm_entry import FAST_START
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from server.profile import EngineProfile
+
+GIB = 1 << 30
+NO_DOMAIN = "media.invalid"
+"""vLLM fetches any URL while its list of allowed domains is empty; this name can never exist (RFC 6761)."""
+STAGES = (
+    ("Resolved architecture", "reading the model's configuration"),
+    ("Initializing a V1 LLM engine", "starting the engine"),
+    ("Starting to load model", "loading weights"),
+    ("Loading weights took", "preparing the KV cache"),
+    ("init engine", "starting the API server"),
+)
+"""What vLLM's log says, and what is going on then."""
+
+
+def engine_part(engine: EngineProfile, runtime: Path) -> Part:
+    """The process that serves `engine`, on a Unix socket in the private folder `runtime`."""
+    socket = runtime / f"{engine.name}.sock"
+    return Part(
+        name=f"vllm-{engine.name}",
+        what=engine.name,
+        command=(sys.executable, "-m", "server.vllm_entry", *engine_arguments(engine, socket)),
+        env=engine_environment(engine, runtime),
+        address=f"unix:{socket}",
+        probe=Probe("http://engine/health", socket),
+        start_timeout_s=engine.start_timeout_s,
+        first_stage="importing vLLM",
+        stages=STAGES,
+    )
+
+
+def engine_arguments(engine: EngineProfile, socket: Path) -> list[str]:
+    """Arguments as `vllm serve` takes them; the profile's own come last and win."""
+    arguments = [FAST_START] if engine.fast_start else []
+    arguments += ["--model", str(engine.local_model or engine.model)]
+    arguments += ["--served-model-name", *engine.names]
+    arguments += ["--uds", str(socket)]
+    arguments += ["--max-model-len", str(engine.max_model_len)]
+    limits = {"image": engine.max_images, "video": int(engine.max_frames > 0), "audio": 0}
+    arguments += ["--limit-mm-per-prompt", orjson.dumps(limits).decode()]
+    if engine.max_frames:
+        # vLLM's default of 32 cuts what is beyond, silently.
+        frames = {"video": {"num_frames": engine.max_frames}}
+        arguments += ["--media-io-kwargs", orjson.dumps(frames).decode()]
+    arguments += ["--allowed-media-domains", NO_DOMAIN]
+    if engine.kv_cache_gib is not None:
+        arguments += ["--kv-cache-memory-bytes", str(int(engine.kv_cache_gib * GIB))]
+    if engine.memory_utilization is not None:
+        arguments += ["--gpu-memory-utilization", str(engine.memory_utilization)]
+    arguments += ["--disable-uvicorn-access-log"]
+    return [*arguments, *engine.args]
+
+
+def engine_environment(engine: EngineProfile, runtime: Path) -> dict[str, str]:
+    """Variables on top of our own environment; the profile's own win."""
+    variables = {
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        # Longer than the gateway keeps idle connections: it never writes into one that is being closed.
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75",
+        # vLLM's sockets and files go with the folder, also when it is killed.
+        "TMPDIR": str(runtime),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if engine.local_model is not None:
+        variables["HF_HUB_OFFLINE"] = "1"  # or it waits for hosts that it does not need
+    if engine.threads is not None:
+        variables["OMP_NUM_THREADS"] = str(engine.threads)
+        variables["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"  # several engines share the cores
+    return variables | dict(engine.env)

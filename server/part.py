@@ -1,0 +1,62 @@
+"""A part of the stack: what to start, where it answers, and how one sees that it is well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A GET that answers 200 while a part is well."""
+
+    url: str
+    socket: Path | None = None
+    """Unix socket to ask on; None: TCP."""
+
+    async def healthy(self, timeout_s: float) -> bool:
+        """Ask once; whatever goes wrong means no."""
+        connector = aiohttp.UnixConnector(str(self.socket)) if self.socket else aiohttp.TCPConnector()
+        timeout = aiohttp.ClientTimeout(timeout_s)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            try:
+                async with session.get(self.url) as response:
+                    return response.status == 200
+            except (aiohttp.ClientError, OSError, TimeoutError):
+                return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A process of ours that runs as long as the stack."""
+
+    name: str
+    """For people, and for its log file."""
+    what: str
+    """The model it runs, or what it does."""
+    command: tuple[str, ...]
+    address: str
+    """Where it listens, for people."""
+    probe: Probe
+    env: Mapping[str, str] = field(default_factory=dict)
+    """On top of our own environment."""
+    start_timeout_s: float = 60.0
+    """It must be healthy by then."""
+    stop_grace_s: float = 10.0
+    """Between SIGTERM and SIGKILL."""
+    first_stage: str = "starting"
+    stages: tuple[tuple[str, str], ...] = ()
+    """(text in its log, stage it has reached), in the order of appearance."""
+    pass_fds: tuple[int, ...] = ()
+    """File descriptors that it inherits."""
+
+    def stage(self, log: str) -> str:
+        """How far its start is, by its log."""
+        reached = [stage for text, stage in self.stages if text in log]
+        return reached[-1] if reached else self.first_stage

@@ -1,0 +1,130 @@
+"""Starts, watches, restarts and stops the parts of a profile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from server.parts import open_gateway_socket, stack_parts
+from server.preflight import check_memory, check_models
+from server.process import Lifeline
+from server.supervisor import Keeper
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from server.part import Part
+    from server.profile import Profile
+    from server.supervisor import Policy, Reporter
+
+INTERRUPTED_AT_ONCE = 1
+"""Exit code after a second signal."""
+
+
+class Stack:
+    """Parts that run together. The first, the gateway, is stopped before the others: it needs them."""
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        *,
+        logs: Path,
+        lifeline: Lifeline,
+        reporter: Reporter,
+        policy: Policy | None = None,
+    ) -> None:
+        """`logs` is a folder that gets one file per part."""
+        self.keepers = [Keeper(part, logs / f"{part.name}.log", lifeline, reporter, policy) for part in parts]
+
+    async def run(self, when_healthy: Callable[[list[Keeper]], None]) -> None:
+        """Run until cancelled; `when_healthy` is called once, when every part has become healthy.
+
+        Raises:
+            PartFailedError: a part did not start or gave up; everything is stopped then.
+        """
+        tasks = [asyncio.create_task(keeper.run(), name=keeper.part.name) for keeper in self.keepers]
+        ready = asyncio.create_task(self._report_ready(when_healthy))
+        try:
+            done, _ = await asyncio.wait([*tasks, ready], return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            front, *rest = tasks
+            await _cancel(ready, front)
+            await _cancel(*rest)
+
+    async def _report_ready(self, when_healthy: Callable[[list[Keeper]], None]) -> None:
+        for keeper in self.keepers:
+            await keeper.healthy.wait()
+        when_healthy(self.keepers)
+
+
+async def _cancel(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    # Their errors are known: the first has been raised, and the others came of stopping.
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def stack_of(profile: Profile, *, logs: Path, reporter: Reporter) -> AsyncIterator[Stack]:
+    """The stack of a profile, with all that must be right before anything starts.
+
+    Raises:
+        PreflightError: a model, memory or a port is missing.
+    """
+    check_models(profile)
+    check_memory(profile)
+    listener = open_gateway_socket(profile.gateway)
+    with listener:
+        logs.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # nothing else runs yet
+        runtime = Path(tempfile.mkdtemp(prefix="babelview-"))  # 0700: engines listen in it
+        async with Lifeline(runtime) as lifeline:
+            parts = stack_parts(profile, runtime, listener)
+            yield Stack(parts, logs=logs, lifeline=lifeline, reporter=reporter)
+
+
+async def run_until_signal(
+    stack: Stack, when_healthy: Callable[[list[Keeper]], None], when_stopping: Callable[[], None]
+) -> signal.Signals:
+    """Run a stack until SIGINT, SIGTERM or SIGHUP, then stop it; a second one kills everything.
+
+    Returns:
+        The signal.
+
+    Raises:
+        PartFailedError: a part did not start or gave up.
+    """
+    received: list[signal.Signals] = []
+    running = asyncio.create_task(stack.run(when_healthy))
+
+    def stop(number: signal.Signals) -> None:
+        if received:
+            os._exit(INTERRUPTED_AT_ONCE)  # the lifeline kills what is left
+        received.append(number)
+        when_stopping()
+        running.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        await running
+    except asyncio.CancelledError:
+        if not received:
+            raise
+    return received[0]
+
+
+def write_ready_file(path: Path, content: dict[str, object]) -> None:
+    """Write JSON in one step: who waits for the file never sees half of it."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    draft.replace(path)
