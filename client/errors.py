@@ -5,7 +5,7 @@ BabelviewError
 ├── MediaError         this file cannot be read; it fails alone
 ├── RequestError       this request failed; it fails alone
 │   └── RefusedError   ... and would fail again: the server understood and said no
-├── ServiceLostError   a server stayed away longer than we wait; ends the run
+├── ServiceLostError   a server stayed away too long, or keeps us out; ends the run
 └── LedgerError        the ledger cannot be opened or written; ends the run
     └── LedgerBusyError   ... because another run holds it
 """
@@ -34,7 +34,7 @@ class RefusedError(RequestError):
 
 
 class ServiceLostError(BabelviewError):
-    """A server was away for longer than `--wait`."""
+    """A server was away for longer than `--wait`, or does not accept our key."""
 
 
 class LedgerError(BabelviewError):

@@ -1,0 +1,160 @@
+"""The batch client: `python -m client.batch ./ads`; see `--help`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from client.errors import BabelviewError, UsageError
+from client.export import results
+from client.media.discover import discover
+from client.pipeline import REDO_ALL, REDO_FAILED, Pipeline
+from client.plan import Plan, make_plan
+from client.screen import Screen, Tally
+from client.settings import Settings, read_settings
+from client.store import Ledger
+from client.tasks import choose_tasks
+from client.waiting import StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a batch; returns the exit code."""
+    settings = read_settings(arguments)
+    try:
+        tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
+        if settings.redo and settings.redo not in (REDO_ALL, REDO_FAILED, *(task.name for task in tasks)):
+            raise UsageError(f"--redo {settings.redo}: must be failed, all or one of the tasks of this run")
+        paths = discover(settings.paths, leave_out=settings.output)
+        if not paths:
+            raise UsageError(f"no pictures or videos in {', '.join(map(str, settings.paths))}")
+        plan = make_plan(tasks, settings.models, settings.temperature, settings.sampling, settings.languages)
+        ledger = Ledger(settings.output)
+    except BabelviewError as error:
+        return _complain(error)
+    try:
+        return asyncio.run(_run(settings, plan, paths, ledger))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BabelviewError as error:
+        return _complain(error)
+    except OSError as error:
+        return _complain(BabelviewError(f"cannot write to {settings.output}: {error.strerror or error}"))
+    finally:
+        ledger.close()
+
+
+async def _run(settings: Settings, plan: Plan, paths: list[Path], ledger: Ledger) -> int:
+    # Imported late: the SDK takes a second, which `--help` and wrong usage need not wait for.
+    from client.model import ModelClient  # noqa: PLC0415
+    from client.translation import TranslatorClient  # noqa: PLC0415
+
+    tally, stop = Tally(), asyncio.Event()
+    with Screen(tally, quiet=settings.quiet) as screen:
+        _heed_signals(stop, screen)
+        patience: dict[str, Any] = {
+            "deadline": settings.timeout,
+            "wait": settings.wait,
+            "notify": screen.note,
+            "stop": stop,
+        }
+        model = ModelClient(settings.endpoint, settings.api_key, **patience)
+        translator = TranslatorClient(settings.translator, **patience) if plan.languages else None
+        pipeline = Pipeline(
+            plan,
+            ledger,
+            model,
+            translator,
+            sampling=settings.sampling,
+            concurrency=settings.concurrency,
+            redo=settings.redo,
+            tally=tally,
+            screen=screen,
+            stop=stop,
+        )
+        fatal: BabelviewError | None = None
+        try:
+            if translator:
+                await translator.check(plan.languages)
+            try:
+                await pipeline.run(paths)
+            except BabelviewError as error:
+                fatal = error
+            # However it ended: what is done is written.
+            records = await pipeline.records(paths)
+            written = results.write(settings.output, records, _stats(plan, tally, interrupted=stop.is_set()))
+        except StoppedError:
+            return INTERRUPTED
+        finally:
+            pipeline.close()
+            await model.close()
+            if translator:
+                await translator.close()
+    screen.summary(str(written))
+    if fatal:
+        return _complain(fatal)
+    if stop.is_set():
+        return INTERRUPTED
+    return FAILED if tally.failures else DONE
+
+
+def _heed_signals(stop: asyncio.Event, screen: Screen) -> None:
+    """The first Ctrl-C ends the run in good order, the second at once: the ledger bears that."""
+
+    def interrupted() -> None:
+        if stop.is_set():
+            screen.close()
+            os._exit(INTERRUPTED)
+        stop.set()
+        screen.note("interrupted: finishing what is in flight (Ctrl-C again stops at once)")
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted)
+
+
+def _stats(plan: Plan, tally: Tally, *, interrupted: bool) -> dict[str, Any]:
+    """The `stats` of results.json, for this run alone; `mean_time_per_file_sec` is wall time."""
+    seconds = tally.seconds
+    fresh = tally.finished - tally.reused
+    return {
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "models": {kind.value: model for kind, model in plan.models.items()},
+        "temperature": plan.temperature,
+        "languages": list(plan.languages),
+        "files": tally.files,
+        "done": tally.done,
+        "done_earlier": tally.reused,
+        "failures": len(tally.failures),
+        "unfinished": tally.files - tally.finished,
+        "interrupted": interrupted,
+        "wall_time_sec": round(seconds, 3),
+        "mean_time_per_file_sec": round(seconds / fresh, 3) if fresh else None,
+        "files_per_sec": round(fresh / seconds, 3),
+        "requests": tally.requests,
+        "prompt_tokens": tally.prompt_tokens,
+        "generated_tokens": tally.generated_tokens,
+        "tokens_per_sec": round(tally.generated_tokens / seconds, 1),
+    }
+
+
+def _complain(error: BabelviewError) -> int:
+    print(f"client.batch: {error}", file=sys.stderr)
+    return USAGE if isinstance(error, UsageError) else FAILED
+
+
+if __name__ == "__main__":
+    code = main()
+    # A decoder deep in a long file would hold up the end of an interrupted run; all is written by now.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,1 @@
+"""Output formats: one module each, all made of the same records."""

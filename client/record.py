@@ -1,0 +1,89 @@
+"""The record of a file, as it is exported: made of what the ledger holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from client.tasks import READERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from client.plan import Plan, Request
+    from client.store import StoredAnswer, StoredFile
+
+Record = dict[str, Any]
+
+
+def texts_of(request: Request, text: str) -> list[str]:
+    """The parts of an answer that are translated: each item of a list, or the whole text."""
+    reader = READERS[request.answer]
+    return (reader(text) if reader else None) or [text]
+
+
+def missing_languages(request: Request, answer: StoredAnswer, plan: Plan) -> list[str]:
+    """Languages into which an answer has yet to be translated."""
+    if not answer.text:
+        return []
+    count = len(texts_of(request, answer.text))
+    return [language for language in plan.languages if len(answer.translations.get(language, ())) != count]
+
+
+def make_record(path: Path, size: int, stored: StoredFile, plan: Plan, problems: list[str]) -> Record:
+    """The record of a file of `size` bytes; `problems` are what a run could not do about it."""
+    requests = plan.requests[stored.kind]
+    warnings = list(stored.warnings)
+    tasks: dict[str, Any] = {}
+    for request in requests:
+        answer = stored.answers.get(request.key)
+        if answer and answer.state == "done":
+            tasks[request.key] = _task(request, answer, plan, warnings)
+    if not requests:
+        warnings.append(f"none of the tasks has a prompt for a file of kind {stored.kind}")
+    facts = stored.facts
+    record: Record = {
+        "file": str(path),
+        "kind": stored.kind.value,
+        "sha256": stored.sha256,
+        "size_mb": round(size / 1e6, 3),
+    }
+    if facts and facts.frames is not None:
+        record |= {"duration_sec": facts.duration_sec, "fps": facts.fps, "frames": facts.frames}
+    if facts:
+        record |= {"width": facts.width, "height": facts.height}
+    return record | {
+        "tasks": tasks,
+        "total_processing_time_sec": round(stored.seconds, 3),
+        "warnings": warnings,
+        "error": "; ".join(problems) or None,
+    }
+
+
+def unread_record(path: Path, problem: str) -> Record:
+    """The record of a file that could not even be read."""
+    return {"file": str(path), "kind": None, "sha256": None, "tasks": {}, "warnings": [], "error": problem}
+
+
+def _task(request: Request, answer: StoredAnswer, plan: Plan, warnings: list[str]) -> dict[str, Any]:
+    reader = READERS[request.answer]
+    items = reader(answer.text) if reader else None
+    if reader and items is None:
+        warnings.append(f"{request.key}: the answer is not a list; it is kept as text")
+    if answer.finish_reason == "length":
+        warnings.append(f"{request.key}: the answer was cut off at {request.max_tokens} tokens (max_tokens)")
+    if not answer.text:
+        warnings.append(f"{request.key}: the answer is empty")
+    said: dict[str, Any] = {"question": request.question} if request.question else {}
+    # A list stands under its task's own name: {"tags": {"tags": [...]}}.
+    said |= {"text": answer.text} if items is None else {request.task: items}
+    translations = {
+        language: texts if items is not None else texts[0]
+        for language in plan.languages
+        if (texts := answer.translations.get(language))
+    }
+    return said | {
+        "translations": translations,
+        "generated_tokens": answer.generated_tokens,
+        "generation_time_sec": round(answer.seconds, 3),
+        "finish_reason": answer.finish_reason,
+    }

@@ -1,0 +1,58 @@
+"""The ledger's tables, as steps from each version to the next; a released step is never changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from client.errors import LedgerError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+MIGRATIONS = (
+    """
+    -- What is at a path, so that an unchanged file need not be read again to know its content.
+    CREATE TABLE paths (
+        path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        sha256 TEXT NOT NULL, kind TEXT NOT NULL, problem TEXT
+    ) STRICT;
+    CREATE TABLE media (
+        sha256 TEXT PRIMARY KEY, kind TEXT NOT NULL,
+        facts TEXT,                          -- JSON; null where the file cannot be read
+        warnings TEXT NOT NULL,              -- JSON array
+        error TEXT,                          -- why it cannot be read
+        seconds REAL NOT NULL DEFAULT 0      -- spent on it, over all runs
+    ) STRICT;
+    CREATE TABLE answers (
+        id INTEGER PRIMARY KEY,
+        sha256 TEXT NOT NULL, task TEXT NOT NULL, prompt_hash TEXT NOT NULL, model TEXT NOT NULL,
+        params TEXT NOT NULL,                -- JSON: sampling parameters
+        state TEXT NOT NULL CHECK (state IN ('pending', 'done', 'failed')),
+        text TEXT, finish_reason TEXT, prompt_tokens INTEGER, generated_tokens INTEGER, seconds REAL,
+        error TEXT, updated REAL NOT NULL,
+        UNIQUE (sha256, task, prompt_hash, model, params)
+    ) STRICT;
+    CREATE TABLE translations (
+        answer INTEGER NOT NULL REFERENCES answers (id) ON DELETE CASCADE,
+        language TEXT NOT NULL,
+        texts TEXT NOT NULL,                 -- JSON array: one text, or one for each item of a list
+        PRIMARY KEY (answer, language)
+    ) STRICT, WITHOUT ROWID;
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a ledger, new or of any earlier version, to the newest one.
+
+    Raises:
+        LedgerError: it was written by a newer version of Babelview.
+        sqlite3.Error: it cannot be written.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise LedgerError(
+            f"the ledger is of version {version}, this Babelview knows up to {len(MIGRATIONS)}: update it"
+        )
+    for number, step in enumerate(MIGRATIONS[version:], version + 1):
+        connection.executescript(f"BEGIN; {step} PRAGMA user_version = {number}; COMMIT;")

@@ -1,0 +1,279 @@
+"""The ledger: what was asked and answered, in an SQLite file that survives every kind of ending.
+
+One row for each (content, task, prompt, model, sampling parameters). `done` rows are never asked again,
+`failed` ones (refused by the server: the same request would be refused again) only when told to; `pending`
+ones failed for reasons that may pass.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from client.errors import LedgerBusyError, LedgerError
+from client.media.content import Content, Facts
+from client.media.kinds import Kind
+from client.media.load import Identity
+from client.schema import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from client.model import Answer
+    from client.plan import Request
+
+LEDGER, LOCK = "ledger.db", "ledger.lock"
+_SELECT_ANSWER = """
+    SELECT id, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error FROM answers
+    WHERE sha256 = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
+_DELETE_ANSWER = """
+    DELETE FROM answers WHERE sha256 = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
+_INSERT_ANSWER = """
+    INSERT INTO answers (sha256, task, prompt_hash, model, params, state, text, finish_reason, prompt_tokens,
+        generated_tokens, seconds, error, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """A row of the ledger, with its translations: language -> texts."""
+
+    state: str
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    generated_tokens: int
+    seconds: float
+    error: str | None
+    translations: dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """All that the ledger knows about a content; `answers` by request key, for the requests asked for."""
+
+    sha256: str
+    kind: Kind
+    facts: Facts | None = None
+    warnings: list[str] = field(default_factory=list)
+    error: str | None = None
+    seconds: float = 0.0
+    answers: dict[str, StoredAnswer] = field(default_factory=dict)
+
+
+class Ledger:
+    """An open ledger. To be used by one thread at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create the ledger of an output folder and lock it.
+
+        Raises:
+            LedgerBusyError: another run has it.
+            LedgerError: it cannot be opened.
+        """
+        self._path = folder / LEDGER
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(folder / LOCK)
+            self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError(f"cannot open {self._path}: {error}") from error
+        try:
+            with self._errors():
+                # WAL with NORMAL: a killed process loses nothing that was committed.
+                self._connection.executescript(
+                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
+                )
+                migrate(self._connection)
+        except LedgerError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close and unlock it."""
+        self._connection.close()
+        self._lock.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self._path}: {error}") from error
+
+    # -- reading ------------------------------------------------------------------------------------------
+
+    def known(self, path: Path, stat: os.stat_result) -> Identity | None:
+        """What was at a path, if neither size nor time of the file has changed since."""
+        with self._errors():
+            row = self._connection.execute(
+                "SELECT sha256, kind, problem FROM paths WHERE path = ? AND size = ? AND mtime_ns = ?",
+                (str(path.absolute()), stat.st_size, stat.st_mtime_ns),
+            ).fetchone()
+        return Identity(row[0], Kind(row[1]), row[2]) if row else None
+
+    def file(self, identity: Identity, requests: list[Request]) -> StoredFile:
+        """What is known of a content: its facts and the answers to `requests`."""
+        with self._errors():
+            row = self._connection.execute(
+                "SELECT kind, facts, warnings, error, seconds FROM media WHERE sha256 = ?", (identity.sha256,)
+            ).fetchone()
+            answers = {
+                request.key: answer
+                for request in requests
+                if (answer := self._answer(identity.sha256, request)) is not None
+            }
+        if row is None:
+            return StoredFile(identity.sha256, identity.kind, answers=answers)
+        kind, facts, warnings, error, seconds = row
+        return StoredFile(
+            identity.sha256,
+            Kind(kind),
+            Facts(**json.loads(facts)) if facts else None,
+            json.loads(warnings),
+            error,
+            seconds,
+            answers,
+        )
+
+    def _answer(self, sha256: str, request: Request) -> StoredAnswer | None:
+        row = self._connection.execute(
+            _SELECT_ANSWER,
+            (sha256, *request.identity),
+        ).fetchone()
+        if row is None:
+            return None
+        answer, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error = row
+        translations = self._connection.execute(
+            "SELECT language, texts FROM translations WHERE answer = ?", (answer,)
+        ).fetchall()
+        return StoredAnswer(
+            state,
+            text or "",
+            finish_reason or "",
+            prompt_tokens or 0,
+            generated_tokens or 0,
+            seconds or 0.0,
+            error,
+            {language: json.loads(texts) for language, texts in translations},
+        )
+
+    # -- writing ------------------------------------------------------------------------------------------
+
+    def write(self, changes: list[Callable[[Ledger], None]]) -> None:
+        """Apply changes (calls of the methods below) in one transaction.
+
+        Raises:
+            LedgerError: they cannot be written; none of them is.
+        """
+        with self._errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                for change in changes:
+                    change(self)
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def save_path(self, path: Path, stat: os.stat_result, identity: Identity) -> None:
+        """Remember what is at a path."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO paths VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                str(path.absolute()),
+                stat.st_size,
+                stat.st_mtime_ns,
+                identity.sha256,
+                identity.kind.value,
+                identity.problem,
+            ),
+        )
+
+    def save_media(
+        self, identity: Identity, content: Content | None, error: str | None, seconds: float
+    ) -> None:
+        """Store what loading a file gave: content or an error."""
+        self._connection.execute(
+            "INSERT INTO media VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET "
+            "kind = excluded.kind, facts = excluded.facts, warnings = excluded.warnings, "
+            "error = excluded.error, seconds = seconds + excluded.seconds",
+            (
+                identity.sha256,
+                identity.kind.value,
+                json.dumps(asdict(content.facts)) if content else None,
+                json.dumps(content.warnings if content else []),
+                error,
+                seconds,
+            ),
+        )
+
+    def add_seconds(self, sha256: str, seconds: float) -> None:
+        """Count time spent on a file."""
+        self._connection.execute("UPDATE media SET seconds = seconds + ? WHERE sha256 = ?", (seconds, sha256))
+
+    def save_answer(self, sha256: str, request: Request, answer: Answer) -> None:
+        """Store an answer; what hung on an earlier one goes."""
+        self._replace(
+            sha256,
+            request,
+            (
+                "done",
+                answer.text,
+                answer.finish_reason,
+                answer.prompt_tokens,
+                answer.generated_tokens,
+                answer.seconds,
+            ),
+            None,
+        )
+
+    def save_failure(self, sha256: str, request: Request, error: str, *, final: bool) -> None:
+        """Store that a request failed; `final` if it would fail again."""
+        self._replace(
+            sha256, request, ("failed" if final else "pending", None, None, None, None, None), error
+        )
+
+    def _replace(self, sha256: str, request: Request, row: tuple[Any, ...], error: str | None) -> None:
+        key = (sha256, *request.identity)
+        self._connection.execute(_DELETE_ANSWER, key)
+        self._connection.execute(
+            _INSERT_ANSWER,
+            (*key, *row, error, time.time()),
+        )
+
+    def save_translations(self, sha256: str, request: Request, translations: dict[str, list[str]]) -> None:
+        """Store translations of an answer: language -> texts."""
+        answer, *_ = self._connection.execute(
+            _SELECT_ANSWER,
+            (sha256, *request.identity),
+        ).fetchone()
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO translations VALUES (?, ?, ?)",
+            [(answer, language, json.dumps(texts)) for language, texts in translations.items()],
+        )
+
+
+def _lock(path: Path) -> IO[str]:
+    """Take the lock, which the system frees however the process ends."""
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        holder = file.read().strip()
+        file.close()
+        raise LedgerBusyError(
+            f"another run{f' (process {holder})' if holder else ''} is writing to {path.parent}: "
+            "wait for it, or choose another --output"
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file

@@ -1,0 +1,166 @@
+"""How long and how often something is tried again: one policy for the model server and the translator.
+
+A server that does not take requests (down, restarting, full) costs no attempts: it is waited for, as long as
+`--wait` says. A request that was taken and went wrong is tried a few times. A refusal is final.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import itertools
+import random
+import time
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from client.errors import BabelviewError, RefusedError, RequestError, ServiceLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+FIRST_PAUSE_SEC, LONGEST_PAUSE_SEC = 0.5, 20.0
+LONGEST_KNOCK_SEC = 3.0
+"""A server that is away is asked this often at least, so that its return is noticed at once."""
+REMIND_SEC = 30.0
+
+
+class UnavailableError(Exception):
+    """The server did not take the request; `retry_after` in seconds, if it said so."""
+
+    def __init__(self, reason: str, retry_after: float | None = None, *, busy: bool = False) -> None:
+        """A server that is merely `busy` is no reason to alarm anyone."""
+        super().__init__(reason)
+        self.retry_after = retry_after
+        self.busy = busy
+
+
+class FailedError(Exception):
+    """The server took the request and did not answer it properly."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        """As above."""
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class StoppedError(BabelviewError):
+    """The user interrupted the run while a request waited to be tried again."""
+
+
+class Notify(Protocol):
+    """Shows the user a line."""
+
+    def __call__(self, text: str, /) -> None:
+        """Show it."""
+
+
+class Service:
+    """A server as seen by all the requests that go to it."""
+
+    def __init__(self, name: str, *, wait: float, notify: Notify, stop: asyncio.Event) -> None:
+        """`name` is for messages; `wait` in seconds; `stop` ends all pauses."""
+        self._name, self._wait, self._notify, self._stop = name, wait, notify, stop
+        self._away_since: float | None = None
+        self._said_at: float | None = None
+
+    async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make `attempt` until it succeeds.
+
+        Raises:
+            RequestError: it failed too often, or the server was too busy for too long.
+            ServiceLostError: the server was away for longer than `wait`.
+            StoppedError: the run was stopped meanwhile.
+        """
+        failures = 0
+        first_try = time.monotonic()
+        for tries in itertools.count():
+            try:
+                result = await attempt()
+            except UnavailableError as error:
+                self._away(error)
+                if time.monotonic() - first_try > self._wait:
+                    raise RequestError(f"{error}, for {_duration(self._wait)}") from error
+                longest, retry_after = LONGEST_KNOCK_SEC, error.retry_after
+            except FailedError as error:
+                failures += 1
+                if failures >= ATTEMPTS:
+                    raise RequestError(f"{error} ({ATTEMPTS} attempts)") from error
+                longest, retry_after = LONGEST_PAUSE_SEC, error.retry_after
+            else:
+                self._back()
+                return result
+            await self._pause(tries, longest, retry_after)
+        raise AssertionError("unreachable")
+
+    def _away(self, error: UnavailableError) -> None:
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+        gone = now - self._away_since
+        if gone > self._wait:
+            raise ServiceLostError(
+                f"{self._name}: {error}, for {_duration(self._wait)}; gave up waiting"
+            ) from error
+        if self._said_at is None:
+            if not error.busy:
+                self._notify(f"{self._name}: {error}; waiting up to {_duration(self._wait)} for it")
+                self._said_at = now
+        elif now - self._said_at > REMIND_SEC:
+            self._notify(f"{self._name}: {error}; still waiting, {_duration(self._wait - gone)} left")
+            self._said_at = now
+
+    def _back(self) -> None:
+        if self._said_at is not None and self._away_since is not None:
+            self._notify(f"{self._name}: back after {_duration(time.monotonic() - self._away_since)}")
+        self._away_since = self._said_at = None
+
+    async def _pause(self, tries: int, longest: float, retry_after: float | None) -> None:
+        """Sleep for a while, with jitter so that many requests do not come back at one moment."""
+        if retry_after is not None:
+            if retry_after > self._wait:
+                raise RequestError(
+                    f"the server asks to wait {_duration(retry_after)}, --wait is {_duration(self._wait)}"
+                )
+            seconds = retry_after + random.uniform(0, FIRST_PAUSE_SEC)
+        else:
+            seconds = min(longest, FIRST_PAUSE_SEC * 2 ** min(tries, 10)) * random.uniform(0.5, 1)
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return
+        raise StoppedError("interrupted while waiting to try again")
+
+
+def failure(status: int, reason: str, retry_after: float | None) -> Exception:
+    """What an HTTP error status means for the request."""
+    text = f"HTTP {status}: {reason}"
+    if status in (429, 502, 503, 504):
+        return UnavailableError(text, retry_after, busy=status == 429)
+    if status in (408, 409) or status >= 500:
+        return FailedError(text, retry_after)
+    if status in (401, 403):
+        return ServiceLostError(
+            f"the server does not let us in ({text}); is BABELVIEW_API_KEY set and right?"
+        )
+    return RefusedError(text) if status in (400, 413, 415, 422) else RequestError(text)
+
+
+def read_retry_after(value: str | None) -> float | None:
+    """Seconds of a `Retry-After` header (RFC 9110, 10.2.3): a number, or a date."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
