@@ -96,7 +96,8 @@ def _translator_part(translator: TranslatorProfile) -> Part:
         name="translator",
         what=translator.model,
         command=(
-            *(sys.executable, "-m", "translator", "--model", translator.model, "--port", str(port)),
+            *(sys.executable, "-m", "translator", "--model", translator.model),
+            *("--host", LOOPBACK, "--port", str(port)),
             *translator.args,
         ),
         address=address,

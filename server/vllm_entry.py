@@ -128,7 +128,7 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def _run_and_exit(arguments: Sequence[str]) -> NoReturn:
-    """Run, and end without tearing the interpreter down: bindings would print pages of leaks, over last words."""
+    """Run, and end without tearing the interpreter down: bindings would print pages of leaks."""
     status = 1
     try:
         main(arguments)

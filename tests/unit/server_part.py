@@ -1,0 +1,47 @@
+"""A part that a test plays: answers GET /health on a port, has a child, and misbehaves when told to.
+
+`python server_part.py PORT FOLDER [MODE]` writes its process ids to FOLDER/pids, one line per start.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+class Health(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if (Path(sys.argv[2]) / "ill").exists():
+            time.sleep(3600)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def main() -> None:
+    port, folder, mode = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    with (folder / "pids").open("a") as pids:
+        pids.write(f"{os.getpid()} {child.pid}\n")
+    print("stage two", flush=True)
+    if mode == "fail":
+        sys.exit("no weights in the box")
+    if mode == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Health)
+    if mode == "crash":
+        server.handle_request()
+        time.sleep(0.3)  # for the answer to leave
+        os.kill(os.getpid(), signal.SIGSEGV)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

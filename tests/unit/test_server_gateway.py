@@ -1,0 +1,337 @@
+"""The gateway in front of engines that the test plays."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import openai
+import orjson
+import pytest
+from aiohttp import web
+
+from server.gateway.app import create_app
+from server.gateway.config import GatewayConfig, ServedModel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+VIDEO, PICTURE = "video-model", "picture-model"
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+class Engine:
+    """An OpenAI server on a Unix socket, owned by the test."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        self.bodies: list[bytes] = []
+        self.asked = asyncio.Event()
+        self.aborted = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.behave = "answer"
+        self.healthy = True
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Engine]:
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_post("/v1/chat/completions", self.chat)
+        app.router.add_get("/health", self.health)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.UnixSite(runner, str(self.socket)).start()
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def health(self, _: web.Request) -> web.Response:
+        return web.Response(status=200 if self.healthy else 503)
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        self.bodies.append(await request.read())
+        self.asked.set()
+        asked = orjson.loads(self.bodies[-1])
+        try:
+            if self.behave == "hang":
+                await asyncio.sleep(3600)
+            if self.behave == "die":
+                assert request.transport
+                request.transport.abort()
+            if self.behave == "fail":
+                return web.json_response({"error": {"message": "engine dead"}}, status=500)
+            if self.behave == "refuse":
+                return web.json_response({"error": {"message": "too long", "code": 400}}, status=400)
+            if asked.get("stream"):
+                return await self.stream(request)
+        except asyncio.CancelledError:
+            self.aborted.set()
+            raise
+        return web.json_response(
+            answer("object", {"message": {"role": "assistant", "content": f"{self.socket.stem}"}})
+        )
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        await response.prepare(request)
+        await response.write(event(answer("chunk", {"delta": {"content": "one"}})))
+        await self.go_on.wait()
+        if self.behave == "die mid-stream":
+            assert request.transport
+            request.transport.abort()
+            return response
+        await response.write(event(answer("chunk", {"delta": {"content": " two"}})))
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+
+def answer(kind: str, choice: dict[str, Any]) -> dict[str, Any]:
+    return {"id": "1", "object": kind, "created": 1, "model": "m", "choices": [{"index": 0, **choice}]}
+
+
+def event(content: dict[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(content) + b"\n\n"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="gw-"))  # short: a socket's path has 107 characters
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+async def engine(folder: Path) -> AsyncIterator[Engine]:
+    async with Engine(folder / f"{VIDEO}.sock").running() as running:
+        yield running
+
+
+@asynccontextmanager
+async def serving(config: GatewayConfig) -> AsyncIterator[str]:
+    runner = web.AppRunner(create_app(config), handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def url(folder: Path) -> AsyncIterator[str]:
+    """A gateway for a video model with the alias `hub/video`, and a picture model that is down."""
+    models = (
+        ServedModel(
+            name=VIDEO,
+            aliases=("hub/video",),
+            socket=str(folder / f"{VIDEO}.sock"),
+            max_model_len=99,
+            max_frames=4,
+        ),
+        ServedModel(name=PICTURE, socket=str(folder / f"{PICTURE}.sock"), max_model_len=99, max_images=2),
+    )
+    async with serving(GatewayConfig(models=models, max_body_bytes=1 << 20)) as address:
+        yield address
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def sdk(url: str) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def video(frames: int, url: str | None = None) -> list[dict[str, Any]]:
+    url = url or "data:video/jpeg;base64," + ",".join(["AAAA"] * frames)
+    return [{"role": "user", "content": [{"type": "video_url", "video_url": {"url": url}}]}]
+
+
+@pytest.mark.parametrize("name", [VIDEO, "hub/video"])
+async def test_a_request_reaches_its_engine_unchanged(
+    engine: Engine, url: str, http: aiohttp.ClientSession, name: str
+) -> None:
+    body = orjson.dumps({"model": name, "messages": video(4), "seed": 7})
+    async with http.post(f"{url}/v1/chat/completions", data=body) as response:
+        assert response.status == 200
+        assert (await response.json())["choices"][0]["message"]["content"] == VIDEO
+    assert engine.bodies == [body]
+
+
+async def test_streamed_pieces_pass_at_once(engine: Engine, sdk: openai.AsyncOpenAI) -> None:
+    stream = await sdk.chat.completions.create(model=VIDEO, messages=HELLO, stream=True)  # type: ignore[call-overload]
+    first = await asyncio.wait_for(anext(aiter(stream)), 10)  # the engine waits for us before it says more
+    assert first.choices[0].delta.content == "one"
+    engine.go_on.set()
+    assert [chunk.choices[0].delta.content async for chunk in stream] == [" two"]
+
+
+async def test_an_engine_that_dies_mid_stream_is_an_error_not_a_short_answer(
+    engine: Engine, sdk: openai.AsyncOpenAI
+) -> None:
+    engine.behave = "die mid-stream"
+    engine.go_on.set()
+    stream = await sdk.chat.completions.create(model=VIDEO, messages=HELLO, stream=True)  # type: ignore[call-overload]
+    with pytest.raises(openai.APIError, match="died"):
+        _ = [chunk async for chunk in stream]
+
+
+async def test_models_lists_all_names(url: str, sdk: openai.AsyncOpenAI) -> None:
+    assert [model.id async for model in sdk.models.list()] == [VIDEO, "hub/video", PICTURE]
+    assert (await sdk.models.retrieve("hub/video")).id == "hub/video"
+
+
+async def test_an_unknown_model_is_404_and_says_what_is_served(sdk: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match=f"served: {VIDEO}") as raised:
+        await sdk.chat.completions.create(model="gpt", messages=HELLO)  # type: ignore[arg-type]
+    assert raised.value.code == "model_not_found"
+
+
+async def test_an_engine_that_is_down_is_503_with_retry_after(sdk: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.InternalServerError, match=PICTURE) as raised:
+        await sdk.chat.completions.create(model=PICTURE, messages=HELLO)  # type: ignore[arg-type]
+    assert raised.value.status_code == 503
+    assert int(raised.value.response.headers["Retry-After"]) > 0
+
+
+async def test_an_engine_that_dies_under_a_request_is_503(engine: Engine, sdk: openai.AsyncOpenAI) -> None:
+    engine.behave = "die"
+    with pytest.raises(openai.InternalServerError) as raised:
+        await sdk.chat.completions.create(model=VIDEO, messages=HELLO)  # type: ignore[arg-type]
+    assert raised.value.status_code == 503
+
+
+@pytest.mark.parametrize(("healthy", "status"), [(True, 500), (False, 503)])
+async def test_a_server_error_of_a_dead_engine_core_is_503(
+    engine: Engine, sdk: openai.AsyncOpenAI, healthy: bool, status: int
+) -> None:
+    engine.behave, engine.healthy = "fail", healthy
+    with pytest.raises(openai.InternalServerError) as raised:
+        await sdk.chat.completions.create(model=VIDEO, messages=HELLO)  # type: ignore[arg-type]
+    assert raised.value.status_code == status
+
+
+async def test_the_engines_own_refusal_passes_through(engine: Engine, sdk: openai.AsyncOpenAI) -> None:
+    engine.behave = "refuse"
+    with pytest.raises(openai.BadRequestError, match="too long"):
+        await sdk.chat.completions.create(model=VIDEO, messages=HELLO)  # type: ignore[arg-type]
+
+
+async def test_a_client_that_goes_away_aborts_its_request(engine: Engine, url: str) -> None:
+    engine.behave = "hang"
+    async with aiohttp.ClientSession() as session:
+        body = orjson.dumps({"model": VIDEO, "messages": HELLO})
+        asking = asyncio.create_task(session.post(f"{url}/v1/chat/completions", data=body))
+        await asyncio.wait_for(engine.asked.wait(), 10)
+        asking.cancel()
+    await asyncio.wait_for(engine.aborted.wait(), 10)
+
+
+@pytest.mark.parametrize(
+    ("model", "messages", "says"),
+    [
+        (VIDEO, video(5), "5 frames, but video-model looks at 4 at most"),
+        (VIDEO, video(0, "http://169.254.169.254/latest"), "only data: URLs"),
+        (VIDEO, video(0, "file:///etc/passwd"), "only data: URLs"),
+        (VIDEO, video(0, "data:video/mp4;base64,AAAA"), "as frames"),
+        (PICTURE, video(1), "takes no video"),
+        (
+            PICTURE,
+            [{"role": "user", "content": [{"type": "image_url", "image_url": "http://x"}]}],
+            "only data: URLs",
+        ),
+        (PICTURE, [{"role": "user", "content": [{"image_url": {"url": "data:,"}}] * 3}], "3 pictures"),
+        (
+            PICTURE,
+            [{"role": "user", "content": [{"type": "audio_url", "audio_url": {}}]}],
+            "audio_url must be",
+        ),
+    ],
+)
+async def test_media_that_is_not_taken_is_400_with_the_reason(
+    engine: Engine, sdk: openai.AsyncOpenAI, model: str, messages: Any, says: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as raised:
+        await sdk.chat.completions.create(model=model, messages=messages)
+    assert says in str(raised.value)
+    assert not engine.bodies
+
+
+async def test_a_request_cannot_change_how_frames_are_read(sdk: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="media_io_kwargs"):
+        await sdk.chat.completions.create(model=VIDEO, messages=HELLO, extra_body={"media_io_kwargs": {}})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/v1/chat/completions", b"{", 400),
+        ("POST", "/v1/chat/completions", b"[]", 400),
+        ("POST", "/v1/chat/completions", b"\xff", 400),
+        ("POST", "/v1/chat/completions", b"{}", 404),
+        ("POST", "/v1/chat/completions", b" " * (2 << 20), 413),
+        ("GET", "/v1/chat/completions", None, 405),
+        ("GET", "/v1/models/nope", None, 404),
+        ("POST", "/v1/translations", b"{}", 404),
+        ("POST", "/v1/completions", b"{}", 404),
+        ("POST", "/collective_rpc", b"{}", 404),
+        ("GET", "/metrics", None, 404),
+        ("GET", "/v1/../health", None, 503),
+        ("GET", "/", None, 404),
+    ],
+)
+async def test_refusals_have_openais_shape(
+    url: str, http: aiohttp.ClientSession, method: str, path: str, body: bytes | None, status: int
+) -> None:
+    async with http.request(method, url + path, data=body) as response:
+        said = await response.json()
+        assert response.status == status
+    if path != "/v1/../health":
+        assert said["error"].keys() == {"message", "type", "param", "code"}
+        assert said["error"]["message"]
+
+
+async def test_health_says_which_part_is_down(engine: Engine, url: str, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{url}/health") as response:
+        assert response.status == 503
+        assert (await response.json())["parts"] == {VIDEO: "ok", PICTURE: "down"}
+    async with http.get(f"{url}/health/live") as response:
+        assert response.status == 200
+
+
+async def test_translations_pass_to_the_translator(http: aiohttp.ClientSession) -> None:
+    async def translate(request: web.Request) -> web.Response:
+        return web.json_response({"got": await request.json()})
+
+    app = web.Application()
+    app.router.add_post("/v1/translations", translate)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    translator = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        async with (
+            serving(GatewayConfig(models=(), translator=translator)) as gateway,
+            http.post(f"{gateway}/v1/translations", json={"texts": ["a"]}) as response,
+        ):
+            assert await response.json() == {"got": {"texts": ["a"]}}
+    finally:
+        await runner.cleanup()
+
+
+def test_the_configuration_survives_its_file(tmp_path: Path) -> None:
+    model = ServedModel(name="m", aliases=("a", "b"), socket="/s", max_model_len=5, max_frames=1)
+    config = GatewayConfig(models=(model,), translator="http://t", max_body_bytes=3)
+    config.write(tmp_path / "gateway.json")
+    assert GatewayConfig.read(tmp_path / "gateway.json") == config

@@ -1,0 +1,231 @@
+"""Supervision of real processes: restart, giving up, stopping, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from server.errors import PartFailedError
+from server.part import Part, Probe
+from server.process import Lifeline, describe_exit
+from server.stack import Stack
+from server.supervisor import Keeper, Policy, State
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+HERE = Path(__file__).parent
+PATIENCE = 30.0
+BRISK = Policy(probe_every_s=0.1, probe_timeout_s=0.5, failures=2, backoff_s=0.01, quick_crashes=3)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_part(folder: Path, mode: str, name: str = "toy") -> Part:
+    port = free_port()
+    return Part(
+        name=name,
+        what=mode,
+        command=(sys.executable, str(HERE / "server_part.py"), str(port), str(folder), mode),
+        address=f"http://127.0.0.1:{port}",
+        probe=Probe(f"http://127.0.0.1:{port}/health"),
+        start_timeout_s=PATIENCE,
+        stop_grace_s=1.0,
+        stages=(("stage two", "two"),),
+    )
+
+
+def pids(folder: Path) -> list[list[int]]:
+    """Process ids per start: the part's and its child's."""
+    lines = (folder / "pids").read_text().splitlines() if (folder / "pids").exists() else []
+    return [[int(pid) for pid in line.split()] for line in lines]
+
+
+def alive(folder: Path) -> list[int]:
+    def runs(pid: int) -> bool:
+        try:
+            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    return [pid for start in pids(folder) for pid in start if runs(pid)]
+
+
+def wait_until_dead(folder: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while alive(folder):
+        assert time.monotonic() < deadline, f"still alive: {alive(folder)}"
+        time.sleep(0.05)
+
+
+class Notes:
+    """A reporter that remembers."""
+
+    def __init__(self) -> None:
+        self.crashes: asyncio.Queue[str] = asyncio.Queue()
+        self.states: list[tuple[State, str]] = []
+
+    def changed(self, keeper: Keeper) -> None:
+        self.states.append((keeper.state, keeper.stage))
+
+    def crashed(self, keeper: Keeper, reason: str, tail: str) -> None:
+        assert "stage two" in tail
+        self.crashes.put_nowait(reason)
+
+
+@asynccontextmanager
+async def running(
+    parts: list[Part], folder: Path, notes: Notes
+) -> AsyncIterator[tuple[Stack, asyncio.Task[None]]]:
+    ready = asyncio.Event()
+    async with Lifeline(folder / "runtime") as lifeline:
+        stack = Stack(parts, logs=folder, lifeline=lifeline, reporter=notes, policy=BRISK)
+        task = asyncio.create_task(stack.run(lambda _: ready.set()))
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait([task, waiting], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        try:
+            yield stack, task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()
+
+
+async def healthy_again(stack: Stack) -> None:
+    async def poll() -> None:
+        while stack.keepers[0].state is not State.HEALTHY:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+    await asyncio.wait_for(poll(), PATIENCE)
+
+
+async def test_a_part_that_is_killed_is_reported_and_restarted(tmp_path: Path, notes: Notes) -> None:
+    async with running([make_part(tmp_path, "good")], tmp_path, notes) as (stack, _):
+        first = stack.keepers[0].pid
+        assert first == pids(tmp_path)[0][0]
+        os.kill(first, signal.SIGKILL)
+        assert "SIGKILL" in await asyncio.wait_for(notes.crashes.get(), PATIENCE)
+        await healthy_again(stack)
+        assert stack.keepers[0].pid == pids(tmp_path)[1][0] != first
+        assert set(alive(tmp_path)) == set(pids(tmp_path)[1])  # the killed part's child is gone as well
+    assert not alive(tmp_path)
+
+
+async def test_a_part_that_hangs_is_restarted(tmp_path: Path, notes: Notes) -> None:
+    async with running([make_part(tmp_path, "good")], tmp_path, notes) as (stack, _):
+        (tmp_path / "ill").touch()
+        assert "health checks" in await asyncio.wait_for(notes.crashes.get(), PATIENCE)
+        (tmp_path / "ill").unlink()
+        await healthy_again(stack)
+        assert len(pids(tmp_path)) == 2
+
+
+async def test_it_gives_up_after_quick_crashes_and_stops_the_rest(tmp_path: Path, notes: Notes) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    parts = [make_part(tmp_path, "crash"), make_part(other, "good", "other")]
+    async with running(parts, tmp_path, notes) as (_, task):
+        with pytest.raises(
+            PartFailedError, match=r"(?s)toy gave up after 3 quick crashes.*SIGSEGV.*stage two"
+        ):
+            await asyncio.wait_for(task, PATIENCE)
+    assert len(pids(tmp_path)) == 3
+    assert not alive(tmp_path)
+    assert not alive(other)
+
+
+async def test_a_part_that_cannot_start_fails_the_stack_with_its_last_words(
+    tmp_path: Path, notes: Notes
+) -> None:
+    async with running([make_part(tmp_path, "fail")], tmp_path, notes) as (_, task):
+        with pytest.raises(
+            PartFailedError, match=r"(?s)toy did not start: .*exit code 1.*no weights in the box"
+        ):
+            await task
+    assert not alive(tmp_path)
+
+
+async def test_a_part_that_ignores_sigterm_is_killed(tmp_path: Path, notes: Notes) -> None:
+    async with running([make_part(tmp_path, "stubborn")], tmp_path, notes):
+        assert alive(tmp_path)
+    assert not alive(tmp_path)
+
+
+async def test_stages_come_from_the_log(tmp_path: Path, notes: Notes) -> None:
+    async with running([make_part(tmp_path, "good")], tmp_path, notes):
+        assert notes.states[0] == (State.STARTING, "starting")
+        assert notes.states[-1][0] is State.HEALTHY
+
+
+@pytest.fixture
+def stack_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A stack in a process of its own, once it says that it is up."""
+    command = [sys.executable, str(HERE / "server_stack_script.py"), str(free_port()), str(tmp_path), "good"]
+    root = str(HERE.parents[1])
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root}
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if "is up" in line:
+            break
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_everything_in_order(
+    stack_process: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
+) -> None:
+    assert len(alive(tmp_path)) == 2
+    stack_process.send_signal(number)
+    assert stack_process.wait(PATIENCE) == 0
+    assert not alive(tmp_path)
+    assert not list(tmp_path.glob("run-*"))
+
+
+def test_nothing_outlives_a_supervisor_that_is_killed(
+    stack_process: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    assert len(alive(tmp_path)) == 2
+    stack_process.kill()
+    stack_process.wait()
+    wait_until_dead(tmp_path)
+    deadline = time.monotonic() + PATIENCE
+    while list(tmp_path.glob("run-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (3, "it ended by itself with exit code 3"),
+        (-9, "it was killed by SIGKILL"),
+        (-99, "it was killed by signal 99"),
+    ],
+)
+def test_exit_codes_in_words(code: int, words: str) -> None:
+    assert describe_exit(code) == words

@@ -1,0 +1,85 @@
+"""`python -m server up` where nothing can start: one clear line, exit code 1, nothing left."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROFILE = """
+[gateway]
+port = 0
+[[engines]]
+name = "m"
+model = "{model}"
+max_model_len = 512
+memory_gib = {memory}
+"""
+
+
+def up(
+    folder: Path, *arguments: str, model: str | None = None, memory: float = 0.1
+) -> subprocess.CompletedProcess[str]:
+    """Run it to its end with a profile whose model is there but holds nothing."""
+    there = folder / "model"
+    there.mkdir()
+    (there / "config.json").write_text("{}")
+    profile = folder / "p.toml"
+    profile.write_text(PROFILE.format(model=model or there, memory=memory))
+    command = [
+        sys.executable,
+        "-m",
+        "server",
+        "up",
+        "--profile",
+        str(profile),
+        "--log-dir",
+        str(folder / "logs"),
+    ]
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    return subprocess.run(
+        [*command, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], folder: Path, *says: str) -> None:
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    for words in says:
+        assert words in done.stderr
+    assert not list(folder.glob("babelview-*"))
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert_one_line(up(tmp_path, "--port", port), tmp_path, "gateway", port, "in use")
+
+
+def test_a_missing_model(tmp_path: Path) -> None:
+    assert_one_line(up(tmp_path, model="/no/such/model"), tmp_path, "/no/such/model", "missing")
+
+
+def test_too_little_memory(tmp_path: Path) -> None:
+    assert_one_line(up(tmp_path, memory=1e6), tmp_path, "too little memory", "1000000.0 GiB")
+
+
+def test_a_missing_profile(tmp_path: Path) -> None:
+    assert_one_line(up(tmp_path, "--profile", "nope"), tmp_path, "nope", "demo")
+
+
+@pytest.mark.parametrize("arguments", [["--port", "70000"], ["--port", "x"], ["--what"]])
+def test_usage_errors_are_2(tmp_path: Path, arguments: list[str]) -> None:
+    assert up(tmp_path, *arguments).returncode == 2
