@@ -1,8 +1,8 @@
 """The drawn world's sentences in other languages: what a right translation says, word for word.
 
-Every English sentence of `scenes.all_sentences()` has one translation per language, made from templates. Colours
-stand as nouns ("du rouge", "लाल रंग"), so that nothing has to agree with them. `translate_text` joins sentences as
-the service must: what stands between them is kept as it is.
+Every English sentence of `scenes.all_sentences()` has one translation per language, made from templates.
+Colours stand as nouns ("du rouge", "लाल रंग"), so that nothing has to agree with them. `translate_text` joins
+sentences as the service must: what stands between them is kept as it is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SOURCE = "eng_Latn"
 
 @dataclass(frozen=True)
 class Phrases:
-    """How one language says the world. `{c}` is a colour or a count, `{s}` a scene, `{l}` and `{r}` its halves."""
+    """How one language says it: `{c}` is a colour or a count, `{s}` a scene of `{l}` left and `{r}` right."""
 
     colours: dict[str, str]
     counts: tuple[str, str, str, str]

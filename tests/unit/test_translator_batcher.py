@@ -1,0 +1,212 @@
+"""The queue before the engine, with a function in the engine's place."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from translator.batcher import Batcher, ClosedError, QueueFullError, TooManySentencesError
+from translator.cache import LruCache
+from translator.engine import Job, Translation
+
+
+def job(text: str, target: str = "fra_Latn", tokens: int = 3) -> Job:
+    return Job(text, "eng_Latn", target, ("t",) * tokens)
+
+
+class Model:
+    """Stands for the engine: upper-cases, remembers its batches, and waits at a gate while that is shut."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Job]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.running = threading.Semaphore(0)
+
+    def __call__(self, jobs: list[Job], /) -> list[Translation]:
+        self.batches.append(jobs)
+        self.running.release()
+        assert self.gate.wait(30)
+        if any(job.text == "explode" for job in jobs):
+            raise RuntimeError("boom")
+        return [Translation(f"{job.target}:{job.text.upper()}") for job in jobs]
+
+    async def is_running(self) -> None:
+        assert await asyncio.to_thread(self.running.acquire, timeout=30)
+
+
+@asynccontextmanager
+async def batching(
+    model: Callable[[list[Job]], list[Translation]], **settings: float
+) -> AsyncIterator[Batcher]:
+    batcher = Batcher(model, **settings)  # type: ignore[arg-type]
+    batcher.start()
+    try:
+        yield batcher
+    finally:
+        if isinstance(model, Model):
+            model.gate.set()
+        await batcher.close()
+
+
+async def test_concurrent_requests_share_a_batch_and_get_their_own_answers() -> None:
+    model = Model()
+    async with batching(model) as batcher:
+        answers = await asyncio.gather(*(batcher.translate([job(f"s{i}"), job("same")]) for i in range(10)))
+    assert [a[0].text for a in answers] == [f"fra_Latn:S{i}" for i in range(10)]
+    assert {a[1].text for a in answers} == {"fra_Latn:SAME"}
+    assert len(model.batches) == 1
+    assert len(model.batches[0]) == 11  # "same" runs once
+
+
+async def test_languages_share_a_batch() -> None:
+    model = Model()
+    async with batching(model) as batcher:
+        answer = await batcher.translate([job("a", "fra_Latn"), job("a", "hin_Deva")])
+    assert [a.text for a in answer] == ["fra_Latn:A", "hin_Deva:A"]
+    assert len(model.batches) == 1
+
+
+async def test_what_was_translated_is_kept() -> None:
+    model = Model()
+    async with batching(model) as batcher:
+        first = await batcher.translate([job("a")])
+        assert await batcher.translate([job("a"), job("a")]) == first * 2
+    assert len(model.batches) == 1
+
+
+async def test_nothing_is_kept_of_a_doubtful_translation() -> None:
+    calls = 0
+
+    def doubtful(jobs: list[Job], /) -> list[Translation]:
+        nonlocal calls
+        calls += 1
+        return [Translation(job.text, "no end") for job in jobs]
+
+    async with batching(doubtful) as batcher:
+        await batcher.translate([job("a")])
+        await batcher.translate([job("a")])
+    assert calls == 2
+
+
+async def test_a_batch_keeps_to_its_tokens_and_to_one_length_class() -> None:
+    model = Model()
+    lengths = [1, 5, 9, 30, 31, 32, 33, 100, 128, 129, 400]
+    async with batching(model, batch_tokens=64) as batcher:
+        await batcher.translate([job(f"s{n}", tokens=n) for n in lengths])
+    assert sorted(len(job.tokens) for batch in model.batches for job in batch) == lengths
+    for batch in model.batches:
+        assert len(batch) == 1 or len(batch) * max(len(job.tokens) for job in batch) <= 64
+        assert len({job.length_class for job in batch}) == 1
+
+
+async def test_a_small_request_does_not_wait_for_a_huge_one() -> None:
+    model = Model()
+    async with batching(model, batch_tokens=30) as batcher:
+        model.gate.clear()
+        huge = asyncio.create_task(batcher.translate([job(f"h{i}") for i in range(200)]))
+        await model.is_running()
+        small = asyncio.create_task(batcher.translate([job("small 1"), job("small 2")]))
+        long = asyncio.create_task(batcher.translate([job("long", tokens=300)]))
+        await asyncio.sleep(0)
+        model.gate.set()
+        await asyncio.gather(small, long)
+        assert not huge.done()
+        at = [n for n, batch in enumerate(model.batches) for j in batch if not j.text.startswith("h")]
+        assert max(at) <= 3  # of twenty batches
+        await huge
+
+
+async def test_a_full_queue_says_when_to_come_back() -> None:
+    model = Model()
+    async with batching(model, queue_limit=5) as batcher:
+        model.gate.clear()
+        running = asyncio.create_task(batcher.translate([job("running")]))
+        await model.is_running()
+        waiting = asyncio.create_task(batcher.translate([job(f"w{i}") for i in range(5)]))
+        await asyncio.sleep(0)
+        assert batcher.waiting == 5
+        with pytest.raises(QueueFullError) as full:
+            await batcher.translate([job("too much")])
+        assert 1 <= full.value.retry_after <= 60
+        assert (await asyncio.gather(batcher.translate([]), return_exceptions=True)) == [[]]
+        model.gate.set()
+        await asyncio.gather(running, waiting)
+        assert (await batcher.translate([job("now")]))[0].text == "fra_Latn:NOW"
+
+
+async def test_a_request_larger_than_the_queue_is_refused_for_good() -> None:
+    async with batching(Model(), queue_limit=5) as batcher:
+        with pytest.raises(TooManySentencesError, match="6 sentences"):
+            await batcher.translate([job(f"s{i}") for i in range(6)])
+
+
+async def test_a_cancelled_request_frees_its_place_but_not_what_others_want() -> None:
+    model = Model()
+    async with batching(model, queue_limit=3) as batcher:
+        model.gate.clear()
+        running = asyncio.create_task(batcher.translate([job("running")]))
+        await model.is_running()
+        leaver = asyncio.create_task(batcher.translate([job("shared"), job("alone 1"), job("alone 2")]))
+        await asyncio.sleep(0)
+        stayer = asyncio.create_task(batcher.translate([job("shared")]))
+        await asyncio.sleep(0)
+        leaver.cancel()
+        await asyncio.gather(leaver, return_exceptions=True)
+        assert batcher.waiting == 1
+        model.gate.set()
+        assert (await stayer)[0].text == "fra_Latn:SHARED"
+        await running
+    assert [[j.text for j in batch] for batch in model.batches] == [["running"], ["shared"]]
+
+
+async def test_an_engine_that_fails_fails_its_batch_only() -> None:
+    model = Model()
+    async with batching(model) as batcher:
+        with pytest.raises(RuntimeError, match="boom"):
+            await batcher.translate([job("explode"), job("with it")])
+        assert (await batcher.translate([job("with it")]))[0].text == "fra_Latn:WITH IT"
+
+
+async def test_closing_finishes_what_waits_and_takes_nothing_new() -> None:
+    model = Model()
+    batcher = Batcher(model, batch_tokens=3)
+    batcher.start()
+    model.gate.clear()
+    request = asyncio.create_task(batcher.translate([job(f"s{i}") for i in range(5)]))
+    await model.is_running()
+    closing = asyncio.create_task(batcher.close())
+    await asyncio.sleep(0)
+    with pytest.raises(ClosedError):
+        await batcher.translate([job("late")])
+    model.gate.set()
+    await closing
+    assert [a.text for a in await request] == [f"fra_Latn:S{i}" for i in range(5)]
+
+
+async def test_replicas_run_at_the_same_time() -> None:
+    both = threading.Barrier(2, timeout=30)
+
+    def model(jobs: list[Job], /) -> list[Translation]:
+        both.wait()  # breaks unless a second batch comes while this one runs
+        return [Translation(job.text) for job in jobs]
+
+    async with batching(model, replicas=2, batch_tokens=3) as batcher:
+        assert len(await batcher.translate([job("a"), job("b")])) == 2
+
+
+def test_the_cache_is_bounded_and_drops_what_was_used_longest_ago() -> None:
+    cache: LruCache[str, str] = LruCache(30, lambda key, value: len(key) + len(value))
+    for key in "abc":
+        cache.put(key, "x" * 9)
+    assert cache.get("a")
+    cache.put("d", "x" * 9)
+    assert cache.get("b") is None
+    assert cache.get("a")
+    cache.put("a", "y")
+    assert cache.bytes == 22
+    cache.put("e", "x" * 100)
+    assert cache.bytes <= 30
+    assert cache.get("e") is None

@@ -1,0 +1,269 @@
+"""The service's HTTP face, with an upper-casing engine in place of a model."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from translator.app import State, make_app
+from translator.batcher import Batcher
+from translator.engine import Job, Translation
+from translator.languages import Languages
+from translator.sentences import has_letters
+from translator.service import TextTranslator
+
+Client = TestClient[Any, Any]
+
+
+class Engine:
+    """Tokens are characters; a translation is the text in capitals, marked with the language."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def tokenize(self, text: str) -> tuple[str, ...]:
+        return tuple(text)
+
+    def translate(self, jobs: list[Job], /) -> list[Translation]:
+        assert self.gate.wait(30)
+        return [
+            Translation(f"<{job.target}>{job.text.upper()}", "no end" if "endless" in job.text else None)
+            for job in jobs
+        ]
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+async def client(engine: Engine) -> AsyncIterator[Client]:
+    batcher = Batcher(engine.translate, queue_limit=50)
+    batcher.start()
+    state = State(
+        "toy",
+        TextTranslator(engine, batcher),  # type: ignore[arg-type]
+        Languages({"eng_Latn", "fra_Latn", "hin_Deva"}),
+    )
+    async with TestClient(TestServer(make_app(state, max_body=10_000))) as client:
+        yield client
+    engine.gate.set()
+    await batcher.close()
+
+
+async def ask(client: Client, texts: Any, targets: Any = ("fra_Latn",), **more: Any) -> tuple[int, Any]:
+    body = {"texts": texts, "targets": targets} | more
+    async with client.post("/v1/translations", json=body) as response:
+        return response.status, await response.json()
+
+
+async def test_texts_times_languages_in_one_call(client: Client) -> None:
+    status, answer = await ask(client, ["One.\n\n- two  ", "red"], ["fra_Latn", "hin_Deva", "fra_Latn"])
+    assert status == 200
+    assert answer["model"] == "toy"
+    assert answer["translations"] == [
+        {
+            code: {
+                "text": f"<{code}>ONE.\n\n- <{code}>TWO  ",
+                "sentences": [
+                    {"source": "One.", "text": f"<{code}>ONE.", "verdict": "ok"},
+                    {"source": "two", "text": f"<{code}>TWO", "verdict": "ok"},
+                ],
+            }
+            for code in ("fra_Latn", "hin_Deva")
+        },
+        {
+            code: {
+                "text": f"<{code}>RED",
+                "sentences": [{"source": "red", "text": f"<{code}>RED", "verdict": "ok"}],
+            }
+            for code in ("fra_Latn", "hin_Deva")
+        },
+    ]
+    assert set(answer["timings"]) == {"prepare", "translate", "total"}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
+@given(st.text("1 \n-🎬…!?.,\t", max_size=30))
+def test_text_without_letters_needs_no_translation(text: str) -> None:
+    assert not has_letters(text)
+
+    async def check() -> None:
+        batcher = Batcher(lambda jobs: pytest.fail(f"{jobs} reached the model"))
+        translator = TextTranslator(Engine(), batcher)  # type: ignore[arg-type]
+        languages = Languages({"eng_Latn", "fra_Latn"})
+        answer = await translator.translate([text], languages.find("eng_Latn"), [languages.find("fra_Latn")])
+        assert answer.texts[0]["fra_Latn"].text == text
+
+    asyncio.run(check())
+
+
+async def test_a_sentence_too_long_for_the_model_is_cut_at_clauses_and_nothing_is_lost(
+    client: Client,
+) -> None:
+    clause = "and a red car turns left at the corner,"
+    sentence = " ".join([clause] * 40)
+    _, answer = await ask(client, [sentence])
+    translated = answer["translations"][0]["fra_Latn"]
+    assert translated["text"].replace("<fra_Latn>", "") == sentence.upper()
+    assert len(translated["sentences"]) > 1
+    assert all(part["source"].endswith(clause) for part in translated["sentences"])
+
+
+async def test_the_same_language_comes_back_as_it_is(client: Client) -> None:
+    _, answer = await ask(client, ["One. Two."], ["eng_Latn", "fra_Latn"])
+    assert answer["translations"][0]["eng_Latn"]["text"] == "One. Two."
+    assert answer["translations"][0]["fra_Latn"]["text"] == "<fra_Latn>ONE. <fra_Latn>TWO."
+
+
+async def test_a_doubtful_sentence_says_why(client: Client) -> None:
+    _, answer = await ask(client, ["Fine. This is endless."])
+    fine, endless = answer["translations"][0]["fra_Latn"]["sentences"]
+    assert fine["verdict"] == "ok"
+    assert "reason" not in fine
+    assert endless["verdict"] == "doubtful"
+    assert endless["reason"] == "no end"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param", "said"),
+    [
+        (b"{", 400, None, "not JSON"),
+        (b"\xff\xfe{}", 400, None, "not JSON"),
+        (b"[" * 9000, 400, None, "not JSON"),
+        (b"[]", 400, None, "JSON object"),
+        (b"{}", 400, "texts", "list of strings"),
+        (b'{"texts": "one", "targets": ["fra_Latn"]}', 400, "texts", "list of strings"),
+        (b'{"texts": [1], "targets": ["fra_Latn"]}', 400, "texts", "list of strings"),
+        (b'{"texts": ["\\ud800"], "targets": ["fra_Latn"]}', 400, "texts", "surrogate"),
+        (b'{"texts": ["a"]}', 400, "targets", "list of strings"),
+        (b'{"texts": ["a"], "targets": []}', 400, "targets", "at least one"),
+        (b'{"texts": ["a"], "targets": ["fra_Latn", "xxx_Latn"]}', 400, "targets", "'xxx_Latn'"),
+        (b'{"texts": ["a"], "targets": ["</s>"]}', 400, "targets", "GET /languages"),
+        (b'{"texts": ["a"], "targets": ["fra_Latn"], "source": "spa_Latn"}', 400, "source", "'spa_Latn'"),
+        (b'{"texts": ["a"], "targets": ["fra_Latn"], "source": 7}', 400, "source", "string"),
+        (b'{"texts": ["' + b"a" * 20_000 + b'"]}', 413, None, "too large"),
+    ],
+)
+async def test_bad_requests_are_refused_in_openais_shape(
+    client: Client, body: bytes, status: int, param: str | None, said: str
+) -> None:
+    async with client.post("/v1/translations", data=body) as response:
+        answer = await response.json()
+        assert response.status == status
+    assert set(answer["error"]) == {"message", "type", "param", "code"}
+    assert answer["error"]["param"] == param
+    assert answer["error"]["type"] == "invalid_request_error"
+    assert said in answer["error"]["message"]
+
+
+async def test_too_many_sentences_at_once_are_refused(client: Client) -> None:
+    status, answer = await ask(client, [f"word {i}" for i in range(51)])
+    assert status == 413
+    assert "51 sentences" in answer["error"]["message"]
+
+
+async def test_a_full_queue_answers_429_and_when_to_come_back(client: Client, engine: Engine) -> None:
+    engine.gate.clear()
+    first = asyncio.create_task(ask(client, ["running"]))
+    await asyncio.sleep(0.2)  # it runs now; the queue is empty again
+    second = asyncio.create_task(ask(client, [f"word {i}" for i in range(50)]))
+    await asyncio.sleep(0.2)
+    async with client.post("/v1/translations", json={"texts": ["late"], "targets": ["fra_Latn"]}) as response:
+        assert response.status == 429
+        assert int(response.headers["Retry-After"]) >= 1
+        assert (await response.json())["error"]["code"] == "queue_full"
+    engine.gate.set()
+    assert [status for status, _ in await asyncio.gather(first, second)] == [200, 200]
+
+
+async def test_unknown_paths_and_methods(client: Client) -> None:
+    async with client.get("/v1/translations") as response:
+        assert response.status == 405
+        assert "GET /v1/translations" in (await response.json())["error"]["message"]
+    async with client.get("/nothing") as response:
+        assert response.status == 404
+        assert isinstance((await response.json())["error"], str)
+
+
+async def test_not_healthy_until_loaded_nor_while_closing(engine: Engine) -> None:
+    state = State("toy")
+    async with TestClient(TestServer(make_app(state, max_body=10_000))) as client:
+        async with client.get("/health") as response:
+            assert response.status == 503
+            assert "being loaded" in (await response.json())["error"]
+        status, answer = await ask(client, ["a"])
+        assert (status, answer["error"]["code"]) == (503, "loading")
+        state.translator = TextTranslator(engine, Batcher(engine.translate))  # type: ignore[arg-type]
+        state.languages = Languages({"eng_Latn", "fra_Latn"})
+        async with client.get("/health") as response:
+            assert response.status == 200
+            assert (await response.json())["status"] == "ok"
+        state.closing = True
+        async with client.get("/health") as response:
+            assert response.status == 503
+            assert "Retry-After" in response.headers
+
+
+async def test_languages_and_translate_as_libretranslate_has_them(client: Client) -> None:
+    async with client.get("/languages") as response:
+        languages = await response.json()
+    assert languages[1] == {
+        "code": "fra_Latn",
+        "name": "French",
+        "targets": ["eng_Latn", "fra_Latn", "hin_Deva"],
+    }
+    for q, translated in (("One.", "<fra_Latn>ONE."), (["a", "b"], ["<fra_Latn>A", "<fra_Latn>B"])):
+        body = {"q": q, "source": "eng_Latn", "target": "fra_Latn"}
+        async with client.post("/translate", json=body) as response:
+            assert await response.json() == {"translatedText": translated}
+    async with client.post("/translate", json={"q": "a", "source": "eng_Latn", "target": "xx"}) as response:
+        assert response.status == 400
+        assert "'xx'" in (await response.json())["error"]
+
+
+async def test_who_hangs_up_leaves_the_queue() -> None:
+    engine = Engine()
+    engine.gate.clear()
+    batcher = Batcher(engine.translate)
+    batcher.start()
+    state = State("toy", TextTranslator(engine, batcher), Languages({"eng_Latn", "fra_Latn"}))  # type: ignore[arg-type]
+    server = TestServer(make_app(state, max_body=10_000))
+    await server.start_server()
+    try:
+        _, running = await open_request(server, "running")
+        _, waiting = await open_request(server, "waiting")
+        await until(lambda: batcher.waiting == 1)
+        waiting.close()
+        await until(lambda: batcher.waiting == 0)
+        running.close()
+    finally:
+        engine.gate.set()
+        await server.close()
+        await batcher.close()
+
+
+async def open_request(server: TestServer, text: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Send a request whose answer nobody reads; give the service time to queue it."""
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    body = json.dumps({"texts": [text], "targets": ["fra_Latn"]}).encode()
+    writer.write(
+        b"POST /v1/translations HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    )
+    await writer.drain()
+    await asyncio.sleep(0.2)
+    return reader, writer
+
+
+async def until(true: Any) -> None:
+    async with asyncio.timeout(30):
+        while not true():  # noqa: ASYNC110 (looks at a real server from outside)
+            await asyncio.sleep(0.01)

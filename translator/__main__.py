@@ -1,0 +1,210 @@
+"""`python -m translator`: the translation service."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from translator import models
+from translator.app import State, make_app
+
+if TYPE_CHECKING:
+    from translator.batcher import Batcher
+
+logger = logging.getLogger("translator")
+
+EXAMPLES = """\
+examples:
+  python -m translator                                  NLLB-200 600M, from the hub on first use
+  python -m translator --model demo                     the tiny model that comes with Babelview
+  python -m translator --model ./nllb-3.3B --device cuda --replicas 2
+  python -m translator --model facebook/nllb-200-1.3B --beam-size 1 --port 9003
+
+  curl localhost:8003/v1/translations -H 'Content-Type: application/json' \\
+    -d '{"texts": ["It has two scenes."], "targets": ["fra_Latn", "hin_Deva"]}'
+
+A checkpoint is converted for CTranslate2 on first use, into $BABELVIEW_CACHE (default ~/.cache/babelview).
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    make = argparse.ArgumentParser(
+        prog="python -m translator",
+        description="Translate texts with NLLB-200, sentence by sentence, over HTTP.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    env = os.environ.get
+    make.add_argument(
+        "--model",
+        default=env("BABELVIEW_TRANSLATOR_MODEL", models.DEFAULT_MODEL),
+        help="checkpoint folder, CTranslate2 folder, hub name, or 'demo' (default: %(default)s)",
+    )
+    make.add_argument(
+        "--host", default=env("BABELVIEW_TRANSLATOR_HOST", "127.0.0.1"), help="(default: %(default)s)"
+    )
+    make.add_argument(
+        "--port",
+        type=int,
+        default=env("BABELVIEW_TRANSLATOR_PORT", "8003"),
+        help="0 takes any free one (default: %(default)s)",
+    )
+    make.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)"
+    )
+    make.add_argument(
+        "--compute-type",
+        default="auto",
+        metavar="TYPE",
+        help="of CTranslate2, such as int8_float16 (default: auto)",
+    )
+    make.add_argument(
+        "--threads", type=_positive, default=0, help="CPU threads per replica (default: up to 4)"
+    )
+    make.add_argument("--replicas", type=_positive, default=1, help="batches run at once (default: 1)")
+    make.add_argument("--beam-size", type=_positive, default=4, help="1 is greedy and quicker (default: 4)")
+    make.add_argument(
+        "--batch-tokens", type=_positive, help="source tokens in a batch (default: 1024 on CPU, 8192 on CUDA)"
+    )
+    make.add_argument(
+        "--queue", type=_positive, default=20_000, help="sentences that may wait (default: 20000)"
+    )
+    make.add_argument("--cache-mb", type=int, default=16, help="memory for finished sentences (default: 16)")
+    make.add_argument("--max-body-mb", type=_positive, default=4, help="largest request (default: 4)")
+    make.add_argument(
+        "--grace", type=float, default=60, help="seconds to finish requests on exit (default: 60)"
+    )
+    make.add_argument(
+        "--log-level", choices=("debug", "info", "warning"), default="info", help="(default: info)"
+    )
+    return make
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+async def load(args: argparse.Namespace, state: State) -> Batcher:
+    """Prepare and load the model, make it translate once, and fill `state`.
+
+    Raises:
+        ModelError: no usable model; the message says why.
+    """
+    quantization = "int8" if args.compute_type == "auto" else args.compute_type
+    folder = await models.prepare(args.model, quantization=quantization)
+    try:
+        # Only now: loading CTranslate2 is what takes long, and a bad --model should not wait for it.
+        from translator.batcher import Batcher  # noqa: PLC0415
+        from translator.engine import Engine, Job  # noqa: PLC0415
+        from translator.languages import Languages  # noqa: PLC0415
+        from translator.service import TextTranslator  # noqa: PLC0415
+    except ImportError as error:
+        raise models.ModelError(f"{error}: pip install 'babelview[translator]'") from error
+
+    def start() -> Engine:
+        return Engine(
+            folder,
+            device=args.device,
+            compute_type=args.compute_type,
+            threads=args.threads,
+            replicas=args.replicas,
+            beam_size=args.beam_size,
+        )
+
+    try:
+        engine = await asyncio.to_thread(start)
+    except Exception as error:  # a broken tokenizer file raises plain Exception
+        raise models.ModelError(f"cannot load {folder}: {error}") from error
+    languages = Languages(engine.vocabulary)
+    if len(languages.all) < 2:
+        raise models.ModelError(f"{args.model} has no NLLB language codes in its vocabulary: is it NLLB-200?")
+    source, target = languages.all[0].code, languages.all[1].code
+    first = await asyncio.to_thread(engine.translate, [Job("a", source, target, engine.tokenize("a"))])
+    if first[0].reason and first[0].reason.startswith("not translated"):
+        raise models.ModelError(f"{args.model} does not translate: {first[0].reason}")
+    batcher = Batcher(
+        engine.translate,
+        replicas=args.replicas,
+        batch_tokens=args.batch_tokens or (8192 if engine.device == "cuda" else 1024),
+        queue_limit=args.queue,
+        cache_bytes=args.cache_mb << 20,
+    )
+    batcher.start()
+    state.translator, state.languages = TextTranslator(engine, batcher), languages
+    logger.info("%s is ready: %d languages, %s", state.model, len(languages.all), engine.description)
+    return batcher
+
+
+async def serve(args: argparse.Namespace) -> None:
+    """Serve until SIGTERM or Ctrl-C, then finish what is in flight.
+
+    Raises:
+        ModelError: no usable model.
+        OSError: the address cannot be listened on.
+    """
+    state = State(models.name_of(args.model))
+    # handler_cancellation: who hangs up no longer waits in the queue.
+    runner = web.AppRunner(
+        make_app(state, max_body=args.max_body_mb << 20),
+        handler_cancellation=True,
+        access_log=None,
+        shutdown_timeout=args.grace,
+    )
+    await runner.setup()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stopped = asyncio.create_task(stop.wait())
+    loading: asyncio.Task[Batcher] | None = None
+    try:
+        await web.TCPSite(runner, args.host, args.port).start()
+        host, port = runner.addresses[0][:2]
+        logger.info("listening on http://%s:%d, loading %s", host, port, state.model)
+        loading = asyncio.create_task(load(args, state))
+        await asyncio.wait({loading, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            batcher = await loading
+            await stopped
+            logger.info("stopping: %d sentences wait, requests are finished first", batcher.waiting)
+    finally:
+        state.closing = True
+        stopped.cancel()
+        if loading and not loading.done():
+            loading.cancel()
+            await asyncio.wait({loading})
+        await runner.cleanup()
+        if loading and loading.done() and not loading.cancelled() and not loading.exception():
+            await loading.result().close()
+    logger.info("stopped")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line: 0 after a clean stop, 1 when the service cannot run."""
+    args = parser().parse_args(argv)
+    logging.basicConfig(
+        level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    try:
+        asyncio.run(serve(args))
+    except models.ModelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: cannot listen on {args.host}:{args.port}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,276 @@
+"""Sentences of many requests and languages, run together.
+
+CTranslate2 does not merge calls: 32 separate sentences cost seven times one batch of 32. So every sentence of
+every request waits here, and each batch takes from all requests in turn. That keeps the batches full, and a
+request of two sentences does not wait for all of one with thousands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
+
+from translator.cache import LruCache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from translator.engine import Job, Translation
+
+logger = logging.getLogger(__name__)
+
+_ENTRY_BYTES = (
+    400  # of a cached sentence, besides its text: two objects, their strings' heads, the table's slot
+)
+
+
+class Run(Protocol):
+    """What translates a batch, in a thread: one result per job, in order."""
+
+    def __call__(self, jobs: list[Job], /) -> list[Translation]:
+        """Translate `jobs`."""
+
+
+class QueueFullError(Exception):
+    """Too much is waiting already; `retry_after` says in how many seconds to come back."""
+
+    def __init__(self, retry_after: int) -> None:
+        """Say when to come back."""
+        super().__init__(f"the translation queue is full: try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class TooManySentencesError(Exception):
+    """One request holds more than the queue can ever take."""
+
+
+class ClosedError(Exception):
+    """The service is shutting down and takes nothing new."""
+
+
+class _Entry:
+    """A sentence that waits or runs, and how many requests want it."""
+
+    __slots__ = ("future", "job", "started", "waiters")
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.future: asyncio.Future[Translation] = asyncio.get_running_loop().create_future()
+        self.waiters = 0
+        self.started = False
+
+
+class _Line:
+    """What one request has waiting, by length class; within a class sorted by length."""
+
+    def __init__(self, entries: Iterable[_Entry]) -> None:
+        self.served = 0  # number of the last batch that took from here
+        self._classes: dict[int, list[_Entry]] = {}
+        for entry in sorted(entries, key=lambda entry: len(entry.job.tokens)):
+            self._classes.setdefault(entry.job.length_class, []).append(entry)
+
+    def next_class(self) -> int | None:
+        """The shortest class that still has wanted sentences."""
+        for length_class in sorted(self._classes):
+            if self.peek(length_class):
+                return length_class
+        return None
+
+    def peek(self, length_class: int) -> _Entry | None:
+        """The longest sentence of a class, which `pop` takes; those that nobody wants any more fall out."""
+        entries = self._classes.get(length_class, [])
+        while entries and not entries[-1].waiters:
+            entries.pop()
+        if not entries:
+            self._classes.pop(length_class, None)
+            return None
+        return entries[-1]
+
+    def pop(self, length_class: int) -> None:
+        """Take what `peek` showed."""
+        self._classes[length_class].pop()
+
+
+class Batcher:
+    """The queue before the engine."""
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        replicas: int = 1,
+        batch_tokens: int = 1024,
+        queue_limit: int = 20_000,
+        cache_bytes: int = 16 << 20,
+        linger: float = 0.005,
+    ) -> None:
+        """Prepare the queue; `start` it within a running loop.
+
+        Args:
+            run: translates a batch; called in a thread of its own per replica.
+            replicas: batches that run at the same time.
+            batch_tokens: most source tokens of a batch, padding included (a longer sentence runs alone).
+            queue_limit: most sentences that wait.
+            cache_bytes: memory for finished sentences.
+            linger: seconds to wait for company, only when nothing was running.
+        """
+        self._run = run
+        self._replicas = replicas
+        self._batch_tokens = batch_tokens
+        self._queue_limit = queue_limit
+        self._linger = linger
+        self._cache: LruCache[Job, Translation] = LruCache(cache_bytes, _bytes_of)
+        self._entries: dict[Job, _Entry] = {}
+        self._lines: list[_Line] = []
+        self._waiting = 0
+        self._batches = 0
+        self._seconds_per_sentence = 0.05
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._executor = ThreadPoolExecutor(replicas, thread_name_prefix="translate")
+        self._workers: list[asyncio.Task[None]] = []
+
+    @property
+    def waiting(self) -> int:
+        """Sentences that wait for their batch."""
+        return self._waiting
+
+    def start(self) -> None:
+        """Begin to take batches from the queue."""
+        self._workers = [asyncio.create_task(self._work()) for _ in range(self._replicas)]
+
+    async def close(self) -> None:
+        """Finish what waits and runs, take nothing new."""
+        self._closing = True
+        self._wake.set()
+        await asyncio.gather(*self._workers)
+        self._executor.shutdown()
+
+    async def translate(self, jobs: Sequence[Job]) -> list[Translation]:
+        """Translate the sentences of one request, each once, together with those of others.
+
+        Raises:
+            QueueFullError: too much waits already.
+            TooManySentencesError: the request alone is larger than the queue.
+            ClosedError: the service is shutting down.
+        """
+        if self._closing:
+            raise ClosedError("the translation service is shutting down")
+        done: dict[Job, Translation] = {}
+        wanted: dict[Job, _Entry] = {}
+        fresh: list[_Entry] = []
+        for job in dict.fromkeys(jobs):
+            if (cached := self._cache.get(job)) is not None:
+                done[job] = cached
+                continue
+            if (entry := self._entries.get(job)) is None:
+                entry = _Entry(job)
+                fresh.append(entry)
+            wanted[job] = entry
+        self._admit(fresh)
+        for entry in wanted.values():
+            entry.waiters += 1
+        try:
+            for job, entry in wanted.items():
+                done[job] = await asyncio.shield(entry.future)
+        finally:
+            for entry in wanted.values():
+                self._leave(entry)
+        return [done[job] for job in jobs]
+
+    def _admit(self, fresh: list[_Entry]) -> None:
+        if len(fresh) > self._queue_limit:
+            raise TooManySentencesError(
+                f"{len(fresh)} sentences (times languages) in one request, of at most {self._queue_limit}"
+            )
+        if self._waiting + len(fresh) > self._queue_limit:
+            seconds = self._waiting * self._seconds_per_sentence
+            raise QueueFullError(min(60, max(1, math.ceil(seconds))))
+        if not fresh:
+            return
+        self._entries.update((entry.job, entry) for entry in fresh)
+        self._lines.append(_Line(fresh))
+        self._waiting += len(fresh)
+        self._wake.set()
+
+    def _leave(self, entry: _Entry) -> None:
+        """A request has its answer or was cancelled; what nobody wants any more frees its place."""
+        entry.waiters -= 1
+        if not entry.waiters and not entry.started:
+            self._waiting -= 1
+            del self._entries[entry.job]
+
+    async def _work(self) -> None:
+        while True:
+            if not self._waiting:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                await asyncio.sleep(self._linger)
+                continue
+            await self._run_batch(self._next_batch())
+
+    def _next_batch(self) -> list[_Entry]:
+        """Sentences of one length class: one of each request in turn, until the batch is full.
+
+        The request that was served longest ago says which class.
+        """
+        classes = {line: line.next_class() for line in self._lines}
+        self._lines = sorted(
+            (line for line in self._lines if classes[line] is not None), key=lambda x: x.served
+        )
+        self._batches += 1
+        batch: list[_Entry] = []
+        length_class = classes[self._lines[0]] if self._lines else None
+        if length_class is None:
+            return batch
+        turn, longest = list(self._lines), 0
+        while turn:
+            for line in list(turn):
+                entry = line.peek(length_class)
+                if entry is None:
+                    turn.remove(line)
+                    continue
+                longest = max(longest, len(entry.job.tokens))
+                if batch and longest * (len(batch) + 1) > self._batch_tokens:
+                    turn.clear()
+                    break
+                line.pop(length_class)
+                line.served = self._batches
+                entry.started = True
+                batch.append(entry)
+        self._waiting -= len(batch)
+        return batch
+
+    async def _run_batch(self, batch: list[_Entry]) -> None:
+        if not batch:
+            return
+        began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        try:
+            results = await loop.run_in_executor(self._executor, self._run, [entry.job for entry in batch])
+        except Exception as error:  # it belongs to these requests: the worker goes on
+            logger.exception("a batch of %d sentences failed", len(batch))
+            for entry in batch:
+                del self._entries[entry.job]
+                if not entry.future.cancelled():
+                    entry.future.set_exception(error)
+                    entry.future.exception()  # seen, even if every request has left
+            return
+        for entry, result in zip(batch, results, strict=True):
+            del self._entries[entry.job]
+            entry.future.set_result(result)
+            if result.reason is None:
+                self._cache.put(entry.job, result)
+        pace = (time.monotonic() - began) / len(batch) / self._replicas
+        self._seconds_per_sentence += 0.2 * (pace - self._seconds_per_sentence)
+
+
+def _bytes_of(job: Job, result: Translation) -> int:
+    tokens = sum(len(token) + 60 for token in job.tokens)
+    return _ENTRY_BYTES + 4 * (len(job.text) + len(result.text)) + tokens

@@ -1,0 +1,123 @@
+"""Whole texts into several languages: taken apart, translated sentence by sentence, put together again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from translator import sentences
+from translator.engine import MAX_SOURCE_TOKENS, Job, Translation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from translator.batcher import Batcher
+    from translator.engine import Engine
+    from translator.languages import Language
+    from translator.sentences import Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of a text and what became of it."""
+
+    source: str
+    text: str
+    reason: str | None = None
+    """Why the translation is doubtful; None when it is not."""
+
+    @property
+    def verdict(self) -> str:
+        """`ok` or `doubtful`."""
+        return "ok" if self.reason is None else "doubtful"
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatedText:
+    """A text in another language; what stood between the sentences is as it was."""
+
+    text: str
+    sentences: list[Sentence]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Per text, target language code -> translation."""
+
+    texts: list[dict[str, TranslatedText]]
+    timings: dict[str, float]
+    """Seconds: `prepare` (taking apart), `translate` (waiting and running) and `total`."""
+
+    @property
+    def sentence_count(self) -> int:
+        """Sentences of all texts in all languages."""
+        return sum(len(translated.sentences) for text in self.texts for translated in text.values())
+
+
+_Prepared = list[tuple["Piece", tuple[str, ...]]]
+
+
+class TextTranslator:
+    """Translates texts with one model, many requests at a time."""
+
+    def __init__(self, engine: Engine, batcher: Batcher) -> None:
+        """Split and tokenize with `engine`'s vocabulary, translate through `batcher`."""
+        self._engine = engine
+        self._batcher = batcher
+
+    async def translate(self, texts: Sequence[str], source: Language, targets: Sequence[Language]) -> Answer:
+        """Translate every text into every target language, in one go.
+
+        Raises:
+            QueueFullError, TooManySentencesError, ClosedError: the batcher cannot take them.
+        """
+        began = time.monotonic()
+        # In a thread: a megabyte of text takes a second, during which others must be answered.
+        prepared = await asyncio.to_thread(lambda: [self._prepare(text, source) for text in texts])
+        ready = time.monotonic()
+        jobs = [
+            Job(piece.text, source.code, target.code, tokens)
+            for pieces in prepared
+            for piece, tokens in pieces
+            if piece.is_sentence
+            for target in targets
+            if target != source
+        ]
+        results = await self._batcher.translate(jobs)
+        translations = {(job.text, job.target): result for job, result in zip(jobs, results, strict=True)}
+        answer = [
+            {target.code: _join(pieces, target.code, translations) for target in targets}
+            for pieces in prepared
+        ]
+        end = time.monotonic()
+        timings = {"prepare": ready - began, "translate": end - ready, "total": end - began}
+        return Answer(answer, {name: round(seconds, 6) for name, seconds in timings.items()})
+
+    def _prepare(self, text: str, source: Language) -> _Prepared:
+        """Pieces of a text, each sentence short enough for the model, with its tokens."""
+        prepared: _Prepared = []
+        for piece in sentences.split(text, source.primary):
+            parts = sentences.split_long(piece.text, self._fits) if piece.is_sentence else [piece]
+            prepared += [
+                (part, self._engine.tokenize(part.text) if part.is_sentence else ()) for part in parts
+            ]
+        return prepared
+
+    def _fits(self, sentence: str) -> bool:
+        return len(self._engine.tokenize(sentence)) <= MAX_SOURCE_TOKENS
+
+
+def _join(pieces: _Prepared, target: str, translations: dict[tuple[str, str], Translation]) -> TranslatedText:
+    """Put a text together again; a sentence without translation (the language is the source's) stays."""
+    said: list[Sentence] = []
+    whole: list[str] = []
+    for piece, _ in pieces:
+        if not piece.is_sentence:
+            whole.append(piece.text)
+            continue
+        result = translations.get((piece.text, target)) or Translation(piece.text)
+        said.append(Sentence(piece.text, result.text, result.reason))
+        whole.append(result.text)
+    return TranslatedText("".join(whole), said)
