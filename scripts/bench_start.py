@@ -1,13 +1,14 @@
 """How long the stack takes to start, part by part and process by process.
 
 Starts `python -m server up`, waits until all is healthy, looks at its processes, stops it, and does so again;
-prints medians. With `--compare` the same without the profile's short cuts (`fast_start`), run by run in turn, so
+prints medians. `--compare`: the same without the profile's short cuts (`fast_start`), run by run in turn, so
 that both meet the same machine. Seconds of CPU are what to trust where other things run.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import signal
@@ -92,7 +93,7 @@ def stage_seconds(start: Start) -> dict[tuple[str, str], float]:
     return {
         (part, stage): after - before
         for part, stages in start.stages.items()
-        for (before, stage), (after, _) in zip(stages, stages[1:], strict=False)
+        for (before, stage), (after, _) in itertools.pairwise(stages)
         if not stage.startswith("healthy")
     }
 

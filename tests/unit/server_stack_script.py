@@ -1,4 +1,4 @@
-"""`python server_stack_script.py PORT FOLDER MODE`: a stack of one part, as `python -m server up` runs its own."""
+"""`python server_stack_script.py PORT FOLDER MODE`: a stack of one part, like `python -m server up`."""
 
 from __future__ import annotations
 

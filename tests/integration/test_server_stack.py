@@ -1,0 +1,145 @@
+"""The demo stack as users meet it: real vLLM behind the gateway, SDK and curl, and what happens when it dies."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import subprocess
+import time
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import openai
+import psutil
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from demo_stack import Stack
+
+MODEL = "llava-next-video-7b"
+RESTART_SECONDS = 300
+
+
+def message(frames: int) -> list[Any]:
+    """A question about a video of plain frames, each of another colour."""
+    encoded = []
+    for index in range(frames):
+        data = BytesIO()
+        Image.new("RGB", (96, 64), (index * 8, 40, 200 - index * 6)).save(data, "JPEG")
+        encoded.append(base64.b64encode(data.getvalue()).decode())
+    video = {"url": "data:video/jpeg;base64," + ",".join(encoded)}
+    return [
+        {
+            "role": "user",
+            "content": [
+                {"type": "video_url", "video_url": video},
+                {"type": "text", "text": "Describe this video."},
+            ],
+        }
+    ]
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=stack.endpoint, api_key="none", max_retries=0) as sdk:
+        yield sdk
+
+
+def ask(client: openai.OpenAI, frames: int = 8, **options: Any) -> openai.types.chat.ChatCompletion:
+    options = {"max_tokens": 16, "temperature": 0} | options
+    answer: openai.types.chat.ChatCompletion = client.chat.completions.create(
+        model=MODEL, messages=message(frames), **options
+    )
+    return answer
+
+
+def engine(stack: Stack) -> psutil.Process:
+    """vLLM's API server."""
+    children = psutil.Process(stack.pid).children(recursive=True)
+    return next(process for process in children if "server.vllm_entry" in process.cmdline())
+
+
+def test_plain_and_streamed_answers_are_the_same(client: openai.OpenAI) -> None:
+    plain = ask(client)
+    text = plain.choices[0].message.content
+    assert text
+    assert plain.usage
+    stream = client.chat.completions.create(
+        model=MODEL, messages=message(8), max_tokens=16, temperature=0, stream=True
+    )
+    pieces = [chunk.choices[0].delta.content or "" for chunk in stream]
+    assert "".join(pieces) == text
+    assert len([piece for piece in pieces if piece]) > 1
+
+
+def test_every_frame_is_looked_at(client: openai.OpenAI) -> None:
+    tokens = {}
+    for frames in (1, 8, 32):
+        usage = ask(client, frames, max_tokens=1).usage
+        assert usage
+        tokens[frames] = usage.prompt_tokens
+    each = (tokens[8] - tokens[1]) / 7
+    assert each > 1
+    assert tokens[32] - tokens[8] == 24 * each
+
+
+def test_curl_works(stack: Stack) -> None:
+    body = json.dumps({"model": MODEL, "messages": message(2), "max_tokens": 4})
+    command = ["curl", "-sS", "--fail-with-body", f"{stack.endpoint}/chat/completions"]
+    command += ["-H", "Content-Type: application/json", "-d", "@-"]
+    done = subprocess.run(command, input=body, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["choices"][0]["message"]["content"]
+
+
+def test_models_lists_what_is_served(client: openai.OpenAI) -> None:
+    assert MODEL in [model.id for model in client.models.list()]
+
+
+def test_a_model_that_is_not_served_is_named(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match=MODEL):
+        client.chat.completions.create(model="gpt-4o", messages=message(1))
+
+
+@pytest.mark.parametrize("frames", [33, 100])
+def test_more_frames_than_the_engine_looks_at_are_refused(client: openai.OpenAI, frames: int) -> None:
+    with pytest.raises(openai.BadRequestError, match=f"{frames} frames.* 32 at most"):
+        ask(client, frames)
+
+
+def test_an_answer_longer_than_the_context_is_the_engines_own_400(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError):
+        ask(client, max_tokens=100_000)
+
+
+def test_nothing_but_the_gateway_can_reach_the_engine(stack: Stack) -> None:
+    server = engine(stack)
+    for process in (server, *server.children(recursive=True)):
+        assert [c.laddr for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN] == []
+
+
+@pytest.mark.parametrize("victim", ["API server", "engine core"])
+def test_an_engine_that_is_killed_comes_back(stack: Stack, client: openai.OpenAI, victim: str) -> None:
+    server = engine(stack)
+    killed = server if victim == "API server" else max(server.children(), key=lambda p: p.memory_info().rss)
+    killed.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + RESTART_SECONDS
+    refused = 0
+    while True:
+        try:
+            ask(client)
+        except openai.InternalServerError as error:
+            assert error.status_code == 503  # noqa: PT017
+            assert error.response.headers["Retry-After"]  # noqa: PT017
+            refused += 1
+        else:
+            if refused:
+                break
+        assert time.monotonic() < deadline, "it did not come back"
+        time.sleep(0.2)
+    assert engine(stack).pid != server.pid
+    assert not psutil.pid_exists(server.pid)
