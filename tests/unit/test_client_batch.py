@@ -1,23 +1,30 @@
-"""Whole runs of `python -m client.batch` as a process, against servers that behave and servers that do not."""
+"""Whole runs of the batch client, against servers that behave and servers that do not."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 from fake_servers import FakeServers, completion, error, free_port, what_is_seen
 from media_files import numbered, write_video
 from PIL import Image
+
+from client.batch import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,7 +69,35 @@ def command(servers: FakeServers | str, *arguments: str | Path) -> tuple[list[st
     return [sys.executable, "-m", "client.batch", *map(str, arguments)], environment
 
 
-def run(servers: FakeServers | str, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(servers: FakeServers | str, *arguments: str | Path, cwd: Path) -> Done:
+    """A run within this process: the same in all but the second that a process takes to start."""
+    line, environment = command(servers, *arguments)
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+    ):
+        patch.chdir(cwd)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        try:
+            code = main(line[3:])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return Done(code, output.getvalue(), errors.getvalue())
+
+
+def run_process(
+    servers: FakeServers | str, *arguments: str | Path, cwd: Path
+) -> subprocess.CompletedProcess[str]:
     line, environment = command(servers, *arguments)
     return subprocess.run(
         line, env=environment, cwd=cwd, capture_output=True, text=True, timeout=100, check=False
@@ -92,7 +127,9 @@ def seen_in(asked: list[dict[str, Any]]) -> list[str]:
 
 
 def test_a_folder_is_described_and_translated(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
-    done = run(servers, "ads", "--tasks", "describe,tags", "--question", "What is sold?", cwd=tmp_path)
+    done = run_process(
+        servers, "ads", "--tasks", "describe,tags", "--question", "What is sold?", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     found = results(tmp_path)
     assert [record["file"] for record in found["files"]] == [
@@ -161,7 +198,7 @@ def test_requests_are_as_the_contract_says(servers: FakeServers, ads: Path, tmp_
 def test_a_bad_file_fails_alone_with_its_reason(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
     (ads / "bad.mp4").write_text("<!DOCTYPE html><p>not found</p>")
     (ads / "empty.jpg").touch()
-    done = run(servers, "ads", cwd=tmp_path)
+    done = run_process(servers, "ads", cwd=tmp_path)
     assert done.returncode == 1
     records = {record["file"]: record for record in results(tmp_path)["files"]}
     assert "HTML" in records["ads/bad.mp4"]["error"]
@@ -393,7 +430,7 @@ def test_a_second_ctrl_c_stops_at_once(servers: FakeServers, tmp_path: Path) -> 
 
 
 def test_killed_again_and_again_every_file_is_done_once(servers: FakeServers, tmp_path: Path) -> None:
-    concurrency, kills = 4, 4
+    concurrency, kills = 4, 3
 
     async def slowly(*_: Any) -> web.StreamResponse | None:
         await asyncio.sleep(0.02)
@@ -504,7 +541,11 @@ def test_nobody_there_at_all(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_wrong_usage_is_exit_code_2(tmp_path: Path) -> None:
+    assert run_process("http://127.0.0.1:9", "nowhere", cwd=tmp_path).returncode == 2
+
+
 def test_help_teaches(tmp_path: Path) -> None:
-    done = run("http://127.0.0.1:9", "--help", cwd=tmp_path)
+    done = run_process("http://127.0.0.1:9", "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.count("python -m client.batch ") >= 5
