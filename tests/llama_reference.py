@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import load_file
 from transformers import AutoImageProcessor
 from transformers.models.mllama.processing_mllama import (
     convert_sparse_cross_attention_mask_to_dense,
     get_cross_attention_token_mask,
 )
 
-from tests.llama_checkpoints import PICTURE
+from tests.llama_checkpoints import PICTURE, published_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +33,9 @@ class Answer:
 
 
 def follow_meta(model: MllamaForConditionalGeneration) -> MllamaForConditionalGeneration:
-    """Mask the attention of rows before the picture as Meta's own code does; transformers masks only the MLP there."""
+    """Mask the attention of rows before the picture as Meta's own code does; transformers masks only the MLP
+    there.
+    """
     mask: dict[str, Any] = {}
 
     def remember(_: Any, args: Any, kwargs: dict[str, Any]) -> None:
@@ -45,6 +49,30 @@ def follow_meta(model: MllamaForConditionalGeneration) -> MllamaForConditionalGe
         if hasattr(layer, "cross_attn"):
             layer.register_forward_pre_hook(remember, with_kwargs=True)
             layer.cross_attn.register_forward_hook(apply)
+    return model
+
+
+def quantized_as_served(
+    model: MllamaForConditionalGeneration, checkpoint: Path
+) -> MllamaForConditionalGeneration:
+    """Emulate FP8-dynamic: weights as the checkpoint holds them, activations rounded to FP8 row by row.
+
+    Args:
+        model: The model that was quantised; it is not changed.
+        checkpoint: What it was quantised to.
+    """
+    model = deepcopy(model)
+    state = load_file(checkpoint / "model.safetensors")
+
+    def round_rows(_: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        scale = args[0].abs().amax(-1, keepdim=True) / 448
+        return ((args[0] / scale).to(torch.float8_e4m3fn).to(args[0].dtype) * scale,)
+
+    for name, module in model.named_modules():
+        stored = f"{published_name(name)}.weight"
+        if f"{stored}_scale" in state:
+            module.weight.data = state[stored].float() * state[f"{stored}_scale"].float()
+            module.register_forward_pre_hook(round_rows)
     return model
 
 

@@ -11,7 +11,8 @@ What runs where:
     geometry.py       which rows of a batch may see which keys (Meta's mask)
     decoder.py        the text layers, with cross-attention to the pictures
     model.py          the whole, as vLLM sees it
-    weights.py        checkpoint names and formats
+    weights.py        checkpoint names
+    nf4.py            4-bit checkpoints
     compat.py         the private interfaces of vLLM that this needs, and which versions they were checked
     with
 """

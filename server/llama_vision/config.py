@@ -32,7 +32,7 @@ class MllamaConfig(PublishedConfig):  # type: ignore[misc]
         check_version()
         quantization = kwargs.get("quantization_config")
         if quantization is not None and quantization.get("quant_method") == "bitsandbytes":
-            # vLLM dropped bitsandbytes, so `weights.py` decodes these weights while it loads them.
+            # vLLM dropped bitsandbytes, so `nf4.py` decodes these weights while it loads them.
             del kwargs["quantization_config"]
         super().__post_init__(**kwargs)
         self.is_encoder_decoder = True

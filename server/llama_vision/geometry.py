@@ -105,3 +105,26 @@ def partial_rows(
         next(sizes)
         first_key += keys
     return found
+
+
+def check_prompt(prompt: list[int], picture_token: int, pictures: int) -> None:
+    """Refuse prompts that would be answered wrongly.
+
+    Args:
+        prompt: Token ids.
+        picture_token: Id of `<|image|>`.
+        pictures: How many pictures came with it.
+
+    Raises:
+        ValueError: Another number of `<|image|>` than of pictures, or text between pictures.
+    """
+    places = [place for place, token in enumerate(prompt) if token == picture_token]
+    if len(places) != pictures:
+        raise ValueError(
+            f"the prompt holds {len(places)} times <|image|>, but {pictures} picture(s) came with it"
+        )
+    if places and places[-1] - places[0] >= pictures:
+        raise ValueError(
+            "text between pictures is not supported: put all pictures of a request (earlier turns included) "
+            "next to each other, or ask about them one by one"
+        )

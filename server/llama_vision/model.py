@@ -15,9 +15,10 @@ from server.llama_vision.config import max_tokens_per_picture, pictures_per_prom
 from server.llama_vision.decoder import LanguageModel, PictureLayer
 from server.llama_vision.encoder_cache import EncoderCache
 from server.llama_vision.geometry import partial_rows, rows_that_see
+from server.llama_vision.nf4 import decode_nf4
 from server.llama_vision.processor import DummyInputs, PictureProcessor, ProcessingInfo
 from server.llama_vision.vision import encode_picture, make_projector, make_tower
-from server.llama_vision.weights import CHECKPOINT_NAMES, FUSED_MODULES, decode_nf4
+from server.llama_vision.weights import CHECKPOINT_NAMES, FUSED_MODULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,7 +71,7 @@ class MllamaForConditionalGeneration(nn.Module, SupportsMultiModal, SupportsQuan
         *,
         pixel_values: torch.Tensor | list[torch.Tensor],
         aspect_ratio_ids: torch.Tensor,
-        digest: torch.Tensor,
+        content_key: torch.Tensor,
         **_: object,
     ) -> list[torch.Tensor]:
         """Run the vision tower on pictures that it has not seen lately.
@@ -81,14 +82,14 @@ class MllamaForConditionalGeneration(nn.Module, SupportsMultiModal, SupportsQuan
         Args:
             pixel_values: One `[tiles, 3, image_size, image_size]` for each picture.
             aspect_ratio_ids: `[pictures]`, on the host.
-            digest: `[pictures, 2]`, on the host: what tells pictures apart.
+            content_key: `[pictures, 2]`, on the host: what tells pictures apart.
 
         Returns:
             One `[tiles * tokens per tile, text width]` for each picture.
         """
         outputs = []
         for tiles, aspect_ratio_id, key in zip(
-            pixel_values, aspect_ratio_ids.flatten().tolist(), map(tuple, digest.tolist()), strict=True
+            pixel_values, aspect_ratio_ids.flatten().tolist(), map(tuple, content_key.tolist()), strict=True
         ):
             output = self.encoder_cache.get(key)
             if output is None:

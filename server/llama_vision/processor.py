@@ -5,7 +5,6 @@ vLLM answers a `ValueError` from here with status 400 and its text, and goes on 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,8 @@ from vllm.multimodal.processing import (
 )
 
 from server.llama_vision.config import max_tokens_per_picture, pictures_per_prompt, tiles_of, tokens_per_tile
+from server.llama_vision.encoder_cache import content_key
+from server.llama_vision.geometry import check_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,7 +128,9 @@ class PictureProcessor(EncDecMultiModalProcessor):  # type: ignore[misc]
             {
                 "pixel_values": tiles,
                 "aspect_ratio_ids": ids,
-                "digest": torch.stack([digest(*item) for item in zip(tiles, ids.tolist(), strict=True)]),
+                "content_key": torch.stack(
+                    [content_key(*item) for item in zip(tiles, ids.tolist(), strict=True)]
+                ),
             }
         )
 
@@ -135,7 +138,7 @@ class PictureProcessor(EncDecMultiModalProcessor):  # type: ignore[misc]
         return {
             "pixel_values": MultiModalFieldConfig.batched("image"),
             "aspect_ratio_ids": MultiModalFieldConfig.batched("image", keep_on_cpu=True),
-            "digest": MultiModalFieldConfig.batched("image", keep_on_cpu=True),
+            "content_key": MultiModalFieldConfig.batched("image", keep_on_cpu=True),
         }
 
     def _get_prompt_updates(
@@ -148,41 +151,3 @@ class PictureProcessor(EncDecMultiModalProcessor):  # type: ignore[misc]
             return [config.image_token_index] * (tiles * tokens_per_tile(config.vision_config))
 
         return [PromptReplacement(modality="image", target=[config.image_token_index], replacement=rows)]
-
-
-def check_prompt(prompt: list[int], picture_token: int, pictures: int) -> None:
-    """Refuse prompts that would be answered wrongly.
-
-    Args:
-        prompt: Token ids.
-        picture_token: Id of `<|image|>`.
-        pictures: How many pictures came with it.
-
-    Raises:
-        ValueError: Another number of `<|image|>` than of pictures, or text between pictures.
-    """
-    places = [place for place, token in enumerate(prompt) if token == picture_token]
-    if len(places) != pictures:
-        raise ValueError(
-            f"the prompt holds {len(places)} times <|image|>, but {pictures} picture(s) came with it"
-        )
-    if places and places[-1] - places[0] >= pictures:
-        raise ValueError(
-            "text between pictures is not supported: put all pictures of a request (earlier turns included) "
-            "next to each other, or ask about them one by one"
-        )
-
-
-def digest(tiles: torch.Tensor, aspect_ratio_id: int) -> torch.Tensor:
-    """Tell pictures apart by what the model sees of them.
-
-    Args:
-        tiles: `[tiles, 3, image_size, image_size]`.
-        aspect_ratio_id: How they are laid out.
-
-    Returns:
-        Int64 `[2]`: the first half of the SHA-256 of both.
-    """
-    content = hashlib.sha256(tiles.contiguous().flatten().view(torch.uint8).numpy().data)
-    content.update(bytes([aspect_ratio_id]))
-    return torch.frombuffer(bytearray(content.digest()[:16]), dtype=torch.int64)

@@ -1,0 +1,155 @@
+"""vLLM engines in a process of their own, one after the other.
+
+    python -m tests.llama_engine jobs.json results.json
+
+An engine changes much of its process (threads, default types, patched modules), and needs settings in the
+environment before anything is imported; so tests do not run it in theirs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gc
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+
+
+@dataclass
+class Request:
+    """A prompt as token ids, files of its pictures, and how many tokens to write."""
+
+    prompt: list[int]
+    pictures: list[str] = field(default_factory=list)
+    tokens: int = 16
+
+
+@dataclass
+class Job:
+    """An engine (arguments of `vllm.LLM`) and its batches; the requests of a batch run together."""
+
+    checkpoint: str
+    batches: list[list[Request]]
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Written:
+    """What the engine wrote for a request."""
+
+    tokens: list[int]
+    logprobs: list[float]
+
+
+@dataclass
+class Result:
+    """What an engine did.
+
+    Attributes:
+        batches: For each batch what it wrote, or the error with which the engine refused it.
+        preemptions: How often a request had to give way to others and was computed again.
+        tower_runs: Pictures for which the vision tower ran.
+        cached: Pictures for which it did not.
+    """
+
+    batches: list[list[Written] | str]
+    preemptions: int
+    tower_runs: int
+    cached: int
+
+
+def run(jobs: dict[str, Job], folder: Path) -> dict[str, Result]:
+    """Run engines and wait for what they write."""
+    wanted, results = folder / "jobs.json", folder / "results.json"
+    wanted.write_text(json.dumps({name: dataclasses.asdict(job) for name, job in jobs.items()}))
+    subprocess.run(
+        [sys.executable, "-m", "tests.llama_engine", str(wanted), str(results)],
+        env=os.environ | ENVIRONMENT,
+        cwd=Path(__file__).parent.parent,
+        check=True,
+    )
+    return {name: _read(result) for name, result in json.loads(results.read_text()).items()}
+
+
+def _read(result: dict[str, Any]) -> Result:
+    batches = [b if isinstance(b, str) else [Written(**written) for written in b] for b in result["batches"]]
+    return Result(**(result | {"batches": batches}))
+
+
+def run_job(job: dict[str, Any]) -> Result:
+    """Run one engine in this process."""
+    from PIL import Image  # noqa: PLC0415 - here and below: not in the process of the tests
+    from vllm import LLM, SamplingParams  # noqa: PLC0415
+
+    engine = LLM(
+        job["checkpoint"],
+        **{
+            "dtype": "float32",
+            "enforce_eager": True,
+            "max_model_len": 128,
+            "max_num_batched_tokens": 256,
+            "max_num_seqs": 8,
+            "limit_mm_per_prompt": {"image": 3},
+            "gpu_memory_utilization": 0.05,
+            "block_size": 32,
+            "disable_log_stats": False,
+            **job["arguments"],
+        },
+    )
+    batches: list[list[Written] | str] = []
+    for batch in job["batches"]:
+        prompts, parameters = [], []
+        for request in batch:
+            pictures = [Image.open(path) for path in request["pictures"]]
+            data = {"multi_modal_data": {"image": pictures}} if pictures else {}
+            prompts.append({"prompt_token_ids": request["prompt"], **data})
+            count = request["tokens"]
+            parameters.append(SamplingParams(temperature=0, max_tokens=count, min_tokens=count, logprobs=0))
+        try:
+            outputs = engine.generate(prompts, parameters, use_tqdm=False)
+        except ValueError as error:
+            batches.append(str(error))
+            continue
+        batches.append([_written(output.outputs[0]) for output in outputs])
+    [preemptions] = [m.value for m in engine.get_metrics() if m.name == "vllm:num_preemptions"]
+    runner = engine.llm_engine.model_executor.driver_worker.worker.model_runner
+    cache = runner.model.encoder_cache
+    return Result(batches, preemptions, cache.misses, cache.hits)
+
+
+def _written(output: Any) -> Written:
+    logprobs = [step[token].logprob for step, token in zip(output.logprobs, output.token_ids, strict=True)]
+    return Written(list(output.token_ids), logprobs)
+
+
+def main() -> None:
+    """Run the jobs of a file."""
+    from vllm.distributed import cleanup_dist_env_and_memory  # noqa: PLC0415
+
+    wanted, results = map(Path, sys.argv[1:])
+    done = {}
+    for name, job in json.loads(wanted.read_text()).items():
+        done[name] = dataclasses.asdict(run_job(job))
+        gc.collect()
+        with contextlib.suppress(RuntimeError):
+            cleanup_dist_env_and_memory()
+    results.write_text(json.dumps(done))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("vllm")
+transformers = pytest.importorskip("transformers")
+
+from vllm.config import MultiModalConfig  # noqa: E402
+
+from server.llama_vision.compat import UnknownVersionError, check_version  # noqa: E402
+from server.llama_vision.config import (  # noqa: E402
+    MllamaConfig,
+    max_tokens_per_picture,
+    pictures_per_prompt,
+    tiles_of,
+)
+
+# What matters here of the published 11B and 90B checkpoints' config.json, which is in the style of 2024.
+PUBLISHED_TEXT = {
+    "11B": {
+        "hidden_size": 4096,
+        "num_attention_heads": 32,
+        "num_hidden_layers": 40,
+        "intermediate_size": 14336,
+    },
+    "90B": {
+        "hidden_size": 8192,
+        "num_attention_heads": 64,
+        "num_hidden_layers": 100,
+        "intermediate_size": 28672,
+    },
+}
+
+
+def published(size: str, **more):
+    layers = PUBLISHED_TEXT[size]["num_hidden_layers"]
+    return {
+        "architectures": ["MllamaForConditionalGeneration"],
+        "model_type": "mllama",
+        "image_token_index": 128256,
+        "text_config": {
+            **PUBLISHED_TEXT[size],
+            "model_type": "mllama_text_model",
+            "num_key_value_heads": 8,
+            "vocab_size": 128256,
+            "cross_attention_layers": list(range(3, layers, 5)),
+            "rope_theta": 500000.0,
+            "rope_scaling": {
+                "factor": 8.0,
+                "high_freq_factor": 4.0,
+                "low_freq_factor": 1.0,
+                "original_max_position_embeddings": 8192,
+                "rope_type": "llama3",
+            },
+            "torch_dtype": "bfloat16",
+        },
+        "vision_config": {
+            "model_type": "mllama_vision_model",
+            "image_size": 560,
+            "patch_size": 14,
+            "hidden_size": 1280,
+            "vision_output_dim": 7680,
+            "max_num_tiles": 4,
+            "supported_aspect_ratios": [[1, 1], [1, 2], [1, 3], [1, 4], [2, 1], [2, 2], [3, 1], [4, 1]],
+        },
+        **more,
+    }
+
+
+@pytest.mark.parametrize("size", ["11B", "90B"])
+def test_reads_published_configurations(tmp_path, size):
+    (tmp_path / "config.json").write_text(json.dumps(published(size)))
+    config = MllamaConfig.from_pretrained(tmp_path)
+    assert config.is_encoder_decoder
+    assert config.max_source_positions == max_tokens_per_picture(config.vision_config) == 6404
+    assert config.text_config.rope_parameters["rope_theta"] == 500000.0
+    assert config.text_config.rope_parameters["rope_type"] == "llama3"
+    assert len(config.text_config.cross_attention_layers) == config.text_config.num_hidden_layers // 5
+    assert [tiles_of(config.vision_config, index) for index in range(1, 9)] == [1, 2, 3, 4, 2, 4, 3, 4]
+
+
+def test_keeps_fp8_settings_and_hides_those_of_bitsandbytes(tmp_path):
+    fp8 = {"quant_method": "compressed-tensors", "format": "float-quantized"}
+    nf4 = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    for folder, settings in (("fp8", fp8), ("nf4", nf4)):
+        (tmp_path / folder).mkdir()
+        content = published("11B", quantization_config=settings)
+        (tmp_path / folder / "config.json").write_text(json.dumps(content))
+    assert MllamaConfig.from_pretrained(tmp_path / "fp8").quantization_config == fp8
+    assert getattr(MllamaConfig.from_pretrained(tmp_path / "nf4"), "quantization_config", None) is None
+
+
+@pytest.mark.parametrize("version", ["0.32.0", "0.32.0+cpu", "0.32.0+cu130"])
+def test_accepts_the_versions_it_knows(version):
+    check_version(version)
+
+
+@pytest.mark.parametrize("version", ["0.31.0", "0.33.0", "0.32.1", "1.0", "dev"])
+def test_refuses_other_versions_with_a_line_that_says_what_to_do(version):
+    with pytest.raises(UnknownVersionError, match=rf"knows vLLM 0\.32\.0, this is {version}: install"):
+        check_version(version)
+
+
+@pytest.mark.parametrize(("limits", "expected"), [({}, 1), ({"image": 3}, 3), ({"image": 0}, 0)])
+def test_one_picture_unless_told_otherwise(limits, expected):
+    assert pictures_per_prompt(MultiModalConfig(limit_per_prompt=limits)) == expected
+
+
+def test_importing_the_plugin_is_light():
+    heavy = "{'torch', 'vllm', 'transformers'}"
+    code = f"import sys, server.llama_vision; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_registering_loads_neither_the_model_nor_its_dependencies():
+    code = (
+        "import sys, server.llama_vision as plugin; plugin.register(); plugin.register();"
+        "from vllm import ModelRegistry; from transformers import AutoConfig;"
+        "assert 'MllamaForConditionalGeneration' in ModelRegistry.get_supported_archs();"
+        "assert AutoConfig.for_model('mllama').is_encoder_decoder;"
+        "print('server.llama_vision.model' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_transformers_finds_the_tokenizer_by_the_name_of_the_configuration():
+    assert MllamaConfig.__name__ == transformers.MllamaConfig.__name__
