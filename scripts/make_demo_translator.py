@@ -140,9 +140,7 @@ def train(
             progress(f"step {step}/{steps}: loss {loss.item():.4f}, {time.monotonic() - began:.0f} s")
 
 
-def build(
-    out: Path = OUT, seed: int = 1, *, steps: int = STEPS, progress: Callable[[str], None] = print
-) -> None:
+def build(out: Path = OUT, seed: int = 1, *, steps: int = STEPS, progress: Callable[[str], None] = print) -> None:
     """Train the model and save it (config, tokenizer, safetensors) in `out`.
 
     The same seed and torch give the same weights.
@@ -167,11 +165,7 @@ def check(folder: Path, *, progress: Callable[[str], None] = print) -> float:
     with tempfile.TemporaryDirectory() as scratch:
         convert(folder, Path(scratch) / "model")
         engine = Engine(Path(scratch) / "model", device="cpu")
-    jobs = [
-        Job(english, SOURCE, lang, engine.tokenize(english))
-        for lang in LANGUAGES
-        for english in all_sentences()
-    ]
+    jobs = [Job(english, SOURCE, lang, engine.tokenize(english)) for lang in LANGUAGES for english in all_sentences()]
     wrong = 0
     for at in range(0, len(jobs), BATCH):
         batch = jobs[at : at + BATCH]

@@ -48,43 +48,31 @@ def parser() -> argparse.ArgumentParser:
         default=env("BABELVIEW_TRANSLATOR_MODEL", models.DEFAULT_MODEL),
         help="checkpoint folder, CTranslate2 folder, hub name, or 'demo' (default: %(default)s)",
     )
-    make.add_argument(
-        "--host", default=env("BABELVIEW_TRANSLATOR_HOST", "127.0.0.1"), help="(default: %(default)s)"
-    )
+    make.add_argument("--host", default=env("BABELVIEW_TRANSLATOR_HOST", "127.0.0.1"), help="(default: %(default)s)")
     make.add_argument(
         "--port",
         type=int,
         default=env("BABELVIEW_TRANSLATOR_PORT", "8003"),
         help="0 takes any free one (default: %(default)s)",
     )
-    make.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)"
-    )
+    make.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)")
     make.add_argument(
         "--compute-type",
         default="auto",
         metavar="TYPE",
         help="of CTranslate2, such as int8_float16 (default: auto)",
     )
-    make.add_argument(
-        "--threads", type=_positive, default=0, help="CPU threads per replica (default: up to 4)"
-    )
+    make.add_argument("--threads", type=_positive, default=0, help="CPU threads per replica (default: up to 4)")
     make.add_argument("--replicas", type=_positive, default=1, help="batches run at once (default: 1)")
     make.add_argument("--beam-size", type=_positive, default=4, help="1 is greedy and quicker (default: 4)")
     make.add_argument(
         "--batch-tokens", type=_positive, help="source tokens in a batch (default: 1024 on CPU, 8192 on CUDA)"
     )
-    make.add_argument(
-        "--queue", type=_positive, default=20_000, help="sentences that may wait (default: 20000)"
-    )
+    make.add_argument("--queue", type=_positive, default=20_000, help="sentences that may wait (default: 20000)")
     make.add_argument("--cache-mb", type=int, default=16, help="memory for finished sentences (default: 16)")
     make.add_argument("--max-body-mb", type=_positive, default=4, help="largest request (default: 4)")
-    make.add_argument(
-        "--grace", type=float, default=60, help="seconds to finish requests on exit (default: 60)"
-    )
-    make.add_argument(
-        "--log-level", choices=("debug", "info", "warning"), default="info", help="(default: info)"
-    )
+    make.add_argument("--grace", type=float, default=60, help="seconds to finish requests on exit (default: 60)")
+    make.add_argument("--log-level", choices=("debug", "info", "warning"), default="info", help="(default: info)")
     return make
 
 
@@ -168,7 +156,8 @@ async def serve(args: argparse.Namespace) -> None:
     stopped = asyncio.create_task(stop.wait())
     loading: asyncio.Task[Batcher] | None = None
     try:
-        await web.TCPSite(runner, args.host, args.port).start()
+        site = web.TCPSite(runner, args.host, args.port)
+        await site.start()
         host, port = runner.addresses[0][:2]
         logger.info("listening on http://%s:%d, loading %s", host, port, state.model)
         loading = asyncio.create_task(load(args, state))
@@ -176,6 +165,8 @@ async def serve(args: argparse.Namespace) -> None:
         if not stop.is_set():
             batcher = await loading
             await stopped
+            state.closing = True
+            await site.stop()
             logger.info("stopping: %d sentences wait, requests are finished first", batcher.waiting)
     finally:
         state.closing = True
@@ -192,9 +183,7 @@ async def serve(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Command line: 0 after a clean stop, 1 when the service cannot run."""
     args = parser().parse_args(argv)
-    logging.basicConfig(
-        level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         asyncio.run(serve(args))
     except models.ModelError as error:

@@ -113,14 +113,12 @@ async def _libre_translate(request: web.Request) -> web.Response:
 async def _languages(request: web.Request) -> web.Response:
     _, languages = _loaded(request)
     codes = [language.code for language in languages.all]
-    return _json(
-        [{"code": language.code, "name": language.name, "targets": codes} for language in languages.all]
-    )
+    return _json([{"code": language.code, "name": language.name, "targets": codes} for language in languages.all])
 
 
 async def _health(request: web.Request) -> web.Response:
-    _loaded(request)
-    return _json({"status": "ok", "model": request.app[STATE].model})
+    translator, _ = _loaded(request)
+    return _json({"status": "ok", "model": request.app[STATE].model, "waiting": translator.waiting})
 
 
 async def _translate(

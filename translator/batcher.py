@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_ENTRY_BYTES = (
-    400  # of a cached sentence, besides its text: two objects, their strings' heads, the table's slot
-)
+_ENTRY_BYTES = 400  # of a cached sentence, besides its text: two objects, their strings' heads, the table's slot
 
 
 class Run(Protocol):
@@ -221,9 +219,7 @@ class Batcher:
         The request that was served longest ago says which class.
         """
         classes = {line: line.next_class() for line in self._lines}
-        self._lines = sorted(
-            (line for line in self._lines if classes[line] is not None), key=lambda x: x.served
-        )
+        self._lines = sorted((line for line in self._lines if classes[line] is not None), key=lambda x: x.served)
         self._batches += 1
         batch: list[_Entry] = []
         length_class = classes[self._lines[0]] if self._lines else None

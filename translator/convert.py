@@ -52,13 +52,14 @@ def convert_with_transformers(checkpoint: Path, output: Path, quantization: str)
     import transformers  # noqa: F401, PLC0415
     from ctranslate2.converters import TransformersConverter  # noqa: PLC0415
 
-    TransformersConverter(str(checkpoint), low_cpu_mem_usage=True).convert(
-        str(output), quantization=quantization
-    )
+    TransformersConverter(str(checkpoint), low_cpu_mem_usage=True).convert(str(output), quantization=quantization)
 
 
 def convert_safetensors(checkpoint: Path, output: Path, config: dict[str, Any], quantization: str) -> None:
-    """The same model as the library's converter writes, from numpy arrays: no torch, no transformers."""
+    """The same model as the library's converter writes, from numpy arrays: no torch, no transformers.
+
+    The library's own converter no longer works in a process that has called this.
+    """
     with _pretend_missing("torch"):  # imported by `specs` for other converters: seconds, and hundreds of MB
         from ctranslate2.specs import TransformerSpec  # noqa: PLC0415
     from safetensors.numpy import load_file  # noqa: PLC0415
@@ -168,9 +169,7 @@ def download(name: str) -> Path:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line; the reason of a failure is the last line on stderr."""
-    parser = argparse.ArgumentParser(
-        prog="python -m translator.convert", description="Convert NLLB for CTranslate2."
-    )
+    parser = argparse.ArgumentParser(prog="python -m translator.convert", description="Convert NLLB for CTranslate2.")
     parser.add_argument("checkpoint", type=Path, nargs="?", help="folder of a transformers checkpoint")
     parser.add_argument("output", type=Path, nargs="?", help="new folder for the CTranslate2 model")
     parser.add_argument("--quantization", default="int8", help="type of the stored weights (default: int8)")

@@ -53,9 +53,7 @@ def locate(model: str) -> Path | str:
     if path.exists():
         raise ModelError(f"{model} is a file: --model wants the folder of a model")
     if not _HUB_NAME.fullmatch(model) or model.startswith("."):
-        raise ModelError(
-            f"no model folder {model}: give a folder, a hub name such as {DEFAULT_MODEL}, or 'demo'"
-        )
+        raise ModelError(f"no model folder {model}: give a folder, a hub name such as {DEFAULT_MODEL}, or 'demo'")
     return model
 
 

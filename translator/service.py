@@ -67,6 +67,11 @@ class TextTranslator:
         self._engine = engine
         self._batcher = batcher
 
+    @property
+    def waiting(self) -> int:
+        """Sentences that wait to be translated, of all requests."""
+        return self._batcher.waiting
+
     async def translate(self, texts: Sequence[str], source: Language, targets: Sequence[Language]) -> Answer:
         """Translate every text into every target language, in one go.
 
@@ -87,10 +92,7 @@ class TextTranslator:
         ]
         results = await self._batcher.translate(jobs)
         translations = {(job.text, job.target): result for job, result in zip(jobs, results, strict=True)}
-        answer = [
-            {target.code: _join(pieces, target.code, translations) for target in targets}
-            for pieces in prepared
-        ]
+        answer = [{target.code: _join(pieces, target.code, translations) for target in targets} for pieces in prepared]
         end = time.monotonic()
         timings = {"prepare": ready - began, "translate": end - ready, "total": end - began}
         return Answer(answer, {name: round(seconds, 6) for name, seconds in timings.items()})
@@ -100,9 +102,7 @@ class TextTranslator:
         prepared: _Prepared = []
         for piece in sentences.split(text, source.primary):
             parts = sentences.split_long(piece.text, self._fits) if piece.is_sentence else [piece]
-            prepared += [
-                (part, self._engine.tokenize(part.text) if part.is_sentence else ()) for part in parts
-            ]
+            prepared += [(part, self._engine.tokenize(part.text) if part.is_sentence else ()) for part in parts]
         return prepared
 
     def _fits(self, sentence: str) -> bool:

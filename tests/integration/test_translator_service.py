@@ -173,17 +173,19 @@ async def test_sigterm_finishes_what_was_accepted(cache: Path) -> None:
     service = Service(cache, "--model", "demo", "--batch-tokens", "100")
     service.wait_for("is ready")
     asked = asyncio.create_task(texts_of(service.url, all_sentences(), ALL))
-    await asyncio.sleep(1)
-    assert not asked.done()
+    async with aiohttp.ClientSession(service.url) as session:
+        waiting = 0
+        while not waiting and not asked.done():
+            async with session.get("/health") as response:
+                waiting = (await response.json())["waiting"]
+    assert waiting
     service.process.send_signal(signal.SIGTERM)
     await asyncio.to_thread(service.wait_for, "stopping")
     with pytest.raises(aiohttp.ClientError):
         await ask(service.url, ["red"], ["fra_Latn"])
-    assert [text["fra_Latn"] for text in await asked] == [
-        translate(text, "fra_Latn") for text in all_sentences()
-    ]
+    said = [text["fra_Latn"] for text in await asked]
+    assert said == [translate(sentence, "fra_Latn") for sentence in all_sentences()]
     assert await asyncio.to_thread(service.process.wait, 60) == 0
-    assert "converting" not in "".join(service.log)  # the first service did, once for all
 
 
 async def test_two_services_that_start_at_once_convert_once(tmp_path: Path) -> None:
@@ -207,9 +209,7 @@ async def test_two_services_that_start_at_once_convert_once(tmp_path: Path) -> N
         (["--model", "demo", "--compute-type", "int3"], "int3"),
     ],
 )
-def test_what_cannot_run_says_so_in_one_line(
-    cache: Path, tmp_path: Path, arguments: list[str], said: str
-) -> None:
+def test_what_cannot_run_says_so_in_one_line(cache: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
@@ -228,7 +228,8 @@ def test_what_cannot_run_says_so_in_one_line(
 
 def test_converting_without_torch_gives_what_the_library_gives(tmp_path: Path) -> None:
     """The weights to the last bit; the position table, which is computed, to rounding."""
-    convert.convert(DEMO_MODEL, tmp_path / "ours")
+    command = [sys.executable, "-m", "translator.convert", DEMO_MODEL, tmp_path / "ours"]
+    subprocess.run(command, check=True, timeout=120)
     convert.convert_with_transformers(DEMO_MODEL, tmp_path / "theirs", "int8")
     for name in ("config.json", "shared_vocabulary.json"):
         assert (tmp_path / "ours" / name).read_bytes() == (tmp_path / "theirs" / name).read_bytes()

@@ -38,9 +38,7 @@ class Model:
 
 
 @asynccontextmanager
-async def batching(
-    model: Callable[[list[Job]], list[Translation]], **settings: float
-) -> AsyncIterator[Batcher]:
+async def batching(model: Callable[[list[Job]], list[Translation]], **settings: float) -> AsyncIterator[Batcher]:
     batcher = Batcher(model, **settings)  # type: ignore[arg-type]
     batcher.start()
     try:

@@ -255,9 +255,7 @@ async def open_request(server: TestServer, text: str) -> tuple[asyncio.StreamRea
     """Send a request whose answer nobody reads; give the service time to queue it."""
     reader, writer = await asyncio.open_connection(server.host, server.port)
     body = json.dumps({"texts": [text], "targets": ["fra_Latn"]}).encode()
-    writer.write(
-        b"POST /v1/translations HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-    )
+    writer.write(b"POST /v1/translations HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
     await writer.drain()
     await asyncio.sleep(0.2)
     return reader, writer
