@@ -16,7 +16,6 @@ from openai import (
     AsyncOpenAI,
     DefaultAioHttpClient,
 )
-from openai.types.chat import ChatCompletion
 
 from client.waiting import FailedError, Service, UnavailableError, failure, read_retry_after
 
@@ -110,7 +109,7 @@ class ModelClient:
         try:
             async with asyncio.timeout(self._deadline):
                 completion: Any = await self._client.post(
-                    "/chat/completions", cast_to=ChatCompletion, content=body, options={"headers": _HEADERS}
+                    "/chat/completions", cast_to=object, content=body, options={"headers": _HEADERS}
                 )
         except (APITimeoutError, TimeoutError) as error:
             if _never_connected(error):
@@ -129,19 +128,22 @@ class ModelClient:
 
 
 def _read(completion: Any, seconds: float) -> Answer:
-    # The SDK builds its types without checking them, and passes on as text what is not JSON at all.
+    # Plain JSON, or text where it is none: the SDK's types would be built without being checked.
     try:
-        choice = completion.choices[0]
-        text, finish_reason, usage = choice.message.content, choice.finish_reason, completion.usage
-    except (AttributeError, IndexError, TypeError) as error:
+        choice = completion["choices"][0]
+        text, finish_reason = choice["message"]["content"], choice["finish_reason"]
+        usage = completion.get("usage") or {}
+        prompt_tokens = int(usage.get("prompt_tokens") or 0)
+        generated_tokens = int(usage.get("completion_tokens") or 0)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise FailedError("the answer is not a chat completion") from error
     if not isinstance(text, str):
         raise FailedError("the answer holds no text")
     return Answer(
         text=text.strip(),
         finish_reason=str(finish_reason),
-        prompt_tokens=usage.prompt_tokens if usage else 0,
-        generated_tokens=usage.completion_tokens if usage else 0,
+        prompt_tokens=prompt_tokens,
+        generated_tokens=generated_tokens,
         seconds=seconds,
     )
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from client.errors import BabelviewError, MediaError, RefusedError, RequestError
 from client.media.load import Identity, identify, load
 from client.record import make_record, missing_languages, texts_of, unread_record
-from client.store import Ledger, StoredAnswer
+from client.store import Ledger, StoredAnswer, StoredTranslation
 from client.waiting import StoppedError
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Job:
     asking_since: float = 0.0
     problems: list[str] = field(default_factory=list)
     finished: bool = False
+    reused: bool = False
+    """An earlier run had done it all."""
 
 
 class Pipeline:
@@ -183,9 +185,7 @@ class Pipeline:
             elif answer.state == "done":
                 self._want_translations(job, request, answer)
             else:
-                job.problems.append(
-                    f"{request.key}: {answer.error} (in an earlier run; --redo failed tries again)"
-                )
+                job.problems.append(f"{request.key}: {answer.error} (in an earlier run; --redo failed tries again)")
         if stored.error and not self._redo:
             job.problems.append(stored.error)
             missing = []
@@ -269,7 +269,13 @@ class Pipeline:
                 self._tally.translations += len(texts) * len(languages)
                 for request, parts, _ in job.texts:
                     translated = [next(rows) for _ in parts]
-                    by_language = {code: [row[code] for row in translated] for code in languages}
+                    by_language = {
+                        code: StoredTranslation(
+                            [row[code].text for row in translated],
+                            [doubt for row in translated for doubt in row[code].doubts],
+                        )
+                        for code in languages
+                    }
                     await self._changes.put(
                         functools.partial(
                             Ledger.save_translations,
@@ -294,26 +300,24 @@ class Pipeline:
     # -- helpers ------------------------------------------------------------------------------------------
 
     def _again(self, request: Request, answer: StoredAnswer) -> bool:
-        return self._redo in (REDO_ALL, request.task) or (
-            self._redo == REDO_FAILED and answer.state == "failed"
-        )
+        return self._redo in (REDO_ALL, request.task) or (self._redo == REDO_FAILED and answer.state == "failed")
 
     def _want_translations(self, job: Job, request: Request, answer: StoredAnswer) -> None:
         if languages := missing_languages(request, answer, self._plan):
             job.texts.append((request, texts_of(request, answer.text), languages))
 
     def _finish(self, job: Job, *, reused: bool = False) -> None:
-        job.finished = True
+        job.finished, job.reused = True, reused
         job.texts = []
         for path in job.paths:
-            self._count(job, path, reused=reused)
+            self._count(job, path)
 
-    def _count(self, job: Job, path: Path, *, reused: bool = False) -> None:
+    def _count(self, job: Job, path: Path) -> None:
         if job.problems:
             self._tally.failures[str(path)] = "; ".join(job.problems)
         else:
             self._tally.done += 1
-            self._tally.reused += reused
+            self._tally.reused += job.reused
 
     async def _add_seconds(self, job: Job, since: float) -> None:
         seconds = time.monotonic() - since
@@ -341,9 +345,7 @@ class Pipeline:
             elif job := jobs.get(path):
                 requests = self._plan.requests[job.identity.kind]
                 stored = await self._in_ledger(self._ledger.file, job.identity, requests)
-                problems = (
-                    job.problems if job.finished else [*job.problems, "not finished: run again to go on"]
-                )
+                problems = job.problems if job.finished else [*job.problems, "not finished: run again to go on"]
                 records.append(make_record(path, job.size, stored, self._plan, problems))
         return records
 
@@ -355,8 +357,6 @@ def _fresh(answer: Answer) -> StoredAnswer:
 def _innermost(error: BaseException) -> BaseException:
     """The error that ended a group of tasks."""
     while isinstance(error, BaseExceptionGroup):
-        known = [
-            inner for inner in error.exceptions if isinstance(inner, BabelviewError | BaseExceptionGroup)
-        ]
+        known = [inner for inner in error.exceptions if isinstance(inner, BabelviewError | BaseExceptionGroup)]
         error = (known or list(error.exceptions))[0]
     return error

@@ -26,7 +26,12 @@ def missing_languages(request: Request, answer: StoredAnswer, plan: Plan) -> lis
     if not answer.text:
         return []
     count = len(texts_of(request, answer.text))
-    return [language for language in plan.languages if len(answer.translations.get(language, ())) != count]
+    return [language for language in plan.languages if _count(answer, language) != count]
+
+
+def _count(answer: StoredAnswer, language: str) -> int:
+    translation = answer.translations.get(language)
+    return len(translation.texts) if translation else 0
 
 
 def make_record(path: Path, size: int, stored: StoredFile, plan: Plan, problems: list[str]) -> Record:
@@ -76,11 +81,12 @@ def _task(request: Request, answer: StoredAnswer, plan: Plan, warnings: list[str
     said: dict[str, Any] = {"question": request.question} if request.question else {}
     # A list stands under its task's own name: {"tags": {"tags": [...]}}.
     said |= {"text": answer.text} if items is None else {request.task: items}
-    translations = {
-        language: texts if items is not None else texts[0]
-        for language in plan.languages
-        if (texts := answer.translations.get(language))
-    }
+    translations: dict[str, str | list[str]] = {}
+    for language in plan.languages:
+        if translation := answer.translations.get(language):
+            translations[language] = translation.texts if items is not None else translation.texts[0]
+            doubts = dict.fromkeys(translation.doubts)
+            warnings.extend(f"{request.key}: {language}: doubtful translation: {doubt}" for doubt in doubts)
     return said | {
         "translations": translations,
         "generated_tokens": answer.generated_tokens,

@@ -36,6 +36,7 @@ MIGRATIONS = (
         answer INTEGER NOT NULL REFERENCES answers (id) ON DELETE CASCADE,
         language TEXT NOT NULL,
         texts TEXT NOT NULL,                 -- JSON array: one text, or one for each item of a list
+        doubts TEXT NOT NULL,                -- JSON array: the translator's reasons to mistrust sentences
         PRIMARY KEY (answer, language)
     ) STRICT, WITHOUT ROWID;
     """,

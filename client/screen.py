@@ -125,9 +125,7 @@ class Screen:
         for file, reason in list(tally.failures.items())[:_LISTED_FAILURES]:
             self.note(f"failed: {file}: {reason}")
         if len(tally.failures) > _LISTED_FAILURES:
-            self.note(
-                f"... and {len(tally.failures) - _LISTED_FAILURES} more, all with their reasons in {results}"
-            )
+            self.note(f"... and {len(tally.failures) - _LISTED_FAILURES} more, all with their reasons in {results}")
         if self._quiet:
             return
         worked = max(tally.seconds, 1e-3)

@@ -95,9 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="folders (with all below them) and files"
-    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="folders (with all below them) and files")
 
     def option(flag: str, default: Any, **settings: Any) -> None:
         # A default that is a string goes through `type` like an argument.
@@ -127,15 +125,11 @@ def _parser() -> argparse.ArgumentParser:
     option("--frames", "8", type=_count, metavar="N", help="frames of a video, evenly spread")
     option("--frame-size", "336", type=_count, metavar="PIXELS", help="the short edge of a frame at most")
     option("--temperature", "0", type=_positive, metavar="T", help="0 always gives the likeliest answer")
-    option(
-        "--endpoint", "http://127.0.0.1:8000/v1", type=_endpoint, metavar="URL", help="the OpenAI endpoint"
-    )
+    option("--endpoint", "http://127.0.0.1:8000/v1", type=_endpoint, metavar="URL", help="the OpenAI endpoint")
     option("--translator", "http://127.0.0.1:8003", type=_url, metavar="URL", help="the translation service")
     option("--image-model", "llama-3.2-11b-vision", metavar="NAME", help="who looks at pictures")
     option("--video-model", "llava-next-video-7b", metavar="NAME", help="who looks at videos")
-    option(
-        "--wait", "600", type=_positive, metavar="SECONDS", help="how long to wait for a server that is away"
-    )
+    option("--wait", "600", type=_positive, metavar="SECONDS", help="how long to wait for a server that is away")
     option("--timeout", "300", type=_positive, metavar="SECONDS", help="deadline of a single request")
     parser.add_argument(
         "--redo", metavar="failed|all|TASK", help="do again: what failed for good, everything, or one task"

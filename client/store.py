@@ -14,7 +14,7 @@ import sqlite3
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from client.errors import LedgerBusyError, LedgerError
 from client.media.content import Content, Facts
@@ -40,9 +40,16 @@ _INSERT_ANSWER = """
         generated_tokens, seconds, error, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 
+class StoredTranslation(NamedTuple):
+    """An answer in another language: its text, or one for each item of a list, and what is doubtful."""
+
+    texts: list[str]
+    doubts: list[str]
+
+
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """A row of the ledger, with its translations: language -> texts."""
+    """A row of the ledger, with its translations by language."""
 
     state: str
     text: str
@@ -51,7 +58,7 @@ class StoredAnswer:
     generated_tokens: int
     seconds: float
     error: str | None
-    translations: dict[str, list[str]]
+    translations: dict[str, StoredTranslation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,7 @@ class Ledger:
             return None
         answer, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error = row
         translations = self._connection.execute(
-            "SELECT language, texts FROM translations WHERE answer = ?", (answer,)
+            "SELECT language, texts, doubts FROM translations WHERE answer = ?", (answer,)
         ).fetchall()
         return StoredAnswer(
             state,
@@ -161,7 +168,10 @@ class Ledger:
             generated_tokens or 0,
             seconds or 0.0,
             error,
-            {language: json.loads(texts) for language, texts in translations},
+            {
+                language: StoredTranslation(json.loads(texts), json.loads(doubts))
+                for language, texts, doubts in translations
+            },
         )
 
     # -- writing ------------------------------------------------------------------------------------------
@@ -196,9 +206,7 @@ class Ledger:
             ),
         )
 
-    def save_media(
-        self, identity: Identity, content: Content | None, error: str | None, seconds: float
-    ) -> None:
+    def save_media(self, identity: Identity, content: Content | None, error: str | None, seconds: float) -> None:
         """Store what loading a file gave: content or an error."""
         self._connection.execute(
             "INSERT INTO media VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET "
@@ -235,10 +243,11 @@ class Ledger:
         )
 
     def save_failure(self, sha256: str, request: Request, error: str, *, final: bool) -> None:
-        """Store that a request failed; `final` if it would fail again."""
-        self._replace(
-            sha256, request, ("failed" if final else "pending", None, None, None, None, None), error
-        )
+        """Store that a request failed, `final` if it would fail again; an answer that is there stays."""
+        stored = self._answer(sha256, request)
+        if stored and stored.state == "done":
+            return
+        self._replace(sha256, request, ("failed" if final else "pending", None, None, None, None, None), error)
 
     def _replace(self, sha256: str, request: Request, row: tuple[Any, ...], error: str | None) -> None:
         key = (sha256, *request.identity)
@@ -248,15 +257,18 @@ class Ledger:
             (*key, *row, error, time.time()),
         )
 
-    def save_translations(self, sha256: str, request: Request, translations: dict[str, list[str]]) -> None:
-        """Store translations of an answer: language -> texts."""
+    def save_translations(self, sha256: str, request: Request, translations: dict[str, StoredTranslation]) -> None:
+        """Store translations of an answer, by language."""
         answer, *_ = self._connection.execute(
             _SELECT_ANSWER,
             (sha256, *request.identity),
         ).fetchone()
         self._connection.executemany(
-            "INSERT OR REPLACE INTO translations VALUES (?, ?, ?)",
-            [(answer, language, json.dumps(texts)) for language, texts in translations.items()],
+            "INSERT OR REPLACE INTO translations VALUES (?, ?, ?, ?)",
+            [
+                (answer, language, json.dumps(texts), json.dumps(doubts))
+                for language, (texts, doubts) in translations.items()
+            ],
         )
 
 

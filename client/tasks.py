@@ -105,9 +105,7 @@ def choose_tasks(names: list[str], questions: list[str], folder: Path | None = N
     if questions and QUESTION not in names:
         names.append(QUESTION)
     if not names:
-        raise UsageError(
-            f"nothing to ask: give --tasks (there are: {', '.join(sorted(available))}) or --question"
-        )
+        raise UsageError(f"nothing to ask: give --tasks (there are: {', '.join(sorted(available))}) or --question")
     tasks: list[Task] = []
     for name in names:
         prompts = {kind: _read_prompt(path) for kind, path in available[name].items()}

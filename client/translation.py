@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -19,12 +20,18 @@ SOURCE = "eng_Latn"
 _SHOWN_LANGUAGES = 40
 
 
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A text in another language; `doubts` are the service's reasons to mistrust sentences of it."""
+
+    text: str
+    doubts: list[str]
+
+
 class TranslatorClient:
     """The translation service."""
 
-    def __init__(
-        self, endpoint: str, *, deadline: float, wait: float, notify: Notify, stop: asyncio.Event
-    ) -> None:
+    def __init__(self, endpoint: str, *, deadline: float, wait: float, notify: Notify, stop: asyncio.Event) -> None:
         """`deadline` of one attempt and `wait` for a service that is away, in seconds."""
         self._endpoint = endpoint.rstrip("/")
         self._deadline = deadline
@@ -45,18 +52,14 @@ class TranslatorClient:
         try:
             listed = await self._service.call(lambda: self._attempt("GET", "/languages"))
         except RequestError as error:
-            raise UsageError(
-                f"--translator {self._endpoint}: no translation service there ({error})"
-            ) from error
+            raise UsageError(f"--translator {self._endpoint}: no translation service there ({error})") from error
         known = _codes(listed)
         if unknown := [language for language in languages if language not in known]:
             some = sorted(known)[:_SHOWN_LANGUAGES]
             more = ", ..." if len(known) > len(some) else ""
-            raise UsageError(
-                f"unknown language {', '.join(unknown)}; the translator knows: {', '.join(some)}{more}"
-            )
+            raise UsageError(f"unknown language {', '.join(unknown)}; the translator knows: {', '.join(some)}{more}")
 
-    async def translate(self, texts: list[str], languages: list[str]) -> list[dict[str, str]]:
+    async def translate(self, texts: list[str], languages: list[str]) -> list[dict[str, Translated]]:
         """Translate each of `texts` into each of `languages`; one dictionary a text, by language.
 
         Raises:
@@ -66,7 +69,7 @@ class TranslatorClient:
         """
         body = orjson.dumps({"texts": texts, "source": SOURCE, "targets": languages})
 
-        async def attempt() -> list[dict[str, str]]:
+        async def attempt() -> list[dict[str, Translated]]:
             return _read(await self._attempt("POST", "/v1/translations", body), texts, languages)
 
         return await self._service.call(attempt)
@@ -74,9 +77,7 @@ class TranslatorClient:
     async def _attempt(self, method: str, path: str, body: bytes | None = None) -> Any:
         headers = {"Content-Type": "application/json"} if body else {}
         try:
-            async with self._session.request(
-                method, self._endpoint + path, data=body, headers=headers
-            ) as response:
+            async with self._session.request(method, self._endpoint + path, data=body, headers=headers) as response:
                 content = await response.read()
         except aiohttp.ClientConnectorError as error:
             raise UnavailableError("cannot be reached") from error
@@ -102,14 +103,19 @@ def _codes(listed: Any) -> set[str]:
     return codes
 
 
-def _read(answer: Any, texts: list[str], languages: list[str]) -> list[dict[str, str]]:
+def _read(answer: Any, texts: list[str], languages: list[str]) -> list[dict[str, Translated]]:
     try:
-        rows = [{language: row[language]["text"] for language in languages} for row in answer["translations"]]
-    except (KeyError, TypeError) as error:
+        rows = [{language: _translated(row[language]) for language in languages} for row in answer["translations"]]
+    except (KeyError, TypeError, AttributeError) as error:
         raise FailedError("the answer holds no translations") from error
     if len(rows) != len(texts):
         raise FailedError(f"{len(rows)} translations came for {len(texts)} texts")
     return rows
+
+
+def _translated(entry: dict[str, Any]) -> Translated:
+    reasons = [sentence.get("reason") for sentence in entry.get("sentences", [])]
+    return Translated(str(entry["text"]), [str(reason) for reason in reasons if reason])
 
 
 def _message(content: bytes) -> str:

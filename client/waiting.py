@@ -101,9 +101,7 @@ class Service:
             self._away_since = now
         gone = now - self._away_since
         if gone > self._wait:
-            raise ServiceLostError(
-                f"{self._name}: {error}, for {_duration(self._wait)}; gave up waiting"
-            ) from error
+            raise ServiceLostError(f"{self._name}: {error}, for {_duration(self._wait)}; gave up waiting") from error
         if self._said_at is None:
             if not error.busy:
                 self._notify(f"{self._name}: {error}; waiting up to {_duration(self._wait)} for it")
@@ -142,9 +140,7 @@ def failure(status: int, reason: str, retry_after: float | None) -> Exception:
     if status in (408, 409) or status >= 500:
         return FailedError(text, retry_after)
     if status in (401, 403):
-        return ServiceLostError(
-            f"the server does not let us in ({text}); is BABELVIEW_API_KEY set and right?"
-        )
+        return ServiceLostError(f"the server does not let us in ({text}); is BABELVIEW_API_KEY set and right?")
     return RefusedError(text) if status in (400, 413, 415, 422) else RequestError(text)
 
 

@@ -52,9 +52,7 @@ def scan(container: InputContainer, stream: VideoStream) -> tuple[list[Entry], b
             if packet.is_corrupt:  # such as the last one of a file that was cut
                 clean = False
                 continue
-            entries.append(
-                Entry(packet.pts, packet.dts, packet.is_keyframe, packet.is_discard, packet.duration or 0)
-            )
+            entries.append(Entry(packet.pts, packet.dts, packet.is_keyframe, packet.is_discard, packet.duration or 0))
     except av.FFmpegError:
         clean = False
     return entries, clean

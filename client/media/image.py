@@ -44,14 +44,10 @@ def load_image(path: Path) -> Content:
     try:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise MediaError(
-                    f"{image.width}x{image.height} pixels are more than {MAX_PIXELS // 10**6} million"
-                )
+                raise MediaError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS // 10**6} million")
             warnings = []
             if getattr(image, "n_frames", 1) > 1:
-                warnings.append(
-                    "an animation or a file of several pictures: only the first one was looked at"
-                )
+                warnings.append("an animation or a file of several pictures: only the first one was looked at")
             turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
             width, height = (image.height, image.width) if turned else image.size
             size = model_size(width, height)
@@ -74,9 +70,7 @@ def model_size(width: int, height: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _upright_rgb(
-    image: Image.Image, size: tuple[int, int]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _upright_rgb(image: Image.Image, size: tuple[int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Decode, bring to 8-bit sRGB on white, turn upright and shrink to `size`: uint8 [height, width, 3]."""
     profile = image.info.get("icc_profile")
     upright = ImageOps.exif_transpose(_eight_bits(image))

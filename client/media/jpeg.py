@@ -49,9 +49,7 @@ class Orientation:
         return turned[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
 
 
-def display_size(
-    width: int, height: int, pixel_aspect: Fraction, orientation: Orientation
-) -> tuple[int, int]:
+def display_size(width: int, height: int, pixel_aspect: Fraction, orientation: Orientation) -> tuple[int, int]:
     """(width, height) as shown: square pixels (the narrow direction is widened, nothing is lost), upright."""
     if pixel_aspect > 1:
         width = max(1, round(width * pixel_aspect))

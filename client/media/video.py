@@ -67,9 +67,7 @@ def load_video(path: Path, sampling: Sampling) -> Content:
         if camera.jpegs:
             break
         way = _InOrder(path, camera, sampling.frames, strict=strict)
-        available = (
-            way.by_time(shown) if by_time else way.by_count(sum(not entry.hidden for entry in entries))
-        )
+        available = way.by_time(shown) if by_time else way.by_count(sum(not entry.hidden for entry in entries))
         if way.errors or not strict:
             warnings = ["damaged: not all of it can be decoded; frames may be missing or spoilt"]
     if not camera.jpegs:
@@ -77,9 +75,7 @@ def load_video(path: Path, sampling: Sampling) -> Content:
     if cut:
         warnings.append(cut)
     if camera.resized:
-        warnings.append(
-            "the picture size changes within the video: all frames were brought to the first one's size"
-        )
+        warnings.append("the picture size changes within the video: all frames were brought to the first one's size")
     duration = _duration(stream, entries)
     facts = Facts(
         *camera.shown_size,
@@ -126,9 +122,7 @@ def _opened(path: Path, *, strict: bool = True) -> Iterator[tuple[InputContainer
         container = av.open(str(path), metadata_errors="replace")
     except av.FFmpegError as error:
         reason = (error.strerror or "cannot be read").lower()
-        raise MediaError(
-            f"cannot be opened as a video ({reason}): cut off, unfinished or not a video?"
-        ) from error
+        raise MediaError(f"cannot be opened as a video ({reason}): cut off, unfinished or not a video?") from error
     with container:
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
@@ -185,9 +179,7 @@ class _InOrder:
         return count
 
 
-def _cut_short(
-    container: InputContainer, stream: VideoStream, entries: list[Entry], clean: bool
-) -> str | None:
+def _cut_short(container: InputContainer, stream: VideoStream, entries: list[Entry], clean: bool) -> str | None:
     """A warning where the file ends before its own header says."""
     base = stream.time_base or Fraction(1)
     if stream.duration:

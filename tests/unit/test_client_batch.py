@@ -95,13 +95,9 @@ def run(servers: FakeServers | str, *arguments: str | Path, cwd: Path) -> Done:
     return Done(code, output.getvalue(), errors.getvalue())
 
 
-def run_process(
-    servers: FakeServers | str, *arguments: str | Path, cwd: Path
-) -> subprocess.CompletedProcess[str]:
+def run_process(servers: FakeServers | str, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     line, environment = command(servers, *arguments)
-    return subprocess.run(
-        line, env=environment, cwd=cwd, capture_output=True, text=True, timeout=100, check=False
-    )
+    return subprocess.run(line, env=environment, cwd=cwd, capture_output=True, text=True, timeout=100, check=False)
 
 
 def start(servers: FakeServers, *arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
@@ -127,9 +123,7 @@ def seen_in(asked: list[dict[str, Any]]) -> list[str]:
 
 
 def test_a_folder_is_described_and_translated(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
-    done = run_process(
-        servers, "ads", "--tasks", "describe,tags", "--question", "What is sold?", cwd=tmp_path
-    )
+    done = run_process(servers, "ads", "--tasks", "describe,tags", "--question", "What is sold?", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = results(tmp_path)
     assert [record["file"] for record in found["files"]] == [
@@ -168,10 +162,7 @@ def test_a_folder_is_described_and_translated(servers: FakeServers, ads: Path, t
 
 
 def test_requests_are_as_the_contract_says(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
-    assert (
-        run(servers, "ads", "--tasks", "describe,tags", "--languages", "spa_Latn", cwd=tmp_path).returncode
-        == 0
-    )
+    assert run(servers, "ads", "--tasks", "describe,tags", "--languages", "spa_Latn", cwd=tmp_path).returncode == 0
     by_media: dict[str, set[str]] = {}
     for body in servers.asked:
         media, text = body["messages"][0]["content"]
@@ -190,9 +181,7 @@ def test_requests_are_as_the_contract_says(servers: FakeServers, ads: Path, tmp_
     assert all(len(prompts) == 2 for prompts in by_media.values())
     assert {headers["Authorization"] for headers in servers.headers} == {"Bearer secret"}
     assert len(servers.translated) == 4  # one call a file
-    assert all(
-        body["source"] == "eng_Latn" and body["targets"] == ["spa_Latn"] for body in servers.translated
-    )
+    assert all(body["source"] == "eng_Latn" and body["targets"] == ["spa_Latn"] for body in servers.translated)
 
 
 def test_a_bad_file_fails_alone_with_its_reason(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
@@ -223,10 +212,7 @@ def test_a_second_run_does_only_what_is_missing(servers: FakeServers, ads: Path,
     assert (len(servers.asked), len(servers.translated)) == (4, 8)
     assert all(body["targets"] == ["fra_Latn"] for body in servers.translated[4:])
     (ads / "copy.mp4").write_bytes((ads / "a.mp4").read_bytes())
-    assert (
-        run(servers, "ads", "--languages", "spa_Latn", "--tasks", "describe,tags", cwd=tmp_path).returncode
-        == 0
-    )
+    assert run(servers, "ads", "--languages", "spa_Latn", "--tasks", "describe,tags", cwd=tmp_path).returncode == 0
     assert len(servers.asked) == 8
     records = {record["file"]: record for record in results(tmp_path)["files"]}
     assert len(records) == 5
@@ -268,9 +254,7 @@ def test_errors_that_pass_are_tried_again(servers: FakeServers, ads: Path, tmp_p
     assert all(record["error"] is None for record in results(tmp_path)["files"])
 
 
-def test_what_is_refused_is_not_asked_again_unless_told(
-    servers: FakeServers, ads: Path, tmp_path: Path
-) -> None:
+def test_what_is_refused_is_not_asked_again_unless_told(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
     async def refuse(_: web.Request, body: dict[str, Any], __: int) -> web.StreamResponse | None:
         return error(400, "the prompt is too long") if what_is_seen(body).startswith("0 4") else None
 
@@ -336,9 +320,7 @@ def test_a_killed_model_server_is_waited_for(servers: FakeServers, tmp_path: Pat
     assert results(tmp_path)["stats"]["failures"] == 0
 
 
-def test_a_server_that_stays_away_ends_the_run_and_loses_nothing(
-    servers: FakeServers, tmp_path: Path
-) -> None:
+def test_a_server_that_stays_away_ends_the_run_and_loses_nothing(servers: FakeServers, tmp_path: Path) -> None:
     async def then_die(*_: Any) -> web.StreamResponse | None:
         return error(503, "engine is dead") if len(servers.asked) > 5 else None
 
@@ -371,9 +353,27 @@ def test_the_translator_is_waited_for_and_may_fail_a_file(servers: FakeServers, 
     servers.on_translate = None
     assert run(servers, "ads", "--languages", "fra_Latn", cwd=tmp_path).returncode == 0
     assert len(servers.asked) == 4
-    assert results(tmp_path)["files"][2]["tasks"]["describe"]["translations"] == {
-        "fra_Latn": "fra_Latn: I see 2"
-    }
+    assert results(tmp_path)["files"][2]["tasks"]["describe"]["translations"] == {"fra_Latn": "fra_Latn: I see 2"}
+
+
+def test_doubtful_translations_are_told(servers: FakeServers, tmp_path: Path) -> None:
+    async def doubt(_: web.Request, body: dict[str, Any], __: int) -> web.StreamResponse | None:
+        sentences = [
+            {"source": "a", "text": "b", "verdict": "ok"},
+            {"source": "c", "text": "d", "verdict": "doubtful", "reason": "a number was lost"},
+        ]
+        return web.json_response(
+            {"translations": [{"fra_Latn": {"text": "b d", "sentences": sentences}} for _ in body["texts"]]}
+        )
+
+    servers.on_translate = doubt
+    pictures(tmp_path / "ads", 1)
+    for _ in range(2):  # the ledger remembers it
+        assert run(servers, "ads", "--languages", "fra_Latn", cwd=tmp_path).returncode == 0
+        record = results(tmp_path)["files"][0]
+        assert record["tasks"]["describe"]["translations"] == {"fra_Latn": "b d"}
+        assert record["warnings"] == ["describe: fra_Latn: doubtful translation: a number was lost"]
+    assert len(servers.translated) == 1
 
 
 def test_concurrency_is_the_number_of_requests_in_flight(servers: FakeServers, tmp_path: Path) -> None:
@@ -439,9 +439,7 @@ def test_killed_again_and_again_every_file_is_done_once(servers: FakeServers, tm
     servers.on_ask = slowly
     pictures(tmp_path / "ads", 120)
     for round_ in range(kills):
-        process = start(
-            servers, "ads", "--concurrency", str(concurrency), "--languages", "fra_Latn", cwd=tmp_path
-        )
+        process = start(servers, "ads", "--concurrency", str(concurrency), "--languages", "fra_Latn", cwd=tmp_path)
         target = len(servers.asked) + 15 + round_
         wait_until(lambda target=target: len(servers.asked) >= target)
         process.kill()
@@ -518,9 +516,7 @@ def test_own_prompts_add_and_override(servers: FakeServers, tmp_path: Path) -> N
 
 def test_an_answer_that_is_no_list_is_kept_as_text(servers: FakeServers, tmp_path: Path) -> None:
     async def prose(*_: Any) -> web.StreamResponse | None:
-        return completion(
-            "It shows a red car. It also shows the sky, which is very blue indeed today.", "length"
-        )
+        return completion("It shows a red car. It also shows the sky, which is very blue indeed today.", "length")
 
     servers.on_ask = prose
     pictures(tmp_path / "ads", 1)

@@ -21,7 +21,7 @@ from client.model import Answer
 from client.plan import make_plan
 from client.schema import MIGRATIONS
 from client.settings import read_settings
-from client.store import LEDGER, Ledger
+from client.store import LEDGER, Ledger, StoredTranslation
 from client.tasks import choose_tasks, read_list
 from client.waiting import FailedError, Service, UnavailableError, failure, read_retry_after
 
@@ -129,9 +129,7 @@ def test_the_command_line_counts_more_than_the_environment(monkeypatch: pytest.M
     assert wrong.value.code == 2
 
 
-@pytest.mark.parametrize(
-    ("value", "seconds"), [("3", 3.0), ("0.5", 0.5), (None, None), ("soon", None), ("-1", 0.0)]
-)
+@pytest.mark.parametrize(("value", "seconds"), [("3", 3.0), ("0.5", 0.5), (None, None), ("soon", None), ("-1", 0.0)])
 def test_retry_after(value: str | None, seconds: float | None) -> None:
     assert read_retry_after(value) == seconds
 
@@ -188,11 +186,11 @@ def answered(folder: Path) -> Identity:
     ledger = Ledger(folder)
     ledger.write(
         [
-            lambda it: it.save_media(
-                identity, Content(Kind.VIDEO, Facts(4, 3, 2.0, 1.0, 2), [], ["odd"]), None, 1.5
-            ),
+            lambda it: it.save_media(identity, Content(Kind.VIDEO, Facts(4, 3, 2.0, 1.0, 2), [], ["odd"]), None, 1.5),
             lambda it: it.save_answer(identity.sha256, request, Answer("Words.", "stop", 10, 2, 0.5)),
-            lambda it: it.save_translations(identity.sha256, request, {"fra_Latn": ["Mots."]}),
+            lambda it: it.save_translations(
+                identity.sha256, request, {"fra_Latn": StoredTranslation(["Mots."], ["why"])}
+            ),
         ]
     )
     ledger.close()
@@ -207,11 +205,16 @@ def test_the_ledger_keeps_what_it_was_given(tmp_path: Path) -> None:
     assert stored.facts == Facts(4, 3, 2.0, 1.0, 2)
     assert stored.warnings == ["odd"]
     answer = stored.answers["describe"]
-    assert (answer.state, answer.text, answer.translations) == ("done", "Words.", {"fra_Latn": ["Mots."]})
-    # A new answer does not keep the translations of the old one.
-    ledger.write(
-        [lambda it: it.save_answer(identity.sha256, requests[0], Answer("Other.", "stop", 1, 1, 0.1))]
+    assert (answer.state, answer.text, answer.translations) == (
+        "done",
+        "Words.",
+        {"fra_Latn": StoredTranslation(["Mots."], ["why"])},
     )
+    # Asked again in vain, the answer is still there.
+    ledger.write([lambda it: it.save_failure(identity.sha256, requests[0], "no", final=True)])
+    assert ledger.file(identity, requests).answers["describe"] == answer
+    # A new answer does not keep the translations of the old one.
+    ledger.write([lambda it: it.save_answer(identity.sha256, requests[0], Answer("Other.", "stop", 1, 1, 0.1))])
     assert ledger.file(identity, requests).answers["describe"].translations == {}
     ledger.close()
 
