@@ -76,6 +76,9 @@ def engine_environment(engine: EngineProfile, runtime: Path) -> dict[str, str]:
         # vLLM's sockets and files go with the folder, also when it is killed.
         "TMPDIR": str(runtime),
         "TOKENIZERS_PARALLELISM": "false",
+        # torch.distributed listens for its own processes; by default where the host's name points to.
+        "VLLM_HOST_IP": "127.0.0.1",
+        "GLOO_SOCKET_IFNAME": "lo",
     }
     if engine.local_model is not None:
         variables["HF_HUB_OFFLINE"] = "1"  # or it waits for hosts that it does not need

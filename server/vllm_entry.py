@@ -12,6 +12,7 @@ threads hang.
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -28,6 +29,14 @@ FAST_START = "--fast-start"
 ENGINE_IN_CORE = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 """By its full name: vLLM 0.32 changes `uni` back to `mp` on CPUs, to bind OpenMP threads to cores. With one
 thread there is nothing to bind."""
+
+WEB_MODULES = (
+    "vllm.entrypoints.openai.chat_completion.api_router",
+    "vllm.entrypoints.openai.responses.api_router",
+    "vllm.entrypoints.anthropic.api_router",
+    "model_hosting_container_standards.sagemaker",
+)
+"""With all that they import, nearly all of what vLLM imports after its engine is up."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -102,23 +111,21 @@ async def _run(args: Namespace) -> None:
     )
     try:
         await engine.reset_mm_cache()  # waits for the warm-up of the processor too
-        serving: asyncio.Task[Any] = await build_and_serve(engine, address, listener, args)
-    except BaseException:
-        engine.shutdown(timeout=0)
-        raise
-    try:
-        await serving
+        stopping: asyncio.Task[Any] = await build_and_serve(engine, address, listener, args)
     finally:
         engine.shutdown(timeout=config.shutdown_timeout)
+    try:
+        await stopping
+    finally:
         listener.close()
 
 
 def _import_while_waiting() -> None:
-    """The web application's modules, on the second core, while the engine core loads the model."""
+    """What the web application will import, on the second core, while the engine core loads the model."""
 
     def load() -> None:
-        import vllm.entrypoints.launchers.api_server.app_state  # noqa: PLC0415
-        import vllm.entrypoints.launchers.api_server.routers  # noqa: F401, PLC0415
+        for name in WEB_MODULES:
+            importlib.import_module(name)
 
     threading.Thread(target=load, daemon=True).start()
 

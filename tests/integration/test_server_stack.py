@@ -1,10 +1,13 @@
-"""The demo stack as users meet it: real vLLM behind the gateway, SDK and curl, and what happens when it dies."""
+"""The demo stack as users meet it: real vLLM, SDK and curl, and what happens when the engine dies."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import ipaddress
 import json
 import signal
+import socket
 import subprocess
 import time
 from io import BytesIO
@@ -68,9 +71,7 @@ def test_plain_and_streamed_answers_are_the_same(client: openai.OpenAI) -> None:
     text = plain.choices[0].message.content
     assert text
     assert plain.usage
-    stream = client.chat.completions.create(
-        model=MODEL, messages=message(8), max_tokens=16, temperature=0, stream=True
-    )
+    stream = client.chat.completions.create(model=MODEL, messages=message(8), max_tokens=16, temperature=0, stream=True)
     pieces = [chunk.choices[0].delta.content or "" for chunk in stream]
     assert "".join(pieces) == text
     assert len([piece for piece in pieces if piece]) > 1
@@ -116,10 +117,22 @@ def test_an_answer_longer_than_the_context_is_the_engines_own_400(client: openai
         ask(client, max_tokens=100_000)
 
 
-def test_nothing_but_the_gateway_can_reach_the_engine(stack: Stack) -> None:
+def test_the_engines_api_is_on_no_port(stack: Stack) -> None:
     server = engine(stack)
-    for process in (server, *server.children(recursive=True)):
-        assert [c.laddr for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN] == []
+    listening = [
+        connection.laddr
+        for process in (server, *server.children(recursive=True))
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    for ip, port in listening:  # torch.distributed's own
+        assert ipaddress.ip_address(ip).is_loopback
+        with (
+            socket.create_connection((ip, port), 5) as connection,
+            contextlib.suppress(ConnectionError, TimeoutError),
+        ):
+            connection.sendall(b"GET /v1/models HTTP/1.0\r\n\r\n")
+            assert not connection.recv(16).startswith(b"HTTP")
 
 
 @pytest.mark.parametrize("victim", ["API server", "engine core"])
