@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import warnings
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a batch; returns the exit code."""
     settings = read_settings(arguments)
+    # What Pillow remarks on damaged pictures would break the live line; the record has our own words.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     try:
         tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
         if settings.redo and settings.redo not in (REDO_ALL, REDO_FAILED, *(task.name for task in tasks)):

@@ -56,4 +56,10 @@ def load(path: Path, identity: Identity, sampling: Sampling) -> Content:
     """
     if identity.problem:
         raise MediaError(identity.problem)
-    return load_image(path) if identity.kind is Kind.IMAGE else load_video(path, sampling)
+    try:
+        return load_image(path) if identity.kind is Kind.IMAGE else load_video(path, sampling)
+    except MediaError:
+        raise
+    except Exception as error:
+        # Decoders meet files that nobody thought of: this file fails, not the run.
+        raise MediaError(f"cannot be decoded ({type(error).__name__}: {error})") from error

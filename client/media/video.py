@@ -129,9 +129,11 @@ def _opened(path: Path, *, strict: bool = True) -> Iterator[tuple[InputContainer
             found = "only sound" if container.streams.audio else "no sound either"
             cover = " and a cover picture" if container.streams.video else ""
             raise MediaError(f"no video stream in this file ({found}{cover})")
+        # Of a codec that the decoder does not know, the stream says nothing at all.
+        streams = [s for s in streams if s.codec_context is not None]
+        if not streams:
+            raise MediaError("the decoder does not know this video's codec, or the file is damaged")
         stream = max(streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
-        if stream.codec_context is None:
-            raise MediaError("this video's codec is unknown to the decoder")
         stream.thread_type = "NONE"  # every core already has a file of its own
         if strict:
             stream.codec_context.options = {"err_detect": "explode"}
