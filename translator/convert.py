@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
     Weights = dict[str, NDArray[np.float32] | NDArray[np.float16]]
 
+# The same matrix; a checkpoint keeps it under one or more of these names.
+_SHARED = (
+    "model.shared.weight",
+    "lm_head.weight",
+    "model.encoder.embed_tokens.weight",
+    "model.decoder.embed_tokens.weight",
+)
+
 
 def convert(checkpoint: Path, output: Path, quantization: str = "int8") -> None:
     """Write `checkpoint` as a CTranslate2 model with its tokenizer into the new folder `output`.
@@ -73,7 +81,9 @@ def convert_safetensors(checkpoint: Path, output: Path, config: dict[str, Any], 
         config["encoder_attention_heads"],
         pre_norm=True,
     )
-    shared = weights["model.shared.weight"]
+    shared = next((weights[name] for name in _SHARED if name in weights), None)
+    if shared is None:
+        raise ValueError(f"{checkpoint} has no token embeddings: none of {', '.join(_SHARED)}")
     scale = config["d_model"] ** 0.5 if config["scale_embedding"] else 1.0
     positions = sinusoids(config["max_position_embeddings"], config["d_model"])
     spec.encoder.embeddings[0].weight = spec.decoder.embeddings.weight = shared

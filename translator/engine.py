@@ -84,6 +84,8 @@ class Engine:
         # Text that looks like a control token ("</s>", "fra_Latn") must stay text.
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.encode_special_tokens = True
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
         self._model = ctranslate2.Translator(
             str(folder),
             device=device,

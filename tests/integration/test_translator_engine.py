@@ -1,0 +1,62 @@
+"""The engine on the demo model, without HTTP."""
+
+import subprocess
+import sys
+
+import pytest
+from demo_world.translations import translate
+
+from translator.engine import Engine, Job
+from translator.models import DEMO_MODEL
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    folder = tmp_path_factory.mktemp("model") / "demo"
+    subprocess.run([sys.executable, "-m", "translator.convert", DEMO_MODEL, folder], check=True, timeout=120)
+    return Engine(folder, device="cpu", threads=1)
+
+
+def job(engine: Engine, text: str, target: str) -> Job:
+    return Job(text, "eng_Latn", target, engine.tokenize(text))
+
+
+@pytest.mark.parametrize("control", ["</s>", "<s>", "<pad>", "<unk>", "<mask>", "fra_Latn", "eng_Latn"])
+def test_what_looks_like_a_control_token_is_tokenized_as_text(engine: Engine, control: str) -> None:
+    tokens = engine.tokenize(f"red {control} blue{control}")
+    assert control in engine.vocabulary
+    assert control not in tokens
+    assert "".join(tokens).replace("▁", " ") == f" red {control} blue{control}"
+
+
+def test_languages_mix_in_one_batch(engine: Engine) -> None:
+    jobs = [job(engine, "two scenes", code) for code in ("spa_Latn", "hin_Deva", "jpn_Jpan")]
+    assert [said.text for said in engine.translate(jobs)] == [translate("two scenes", j.target) for j in jobs]
+
+
+class TooLong(Job):
+    """A sentence beyond the model's positions, which the service would have cut before."""
+
+    __slots__ = ()
+
+    @property
+    def length_class(self) -> int:
+        return 500
+
+
+def test_one_bad_row_does_not_lose_the_batch(engine: Engine) -> None:
+    good = job(engine, "two scenes", "fra_Latn")
+    bad = TooLong("red" * 2000, "eng_Latn", "fra_Latn", ("▁red",) * 2000)
+    first, second, third = engine.translate([good, bad, good])
+    assert first.text == third.text == "deux scènes"
+    assert first.reason is third.reason is None
+    assert second.text == bad.text
+    assert second.reason
+    assert second.reason.startswith("not translated")
+
+
+def test_a_translation_that_was_cut_says_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("translator.engine._LENGTH_CLASSES", {32: 3})
+    (said,) = engine.translate([job(engine, "It opens with red everywhere.", "fra_Latn")])
+    assert said.reason
+    assert "no end" in said.reason
