@@ -40,7 +40,9 @@ def mutations(data: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi", "a.png", "a.jpg", "a.gif", "a.webp", "a.tiff"])
+@pytest.mark.parametrize(
+    "name", ["a.mp4", "a.mkv", "a.ts", "a.avi", "a.png", "a.jpg", "a.gif", "a.webp", "a.tiff", "a.avif"]
+)
 def test_mutated_files_give_frames_or_an_error(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     pictures = not name.endswith((".mp4", ".mkv", ".ts", ".avi"))
