@@ -105,8 +105,7 @@ class FakeServers:
         if self.on_translate and (response := await self.on_translate(request, body, len(self.translated))):
             return response
         rows = [
-            {code: {"text": f"{code}: {text}", "sentences": []} for code in body["targets"]}
-            for text in body["texts"]
+            {code: {"text": f"{code}: {text}", "sentences": []} for code in body["targets"]} for text in body["texts"]
         ]
         return web.json_response({"translations": rows})
 

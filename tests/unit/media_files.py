@@ -50,9 +50,7 @@ def write_video(
 ) -> Path:
     """Write frames `picture(0)`, `picture(1)`, ...; `times` are presentation times in milliseconds."""
     with av.open(str(path), "w", format=container_format, options=container_options or {}) as container:
-        stream = container.add_stream(
-            codec, rate=rate, options=options or {"crf": "20", "preset": "veryfast"}
-        )
+        stream = container.add_stream(codec, rate=rate, options=options or {"crf": "20", "preset": "veryfast"})
         stream.width, stream.height = size
         stream.pix_fmt = pix_fmt
         stream.codec_context.thread_count = 1

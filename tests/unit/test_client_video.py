@@ -30,9 +30,7 @@ def sampled(path: Path, frames: int = 8) -> list[int]:
     return [number_of(jpeg) for jpeg in load_video(path, Sampling(frames)).jpegs]
 
 
-@pytest.mark.parametrize(
-    ("available", "wanted"), [(60, 8), (8, 8), (1, 8), (5, 8), (0, 8), (2160, 16), (100, 1)]
-)
+@pytest.mark.parametrize(("available", "wanted"), [(60, 8), (8, 8), (1, 8), (5, 8), (0, 8), (2160, 16), (100, 1)])
 def test_chosen_indices_are_those_of_linspace_each_once(available: int, wanted: int) -> None:
     expected = sorted(set(np.linspace(0, available - 1, wanted, dtype=int))) if available else []
     if available > wanted:
@@ -105,9 +103,7 @@ def test_frames_are_exact(tmp_path: Path, name: str, settings: dict[str, object]
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov", "a.avi", "frag.mp4"])
-def test_common_files_are_sampled_by_seeking(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_common_files_are_sampled_by_seeking(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not by the slow way, which would be as right."""
 
     def never(*_: object) -> None:
@@ -274,9 +270,7 @@ def test_a_size_change_is_accepted_with_a_warning(tmp_path: Path) -> None:
 
 
 def broken_files(folder: Path) -> dict[str, Path]:
-    files = {
-        name: folder / name for name in ("empty.mp4", "page.mp4", "zeros.mp4", "noindex.mp4", "text.mp4")
-    }
+    files = {name: folder / name for name in ("empty.mp4", "page.mp4", "zeros.mp4", "noindex.mp4", "text.mp4")}
     files["empty.mp4"].touch()
     files["page.mp4"].write_text("<!DOCTYPE html><html><body>404</body></html>")
     files["zeros.mp4"].write_bytes(bytes(4096))
