@@ -160,6 +160,7 @@ def main() -> None:
     parser.add_argument("--compare", action="store_true", help="also without the profile's short cuts")
     parser.add_argument("--json", type=Path, help="write the figures there")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the stack would outlive us
     console = Console()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         variants = {"as the profile says": args.profile}
