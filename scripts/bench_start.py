@@ -152,9 +152,7 @@ def without_short_cuts(profile: str, folder: Path) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="demo", help="a profile's name or file (default: demo)")
     parser.add_argument("--runs", type=int, default=3, help="starts to take the median of (default: 3)")
     parser.add_argument("--compare", action="store_true", help="also without the profile's short cuts")

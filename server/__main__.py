@@ -109,9 +109,7 @@ def _print_models(profile: Profile, console: Console) -> None:
         table.add_column(column, overflow="fold")
     for engine in profile.engines:
         limits = (engine.max_model_len, engine.max_frames, engine.max_images)
-        table.add_row(
-            engine.name, ", ".join(engine.aliases), engine.model, *(str(limit or "-") for limit in limits)
-        )
+        table.add_row(engine.name, ", ".join(engine.aliases), engine.model, *(str(limit or "-") for limit in limits))
     console.print(table)
 
 
@@ -129,16 +127,12 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--profile", help=f"{known}, or a .toml file (default: demo)")
     common.add_argument("--host", help="where the gateway listens (default: the profile's, loopback)")
     common.add_argument("--port", type=port_number, help="the gateway's port; 0 takes a free one")
-    common.add_argument(
-        "--translator-port", type=port_number, help="the translator's port; 0 takes a free one"
-    )
+    common.add_argument("--translator-port", type=port_number, help="the translator's port; 0 takes a free one")
     up = commands.add_parser(
         "up", parents=[common], help="start a profile's stack", epilog=EXAMPLES, formatter_class=formatter
     )
     up.add_argument("--log-dir", type=Path, help="a log per part goes there (default: logs)")
-    up.add_argument(
-        "--ready-file", type=Path, help="JSON with addresses and process ids, written when all is healthy"
-    )
+    up.add_argument("--ready-file", type=Path, help="JSON with addresses and process ids, written when all is healthy")
     commands.add_parser("models", parents=[common], help="list what a profile serves")
     return parser
 

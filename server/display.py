@@ -36,23 +36,17 @@ class Display:
 
     def crashed(self, keeper: Keeper, reason: str, tail: str) -> None:
         """A part has ended or hangs."""
-        self._line(
-            keeper.part.name, f"[bold red]{escape(reason)}[/]: restarting it. The end of {keeper.log}:"
-        )
+        self._line(keeper.part.name, f"[bold red]{escape(reason)}[/]: restarting it. The end of {keeper.log}:")
         self._console.print(escape(tail), style="dim", highlight=False, soft_wrap=True)
 
     def running(self, keepers: Sequence[Keeper]) -> None:
         """The table of what runs where."""
         table = Table(title="Babelview is up", title_justify="left")
         for column in ("part", "serves", "address", "pid", "started in"):
-            table.add_column(
-                column, justify="right" if column in {"pid", "started in"} else "left", overflow="fold"
-            )
+            table.add_column(column, justify="right" if column in {"pid", "started in"} else "left", overflow="fold")
         for keeper in keepers:
             part = keeper.part
-            table.add_row(
-                part.name, part.what, part.address, str(keeper.pid), f"{keeper.start_seconds:.1f} s"
-            )
+            table.add_row(part.name, part.what, part.address, str(keeper.pid), f"{keeper.start_seconds:.1f} s")
         self._console.print(table)
         self._console.print("Ctrl-C stops it.")
 
@@ -62,6 +56,4 @@ class Display:
 
     def _line(self, name: str, text: str) -> None:
         seconds = time.monotonic() - self._began
-        self._console.print(
-            f"[dim]{seconds:6.1f} s[/]  [cyan]{name}[/]  {text}", highlight=False, soft_wrap=True
-        )
+        self._console.print(f"[dim]{seconds:6.1f} s[/]  [cyan]{name}[/]  {text}", highlight=False, soft_wrap=True)

@@ -57,7 +57,5 @@ def bind(host: str, port: int, what: str) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise PreflightError(
-            f"the {what} cannot listen on {host} port {port}: {error.strerror or error}"
-        ) from error
+        raise PreflightError(f"the {what} cannot listen on {host} port {port}: {error.strerror or error}") from error
     return listener

@@ -90,9 +90,7 @@ class EngineProfile:
         if self.memory_utilization is not None and not 0 < self.memory_utilization <= 1:
             raise ValueError(f"memory_utilization is a share between 0 and 1, not {self.memory_utilization}")
         if self.fast_start and self.threads != 1:
-            raise ValueError(
-                "fast_start needs threads = 1 (a pool of OpenMP threads does not survive a fork)"
-            )
+            raise ValueError("fast_start needs threads = 1 (a pool of OpenMP threads does not survive a fork)")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -83,9 +83,7 @@ class Gateway:
         """200 while everything behind the gateway is well, otherwise 503; says what is not."""
         upstreams = self._upstreams()
         well = await asyncio.gather(*(upstream.healthy() for upstream in upstreams))
-        parts = {
-            u.name.removeprefix("the "): "ok" if w else "down" for u, w in zip(upstreams, well, strict=True)
-        }
+        parts = {u.name.removeprefix("the "): "ok" if w else "down" for u, w in zip(upstreams, well, strict=True)}
         status = "ok" if all(well) else "degraded"
         return _json({"status": status, "parts": parts}, status=200 if all(well) else 503)
 

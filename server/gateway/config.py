@@ -44,7 +44,5 @@ class GatewayConfig:
     def read(cls, path: Path) -> GatewayConfig:
         """Read what `write` wrote."""
         data = orjson.loads(path.read_bytes())
-        models = tuple(
-            ServedModel(**{**model, "aliases": tuple(model["aliases"])}) for model in data.pop("models")
-        )
+        models = tuple(ServedModel(**{**model, "aliases": tuple(model["aliases"])}) for model in data.pop("models"))
         return cls(models=models, **data)

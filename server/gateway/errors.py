@@ -34,9 +34,7 @@ class RequestError(Exception):
 
     def response(self) -> web.Response:
         """The answer that says it."""
-        return web.Response(
-            status=self.status, body=self.body, headers=self.headers, content_type="application/json"
-        )
+        return web.Response(status=self.status, body=self.body, headers=self.headers, content_type="application/json")
 
 
 def unavailable(what: str) -> RequestError:

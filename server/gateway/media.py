@@ -47,9 +47,7 @@ def _check_frames(url: str, model: ServedModel) -> None:
     if model.max_frames == 0:
         raise RequestError(400, f"{model.name} takes no video", param="messages")
     if not url.startswith(FRAMES):
-        raise RequestError(
-            400, f"video_url: videos are sent as frames, {FRAMES}<jpeg>,<jpeg>,...", param="messages"
-        )
+        raise RequestError(400, f"video_url: videos are sent as frames, {FRAMES}<jpeg>,<jpeg>,...", param="messages")
     frames = url.count(",")  # the first comma ends the header, each other one separates two frames
     if frames > model.max_frames:
         raise RequestError(

@@ -72,9 +72,7 @@ class Engine:
         except asyncio.CancelledError:
             self.aborted.set()
             raise
-        return web.json_response(
-            answer("object", {"message": {"role": "assistant", "content": f"{self.socket.stem}"}})
-        )
+        return web.json_response(answer("object", {"message": {"role": "assistant", "content": f"{self.socket.stem}"}}))
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})

@@ -91,9 +91,7 @@ def test_models_lists_what_would_be_served(capsys: pytest.CaptureFixture[str]) -
     assert "llava-next-video-7b" in capsys.readouterr().out
 
 
-def test_the_environment_is_checked_too(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_environment_is_checked_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("BABELVIEW_PORT", "many")
     assert main(["models"]) == 1
     assert "BABELVIEW_PORT" in capsys.readouterr().err

@@ -89,9 +89,7 @@ class Notes:
 
 
 @asynccontextmanager
-async def running(
-    parts: list[Part], folder: Path, notes: Notes
-) -> AsyncIterator[tuple[Stack, asyncio.Task[None]]]:
+async def running(parts: list[Part], folder: Path, notes: Notes) -> AsyncIterator[tuple[Stack, asyncio.Task[None]]]:
     ready = asyncio.Event()
     async with Lifeline(folder / "runtime") as lifeline:
         stack = Stack(parts, logs=folder, lifeline=lifeline, reporter=notes, policy=BRISK)
@@ -145,22 +143,16 @@ async def test_it_gives_up_after_quick_crashes_and_stops_the_rest(tmp_path: Path
     other.mkdir()
     parts = [make_part(tmp_path, "crash"), make_part(other, "good", "other")]
     async with running(parts, tmp_path, notes) as (_, task):
-        with pytest.raises(
-            PartFailedError, match=r"(?s)toy gave up after 3 quick crashes.*SIGSEGV.*stage two"
-        ):
+        with pytest.raises(PartFailedError, match=r"(?s)toy gave up after 3 quick crashes.*SIGSEGV.*stage two"):
             await asyncio.wait_for(task, PATIENCE)
     assert len(pids(tmp_path)) == 3
     assert not alive(tmp_path)
     assert not alive(other)
 
 
-async def test_a_part_that_cannot_start_fails_the_stack_with_its_last_words(
-    tmp_path: Path, notes: Notes
-) -> None:
+async def test_a_part_that_cannot_start_fails_the_stack_with_its_last_words(tmp_path: Path, notes: Notes) -> None:
     async with running([make_part(tmp_path, "fail")], tmp_path, notes) as (_, task):
-        with pytest.raises(
-            PartFailedError, match=r"(?s)toy did not start: .*exit code 1.*no weights in the box"
-        ):
+        with pytest.raises(PartFailedError, match=r"(?s)toy did not start: .*exit code 1.*no weights in the box"):
             await task
     assert not alive(tmp_path)
 
@@ -182,9 +174,7 @@ def stack_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A stack in a process of its own, once it says that it is up."""
     command = [sys.executable, str(HERE / "server_stack_script.py"), str(free_port()), str(tmp_path), "good"]
     root = str(HERE.parents[1])
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root}
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root})
     assert process.stdout
     for line in process.stdout:
         if "is up" in line:
@@ -206,9 +196,7 @@ def test_a_signal_stops_everything_in_order(
     assert not list(tmp_path.glob("run-*"))
 
 
-def test_nothing_outlives_a_supervisor_that_is_killed(
-    stack_process: subprocess.Popen[str], tmp_path: Path
-) -> None:
+def test_nothing_outlives_a_supervisor_that_is_killed(stack_process: subprocess.Popen[str], tmp_path: Path) -> None:
     assert len(alive(tmp_path)) == 2
     stack_process.kill()
     stack_process.wait()
