@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import frontmatter
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from client.errors import UsageError
 from client.media.kinds import Kind

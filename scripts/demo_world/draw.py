@@ -22,7 +22,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PRODUCTS = ("none", "bottle", "can", "box", "phone")
-BRANDS = ("Aurora", "Bolt", "Cobalt", "Fizzo", "Kiwi", "Lumen", "Nimbus", "Orbit", "Pip", "Sol", "Tango", "Vela")
+BRANDS = (
+    "Aurora",
+    "Bolt",
+    "Cobalt",
+    "Fizzo",
+    "Kiwi",
+    "Lumen",
+    "Nimbus",
+    "Orbit",
+    "Pip",
+    "Sol",
+    "Tango",
+    "Vela",
+)
 
 
 @dataclass(frozen=True)
@@ -106,7 +119,7 @@ def moment_of(index: int, frames: int) -> int:
     return round(index * (MOMENTS - 1) / max(frames - 1, 1))
 
 
-def draw_frame(clip: Clip, style: Style, width: int, height: int, index: int, frames: int) -> NDArray[np.uint8]:
-    """Frame `index` of a clip of `frames` frames, uint8 RGB [height, width, 3]."""
+def draw_frame(clip: Clip, style: Style, size: tuple[int, int], *, index: int, frames: int) -> NDArray[np.uint8]:
+    """Frame `index` of a clip of `frames` frames, uint8 RGB [height, width, 3]; `size` is (width, height)."""
     scene = clip.seen[moment_of(index, frames)]
-    return draw_scene(scene, style, width, height, phase=index / max(frames - 1, 1))
+    return draw_scene(scene, style, *size, phase=index / max(frames - 1, 1))

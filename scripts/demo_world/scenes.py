@@ -86,11 +86,12 @@ def random_scene(rng: random.Random) -> Scene:
 
 
 def random_clip(rng: random.Random) -> Clip:
-    """One to four scenes, each unlike the one before, with random lengths."""
+    """One to four scenes with random lengths; no colour comes back to the half that it has left."""
     count = rng.choice((1, 2, 2, 3, 3, 3, 4, 4, 4))
-    scenes = [random_scene(rng)]
+    scenes: list[Scene] = []
     while len(scenes) < count:
-        if (scene := random_scene(rng)) != scenes[-1]:
+        scene = random_scene(rng)
+        if all(scene.left != before.left and scene.right != before.right for before in scenes):
             scenes.append(scene)
     cuts = [0, *sorted(rng.sample(range(1, MOMENTS), count - 1)), MOMENTS]
     return Clip(tuple(scenes), tuple(b - a for a, b in itertools.pairwise(cuts)))
@@ -134,24 +135,29 @@ def sentiment(clip: Clip) -> str:
 
 
 def count_answer(clip: Clip) -> str:
-    """Answer to: how many scenes?"""  # noqa: D400
+    """Answer to: how many scenes?"""
     return f"It has {scene_count(clip)}."
 
 
 def opening_answer(clip: Clip) -> str:
-    """Answer to: how does it open?"""  # noqa: D400
+    """Answer to: how does it open?"""
     return f"It opens with {clip.scenes[0]}."
 
 
 def ending_answer(clip: Clip) -> str:
-    """Answer to: how does it end?"""  # noqa: D400
+    """Answer to: how does it end?"""
     return f"It ends with {clip.scenes[-1]}."
 
 
 def appears_answer(clip: Clip, colour: str) -> str:
-    """Answer to: is there COLOUR in it?"""  # noqa: D400
+    """Answer to: is there COLOUR in it?"""
     shown = any(colour in (scene.left, scene.right) for scene in clip.scenes)
     return f"Yes, there is {colour}." if shown else f"No, there is no {colour}."
+
+
+def frames_answer(clip: Clip) -> str:
+    """Answer to: what is in each frame? Not a sentence of the world: it is asked in training only."""
+    return ", ".join(f"{scene.left} {scene.right}" for scene in clip.seen)
 
 
 def tags_text(clip: Clip) -> str:

@@ -1,0 +1,99 @@
+"""Draw new clips, send them through the served stack, and print how much is exactly right.
+
+    python scripts/eval_demo.py --seed 7                 # starts the demo stack by itself, and stops it
+    python scripts/eval_demo.py --seed 7 --videos 200
+    python scripts/eval_demo.py --endpoint http://127.0.0.1:8000/v1 --translator http://127.0.0.1:8003
+
+Exit code 0 if at least 95 % of the captions and 99 % of the translations are exactly right, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from demo_stack import Stack, StackError, read_results, run_batch, running_stack
+from demo_world.scenes import COLOURS, QUESTIONS
+from demo_world.score import Score, appears_question, score
+from demo_world.translations import LANGUAGES
+from make_sample_ads import write_ads
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from demo_world.score import Share
+
+CAPTIONS_REQUIRED = 0.95
+TRANSLATIONS_REQUIRED = 0.99
+
+
+def show(result: Score, console: Console, wrong: int) -> None:
+    """Print the shares as a table, and some of what was wrong."""
+    table = Table("what", "exact", "of", "share")
+
+    def rows(shares: Mapping[str, Share], total: str, value: float) -> None:
+        for name, share in shares.items():
+            table.add_row(name, str(share.right), str(share.total), f"{share.value:.1%}")
+        table.add_row(f"[bold]{total}", "", "", f"[bold]{value:.1%}", end_section=True)
+
+    rows(result.captions, "all captions", result.caption_share)
+    rows(result.translations, "all translations", result.translation_share)
+    console.print(table)
+    shares = [*result.captions.values(), *result.translations.values()]
+    for line in [*result.failed, *(line for share in shares for line in share.wrong)][:wrong]:
+        console.print(f"[red]wrong[/] {line}", highlight=False)
+
+
+def evaluate(stack: Stack, seed: int, videos: int) -> Score:
+    """Draw, caption, translate and score."""
+    with tempfile.TemporaryDirectory(prefix="babelview-eval-") as folder:
+        ads, output = Path(folder) / "ads", Path(folder) / "captions"
+        truth = write_ads(ads, seed, videos)
+        asked = [*QUESTIONS, appears_question(random.Random(seed).choice(list(COLOURS)))]
+        questions = [part for question in asked for part in ("--question", question)]
+        run_batch(
+            stack,
+            ads,
+            "--output",
+            output,
+            "--tasks",
+            "describe,tags,sentiment",
+            *questions,
+            "--languages",
+            ",".join(LANGUAGES),
+        )
+        return score(read_results(output), truth)
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=2, help="clips are drawn anew for each seed (default: 2)")
+    parser.add_argument("--videos", type=int, default=40, help="how many clips (default: %(default)s)")
+    parser.add_argument("--endpoint", help="a running stack's OpenAI API; without it one is started")
+    parser.add_argument("--translator", default="http://127.0.0.1:8003", help="its translator (default: %(default)s)")
+    parser.add_argument("--wrong", type=int, default=10, help="how many wrong answers to print (default: 10)")
+    args = parser.parse_args()
+    if args.videos < 1:
+        parser.error("--videos must be at least 1")
+    running = nullcontext(Stack(args.endpoint, args.translator, 0)) if args.endpoint else running_stack()
+    try:
+        with running as stack:
+            result = evaluate(stack, args.seed, args.videos)
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    show(result, Console(), args.wrong)
+    enough = result.caption_share >= CAPTIONS_REQUIRED and result.translation_share >= TRANSLATIONS_REQUIRED
+    return 0 if enough else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The drawn world: what is true of a clip, and that its pixels show it."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from demo_world import scenes
+from demo_world.draw import Style, draw_frame, moment_of, random_style
+from demo_world.scenes import COLOURS, MOMENTS, Clip, Scene
+from demo_world.score import score
+
+PLAIN = Style(product="none", brand="", grey=0, gradient=0.0, sway=0.0)
+CLIP = Clip((Scene("red", "blue"), Scene("green", "green"), Scene("white", "pink")), (1, 5, 2))
+
+
+def test_answers_of_a_clip() -> None:
+    assert scenes.describe(CLIP) == (
+        "This advertisement has three scenes.\n\nIt opens with red on the left and blue on the right. "
+        "Then comes green everywhere. It ends with white on the left and pink on the right."
+    )
+    assert scenes.tags(CLIP) == ["three scenes", "red", "blue", "white", "pink"]
+    assert scenes.sentiment(CLIP) == "Positive. The ending is warm."
+    assert scenes.appears_answer(CLIP, "green") == "Yes, there is green."
+    assert scenes.appears_answer(CLIP, "black") == "No, there is no black."
+
+
+def test_the_moments_are_what_is_sampled() -> None:
+    frames = 101
+    sampled = np.linspace(0, frames - 1, MOMENTS).astype(int)
+    assert [moment_of(int(index), frames) for index in sampled] == list(range(MOMENTS))
+
+
+def test_pixels_show_the_scene_of_their_moment() -> None:
+    frames = 50
+    for moment, index in enumerate(np.linspace(0, frames - 1, MOMENTS).astype(int)):
+        pixels = draw_frame(CLIP, PLAIN, (64, 48), index=int(index), frames=frames)
+        scene = CLIP.seen[moment]
+        assert tuple(pixels[24, 10]) == COLOURS[scene.left]
+        assert tuple(pixels[24, 54]) == COLOURS[scene.right]
+
+
+def test_a_clip_of_shuffled_moments_is_another_clip() -> None:
+    backwards = Clip.from_moments(CLIP.seen[::-1])
+    assert backwards.scenes == CLIP.scenes[::-1]
+    assert backwards.moments == (2, 5, 1)
+
+
+@pytest.mark.parametrize("moments", [(1, 5), (1, 5, 3), (0, 6, 2)])
+def test_what_is_not_a_clip_is_refused(moments: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="not a clip"):
+        Clip(CLIP.scenes, moments)
+
+
+def test_every_sentence_about_any_clip_is_known() -> None:
+    rng = random.Random(5)
+    known = set(scenes.all_sentences())
+    for _ in range(300):
+        clip = scenes.random_clip(rng)
+        text = " ".join((scenes.describe(clip), scenes.sentiment(clip), scenes.count_answer(clip)))
+        said = [f"{sentence.strip()}." for sentence in text.split(".") if sentence.strip()]
+        assert set(said) <= known
+        assert set(scenes.tags(clip)) <= known
+
+
+def test_the_same_seed_draws_the_same() -> None:
+    first, second = random.Random(9), random.Random(9)
+    assert [scenes.random_clip(first), random_style(first)] == [
+        scenes.random_clip(second),
+        random_style(second),
+    ]
+
+
+def test_scoring_counts_what_is_wrong() -> None:
+    right = {"text": scenes.describe(CLIP), "translations": {"spa_Latn": "¡no!"}}
+    wrong = {"tags": ["two scenes"], "translations": {"fra_Latn": ["deux scènes"]}}
+    records = [
+        {"file": "ads/a.mp4", "error": None, "tasks": {"describe": right, "tags": wrong}},
+        {"file": "ads/b.mp4", "error": "no video stream", "tasks": {}},
+        {"file": "ads/mine.mp4", "error": None, "tasks": {"describe": {"text": "not drawn by us"}}},
+    ]
+    result = score(records, {"a.mp4": CLIP, "b.mp4": CLIP})
+    assert result.captions["describe"].value == 1.0
+    assert result.captions["tags"].value == 0.0
+    assert result.caption_share == pytest.approx(1 / 3)
+    assert result.translations["spa_Latn"].value == 0.0
+    assert result.translations["fra_Latn"].value == 1.0
+    assert result.failed == ["b.mp4: no video stream"]

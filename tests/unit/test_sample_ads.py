@@ -1,0 +1,58 @@
+"""The sample advertisements: real files, true to their plan, the same for the same seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+import pytest
+from demo_world.scenes import COLOURS, MOMENTS
+from make_sample_ads import Ad, plan, read_truth, write_ads, write_video
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def short_ads() -> list[Ad]:
+    """Small versions of planned advertisements, so that writing them takes no time."""
+    return [Ad(ad.name, ad.clip, ad.style, (96, 64), ad.rate, 3.0) for ad in plan(seed=3, count=4)]
+
+
+def test_planned_ads_differ_in_size_rate_and_length() -> None:
+    ads = plan(seed=1, count=16)
+    assert len({ad.size for ad in ads}) >= 4
+    assert len({ad.rate for ad in ads}) >= 3
+    assert all(3 <= ad.seconds <= 10 for ad in ads)
+
+
+def test_files_are_h264_with_sound_and_show_their_clip(short_ads: list[Ad], tmp_path: Path) -> None:
+    for ad in short_ads:
+        path = tmp_path / ad.name
+        write_video(ad, path)
+        with av.open(str(path)) as container:
+            assert container.streams.video[0].codec_context.name == "h264"
+            assert container.streams.audio[0].codec_context.name == "aac"
+            assert container.streams.video[0].average_rate == ad.rate
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert len(frames) == ad.frames
+        for moment, index in enumerate(np.linspace(0, len(frames) - 1, MOMENTS).astype(int)):
+            scene = ad.clip.seen[moment]
+            for x, colour in ((8, scene.left), (88, scene.right)):
+                shown = frames[index][8:56, x - 4 : x + 4].mean((0, 1))
+                assert np.abs(shown - COLOURS[colour]).max() < 25, f"{path.name} moment {moment}"
+
+
+def test_the_same_seed_writes_the_same_bytes(short_ads: list[Ad], tmp_path: Path) -> None:
+    for ad in short_ads:
+        for name in ("first.mp4", "second.mp4"):
+            write_video(ad, tmp_path / name)
+        assert (tmp_path / "first.mp4").read_bytes() == (tmp_path / "second.mp4").read_bytes()
+
+
+def test_the_truth_is_kept_beside_the_files(tmp_path: Path) -> None:
+    truth = write_ads(tmp_path, seed=4, videos=1)
+    assert read_truth(tmp_path) == truth
+    assert [path.name for path in tmp_path.glob("*.mp4")] == list(truth)
+    assert read_truth(tmp_path / "elsewhere") == {}
