@@ -241,12 +241,10 @@ def pack_nf4(weight: torch.Tensor, *, nested: bool = False) -> tuple[dict[str, t
 
 
 def write_nf4(path: Path, model: MllamaForConditionalGeneration) -> MllamaForConditionalGeneration:
-    """Write a checkpoint whose linear layers (those of the vision tower too) are packed; returns what it stands for."""
+    """Pack all linear layers but the head, those of the vision tower too; returns what they stand for."""
     write_checkpoint(path, model)
     state = published_state(model)
-    linear = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)} - {
-        "lm_head"
-    }
+    linear = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)} - {"lm_head"}
     for name in linear:
         layer = model.get_submodule(name)
         weight = f"{published_name(name)}.weight"

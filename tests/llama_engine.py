@@ -8,13 +8,13 @@ environment before anything is imported; so tests do not run it in theirs.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import gc
 import json
 import os
 import subprocess
 import sys
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,24 +57,26 @@ class Written:
 
 
 @dataclass
-class Result:
-    """What an engine did.
+class Batch:
+    """What an engine did with a batch.
 
     Attributes:
-        batches: For each batch what it wrote, or the error with which the engine refused it.
+        written: What it wrote for each request.
+        error: Why it refused the batch, or None.
         preemptions: How often a request had to give way to others and was computed again.
         tower_runs: Pictures for which the vision tower ran.
         cached: Pictures for which it did not.
     """
 
-    batches: list[list[Written] | str]
+    written: list[Written]
+    error: str | None
     preemptions: int
     tower_runs: int
     cached: int
 
 
-def run(jobs: dict[str, Job], folder: Path) -> dict[str, Result]:
-    """Run engines and wait for what they write."""
+def run(jobs: dict[str, Job], folder: Path) -> dict[str, list[Batch]]:
+    """Run engines and wait for what they write; an engine that failed is left out, its trace is on stderr."""
     wanted, results = folder / "jobs.json", folder / "results.json"
     wanted.write_text(json.dumps({name: dataclasses.asdict(job) for name, job in jobs.items()}))
     subprocess.run(
@@ -83,18 +85,18 @@ def run(jobs: dict[str, Job], folder: Path) -> dict[str, Result]:
         cwd=Path(__file__).parent.parent,
         check=True,
     )
-    return {name: _read(result) for name, result in json.loads(results.read_text()).items()}
+    return {name: [_read(batch) for batch in done] for name, done in json.loads(results.read_text()).items()}
 
 
-def _read(result: dict[str, Any]) -> Result:
-    batches = [b if isinstance(b, str) else [Written(**written) for written in b] for b in result["batches"]]
-    return Result(**(result | {"batches": batches}))
+def _read(batch: dict[str, Any]) -> Batch:
+    return Batch(**(batch | {"written": [Written(**written) for written in batch["written"]]}))
 
 
-def run_job(job: dict[str, Any]) -> Result:
+def run_job(job: dict[str, Any]) -> list[Batch]:
     """Run one engine in this process."""
     from PIL import Image  # noqa: PLC0415 - here and below: not in the process of the tests
     from vllm import LLM, SamplingParams  # noqa: PLC0415
+    from vllm.exceptions import VLLMClientError  # noqa: PLC0415
 
     engine = LLM(
         job["checkpoint"],
@@ -111,7 +113,9 @@ def run_job(job: dict[str, Any]) -> Result:
             **job["arguments"],
         },
     )
-    batches: list[list[Written] | str] = []
+    runner = engine.llm_engine.model_executor.driver_worker.worker.model_runner
+    cache = runner.model.encoder_cache
+    done = []
     for batch in job["batches"]:
         prompts, parameters = [], []
         for request in batch:
@@ -120,16 +124,20 @@ def run_job(job: dict[str, Any]) -> Result:
             prompts.append({"prompt_token_ids": request["prompt"], **data})
             count = request["tokens"]
             parameters.append(SamplingParams(temperature=0, max_tokens=count, min_tokens=count, logprobs=0))
+        earlier = (_preemptions(engine), cache.misses, cache.hits)
+        outputs, error = [], None
         try:
             outputs = engine.generate(prompts, parameters, use_tqdm=False)
-        except ValueError as error:
-            batches.append(str(error))
-            continue
-        batches.append([_written(output.outputs[0]) for output in outputs])
-    [preemptions] = [m.value for m in engine.get_metrics() if m.name == "vllm:num_preemptions"]
-    runner = engine.llm_engine.model_executor.driver_worker.worker.model_runner
-    cache = runner.model.encoder_cache
-    return Result(batches, preemptions, cache.misses, cache.hits)
+        except (ValueError, VLLMClientError) as refused:
+            error = str(refused)
+        written = [_written(output.outputs[0]) for output in outputs]
+        counts = (_preemptions(engine), cache.misses, cache.hits)
+        done.append(Batch(written, error, *(now - then for now, then in zip(counts, earlier, strict=True))))
+    return done
+
+
+def _preemptions(engine: Any) -> int:
+    return sum(metric.value for metric in engine.get_metrics() if metric.name == "vllm:num_preemptions")
 
 
 def _written(output: Any) -> Written:
@@ -144,10 +152,12 @@ def main() -> None:
     wanted, results = map(Path, sys.argv[1:])
     done = {}
     for name, job in json.loads(wanted.read_text()).items():
-        done[name] = dataclasses.asdict(run_job(job))
+        try:
+            done[name] = [dataclasses.asdict(batch) for batch in run_job(job)]
+        except Exception:  # noqa: BLE001 - the tests of the other engines shall run
+            traceback.print_exc()
         gc.collect()
-        with contextlib.suppress(RuntimeError):
-            cleanup_dist_env_and_memory()
+        cleanup_dist_env_and_memory()
     results.write_text(json.dumps(done))
 
 

@@ -52,9 +52,7 @@ def follow_meta(model: MllamaForConditionalGeneration) -> MllamaForConditionalGe
     return model
 
 
-def quantized_as_served(
-    model: MllamaForConditionalGeneration, checkpoint: Path
-) -> MllamaForConditionalGeneration:
+def quantized_as_served(model: MllamaForConditionalGeneration, checkpoint: Path) -> MllamaForConditionalGeneration:
     """Emulate FP8-dynamic: weights as the checkpoint holds them, activations rounded to FP8 row by row.
 
     Args:

@@ -30,13 +30,15 @@ class MllamaConfig(PublishedConfig):  # type: ignore[misc]
     def __post_init__(self, **kwargs: Any) -> None:
         """Check the engine, derive what the published files do not say."""
         check_version()
-        quantization = kwargs.get("quantization_config")
-        if quantization is not None and quantization.get("quant_method") == "bitsandbytes":
-            # vLLM dropped bitsandbytes, so `nf4.py` decodes these weights while it loads them.
-            del kwargs["quantization_config"]
         super().__post_init__(**kwargs)
         self.is_encoder_decoder = True
         self.max_source_positions = max_tokens_per_picture(self.vision_config)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Leave out the settings of bitsandbytes, which vLLM dropped: `nf4.py` decodes while loading."""
+        packed = name == "quantization_config" and value and value.get("quant_method") == "bitsandbytes"
+        if not packed:
+            super().__setattr__(name, value)
 
 
 def tokens_per_tile(vision: MllamaVisionConfig) -> int:

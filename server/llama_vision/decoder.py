@@ -37,9 +37,7 @@ class PictureAttention(nn.Module):
         ranks = get_tensor_model_parallel_world_size()
         heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
         if heads % ranks or kv_heads % ranks:
-            raise ValueError(
-                f"tensor parallel size {ranks} must divide {kv_heads}, the model's key-value heads"
-            )
+            raise ValueError(f"tensor parallel size {ranks} must divide {kv_heads}, the model's key-value heads")
         self.heads, self.kv_heads = heads // ranks, kv_heads // ranks
         self.width = config.hidden_size // heads
         quant_config = vllm_config.quant_config

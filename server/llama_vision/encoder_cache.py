@@ -46,9 +46,7 @@ class EncoderCache:
         """
         text = os.environ.get(CAPACITY_VARIABLE, str(DEFAULT_MIB))
         if not text.isdecimal():
-            raise ValueError(
-                f"{CAPACITY_VARIABLE} must be a whole number of MiB, 0 to turn the cache off: {text!r}"
-            )
+            raise ValueError(f"{CAPACITY_VARIABLE} must be a whole number of MiB, 0 to turn the cache off: {text!r}")
         return cls(int(text) * 2**20)
 
     def get(self, key: Hashable) -> torch.Tensor | None:

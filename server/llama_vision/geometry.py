@@ -120,9 +120,7 @@ def check_prompt(prompt: list[int], picture_token: int, pictures: int) -> None:
     """
     places = [place for place, token in enumerate(prompt) if token == picture_token]
     if len(places) != pictures:
-        raise ValueError(
-            f"the prompt holds {len(places)} times <|image|>, but {pictures} picture(s) came with it"
-        )
+        raise ValueError(f"the prompt holds {len(places)} times <|image|>, but {pictures} picture(s) came with it")
     if places and places[-1] - places[0] >= pictures:
         raise ValueError(
             "text between pictures is not supported: put all pictures of a request (earlier turns included) "

@@ -137,9 +137,7 @@ class MllamaForConditionalGeneration(nn.Module, SupportsMultiModal, SupportsQuan
         if encoder_outputs:
             pictures = torch.cat(encoder_outputs)
         if encoder_outputs and self.several_pictures:
-            partial = partial_rows(
-                input_ids, positions, batch, token, [len(keys) for keys in encoder_outputs]
-            )
+            partial = partial_rows(input_ids, positions, batch, token, [len(keys) for keys in encoder_outputs])
         return self._text_states(input_ids, positions, sees, pictures, partial)
 
     def _text_states(self, *inputs: Any) -> torch.Tensor:
@@ -148,9 +146,7 @@ class MllamaForConditionalGeneration(nn.Module, SupportsMultiModal, SupportsQuan
 
     def compute_logits(self, hidden_states: torch.Tensor) -> torch.Tensor | None:
         """Score the vocabulary: `[rows, width]` -> `[rows, vocabulary]`."""
-        logits: torch.Tensor | None = self.language_model.logits_processor(
-            self.language_model.lm_head, hidden_states
-        )
+        logits: torch.Tensor | None = self.language_model.logits_processor(self.language_model.lm_head, hidden_states)
         return logits
 
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> set[str]:

@@ -39,9 +39,7 @@ def decode_nf4(weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[st
             if {"", ".absmax", ".quant_map", *nested} <= parts.keys():
                 yield f"{base}.weight", _decode(waiting.pop(base), state)
     if waiting:
-        raise ValueError(
-            f"the checkpoint's 4-bit weights lack parts, download it again: {', '.join(waiting)}"
-        )
+        raise ValueError(f"the checkpoint's 4-bit weights lack parts, download it again: {', '.join(waiting)}")
 
 
 def _decode(parts: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> torch.Tensor:

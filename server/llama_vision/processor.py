@@ -67,9 +67,7 @@ class DummyInputs(BaseDummyInputsBuilder):  # type: ignore[misc]
         """Return a prompt for so many pictures."""
         return "<|image|>" * mm_counts.get("image", 0)
 
-    def get_dummy_mm_data(
-        self, seq_len: int, mm_counts: Mapping[str, int], mm_options: Mapping[str, Any]
-    ) -> Any:
+    def get_dummy_mm_data(self, seq_len: int, mm_counts: Mapping[str, int], mm_options: Mapping[str, Any]) -> Any:
         """Make square pictures that fill the most tiles."""
         side = self.info.config.vision_config.image_size * 2
         count = mm_counts.get("image", 0)
@@ -121,16 +119,12 @@ class PictureProcessor(EncDecMultiModalProcessor):  # type: ignore[misc]
                 f"a picture became {tuple(pixels.shape[1:])}, the model takes {expected}: "
                 "do not change size or max_image_tiles in mm_processor_kwargs"
             )
-        tiles = [
-            picture[: tiles_of(vision, index)] for picture, index in zip(pixels, ids.tolist(), strict=True)
-        ]
+        tiles = [picture[: tiles_of(vision, index)] for picture, index in zip(pixels, ids.tolist(), strict=True)]
         return BatchFeature(
             {
                 "pixel_values": tiles,
                 "aspect_ratio_ids": ids,
-                "content_key": torch.stack(
-                    [content_key(*item) for item in zip(tiles, ids.tolist(), strict=True)]
-                ),
+                "content_key": torch.stack([content_key(*item) for item in zip(tiles, ids.tolist(), strict=True)]),
             }
         )
 

@@ -1,0 +1,221 @@
+"""Plain vLLM, with this package installed and nothing else of it running, serves Llama 3.2 Vision."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openai
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("vllm")
+transformers = pytest.importorskip("transformers")
+
+from conftest import free_port  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from tests.llama_checkpoints import random_model, tiny_config, write_checkpoint  # noqa: E402
+from tests.llama_engine import ENVIRONMENT  # noqa: E402
+from tests.llama_reference import Reference  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MOST_PIXELS = 500_000
+START_SECONDS = 400
+
+
+@dataclass
+class Server:
+    """A running server, and what its model should answer."""
+
+    url: str
+    reference: Reference
+    tokenizer: Any
+
+    @property
+    def client(self) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0)
+
+    def metric(self, name: str) -> float:
+        with urllib.request.urlopen(f"{self.url}/metrics") as answer:
+            found = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", answer.read().decode(), re.MULTILINE)
+        return sum(map(float, found))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("served")
+    model = random_model(tiny_config())
+    checkpoint = write_checkpoint(folder / "model", model)
+    port = free_port()
+    command = [sys.executable, "-m", "vllm.entrypoints.launchers.api_server.entry"]
+    arguments = {
+        "--model": str(checkpoint),
+        "--served-model-name": "toy",
+        "--host": "127.0.0.1",
+        "--port": str(port),
+        "--dtype": "float32",
+        "--max-model-len": "128",
+        "--max-num-batched-tokens": "256",
+        "--max-num-seqs": "8",
+        "--limit-mm-per-prompt": '{"image": 2}',
+        "--gpu-memory-utilization": "0.05",
+        "--block-size": "32",
+        "--num-gpu-blocks-override": "40",
+    }
+    settings = ENVIRONMENT | {"VLLM_MAX_IMAGE_PIXELS": str(MOST_PIXELS)}
+    log = (folder / "log").open("w")
+    process = subprocess.Popen(
+        [*command, *(part for pair in arguments.items() for part in pair), "--enforce-eager"],
+        env=os.environ | settings,
+        cwd=folder,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_healthy(process, url, folder / "log")
+        tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
+        yield Server(url, Reference(model, checkpoint), tokenizer)
+    finally:
+        process.terminate()
+        process.wait(30)
+        log.close()
+
+
+def wait_until_healthy(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        assert process.poll() is None, log.read_text()[-4000:]
+        try:
+            urllib.request.urlopen(f"{url}/health", timeout=5).close()
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+        else:
+            return
+    pytest.fail(f"the server did not start:\n{log.read_text()[-4000:]}")
+
+
+def noise(width: int, height: int, seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def data_url(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def part(picture: Image.Image | str) -> dict[str, Any]:
+    url = picture if isinstance(picture, str) else data_url(picture)
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def words(content: str) -> dict[str, Any]:
+    return {"type": "text", "text": content}
+
+
+async def ask(server: Server, content: list[dict[str, Any]], tokens: int = 12, **extra: Any) -> Any:
+    answer = await server.client.chat.completions.create(
+        model="toy",
+        messages=[{"role": "user", "content": content}],
+        temperature=0,
+        max_tokens=tokens,
+        logprobs=True,
+        extra_body={"ignore_eos": True, "min_tokens": tokens, "return_token_ids": True, **extra},
+    )
+    return answer.choices[0]
+
+
+async def test_eight_at_a_time_get_what_transformers_writes(server: Server) -> None:
+    draw = random.Random(3)
+    sizes = [(60, 60), (60, 120), (200, 60), (120, 120), (60, 240)]
+    asked = []
+    for number in range(36):
+        pictures = [noise(*draw.choice(sizes), seed=10 * number + n) for n in range(draw.choice([0, 1, 1, 2]))]
+        kind = draw.choice(["first", "last"])
+        content = [*map(part, pictures), words(f"task {number}?")]
+        asked.append((pictures, content if kind == "first" else content[::-1], draw.randrange(20, 50)))
+    eight = asyncio.Semaphore(8)
+
+    async def one(content: list[dict[str, Any]], tokens: int) -> Any:
+        async with eight:
+            return await ask(server, content, tokens)
+
+    answers = await asyncio.gather(*(one(content, tokens) for _, content, tokens in asked))
+
+    assert server.metric("vllm:num_preemptions_total") > 0
+    for (pictures, content, tokens), answer in zip(asked, answers, strict=True):
+        parts = [{"type": "image"} if item["type"] == "image_url" else item for item in content]
+        prompt = server.tokenizer.apply_chat_template(
+            [{"role": "user", "content": parts}], add_generation_prompt=True, return_dict=False
+        )
+        shown = pictures if content[-1]["type"] == "text" else pictures[::-1]
+        expected = server.reference.answer(prompt, shown, tokens)
+        assert answer.token_ids == expected.tokens
+        logprobs = [step.logprob for step in answer.logprobs.content]
+        assert logprobs == pytest.approx(expected.logprobs, abs=1e-3)
+
+
+REFUSED = {
+    "too many pictures": ([part(noise(60, 60, n)) for n in range(3)], {}, r"At most 2 image\(s\)"),
+    "a picture too large": ([part(noise(1000, 501, 0))], {}, f"exceed the maximum of {MOST_PIXELS} pixels"),
+    "a broken picture": ([part("data:image/png;base64,aGVsbG8=")], {}, "cannot identify image file"),
+    "a cut picture": ([part(data_url(noise(60, 60, 1))[:2000])], {}, "image"),
+    "a prompt too long": ([part(noise(60, 60, 0)), words("x" * 200)], {}, "maximum context length is 128"),
+    "text between pictures": (
+        [part(noise(60, 60, 0)), words("and"), part(noise(60, 60, 1))],
+        {},
+        "text between pictures is not supported",
+    ),
+    "a picture token too many": (
+        [part(noise(60, 60, 0)), words("<|image|>")],
+        {},
+        r"holds 2 times <\|image\|>, but 1 picture",
+    ),
+    "another size of tiles": (
+        [part(noise(60, 60, 0))],
+        {"mm_processor_kwargs": {"size": {"height": 32, "width": 32}}},
+        "do not change size",
+    ),
+    "another number of tiles": (
+        [part(noise(60, 60, 0))],
+        {"mm_processor_kwargs": {"max_image_tiles": 9}},
+        "do not change size or max_image_tiles",
+    ),
+    "a video": (
+        [{"type": "video_url", "video_url": {"url": "data:video/jpeg;base64,aGVsbG8="}}],
+        {},
+        "At most 0 video|not video",
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+async def test_refuses_with_the_reason_and_answers_the_next(server: Server, reason: str) -> None:
+    content, extra, message = REFUSED[reason]
+    with pytest.raises(openai.BadRequestError, match=message):
+        await ask(server, content, **extra)
+    answer = await ask(server, [part(noise(60, 60, 0)), words("next")], tokens=2)
+    assert len(answer.token_ids) == 2
+
+
+def test_the_server_lists_the_model(server: Server) -> None:
+    with urllib.request.urlopen(f"{server.url}/v1/models") as answer:
+        assert [model["id"] for model in json.load(answer)["data"]] == ["toy"]
