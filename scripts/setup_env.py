@@ -254,7 +254,12 @@ def make_environment(extra: str) -> list[str]:
         index = ["--extra-index-url", TORCH_CPU_INDEX]
     what = "an NVIDIA GPU" if extra == "gpu" else "no NVIDIA GPU, so the CPU build"
     say(f"installing vLLM, PyTorch and the rest for {what}; a few minutes")
-    run_pip("install", *index, "-e", f".[{extra},dev]", doing="installing")
+    try:
+        run_pip("install", *index, "-e", f".[{extra},dev]", doing="installing")
+    except SetupError as error:
+        if extra == "cpu" and not index and "torch" in str(error):
+            raise SetupError(f"{error}; PyTorch's index of CPU builds, {TORCH_CPU_INDEX}, did not answer") from error
+        raise
     mended = mend_cpu() if extra == "cpu" else []
     for line in mended:
         say(line)

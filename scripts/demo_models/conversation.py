@@ -100,7 +100,8 @@ ANSWERS: dict[str, Callable[[Clip], str]] = {
 POLITE = ("Please", "You are a media analyst.", "Look closely.", "Watch the video.", "Hello!")
 AFTER = ("Be brief.", "Use plain English.", "Thank you.", "Answer in English.", "Do not guess.")
 QUESTIONS = ("count", "opening", "ending", "appears")
-KINDS = ("describe", "describe", "describe", "tags", "sentiment", *QUESTIONS)
+OTHERS = ("tags", "tags", "sentiment", *QUESTIONS, "appears", "appears")
+"""The harder ones are practised more often."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +150,12 @@ class Conversations:
             prompt = self.question.format(question=prompt)
         return Turn(reworded(prompt, rng), answer)
 
-    def turns(self, clip: Clip, count: int) -> list[Turn]:
-        """Several turns about one clip, each of another kind."""
-        kinds = list(dict.fromkeys(self.rng.sample(KINDS, len(KINDS))))[:count]
-        return [self.turn(clip, kind) for kind in kinds]
+    def turns(self, clip: Clip) -> list[Turn]:
+        """The description and two other turns about a clip, in any order."""
+        others = dict.fromkeys(self.rng.sample(OTHERS, len(OTHERS)))
+        turns = [self.turn(clip, kind) for kind in ("describe", *list(others)[:2])]
+        self.rng.shuffle(turns)
+        return turns
 
     def _colour(self, clip: Clip) -> str:
         """A colour to ask for: half of the time one that is there."""

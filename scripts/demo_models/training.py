@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 class Batches(Protocol):
     """Where the examples come from."""
 
-    def batch(self, size: int, turns: int, progress: float) -> dict[str, torch.Tensor]:
-        """Keyword arguments of the model's forward, `labels` among them; `progress` goes from 0 to 1."""
+    def batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
+        """Keyword arguments of the model's forward, `labels` among them, for step 1, 2, ..."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,14 @@ class Plan:
 
     steps: int
     batch: int = 16
-    turns: int = 3
-    """Questions about one picture or video in an example: looking costs more than answering."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     warmup: int = 100
     report_every: int = 50
+
+    def rate(self, step: int) -> float:
+        """Share of the learning rate at a step: a short warm-up, then flat, then down to nothing from half-way on."""
+        left = (self.steps - step) / (self.steps / 2)
+        return min(1.0, step / self.warmup, max(left, 0.01))
 
 
 def exact_share(logits: torch.Tensor, labels: torch.Tensor) -> float:
@@ -41,34 +43,42 @@ def exact_share(logits: torch.Tensor, labels: torch.Tensor) -> float:
     return float(right.all(-1).float().mean())
 
 
+def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices within the layers, AdamW for the rest.
+
+    With AdamW alone the same loss takes about twice as many steps. (Jordan et al., "Muon", 2024.)
+    """
+    inner, rest = [], []
+    for name, weight in model.named_parameters():
+        is_inner = weight.ndim == 2 and "embed" not in name and "lm_head" not in name
+        (inner if is_inner else rest).append(weight)
+    return [
+        torch.optim.Muon(inner, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.01),
+    ]
+
+
 def train(model: nn.Module, batches: Batches, plan: Plan, say: Callable[[str], None]) -> None:
-    """Train in place with AdamW, a short warm-up and a cosine down to a hundredth."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-
-    def rate(step: int) -> float:
-        if step < plan.warmup:
-            return (step + 1) / plan.warmup
-        done = (step - plan.warmup) / max(1, plan.steps - plan.warmup)
-        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    """Train in place."""
+    both = optimizers(model, plan.learning_rate)
     model.train()
     started = time.monotonic()
     losses: list[float] = []
     exact: list[float] = []
     for step in range(1, plan.steps + 1):
-        inputs = batches.batch(plan.batch, plan.turns, step / plan.steps)
+        for group in (group for optimizer in both for group in optimizer.param_groups):
+            group["lr"] = plan.learning_rate * plan.rate(step)
+        inputs = batches.batch(plan.batch, step)
         output = model(**inputs)
-        optimizer.zero_grad()
+        model.zero_grad()
         output.loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        for optimizer in both:
+            optimizer.step()
         losses.append(output.loss.item())
         exact.append(exact_share(output.logits.detach(), inputs["labels"]))
         if step % plan.report_every == 0:
-            recent = slice(-plan.report_every, None)
-            mean = [sum(v[recent]) / len(v[recent]) for v in (losses, exact)]
+            loss, share = (sum(values[-plan.report_every :]) / plan.report_every for values in (losses, exact))
             elapsed = time.monotonic() - started
-            say(f"step {step}/{plan.steps}  loss {mean[0]:.4f}  exact {mean[1]:.1%}  {elapsed:.0f} s")
+            say(f"step {step}/{plan.steps}  loss {loss:.4f}  exact {share:.1%}  {elapsed:.0f} s")
     model.eval()

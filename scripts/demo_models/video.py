@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 SIDE = 64
 TOKENS_PER_FRAME = 16
-FIRST_LESSON = 0.12
+FIRST_LESSON = 150
+"""Steps."""
 SPECIAL = ("<unk>", "<s>", "</s>", "<pad>", "<video>", "<image>")
 NUMBERS = " ".join(str(moment + 1) for moment in range(MOMENTS))
 """The frames' numbers follow the video: so tiny a model takes its notes there, one number a frame."""
@@ -139,18 +140,20 @@ class Examples:
             labels += [-100] * len(asked) + said
         return ids, labels
 
-    def batch(self, size: int, turns: int, progress: float) -> dict[str, torch.Tensor]:
+    def batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
         """Keyword arguments of the model's forward for `size` new clips.
 
-        The first lesson (`progress` from 0 to 1) is to tell the frames one by one: that is learned within minutes,
-        and all the rest stands on it. Rows are padded on the right and there is no attention mask: attention is causal,
-        so no answer sees padding, and a step takes less than half the time.
+        The first lesson is to tell the frames one by one: that is learned within minutes and all the rest stands on
+        it. Then there are several questions about each clip, for looking costs more than answering.
+
+        Rows are padded on the right and there is no attention mask: attention is causal, so no answer sees padding,
+        and a step takes less than half the time.
         """
         clips = [random_clip(self.rng) for _ in range(size)]
-        if progress < FIRST_LESSON:
+        if step <= FIRST_LESSON:
             rows = [self.tokens([self.talk.turn(clip, "frames")]) for clip in clips]
         else:
-            rows = [self.tokens(self.talk.turns(clip, turns)) for clip in clips]
+            rows = [self.tokens(self.talk.turns(clip)) for clip in clips]
         longest = max(len(ids) for ids, _ in rows)
         pad = self.tokenizer.pad_token_id
         return {

@@ -27,11 +27,13 @@ class Engine:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
+        self.started = threading.Event()
 
     def tokenize(self, text: str) -> tuple[str, ...]:
         return tuple(text)
 
     def translate(self, jobs: list[Job], /) -> list[Translation]:
+        self.started.set()
         assert self.gate.wait(30)
         return [
             Translation(f"<{job.target}>{job.text.upper()}", "no end" if "endless" in job.text else None)
@@ -174,9 +176,11 @@ async def test_too_many_sentences_at_once_are_refused(client: Client) -> None:
 async def test_a_full_queue_answers_429_and_when_to_come_back(client: Client, engine: Engine) -> None:
     engine.gate.clear()
     first = asyncio.create_task(ask(client, ["running"]))
-    await asyncio.sleep(0.2)  # it runs now; the queue is empty again
+    await until(engine.started.is_set)  # the queue is empty again
     second = asyncio.create_task(ask(client, [f"word {i}" for i in range(50)]))
-    await asyncio.sleep(0.2)
+    async with asyncio.timeout(30):
+        while (await (await client.get("/health")).json())["waiting"] < 50:  # noqa: ASYNC110 (asks from outside)
+            await asyncio.sleep(0.01)
     async with client.post("/v1/translations", json={"texts": ["late"], "targets": ["fra_Latn"]}) as response:
         assert response.status == 429
         assert int(response.headers["Retry-After"]) >= 1
@@ -240,6 +244,7 @@ async def test_who_hangs_up_leaves_the_queue() -> None:
     await server.start_server()
     try:
         _, running = await open_request(server, "running")
+        await until(engine.started.is_set)
         _, waiting = await open_request(server, "waiting")
         await until(lambda: batcher.waiting == 1)
         waiting.close()
@@ -252,12 +257,11 @@ async def test_who_hangs_up_leaves_the_queue() -> None:
 
 
 async def open_request(server: TestServer, text: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Send a request whose answer nobody reads; give the service time to queue it."""
+    """Send a request whose answer nobody reads."""
     reader, writer = await asyncio.open_connection(server.host, server.port)
     body = json.dumps({"texts": [text], "targets": ["fra_Latn"]}).encode()
     writer.write(b"POST /v1/translations HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
     await writer.drain()
-    await asyncio.sleep(0.2)
     return reader, writer
 
 

@@ -1,0 +1,64 @@
+"""`kill -9` of vLLM in the middle of a batch: the supervisor restarts it, the batch waits and ends complete."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+from demo_stack import ROOT, Stack, read_results
+from demo_world.score import score
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from demo_world.scenes import Clip
+
+PATIENCE = 300
+"""Seconds that a restart may take on a busy machine."""
+
+
+def finished_rows(output: Path) -> int:
+    """How many answers the ledger holds so far."""
+    ledger = output / "ledger.db"
+    if not ledger.exists():
+        return 0
+    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as database:
+        try:
+            return int(database.execute("SELECT count(*) FROM answers WHERE state = 'done'").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0  # not made yet
+
+
+def test_the_batch_waits_for_the_engine_and_ends_complete(
+    stack: Stack, sample_ads: tuple[Path, dict[str, Clip]], tmp_path: Path
+) -> None:
+    folder, truth = sample_ads
+    where = ["--endpoint", stack.endpoint, "--translator", stack.translator, "--output", str(tmp_path)]
+    command = [sys.executable, "-m", "client.batch", str(folder), "--concurrency", "1", "--tasks", "describe,tags"]
+    engine = next(
+        process
+        for process in psutil.Process(stack.pid).children(recursive=True)
+        if "server.vllm_entry" in process.cmdline()
+    )
+    with subprocess.Popen([*command, *where], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as batch:
+        until = time.monotonic() + PATIENCE
+        while finished_rows(tmp_path) < 3:
+            assert batch.poll() is None, batch.communicate()[0]
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        engine.send_signal(signal.SIGKILL)
+        done_before = finished_rows(tmp_path)
+        said, _ = batch.communicate(timeout=PATIENCE)
+    assert done_before < 2 * len(truth), "the batch was over before the engine was killed"
+    assert batch.returncode == 0, said.decode()
+    assert b"waiting" in said.lower()
+    result = score(read_results(tmp_path), truth)
+    assert not result.failed
+    assert sum(share.total for share in result.captions.values()) == 2 * len(truth)
+    assert result.caption_share >= 0.95
+    assert not engine.is_running()
