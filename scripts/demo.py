@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 ADS, OUTPUT = Path("ads"), Path("captions")
-VIDEOS, SEED = 16, 1
+VIDEOS, PICTURES, SEED = 16, 12, 1
 
 
 def show(record: dict[str, Any], console: Console) -> None:
@@ -28,7 +28,9 @@ def show(record: dict[str, Any], console: Console) -> None:
         for language, text in said.items():
             first = task if language == "eng_Latn" else ""
             table.add_row(f"[bold]{first}", f"[cyan]{language}", ", ".join(text) if isinstance(text, list) else text)
-    facts = f"{record['duration_sec']:.1f} s, {record['width']}x{record['height']}, {record['frames']} frames"
+    facts = f"{record['width']}x{record['height']}"
+    if record["kind"] == "video":
+        facts = f"{record['duration_sec']:.1f} s, {facts}, {record['frames']} frames"
     console.print(Panel(table, title=f"[bold]{record['file']}[/]  {facts}", title_align="left"))
 
 
@@ -36,8 +38,8 @@ def main() -> int:
     """Run it all; the exit code is that of the part that failed."""
     console = Console()
     if not any(ADS.glob("*")):
-        console.print(f"drawing {VIDEOS} sample advertisements into ./{ADS}")
-        write_ads(ADS, SEED, VIDEOS, console)
+        console.print(f"drawing {VIDEOS} videos and {PICTURES} pictures into ./{ADS}")
+        write_ads(ADS, SEED, VIDEOS, PICTURES, console)
     console.print("starting the demo stack: vLLM, the translator and the gateway (about a minute)")
     try:
         with running_stack() as stack:

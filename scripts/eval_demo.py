@@ -1,7 +1,7 @@
-"""Draw new clips, send them through the served stack, and print how much is exactly right.
+"""Draw new clips and pictures, send them through the served stack, and print how much is exactly right.
 
     python scripts/eval_demo.py --seed 7                 # starts the demo stack by itself, and stops it
-    python scripts/eval_demo.py --seed 7 --videos 200
+    python scripts/eval_demo.py --seed 7 --videos 200 --pictures 200
     python scripts/eval_demo.py --endpoint http://127.0.0.1:8000/v1 --translator http://127.0.0.1:8003
 
 Exit code 0 if at least 95 % of the captions and 99 % of the translations are exactly right, else 1.
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo_stack import Stack, StackError, read_results, run_batch, running_stack
+from demo_world.pictures import QUESTIONS as PICTURE_QUESTIONS
 from demo_world.scenes import COLOURS, QUESTIONS
 from demo_world.score import Score, appears_question, score
 from demo_world.translations import LANGUAGES
@@ -28,6 +29,8 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from demo_world.pictures import Picture
+    from demo_world.scenes import Clip
     from demo_world.score import Share
 
 CAPTIONS_REQUIRED = 0.95
@@ -51,25 +54,23 @@ def show(result: Score, console: Console, wrong: int) -> None:
         console.print(f"[red]wrong[/] {line}", highlight=False)
 
 
-def evaluate(stack: Stack, seed: int, videos: int) -> Score:
+def evaluate(stack: Stack, seed: int, videos: int, pictures: int) -> Score:
     """Draw, caption, translate and score."""
+    colour = random.Random(seed).choice(list(COLOURS))
     with tempfile.TemporaryDirectory(prefix="babelview-eval-") as folder:
-        ads, output = Path(folder) / "ads", Path(folder) / "captions"
-        truth = write_ads(ads, seed, videos)
-        asked = [*QUESTIONS, appears_question(random.Random(seed).choice(list(COLOURS)))]
-        questions = [part for question in asked for part in ("--question", question)]
-        run_batch(
-            stack,
-            ads,
-            "--output",
-            output,
-            "--tasks",
-            "describe,tags,sentiment",
-            *questions,
-            "--languages",
-            ",".join(LANGUAGES),
-        )
-        return score(read_results(output), truth)
+        records = []
+        truth: dict[str, Clip | Picture] = {}
+        # Videos and pictures are asked different questions, so they are different runs.
+        for name, counts, asked in (("videos", (videos, 0), QUESTIONS), ("pictures", (0, pictures), PICTURE_QUESTIONS)):
+            if not any(counts):
+                continue
+            ads, output = Path(folder) / name, Path(folder) / f"{name}-captions"
+            truth |= write_ads(ads, seed, *counts)
+            questions = [part for ask in (*asked, appears_question(colour)) for part in ("--question", ask)]
+            tasks = ["--tasks", "describe,tags,sentiment", *questions]
+            run_batch(stack, ads, "--output", output, *tasks, "--languages", ",".join(LANGUAGES))
+            records += read_results(output)
+        return score(records, truth)
 
 
 def main() -> int:
@@ -77,16 +78,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=2, help="clips are drawn anew for each seed (default: 2)")
     parser.add_argument("--videos", type=int, default=40, help="how many clips (default: %(default)s)")
+    parser.add_argument("--pictures", type=int, default=40, help="how many pictures (default: %(default)s)")
     parser.add_argument("--endpoint", help="a running stack's OpenAI API; without it one is started")
     parser.add_argument("--translator", default="http://127.0.0.1:8003", help="its translator (default: %(default)s)")
     parser.add_argument("--wrong", type=int, default=10, help="how many wrong answers to print (default: 10)")
     args = parser.parse_args()
-    if args.videos < 1:
-        parser.error("--videos must be at least 1")
+    if args.videos < 0 or args.pictures < 0 or not args.videos + args.pictures:
+        parser.error("--videos and --pictures: at least one of something")
     running = nullcontext(Stack(args.endpoint, args.translator, 0)) if args.endpoint else running_stack()
     try:
         with running as stack:
-            result = evaluate(stack, args.seed, args.videos)
+            result = evaluate(stack, args.seed, args.videos, args.pictures)
     except StackError as error:
         print(error, file=sys.stderr)
         return 1

@@ -7,6 +7,7 @@ They are tiny (a few MB) but of the real architectures, and know only the drawn 
 
 - `server/demo/llava-next-video-7b`: LLaVA-NeXT-Video, compressed-tensors FP8-dynamic, with the published weight names;
   beside it, in `llava-next-video-7b-bf16`, the bfloat16 weights that it was quantised from.
+- `server/demo/llama-3.2-11b-vision`: Llama 3.2 Vision, likewise.
 - `translator/demo/nllb-drawn-world`: NLLB-200's architecture and tokenizer, five languages.
 """
 
@@ -17,16 +18,20 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import make_demo_translator
 import torch
-from demo_models import video
+from demo_models import picture, video
 from demo_models.training import Plan, train
 from quantize_fp8 import quantize
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "server" / "demo"
-VIDEO = "llava-next-video-7b"
+VISION = {"video": (video, "llava-next-video-7b"), "picture": (picture, "llama-3.2-11b-vision")}
 LARGEST_MB = 4.0
 
 
@@ -35,18 +40,19 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def make_video_model(demo: Path, seed: int, steps: int) -> None:
-    """Train, write the bfloat16 weights, quantise them to FP8-dynamic."""
+def make_vision_model(kind: ModuleType, name: str, seed: int, steps: int) -> None:
+    """Train a model of `demo_models.video` or `.picture`, write the bfloat16 weights, quantise them to FP8-dynamic."""
     torch.manual_seed(seed)
-    processor = video.build_processor()
-    model = video.build_model(processor)
-    say(f"video model: {sum(p.numel() for p in model.parameters()):,} weights, {steps} steps")
-    train(model, video.Examples(processor, seed), Plan(steps), say)
-    source = demo / f"{VIDEO}-bf16"
-    for folder in (source, demo / VIDEO):
+    processor = kind.build_processor()
+    model = kind.build_model(processor)
+    say(f"{name}: {sum(p.numel() for p in model.parameters()):,} weights, {steps} steps")
+    train(model, kind.Examples(processor, seed), Plan(steps), say)
+    source = DEMO / f"{name}-bf16"
+    for folder in (source, DEMO / name):
         shutil.rmtree(folder, ignore_errors=True)
-    video.save(model, processor, source)
-    quantize(source, demo / VIDEO, say)
+    kind.save(model, processor, source)
+    quantize(source, DEMO / name, say)
+    check_sizes(DEMO / name, source)
 
 
 def check_sizes(*folders: Path) -> None:
@@ -65,17 +71,17 @@ def check_sizes(*folders: Path) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("video", "translation"), help="rebuild one of them (default: all)")
+    parser.add_argument("--only", choices=(*VISION, "translation"), help="rebuild one of them (default: all)")
     parser.add_argument("--seed", type=int, default=1, help="seed of weights and examples (default: 1)")
-    parser.add_argument("--steps", type=int, default=2000, help="steps of the video model (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=2000, help="steps of each vision model (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="threads of PyTorch (default: %(default)s)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     started = time.monotonic()
-    if args.only != "translation":
-        make_video_model(DEMO, args.seed, args.steps)
-        check_sizes(DEMO / VIDEO, DEMO / f"{VIDEO}-bf16")
-    if args.only != "video":
+    for only, (kind, name) in VISION.items():
+        if args.only in (None, only):
+            make_vision_model(kind, name, args.seed, args.steps)
+    if args.only in (None, "translation"):
         with tempfile.TemporaryDirectory() as scratch:
             trained = Path(scratch) / "model"
             make_demo_translator.build(trained)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from demo_world.pictures import Picture
     from demo_world.scenes import Clip
 
 
@@ -34,7 +35,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def sample_ads(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Clip]]:
-    """A folder of twelve drawn advertisements, and what is true of each."""
+def sample_ads(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Clip | Picture]]:
+    """A folder of drawn videos and pictures, and what is true of each file."""
     folder = tmp_path_factory.mktemp("ads")
-    return folder, write_ads(folder, seed=11, videos=12)
+    return folder, write_ads(folder, seed=11, videos=12, pictures=12)

@@ -1,107 +1,154 @@
 """What the demo vision models are asked and what they should answer.
 
 A model sees the prompts of `prompts/`, other wordings of them, and questions; so that it still answers when a user
-rewords a prompt, wordings are varied and words are left out at random.
+rewords a prompt, wordings are varied and something polite is said around them at random.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import frontmatter
-from demo_world import scenes
+from demo_world import pictures, scenes
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
-
-    from demo_world.scenes import Clip
+    from collections.abc import Callable, Mapping
 
 PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
-
-WORDINGS: dict[str, tuple[str, ...]] = {
-    "describe": (
-        "Describe this video.",
-        "Describe the video in detail.",
-        "Describe what happens, in order.",
-        "Describe this advertisement.",
-        "What is shown in this video?",
-        "What happens in this video?",
-        "What do you see?",
-        "What is in this video?",
-        "Write a description of the video.",
-        "Write a caption.",
-        "Caption this clip.",
-    ),
-    "tags": (
-        "List the tags of this video.",
-        "Give me tags as a JSON array.",
-        "Tags?",
-        "Tag this video.",
-        "List short keywords for this clip.",
-        "Keywords for this video, as JSON.",
-    ),
-    "sentiment": (
-        "What is the sentiment of this video?",
-        "Sentiment: positive, negative or neutral?",
-        "Is the mood positive, negative or neutral?",
-        "What mood does it leave?",
-        "Give the sentiment and say why.",
-    ),
-    "count": (
-        "How many scenes are there?",
-        "How many scenes does the video have?",
-        "How many scenes does it have?",
-        "Count the scenes.",
-    ),
-    "opening": (
-        "How does it open?",
-        "How does the video open?",
-        "How does the video start?",
-        "How does it begin?",
-        "What is shown at the beginning?",
-        "What is shown first?",
-        "Which colours does it open with?",
-        "What comes first?",
-    ),
-    "ending": (
-        "How does it end?",
-        "How does the video end?",
-        "What is shown at the end?",
-        "What is shown last?",
-        "Which colours does it end with?",
-        "What comes last?",
-    ),
-    "frames": ("Frame by frame.",),
-    "appears": (
-        "Is there {colour} in it?",
-        "Is there {colour} in the video?",
-        "Is there any {colour}?",
-        "Does {colour} appear?",
-        "Does the colour {colour} appear in the video?",
-        "Can you see {colour}?",
-    ),
-}
-"""Task or kind of question -> ways to ask."""
-
-ANSWERS: dict[str, Callable[[Clip], str]] = {
-    "describe": scenes.describe,
-    "tags": scenes.tags_text,
-    "sentiment": scenes.sentiment,
-    "count": scenes.count_answer,
-    "opening": scenes.opening_answer,
-    "ending": scenes.ending_answer,
-    "frames": scenes.frames_answer,
-}
-"""Task or kind of question -> the right answer (`appears` also takes a colour)."""
-
-POLITE = ("Please", "You are a media analyst.", "Look closely.", "Watch the video.", "Hello!")
+TASKS = ("describe", "tags", "sentiment")
+POLITE = ("Please", "You are a media analyst.", "Look closely.", "Hello!")
 AFTER = ("Be brief.", "Use plain English.", "Thank you.", "Answer in English.", "Do not guess.")
-QUESTIONS = ("count", "opening", "ending", "appears")
-OTHERS = ("tags", "tags", "sentiment", *QUESTIONS, "appears", "appears")
-"""The harder ones are practised more often."""
+
+DESCRIBE = (
+    "Describe this {it}.",
+    "Describe the {it} in detail.",
+    "Describe this advertisement.",
+    "What is shown in this {it}?",
+    "What do you see?",
+    "What is in this {it}?",
+    "Write a description of the {it}.",
+    "Write a caption.",
+)
+TAGS = (
+    "List the tags of this {it}.",
+    "Give me tags as a JSON array.",
+    "Tags?",
+    "Tag this {it}.",
+    "List short keywords for this {it}.",
+    "Keywords for this {it}, as JSON.",
+)
+SENTIMENT = (
+    "What is the sentiment of this {it}?",
+    "Sentiment: positive, negative or neutral?",
+    "Is the mood positive, negative or neutral?",
+    "What mood does it leave?",
+    "Give the sentiment and say why.",
+)
+APPEARS = (
+    "Is there {colour} in it?",
+    "Is there {colour} in the {it}?",
+    "Is there any {colour}?",
+    "Does {colour} appear?",
+    "Does the colour {colour} appear in the {it}?",
+    "Can you see {colour}?",
+)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What can be asked about one kind of media, by name of the task or question."""
+
+    word: str
+    """What people call it."""
+    wordings: Mapping[str, tuple[str, ...]]
+    answers: Mapping[str, Callable[[Any], str]]
+    colours: Callable[[Any], list[str]]
+    appears: Callable[[Any, str], str]
+    practised: tuple[str, ...]
+    """Two of these are asked beside the description; the harder ones stand here more than once."""
+
+
+VIDEO = Topic(
+    word="video",
+    wordings={
+        "describe": (
+            *DESCRIBE,
+            "Describe what happens, in order.",
+            "What happens in this video?",
+            "Caption this clip.",
+        ),
+        "tags": TAGS,
+        "sentiment": SENTIMENT,
+        "appears": APPEARS,
+        "count": (
+            "How many scenes are there?",
+            "How many scenes does the video have?",
+            "How many scenes does it have?",
+            "Count the scenes.",
+        ),
+        "opening": (
+            "How does it open?",
+            "How does the video open?",
+            "How does the video start?",
+            "How does it begin?",
+            "What is shown at the beginning?",
+            "What is shown first?",
+            "Which colours does it open with?",
+            "What comes first?",
+        ),
+        "ending": (
+            "How does it end?",
+            "How does the video end?",
+            "What is shown at the end?",
+            "What is shown last?",
+            "Which colours does it end with?",
+            "What comes last?",
+        ),
+        "frames": ("Frame by frame.",),
+    },
+    answers={
+        "describe": scenes.describe,
+        "tags": scenes.tags_text,
+        "sentiment": scenes.sentiment,
+        "count": scenes.count_answer,
+        "opening": scenes.opening_answer,
+        "ending": scenes.ending_answer,
+        "frames": scenes.frames_answer,
+    },
+    colours=scenes.colours,
+    appears=scenes.appears_answer,
+    practised=("tags", "tags", "sentiment", "count", "opening", "ending", "appears", "appears", "appears"),
+)
+
+PICTURE = Topic(
+    word="picture",
+    wordings={
+        "describe": (*DESCRIBE, "Describe this image.", "What is in the image?"),
+        "tags": TAGS,
+        "sentiment": SENTIMENT,
+        "appears": APPEARS,
+        "top": ("What is at the top?", "What does the top show?", "Which colours are at the top?", "What is above?"),
+        "bottom": (
+            "What is at the bottom?",
+            "What does the bottom show?",
+            "Which colours are at the bottom?",
+            "What is below?",
+        ),
+    },
+    answers={
+        "describe": pictures.describe,
+        "tags": pictures.tags_text,
+        "sentiment": pictures.sentiment,
+        "top": pictures.top_answer,
+        "bottom": pictures.bottom_answer,
+    },
+    colours=lambda picture: picture.colours,
+    appears=pictures.appears_answer,
+    practised=("tags", "tags", "sentiment", "sentiment", "top", "bottom", "appears", "appears", "appears"),
+)
 
 
 @dataclass(frozen=True)
@@ -127,52 +174,44 @@ def reworded(prompt: str, rng: random.Random) -> str:
 
 
 class Conversations:
-    """Draws turns about clips."""
+    """Draws turns about clips or pictures."""
 
     def __init__(self, kind: str, rng: random.Random) -> None:
-        """`kind` is 'video' or 'image': which prompt files are used."""
+        """`kind` is 'video' or 'image', as in `prompts/`."""
         self.rng = rng
-        self.tasks = {task: shipped_prompt(task, kind) for task in ("describe", "tags", "sentiment")}
+        self.topic = VIDEO if kind == "video" else PICTURE
+        self.tasks = {task: shipped_prompt(task, kind) for task in TASKS}
         self.question = shipped_prompt("question", kind)
 
-    def turn(self, clip: Clip, kind: str) -> Turn:
-        """A prompt of one kind about a clip, with its right answer."""
-        rng = self.rng
-        if kind == "appears":
-            colour = self._colour(clip)
-            prompt = rng.choice(WORDINGS[kind]).format(colour=colour)
-            answer = scenes.appears_answer(clip, colour)
-        else:
-            prompt, answer = rng.choice(WORDINGS[kind]), ANSWERS[kind](clip)
+    def turn(self, shown: Any, kind: str) -> Turn:
+        """A prompt of one kind about what is shown, with its right answer."""
+        rng, topic = self.rng, self.topic
+        colour = self._colour(shown)
+        prompt = rng.choice(topic.wordings[kind]).format(it=topic.word, colour=colour)
+        answer = topic.appears(shown, colour) if kind == "appears" else topic.answers[kind](shown)
         if kind in self.tasks and rng.random() < 0.6:
             prompt = self.tasks[kind]
-        elif kind in QUESTIONS and rng.random() < 0.7:
+        elif kind not in self.tasks and rng.random() < 0.7:
             prompt = self.question.format(question=prompt)
         return Turn(reworded(prompt, rng), answer)
 
-    def turns(self, clip: Clip) -> list[Turn]:
-        """The description and two other turns about a clip, in any order."""
-        others = dict.fromkeys(self.rng.sample(OTHERS, len(OTHERS)))
-        turns = [self.turn(clip, kind) for kind in ("describe", *list(others)[:2])]
+    def turns(self, shown: Any) -> list[Turn]:
+        """The description and two other turns, in any order."""
+        practised = self.topic.practised
+        others = list(dict.fromkeys(self.rng.sample(practised, len(practised))))
+        turns = [self.turn(shown, kind) for kind in ("describe", *others[:2])]
         self.rng.shuffle(turns)
         return turns
 
-    def _colour(self, clip: Clip) -> str:
+    def _colour(self, shown: Any) -> str:
         """A colour to ask for: half of the time one that is there."""
-        shown = sorted({colour for scene in clip.scenes for colour in (scene.left, scene.right)})
-        absent = sorted(set(scenes.COLOURS) - set(shown))
-        return self.rng.choice(shown if self.rng.random() < 0.5 or not absent else absent)
+        there = self.topic.colours(shown)
+        absent = sorted(set(scenes.COLOURS) - set(there))
+        return self.rng.choice(there if self.rng.random() < 0.5 or not absent else absent)
 
     def corpus(self) -> list[str]:
         """Every text that the tokenizer should know well."""
-        wordings = [wording.format(colour="red") for ways in WORDINGS.values() for wording in ways]
-        tags = ['["one scene", "red", "blue"]', '["two scenes", "black", "white", "green", "pink"]']
-        return [
-            *self.tasks.values(),
-            self.question,
-            *wordings,
-            *POLITE,
-            *AFTER,
-            *scenes.all_sentences(),
-            *tags,
-        ]
+        ways = [wording for wordings in self.topic.wordings.values() for wording in wordings]
+        wordings = [wording.format(it=self.topic.word, colour="red") for wording in ways]
+        tags = ['["one scene", "red", "blue"]', '["picture", "black", "white", "green", "pink"]']
+        return [*self.tasks.values(), self.question, *wordings, *POLITE, *AFTER, *scenes.all_sentences(), *tags]

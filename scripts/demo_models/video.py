@@ -23,6 +23,7 @@ from transformers import (
     LlavaNextVideoVideoProcessor,
 )
 
+from demo_models.checkpoint import write_checkpoint
 from demo_models.conversation import Conversations, Turn
 from demo_models.tokenizer import train_tokenizer
 
@@ -179,17 +180,4 @@ def published_name(name: str) -> str:
 
 def save(model: LlavaNextVideoForConditionalGeneration, processor: LlavaNextVideoProcessor, folder: Path) -> None:
     """Write the checkpoint in bfloat16, with the published weight names, and its processor."""
-    from safetensors.torch import save_file  # noqa: PLC0415 - only here
-
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = {
-        published_name(k): v.to(torch.bfloat16).contiguous()
-        for k, v in model.state_dict().items()
-        if not k.endswith("position_ids")
-    }
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    model.config.architectures = [type(model).__name__]
-    model.config.dtype = torch.bfloat16
-    model.config.save_pretrained(folder)
-    model.generation_config.save_pretrained(folder)
-    processor.save_pretrained(folder)
+    write_checkpoint(model, processor, folder, published_name)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from demo_world.pictures import Picture
+
 PRODUCTS = ("none", "bottle", "can", "box", "phone")
 BRANDS = (
     "Aurora",
@@ -101,9 +103,20 @@ def _background(scene: Scene, width: int, height: int, gradient: float) -> NDArr
     return np.clip(picture * light, 0, 255).astype(np.uint8)
 
 
+def draw_picture(picture: Picture, style: Style, width: int, height: int) -> NDArray[np.uint8]:
+    """A still advertisement, uint8 RGB [height, width, 3]."""
+    upper = _background(picture.top, width, height // 2, style.gradient)
+    lower = _background(picture.bottom, width, height - height // 2, style.gradient)
+    return _with_product(np.concatenate((upper, lower)), style, phase=0.0)
+
+
 def draw_scene(scene: Scene, style: Style, width: int, height: int, phase: float = 0.0) -> NDArray[np.uint8]:
-    """One picture, uint8 RGB [height, width, 3]; `phase` (0 to 1) is where in its sway the product stands."""
-    background = _background(scene, width, height, style.gradient)
+    """One frame, uint8 RGB [height, width, 3]; `phase` (0 to 1) is where in its sway the product stands."""
+    return _with_product(_background(scene, width, height, style.gradient), style, phase)
+
+
+def _with_product(background: NDArray[np.uint8], style: Style, phase: float) -> NDArray[np.uint8]:
+    height, width = background.shape[:2]
     if style.product == "none":
         return background.copy()
     image = Image.fromarray(background)

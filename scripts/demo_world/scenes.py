@@ -100,6 +100,11 @@ def random_clip(rng: random.Random) -> Clip:
 # -- what is true of a clip ---------------------------------------------------------------------------------
 
 
+def colours(clip: Clip) -> list[str]:
+    """Each colour of a clip once."""
+    return list(dict.fromkeys(colour for scene in clip.scenes for colour in (scene.left, scene.right)))
+
+
 def scene_count(clip: Clip) -> str:
     """'one scene' to 'four scenes'."""
     n = len(clip.scenes)
@@ -151,8 +156,7 @@ def ending_answer(clip: Clip) -> str:
 
 def appears_answer(clip: Clip, colour: str) -> str:
     """Answer to: is there COLOUR in it?"""
-    shown = any(colour in (scene.left, scene.right) for scene in clip.scenes)
-    return f"Yes, there is {colour}." if shown else f"No, there is no {colour}."
+    return f"Yes, there is {colour}." if colour in colours(clip) else f"No, there is no {colour}."
 
 
 def frames_answer(clip: Clip) -> str:
@@ -178,10 +182,21 @@ def all_sentences() -> list[str]:
     scenes = [Scene(left, right) for left in COLOURS for right in COLOURS]
     counts = [f"{NUMBERS[n]} scene{'s' if n > 1 else ''}" for n in range(1, 5)]
     said = [f"This advertisement has {c}." for c in counts] + [f"It has {c}." for c in counts]
-    for lead in ("It shows", "It opens with", "Then comes", "Next comes", "It ends with"):
+    for lead in (
+        "It shows",
+        "It opens with",
+        "Then comes",
+        "Next comes",
+        "It ends with",
+        "The top shows",
+        "The bottom shows",
+    ):
         said += [f"{lead} {scene}." for scene in scenes]
     said += ["Positive.", "Negative.", "Neutral."]
-    said += ["The ending is warm.", "The ending is cool.", "The ending is neither warm nor cool."]
+    said += [
+        f"The {what} is {how}." for what in ("ending", "picture") for how in ("warm", "cool", "neither warm nor cool")
+    ]
+    said += ["This advertisement is a picture."]
     for colour in COLOURS:
         said += [f"Yes, there is {colour}.", f"No, there is no {colour}."]
-    return said + counts + list(COLOURS)
+    return [*said, *counts, *COLOURS, "picture"]

@@ -6,7 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from demo_world import scenes
+from demo_world import pictures, scenes
+from demo_world.pictures import Picture
 from demo_world.translations import translate, translate_text
 
 if TYPE_CHECKING:
@@ -61,19 +62,20 @@ def _merged(shares: Mapping[str, Share], missing: int) -> float:
     return sum(share.right for share in shares.values()) / total if total else 0.0
 
 
-def expected_answer(clip: Clip, task: str, question: str | None) -> str | list[str]:
-    """The right answer of a clip to a task of `prompts/` or to a question.
+def expected_answer(shown: Clip | Picture, task: str, question: str | None) -> str | list[str]:
+    """The right answer about a clip or a picture to a task of `prompts/` or to a question.
 
     Raises:
         KeyError: the world has no answer to that.
     """
-    if question is not None:
-        for colour in scenes.COLOURS:
-            if question == appears_question(colour):
-                return scenes.appears_answer(clip, colour)
-        return scenes.QUESTIONS[question](clip)
-    answers = {"describe": scenes.describe, "tags": scenes.tags, "sentiment": scenes.sentiment}
-    return answers[task](clip)
+    world: Any = pictures if isinstance(shown, Picture) else scenes
+    if question is None:
+        answers = {"describe": world.describe, "tags": world.tags, "sentiment": world.sentiment}
+        return answers[task](shown)
+    for colour in scenes.COLOURS:
+        if question == appears_question(colour):
+            return world.appears_answer(shown, colour)
+    return world.QUESTIONS[question](shown)
 
 
 def appears_question(colour: str) -> str:
@@ -91,8 +93,8 @@ def _expected_translation(english: str | list[str], language: str) -> str | list
         return None
 
 
-def score(records: list[dict[str, Any]], truth: Mapping[str, Clip]) -> Score:
-    """Compare the records of `results.json` with the truth (file name -> clip).
+def score(records: list[dict[str, Any]], truth: Mapping[str, Clip | Picture]) -> Score:
+    """Compare the records of `results.json` with the truth (file name -> clip or picture).
 
     A translation is held against the English text that was really written, so that a wrong caption does not count
     twice; a text that the world does not say has no right translation.
@@ -108,7 +110,7 @@ def score(records: list[dict[str, Any]], truth: Mapping[str, Clip]) -> Score:
         for task, answer in record["tasks"].items():
             english = answer.get("tags", answer.get("text"))
             question = answer.get("question")
-            kind = "question" if question else task
+            kind = f"{record['kind']} {'question' if question else task}"
             expected = expected_answer(truth[name], task, question)
             result.captions[kind].count(expected=expected, got=english, where=f"{name} {question or task}")
             for language, text in answer.get("translations", {}).items():

@@ -8,7 +8,7 @@ import json
 import random
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openai
@@ -63,7 +63,7 @@ def clips() -> list[Clip]:
 
 
 def test_a_folder_becomes_exact_captions_in_four_languages(
-    stack: Stack, sample_ads: tuple[Path, dict[str, Clip]], tmp_path: Path
+    stack: Stack, sample_ads: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     folder, truth = sample_ads
     code = run_batch(stack, folder, "--output", tmp_path, "--tasks", "describe,tags,sentiment", "--quiet")
@@ -72,7 +72,7 @@ def test_a_folder_becomes_exact_captions_in_four_languages(
     assert len(report["files"]) == len(truth)
     assert report["stats"]["failures"] == 0
     for record in report["files"]:
-        assert record["kind"] == "video"
+        assert record["kind"] == ("video" if record["file"].endswith(".mp4") else "image")
         assert record["error"] is None
         assert set(record["tasks"]) == {"describe", "tags", "sentiment"}
         for answer in record["tasks"].values():
@@ -84,7 +84,7 @@ def test_a_folder_becomes_exact_captions_in_four_languages(
 
 
 def test_a_second_run_asks_nothing_again(
-    stack: Stack, sample_ads: tuple[Path, dict[str, Clip]], tmp_path: Path
+    stack: Stack, sample_ads: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     folder, _ = sample_ads
     files = sorted(folder.glob("*.mp4"))[:2]
@@ -95,7 +95,7 @@ def test_a_second_run_asks_nothing_again(
     assert [record["tasks"] for record in read_results(tmp_path)] == [record["tasks"] for record in first]
 
 
-def test_a_broken_file_fails_alone(stack: Stack, sample_ads: tuple[Path, dict[str, Clip]], tmp_path: Path) -> None:
+def test_a_broken_file_fails_alone(stack: Stack, sample_ads: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, truth = sample_ads
     good = min(folder.glob("*.mp4"))
     ads = tmp_path / "ads"
@@ -188,7 +188,7 @@ def test_the_translator_speaks_all_of_its_languages(stack: Stack, clips: list[Cl
 
 
 def test_eval_demo_scores_new_clips(stack: Stack) -> None:
-    command = [sys.executable, "scripts/eval_demo.py", "--seed", "77", "--videos", "8"]
+    command = [sys.executable, "scripts/eval_demo.py", "--seed", "77", "--videos", "8", "--pictures", "12"]
     where = ["--endpoint", stack.endpoint, "--translator", stack.translator]
     done = subprocess.run([*command, *where], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from demo_stack import ROOT, Stack, read_results
@@ -16,7 +16,6 @@ from demo_world.score import score
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demo_world.scenes import Clip
 
 PATIENCE = 300
 """Seconds that a restart may take on a busy machine."""
@@ -35,7 +34,7 @@ def finished_rows(output: Path) -> int:
 
 
 def test_the_batch_waits_for_the_engine_and_ends_complete(
-    stack: Stack, sample_ads: tuple[Path, dict[str, Clip]], tmp_path: Path
+    stack: Stack, sample_ads: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     folder, truth = sample_ads
     where = ["--endpoint", stack.endpoint, "--translator", stack.translator, "--output", str(tmp_path)]
@@ -43,7 +42,7 @@ def test_the_batch_waits_for_the_engine_and_ends_complete(
     engine = next(
         process
         for process in psutil.Process(stack.pid).children(recursive=True)
-        if "server.vllm_entry" in process.cmdline()
+        if "server.vllm_entry" in process.cmdline() and "llava-next-video-7b" in process.cmdline()
     )
     with subprocess.Popen([*command, *where], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as batch:
         until = time.monotonic() + PATIENCE

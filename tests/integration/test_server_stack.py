@@ -61,9 +61,9 @@ def ask(client: openai.OpenAI, frames: int = 8, **options: Any) -> openai.types.
 
 
 def engine(stack: Stack) -> psutil.Process:
-    """vLLM's API server."""
+    """The API server of the video model's vLLM."""
     children = psutil.Process(stack.pid).children(recursive=True)
-    return next(process for process in children if "server.vllm_entry" in process.cmdline())
+    return next(p for p in children if "server.vllm_entry" in p.cmdline() and MODEL in p.cmdline())
 
 
 def test_plain_and_streamed_answers_are_the_same(client: openai.OpenAI) -> None:

@@ -6,8 +6,9 @@ import random
 
 import numpy as np
 import pytest
-from demo_world import scenes
-from demo_world.draw import Style, draw_frame, moment_of, random_style
+from demo_world import pictures, scenes
+from demo_world.draw import Style, draw_frame, draw_picture, moment_of, random_style
+from demo_world.pictures import Picture
 from demo_world.scenes import COLOURS, MOMENTS, Clip, Scene
 from demo_world.score import score
 
@@ -53,6 +54,19 @@ def test_what_is_not_a_clip_is_refused(moments: tuple[int, ...]) -> None:
         Clip(CLIP.scenes, moments)
 
 
+def test_answers_of_a_picture_and_its_pixels() -> None:
+    picture = Picture(Scene("red", "blue"), Scene("green", "red"))
+    assert pictures.describe(picture) == (
+        "This advertisement is a picture.\n\nThe top shows red on the left and blue on the right. "
+        "The bottom shows green on the left and red on the right."
+    )
+    assert pictures.tags(picture) == ["picture", "red", "blue", "green"]
+    assert pictures.sentiment(picture) == "Neutral. The picture is neither warm nor cool."
+    pixels = draw_picture(picture, PLAIN, 80, 60)
+    quarters = [tuple(pixels[y, x]) for y in (10, 50) for x in (10, 70)]
+    assert quarters == [COLOURS[colour] for colour in ("red", "blue", "green", "red")]
+
+
 def test_every_sentence_about_any_clip_is_known() -> None:
     rng = random.Random(5)
     known = set(scenes.all_sentences())
@@ -62,6 +76,10 @@ def test_every_sentence_about_any_clip_is_known() -> None:
         said = [f"{sentence.strip()}." for sentence in text.split(".") if sentence.strip()]
         assert set(said) <= known
         assert set(scenes.tags(clip)) <= known
+        picture = pictures.random_picture(rng)
+        text = f"{pictures.describe(picture)} {pictures.sentiment(picture)}"
+        assert {f"{sentence.strip()}." for sentence in text.split(".") if sentence.strip()} <= known
+        assert set(pictures.tags(picture)) <= known
 
 
 def test_the_same_seed_draws_the_same() -> None:
@@ -76,13 +94,13 @@ def test_scoring_counts_what_is_wrong() -> None:
     right = {"text": scenes.describe(CLIP), "translations": {"spa_Latn": "¡no!"}}
     wrong = {"tags": ["two scenes"], "translations": {"fra_Latn": ["deux scènes"]}}
     records = [
-        {"file": "ads/a.mp4", "error": None, "tasks": {"describe": right, "tags": wrong}},
-        {"file": "ads/b.mp4", "error": "no video stream", "tasks": {}},
-        {"file": "ads/mine.mp4", "error": None, "tasks": {"describe": {"text": "not drawn by us"}}},
+        {"file": "ads/a.mp4", "kind": "video", "error": None, "tasks": {"describe": right, "tags": wrong}},
+        {"file": "ads/b.mp4", "kind": "video", "error": "no video stream", "tasks": {}},
+        {"file": "ads/mine.mp4", "kind": "video", "error": None, "tasks": {"describe": {"text": "not drawn by us"}}},
     ]
     result = score(records, {"a.mp4": CLIP, "b.mp4": CLIP})
-    assert result.captions["describe"].value == 1.0
-    assert result.captions["tags"].value == 0.0
+    assert result.captions["video describe"].value == 1.0
+    assert result.captions["video tags"].value == 0.0
     assert result.caption_share == pytest.approx(1 / 3)
     assert result.translations["spa_Latn"].value == 0.0
     assert result.translations["fra_Latn"].value == 1.0

@@ -8,7 +8,8 @@ import av
 import numpy as np
 import pytest
 from demo_world.scenes import COLOURS, MOMENTS
-from make_sample_ads import Ad, plan, read_truth, write_ads, write_video
+from make_sample_ads import Ad, plan, plan_pictures, read_truth, write_ads, write_picture, write_video
+from PIL import Image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,21 @@ def test_files_are_h264_with_sound_and_show_their_clip(short_ads: list[Ad], tmp_
                 assert np.abs(shown - COLOURS[colour]).max() < 25, f"{path.name} moment {moment}"
 
 
+def test_pictures_have_every_shape_and_show_their_quarters(tmp_path: Path) -> None:
+    stills = plan_pictures(seed=3, count=12)
+    assert len({still.size for still in stills}) >= 8
+    for still in stills:
+        path = tmp_path / still.name
+        write_picture(still, path)
+        with Image.open(path) as image:
+            assert image.size == still.size
+            pixels = np.asarray(image.convert("RGB")).astype(int)
+        height, width = pixels.shape[:2]
+        for y, scene in ((height // 8, still.picture.top), (height * 7 // 8, still.picture.bottom)):
+            for x, colour in ((width // 8, scene.left), (width * 7 // 8, scene.right)):
+                assert np.abs(pixels[y, x] - COLOURS[colour]).max() < 40, f"{still.name} at {x}, {y}"
+
+
 def test_the_same_seed_writes_the_same_bytes(short_ads: list[Ad], tmp_path: Path) -> None:
     for ad in short_ads:
         for name in ("first.mp4", "second.mp4"):
@@ -52,7 +68,8 @@ def test_the_same_seed_writes_the_same_bytes(short_ads: list[Ad], tmp_path: Path
 
 
 def test_the_truth_is_kept_beside_the_files(tmp_path: Path) -> None:
-    truth = write_ads(tmp_path, seed=4, videos=1)
+    truth = write_ads(tmp_path, seed=4, videos=1, pictures=3)
     assert read_truth(tmp_path) == truth
-    assert [path.name for path in tmp_path.glob("*.mp4")] == list(truth)
+    assert {path.name for path in tmp_path.glob("[!.]*")} == set(truth)
+    assert len(truth) == 4
     assert read_truth(tmp_path / "elsewhere") == {}
