@@ -60,9 +60,7 @@ IGNORE = {
 }
 """Architecture -> layers that stay as they are, as the serving engine reads them from config.json."""
 
-TEXT_LINEAR = re.compile(
-    r"(^|\.)language_model\..*layers\.\d+\.(self_attn|cross_attn|mlp)\.\w+_proj\.weight$"
-)
+TEXT_LINEAR = re.compile(r"(^|\.)language_model\..*layers\.\d+\.(self_attn|cross_attn|mlp)\.\w+_proj\.weight$")
 INDEX = "model.safetensors.index.json"
 PROGRESS = "quantize_fp8.progress.json"
 
@@ -105,9 +103,7 @@ class Source:
             raise QuantizeError(f"{path} has no readable config.json: {error}") from error
         known = [name for name in config.get("architectures") or [] if name in IGNORE]
         if not known:
-            raise QuantizeError(
-                f"{path} is a {config.get('architectures')}; this script knows {', '.join(IGNORE)}"
-            )
+            raise QuantizeError(f"{path} is a {config.get('architectures')}; this script knows {', '.join(IGNORE)}")
         if "quantization_config" in config:
             raise QuantizeError(f"{path} is quantised already; start from the bf16 or fp16 checkpoint")
         if (path / INDEX).is_file():
@@ -195,9 +191,7 @@ def check_shard(source: Path, target: Path) -> None:
                 scale = after.get_tensor(f"{name}_scale")
                 same = _is_quantized(expected, actual, scale)
             if not same:
-                raise QuantizeError(
-                    f"{target}: {name} is not what it should be; delete the file and run again"
-                )
+                raise QuantizeError(f"{target}: {name} is not what it should be; delete the file and run again")
 
 
 def _is_quantized(expected: torch.Tensor, actual: torch.Tensor, scale: torch.Tensor) -> bool:
@@ -307,8 +301,10 @@ def load_once(path: Path) -> str:
     """
     from vllm import LLM, SamplingParams  # noqa: PLC0415 - only this check needs the engine
 
+    # On a CPU this share is of all memory, and must be free.
+    share = {} if torch.cuda.is_available() else {"gpu_memory_utilization": 0.3}
     engine = LLM(
-        str(path), max_model_len=8192, max_num_batched_tokens=8192, max_num_seqs=1, enforce_eager=True
+        str(path), max_model_len=2048, max_num_batched_tokens=8192, max_num_seqs=1, enforce_eager=True, **share
     )
     [answer] = engine.generate("Hello", SamplingParams(max_tokens=1))
     return str(answer.outputs[0].text)

@@ -82,8 +82,18 @@ class Reference:
         self.model.set_attn_implementation("eager")
         self.images = AutoImageProcessor.from_pretrained(checkpoint)
 
-    @torch.no_grad()
     def answer(self, prompt: list[int], pictures: list[Image], tokens: int) -> Answer:
+        """Write so many tokens."""
+        threads = torch.get_num_threads()
+        # A tiny model: threads would spend their time waiting for each other.
+        torch.set_num_threads(1)
+        try:
+            return self._answer(prompt, pictures, tokens)
+        finally:
+            torch.set_num_threads(threads)
+
+    @torch.no_grad()
+    def _answer(self, prompt: list[int], pictures: list[Image], tokens: int) -> Answer:
         inputs: dict[str, Any] = {"input_ids": torch.tensor([prompt])}
         if pictures:
             processed = self.images([pictures], return_tensors="pt")

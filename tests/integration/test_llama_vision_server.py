@@ -82,7 +82,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = ENVIRONMENT | {"VLLM_MAX_IMAGE_PIXELS": str(MOST_PIXELS)}
     log = (folder / "log").open("w")
     process = subprocess.Popen(
-        [*command, *(part for pair in arguments.items() for part in pair), "--enforce-eager"],
+        [
+            *command,
+            *(part for pair in arguments.items() for part in pair),
+            "--enforce-eager",
+            "--trust-request-mm-kwargs",
+        ],
         env=os.environ | settings,
         cwd=folder,
         stdout=log,
@@ -116,10 +121,10 @@ def noise(width: int, height: int, seed: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def data_url(picture: Image.Image) -> str:
+def data_url(picture: Image.Image, most_bytes: int | None = None) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()[:most_bytes]).decode()}"
 
 
 def part(picture: Image.Image | str) -> dict[str, Any]:
@@ -177,7 +182,7 @@ REFUSED = {
     "too many pictures": ([part(noise(60, 60, n)) for n in range(3)], {}, r"At most 2 image\(s\)"),
     "a picture too large": ([part(noise(1000, 501, 0))], {}, f"exceed the maximum of {MOST_PIXELS} pixels"),
     "a broken picture": ([part("data:image/png;base64,aGVsbG8=")], {}, "cannot identify image file"),
-    "a cut picture": ([part(data_url(noise(60, 60, 1))[:2000])], {}, "image"),
+    "a cut picture": ([part(data_url(noise(60, 60, 1), 2000))], {}, "truncated"),
     "a prompt too long": ([part(noise(60, 60, 0)), words("x" * 200)], {}, "maximum context length is 128"),
     "text between pictures": (
         [part(noise(60, 60, 0)), words("and"), part(noise(60, 60, 1))],

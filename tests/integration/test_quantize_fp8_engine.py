@@ -1,0 +1,61 @@
+"""The FP8 script on a checkpoint larger than a file of it, and its results in vLLM."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("vllm")
+pytest.importorskip("compressed_tensors")
+
+from safetensors.torch import save_file  # noqa: E402
+
+from tests.llama_checkpoints import random_model, tiny_config, write_checkpoint  # noqa: E402
+from tests.llama_engine import ENVIRONMENT  # noqa: E402
+
+SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "quantize_fp8.py"
+SHARDS = 10
+SHARD_BYTES = 48 * 2**20
+
+
+def test_memory_is_bounded_by_one_file(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    layer = torch.randn(2048, SHARD_BYTES // 2 // 2048, dtype=torch.bfloat16)
+    weight_map = {}
+    for number in range(SHARDS):
+        name, shard = f"language_model.model.layers.{number}.mlp.up_proj.weight", f"model-{number}.safetensors"
+        save_file({name: layer}, source / shard)
+        weight_map[name] = shard
+    (source / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    (source / "config.json").write_text('{"architectures": ["MllamaForConditionalGeneration"]}')
+    code = (
+        "import resource, sys; sys.path.insert(0, sys.argv[1]); import quantize_fp8;"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024; start = peak();"
+        "code = quantize_fp8.main(sys.argv[2:]); print(peak() - start); sys.exit(code)"
+    )
+    arguments = [str(SCRIPT.parent), str(source), str(tmp_path / "fp8")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, check=True)
+    growth = int(done.stdout.splitlines()[-1])
+    # A tensor that fills its file is the worst case: it is held in bf16, in float32 for its largest values
+    # and while it is divided, and as FP8. The whole model would be 10 files.
+    assert growth < 6 * SHARD_BYTES
+
+
+def test_checks_at_the_end_that_vllm_loads_the_result(tmp_path: Path) -> None:
+    source = write_checkpoint(tmp_path / "source", random_model(tiny_config()), dtype=torch.bfloat16, shards=2)
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(source), str(tmp_path / "fp8"), "--load"],
+        env=os.environ | ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "loaded in vLLM; it wrote" in done.stdout
