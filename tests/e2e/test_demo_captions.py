@@ -83,9 +83,7 @@ def test_a_folder_becomes_exact_captions_in_four_languages(
     assert result.translation_share >= 0.99, [line for share in result.translations.values() for line in share.wrong]
 
 
-def test_a_second_run_asks_nothing_again(
-    stack: Stack, sample_ads: tuple[Path, dict[str, Any]], tmp_path: Path
-) -> None:
+def test_a_second_run_asks_nothing_again(stack: Stack, sample_ads: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, _ = sample_ads
     files = sorted(folder.glob("*.mp4"))[:2]
     assert run_batch(stack, *files, "--output", tmp_path, "--quiet") == 0
