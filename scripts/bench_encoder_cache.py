@@ -20,7 +20,7 @@ from server.llama_vision.encoder_cache import CAPACITY_VARIABLE, DEFAULT_MIB
 ONE_PROCESS = "VLLM_ENABLE_V1_MULTIPROCESSING"
 
 
-def measure(checkpoint: str, picture: str, tasks: int, dtype: str) -> tuple[float, int]:
+def measure(checkpoint: str, picture: Path, tasks: int, dtype: str, memory: float) -> tuple[float, int]:
     """Run the tasks in this process.
 
     Returns:
@@ -33,7 +33,7 @@ def measure(checkpoint: str, picture: str, tasks: int, dtype: str) -> tuple[floa
         checkpoint,
         dtype=dtype,
         enforce_eager=True,
-        gpu_memory_utilization=float(os.environ.get("BABELVIEW_BENCH_MEMORY", "0.85")),
+        gpu_memory_utilization=memory,
         max_model_len=1024,
         max_num_batched_tokens=8192,
         max_num_seqs=8,
@@ -60,10 +60,17 @@ def main() -> int:
     parser.add_argument("picture", type=Path)
     parser.add_argument("--tasks", type=int, default=8, help="tasks on the picture (default: %(default)s)")
     parser.add_argument("--dtype", default="auto", help="as vLLM's --dtype (default: %(default)s)")
+    parser.add_argument("--gpu-memory-utilization", type=float, default=0.85, help="low on a CPU (e.g. 0.1)")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        seconds, runs = measure(arguments.checkpoint, str(arguments.picture), arguments.tasks, arguments.dtype)
+        seconds, runs = measure(
+            arguments.checkpoint,
+            arguments.picture,
+            arguments.tasks,
+            arguments.dtype,
+            arguments.gpu_memory_utilization,
+        )
         print(f"{arguments.tasks} tasks: {seconds:.2f} s, vision tower ran {runs} times")
         return 0
     for title, capacity in (("without the cache", 0), ("with the cache", DEFAULT_MIB)):

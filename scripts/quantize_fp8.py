@@ -63,6 +63,7 @@ IGNORE = {
 TEXT_LINEAR = re.compile(r"(^|\.)language_model\..*layers\.\d+\.(self_attn|cross_attn|mlp)\.\w+_proj\.weight$")
 INDEX = "model.safetensors.index.json"
 PROGRESS = "quantize_fp8.progress.json"
+ELEMENTS_AT_ONCE = 2**20
 
 # A float8_e4m3fn value keeps 3 bits after the leading one (half a step is 1/16 of the value) and its smallest
 # step is 2**-9. The quotient and the scale are rounded to bf16 (2**-9 each) before, the product after.
@@ -134,11 +135,22 @@ def quantize_weight(weight: torch.Tensor) -> dict[str, torch.Tensor]:
     Returns:
         `weight`, float8_e4m3fn `[out, in]`, and `weight_scale`, bf16 `[out, 1]`.
     """
+    parts = [_quantize_rows(rows) for rows in _row_groups(weight)]
+    return {name: torch.cat([part[name] for part in parts]) for name in ("weight", "weight_scale")}
+
+
+def _quantize_rows(weight: torch.Tensor) -> dict[str, torch.Tensor]:
     low, high = torch.aminmax(weight.float(), dim=1, keepdim=True)
     scale, _ = calculate_qparams(low, high, SCHEME.weights)
     state = {"weight": weight, "weight_scale": scale.to(torch.bfloat16)}
     compressed: dict[str, torch.Tensor] = FloatQuantizationCompressor.compress(state, SCHEME)
     return compressed
+
+
+def _row_groups(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Split a matrix, so that what is computed on the way stays small beside a file."""
+    groups: tuple[torch.Tensor, ...] = tensor.split(max(1, ELEMENTS_AT_ONCE // tensor.shape[1]))
+    return groups
 
 
 def quantize_shard(source: Path, target: Path) -> int:
@@ -199,6 +211,11 @@ def _is_quantized(expected: torch.Tensor, actual: torch.Tensor, scale: torch.Ten
         return False
     if scale.dtype != torch.bfloat16 or scale.shape != (expected.shape[0], 1) or not (scale > 0).all():
         return False
+    groups = zip(*map(_row_groups, (expected, actual)), scale.split(len(_row_groups(expected)[0])), strict=True)
+    return all(_is_near(*group) for group in groups)
+
+
+def _is_near(expected: torch.Tensor, actual: torch.Tensor, scale: torch.Tensor) -> bool:
     decoded = actual.float() * scale.float()
     bound = expected.float().abs() * RELATIVE_ERROR + scale.float() * SMALLEST_STEP
     return bool(((decoded - expected.float()).abs() <= bound).all())

@@ -40,7 +40,7 @@ def current_batch(cross_attention_layer: str) -> BatchView | None:
 
     The metadata of a cross-attention layer holds the number of keys where that of others holds the sequence
     length. Both model runners of vLLM (V1, V2) fill it in; both keep its tensors in place while a CUDA graph
-    is replayed.
+    is replayed. V1 was run on a CPU; V2 and CUDA graphs need a GPU, and were read, not run.
 
     Args:
         cross_attention_layer: Name of any cross-attention layer of the model.
@@ -62,7 +62,7 @@ def keep_pictures_with_their_requests() -> None:
 
     It runs the vision tower in the order in which requests were scheduled, but writes keys and values to the
     cache in the order of the batch. The two differ when a preempted request resumes beside a new one: without
-    this, each gets the other's picture, silently. Model runner V2 orders them itself.
+    this, each gets the other's picture, silently. Model runner V2 orders them itself (read, not run).
     """
     from vllm.v1.worker.gpu_model_runner import GPUModelRunner  # noqa: PLC0415 - the worker's, and heavy
 

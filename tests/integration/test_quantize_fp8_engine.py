@@ -21,7 +21,7 @@ from tests.llama_engine import ENVIRONMENT  # noqa: E402
 
 SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "quantize_fp8.py"
 SHARDS = 10
-SHARD_BYTES = 48 * 2**20
+SHARD_BYTES = 24 * 2**20
 
 
 def test_memory_is_bounded_by_one_file(tmp_path: Path) -> None:
@@ -43,9 +43,8 @@ def test_memory_is_bounded_by_one_file(tmp_path: Path) -> None:
     arguments = [str(SCRIPT.parent), str(source), str(tmp_path / "fp8")]
     done = subprocess.run([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, check=True)
     growth = int(done.stdout.splitlines()[-1])
-    # A tensor that fills its file is the worst case: it is held in bf16, in float32 for its largest values
-    # and while it is divided, and as FP8. The whole model would be 10 files.
-    assert growth < 6 * SHARD_BYTES
+    # A file as it is read, as it is written, and as it is compared with the one that was written.
+    assert growth < 4 * SHARD_BYTES
 
 
 def test_checks_at_the_end_that_vllm_loads_the_result(tmp_path: Path) -> None:
