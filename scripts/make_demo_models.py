@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "server" / "demo"
-VISION = {"video": (video, "llava-next-video-7b"), "picture": (picture, "llama-3.2-11b-vision")}
+VISION = {"video": (video, "llava-next-video-7b", 2000), "picture": (picture, "llama-3.2-11b-vision", 2700)}
+"""What to train, the name of its folder, and for how many steps."""
 LARGEST_MB = 4.0
 
 
@@ -73,14 +74,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=(*VISION, "translation"), help="rebuild one of them (default: all)")
     parser.add_argument("--seed", type=int, default=1, help="seed of weights and examples (default: 1)")
-    parser.add_argument("--steps", type=int, default=2000, help="steps of each vision model (default: %(default)s)")
+    parser.add_argument("--steps", type=int, help="steps of each vision model (default: enough)")
     parser.add_argument("--threads", type=int, default=2, help="threads of PyTorch (default: %(default)s)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     started = time.monotonic()
-    for only, (kind, name) in VISION.items():
+    for only, (kind, name, steps) in VISION.items():
         if args.only in (None, only):
-            make_vision_model(kind, name, args.seed, args.steps)
+            make_vision_model(kind, name, args.seed, args.steps or steps)
     if args.only in (None, "translation"):
         with tempfile.TemporaryDirectory() as scratch:
             trained = Path(scratch) / "model"
