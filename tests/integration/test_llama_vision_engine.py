@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+from quantize_fp8 import quantize
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("vllm")
-transformers = pytest.importorskip("transformers")
-
-from PIL import Image  # noqa: E402
-from quantize_fp8 import quantize  # noqa: E402
-
-from tests import llama_engine  # noqa: E402
-from tests.llama_checkpoints import (  # noqa: E402
+from tests import llama_engine
+from tests.llama_checkpoints import (
     BOS,
     PICTURE,
     PUBLISHED_CROSS_LAYERS,
@@ -27,8 +23,8 @@ from tests.llama_checkpoints import (  # noqa: E402
     write_nf4,
     write_tokenizer,
 )
-from tests.llama_engine import Batch, Job, Request, Written  # noqa: E402
-from tests.llama_reference import Answer, Reference, quantized_as_served  # noqa: E402
+from tests.llama_engine import Batch, Job, Request, Written
+from tests.llama_reference import Answer, Reference, quantized_as_served
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,17 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openai
 import pytest
+import transformers
+from conftest import free_port
+from PIL import Image
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("vllm")
-transformers = pytest.importorskip("transformers")
-
-from conftest import free_port  # noqa: E402
-from PIL import Image  # noqa: E402
-
-from tests.llama_checkpoints import random_model, tiny_config, write_checkpoint  # noqa: E402
-from tests.llama_engine import ENVIRONMENT  # noqa: E402
-from tests.llama_reference import Reference  # noqa: E402
+from tests.llama_checkpoints import random_model, tiny_config, write_checkpoint
+from tests.llama_engine import ENVIRONMENT
+from tests.llama_reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

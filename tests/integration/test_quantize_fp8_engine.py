@@ -8,16 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+import torch
+from safetensors.torch import save_file
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("vllm")
-pytest.importorskip("compressed_tensors")
-
-from safetensors.torch import save_file  # noqa: E402
-
-from tests.llama_checkpoints import random_model, tiny_config, write_checkpoint  # noqa: E402
-from tests.llama_engine import ENVIRONMENT  # noqa: E402
+from tests.llama_checkpoints import random_model, tiny_config, write_checkpoint
+from tests.llama_engine import ENVIRONMENT
 
 SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "quantize_fp8.py"
 SHARDS = 10

@@ -3,14 +3,11 @@ import subprocess
 import sys
 
 import pytest
+import transformers
+from vllm.config import MultiModalConfig
 
-pytest.importorskip("vllm")
-transformers = pytest.importorskip("transformers")
-
-from vllm.config import MultiModalConfig  # noqa: E402
-
-from server.llama_vision.compat import UnknownVersionError, check_version  # noqa: E402
-from server.llama_vision.config import (  # noqa: E402
+from server.llama_vision.compat import UnknownVersionError, check_version
+from server.llama_vision.config import (
     MllamaConfig,
     max_tokens_per_picture,
     pictures_per_prompt,
