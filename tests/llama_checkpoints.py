@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import torch
+from demo_models.picture import published_name
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import MllamaConfig, MllamaForConditionalGeneration, PreTrainedTokenizerFast
@@ -89,15 +90,6 @@ def random_model(config: MllamaConfig, seed: int = 0) -> MllamaForConditionalGen
             else:
                 parameter.normal_(std=0.1)
     return model
-
-
-def published_name(name: str) -> str:
-    """transformers 5's name of a weight -> the published checkpoints'."""
-    if name.startswith("model.language_model."):
-        return name.replace("model.language_model.", "language_model.model.", 1)
-    if name.startswith("lm_head."):
-        return f"language_model.{name}"
-    return name.removeprefix("model.")
 
 
 def published_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from demo_models.picture import follow_meta, published_name
 from safetensors.torch import load_file
 from transformers import AutoImageProcessor
 from transformers.models.mllama.processing_mllama import (
@@ -14,7 +15,7 @@ from transformers.models.mllama.processing_mllama import (
     get_cross_attention_token_mask,
 )
 
-from tests.llama_checkpoints import PICTURE, published_name
+from tests.llama_checkpoints import PICTURE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,26 +31,6 @@ class Answer:
     tokens: list[int]
     logprobs: list[float]
     margins: list[float]
-
-
-def follow_meta(model: MllamaForConditionalGeneration) -> MllamaForConditionalGeneration:
-    """Mask the attention of rows before the picture as Meta's own code does; transformers masks only the MLP
-    there.
-    """
-    mask: dict[str, Any] = {}
-
-    def remember(_: Any, args: Any, kwargs: dict[str, Any]) -> None:
-        mask["rows"] = kwargs["full_text_row_masked_out_mask"]
-
-    def apply(_: Any, args: Any, output: tuple[Any, ...]) -> tuple[Any, ...]:
-        rows = mask["rows"]
-        return output if rows is None else (output[0] * rows[:, 0], *output[1:])
-
-    for layer in model.model.language_model.layers:
-        if hasattr(layer, "cross_attn"):
-            layer.register_forward_pre_hook(remember, with_kwargs=True)
-            layer.cross_attn.register_forward_hook(apply)
-    return model
 
 
 def quantized_as_served(model: MllamaForConditionalGeneration, checkpoint: Path) -> MllamaForConditionalGeneration:

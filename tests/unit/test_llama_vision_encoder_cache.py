@@ -1,8 +1,7 @@
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from server.llama_vision.encoder_cache import (  # noqa: E402
+from server.llama_vision.encoder_cache import (
     CAPACITY_VARIABLE,
     EncoderCache,
     content_key,

@@ -1,11 +1,10 @@
 import random
 
 import pytest
+import torch
+from transformers.models.mllama import processing_mllama as mllama
 
-torch = pytest.importorskip("torch")
-mllama = pytest.importorskip("transformers.models.mllama.processing_mllama")
-
-from server.llama_vision.geometry import (  # noqa: E402
+from server.llama_vision.geometry import (
     BatchView,
     PartialRow,
     check_prompt,

@@ -1,10 +1,8 @@
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
-
-from server.llama_vision.nf4 import decode_nf4  # noqa: E402
-from tests.llama_checkpoints import pack_nf4  # noqa: E402
+from server.llama_vision.nf4 import decode_nf4
+from tests.llama_checkpoints import pack_nf4
 
 
 def pack(name: str, weight, *, nested: bool = False):

@@ -2,24 +2,21 @@ import json
 import shutil
 
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("compressed_tensors")
-transformers = pytest.importorskip("transformers")
-
-import quantize_fp8  # noqa: E402
-from compressed_tensors.compressors import compress_module  # noqa: E402
-from compressed_tensors.quantization import (  # noqa: E402
+import quantize_fp8
+import torch
+import transformers
+from compressed_tensors.compressors import compress_module
+from compressed_tensors.quantization import (
     QuantizationConfig,
     QuantizationStatus,
     apply_quantization_config,
 )
-from quantize_fp8 import QuantizeError, main, quantize  # noqa: E402
-from safetensors import safe_open  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
+from demo_models.picture import published_name
+from quantize_fp8 import QuantizeError, main, quantize
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
-from tests.llama_checkpoints import (  # noqa: E402
-    published_name,
+from tests.llama_checkpoints import (
     random_model,
     tiny_config,
     write_checkpoint,
