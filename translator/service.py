@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from translator import sentences
 from translator.engine import MAX_SOURCE_TOKENS, Job, Translation
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from translator.languages import Language
     from translator.sentences import Piece
 
+Verdict = Literal["ok", "retried", "doubtful"]
+
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
@@ -26,12 +28,10 @@ class Sentence:
     source: str
     text: str
     reason: str | None = None
-    """Why the translation is doubtful; None when it is not."""
-
-    @property
-    def verdict(self) -> str:
-        """`ok` or `doubtful`."""
-        return "ok" if self.reason is None else "doubtful"
+    """What was wrong with the translation, or with the first one if it was retried; None if nothing was."""
+    verdict: Verdict = "ok"
+    """`retried`: the first translation had a fault, this later one has none; `doubtful`: this is the best of
+    several, and has the fault that `reason` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,7 @@ def _join(pieces: _Prepared, target: str, translations: dict[tuple[str, str], Tr
             whole.append(piece.text)
             continue
         result = translations.get((piece.text, target)) or Translation(piece.text)
-        said.append(Sentence(piece.text, result.text, result.reason))
+        verdict: Verdict = "doubtful" if result.reason else "ok"
+        said.append(Sentence(piece.text, result.text, result.reason, verdict))
         whole.append(result.text)
     return TranslatedText("".join(whole), said)
