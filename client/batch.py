@@ -31,6 +31,8 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a batch; returns the exit code."""
     settings = read_settings(arguments)
+    for warning in settings.warnings:
+        print(warning, file=sys.stderr)
     # What Pillow remarks on damaged pictures would break the live line; the record has our own words.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     try:
@@ -70,7 +72,7 @@ async def _run(settings: Settings, plan: Plan, paths: list[Path], ledger: Ledger
             "notify": screen.note,
             "stop": stop,
         }
-        model = ModelClient(settings.endpoint, settings.api_key, **patience)
+        model = ModelClient(settings.base_url, settings.api_key, **patience)
         translator = TranslatorClient(settings.translator, **patience) if plan.languages else None
         pipeline = Pipeline(
             plan,

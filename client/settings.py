@@ -6,17 +6,18 @@ import argparse
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from client.media.kinds import Kind
 from client.media.video import Sampling
+from client.options import API_KEY, PREFIX, Options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-PREFIX = "BABELVIEW_"
-API_KEY = PREFIX + "API_KEY"
+OPENAI_KEY = "OPENAI_API_KEY"
+FRAMES_AS = ("auto", "video", "images")
 
 _EXAMPLES = """\
 the five that most people need:
@@ -31,7 +32,11 @@ captions/ (--output): results.json for this run's files, ledger.db for all that 
 """
 _EPILOG = f"""\
 Options can be set in the environment too: {PREFIX}CONCURRENCY=16 stands for --concurrency 16. The key
-of the endpoint, if it needs one, comes from {API_KEY} only.
+of the endpoint, if it needs one, comes from {API_KEY}, else from {OPENAI_KEY}: never from an option.
+
+Another OpenAI endpoint instead of Babelview's own server:
+  {OPENAI_KEY}=... python -m client.batch ./ads --base-url https://api.openai.com/v1 --model gpt-4o-mini
+
 Exit code: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.
 """
 
@@ -41,7 +46,7 @@ class Settings:
     """Everything that a run can be told; times in seconds."""
 
     paths: list[Path]
-    endpoint: str
+    base_url: str
     translator: str
     languages: tuple[str, ...]
     tasks: list[str]
@@ -50,13 +55,17 @@ class Settings:
     output: Path
     concurrency: int
     sampling: Sampling
+    frames_as: str
     temperature: float
     models: dict[Kind, str]
     wait: float
     timeout: float
     redo: str | None
     quiet: bool
+    log_file: Path | None
     api_key: str
+    warnings: list[str]
+    """What is odd about the environment, to be shown."""
 
 
 def read_settings(arguments: Sequence[str] | None = None) -> Settings:
@@ -65,10 +74,18 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
     Raises:
         SystemExit: with code 2 and a message if they are wrong, with code 0 after `--help`.
     """
-    given = _parser().parse_args(arguments)
+    options = Options(
+        prog="python -m client.batch",
+        usage="%(prog)s PATH [PATH ...] [options]",
+        description="Describe folders of pictures and videos in many languages.\n\n" + _EXAMPLES,
+        epilog=_EPILOG,
+    )
+    for describe in (_input, _questions, _sampling, _server, _output, _run):
+        describe(options)
+    given = options.read(arguments)
     return Settings(
         paths=given.paths,
-        endpoint=given.endpoint,
+        base_url=given.base_url,
         translator=given.translator,
         languages=tuple(dict.fromkeys(given.languages)),
         tasks=given.tasks,
@@ -77,65 +94,75 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         output=given.output,
         concurrency=given.concurrency,
         sampling=Sampling(given.frames, given.frame_size),
+        frames_as=given.frames_as,
         temperature=given.temperature,
-        models={Kind.IMAGE: given.image_model, Kind.VIDEO: given.video_model},
+        models={Kind.IMAGE: given.model or given.image_model, Kind.VIDEO: given.model or given.video_model},
         wait=given.wait,
         timeout=given.timeout,
         redo=given.redo,
         quiet=given.quiet,
+        log_file=given.log_file,
         # Servers that need no key still want the header to be well-formed.
-        api_key=os.environ.get(API_KEY) or "none",
+        api_key=os.environ.get(API_KEY) or os.environ.get(OPENAI_KEY) or "none",
+        warnings=options.unknown_variables(),
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m client.batch",
-        description="Describe folders of pictures and videos in many languages.\n\n" + _EXAMPLES,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="folders (with all below them) and files")
+def _input(options: Options) -> None:
+    options.group("input")
+    options.unset("paths", nargs="+", type=Path, metavar="PATH", help="folders (with all below them) and files")
 
-    def option(flag: str, default: Any, **settings: Any) -> None:
-        # A default that is a string goes through `type` like an argument.
-        name = PREFIX + flag.removeprefix("--").replace("-", "_").upper()
-        shown = f"(default: {default})" if default else ""
-        settings["help"] = f"{settings['help']} {shown}".rstrip().replace("%", "%%")
-        parser.add_argument(flag, default=os.environ.get(name, default), **settings)
 
-    option("--output", "captions", type=Path, metavar="DIR", help="where results and ledger are kept")
-    option("--tasks", "describe", type=_names, metavar="A,B", help="what to do: the folders of prompts/")
-    parser.add_argument(
-        "--question",
-        action="append",
-        default=[],
-        metavar="TEXT",
-        help="ask this as well; may be given repeatedly",
+def _questions(options: Options) -> None:
+    options.group("questions")
+    options.option("--tasks", "describe", _names, metavar="A,B", help="what to do: the folders of prompts/")
+    options.unset(
+        "--question", action="append", default=[], metavar="TEXT", help="ask this as well; may be given repeatedly"
     )
-    option(
-        "--languages",
-        "spa_Latn,fra_Latn,hin_Deva",
-        type=_names,
-        metavar="A,B",
-        help='FLORES codes; "" for none',
+    options.option("--languages", "spa_Latn,fra_Latn,hin_Deva", _names, metavar="A,B", help='FLORES codes; "" for none')
+    options.option("--prompts", None, Path, metavar="DIR", help="your own prompts, beside the built-in ones")
+    options.option("--temperature", "0", _positive, metavar="T", help="0 always gives the likeliest answer")
+
+
+def _sampling(options: Options) -> None:
+    options.group("sampling", "what the model sees of a video")
+    options.option("--frames", "8", _count, metavar="N", help="frames of a video, evenly spread")
+    options.option("--frame-size", "336", _count, metavar="PIXELS", help="the short edge of a frame at most")
+
+
+def _server(options: Options) -> None:
+    options.group("server")
+    options.option(
+        "--base-url", "http://127.0.0.1:8000/v1", _base_url, metavar="URL", help="any OpenAI-compatible endpoint"
     )
-    option("--prompts", None, type=Path, metavar="DIR", help="your own prompts, beside the built-in ones")
-    option("--concurrency", "32", type=_count, metavar="N", help="requests in flight")
-    option("--frames", "8", type=_count, metavar="N", help="frames of a video, evenly spread")
-    option("--frame-size", "336", type=_count, metavar="PIXELS", help="the short edge of a frame at most")
-    option("--temperature", "0", type=_positive, metavar="T", help="0 always gives the likeliest answer")
-    option("--endpoint", "http://127.0.0.1:8000/v1", type=_endpoint, metavar="URL", help="the OpenAI endpoint")
-    option("--translator", "http://127.0.0.1:8003", type=_url, metavar="URL", help="the translation service")
-    option("--image-model", "llama-3.2-11b-vision", metavar="NAME", help="who looks at pictures")
-    option("--video-model", "llava-next-video-7b", metavar="NAME", help="who looks at videos")
-    option("--wait", "600", type=_positive, metavar="SECONDS", help="how long to wait for a server that is away")
-    option("--timeout", "300", type=_positive, metavar="SECONDS", help="deadline of a single request")
-    parser.add_argument(
-        "--redo", metavar="failed|all|TASK", help="do again: what failed for good, everything, or one task"
+    options.option("--model", None, metavar="NAME", help="who looks at everything; else these two:")
+    options.option("--image-model", "llama-3.2-11b-vision", metavar="NAME", help="who looks at pictures")
+    options.option("--video-model", "llava-next-video-7b", metavar="NAME", help="who looks at videos")
+    options.option(
+        "--frames-as",
+        "auto",
+        _one_of(*FRAMES_AS),
+        metavar="|".join(FRAMES_AS),
+        help="send a video as one video part, which only vLLM knows, or as pictures; auto asks the endpoint",
     )
-    parser.add_argument("--quiet", action="store_true", help="only what needs attention")
-    return parser
+    options.option("--translator", "http://127.0.0.1:8003", _url, metavar="URL", help="the translation service")
+    options.option("--concurrency", "32", _count, metavar="N", help="requests in flight")
+    options.option("--timeout", "300", _positive, metavar="SECONDS", help="deadline of a single request")
+    options.option("--wait", "600", _positive, metavar="SECONDS", help="how long to wait for a server that is away")
+
+
+def _output(options: Options) -> None:
+    options.group("output")
+    options.option("--output", "captions", Path, metavar="DIR", help="where results and ledger are kept")
+
+
+def _run(options: Options) -> None:
+    options.group("run")
+    options.unset("--redo", metavar="failed|all|TASK", help="do again: what failed for good, everything, or one task")
+    options.switch("--quiet", help="show only what needs attention")
+    options.option(
+        "--log-file", None, Path, metavar="FILE", help="append every request, retry and failure to this file"
+    )
 
 
 def _names(text: str) -> list[str]:
@@ -158,6 +185,15 @@ def _positive(text: str) -> float:
     return number
 
 
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(choices)}, not {text!r}")
+        return text
+
+    return read
+
+
 def _url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -165,6 +201,6 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _endpoint(text: str) -> str:
+def _base_url(text: str) -> str:
     url = _url(text)
     return url if urlsplit(url).path else f"{url}/v1"

@@ -62,7 +62,7 @@ def running_stack(*arguments: str) -> Iterator[Stack]:
 
 def run_batch(stack: Stack, *arguments: str | Path) -> int:
     """`python -m client.batch ARGUMENTS` against a stack; returns its exit code."""
-    where = ["--endpoint", stack.endpoint, "--translator", stack.translator]
+    where = ["--base-url", stack.endpoint, "--translator", stack.translator]
     command = [sys.executable, "-m", "client.batch", *map(str, arguments), *where]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 

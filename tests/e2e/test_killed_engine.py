@@ -37,7 +37,7 @@ def test_the_batch_waits_for_the_engine_and_ends_complete(
     stack: Stack, sample_ads: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     folder, truth = sample_ads
-    where = ["--endpoint", stack.endpoint, "--translator", stack.translator, "--output", str(tmp_path)]
+    where = ["--base-url", stack.endpoint, "--translator", stack.translator, "--output", str(tmp_path)]
     command = [sys.executable, "-m", "client.batch", str(folder), "--concurrency", "1", "--tasks", "describe,tags"]
     engine = next(
         process

@@ -62,7 +62,7 @@ def command(servers: FakeServers | str, *arguments: str | Path) -> tuple[list[st
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BABELVIEW_")}
     environment |= {
         "PYTHONPATH": str(ROOT),
-        "BABELVIEW_ENDPOINT": f"{url}/v1",
+        "BABELVIEW_BASE_URL": f"{url}/v1",
         "BABELVIEW_TRANSLATOR": url,
         "BABELVIEW_API_KEY": "secret",
     }
@@ -483,7 +483,7 @@ def test_a_second_run_on_the_same_ledger_says_so(servers: FakeServers, tmp_path:
             "unknown language xxx_Zzzz; the translator knows: eng_Latn",
         ),
         (["ads", "--concurrency", "0"], "must be a whole number above 0"),
-        (["ads", "--endpoint", "localhost"], "must be a URL"),
+        (["ads", "--base-url", "localhost"], "must be a URL"),
         (["ads", "--tasks", "question"], "needs a question"),
         (["ads", "--redo", "everything"], "must be failed, all or one of the tasks"),
         (["ads", "--prompts", "nowhere"], "no such folder"),

@@ -115,18 +115,42 @@ def test_discovery(tmp_path: Path) -> None:
     assert [path.name for path in named] == [".e.mp4", "notes.txt"]
 
 
-def test_the_command_line_counts_more_than_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_counts_more_than_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("BABELVIEW_CONCURRENCY", "7")
     monkeypatch.setenv("BABELVIEW_LANGUAGES", "")
-    monkeypatch.setenv("BABELVIEW_ENDPOINT", "http://example.org:9")
+    monkeypatch.setenv("BABELVIEW_BASE_URL", "http://example.org:9")
     assert read_settings(["ads"]).concurrency == 7
     assert read_settings(["ads", "--concurrency", "9"]).concurrency == 9
     assert read_settings(["ads"]).languages == ()
-    assert read_settings(["ads"]).endpoint == "http://example.org:9/v1"
+    assert read_settings(["ads"]).base_url == "http://example.org:9/v1"
     monkeypatch.setenv("BABELVIEW_CONCURRENCY", "lots")
     with pytest.raises(SystemExit) as wrong:
         read_settings(["ads"])
     assert wrong.value.code == 2
+    assert "BABELVIEW_CONCURRENCY in the environment: must be a whole number" in capsys.readouterr().err
+    assert read_settings(["ads", "--concurrency", "9"]).concurrency == 9
+
+
+def test_variables_that_mean_nothing_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BABELVIEW_CONCURENCY", "7")
+    monkeypatch.setenv("BABELVIEW_PROFILE", "demo")  # the server's
+    monkeypatch.setenv("BABELVIEW_QUIET", "1")
+    settings = read_settings(["ads"])
+    assert settings.quiet
+    (warning,) = settings.warnings
+    assert "BABELVIEW_CONCURENCY" in warning
+    assert "did you mean BABELVIEW_CONCURRENCY?" in warning
+
+
+def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BABELVIEW_API_KEY", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "theirs")
+    assert read_settings(["ads"]).api_key == "theirs"
+    monkeypatch.setenv("BABELVIEW_API_KEY", "ours")
+    assert read_settings(["ads"]).api_key == "ours"
+    assert set(read_settings(["ads", "--model", "m", "--image-model", "i"]).models.values()) == {"m"}
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("3", 3.0), ("0.5", 0.5), (None, None), ("soon", None), ("-1", 0.0)])
