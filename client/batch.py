@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from client.errors import BabelviewError, UsageError
 from client.export import results
-from client.media.discover import discover
 from client.pipeline import REDO_ALL, REDO_FAILED, Pipeline
 from client.plan import Plan, make_plan
 from client.screen import Screen, Tally
 from client.settings import Settings, read_settings
+from client.sources.discover import discover
 from client.store import Ledger
 from client.tasks import choose_tasks
 from client.waiting import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from client.sources.source import Source
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -39,15 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
         if settings.redo and settings.redo not in (REDO_ALL, REDO_FAILED, *(task.name for task in tasks)):
             raise UsageError(f"--redo {settings.redo}: must be failed, all or one of the tasks of this run")
-        paths = discover(settings.paths, leave_out=settings.output)
-        if not paths:
+        sources = discover(settings.paths, leave_out=settings.output)
+        if not sources:
             raise UsageError(f"no pictures or videos in {', '.join(map(str, settings.paths))}")
         plan = make_plan(tasks, settings.models, settings.temperature, settings.sampling, settings.languages)
         ledger = Ledger(settings.output)
     except BabelviewError as error:
         return _complain(error)
     try:
-        return asyncio.run(_run(settings, plan, paths, ledger))
+        return asyncio.run(_run(settings, plan, sources, ledger))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BabelviewError as error:
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ledger.close()
 
 
-async def _run(settings: Settings, plan: Plan, paths: list[Path], ledger: Ledger) -> int:
+async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Ledger) -> int:
     # Imported late: the SDK takes a second, which `--help` and wrong usage need not wait for.
     from client.model import ModelClient  # noqa: PLC0415
     from client.translation import TranslatorClient  # noqa: PLC0415
@@ -91,11 +92,11 @@ async def _run(settings: Settings, plan: Plan, paths: list[Path], ledger: Ledger
             if translator:
                 await translator.check(plan.languages)
             try:
-                await pipeline.run(paths)
+                await pipeline.run(sources)
             except BabelviewError as error:
                 fatal = error
             # However it ended: what is done is written.
-            records = await pipeline.records(paths)
+            records = await pipeline.records(sources)
             written = results.write(settings.output, records, _stats(plan, tally, interrupted=stop.is_set()))
         except StoppedError:
             return INTERRUPTED

@@ -1,12 +1,13 @@
 """The way of a file: discovered, loaded, asked about, translated, stored.
 
-    paths -> load -> questions -> ask -> answers -> translate
-               \\                    \\                    \\
-                `------------------ changes --------------`-> store
+    sources -> find -> found -> load -> questions -> ask -> answers -> translate
+                 \\                \\                    \\               \\
+                  `----------------`------ changes ------`---------------`-> store
 
 Each arrow is a bounded queue: no stage runs far ahead of the next one, so memory does not grow with the
-number of files. Loading uses threads (its work releases the GIL), asking and translating are tasks that wait
-for servers, storing is one thread that writes what has come together in one transaction.
+number of files. Finding (hashing, fetching) and loading use threads (their work releases the GIL), asking and
+translating are tasks that wait for servers, storing is one thread that writes what has come together in one
+transaction.
 """
 
 from __future__ import annotations
@@ -20,24 +21,27 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from client.errors import BabelviewError, MediaError, RefusedError, RequestError
-from client.media.load import Identity, identify, load
+from client.media.load import Identity, load
 from client.record import make_record, missing_languages, texts_of, unread_record
-from client.store import Ledger, StoredAnswer, StoredTranslation
+from client.sources.fetch import Fetcher
+from client.store import Ledger, StoredAnswer, StoredFile, StoredTranslation
 from client.waiting import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from client.media.video import Sampling
     from client.model import Answer, ModelClient
     from client.plan import Plan, Request
     from client.record import Record
     from client.screen import Screen, Tally
+    from client.sources.source import LocalFile, Source
     from client.translation import TranslatorClient
 
 T = TypeVar("T")
 
+FOUND_AT_ONCE = 8
+"""Sources that are looked at, or fetched, at the same time."""
 TRANSLATIONS_AT_ONCE = 16
 REDO_FAILED, REDO_ALL = "failed", "all"
 GRACE_SEC = 5.0
@@ -47,10 +51,10 @@ _STORE_QUEUE = 256
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A content on its way, and the paths at which it lies."""
+    """A content on its way, and the sources that hold it."""
 
     identity: Identity
-    paths: list[Path]
+    sources: list[Source]
     size: int
     media: str = ""
     to_ask: int = 0
@@ -87,23 +91,25 @@ class Pipeline:
         self._loaders = os.cpu_count() or 1
         self._threads = ThreadPoolExecutor(self._loaders, "load")
         self._ledger_thread = ThreadPoolExecutor(1, "ledger")
+        self._fetcher = Fetcher()
+        self._found: asyncio.Queue[tuple[LocalFile, Job, list[Request]] | None] = asyncio.Queue(self._loaders)
         self._questions: asyncio.Queue[tuple[Job, Request] | None] = asyncio.Queue(concurrency)
         self._answers: asyncio.Queue[Job | None] = asyncio.Queue(concurrency)
         self._changes: asyncio.Queue[Callable[[Ledger], None] | None] = asyncio.Queue(_STORE_QUEUE)
         self._jobs: dict[str, Job] = {}
-        self._unread: dict[Path, str] = {}
+        self._unread: dict[Source, str] = {}
 
     # -- the run ------------------------------------------------------------------------------------------
 
-    async def run(self, paths: list[Path]) -> None:
-        """Do all that is missing for `paths`; ends early, with what is in flight, once `stop` is set.
+    async def run(self, sources: list[Source]) -> None:
+        """Do all that is missing for `sources`; ends early, with what is in flight, once `stop` is set.
 
         Raises:
             BabelviewError: the run cannot go on: a server was lost, or the ledger cannot be written. All that
                 was answered before is stored, where it can be.
         """
-        self._tally.files = len(paths)
-        work = asyncio.create_task(self._work(paths))
+        self._tally.files = len(sources)
+        work = asyncio.create_task(self._work(sources))
         store = asyncio.create_task(self._store())
         stopped = asyncio.create_task(self._stop.wait())
         try:
@@ -125,15 +131,17 @@ class Pipeline:
 
     def close(self) -> None:
         """Free the threads."""
+        self._fetcher.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._ledger_thread.shutdown()
 
-    async def _work(self, paths: list[Path]) -> None:
-        sources: asyncio.Queue[Path | None] = asyncio.Queue()
-        for path in (*paths, None):
-            sources.put_nowait(path)
+    async def _work(self, sources: list[Source]) -> None:
+        waiting: asyncio.Queue[Source | None] = asyncio.Queue()
+        for source in (*sources, None):
+            waiting.put_nowait(source)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._stage(sources, self._load, self._loaders, self._questions))
+            group.create_task(self._stage(waiting, self._find, FOUND_AT_ONCE, self._found))
+            group.create_task(self._stage(self._found, self._load, self._loaders, self._questions))
             group.create_task(self._stage(self._questions, self._ask, self._concurrency, self._answers))
             group.create_task(self._stage(self._answers, self._translate, TRANSLATIONS_AT_ONCE, None))
 
@@ -161,62 +169,56 @@ class Pipeline:
 
     # -- stages -------------------------------------------------------------------------------------------
 
-    async def _load(self, path: Path) -> None:
-        """Recognise a file, look up what is known of it, decode it if something is to be asked."""
+    async def _find(self, source: Source) -> None:
+        """Recognise a file and look up what is known of it; where something is to be asked, get it."""
         try:
-            identity, size = await self._identify(path)
+            known = await self._in_ledger(self._ledger.known, source.key)
+            found = await self._fetcher.find(source, known)
         except MediaError as error:
-            self._unread[path] = str(error)
-            self._tally.failures[str(path)] = str(error)
+            self._unread[source] = str(error)
+            self._tally.failures.append((source.name, str(error)))
             return
+        if found.known != known:
+            await self._changes.put(lambda ledger: ledger.save_place(source.key, found.known))
+        identity = found.known.identity
         if same := self._jobs.get(identity.sha256):
-            same.paths.append(path)
+            found.discard()
+            same.sources.append(source)
             if same.finished:
-                self._count(same, path)
+                self._count(same, source)
             return
-        job = self._jobs[identity.sha256] = Job(identity, [path], size)
-        requests = self._plan.requests[identity.kind]
-        stored = await self._in_ledger(self._ledger.file, identity, requests)
-        missing: list[Request] = []
-        for request in requests:
-            answer = stored.answers.get(request.key)
-            if answer is None or answer.state == "pending" or self._again(request, answer):
-                missing.append(request)
-            elif answer.state == "done":
-                self._want_translations(job, request, answer)
-            else:
-                job.problems.append(f"{request.key}: {answer.error} (in an earlier run; --redo failed tries again)")
-        if stored.error and not self._redo:
-            job.problems.append(stored.error)
-            missing = []
+        job = self._jobs[identity.sha256] = Job(identity, [source], found.known.size)
+        stored = await self._in_ledger(self._ledger.file, identity, self._plan.requests[identity.kind])
+        missing = self._missing(job, stored)
         if missing:
-            await self._decode(path, job, missing)
-        elif job.texts:
+            try:
+                file = found.file or await self._fetcher.get(source)
+            except MediaError as error:
+                job.problems.append(str(error))
+                self._finish(job)
+            else:
+                await self._found.put((file, job, missing))
+            return
+        found.discard()
+        if job.texts:
             await self._answers.put(job)
         else:
             self._finish(job, reused=True)
 
-    async def _identify(self, path: Path) -> tuple[Identity, int]:
-        try:
-            stat = await self._in_thread(path.stat)
-        except OSError as error:
-            raise MediaError(f"cannot be read: {error.strerror or error}") from error
-        identity = await self._in_ledger(self._ledger.known, path, stat)
-        if identity is None:
-            identity = await self._in_thread(identify, path)
-            await self._changes.put(lambda ledger: ledger.save_path(path, stat, identity))
-        return identity, stat.st_size
-
-    async def _decode(self, path: Path, job: Job, missing: list[Request]) -> None:
+    async def _load(self, item: tuple[LocalFile, Job, list[Request]]) -> None:
+        """Decode a file, once for all its requests."""
+        file, job, missing = item
         identity, began = job.identity, time.monotonic()
         try:
-            content = await self._in_thread(load, path, identity, self._sampling)
+            content = await self._in_thread(load, file.path, identity, self._sampling)
         except MediaError as error:
             reason, seconds = str(error), time.monotonic() - began
             job.problems.append(reason)
             await self._changes.put(lambda ledger: ledger.save_media(identity, None, reason, seconds))
             self._finish(job)
             return
+        finally:
+            file.discard()
         seconds = time.monotonic() - began
         await self._changes.put(lambda ledger: ledger.save_media(identity, content, None, seconds))
         job.media = await self._in_thread(content.data_url)
@@ -299,6 +301,22 @@ class Pipeline:
 
     # -- helpers ------------------------------------------------------------------------------------------
 
+    def _missing(self, job: Job, stored: StoredFile) -> list[Request]:
+        """What is to be asked about a content; what is to be translated, or failed for good, goes to the job."""
+        missing: list[Request] = []
+        for request in self._plan.requests[job.identity.kind]:
+            answer = stored.answers.get(request.key)
+            if answer is None or answer.state == "pending" or self._again(request, answer):
+                missing.append(request)
+            elif answer.state == "done":
+                self._want_translations(job, request, answer)
+            else:
+                job.problems.append(f"{request.key}: {answer.error} (in an earlier run; --redo failed tries again)")
+        if stored.error and not self._redo:
+            job.problems.append(stored.error)
+            return []
+        return missing
+
     def _again(self, request: Request, answer: StoredAnswer) -> bool:
         return self._redo in (REDO_ALL, request.task) or (self._redo == REDO_FAILED and answer.state == "failed")
 
@@ -309,12 +327,12 @@ class Pipeline:
     def _finish(self, job: Job, *, reused: bool = False) -> None:
         job.finished, job.reused = True, reused
         job.texts = []
-        for path in job.paths:
-            self._count(job, path)
+        for source in job.sources:
+            self._count(job, source)
 
-    def _count(self, job: Job, path: Path) -> None:
+    def _count(self, job: Job, source: Source) -> None:
         if job.problems:
-            self._tally.failures[str(path)] = "; ".join(job.problems)
+            self._tally.failures.append((source.name, "; ".join(job.problems)))
         else:
             self._tally.done += 1
             self._tally.reused += job.reused
@@ -331,22 +349,22 @@ class Pipeline:
 
     # -- afterwards ---------------------------------------------------------------------------------------
 
-    async def records(self, paths: list[Path]) -> list[Record]:
-        """A record for each file that this run began with, in the order of `paths`.
+    async def records(self, sources: list[Source]) -> list[Record]:
+        """A record for each file that this run began with, in the order of `sources`.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        jobs = {path: job for job in self._jobs.values() for path in job.paths}
+        jobs = {source: job for job in self._jobs.values() for source in job.sources}
         records: list[Record] = []
-        for path in paths:
-            if path in self._unread:
-                records.append(unread_record(path, self._unread[path]))
-            elif job := jobs.get(path):
+        for source in sources:
+            if source in self._unread:
+                records.append(unread_record(source, self._unread[source]))
+            elif job := jobs.get(source):
                 requests = self._plan.requests[job.identity.kind]
                 stored = await self._in_ledger(self._ledger.file, job.identity, requests)
                 problems = job.problems if job.finished else [*job.problems, "not finished: run again to go on"]
-                records.append(make_record(path, job.size, stored, self._plan, problems))
+                records.append(make_record(source, job.size, stored, self._plan, problems))
         return records
 
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from client.tasks import READERS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from client.plan import Plan, Request
+    from client.sources.source import Source
     from client.store import StoredAnswer, StoredFile
 
 Record = dict[str, Any]
@@ -34,7 +33,7 @@ def _count(answer: StoredAnswer, language: str) -> int:
     return len(translation.texts) if translation else 0
 
 
-def make_record(path: Path, size: int, stored: StoredFile, plan: Plan, problems: list[str]) -> Record:
+def make_record(source: Source, size: int, stored: StoredFile, plan: Plan, problems: list[str]) -> Record:
     """The record of a file of `size` bytes; `problems` are what a run could not do about it."""
     requests = plan.requests[stored.kind]
     warnings = list(stored.warnings)
@@ -47,7 +46,7 @@ def make_record(path: Path, size: int, stored: StoredFile, plan: Plan, problems:
         warnings.append(f"none of the tasks has a prompt for a file of kind {stored.kind}")
     facts = stored.facts
     record: Record = {
-        "file": str(path),
+        "file": source.name,
         "kind": stored.kind.value,
         "sha256": stored.sha256,
         "size_mb": round(size / 1e6, 3),
@@ -64,9 +63,9 @@ def make_record(path: Path, size: int, stored: StoredFile, plan: Plan, problems:
     }
 
 
-def unread_record(path: Path, problem: str) -> Record:
+def unread_record(source: Source, problem: str) -> Record:
     """The record of a file that could not even be read."""
-    return {"file": str(path), "kind": None, "sha256": None, "tasks": {}, "warnings": [], "error": problem}
+    return {"file": source.name, "kind": None, "sha256": None, "tasks": {}, "warnings": [], "error": problem}
 
 
 def _task(request: Request, answer: StoredAnswer, plan: Plan, warnings: list[str]) -> dict[str, Any]:

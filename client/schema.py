@@ -40,6 +40,16 @@ MIGRATIONS = (
         PRIMARY KEY (answer, language)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- Places are URLs too: what tells one version of a content from the next is a text.
+    CREATE TABLE places (
+        place TEXT PRIMARY KEY,              -- absolute path or URL
+        stamp TEXT,                          -- null: nothing to tell by
+        size INTEGER NOT NULL, sha256 TEXT NOT NULL, kind TEXT NOT NULL, problem TEXT
+    ) STRICT;
+    INSERT INTO places SELECT path, size || ' ' || mtime_ns, size, sha256, kind, problem FROM paths;
+    DROP TABLE paths;
+    """,
 )
 
 

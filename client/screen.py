@@ -32,8 +32,8 @@ class Tally:
     done: int = 0
     reused: int = 0
     """Of `done`: those that an earlier run had finished."""
-    failures: dict[str, str] = field(default_factory=dict)
-    """File -> reason."""
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    """Names of files and reasons."""
     requests: int = 0
     in_flight: int = 0
     translations: int = 0
@@ -122,7 +122,7 @@ class Screen:
     def summary(self, results: str) -> None:
         """How the run ended: the failures with their reasons, and where the results are."""
         tally = self._tally
-        for file, reason in list(tally.failures.items())[:_LISTED_FAILURES]:
+        for file, reason in tally.failures[:_LISTED_FAILURES]:
             self.note(f"failed: {file}: {reason}")
         if len(tally.failures) > _LISTED_FAILURES:
             self.note(f"... and {len(tally.failures) - _LISTED_FAILURES} more, all with their reasons in {results}")

@@ -21,6 +21,7 @@ from client.media.content import Content, Facts
 from client.media.kinds import Kind
 from client.media.load import Identity
 from client.schema import migrate
+from client.sources.source import Known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -116,14 +117,13 @@ class Ledger:
 
     # -- reading ------------------------------------------------------------------------------------------
 
-    def known(self, path: Path, stat: os.stat_result) -> Identity | None:
-        """What was at a path, if neither size nor time of the file has changed since."""
+    def known(self, place: str) -> Known | None:
+        """What was at a path or URL when it was last looked at."""
         with self._errors():
             row = self._connection.execute(
-                "SELECT sha256, kind, problem FROM paths WHERE path = ? AND size = ? AND mtime_ns = ?",
-                (str(path.absolute()), stat.st_size, stat.st_mtime_ns),
+                "SELECT stamp, size, sha256, kind, problem FROM places WHERE place = ?", (place,)
             ).fetchone()
-        return Identity(row[0], Kind(row[1]), row[2]) if row else None
+        return Known(row[0], row[1], Identity(row[2], Kind(row[3]), row[4])) if row else None
 
     def file(self, identity: Identity, requests: list[Request]) -> StoredFile:
         """What is known of a content: its facts and the answers to `requests`."""
@@ -192,18 +192,11 @@ class Ledger:
                 raise
             self._connection.execute("COMMIT")
 
-    def save_path(self, path: Path, stat: os.stat_result, identity: Identity) -> None:
-        """Remember what is at a path."""
+    def save_place(self, place: str, known: Known) -> None:
+        """Remember what is at a path or URL."""
         self._connection.execute(
-            "INSERT OR REPLACE INTO paths VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                str(path.absolute()),
-                stat.st_size,
-                stat.st_mtime_ns,
-                identity.sha256,
-                identity.kind.value,
-                identity.problem,
-            ),
+            "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?, ?)",
+            (place, known.stamp, known.size, known.identity.sha256, known.identity.kind.value, known.identity.problem),
         )
 
     def save_media(self, identity: Identity, content: Content | None, error: str | None, seconds: float) -> None:

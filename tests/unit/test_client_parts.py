@@ -13,7 +13,6 @@ import pytest
 from client.errors import LedgerError, RefusedError, RequestError, ServiceLostError, UsageError
 from client.export.atomic import write_atomically
 from client.media.content import Content, Facts
-from client.media.discover import discover
 from client.media.kinds import Kind
 from client.media.load import Identity
 from client.media.video import Sampling
@@ -21,6 +20,8 @@ from client.model import Answer
 from client.plan import make_plan
 from client.schema import MIGRATIONS
 from client.settings import read_settings
+from client.sources.discover import discover
+from client.sources.source import Known
 from client.store import LEDGER, Ledger, StoredTranslation
 from client.tasks import choose_tasks, read_list
 from client.waiting import FailedError, Service, UnavailableError, failure, read_retry_after
@@ -110,9 +111,9 @@ def test_discovery(tmp_path: Path) -> None:
     (tmp_path / "sub" / "h").write_bytes(b"\xff\xd8\xff\xe0")
     (tmp_path / "sub" / "loop").symlink_to(tmp_path)
     found = discover([tmp_path], leave_out=tmp_path / "out")
-    assert [str(path.relative_to(tmp_path)) for path in found] == ["a.jpg", "b.MP4", "sub/c.webm", "sub/h"]
+    assert [str(source.path.relative_to(tmp_path)) for source in found] == ["a.jpg", "b.MP4", "sub/c.webm", "sub/h"]
     named = discover([tmp_path / ".e.mp4", tmp_path / "notes.txt", tmp_path / ".e.mp4"])
-    assert [path.name for path in named] == [".e.mp4", "notes.txt"]
+    assert [source.path.name for source in named] == [".e.mp4", "notes.txt"]
 
 
 def test_the_command_line_counts_more_than_the_environment(
@@ -269,6 +270,17 @@ def test_every_version_of_the_ledger_opens(tmp_path: Path) -> None:
         connection = sqlite3.connect(folder / LEDGER)
         assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         connection.close()
+
+
+def test_what_lay_at_a_path_is_still_known_after_the_update(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / LEDGER)
+    connection.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+    connection.execute("INSERT INTO paths VALUES ('/ads/a.mp4', 7, 123456789, 'ab', 'video', NULL)")
+    connection.commit()
+    connection.close()
+    ledger = Ledger(tmp_path)
+    assert ledger.known("/ads/a.mp4") == Known("7 123456789", 7, Identity("ab", Kind.VIDEO, None))
+    ledger.close()
 
 
 def test_a_ledger_of_the_future_or_of_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from client.errors import UsageError
 from client.media.kinds import HEAD_BYTES, by_suffix, sniff
+from client.sources.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-def discover(paths: Iterable[Path], leave_out: Path | None = None) -> list[Path]:
+def discover(paths: Iterable[Path], leave_out: Path | None = None) -> list[Source]:
     """Find pictures and videos: files as given, folders recursively, each file once, sorted within a folder.
 
     In folders, hidden files and folders are passed over, and so is `leave_out` (the output folder). A file
@@ -31,7 +32,7 @@ def discover(paths: Iterable[Path], leave_out: Path | None = None) -> list[Path]
     for path in paths:
         for file in _walk(path, skipped) if path.is_dir() else [path]:
             found.setdefault(file)
-    return list(found)
+    return [Source.local(path) for path in found]
 
 
 def _walk(folder: Path, skipped: Path | None) -> Iterator[Path]:

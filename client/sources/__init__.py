@@ -1,0 +1,1 @@
+"""Where pictures and videos come from: folders, files, manifests, URLs."""

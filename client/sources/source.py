@@ -1,0 +1,83 @@
+"""A picture or video as the user named it, before anything of it was read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from client.media.load import Identity
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """One input of a run. Two may stand for the same place: rows of a manifest, say."""
+
+    name: str
+    """As the user gave it: the record's `file`. Bytes that are not UTF-8 stand as `\\xe9`."""
+    where: str
+    """The path, as the system knows it, or the URL."""
+    remote: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What else a manifest says about it."""
+
+    @classmethod
+    def local(cls, path: str | Path, columns: Mapping[str, str] | None = None) -> Source:
+        """A file of this machine."""
+        where = os.fspath(path)
+        return cls(os.fsencode(where).decode(errors="backslashreplace"), where, columns=columns or {})
+
+    @property
+    def path(self) -> Path:
+        """Where a local file is."""
+        return Path(self.where)
+
+    @property
+    def key(self) -> str:
+        """The place's name in the ledger: the URL or the absolute path, whatever the working folder is."""
+        if self.remote:
+            return self.where
+        path = self.path.absolute()
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            return path.as_uri()  # SQLite keeps no bytes that are not UTF-8
+        return str(path)
+
+
+class Known(NamedTuple):
+    """What was at a place when it was last looked at."""
+
+    stamp: str | None
+    """Differs when the content does; None where the server says nothing to tell by."""
+    size: int
+    """Bytes."""
+    identity: Identity
+
+
+class LocalFile(NamedTuple):
+    """Where the bytes of a source lie while they are needed."""
+
+    path: Path
+    temporary: bool
+
+    def discard(self) -> None:
+        """They are no longer needed."""
+        if self.temporary:
+            self.path.unlink(missing_ok=True)
+
+
+class Found(NamedTuple):
+    """What is at a place now, and the file if it had to be fetched to know it."""
+
+    known: Known
+    file: LocalFile | None = None
+
+    def discard(self) -> None:
+        """The file is not needed."""
+        if self.file:
+            self.file.discard()
