@@ -119,8 +119,8 @@ async def load(args: argparse.Namespace, state: State) -> Batcher:
         raise models.ModelError(f"{args.model} has no NLLB language codes in its vocabulary: is it NLLB-200?")
     source, target = languages.all[0].code, languages.all[1].code
     first = await asyncio.to_thread(engine.translate, [Job("a", source, target, engine.tokenize("a"))])
-    if first[0].reason and first[0].reason.startswith("not translated"):
-        raise models.ModelError(f"{args.model} does not translate: {first[0].reason}")
+    if first[0].failed:
+        raise models.ModelError(f"{args.model} does not translate: {first[0].faults[0]}")
     batcher = Batcher(
         engine.translate,
         replicas=args.replicas,

@@ -63,34 +63,34 @@ class _Entry:
 
 
 class _Line:
-    """What one request has waiting, by length class; within a class sorted by length."""
+    """What one request has waiting, by batch class; within a class sorted by length."""
 
     def __init__(self, entries: Iterable[_Entry]) -> None:
         self.served = 0  # number of the last batch that took from here
-        self._classes: dict[int, list[_Entry]] = {}
+        self._classes: dict[tuple[int, int], list[_Entry]] = {}
         for entry in sorted(entries, key=lambda entry: len(entry.job.tokens)):
-            self._classes.setdefault(entry.job.length_class, []).append(entry)
+            self._classes.setdefault(entry.job.batch_class, []).append(entry)
 
-    def next_class(self) -> int | None:
-        """The shortest class that still has wanted sentences."""
-        for length_class in sorted(self._classes):
-            if self.peek(length_class):
-                return length_class
+    def next_class(self) -> tuple[int, int] | None:
+        """The lowest class that still has wanted sentences."""
+        for batch_class in sorted(self._classes):
+            if self.peek(batch_class):
+                return batch_class
         return None
 
-    def peek(self, length_class: int) -> _Entry | None:
+    def peek(self, batch_class: tuple[int, int]) -> _Entry | None:
         """The longest sentence of a class, which `pop` takes; those that nobody wants any more fall out."""
-        entries = self._classes.get(length_class, [])
+        entries = self._classes.get(batch_class, [])
         while entries and not entries[-1].waiters:
             entries.pop()
         if not entries:
-            self._classes.pop(length_class, None)
+            self._classes.pop(batch_class, None)
             return None
         return entries[-1]
 
-    def pop(self, length_class: int) -> None:
+    def pop(self, batch_class: tuple[int, int]) -> None:
         """Take what `peek` showed."""
-        self._classes[length_class].pop()
+        self._classes[batch_class].pop()
 
 
 class Batcher:
@@ -214,7 +214,7 @@ class Batcher:
             await self._run_batch(self._next_batch())
 
     def _next_batch(self) -> list[_Entry]:
-        """Sentences of one length class: one of each request in turn, until the batch is full.
+        """Sentences of one batch class: one of each request in turn, until the batch is full.
 
         The request that was served longest ago says which class.
         """
@@ -222,13 +222,13 @@ class Batcher:
         self._lines = sorted((line for line in self._lines if classes[line] is not None), key=lambda x: x.served)
         self._batches += 1
         batch: list[_Entry] = []
-        length_class = classes[self._lines[0]] if self._lines else None
-        if length_class is None:
+        batch_class = classes[self._lines[0]] if self._lines else None
+        if batch_class is None:
             return batch
         turn, longest = list(self._lines), 0
         while turn:
             for line in list(turn):
-                entry = line.peek(length_class)
+                entry = line.peek(batch_class)
                 if entry is None:
                     turn.remove(line)
                     continue
@@ -236,7 +236,7 @@ class Batcher:
                 if batch and longest * (len(batch) + 1) > self._batch_tokens:
                     turn.clear()
                     break
-                line.pop(length_class)
+                line.pop(batch_class)
                 line.served = self._batches
                 entry.started = True
                 batch.append(entry)
@@ -261,7 +261,7 @@ class Batcher:
         for entry, result in zip(batch, results, strict=True):
             del self._entries[entry.job]
             entry.future.set_result(result)
-            if result.reason is None:
+            if not result.failed:
                 self._cache.put(entry.job, result)
         pace = (time.monotonic() - began) / len(batch) / self._replicas
         self._seconds_per_sentence += 0.2 * (pace - self._seconds_per_sentence)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 END = "</s>"
+CUT = "no end: the translation was cut"
 MAX_SOURCE_TOKENS = 500
 """Longest sentence given to the model; NLLB was trained on at most 512 tokens and has 1024 positions."""
 _LENGTH_CLASSES = {32: 128, 128: 512, MAX_SOURCE_TOKENS: 1000}
@@ -35,11 +36,18 @@ class Job:
     target: str
     tokens: tuple[str, ...] = field(compare=False, repr=False)
     """The text's tokens, without language and end."""
+    no_repeat: int = 0
+    """No run of so many tokens may come twice in the translation; 0 allows all."""
 
     @property
     def length_class(self) -> int:
-        """Which sentences this one may share a batch with."""
+        """Its place among the classes of length."""
         return next(limit for limit in _LENGTH_CLASSES if len(self.tokens) <= limit)
+
+    @property
+    def batch_class(self) -> tuple[int, int]:
+        """Only sentences of one class share a batch, whatever their languages; low classes are quick."""
+        return self.length_class, self.no_repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +55,12 @@ class Translation:
     """What the model made of a sentence."""
 
     text: str
-    reason: str | None = None
-    """Why the translation is doubtful; None when it is not."""
+    faults: tuple[str, ...] = ()
+    """What speaks against it, each in a few words; empty for a good one."""
+    score: float = 0.0
+    """Mean log-probability of its tokens, the end among them."""
+    failed: bool = False
+    """The model raised an error; `text` is the source."""
 
 
 class Engine:
@@ -107,7 +119,7 @@ class Engine:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).tokens)
 
     def translate(self, jobs: Sequence[Job]) -> list[Translation]:
-        """Translate sentences of one length class, whatever their languages, in one batch.
+        """Translate sentences of one `batch_class` in one batch.
 
         If the batch fails, each sentence runs alone, and only the one to blame is reported: it comes back
         untranslated, with the reason.
@@ -117,7 +129,7 @@ class Engine:
         except (RuntimeError, ValueError) as error:
             if len(jobs) == 1:
                 logger.exception("a sentence of %d tokens failed", len(jobs[0].tokens))
-                return [Translation(jobs[0].text, f"not translated: {error}")]
+                return [Translation(jobs[0].text, (f"not translated: {error}",), failed=True)]
             logger.warning("a batch of %d failed (%s): each sentence runs alone", len(jobs), error)
             return [result for job in jobs for result in self.translate([job])]
 
@@ -129,16 +141,18 @@ class Engine:
             patience=_PATIENCE,
             max_input_length=0,  # nothing is cut: `MAX_SOURCE_TOKENS` is kept before
             max_decoding_length=max(_LENGTH_CLASSES[job.length_class] for job in jobs),
+            no_repeat_ngram_size=jobs[0].no_repeat,
             disable_unk=True,
             return_end_token=True,
+            return_scores=True,
         )
-        return [self._read(result.hypotheses[0]) for result in results]
+        return [self._read(result.hypotheses[0], result.scores[0]) for result in results]
 
-    def _read(self, tokens: list[str]) -> Translation:
-        """An answer `[language] ... </s>` as text; without the end it was cut, which is said."""
+    def _read(self, tokens: list[str], score: float) -> Translation:
+        """An answer `[language] ... </s>` as one line of text; without the end it was cut, which is said."""
         ids = [self._tokenizer.token_to_id(token) for token in tokens[1:]]
         text = self._tokenizer.decode([i for i in ids if i is not None], skip_special_tokens=True)
-        return Translation(text.strip(), None if tokens[-1:] == [END] else "no end: the translation was cut")
+        return Translation(" ".join(text.splitlines()).strip(), () if tokens[-1:] == [END] else (CUT,), score)
 
 
 def _quickest_type(device: str) -> str:

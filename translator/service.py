@@ -118,7 +118,7 @@ def _join(pieces: _Prepared, target: str, translations: dict[tuple[str, str], Tr
             whole.append(piece.text)
             continue
         result = translations.get((piece.text, target)) or Translation(piece.text)
-        verdict: Verdict = "doubtful" if result.reason else "ok"
-        said.append(Sentence(piece.text, result.text, result.reason, verdict))
+        verdict: Verdict = "doubtful" if result.faults else "ok"
+        said.append(Sentence(piece.text, result.text, "; ".join(result.faults) or None, verdict))
         whole.append(result.text)
     return TranslatedText("".join(whole), said)

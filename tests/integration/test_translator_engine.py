@@ -6,7 +6,7 @@ import sys
 import pytest
 from demo_world.translations import translate
 
-from translator.engine import Engine, Job
+from translator.engine import CUT, Engine, Job
 from translator.models import DEMO_MODEL
 
 
@@ -49,14 +49,13 @@ def test_one_bad_row_does_not_lose_the_batch(engine: Engine) -> None:
     bad = TooLong("red" * 2000, "eng_Latn", "fra_Latn", ("▁red",) * 2000)
     first, second, third = engine.translate([good, bad, good])
     assert first.text == third.text == "deux scènes"
-    assert first.reason is third.reason is None
+    assert first.faults == third.faults == ()
     assert second.text == bad.text
-    assert second.reason
-    assert second.reason.startswith("not translated")
+    assert second.failed
+    assert second.faults[0].startswith("not translated")
 
 
 def test_a_translation_that_was_cut_says_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("translator.engine._LENGTH_CLASSES", {32: 3})
     (said,) = engine.translate([job(engine, "It opens with red everywhere.", "fra_Latn")])
-    assert said.reason
-    assert "no end" in said.reason
+    assert said.faults == (CUT,)

@@ -75,21 +75,22 @@ async def test_what_was_translated_is_kept() -> None:
     assert len(model.batches) == 1
 
 
-async def test_nothing_is_kept_of_a_doubtful_translation() -> None:
-    calls = 0
+@pytest.mark.parametrize(("failed", "calls"), [(False, 1), (True, 2)])
+async def test_what_is_doubtful_is_kept_and_what_failed_is_not(failed: bool, calls: int) -> None:
+    called = 0
 
     def doubtful(jobs: list[Job], /) -> list[Translation]:
-        nonlocal calls
-        calls += 1
-        return [Translation(job.text, "no end") for job in jobs]
+        nonlocal called
+        called += 1
+        return [Translation(job.text, ("no end",), failed=failed) for job in jobs]
 
     async with batching(doubtful) as batcher:
-        await batcher.translate([job("a")])
-        await batcher.translate([job("a")])
-    assert calls == 2
+        first = await batcher.translate([job("a")])
+        assert await batcher.translate([job("a")]) == first
+    assert called == calls
 
 
-async def test_a_batch_keeps_to_its_tokens_and_to_one_length_class() -> None:
+async def test_a_batch_keeps_to_its_tokens_and_to_one_batch_class() -> None:
     model = Model()
     lengths = [1, 5, 9, 30, 31, 32, 33, 100, 128, 129, 400]
     async with batching(model, batch_tokens=64) as batcher:

@@ -36,7 +36,7 @@ class Engine:
         self.started.set()
         assert self.gate.wait(30)
         return [
-            Translation(f"<{job.target}>{job.text.upper()}", "no end" if "endless" in job.text else None)
+            Translation(f"<{job.target}>{job.text.upper()}", ("no end",) if "endless" in job.text else ())
             for job in jobs
         ]
 
