@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from server.engine import engine_part
-from server.gateway.config import GatewayConfig, ServedModel
+from server.gateway.config import GatewayConfig, Limits, Replica, ServedModel
 from server.part import Part, Probe
 from server.preflight import bind
 
@@ -48,7 +48,7 @@ def stack_parts(profile: Profile, runtime: Path, listener: socket.socket) -> lis
             ServedModel(
                 name=engine.name,
                 aliases=engine.aliases,
-                socket=str(part.probe.socket),
+                replicas=(Replica(name=engine.name, socket=str(part.probe.socket)),),
                 max_model_len=engine.max_model_len,
                 max_frames=engine.max_frames,
                 max_images=engine.max_images,
@@ -56,7 +56,7 @@ def stack_parts(profile: Profile, runtime: Path, listener: socket.socket) -> lis
             for engine, part in zip(profile.engines, engines, strict=True)
         ),
         translator=translator.address if translator else None,
-        max_body_bytes=profile.gateway.max_body_mib << 20,
+        limits=Limits(max_body_bytes=profile.gateway.max_body_mib << 20),
     )
     gateway = _gateway_part(config, runtime, listener)
     return [gateway, *engines, *([translator] if translator else [])]

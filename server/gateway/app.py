@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aiohttp import web
 
+from server.gateway.config import OWNER
 from server.gateway.errors import RequestError
 from server.gateway.media import check_media
 from server.gateway.upstream import Upstream
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def create_app(config: GatewayConfig) -> web.Application:
     """The application that serves `config`."""
     gateway = Gateway(config)
-    app = web.Application(client_max_size=config.max_body_bytes, middlewares=[errors_in_openai_shape])
+    app = web.Application(client_max_size=config.limits.max_body_bytes, middlewares=[errors_in_openai_shape])
     app.cleanup_ctx.append(gateway.connections)
     app.router.add_get("/health", gateway.health)
     app.router.add_get("/health/live", gateway.live)
@@ -60,7 +61,7 @@ class Gateway:
 
     def __init__(self, config: GatewayConfig) -> None:
         self._models = {name: model for model in config.models for name in (model.name, *model.aliases)}
-        self._engines = {model.name: Upstream(model.name, socket=model.socket) for model in config.models}
+        self._engines = {model.name: Upstream(model.name, socket=model.replicas[0].socket) for model in config.models}
         self._translator = Upstream("the translator", url=config.translator) if config.translator else None
         created = int(time.time())
         self._listed = {name: _describe(name, model, created) for name, model in self._models.items()}
@@ -135,7 +136,7 @@ def _describe(name: str, model: ServedModel, created: int) -> dict[str, object]:
         "id": name,
         "object": "model",
         "created": created,
-        "owned_by": "babelview",
+        "owned_by": OWNER,
         "root": model.name,
         **limits,
     }

@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 
 from server.gateway.app import create_app
-from server.gateway.config import GatewayConfig, ServedModel
+from server.gateway.config import GatewayConfig, Limits, Replica, ServedModel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -128,13 +128,18 @@ async def url(folder: Path) -> AsyncIterator[str]:
         ServedModel(
             name=VIDEO,
             aliases=("hub/video",),
-            socket=str(folder / f"{VIDEO}.sock"),
+            replicas=(Replica(name=VIDEO, socket=str(folder / f"{VIDEO}.sock")),),
             max_model_len=99,
             max_frames=4,
         ),
-        ServedModel(name=PICTURE, socket=str(folder / f"{PICTURE}.sock"), max_model_len=99, max_images=2),
+        ServedModel(
+            name=PICTURE,
+            replicas=(Replica(name=PICTURE, socket=str(folder / f"{PICTURE}.sock")),),
+            max_model_len=99,
+            max_images=2,
+        ),
     )
-    async with serving(GatewayConfig(models=models, max_body_bytes=1 << 20)) as address:
+    async with serving(GatewayConfig(models=models, limits=Limits(max_body_bytes=1 << 20))) as address:
         yield address
 
 
@@ -329,7 +334,20 @@ async def test_translations_pass_to_the_translator(http: aiohttp.ClientSession) 
 
 
 def test_the_configuration_survives_its_file(tmp_path: Path) -> None:
-    model = ServedModel(name="m", aliases=("a", "b"), socket="/s", max_model_len=5, max_frames=1)
-    config = GatewayConfig(models=(model,), translator="http://t", max_body_bytes=3)
+    replicas = (Replica(name="m-0", socket="/s"), Replica(name="m-1", url="http://there:8000", card="gpu-0"))
+    model = ServedModel(name="m", aliases=("a", "b"), replicas=replicas, max_model_len=5, max_frames=1)
+    config = GatewayConfig(
+        models=(model,), translator="http://t", limits=Limits(max_body_bytes=3), media_domains=("example.org",)
+    )
     config.write(tmp_path / "gateway.json")
     assert GatewayConfig.read(tmp_path / "gateway.json") == config
+
+
+def test_a_replica_is_at_one_place_and_has_a_name_of_its_own() -> None:
+    with pytest.raises(ValueError, match="replica r: give a socket or a url"):
+        Replica(name="r")
+    with pytest.raises(ValueError, match="at least one replica"):
+        ServedModel(name="m", replicas=(), max_model_len=5)
+    model = ServedModel(name="m", replicas=(Replica(name="r", socket="/s"),) * 2, max_model_len=5)
+    with pytest.raises(ValueError, match="names of their own: r"):
+        GatewayConfig(models=(model,))
