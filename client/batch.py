@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from client.errors import BabelviewError, UsageError
-from client.export import results
+from client.export.formats import export
 from client.pipeline import REDO_ALL, REDO_FAILED, Pipeline
 from client.plan import Plan, make_plan
 from client.screen import Screen, Tally
@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BabelviewError as error:
         return _complain(error)
     try:
+        ledger.begin_run(plan, sources)
         return asyncio.run(_run(settings, plan, sources, ledger))
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -96,8 +97,9 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
             except BabelviewError as error:
                 fatal = error
             # However it ended: what is done is written.
-            records = await pipeline.records(sources)
-            written = results.write(settings.output, records, _stats(plan, tally, interrupted=stop.is_set()))
+            stats = _stats(plan, tally, interrupted=stop.is_set())
+            ledger.write([lambda it: it.save_stats(stats)])
+            written = await asyncio.to_thread(export, settings.output, ["json"])
         except StoppedError:
             return INTERRUPTED
         finally:
@@ -105,7 +107,7 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
             await model.close()
             if translator:
                 await translator.close()
-    screen.summary(str(written))
+    screen.summary(", ".join(map(str, written)))
     if fatal:
         return _complain(fatal)
     if stop.is_set():

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from client.errors import BabelviewError, MediaError, RefusedError, RequestError
 from client.media.load import Identity, load
-from client.record import make_record, missing_languages, texts_of, unread_record
+from client.record import missing_languages, texts_of
 from client.sources.fetch import Fetcher
-from client.store import Ledger, StoredAnswer, StoredFile, StoredTranslation
+from client.store import Ledger
+from client.stored import StoredAnswer, StoredTranslation
 from client.waiting import StoppedError
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from client.media.video import Sampling
     from client.model import Answer, ModelClient
     from client.plan import Plan, Request
-    from client.record import Record
     from client.screen import Screen, Tally
     from client.sources.source import LocalFile, Source
+    from client.stored import StoredFile
     from client.translation import TranslatorClient
 
 T = TypeVar("T")
@@ -55,7 +56,6 @@ class Job:
 
     identity: Identity
     sources: list[Source]
-    size: int
     media: str = ""
     to_ask: int = 0
     texts: list[tuple[Request, list[str], list[str]]] = field(default_factory=list)
@@ -97,7 +97,6 @@ class Pipeline:
         self._answers: asyncio.Queue[Job | None] = asyncio.Queue(concurrency)
         self._changes: asyncio.Queue[Callable[[Ledger], None] | None] = asyncio.Queue(_STORE_QUEUE)
         self._jobs: dict[str, Job] = {}
-        self._unread: dict[Source, str] = {}
 
     # -- the run ------------------------------------------------------------------------------------------
 
@@ -175,8 +174,7 @@ class Pipeline:
             known = await self._in_ledger(self._ledger.known, source.key)
             found = await self._fetcher.find(source, known)
         except MediaError as error:
-            self._unread[source] = str(error)
-            self._tally.failures.append((source.name, str(error)))
+            await self._settle(source, None, [str(error)])
             return
         if found.known != known:
             await self._changes.put(lambda ledger: ledger.save_place(source.key, found.known))
@@ -185,9 +183,9 @@ class Pipeline:
             found.discard()
             same.sources.append(source)
             if same.finished:
-                self._count(same, source)
+                await self._settle(source, same.identity.sha256, same.problems, reused=same.reused)
             return
-        job = self._jobs[identity.sha256] = Job(identity, [source], found.known.size)
+        job = self._jobs[identity.sha256] = Job(identity, [source])
         stored = await self._in_ledger(self._ledger.file, identity, self._plan.requests[identity.kind])
         missing = self._missing(job, stored)
         if missing:
@@ -195,7 +193,7 @@ class Pipeline:
                 file = found.file or await self._fetcher.get(source)
             except MediaError as error:
                 job.problems.append(str(error))
-                self._finish(job)
+                await self._finish(job)
             else:
                 await self._found.put((file, job, missing))
             return
@@ -203,7 +201,7 @@ class Pipeline:
         if job.texts:
             await self._answers.put(job)
         else:
-            self._finish(job, reused=True)
+            await self._finish(job, reused=True)
 
     async def _load(self, item: tuple[LocalFile, Job, list[Request]]) -> None:
         """Decode a file, once for all its requests."""
@@ -215,7 +213,7 @@ class Pipeline:
             reason, seconds = str(error), time.monotonic() - began
             job.problems.append(reason)
             await self._changes.put(lambda ledger: ledger.save_media(identity, None, reason, seconds))
-            self._finish(job)
+            await self._finish(job)
             return
         finally:
             file.discard()
@@ -287,7 +285,7 @@ class Pipeline:
                         )
                     )
                 await self._add_seconds(job, began)
-        self._finish(job)
+        await self._finish(job)
 
     async def _store(self) -> None:
         """Write changes as they come, all that wait at once."""
@@ -324,18 +322,21 @@ class Pipeline:
         if languages := missing_languages(request, answer, self._plan):
             job.texts.append((request, texts_of(request, answer.text), languages))
 
-    def _finish(self, job: Job, *, reused: bool = False) -> None:
+    async def _finish(self, job: Job, *, reused: bool = False) -> None:
         job.finished, job.reused = True, reused
         job.texts = []
         for source in job.sources:
-            self._count(job, source)
+            await self._settle(source, job.identity.sha256, job.problems, reused=reused)
 
-    def _count(self, job: Job, source: Source) -> None:
-        if job.problems:
-            self._tally.failures.append((source.name, "; ".join(job.problems)))
+    async def _settle(self, source: Source, sha256: str | None, problems: list[str], *, reused: bool = False) -> None:
+        """A source is done or has failed."""
+        problem = "; ".join(problems) or None
+        if problem:
+            self._tally.failures.append((source.name, problem))
         else:
             self._tally.done += 1
-            self._tally.reused += job.reused
+            self._tally.reused += reused
+        await self._changes.put(lambda ledger: ledger.save_outcome(source.position, sha256, problem))
 
     async def _add_seconds(self, job: Job, since: float) -> None:
         seconds = time.monotonic() - since
@@ -346,26 +347,6 @@ class Pipeline:
 
     async def _in_ledger(self, work: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._ledger_thread, work, *args)
-
-    # -- afterwards ---------------------------------------------------------------------------------------
-
-    async def records(self, sources: list[Source]) -> list[Record]:
-        """A record for each file that this run began with, in the order of `sources`.
-
-        Raises:
-            LedgerError: the ledger cannot be read.
-        """
-        jobs = {source: job for job in self._jobs.values() for source in job.sources}
-        records: list[Record] = []
-        for source in sources:
-            if source in self._unread:
-                records.append(unread_record(source, self._unread[source]))
-            elif job := jobs.get(source):
-                requests = self._plan.requests[job.identity.kind]
-                stored = await self._in_ledger(self._ledger.file, job.identity, requests)
-                problems = job.problems if job.finished else [*job.problems, "not finished: run again to go on"]
-                records.append(make_record(source, job.size, stored, self._plan, problems))
-        return records
 
 
 def _fresh(answer: Answer) -> StoredAnswer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from client.media.kinds import Kind
@@ -43,6 +43,25 @@ class Plan:
     models: dict[Kind, str]
     temperature: float
     languages: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """As the ledger keeps it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """What `to_json` made.
+
+        Raises:
+            ValueError, TypeError, KeyError: another version made it, of other parts.
+        """
+        plan = json.loads(text)
+        return cls(
+            {Kind(kind): [Request(**request) for request in requests] for kind, requests in plan["requests"].items()},
+            {Kind(kind): model for kind, model in plan["models"].items()},
+            plan["temperature"],
+            tuple(plan["languages"]),
+        )
 
 
 def make_plan(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from client.tasks import READERS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from client.plan import Plan, Request
-    from client.sources.source import Source
-    from client.store import StoredAnswer, StoredFile
+    from client.stored import StoredAnswer, StoredFile
 
 Record = dict[str, Any]
 
@@ -33,8 +34,10 @@ def _count(answer: StoredAnswer, language: str) -> int:
     return len(translation.texts) if translation else 0
 
 
-def make_record(source: Source, size: int, stored: StoredFile, plan: Plan, problems: list[str]) -> Record:
-    """The record of a file of `size` bytes; `problems` are what a run could not do about it."""
+def make_record(
+    name: str, stored: StoredFile, plan: Plan, *, columns: Mapping[str, str], size: int, problem: str | None
+) -> Record:
+    """The record of a file of `size` bytes; `columns` are a manifest's, `problem` what a run could not do about it."""
     requests = plan.requests[stored.kind]
     warnings = list(stored.warnings)
     tasks: dict[str, Any] = {}
@@ -46,7 +49,8 @@ def make_record(source: Source, size: int, stored: StoredFile, plan: Plan, probl
         warnings.append(f"none of the tasks has a prompt for a file of kind {stored.kind}")
     facts = stored.facts
     record: Record = {
-        "file": source.name,
+        "file": name,
+        **({"manifest": dict(columns)} if columns else {}),
         "kind": stored.kind.value,
         "sha256": stored.sha256,
         "size_mb": round(size / 1e6, 3),
@@ -59,13 +63,14 @@ def make_record(source: Source, size: int, stored: StoredFile, plan: Plan, probl
         "tasks": tasks,
         "total_processing_time_sec": round(stored.seconds, 3),
         "warnings": warnings,
-        "error": "; ".join(problems) or None,
+        "error": problem,
     }
 
 
-def unread_record(source: Source, problem: str) -> Record:
+def unread_record(name: str, columns: Mapping[str, str], problem: str) -> Record:
     """The record of a file that could not even be read."""
-    return {"file": source.name, "kind": None, "sha256": None, "tasks": {}, "warnings": [], "error": problem}
+    manifest = {"manifest": dict(columns)} if columns else {}
+    return {"file": name, **manifest, "kind": None, "sha256": None, "tasks": {}, "warnings": [], "error": problem}
 
 
 def _task(request: Request, answer: StoredAnswer, plan: Plan, warnings: list[str]) -> dict[str, Any]:

@@ -50,6 +50,17 @@ MIGRATIONS = (
     INSERT INTO places SELECT path, size || ' ' || mtime_ns, size, sha256, kind, problem FROM paths;
     DROP TABLE paths;
     """,
+    """
+    -- The last run: what it asked of which sources, and how far it came with each.
+    CREATE TABLE run (id INTEGER PRIMARY KEY CHECK (id = 1), plan TEXT NOT NULL, stats TEXT NOT NULL) STRICT;
+    CREATE TABLE sources (
+        position INTEGER PRIMARY KEY, name TEXT NOT NULL, place TEXT NOT NULL,
+        columns TEXT,                        -- JSON object: what else a manifest says
+        finished INTEGER NOT NULL DEFAULT 0,
+        sha256 TEXT,                         -- of what was found, once finished; null where it cannot be read
+        problem TEXT                         -- what this run could not do about it
+    ) STRICT;
+    """,
 )
 
 

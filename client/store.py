@@ -13,66 +13,31 @@ import os
 import sqlite3
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from dataclasses import asdict
+from typing import IO, TYPE_CHECKING, Any
 
 from client.errors import LedgerBusyError, LedgerError
-from client.media.content import Content, Facts
 from client.media.kinds import Kind
 from client.media.load import Identity
 from client.schema import migrate
 from client.sources.source import Known
+from client.stored import SELECT_ANSWER, StoredFile, StoredTranslation, read_answer, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from client.media.content import Content
     from client.model import Answer
-    from client.plan import Request
+    from client.plan import Plan, Request
+    from client.sources.source import Source
 
 LEDGER, LOCK = "ledger.db", "ledger.lock"
-_SELECT_ANSWER = """
-    SELECT id, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error FROM answers
-    WHERE sha256 = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
 _DELETE_ANSWER = """
     DELETE FROM answers WHERE sha256 = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
 _INSERT_ANSWER = """
     INSERT INTO answers (sha256, task, prompt_hash, model, params, state, text, finish_reason, prompt_tokens,
         generated_tokens, seconds, error, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-
-
-class StoredTranslation(NamedTuple):
-    """An answer in another language: its text, or one for each item of a list, and what is doubtful."""
-
-    texts: list[str]
-    doubts: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
-    """A row of the ledger, with its translations by language."""
-
-    state: str
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    generated_tokens: int
-    seconds: float
-    error: str | None
-    translations: dict[str, StoredTranslation]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """All that the ledger knows about a content; `answers` by request key, for the requests asked for."""
-
-    sha256: str
-    kind: Kind
-    facts: Facts | None = None
-    warnings: list[str] = field(default_factory=list)
-    error: str | None = None
-    seconds: float = 0.0
-    answers: dict[str, StoredAnswer] = field(default_factory=dict)
 
 
 class Ledger:
@@ -128,51 +93,7 @@ class Ledger:
     def file(self, identity: Identity, requests: list[Request]) -> StoredFile:
         """What is known of a content: its facts and the answers to `requests`."""
         with self._errors():
-            row = self._connection.execute(
-                "SELECT kind, facts, warnings, error, seconds FROM media WHERE sha256 = ?", (identity.sha256,)
-            ).fetchone()
-            answers = {
-                request.key: answer
-                for request in requests
-                if (answer := self._answer(identity.sha256, request)) is not None
-            }
-        if row is None:
-            return StoredFile(identity.sha256, identity.kind, answers=answers)
-        kind, facts, warnings, error, seconds = row
-        return StoredFile(
-            identity.sha256,
-            Kind(kind),
-            Facts(**json.loads(facts)) if facts else None,
-            json.loads(warnings),
-            error,
-            seconds,
-            answers,
-        )
-
-    def _answer(self, sha256: str, request: Request) -> StoredAnswer | None:
-        row = self._connection.execute(
-            _SELECT_ANSWER,
-            (sha256, *request.identity),
-        ).fetchone()
-        if row is None:
-            return None
-        answer, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error = row
-        translations = self._connection.execute(
-            "SELECT language, texts, doubts FROM translations WHERE answer = ?", (answer,)
-        ).fetchall()
-        return StoredAnswer(
-            state,
-            text or "",
-            finish_reason or "",
-            prompt_tokens or 0,
-            generated_tokens or 0,
-            seconds or 0.0,
-            error,
-            {
-                language: StoredTranslation(json.loads(texts), json.loads(doubts))
-                for language, texts, doubts in translations
-            },
-        )
+            return read_file(self._connection, identity, requests)
 
     # -- writing ------------------------------------------------------------------------------------------
 
@@ -191,6 +112,39 @@ class Ledger:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+    def begin_run(self, plan: Plan, sources: list[Source]) -> None:
+        """Remember what this run is about, instead of the one before: its results can be made of the ledger alone.
+
+        Raises:
+            LedgerError: it cannot be written.
+        """
+        with self._errors(), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("DELETE FROM sources")
+            self._connection.execute("INSERT OR REPLACE INTO run VALUES (1, ?, '{}')", (plan.to_json(),))
+            self._connection.executemany(
+                "INSERT INTO sources (position, name, place, columns) VALUES (?, ?, ?, ?)",
+                (
+                    (
+                        source.position,
+                        source.name,
+                        source.key,
+                        json.dumps(dict(source.columns)) if source.columns else None,
+                    )
+                    for source in sources
+                ),
+            )
+
+    def save_stats(self, stats: dict[str, Any]) -> None:
+        """Remember how the run went."""
+        self._connection.execute("UPDATE run SET stats = ?", (json.dumps(stats),))
+
+    def save_outcome(self, position: int, sha256: str | None, problem: str | None) -> None:
+        """Remember that this run has finished with a source; `sha256` is None where it could not be read."""
+        self._connection.execute(
+            "UPDATE sources SET finished = 1, sha256 = ?, problem = ? WHERE position = ?", (sha256, problem, position)
+        )
 
     def save_place(self, place: str, known: Known) -> None:
         """Remember what is at a path or URL."""
@@ -237,7 +191,7 @@ class Ledger:
 
     def save_failure(self, sha256: str, request: Request, error: str, *, final: bool) -> None:
         """Store that a request failed, `final` if it would fail again; an answer that is there stays."""
-        stored = self._answer(sha256, request)
+        stored = read_answer(self._connection, sha256, request)
         if stored and stored.state == "done":
             return
         self._replace(sha256, request, ("failed" if final else "pending", None, None, None, None, None), error)
@@ -253,7 +207,7 @@ class Ledger:
     def save_translations(self, sha256: str, request: Request, translations: dict[str, StoredTranslation]) -> None:
         """Store translations of an answer, by language."""
         answer, *_ = self._connection.execute(
-            _SELECT_ANSWER,
+            SELECT_ANSWER,
             (sha256, *request.identity),
         ).fetchone()
         self._connection.executemany(

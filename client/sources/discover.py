@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ def discover(paths: Iterable[Path], leave_out: Path | None = None) -> list[Sourc
     for path in paths:
         for file in _walk(path, skipped) if path.is_dir() else [path]:
             found.setdefault(file)
-    return [Source.local(path) for path in found]
+    return [replace(Source.local(path), position=position) for position, path in enumerate(found)]
 
 
 def _walk(folder: Path, skipped: Path | None) -> Iterator[Path]:

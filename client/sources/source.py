@@ -24,6 +24,8 @@ class Source:
     remote: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
     """What else a manifest says about it."""
+    position: int = 0
+    """Its place in the run's order."""
 
     @classmethod
     def local(cls, path: str | Path, columns: Mapping[str, str] | None = None) -> Source:

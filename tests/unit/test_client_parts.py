@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from client.errors import LedgerError, RefusedError, RequestError, ServiceLostError, UsageError
-from client.export.atomic import write_atomically
+from client.export.atomic import replacing
 from client.media.content import Content, Facts
 from client.media.kinds import Kind
 from client.media.load import Identity
@@ -22,7 +22,8 @@ from client.schema import MIGRATIONS
 from client.settings import read_settings
 from client.sources.discover import discover
 from client.sources.source import Known
-from client.store import LEDGER, Ledger, StoredTranslation
+from client.store import LEDGER, Ledger
+from client.stored import StoredTranslation
 from client.tasks import choose_tasks, read_list
 from client.waiting import FailedError, Service, UnavailableError, failure, read_retry_after
 
@@ -297,7 +298,12 @@ def test_a_ledger_of_the_future_or_of_something_else_is_left_alone(tmp_path: Pat
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "results.json"
-    write_atomically(path, b"old")
+
+    def write(content: bytes) -> None:
+        with replacing(path) as file:
+            file.write(content)
+
+    write(b"old")
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -305,8 +311,8 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
         with pytest.raises(OSError, match="No space"):
-            write_atomically(path, b"new")
+            write(b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
-    write_atomically(path, b"new")
+    write(b"new")
     assert path.read_bytes() == b"new"

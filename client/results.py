@@ -1,0 +1,125 @@
+"""The results of the last run, read from its ledger: also while the run goes on, or after it was killed."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from client.errors import LedgerError
+from client.media.kinds import Kind
+from client.media.load import Identity
+from client.plan import Plan
+from client.record import make_record, missing_languages, unread_record
+from client.schema import MIGRATIONS
+from client.store import LEDGER
+from client.stored import read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from client.record import Record
+    from client.stored import StoredFile
+
+UNFINISHED = "not finished: run again to go on"
+# A source that this run has not come to yet is as an earlier run found it.
+_SOURCES = """
+    SELECT name, columns, finished, sources.problem, COALESCE(sources.sha256, places.sha256), places.size, places.kind,
+        places.problem, finished AND sources.sha256 IS NULL
+    FROM sources LEFT JOIN places USING (place) ORDER BY position"""
+
+
+class Results:
+    """A snapshot of a ledger, to be used in one thread."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the ledger of an output folder, to read it only.
+
+        Raises:
+            LedgerError: there is none, or none of this version.
+        """
+        self._path = folder / LEDGER
+        if not self._path.is_file():
+            raise LedgerError(f"there is no {LEDGER} in {folder}: nothing was ever asked with --output {folder}")
+        with self._errors():
+            self._connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            with self._errors():
+                self._connection.execute("BEGIN")  # what others write meanwhile is not seen
+                self.plan, self.stats = self._run()
+        except LedgerError:
+            self._connection.close()
+            raise
+
+    def _run(self) -> tuple[Plan, dict[str, Any]]:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version != len(MIGRATIONS):
+            raise LedgerError(
+                f"{self._path} is of version {version}, this Babelview reads version {len(MIGRATIONS)}: "
+                "run the batch once more, which brings it up to date"
+            )
+        row = self._connection.execute("SELECT plan, stats FROM run").fetchone()
+        if row is None:
+            raise LedgerError(f"{self._path} knows of no run: run the batch once more")
+        try:
+            return Plan.from_json(row[0]), json.loads(row[1])
+        except (ValueError, TypeError, KeyError) as error:
+            raise LedgerError(f"{self._path} was written by another version: run the batch once more") from error
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the ledger."""
+        self._connection.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self._path}: {error}") from error
+
+    def columns(self) -> list[str]:
+        """The columns of the manifest that the records carry, in its order."""
+        with self._errors():
+            rows = self._connection.execute("SELECT DISTINCT columns FROM sources WHERE columns IS NOT NULL")
+            found: dict[str, None] = {}
+            for (columns,) in rows:
+                found.update(dict.fromkeys(json.loads(columns)))
+        return list(found)
+
+    def records(self) -> Iterator[Record]:
+        """A record for each source that this run, or one before, has looked at; in the order of the run.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        with self._errors():
+            for name, columns, finished, problem, sha256, size, kind, strange, unread in self._connection.execute(
+                _SOURCES
+            ):
+                extra = json.loads(columns) if columns else {}
+                if unread:
+                    yield unread_record(name, extra, problem)
+                elif sha256 and kind:
+                    identity = Identity(sha256, Kind(kind), strange)
+                    stored = read_file(self._connection, identity, self.plan.requests[identity.kind])
+                    reason = problem if finished else self._missing(stored)
+                    yield make_record(name, stored, self.plan, columns=extra, size=size, problem=reason)
+
+    def _missing(self, stored: StoredFile) -> str | None:
+        """What a file that this run has not finished with still lacks."""
+        if stored.error:
+            return stored.error
+        for request in self.plan.requests[stored.kind]:
+            answer = stored.answers.get(request.key)
+            if answer is None or answer.state != "done" or missing_languages(request, answer, self.plan):
+                return UNFINISHED
+        return None

@@ -1,0 +1,110 @@
+"""What the ledger holds about a content, and how it is read from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from client.media.content import Facts
+from client.media.kinds import Kind
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from client.media.load import Identity
+    from client.plan import Request
+
+SELECT_ANSWER = """
+    SELECT id, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error FROM answers
+    WHERE sha256 = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
+
+
+class StoredTranslation(NamedTuple):
+    """An answer in another language: its text, or one for each item of a list, and what is doubtful."""
+
+    texts: list[str]
+    doubts: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """A row of the ledger, with its translations by language."""
+
+    state: str
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    generated_tokens: int
+    seconds: float
+    error: str | None
+    translations: dict[str, StoredTranslation]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """All that the ledger knows about a content; `answers` by request key, for the requests asked for."""
+
+    sha256: str
+    kind: Kind
+    facts: Facts | None = None
+    warnings: list[str] = field(default_factory=list)
+    error: str | None = None
+    seconds: float = 0.0
+    answers: dict[str, StoredAnswer] = field(default_factory=dict)
+
+
+def read_file(connection: sqlite3.Connection, identity: Identity, requests: list[Request]) -> StoredFile:
+    """What is known of a content: its facts and the answers to `requests`.
+
+    Raises:
+        sqlite3.Error: the ledger cannot be read.
+    """
+    row = connection.execute(
+        "SELECT kind, facts, warnings, error, seconds FROM media WHERE sha256 = ?", (identity.sha256,)
+    ).fetchone()
+    answers = {
+        request.key: answer
+        for request in requests
+        if (answer := read_answer(connection, identity.sha256, request)) is not None
+    }
+    if row is None:
+        return StoredFile(identity.sha256, identity.kind, answers=answers)
+    kind, facts, warnings, error, seconds = row
+    return StoredFile(
+        identity.sha256,
+        Kind(kind),
+        Facts(**json.loads(facts)) if facts else None,
+        json.loads(warnings),
+        error,
+        seconds,
+        answers,
+    )
+
+
+def read_answer(connection: sqlite3.Connection, sha256: str, request: Request) -> StoredAnswer | None:
+    """The answer to a request about a content, with its translations; None if it was never asked.
+
+    Raises:
+        sqlite3.Error: the ledger cannot be read.
+    """
+    row = connection.execute(SELECT_ANSWER, (sha256, *request.identity)).fetchone()
+    if row is None:
+        return None
+    answer, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error = row
+    translations = connection.execute(
+        "SELECT language, texts, doubts FROM translations WHERE answer = ?", (answer,)
+    ).fetchall()
+    return StoredAnswer(
+        state,
+        text or "",
+        finish_reason or "",
+        prompt_tokens or 0,
+        generated_tokens or 0,
+        seconds or 0.0,
+        error,
+        {
+            language: StoredTranslation(json.loads(texts), json.loads(doubts))
+            for language, texts, doubts in translations
+        },
+    )
