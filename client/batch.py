@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-import warnings
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = read_settings(arguments)
     for warning in settings.warnings:
         print(warning, file=sys.stderr)
-    # What Pillow remarks on damaged pictures would break the live line; the record has our own words.
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     try:
         tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
         if settings.redo and settings.redo not in (REDO_ALL, REDO_FAILED, *(task.name for task in tasks)):
@@ -83,6 +80,7 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
             translator,
             sampling=settings.sampling,
             concurrency=settings.concurrency,
+            loaders=settings.loaders,
             redo=settings.redo,
             tally=tally,
             screen=screen,

@@ -5,7 +5,7 @@
                   `----------------`------ changes ------`---------------`-> store
 
 Each arrow is a bounded queue: no stage runs far ahead of the next one, so memory does not grow with the
-number of files. Finding (hashing, fetching) and loading use threads (their work releases the GIL), asking and
+number of files. Finding (hashing, fetching) uses threads, loading processes (decoders may crash), asking and
 translating are tasks that wait for servers, storing is one thread that writes what has come together in one
 transaction.
 """
@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from client.errors import BabelviewError, MediaError, RefusedError, RequestError
-from client.media.load import Identity, load
+from client.media.loaders import Loaders
 from client.record import missing_languages, texts_of
 from client.sources.fetch import Fetcher
 from client.store import Ledger
@@ -31,7 +30,8 @@ from client.waiting import StoppedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from client.media.video import Sampling
+    from client.media.load import Identity
+    from client.media.sampling import Sampling
     from client.model import Answer, ModelClient
     from client.plan import Plan, Request
     from client.screen import Screen, Tally
@@ -79,20 +79,21 @@ class Pipeline:
         *,
         sampling: Sampling,
         concurrency: int,
+        loaders: int,
         redo: str | None,
         tally: Tally,
         screen: Screen,
         stop: asyncio.Event,
     ) -> None:
-        """`concurrency` is the number of model requests in flight; setting `stop` ends the run early."""
+        """`concurrency` requests in flight, `loaders` files decoded at once; setting `stop` ends the run early."""
         self._plan, self._ledger, self._model, self._translator = plan, ledger, model, translator
         self._sampling, self._concurrency, self._redo = sampling, concurrency, redo
         self._tally, self._screen, self._stop = tally, screen, stop
-        self._loaders = os.cpu_count() or 1
-        self._threads = ThreadPoolExecutor(self._loaders, "load")
+        self._loaders = Loaders(loaders)
+        self._threads = ThreadPoolExecutor(loaders, "load")
         self._ledger_thread = ThreadPoolExecutor(1, "ledger")
         self._fetcher = Fetcher()
-        self._found: asyncio.Queue[tuple[LocalFile, Job, list[Request]] | None] = asyncio.Queue(self._loaders)
+        self._found: asyncio.Queue[tuple[LocalFile, Job, list[Request]] | None] = asyncio.Queue(loaders)
         self._questions: asyncio.Queue[tuple[Job, Request] | None] = asyncio.Queue(concurrency)
         self._answers: asyncio.Queue[Job | None] = asyncio.Queue(concurrency)
         self._changes: asyncio.Queue[Callable[[Ledger], None] | None] = asyncio.Queue(_STORE_QUEUE)
@@ -129,7 +130,8 @@ class Pipeline:
                 raise _innermost(error)
 
     def close(self) -> None:
-        """Free the threads."""
+        """Free the threads and processes."""
+        self._loaders.close()
         self._fetcher.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._ledger_thread.shutdown()
@@ -140,7 +142,7 @@ class Pipeline:
             waiting.put_nowait(source)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._stage(waiting, self._find, FOUND_AT_ONCE, self._found))
-            group.create_task(self._stage(self._found, self._load, self._loaders, self._questions))
+            group.create_task(self._stage(self._found, self._load, self._loaders.count, self._questions))
             group.create_task(self._stage(self._questions, self._ask, self._concurrency, self._answers))
             group.create_task(self._stage(self._answers, self._translate, TRANSLATIONS_AT_ONCE, None))
 
@@ -208,7 +210,7 @@ class Pipeline:
         file, job, missing = item
         identity, began = job.identity, time.monotonic()
         try:
-            content = await self._in_thread(load, file.path, identity, self._sampling)
+            content = await self._in_thread(self._loaders.load, file.path, identity, self._sampling)
         except MediaError as error:
             reason, seconds = str(error), time.monotonic() - began
             job.problems.append(reason)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from client.media.kinds import Kind
 
 if TYPE_CHECKING:
-    from client.media.video import Sampling
+    from client.media.sampling import Sampling
     from client.tasks import Task
 
 

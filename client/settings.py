@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from client.media.kinds import Kind
-from client.media.video import Sampling
+from client.media.sampling import Sampling
 from client.options import API_KEY, PREFIX, Options
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Settings:
     prompts: Path | None
     output: Path
     concurrency: int
+    loaders: int
     sampling: Sampling
     frames_as: str
     temperature: float
@@ -93,6 +94,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         prompts=given.prompts,
         output=given.output,
         concurrency=given.concurrency,
+        loaders=given.loaders,
         sampling=Sampling(given.frames, given.frame_size),
         frames_as=given.frames_as,
         temperature=given.temperature,
@@ -159,10 +161,18 @@ def _output(options: Options) -> None:
 def _run(options: Options) -> None:
     options.group("run")
     options.unset("--redo", metavar="failed|all|TASK", help="do again: what failed for good, everything, or one task")
+    options.option(
+        "--loaders", str(_cores()), _count, metavar="N", help="files decoded at once, each by its own process"
+    )
     options.switch("--quiet", help="show only what needs attention")
     options.option(
         "--log-file", None, Path, metavar="FILE", help="append every request, retry and failure to this file"
     )
+
+
+def _cores() -> int:
+    """The cores that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _names(text: str) -> list[str]:

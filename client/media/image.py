@@ -56,7 +56,7 @@ def load_image(path: Path) -> Content:
             pixels = _upright_rgb(image, size)
     except UnidentifiedImageError as error:
         raise MediaError("not a picture, or of a format that cannot be read") from error
-    except (OSError, RuntimeError, ValueError, SyntaxError, EOFError, IndexError, TypeError, MemoryError) as error:
+    except (OSError, RuntimeError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
         # Pillow's decoders raise all of these on damaged files.
         raise MediaError(f"the picture cannot be decoded ({error}): cut off or damaged?") from error
     return Content(Kind.IMAGE, Facts(width, height), [encode_rgb(pixels)], warnings)

@@ -6,14 +6,13 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from client.errors import MediaError
-from client.media.image import load_image
 from client.media.kinds import HEAD_BYTES, Kind, by_suffix, sniff, stranger
-from client.media.video import Sampling, load_video
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from client.media.content import Content
+    from client.media.sampling import Sampling
 
 _BLOCK = 1 << 20
 
@@ -53,12 +52,17 @@ def load(path: Path, identity: Identity, sampling: Sampling) -> Content:
 
     Raises:
         MediaError: it is no picture or video, or a broken one.
+        MemoryError: it takes more than this process may take.
     """
     if identity.problem:
         raise MediaError(identity.problem)
+    # Imported late: only the processes that decode need the decoders.
+    from client.media.image import load_image  # noqa: PLC0415
+    from client.media.video import load_video  # noqa: PLC0415
+
     try:
         return load_image(path) if identity.kind is Kind.IMAGE else load_video(path, sampling)
-    except MediaError:
+    except (MediaError, MemoryError):
         raise
     except Exception as error:
         # Decoders meet files that nobody thought of: this file fails, not the run.

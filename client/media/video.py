@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -23,16 +22,10 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+    from client.media.sampling import Sampling
+
 # A file that ends this much before its own header says was cut.
 _MISSING_SHARE, _MISSING_SECONDS = 0.05, 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How a video is looked at: `frames` of it, their short edge at most `short_edge` pixels."""
-
-    frames: int = 8
-    short_edge: int = 336
 
 
 def load_video(path: Path, sampling: Sampling) -> Content:

@@ -12,7 +12,8 @@ from PIL import Image
 
 from client.errors import MediaError
 from client.media.image import load_image
-from client.media.video import Sampling, load_video
+from client.media.sampling import Sampling
+from client.media.video import load_video
 
 if TYPE_CHECKING:
     from pathlib import Path

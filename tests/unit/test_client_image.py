@@ -14,7 +14,7 @@ from client.media import image as image_module
 from client.media.image import load_image, model_size
 from client.media.kinds import Kind
 from client.media.load import identify, load
-from client.media.video import Sampling
+from client.media.sampling import Sampling
 
 if TYPE_CHECKING:
     from pathlib import Path

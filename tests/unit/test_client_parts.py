@@ -15,7 +15,7 @@ from client.export.atomic import replacing
 from client.media.content import Content, Facts
 from client.media.kinds import Kind
 from client.media.load import Identity
-from client.media.video import Sampling
+from client.media.sampling import Sampling
 from client.model import Answer
 from client.plan import make_plan
 from client.schema import MIGRATIONS

@@ -16,7 +16,8 @@ from client.errors import MediaError
 from client.media import video
 from client.media.frames import choose
 from client.media.load import identify, load
-from client.media.video import Sampling, load_video
+from client.media.sampling import Sampling
+from client.media.video import load_video
 
 if TYPE_CHECKING:
     from pathlib import Path

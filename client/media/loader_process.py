@@ -1,0 +1,97 @@
+"""The processes in which files are decoded: `python -m client.media.loader_process FD`, started by `Loaders`.
+
+One process imports the decoders and from then on only forks workers, so that a new worker costs milliseconds
+and shares that memory. (The fork server of `multiprocessing` would import the program's main module into each
+worker, and needs a folder on a disk that may be full.) It takes orders from a socket, a message each:
+
+    b"fork", with the worker's end of a pipe    answered with the process id
+    b"1234", a process id                       killed if it still lives, and reaped; answered with its exit code
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import resource
+import signal
+import socket
+import sys
+import warnings
+from multiprocessing.connection import Connection
+
+# Imported for the workers, which find them loaded.
+import client.media.image
+import client.media.video  # noqa: F401
+from client.errors import MediaError
+
+MEMORY_BYTES = 3 << 30
+"""The most that a worker may take."""
+
+_PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
+
+
+def main(control: socket.socket) -> None:
+    """Fork workers until the parent closes its end of `control`, or is gone; then end them all."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to heed
+    gc.freeze()  # the first collection of a worker would else copy all that it shares
+    children: set[int] = set()
+    here = os.getpid()
+    while True:
+        order, handles, _, _ = socket.recv_fds(control, 32, 1)
+        if not order:
+            break
+        if handles:
+            pid = os.fork()
+            if pid == 0:
+                control.close()
+                _settle(here)
+                serve(Connection(handles[0]))
+                os._exit(0)
+            os.close(handles[0])
+            children.add(pid)
+            control.send(b"%d" % pid)
+        else:
+            pid, exit_code = int(order), -signal.SIGTERM
+            if pid in children:  # not of a process before this one
+                os.kill(pid, signal.SIGKILL)
+                _, status = os.waitpid(pid, 0)
+                children.remove(pid)
+                exit_code = os.waitstatus_to_exitcode(status)
+            control.send(b"%d" % exit_code)
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _settle(parent: int) -> None:
+    """Make this worker die with its parent, also within a decoder that hangs, and bound its memory."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(0)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, hard))
+    # What decoders remark on damaged files would break the live line; the record has our own words.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stderr.fileno())
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+def serve(connection: Connection) -> None:
+    """Do what is sent, `(function, arguments)`, and send back what it returns, or its MediaError."""
+    with contextlib.suppress(EOFError, ConnectionError):  # nobody is there any more
+        while True:
+            work, arguments = connection.recv()
+            try:
+                answer = work(*arguments)
+            except MediaError as error:
+                answer = error
+            except MemoryError:
+                answer = MediaError("decoding it takes more memory than a file may take")
+            connection.send(answer)
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,188 @@
+"""Files are decoded in processes of their own: a decoder that crashes or hangs costs one file, not the run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from client.errors import BabelviewError, MediaError
+from client.media.load import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+    from client.media.content import Content
+    from client.media.load import Identity
+    from client.media.sampling import Sampling
+
+TIMEOUT_SEC = 120.0
+"""A decoder that is not done with a file after this is taken for one that never will be."""
+
+FILES_PER_WORKER = 1000
+"""Then a new worker takes over, lest what decoders leak adds up."""
+
+_ENDED_BY_OTHERS = (-signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT)
+_TRIES = 3
+
+
+class Loaders:
+    """Up to `count` worker processes, started as they are needed; used by as many threads.
+
+    Each worker has a pipe of its own and shares no lock with the others, so that none holds up another one by
+    dying.
+    """
+
+    def __init__(
+        self, count: int, *, timeout: float = TIMEOUT_SEC, work: Callable[[Path, Identity, Sampling], Content] = load
+    ) -> None:
+        """`timeout` is in seconds, for one file; `work` is what workers do, and found by its name."""
+        self.count = count
+        self._timeout, self._work = timeout, work
+        self._nursery = _Nursery()
+        self._workers: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+        for _ in range(count):
+            self._workers.put(None)
+
+    def load(self, path: Path, identity: Identity, sampling: Sampling) -> Content:
+        """Decode a file in a worker; waits for a free one.
+
+        Raises:
+            MediaError: it is no picture or video, or a broken one; or its decoder crashed or did not end.
+            BabelviewError: workers cannot be started, or were closed meanwhile.
+        """
+        worker = self._workers.get()
+        try:
+            for _ in range(_TRIES):
+                worker = worker or self._nursery.fork()
+                worker.files += 1
+                try:
+                    answer = worker.ask((self._work, (path, identity, sampling)), self._timeout)
+                except TimeoutError:
+                    self._nursery.end(worker)
+                    worker = None
+                    raise MediaError(f"not decoded within {self._timeout:g} s") from None
+                except (EOFError, ConnectionError):
+                    exit_code = self._nursery.end(worker)
+                    worker = None
+                    if exit_code in _ENDED_BY_OTHERS:
+                        continue  # that says nothing about the file
+                    raise MediaError(_obituary(exit_code)) from None
+                if worker.files >= FILES_PER_WORKER:
+                    self._nursery.end(worker)
+                    worker = None
+                if isinstance(answer, MediaError):
+                    raise answer
+                content: Content = answer
+                return content
+        finally:
+            self._workers.put(worker)
+        raise BabelviewError("the processes that decode files are ended from outside, again and again")
+
+    def close(self) -> None:
+        """End the workers, whatever they are doing."""
+        self._nursery.close()
+
+
+class _Worker:
+    """A process that decodes, and our end of its pipe."""
+
+    def __init__(self, pid: int, pipe: Connection) -> None:
+        self.pid = pid
+        self.pipe = pipe
+        self.files = 0
+
+    def ask(self, request: tuple[Any, ...], timeout: float) -> Any:
+        """Send a request and wait for its answer.
+
+        Raises:
+            TimeoutError: there was none in time.
+            EOFError, ConnectionError: the process died.
+        """
+        self.pipe.send(request)
+        if not self.pipe.poll(timeout):
+            raise TimeoutError
+        return self.pipe.recv()
+
+
+class _Nursery:
+    """The process that forks the workers; it starts with the first of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._closed = False
+
+    def fork(self) -> _Worker:
+        """A new worker."""
+        for _ in range(_TRIES):
+            ours, theirs = Pipe()
+            with theirs, self._lock:
+                if pid := self._order(b"fork", theirs.fileno()):
+                    return _Worker(int(pid), ours)
+            ours.close()
+        raise BabelviewError("the process that decodes files cannot be started")
+
+    def end(self, worker: _Worker) -> int:
+        """Kill a worker, or bury a dead one; its exit code, which is a signal's negative number."""
+        worker.pipe.close()
+        with self._lock:
+            # Without an answer this process is gone, and took its workers with it.
+            return int(self._order(b"%d" % worker.pid) or -signal.SIGTERM)
+
+    def close(self) -> None:
+        """End all."""
+        with self._lock:
+            self._closed = True
+            self._stop()
+
+    def _order(self, order: bytes, *handles: int) -> bytes:
+        """The answer to an order; none if the process has died."""
+        if self._closed:
+            raise BabelviewError("the loaders are closed")
+        control = self._control or self._start()
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            socket.send_fds(control, [order], handles)
+            answer = control.recv(32)
+        if not answer:
+            self._stop()
+        return answer
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "client.media.loader_process", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
+            )
+        self._control = ours
+        return ours
+
+    def _stop(self) -> None:
+        if self._control:
+            self._control.close()
+            self._control = None
+        if self._process:
+            self._process.wait()
+            self._process = None
+
+
+def _obituary(exit_code: int) -> str:
+    if exit_code == -signal.SIGKILL:
+        return "the decoder was killed (SIGKILL): out of memory?"
+    if exit_code < 0:
+        return f"the decoder crashed ({signal.Signals(-exit_code).name})"
+    return f"the decoder ended without an answer (exit code {exit_code})"

@@ -1,0 +1,213 @@
+"""Decoders that crash, hang or are killed cost one file, and leave no process behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import loader_work
+import psutil
+import pytest
+from fake_servers import FakeServers
+from media_files import numbered, write_video
+from PIL import Image
+
+from client.errors import BabelviewError, MediaError
+from client.media import loaders as loaders_module
+from client.media.load import identify, load
+from client.media.loaders import Loaders
+from client.media.sampling import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from client.media.content import Content
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def loaders() -> Iterator[Loaders]:
+    made = Loaders(2, timeout=60, work=loader_work.work)
+    yield made
+    made.close()
+
+
+def picture(path: Path, number: int = 5) -> Path:
+    Image.fromarray(numbered(number)).save(path)
+    return path
+
+
+def loaded(loaders: Loaders, path: Path) -> Content:
+    return loaders.load(path, identify(path), Sampling())
+
+
+def processes_below(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def wait_until_gone(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those of them that are still there after 20 seconds."""
+    end = time.monotonic() + 20
+    while processes and time.monotonic() < end:
+        processes = [process for process in processes if is_alive(process)]
+        time.sleep(0.02)
+    return processes
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_worker_gives_what_loading_here_gives(tmp_path: Path, loaders: Loaders) -> None:
+    for path in (picture(tmp_path / "a.png"), write_video(tmp_path / "b.mp4", 30)):
+        assert loaded(loaders, path) == load(path, identify(path), Sampling())
+    page = tmp_path / "c.mp4"
+    page.write_text("<html></html>")
+    with pytest.raises(MediaError, match="HTML"):
+        loaded(loaders, page)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("segfault", r"the decoder crashed \(SIGSEGV\)"),
+        ("abort", r"the decoder crashed \(SIGABRT\)"),
+        ("killed", r"killed \(SIGKILL\): out of memory\?"),
+        ("exit", r"ended without an answer \(exit code 3\)"),
+        ("greedy", r"more memory"),
+    ],
+)
+def test_a_crash_costs_one_file_and_says_what_it_was(tmp_path: Path, loaders: Loaders, name: str, reason: str) -> None:
+    for _ in range(3):  # more often than there are workers
+        with pytest.raises(MediaError, match=reason):
+            loaded(loaders, picture(tmp_path / f"{name}.png"))
+    assert loaded(loaders, picture(tmp_path / "good.png")).jpegs
+
+
+def test_a_hang_ends_at_the_deadline(tmp_path: Path) -> None:
+    loaders = Loaders(1, timeout=0.5, work=loader_work.work)
+    try:
+        with pytest.raises(MediaError, match=r"not decoded within 0\.5 s"):
+            loaded(loaders, picture(tmp_path / "hang.png"))
+        assert loaded(loaders, picture(tmp_path / "good.png")).jpegs
+    finally:
+        loaders.close()
+
+
+def test_a_worker_that_others_end_costs_nothing(tmp_path: Path, loaders: Loaders) -> None:
+    """Ended in the middle of a file, and between two."""
+    assert loaded(loaders, picture(tmp_path / "stopped.png")).jpegs
+    (nursery,) = [child for child in psutil.Process().children() if "client.media.loader_process" in child.cmdline()]
+    for worker in nursery.children():
+        worker.terminate()
+    wait_until_gone(nursery.children())
+    assert loaded(loaders, picture(tmp_path / "good.png")).jpegs
+    nursery.kill()
+    nursery.wait()
+    assert loaded(loaders, picture(tmp_path / "good.png")).jpegs
+
+
+def test_workers_are_replaced_before_leaks_add_up(
+    tmp_path: Path, loaders: Loaders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaders_module, "FILES_PER_WORKER", 2)
+    path, seen = picture(tmp_path / "good.png"), set()
+    for _ in range(6):
+        assert loaded(loaders, path).jpegs
+        seen |= {worker.pid for worker in processes_below(os.getpid())}
+    assert len(seen) >= 3
+
+
+def test_closing_ends_workers_that_hang(tmp_path: Path, loaders: Loaders) -> None:
+    path = picture(tmp_path / "hang.png")
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(loaded, loaders, path)
+        while len(processes_below(os.getpid())) < 2:
+            time.sleep(0.01)
+        left = processes_below(os.getpid())
+        loaders.close()
+        assert wait_until_gone(left) == []
+        with pytest.raises(BabelviewError, match="closed"):
+            waiting.result()
+
+
+# -- whole runs --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def servers() -> Iterator[FakeServers]:
+    fake = FakeServers()
+    yield fake
+    fake.close()
+
+
+def start(servers: FakeServers, *arguments: str | Path, cwd: Path, timeout: float = 120) -> subprocess.Popen[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("BABELVIEW_")}
+    environment |= {
+        "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}",
+        "BABELVIEW_BASE_URL": f"{servers.url}/v1",
+        "LOADER_TIMEOUT": str(timeout),
+    }
+    command = [sys.executable, str(Path(__file__).with_name("loader_work.py")), *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*command, "--languages", ""], cwd=cwd, env=environment, text=True, **pipes)
+
+
+def test_a_run_survives_a_crash_and_a_hang(tmp_path: Path, servers: FakeServers) -> None:
+    folder = tmp_path / "ads"
+    folder.mkdir()
+    for number in range(20):
+        picture(folder / f"{number}.png", number)
+    for number, name in enumerate(("segfault", "hang", "greedy"), 100):
+        picture(folder / f"{name}.png", number)
+    run = start(servers, folder, cwd=tmp_path, timeout=3)
+    _, errors = run.communicate(timeout=120)
+    assert run.returncode == 1, errors
+    records = json.loads((tmp_path / "captions" / "results.json").read_text())["files"]
+    failed = {Path(record["file"]).stem: record["error"] for record in records if record["error"]}
+    assert failed == {
+        "segfault": "the decoder crashed (SIGSEGV)",
+        "hang": "not decoded within 3 s",
+        "greedy": "decoding it takes more memory than a file may take",
+    }
+    assert sum("describe" in record["tasks"] for record in records) == 20
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_the_run(tmp_path: Path, servers: FakeServers, ending: signal.Signals) -> None:
+    folder = tmp_path / "ads"
+    folder.mkdir()
+    picture(folder / "hang.png")
+    run = start(servers, folder, "--loaders", "2", cwd=tmp_path)
+    try:
+        while not (left := [child for child in processes_below(run.pid) if child.children()]):
+            assert run.poll() is None
+            time.sleep(0.02)
+        left = processes_below(run.pid)
+        assert len(left) == 2  # the one that forks, and the worker that hangs
+        run.send_signal(ending)
+        run.communicate(timeout=60)
+        assert run.returncode == (130 if ending != signal.SIGKILL else -9)
+        assert wait_until_gone(left) == []
+    finally:
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+    # What was stopped is no failure: the next run does it.
+    shutil.copy(picture(tmp_path / "good.png"), folder / "hang.png")
+    again = start(servers, folder, cwd=tmp_path, timeout=1)
+    again.communicate(timeout=60)
+    assert again.returncode == 1
