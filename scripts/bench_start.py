@@ -89,12 +89,12 @@ def look_at(supervisor: int, parts: dict[str, dict[str, int]]) -> dict[str, tupl
 
 
 def stage_seconds(start: Start) -> dict[tuple[str, str], float]:
-    """How long each part was in each stage, up to healthy."""
+    """How long each part was in each stage, up to ready."""
     return {
         (part, stage): after - before
         for part, stages in start.stages.items()
         for (before, stage), (after, _) in itertools.pairwise(stages)
-        if not stage.startswith("healthy")
+        if not stage.startswith("ready")
     }
 
 

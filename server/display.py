@@ -29,14 +29,17 @@ class Display:
         """A part has reached another state or stage."""
         if keeper.state is State.STARTING:
             self._line(keeper.part.name, keeper.stage)
-        elif keeper.state is State.HEALTHY:
-            self._line(keeper.part.name, f"[green]healthy[/] after {keeper.start_seconds:.1f} s")
+        elif keeper.state is State.READY:
+            self._line(keeper.part.name, f"[green]ready[/] after {keeper.start_seconds:.1f} s")
+        elif keeper.state is State.UNHEALTHY:
+            self._line(keeper.part.name, "[yellow]does not answer its health check[/]")
         elif keeper.state is State.STOPPED:
             self._line(keeper.part.name, "stopped")
 
     def crashed(self, keeper: Keeper, reason: str, tail: str) -> None:
         """A part has ended or hangs."""
-        self._line(keeper.part.name, f"[bold red]{escape(reason)}[/]: restarting it. The end of {keeper.log}:")
+        then = "given up" if keeper.state is State.FAILED else "restarting it"
+        self._line(keeper.part.name, f"[bold red]{escape(reason)}[/]: {then}. The end of {keeper.log}:")
         self._console.print(escape(tail), style="dim", highlight=False, soft_wrap=True)
 
     def running(self, keepers: Sequence[Keeper]) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
 import orjson
 
+from server.engine_health import PATH as CORE_HEALTH
+from server.engine_health import CoreHealth
+from server.machine import GIB
 from server.part import Part, Probe
 from server.vllm_entry import FAST_START
 
@@ -15,7 +19,6 @@ if TYPE_CHECKING:
 
     from server.profile import EngineProfile
 
-GIB = 1 << 30
 NO_DOMAIN = "media.invalid"
 """vLLM fetches any URL while its list of allowed domains is empty; this name can never exist (RFC 6761)."""
 STAGES = (
@@ -26,21 +29,32 @@ STAGES = (
     ("init engine", "starting the API server"),
 )
 """What vLLM's log says, and what is going on then."""
+UNSAFE = re.compile(r"[^\w.-]")
+"""What must not stand in the name of a file."""
 
 
-def engine_part(engine: EngineProfile, runtime: Path) -> Part:
-    """The process that serves `engine`, on a Unix socket in the private folder `runtime`."""
-    socket = runtime / f"{engine.name}.sock"
+def engine_parts(engine: EngineProfile, runtime: Path) -> list[Part]:
+    """A process for each replica of `engine` on this machine, on Unix sockets in the private folder `runtime`."""
+    return [_engine_part(engine, runtime, replica) for replica in range(engine.replicas)]
+
+
+def _engine_part(engine: EngineProfile, runtime: Path, replica: int) -> Part:
+    name = UNSAFE.sub("-", engine.name) + (f"-{replica}" if engine.replicas > 1 else "")
+    socket = runtime / f"{name}.sock"
+    variables = engine_environment(engine, runtime)
+    if engine.gpus:
+        variables["CUDA_VISIBLE_DEVICES"] = engine.gpus[replica]
     return Part(
-        name=f"vllm-{engine.name}",
+        name=f"vllm-{name}",
         what=engine.name,
         command=(sys.executable, "-m", "server.vllm_entry", *engine_arguments(engine, socket)),
-        env=engine_environment(engine, runtime),
+        env=variables,
         address=f"unix:{socket}",
-        probe=Probe("http://engine/health", socket),
+        probe=Probe(f"http://engine{CORE_HEALTH}", socket),
         start_timeout_s=engine.start_timeout_s,
         first_stage="importing vLLM",
         stages=STAGES,
+        memory_limit_gib=engine.memory_limit_gib,
     )
 
 
@@ -58,6 +72,13 @@ def engine_arguments(engine: EngineProfile, socket: Path) -> list[str]:
         frames = {"video": {"num_frames": engine.max_frames}}
         arguments += ["--media-io-kwargs", orjson.dumps(frames).decode()]
     arguments += ["--allowed-media-domains", NO_DOMAIN]
+    arguments += ["--middleware", f"{CoreHealth.__module__}.{CoreHealth.__qualname__}"]
+    if engine.tensor_parallel > 1:
+        arguments += ["--tensor-parallel-size", str(engine.tensor_parallel)]
+    if engine.max_batched_tokens is not None:
+        arguments += ["--max-num-batched-tokens", str(engine.max_batched_tokens)]
+    if engine.max_requests is not None:
+        arguments += ["--max-num-seqs", str(engine.max_requests)]
     if engine.kv_cache_gib is not None:
         arguments += ["--kv-cache-memory-bytes", str(int(engine.kv_cache_gib * GIB))]
     if engine.memory_utilization is not None:
@@ -82,6 +103,8 @@ def engine_environment(engine: EngineProfile, runtime: Path) -> dict[str, str]:
     }
     if engine.local_model is not None:
         variables["HF_HUB_OFFLINE"] = "1"  # or it waits for hosts that it does not need
+    if engine.encoder_cache_gib is not None:
+        variables["BABELVIEW_ENCODER_CACHE_MIB"] = str(round(engine.encoder_cache_gib * 1024))
     if engine.threads is not None:
         variables["OMP_NUM_THREADS"] = str(engine.threads)
         variables["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"  # several engines share the cores

@@ -52,11 +52,14 @@ class Part:
     """Between SIGTERM and SIGKILL."""
     first_stage: str = "starting"
     stages: tuple[tuple[str, str], ...] = ()
-    """(text in its log, stage it has reached), in the order of appearance."""
+    """(text in a line of its log, stage that it tells of), in the order of appearance."""
     pass_fds: tuple[int, ...] = ()
     """File descriptors that it inherits."""
+    memory_limit_gib: float | None = None
+    """It is restarted when it takes more main memory, its children included."""
+    vital: bool = False
+    """Without it nothing of the stack can be used."""
 
-    def stage(self, log: str) -> str:
-        """How far its start is, by its log."""
-        reached = [stage for text, stage in self.stages if text in log]
-        return reached[-1] if reached else self.first_stage
+    def stage(self, line: str) -> str | None:
+        """The stage that a line of its log tells of."""
+        return next((stage for text, stage in self.stages if text in line), None)

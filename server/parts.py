@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from server.engine import engine_part
-from server.gateway.config import GatewayConfig, Limits, Replica, ServedModel
+from server.engine import engine_parts
+from server.gateway.config import GatewayConfig, Replica, ServedModel
 from server.part import Part, Probe
 from server.preflight import bind
+from server.profile import GatewayProfile
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from server.profile import GatewayProfile, Profile, TranslatorProfile
+    from server.profile import EngineProfile, Profile, TranslatorProfile
 
 LOOPBACK = "127.0.0.1"
-GATEWAY_STOP_S = 8.0
-"""A little longer than the gateway itself waits for requests in flight."""
+GATEWAY_STOP_S = 3.0
+"""How much longer the gateway may take to stop than it waits for requests in flight."""
 
 
 def open_gateway_socket(gateway: GatewayProfile) -> socket.socket:
@@ -41,25 +45,36 @@ def stack_parts(profile: Profile, runtime: Path, listener: socket.socket) -> lis
     Raises:
         PreflightError: the translator's port is taken.
     """
-    engines = [engine_part(engine, runtime) for engine in profile.engines]
+    engines = [engine_parts(engine, runtime) for engine in profile.engines]
     translator = _translator_part(profile.translator) if profile.translator else None
-    config = GatewayConfig(
-        models=tuple(
-            ServedModel(
-                name=engine.name,
-                aliases=engine.aliases,
-                replicas=(Replica(name=engine.name, socket=str(part.probe.socket)),),
-                max_model_len=engine.max_model_len,
-                max_frames=engine.max_frames,
-                max_images=engine.max_images,
-            )
-            for engine, part in zip(profile.engines, engines, strict=True)
-        ),
-        translator=translator.address if translator else None,
-        limits=Limits(max_body_bytes=profile.gateway.max_body_mib << 20),
+    served = zip(profile.engines, engines, strict=True)
+    config = gateway_config(
+        profile, tuple(_served_model(*pair) for pair in served), translator.address if translator else None
     )
     gateway = _gateway_part(config, runtime, listener)
-    return [gateway, *engines, *([translator] if translator else [])]
+    return [gateway, *chain.from_iterable(engines), *([translator] if translator else [])]
+
+
+def gateway_config(profile: Profile, models: tuple[ServedModel, ...], translator: str | None) -> GatewayConfig:
+    """What the gateway must know; the profile's `[gateway]` has its settings under the same names."""
+    settings = {f.name: getattr(profile.gateway, f.name) for f in fields(GatewayProfile)}
+    settings = {name: value for name, value in settings.items() if name not in {"host", "port"}}
+    return GatewayConfig(models=models, translator=translator, **settings)
+
+
+def _served_model(engine: EngineProfile, parts: Sequence[Part]) -> ServedModel:
+    here = [Replica(name=part.name.removeprefix("vllm-"), socket=str(part.probe.socket)) for part in parts]
+    elsewhere = [
+        Replica(name=f"{engine.name}@{url}", url=url, key_variable=engine.url_key_variable) for url in engine.urls
+    ]
+    return ServedModel(
+        name=engine.name,
+        aliases=engine.aliases,
+        replicas=(*here, *elsewhere),
+        max_model_len=engine.max_model_len,
+        max_frames=engine.max_frames,
+        max_images=engine.max_images,
+    )
 
 
 def _gateway_part(config: GatewayConfig, runtime: Path, listener: socket.socket) -> Part:
@@ -82,7 +97,8 @@ def _gateway_part(config: GatewayConfig, runtime: Path, listener: socket.socket)
         ),
         address=f"{address}/v1",
         probe=Probe(f"{address}/health/live"),
-        stop_grace_s=GATEWAY_STOP_S,
+        stop_grace_s=config.timeouts.finish_s + GATEWAY_STOP_S,
+        vital=True,
         pass_fds=(listener.fileno(),),
     )
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-import psutil
-
 from server.errors import PreflightError
+from server.machine import GIB, main_memory
 
 if TYPE_CHECKING:
     from server.profile import Profile
-
-GIB = 1 << 30
 
 
 def check_models(profile: Profile) -> None:
@@ -33,14 +30,16 @@ def check_memory(profile: Profile) -> None:
     Raises:
         PreflightError: says what is needed and what is there.
     """
-    needs = {engine.name: engine.memory_gib for engine in profile.engines}
+    needs = {engine.name: engine.memory_gib * engine.replicas for engine in profile.engines}
     if profile.translator:
         needs["translator"] = profile.translator.memory_gib
-    free = psutil.virtual_memory().available / GIB
+    memory = main_memory()
+    free = memory.available / GIB
     if (needed := sum(needs.values())) > free:
         parts = ", ".join(f"{name} {gib:g}" for name, gib in needs.items())
         raise PreflightError(
-            f"too little memory: the profile needs {needed:.1f} GiB ({parts}), {free:.1f} GiB are available"
+            f"too little memory: the profile needs {needed:.1f} GiB ({parts}), {free:.1f} GiB are available "
+            f"(limited by {memory.limited_by})"
         )
 
 

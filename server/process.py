@@ -7,12 +7,15 @@ import contextlib
 import os
 import signal
 import sys
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from server.logs import LogPipe
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from server.logs import PartLog
 
 ROOT = Path(__file__).resolve().parents[1]
 """Where our packages are, for `python -m`."""
@@ -21,8 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
 class Process:
     """A started child; its process group is all that it started in turn."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, output: LogPipe) -> None:
         self._process = process
+        self._output = output
 
     @classmethod
     async def start(
@@ -30,22 +34,26 @@ class Process:
         command: Sequence[str],
         *,
         env: Mapping[str, str],
-        log: Path,
+        log: PartLog,
         pass_fds: Sequence[int] = (),
     ) -> Process:
-        """Start `command` with `env` on top of our environment, both its outputs appended to `log`."""
+        """Start `command` with `env` on top of our environment, both its outputs going to `log`."""
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
-        with log.open("ab") as output:
+        log.begin()
+        output = LogPipe(log)
+        try:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 env={**os.environ, "PYTHONPATH": path, **env},
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=output.writing,
+                stderr=output.writing,
                 pass_fds=pass_fds,
                 start_new_session=True,
             )
-        return cls(process)
+        finally:
+            output.started()
+        return cls(process, output)
 
     @property
     def pid(self) -> int:
@@ -66,9 +74,10 @@ class Process:
         await self.kill()
 
     async def kill(self) -> None:
-        """SIGKILL to the whole group, at once."""
+        """SIGKILL to the whole group, at once; returns when its last words are in the log."""
         kill_group(self.pid)
         await self._process.wait()
+        await self._output.drain()
 
 
 def kill_group(group: int) -> None:
@@ -85,15 +94,6 @@ def describe_exit(code: int) -> str:
         return f"it was killed by {signal.Signals(-code).name}"
     except ValueError:
         return f"it was killed by signal {-code}"
-
-
-def log_tail(log: Path, lines: int = 20) -> str:
-    """The last lines of a log."""
-    try:
-        with log.open(encoding="utf-8", errors="replace") as file:
-            return "".join(deque(file, lines)).rstrip()
-    except OSError as error:
-        return f"(no log: {error})"
 
 
 class Lifeline:

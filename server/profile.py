@@ -10,6 +10,8 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from server.errors import ProfileError
+from server.gateway.config import Health, Limits, Timeouts, Turns
+from server.policy import Policy
 
 PROFILES = Path(__file__).parent / "profiles"
 DEMO_MODELS = Path(__file__).parent / "demo"
@@ -24,12 +26,19 @@ class GatewayProfile:
     """Where it listens. Loopback unless told otherwise."""
     port: int = 8000
     """0 takes a free port."""
-    max_body_mib: int = 64
-    """Larger requests are refused with 413. 16 frames of 768x432 are about 2 MiB."""
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    health: Health = field(default_factory=Health)
+    turns: Turns = field(default_factory=Turns)
+    keys_file: str | None = None
+    """Hashes of API keys; see server/gateway/config.py for this and what follows."""
+    allow_anonymous: bool = False
+    open_metrics: bool = False
+    media_domains: tuple[str, ...] = ()
+    json_logs: bool = False
 
     def __post_init__(self) -> None:
         _check_port(self.port)
-        _check_positive("max_body_mib", self.max_body_mib)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +74,30 @@ class EngineProfile:
     """Frames a video may have; 0: the model takes no video. vLLM cuts further frames silently, we refuse."""
     max_images: int = 0
     """Pictures a request may have; 0: the model takes none."""
+    replicas: int = 1
+    """Engines of this model on this machine; the gateway spreads requests over them. 0: none, only `urls`."""
+    gpus: tuple[str, ...] = ()
+    """For each replica the GPUs that it sees, as CUDA_VISIBLE_DEVICES takes them ("0", or "0,1")."""
+    urls: tuple[str, ...] = ()
+    """Further replicas that run elsewhere: base URLs without /v1. Nothing is started there."""
+    url_key_variable: str | None = None
+    """The environment variable that holds the API key of the replicas in `urls`, if they want one."""
+    tensor_parallel: int = 1
+    """GPUs that one replica is divided among."""
+    max_batched_tokens: int | None = None
+    """Tokens computed in one step. None: vLLM's default. Llama 3.2 Vision: at least 6404, a picture's."""
+    max_requests: int | None = None
+    """Requests computed at once by one replica. None: vLLM's default."""
+    encoder_cache_gib: float | None = None
+    """Llama 3.2 Vision: room for outputs of its vision tower, outside `memory_utilization`. None: 0.5."""
     kv_cache_gib: float | None = None
     """Size of the KV cache. None: vLLM fills `memory_utilization` of the device."""
     memory_utilization: float | None = None
     """Share of the device's memory that vLLM may fill. None: vLLM's default."""
     memory_gib: float = 0.0
-    """Main memory it needs, for the check before anything starts."""
+    """Main memory that one replica needs, for the check before anything starts."""
+    memory_limit_gib: float | None = None
+    """A replica that takes more main memory is restarted. None: no limit."""
     threads: int | None = None
     """OpenMP threads (CPU). None: vLLM decides and binds cores."""
     fast_start: bool = False
@@ -85,6 +112,16 @@ class EngineProfile:
 
     def __post_init__(self) -> None:
         _check_positive("max_model_len", self.max_model_len)
+        for name in ("memory_limit_gib", "max_batched_tokens", "max_requests", "tensor_parallel"):
+            if (value := getattr(self, name)) is not None:
+                _check_positive(name, value)
+        if self.replicas < 0 or self.replicas + len(self.urls) == 0:
+            raise ValueError("it needs at least one of replicas and urls")
+        if self.gpus and len(self.gpus) != self.replicas:
+            raise ValueError(f"gpus names the GPUs of {len(self.gpus)} replicas, but there are {self.replicas}")
+        for url in self.urls:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"urls: not an http:// or https:// address: {url!r}")
         if self.max_frames < 0 or self.max_images < 0:
             raise ValueError("max_frames and max_images cannot be negative")
         if self.memory_utilization is not None and not 0 < self.memory_utilization <= 1:
@@ -114,6 +151,7 @@ class Profile:
     gateway: GatewayProfile = field(default_factory=GatewayProfile)
     translator: TranslatorProfile | None = None
     """None: no translations."""
+    supervisor: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:
         if not self.engines:

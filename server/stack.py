@@ -6,30 +6,37 @@ import asyncio
 import os
 import signal
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
+from server.errors import PartFailedError
+from server.events import EventLog
 from server.parts import open_gateway_socket, stack_parts
 from server.preflight import check_memory, check_models
 from server.process import Lifeline
-from server.supervisor import Keeper
+from server.status import status_socket, told_on
+from server.supervisor import Keeper, State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from server.part import Part
+    from server.policy import Policy
     from server.profile import Profile
-    from server.supervisor import Policy, Reporter
+    from server.supervisor import Reporter
 
 INTERRUPTED_AT_ONCE = 1
 """Exit code after a second signal."""
 
 
 class Stack:
-    """Parts that run together. The first, the gateway, is stopped before the others: it needs them."""
+    """Parts that run together. The first, the gateway, is stopped before the others: it needs them.
+
+    One that is given up does not take the others with it, unless nothing can be used without it.
+    """
 
     def __init__(
         self,
@@ -40,16 +47,16 @@ class Stack:
         reporter: Reporter,
         policy: Policy | None = None,
     ) -> None:
-        """`logs` is a folder that gets one file per part."""
+        """`logs` is a folder that gets the log files of each part."""
         self.keepers = [Keeper(part, logs / f"{part.name}.log", lifeline, reporter, policy) for part in parts]
 
     async def run(self, when_healthy: Callable[[list[Keeper]], None]) -> None:
-        """Run until cancelled; `when_healthy` is called once, when every part has become healthy.
+        """Run until cancelled; `when_healthy` is called once, when every part has become ready.
 
         Raises:
-            PartFailedError: a part did not start or gave up; everything is stopped then.
+            PartFailedError: a part did not start, or what is left is of no use; everything is stopped then.
         """
-        tasks = [asyncio.create_task(keeper.run(), name=keeper.part.name) for keeper in self.keepers]
+        tasks = [asyncio.create_task(self._keep(keeper), name=keeper.part.name) for keeper in self.keepers]
         ready = asyncio.create_task(self._report_ready(when_healthy))
         try:
             done, _ = await asyncio.wait([*tasks, ready], return_when=asyncio.FIRST_EXCEPTION)
@@ -59,6 +66,15 @@ class Stack:
             front, *rest = tasks
             await _cancel(ready, front)
             await _cancel(*rest)
+
+    async def _keep(self, keeper: Keeper) -> None:
+        """Run a part; that it is given up is an error only if the stack is of no use without it."""
+        try:
+            await keeper.run()
+        except PartFailedError:
+            others = [other for other in self.keepers if not other.part.vital and other.state is not State.FAILED]
+            if keeper.part.vital or not keeper.healthy.is_set() or not others:
+                raise
 
     async def _report_ready(self, when_healthy: Callable[[list[Keeper]], None]) -> None:
         for keeper in self.keepers:
@@ -82,13 +98,18 @@ async def stack_of(profile: Profile, *, logs: Path, reporter: Reporter) -> Async
     """
     check_models(profile)
     check_memory(profile)
+    policy = profile.supervisor
     listener = open_gateway_socket(profile.gateway)
     with listener:
         logs.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # nothing else runs yet
         runtime = Path(tempfile.mkdtemp(prefix="babelview-"))  # 0700: engines listen in it
         async with Lifeline(runtime) as lifeline:
             parts = stack_parts(profile, runtime, listener)
-            yield Stack(parts, logs=logs, lifeline=lifeline, reporter=reporter)
+            events = EventLog(logs, policy, reporter)
+            with closing(events):
+                stack = Stack(parts, logs=logs, lifeline=lifeline, reporter=events, policy=policy)
+                async with told_on(status_socket(listener.getsockname()[1]), stack.keepers):
+                    yield stack
 
 
 async def run_until_signal(

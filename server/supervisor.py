@@ -1,4 +1,4 @@
-"""Keeps one part running: start, health, restart with backoff, and giving up."""
+"""Keeps one part running: start, health, memory, restart with backoff, and giving up."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import enum
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from server.errors import PartFailedError
-from server.process import Lifeline, Process, describe_exit, log_tail
+from server.logs import PartLog
+from server.machine import GIB, tree_memory
+from server.policy import Crashes, Policy
+from server.process import Lifeline, Process, describe_exit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,31 +20,17 @@ if TYPE_CHECKING:
     from server.part import Part
 
 
-@dataclass(frozen=True)
-class Policy:
-    """How patient the supervisor is, in seconds."""
-
-    probe_every_s: float = 2.0
-    starting_probe_every_s: float = 0.1
-    probe_timeout_s: float = 10.0
-    """An engine may be slow to answer while it computes."""
-    failures: int = 3
-    """Probes in a row that must fail before a running part counts as hung."""
-    backoff_s: float = 0.5
-    """Before the first restart; doubles with each quick crash."""
-    longest_backoff_s: float = 30.0
-    quick_s: float = 30.0
-    """A part that ends sooner after it became healthy has crashed quickly."""
-    quick_crashes: int = 5
-    """Quick crashes in a row after which it gives up."""
-
-
 class State(enum.Enum):
     """Where a part is in its life."""
 
     STARTING = "starting"
-    HEALTHY = "healthy"
-    WAITING = "waiting to be restarted"
+    READY = "ready"
+    UNHEALTHY = "unhealthy"
+    """It runs, but fails its health checks; a few more and it is restarted."""
+    RESTARTING = "restarting"
+    """It has ended; the next start is waited for."""
+    FAILED = "failed"
+    """It crashed too often and was given up."""
     STOPPED = "stopped"
 
 
@@ -53,7 +41,7 @@ class Reporter(Protocol):
         """State or stage of a part is another."""
 
     def crashed(self, keeper: Keeper, reason: str, tail: str) -> None:
-        """A running part has ended or hangs; it will be restarted."""
+        """A running part has ended or hangs; it will be restarted, or is given up."""
 
 
 class Keeper:
@@ -62,15 +50,22 @@ class Keeper:
     def __init__(
         self, part: Part, log: Path, lifeline: Lifeline, reporter: Reporter, policy: Policy | None = None
     ) -> None:
-        """`log` gets the output of the part."""
+        """`log` is the file that gets the output of the part."""
         self.part = part
         self.log = log
         self.state = State.STOPPED
         self.stage = part.first_stage
         self.start_seconds: float | None = None
-        """From its start until it was healthy, the last time."""
+        """From its start until it was ready, the last time."""
+        self.ready_since: float | None = None
+        """On the clock of `time.monotonic`; None while it is not ready."""
+        self.restarts = 0
+        self.memory = 0
+        """Bytes of main memory at the last look, its children included."""
+        self.reason: str | None = None
+        """Why it ended the last time."""
         self.healthy = asyncio.Event()
-        """Set once it has been healthy."""
+        """Set once it has been ready."""
         self._lifeline = lifeline
         self._reporter = reporter
         self._policy = policy or Policy()
@@ -82,93 +77,124 @@ class Keeper:
         return self._process.pid if self._process else None
 
     async def run(self) -> None:
-        """Start the part and restart it whenever it ends or hangs.
+        """Start the part and restart it whenever it ends, hangs or takes too much memory.
 
         Raises:
-            PartFailedError: its first start failed, or it crashed quickly too often.
+            PartFailedError: its first start failed, or it crashed too often.
         """
-        policy = self._policy
-        quick_crashes = 0
-        self.log.write_bytes(b"")
-        while True:
-            reason, lived = await self._live_once()
-            tail = log_tail(self.log)
-            if not self.healthy.is_set():
-                raise PartFailedError(f"{self.part.name} did not start: {reason}\n{self._quoted(tail)}")
-            quick_crashes = quick_crashes + 1 if lived < policy.quick_s else 1
-            if quick_crashes >= policy.quick_crashes:
-                raise PartFailedError(
-                    f"{self.part.name} gave up after {quick_crashes} quick crashes, the last: {reason}\n"
-                    f"{self._quoted(tail)}"
-                )
-            self._reporter.crashed(self, reason, tail)
-            self._set(State.WAITING)
-            await asyncio.sleep(min(policy.backoff_s * 2 ** (quick_crashes - 1), policy.longest_backoff_s))
+        crashes = Crashes(self._policy)
+        log = PartLog(self.log, self._policy, self._look_at)
+        try:
+            while True:
+                self.reason, lived = await self._live_once(log)
+                tail = log.tail()
+                if not self.healthy.is_set():
+                    self._set(State.FAILED)
+                    raise PartFailedError(f"{self.part.name} did not start: {self.reason}\n{self._quoted(tail)}")
+                wait = crashes.add(time.monotonic(), lived)
+                if wait is None:
+                    self._set(State.FAILED)
+                    self._reporter.crashed(self, self.reason, tail)
+                    raise PartFailedError(
+                        f"{self.part.name} gave up after {len(crashes.times)} crashes, the last: {self.reason}\n"
+                        f"{self._quoted(tail)}"
+                    )
+                self._set(State.RESTARTING)
+                self._reporter.crashed(self, self.reason, tail)
+                await asyncio.sleep(wait)
+                self.restarts += 1
+        finally:
+            log.close()
+            if self.state is not State.FAILED:
+                self._set(State.STOPPED)
 
-    async def _live_once(self) -> tuple[str, float]:
-        """Start the part and watch it; returns why it ended and how long it was healthy, in seconds."""
+    async def _live_once(self, log: PartLog) -> tuple[str, float]:
+        """Start the part and watch it; returns why it ended and how long it was ready, in seconds."""
         part = self.part
         started = time.monotonic()
         if part.probe.socket:
             part.probe.socket.unlink(missing_ok=True)  # left by one that was killed
-        offset = self.log.stat().st_size
-        process = await Process.start(part.command, env=part.env, log=self.log, pass_fds=part.pass_fds)
+        process = await Process.start(part.command, env=part.env, log=log, pass_fds=part.pass_fds)
         self._lifeline.hold(process.pid)
         self._process = process
         self.stage = part.first_stage
         self._set(State.STARTING)
         ended = asyncio.create_task(process.wait())
-        became_healthy = None
         try:
-            if reason := await self._until_healthy(ended, started, offset):
+            if reason := await self._until_ready(ended, started):
                 return reason, 0.0
-            became_healthy = time.monotonic()
-            self.start_seconds = became_healthy - started
+            self.ready_since = time.monotonic()
+            self.start_seconds = self.ready_since - started
             self.healthy.set()
-            self._set(State.HEALTHY)
-            return await self._until_ill(ended), time.monotonic() - became_healthy
+            self._set(State.READY)
+            reason = await self._until_ill(process, ended)
+            return reason, time.monotonic() - self.ready_since
         except asyncio.CancelledError:
             await process.stop(part.stop_grace_s)
-            self._set(State.STOPPED)
             raise
         finally:
             await process.kill()  # what it started itself may still run
             self._lifeline.release(process.pid)
             self._process = None
+            self.ready_since = None
+            self.memory = 0
             ended.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ended
 
-    async def _until_healthy(self, ended: asyncio.Task[int], started: float, offset: int) -> str | None:
+    async def _until_ready(self, ended: asyncio.Task[int], started: float) -> str | None:
         """Wait for the first good probe; otherwise the reason why there is none."""
-        policy = self._policy
-        while not await self.part.probe.healthy(policy.probe_timeout_s):
-            await asyncio.wait([ended], timeout=policy.starting_probe_every_s)
+        while not await self._probe(ended):
+            await asyncio.wait([ended], timeout=self._policy.starting_probe_every_s)
             if ended.done():
                 return describe_exit(ended.result())
             if time.monotonic() - started > self.part.start_timeout_s:
-                return f"not healthy after {self.part.start_timeout_s:.0f} s"
-            self._look_at_log(offset)
+                return f"not ready after {self.part.start_timeout_s:.0f} s"
         return None
 
-    async def _until_ill(self, ended: asyncio.Task[int]) -> str:
-        """Wait until the part ends or hangs; returns which."""
+    async def _until_ill(self, process: Process, ended: asyncio.Task[int]) -> str:
+        """Wait until the part ends, hangs or takes too much memory; returns which."""
         policy = self._policy
         failures = 0
+        memory_at = 0.0
         while failures < policy.failures:
             await asyncio.wait([ended], timeout=policy.probe_every_s)
+            if not ended.done():
+                failures = 0 if await self._probe(ended) else failures + 1
             if ended.done():
                 return describe_exit(ended.result())
-            failures = 0 if await self.part.probe.healthy(policy.probe_timeout_s) else failures + 1
-        return f"it runs but failed {failures} health checks in a row"
+            state = State.UNHEALTHY if failures else State.READY
+            if state is not self.state:
+                self._set(state)
+            if time.monotonic() >= memory_at:
+                memory_at = time.monotonic() + policy.memory_every_s
+                if too_much := await self._memory_over_limit(process.pid):
+                    await process.stop(self.part.stop_grace_s)
+                    return too_much
+        return f"it hangs: it runs, but failed {failures} health checks in a row"
 
-    def _look_at_log(self, offset: int) -> None:
-        if not self.part.stages:
+    async def _probe(self, ended: asyncio.Task[int]) -> bool:
+        """Ask once; an end of the process ends the waiting."""
+        asking = asyncio.create_task(self.part.probe.healthy(self._policy.probe_timeout_s))
+        try:
+            await asyncio.wait([asking, ended], return_when=asyncio.FIRST_COMPLETED)
+            return asking.done() and asking.result()
+        finally:
+            asking.cancel()
+
+    async def _memory_over_limit(self, pid: int) -> str | None:
+        # In a thread: the kernel walks all pages of a process to count them.
+        self.memory = await asyncio.to_thread(tree_memory, pid)
+        limit = self.part.memory_limit_gib
+        if limit is None or self.memory <= limit * GIB:
+            return None
+        return f"it takes {self.memory / GIB:.1f} GiB of memory, its limit is {limit:g} GiB"
+
+    def _look_at(self, line: str) -> None:
+        if self.state is not State.STARTING:
             return
-        with self.log.open("rb") as file:
-            file.seek(offset)
-            stage = self.part.stage(file.read().decode(errors="replace"))
-        if stage != self.stage:
+        stage = self.part.stage(line)
+        if stage and stage != self.stage:
             self.stage = stage
             self._reporter.changed(self)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.engine import engine_arguments, engine_environment, engine_part
+from server.engine import engine_arguments, engine_environment, engine_parts
 from server.profile import EngineProfile
 
 SOCKET = Path("/run/x/m.sock")
@@ -68,6 +68,21 @@ def test_only_models_of_the_hub_go_online(model: str, offline: bool) -> None:
 
 
 def test_the_log_tells_the_stage() -> None:
-    part = engine_part(ENGINE, SOCKET.parent)
-    assert part.stage("") == "importing vLLM"
-    assert part.stage("Resolved architecture: X\nStarting to load model m") == "loading weights"
+    (part,) = engine_parts(ENGINE, SOCKET.parent)
+    assert part.first_stage == "importing vLLM"
+    assert part.stage("INFO 11-21 03:21:18 Starting to load model m") == "loading weights"
+    assert part.stage("something else") is None
+
+
+def test_replicas_have_names_sockets_and_gpus_of_their_own() -> None:
+    first, second = engine_parts(replace(ENGINE, replicas=2, gpus=("0,1", "2,3"), tensor_parallel=2), SOCKET.parent)
+    assert (first.name, second.name) == ("vllm-m-0", "vllm-m-1")
+    assert first.probe.socket != second.probe.socket
+    assert (first.env["CUDA_VISIBLE_DEVICES"], second.env["CUDA_VISIBLE_DEVICES"]) == ("0,1", "2,3")
+    assert option(list(first.command), "--tensor-parallel-size") == "2"
+
+
+def test_a_name_stays_within_the_folder() -> None:
+    (part,) = engine_parts(replace(ENGINE, name="../org/model"), SOCKET.parent)
+    assert part.probe.socket == SOCKET.parent / "..-org-model.sock"
+    assert "/" not in part.name

@@ -10,24 +10,26 @@ import subprocess
 import sys
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
 from server.errors import PartFailedError
 from server.part import Part, Probe
+from server.policy import Policy
 from server.process import Lifeline, describe_exit
 from server.stack import Stack
-from server.supervisor import Keeper, Policy, State
+from server.supervisor import Keeper, State
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 HERE = Path(__file__).parent
 PATIENCE = 30.0
-BRISK = Policy(probe_every_s=0.1, probe_timeout_s=0.5, failures=2, backoff_s=0.01, quick_crashes=3)
+BRISK = Policy(probe_every_s=0.1, probe_timeout_s=0.5, failures=2, backoff_s=0.01, crashes=3, memory_every_s=0.1)
 
 
 def free_port() -> int:
@@ -36,7 +38,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def make_part(folder: Path, mode: str, name: str = "toy") -> Part:
+def make_part(folder: Path, mode: str, name: str = "toy", **more: Any) -> Part:
     port = free_port()
     return Part(
         name=name,
@@ -47,6 +49,7 @@ def make_part(folder: Path, mode: str, name: str = "toy") -> Part:
         start_timeout_s=PATIENCE,
         stop_grace_s=1.0,
         stages=(("stage two", "two"),),
+        **more,
     )
 
 
@@ -89,10 +92,12 @@ class Notes:
 
 
 @asynccontextmanager
-async def running(parts: list[Part], folder: Path, notes: Notes) -> AsyncIterator[tuple[Stack, asyncio.Task[None]]]:
+async def running(
+    parts: list[Part], folder: Path, notes: Notes, policy: Policy = BRISK
+) -> AsyncIterator[tuple[Stack, asyncio.Task[None]]]:
     ready = asyncio.Event()
     async with Lifeline(folder / "runtime") as lifeline:
-        stack = Stack(parts, logs=folder, lifeline=lifeline, reporter=notes, policy=BRISK)
+        stack = Stack(parts, logs=folder, lifeline=lifeline, reporter=notes, policy=policy)
         task = asyncio.create_task(stack.run(lambda _: ready.set()))
         waiting = asyncio.create_task(ready.wait())
         await asyncio.wait([task, waiting], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
@@ -109,12 +114,16 @@ def notes() -> Notes:
     return Notes()
 
 
-async def healthy_again(stack: Stack) -> None:
+async def until(true: Callable[[], bool]) -> None:
     async def poll() -> None:
-        while stack.keepers[0].state is not State.HEALTHY:  # noqa: ASYNC110
+        while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
     await asyncio.wait_for(poll(), PATIENCE)
+
+
+async def ready_again(stack: Stack) -> None:
+    await until(lambda: stack.keepers[0].state is State.READY)
 
 
 async def test_a_part_that_is_killed_is_reported_and_restarted(tmp_path: Path, notes: Notes) -> None:
@@ -123,7 +132,7 @@ async def test_a_part_that_is_killed_is_reported_and_restarted(tmp_path: Path, n
         assert first == pids(tmp_path)[0][0]
         os.kill(first, signal.SIGKILL)
         assert "SIGKILL" in await asyncio.wait_for(notes.crashes.get(), PATIENCE)
-        await healthy_again(stack)
+        await ready_again(stack)
         assert stack.keepers[0].pid == pids(tmp_path)[1][0] != first
         assert set(alive(tmp_path)) == set(pids(tmp_path)[1])  # the killed part's child is gone as well
     assert not alive(tmp_path)
@@ -134,16 +143,56 @@ async def test_a_part_that_hangs_is_restarted(tmp_path: Path, notes: Notes) -> N
         (tmp_path / "ill").touch()
         assert "health checks" in await asyncio.wait_for(notes.crashes.get(), PATIENCE)
         (tmp_path / "ill").unlink()
-        await healthy_again(stack)
+        await ready_again(stack)
         assert len(pids(tmp_path)) == 2
 
 
-async def test_it_gives_up_after_quick_crashes_and_stops_the_rest(tmp_path: Path, notes: Notes) -> None:
+async def test_a_part_that_answers_again_in_time_is_left_alone(tmp_path: Path, notes: Notes) -> None:
+    patient = replace(BRISK, failures=1000)
+    async with running([make_part(tmp_path, "good")], tmp_path, notes, patient) as (stack, _):
+        (tmp_path / "ill").touch()
+        await until(lambda: stack.keepers[0].state is State.UNHEALTHY)
+        (tmp_path / "ill").unlink()
+        await until(lambda: stack.keepers[0].state is State.READY)
+        assert len(pids(tmp_path)) == 1
+
+
+async def test_a_part_that_takes_too_much_memory_is_restarted(tmp_path: Path, notes: Notes) -> None:
+    part = make_part(tmp_path, "good", memory_limit_gib=0.001)
+    async with running([part], tmp_path, notes):
+        reason = await asyncio.wait_for(notes.crashes.get(), PATIENCE)
+        assert "GiB of memory, its limit is 0.001 GiB" in reason
+        await until(lambda: len(pids(tmp_path)) > 1)
+
+
+async def test_a_part_within_its_memory_is_left_alone(tmp_path: Path, notes: Notes) -> None:
+    async with running([make_part(tmp_path, "good", memory_limit_gib=8.0)], tmp_path, notes) as (stack, _):
+        await until(lambda: stack.keepers[0].memory > 1 << 20)
+        assert stack.keepers[0].state is State.READY
+        assert len(pids(tmp_path)) == 1
+
+
+async def test_one_that_is_given_up_leaves_the_others_running(tmp_path: Path, notes: Notes) -> None:
     other = tmp_path / "other"
     other.mkdir()
     parts = [make_part(tmp_path, "crash"), make_part(other, "good", "other")]
+    async with running(parts, tmp_path, notes) as (stack, task):
+        await until(lambda: stack.keepers[0].state is State.FAILED)
+        assert len(pids(tmp_path)) == 3
+        assert not alive(tmp_path)
+        assert not task.done()
+        assert stack.keepers[1].state is State.READY
+        assert stack.keepers[0].reason is not None
+        assert "SIGSEGV" in stack.keepers[0].reason
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_without_what_matters_everything_stops(tmp_path: Path, notes: Notes, others: int) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    parts = [make_part(tmp_path, "crash", vital=True), make_part(other, "good", "other")][: 1 + others]
     async with running(parts, tmp_path, notes) as (_, task):
-        with pytest.raises(PartFailedError, match=r"(?s)toy gave up after 3 quick crashes.*SIGSEGV.*stage two"):
+        with pytest.raises(PartFailedError, match=r"(?s)toy gave up after 3 crashes.*SIGSEGV.*stage two"):
             await asyncio.wait_for(task, PATIENCE)
     assert len(pids(tmp_path)) == 3
     assert not alive(tmp_path)
@@ -165,8 +214,7 @@ async def test_a_part_that_ignores_sigterm_is_killed(tmp_path: Path, notes: Note
 
 async def test_stages_come_from_the_log(tmp_path: Path, notes: Notes) -> None:
     async with running([make_part(tmp_path, "good")], tmp_path, notes):
-        assert notes.states[0] == (State.STARTING, "starting")
-        assert notes.states[-1][0] is State.HEALTHY
+        assert notes.states == [(State.STARTING, "starting"), (State.STARTING, "two"), (State.READY, "two")]
 
 
 @pytest.fixture

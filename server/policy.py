@@ -1,0 +1,67 @@
+"""How patient the supervisor is, and how it keeps logs: the `[supervisor]` table of a profile."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """Times are in seconds."""
+
+    probe_every_s: float = 2.0
+    starting_probe_every_s: float = 0.1
+    probe_timeout_s: float = 10.0
+    """Engines answer between two steps: it must be longer than their longest step."""
+    failures: int = 3
+    """Probes in a row that must fail before a running part counts as hung."""
+    memory_every_s: float = 10.0
+    """How often the memory of a part is looked at."""
+    backoff_s: float = 0.5
+    """Before the first restart; doubles with each further crash."""
+    longest_backoff_s: float = 30.0
+    well_s: float = 300.0
+    """After so long without a crash the earlier ones are forgotten."""
+    crashes: int = 5
+    """So many within `crash_window_s` and the part is given up."""
+    crash_window_s: float = 900.0
+    log_json: bool = False
+    """Logs as JSON lines: time, part, level, message."""
+    log_max_mib: int = 64
+    """A log is begun anew when it has grown so large."""
+    log_keep: int = 3
+    """Older logs that are kept, for each part."""
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            if setting.name != "log_json" and getattr(self, setting.name) <= 0:
+                raise ValueError(f"{setting.name} must be positive, not {getattr(self, setting.name)}")
+
+
+@dataclass
+class Crashes:
+    """The recent crashes of one part, and what follows of them."""
+
+    policy: Policy
+    times: deque[float] = field(default_factory=deque)
+
+    def add(self, now: float, lived_s: float) -> float | None:
+        """Note a crash.
+
+        Args:
+            now: On any clock that runs steadily.
+            lived_s: How long the part had been well, 0 if it never was.
+
+        Returns:
+            Seconds to wait before the next start; None: it has crashed too often.
+        """
+        policy = self.policy
+        if lived_s >= policy.well_s:
+            self.times.clear()
+        while self.times and self.times[0] <= now - policy.crash_window_s:
+            self.times.popleft()
+        self.times.append(now)
+        if len(self.times) >= policy.crashes:
+            return None
+        return min(policy.backoff_s * 2.0 ** (len(self.times) - 1), policy.longest_backoff_s)
