@@ -95,7 +95,9 @@ async def load(args: argparse.Namespace, state: State) -> Batcher:
         # Only now: loading CTranslate2 is what takes long, and a bad --model should not wait for it.
         from translator.batcher import Batcher  # noqa: PLC0415
         from translator.engine import Engine, Job  # noqa: PLC0415
+        from translator.guards import Thresholds  # noqa: PLC0415
         from translator.languages import Languages  # noqa: PLC0415
+        from translator.review import guarded  # noqa: PLC0415
         from translator.service import TextTranslator  # noqa: PLC0415
     except ImportError as error:
         raise models.ModelError(f"{error}: pip install 'babelview[translator]'") from error
@@ -121,15 +123,16 @@ async def load(args: argparse.Namespace, state: State) -> Batcher:
     first = await asyncio.to_thread(engine.translate, [Job("a", source, target, engine.tokenize("a"))])
     if first[0].failed:
         raise models.ModelError(f"{args.model} does not translate: {first[0].faults[0]}")
+    thresholds = Thresholds()
     batcher = Batcher(
-        engine.translate,
+        guarded(engine.translate, thresholds),
         replicas=args.replicas,
         batch_tokens=args.batch_tokens or (8192 if engine.device == "cuda" else 1024),
         queue_limit=args.queue,
         cache_bytes=args.cache_mb << 20,
     )
     batcher.start()
-    state.translator, state.languages = TextTranslator(engine, batcher), languages
+    state.translator, state.languages = TextTranslator(engine, batcher, thresholds), languages
     logger.info("%s is ready: %d languages, %s", state.model, len(languages.all), engine.description)
     return batcher
 

@@ -8,6 +8,7 @@ request of two sentences does not wait for all of one with thousands.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from translator.cache import LruCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from translator.engine import Job, Translation
 
@@ -125,6 +126,7 @@ class Batcher:
         self._entries: dict[Job, _Entry] = {}
         self._lines: list[_Line] = []
         self._waiting = 0
+        self._requests = 0
         self._batches = 0
         self._seconds_per_sentence = 0.05
         self._wake = asyncio.Event()
@@ -148,15 +150,35 @@ class Batcher:
         await asyncio.gather(*self._workers)
         self._executor.shutdown()
 
-    async def translate(self, jobs: Sequence[Job]) -> list[Translation]:
+    @contextlib.contextmanager
+    def request(self) -> Iterator[None]:
+        """Keep the queue working for one request, whatever follows from its first sentences.
+
+        Raises:
+            ClosedError: the service is shutting down.
+        """
+        if self._closing:
+            raise ClosedError("the translation service is shutting down")
+        self._requests += 1
+        try:
+            yield
+        finally:
+            self._requests -= 1
+            self._wake.set()
+
+    async def translate(self, jobs: Sequence[Job], *, follow_up: bool = False) -> list[Translation]:
         """Translate the sentences of one request, each once, together with those of others.
+
+        Args:
+            jobs: the sentences.
+            follow_up: they come from within a `request` that was let in: they find room in a full queue, too.
 
         Raises:
             QueueFullError: too much waits already.
             TooManySentencesError: the request alone is larger than the queue.
             ClosedError: the service is shutting down.
         """
-        if self._closing:
+        if self._closing and not follow_up:
             raise ClosedError("the translation service is shutting down")
         done: dict[Job, Translation] = {}
         wanted: dict[Job, _Entry] = {}
@@ -169,7 +191,7 @@ class Batcher:
                 entry = _Entry(job)
                 fresh.append(entry)
             wanted[job] = entry
-        self._admit(fresh)
+        self._admit(fresh, follow_up=follow_up)
         for entry in wanted.values():
             entry.waiters += 1
         try:
@@ -180,12 +202,12 @@ class Batcher:
                 self._leave(entry)
         return [done[job] for job in jobs]
 
-    def _admit(self, fresh: list[_Entry]) -> None:
-        if len(fresh) > self._queue_limit:
+    def _admit(self, fresh: list[_Entry], *, follow_up: bool) -> None:
+        if not follow_up and len(fresh) > self._queue_limit:
             raise TooManySentencesError(
                 f"{len(fresh)} sentences (times languages) in one request, of at most {self._queue_limit}"
             )
-        if self._waiting + len(fresh) > self._queue_limit:
+        if not follow_up and self._waiting + len(fresh) > self._queue_limit:
             seconds = self._waiting * self._seconds_per_sentence
             raise QueueFullError(min(60, max(1, math.ceil(seconds))))
         if not fresh:
@@ -205,7 +227,7 @@ class Batcher:
     async def _work(self) -> None:
         while True:
             if not self._waiting:
-                if self._closing:
+                if self._closing and not self._requests:
                     return
                 self._wake.clear()
                 await self._wake.wait()
@@ -268,5 +290,5 @@ class Batcher:
 
 
 def _bytes_of(job: Job, result: Translation) -> int:
-    tokens = sum(len(token) + 60 for token in job.tokens)
-    return _ENTRY_BYTES + 4 * (len(job.text) + len(result.text)) + tokens
+    parts = sum(len(part) + 60 for part in (*job.tokens, *result.faults))
+    return _ENTRY_BYTES + 4 * (len(job.text) + len(result.text)) + parts

@@ -1,21 +1,25 @@
 """A text taken apart into sentences, and everything between them, so that nothing is lost on the way back.
 
 NLLB translates single sentences; a paragraph makes it drop some. `split` cuts at every line break (headings,
-list items and paragraphs are lines of their own) and, within a line, where sentencex sees a sentence end,
-with two rules of ours. White space, list bullets and text without letters are not for the model.
+list items and paragraphs are lines of their own), at the cells of a table and after a bold lead-in, and, within
+all these, where sentencex sees a sentence end, with two rules of ours. White space, list bullets, emoji at the
+ends, addresses and text without letters are not for the model.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sentencex
 
+from translator import verbatim
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +30,19 @@ class Piece:
     is_sentence: bool
 
 
-# What opens a line without being said: indentation, quote marks, headings, bullets, numbers of a list.
-_LINE_START = re.compile(r"\s*(?:(?:[-*+>•◦‣–—]|#{1,6}|\d{1,3}[.)])\s+)*")  # noqa: RUF001
+# What opens a line without being said: indentation, quote marks, headings, bullets, boxes, numbers of a list.
+_LINE_START = re.compile(
+    r"\s*(?:(?:>+\s*|(?:[-*+•◦‣▪●○–—]|#{1,6}|\[[ xX]\]|\d{1,3}[.)]|[a-z][.)]|\((?:\d{1,3}|[a-z]|[ivx]{1,4})\))\s+))*"  # noqa: RUF001
+)
+_LEAD_IN = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)(\1\s*)")
+"""`**Scene 1:** ...` as captions write it, also with the colon after the stars."""
+_CELL_EDGE = re.compile(r"(\s*(?<!\\)\|\s*)")
 _APPROX = re.compile(r"\bapprox\.\s+$", re.IGNORECASE)
 _AFTER_ELLIPSIS = re.compile(r"(?:(?<=\.\.\.)|(?<=…))\s+(?=The\b)")
-_CLAUSE_END = re.compile(r"[;:,–—](?=\s)\s*|[，、；：،؛]\s*")  # noqa: RUF001
+_CLAUSE_END = re.compile(r"[;:,–—](?=\s)\s*|[，、；：،؛。！？]\s*")  # noqa: RUF001
+_SHORT_CLAUSE = 12  # characters: what is shorter says too little to be translated alone
 _SPACE = re.compile(r"\s+")
+_END = re.compile(r"[.!?…:;。！？：；।॥။።؟۔][\"'”’»」』)\]]*$")  # noqa: RUF001
 
 
 def split(text: str, language: str = "en") -> list[Piece]:
@@ -46,8 +57,9 @@ def split(text: str, language: str = "en") -> list[Piece]:
         start = _LINE_START.match(line)
         cut = start.end() if start else 0
         pieces.append(Piece(line[:cut], is_sentence=False))
-        for sentence in _sentences(line[cut:], language):
-            pieces.extend(_strip(sentence))
+        for part in _parts(line[cut:]):
+            for sentence in _sentences(part, language):
+                pieces.extend(_strip(sentence))
     return [piece for piece in pieces if piece.text]
 
 
@@ -61,21 +73,66 @@ def split_long(sentence: str, fits: Callable[[str], bool]) -> list[Piece]:
     Returns:
         Pieces that each fit and, joined, are the sentence.
     """
-    if fits(sentence):
+    if len(sentence) <= 1 or fits(sentence):
         return _strip(sentence)
     middle = len(sentence) // 2
-    cut = middle
     for boundary in (_CLAUSE_END, _SPACE):
         cuts = [match.end() for match in boundary.finditer(sentence) if match.end() < len(sentence)]
         if cuts:
             cut = min(cuts, key=lambda end: abs(end - middle))
             break
+    else:
+        cut = _between_letters(sentence, middle)
     return [*split_long(sentence[:cut], fits), *split_long(sentence[cut:], fits)]
 
 
+def clauses(sentence: str, keep: Sequence[tuple[int, int]] = (), most: int = 6) -> list[Piece]:
+    """Cut a sentence at its clauses, for another try at translating it.
+
+    Args:
+        sentence: a sentence of `split`.
+        keep: spans that are not for the model (addresses, placeholders).
+        most: into about how many parts at most; a short clause goes with its neighbour.
+
+    Returns:
+        Pieces that, joined, are the sentence; a single one if it has no clauses.
+    """
+    pieces: list[Piece] = []
+    at = 0
+    least = max(_SHORT_CLAUSE, len(sentence) // most)
+    for start, end in [*keep, (len(sentence), len(sentence))]:
+        for match in _CLAUSE_END.finditer(sentence, at, start):
+            if match.end() - at >= least and start - match.end() >= least:
+                pieces += _strip(sentence[at : match.end()])
+                at = match.end()
+        pieces += [*_strip(sentence[at:start]), Piece(sentence[start:end], is_sentence=False)]
+        at = end
+    return [piece for piece in pieces if piece.text]
+
+
 def has_letters(text: str) -> bool:
-    """Whether there is anything to translate (letters of any script; not digits, signs or emoji)."""
+    """Whether there are letters (of any script; not digits, signs or emoji)."""
     return any(character.isalpha() for character in text)
+
+
+def is_for_the_model(text: str) -> bool:
+    """Whether there is anything to translate: letters, in more than an address or a placeholder."""
+    return has_letters(text) and has_letters(verbatim.without(text))
+
+
+def ends(text: str) -> bool:
+    """Whether a text ends as a sentence does, with a full stop or the like; a tag does not."""
+    return _END.search(text) is not None
+
+
+def _parts(line: str) -> Iterator[str]:
+    """The cells of a table's row, or a bold lead-in and what follows it, or else the whole line."""
+    if line.startswith("|") and line.count("|") > 1:
+        yield from _CELL_EDGE.split(line)
+    elif lead_in := _LEAD_IN.match(line):
+        yield from (*lead_in.groups(), line[lead_in.end() :])
+    else:
+        yield line
 
 
 def _sentences(line: str, language: str) -> Iterator[str]:
@@ -93,14 +150,34 @@ def _sentences(line: str, language: str) -> Iterator[str]:
 
 
 def _strip(segment: str) -> list[Piece]:
-    """Part a sentence from the white space around it; text without letters is not a sentence."""
-    if not has_letters(segment):
-        return [Piece(segment, is_sentence=False)]
-    body = segment.strip()
-    start = segment.index(body)
+    """Part a sentence from white space, emoji and invisible signs around it."""
+    if not is_for_the_model(segment):
+        return [Piece(segment, is_sentence=False)] if segment else []
+    start, end = 0, len(segment)
+    while _is_around(segment[start]):
+        start += 1
+    while _is_around(segment[end - 1]):
+        end -= 1
     pieces = [
         Piece(segment[:start], is_sentence=False),
-        Piece(body, is_sentence=True),
-        Piece(segment[start + len(body) :], is_sentence=False),
+        Piece(segment[start:end], is_sentence=True),
+        Piece(segment[end:], is_sentence=False),
     ]
     return [piece for piece in pieces if piece.text]
+
+
+def _is_around(character: str) -> bool:
+    """White space, emoji and what modifies them, zero-width and control characters."""
+    return (
+        character.isspace()
+        or "\ufe00" <= character <= "\ufe0f"
+        or unicodedata.category(character) in ("So", "Sk", "Cf", "Cc", "Co", "Cn")
+    )
+
+
+def _between_letters(word: str, middle: int) -> int:
+    """A place near the middle where no mark is torn from its letter, if there is one."""
+    for cut in range(middle, min(middle + 16, len(word))):
+        if unicodedata.category(word[cut])[0] != "M" and "\u200d" not in word[cut - 1 : cut + 1]:
+            return cut
+    return middle

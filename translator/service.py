@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from translator import sentences
-from translator.engine import MAX_SOURCE_TOKENS, Job, Translation
+from translator.engine import MAX_SOURCE_TOKENS, Job
+from translator.review import Reviewed, Reviewer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from translator.batcher import Batcher
     from translator.engine import Engine
+    from translator.guards import Thresholds
     from translator.languages import Language
+    from translator.review import Verdict
     from translator.sentences import Piece
-
-Verdict = Literal["ok", "retried", "doubtful"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,17 @@ _Prepared = list[tuple["Piece", tuple[str, ...]]]
 class TextTranslator:
     """Translates texts with one model, many requests at a time."""
 
-    def __init__(self, engine: Engine, batcher: Batcher) -> None:
-        """Split and tokenize with `engine`'s vocabulary, translate through `batcher`."""
+    def __init__(self, engine: Engine, batcher: Batcher, thresholds: Thresholds | None = None) -> None:
+        """Split and tokenize with `engine`'s vocabulary, translate and retry through `batcher`.
+
+        Args:
+            engine: the model.
+            batcher: the queue before it; its `run` is `review.guarded`, or else nothing but cuts is retried.
+            thresholds: those of the guards.
+        """
         self._engine = engine
         self._batcher = batcher
+        self._reviewer = Reviewer(engine.tokenize, batcher, thresholds)
 
     @property
     def waiting(self) -> int:
@@ -90,7 +98,7 @@ class TextTranslator:
             for target in targets
             if target != source
         ]
-        results = await self._batcher.translate(jobs)
+        results = await self._reviewer.translate(jobs)
         translations = {(job.text, job.target): result for job, result in zip(jobs, results, strict=True)}
         answer = [{target.code: _join(pieces, target.code, translations) for target in targets} for pieces in prepared]
         end = time.monotonic()
@@ -109,7 +117,7 @@ class TextTranslator:
         return len(self._engine.tokenize(sentence)) <= MAX_SOURCE_TOKENS
 
 
-def _join(pieces: _Prepared, target: str, translations: dict[tuple[str, str], Translation]) -> TranslatedText:
+def _join(pieces: _Prepared, target: str, translations: dict[tuple[str, str], Reviewed]) -> TranslatedText:
     """Put a text together again; a sentence without translation (the language is the source's) stays."""
     said: list[Sentence] = []
     whole: list[str] = []
@@ -117,8 +125,7 @@ def _join(pieces: _Prepared, target: str, translations: dict[tuple[str, str], Tr
         if not piece.is_sentence:
             whole.append(piece.text)
             continue
-        result = translations.get((piece.text, target)) or Translation(piece.text)
-        verdict: Verdict = "doubtful" if result.faults else "ok"
-        said.append(Sentence(piece.text, result.text, "; ".join(result.faults) or None, verdict))
+        result = translations.get((piece.text, target)) or Reviewed(piece.text)
+        said.append(Sentence(piece.text, result.text, result.reason, result.verdict))
         whole.append(result.text)
     return TranslatedText("".join(whole), said)

@@ -6,7 +6,7 @@ import sys
 import pytest
 from demo_world.translations import translate
 
-from translator.engine import CUT, Engine, Job
+from translator.engine import CUT, MAX_SOURCE_TOKENS, Engine, Job
 from translator.models import DEMO_MODEL
 
 
@@ -41,7 +41,7 @@ class TooLong(Job):
 
     @property
     def length_class(self) -> int:
-        return 500
+        return MAX_SOURCE_TOKENS
 
 
 def test_one_bad_row_does_not_lose_the_batch(engine: Engine) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator.sentences import has_letters, split, split_long
+from translator.sentences import is_for_the_model, split, split_long
 
 TEXTS = st.text() | st.text("ab. …!?\"'()-*#>1\n\r\t\u2028 的。，TheDr")  # noqa: RUF001
 
@@ -25,7 +25,7 @@ def test_the_pieces_are_the_text(text: str) -> None:
 @given(TEXTS)
 def test_every_letter_is_in_a_sentence_and_sentences_are_bare(text: str) -> None:
     for piece in split(text):
-        assert piece.is_sentence == has_letters(piece.text)
+        assert piece.is_sentence == is_for_the_model(piece.text)
         if piece.is_sentence:
             assert piece.text == piece.text.strip()
             assert len(piece.text.splitlines()) == 1
