@@ -27,8 +27,8 @@ _MAGNITUDES = {
 }
 _MAGNITUDE = {word: Decimal(value) for value, words in _MAGNITUDES.items() for word in words.split()}
 _UNSPACED = tuple(sorted((word for word in _MAGNITUDE if ord(word[0]) > 0xE00), key=len, reverse=True))
-_ENGLISH_WORDS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-seventeen eighteen nineteen twenty"""
+_ENGLISH_WORDS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen twenty"""
 _ENGLISH = {word: Decimal(value) for value, word in enumerate(_ENGLISH_WORDS.split())}
 _ENGLISH |= {"first": Decimal(1), "second": Decimal(2), "third": Decimal(3), "dozen": Decimal(12)}
 _SPELLABLE = frozenset(map(Decimal, range(21)))
