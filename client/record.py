@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from client.tasks import READERS
+from client.answers import READERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +17,7 @@ Record = dict[str, Any]
 
 def texts_of(request: Request, text: str) -> list[str]:
     """The parts of an answer that are translated: each item of a list, or the whole text."""
-    reader = READERS[request.answer]
-    return (reader(text) if reader else None) or [text]
+    return READERS[request.answer](text).parts
 
 
 def missing_languages(request: Request, answer: StoredAnswer, plan: Plan) -> list[str]:
@@ -74,21 +73,23 @@ def unread_record(name: str, columns: Mapping[str, str], problem: str) -> Record
 
 
 def _task(request: Request, answer: StoredAnswer, plan: Plan, warnings: list[str]) -> dict[str, Any]:
-    reader = READERS[request.answer]
-    items = reader(answer.text) if reader else None
-    if reader and items is None:
-        warnings.append(f"{request.key}: the answer is not a list; it is kept as text")
+    reading = READERS[request.answer](answer.text)
     if answer.finish_reason == "length":
         warnings.append(f"{request.key}: the answer was cut off at {request.max_tokens} tokens (max_tokens)")
     if not answer.text:
         warnings.append(f"{request.key}: the answer is empty")
+    else:
+        warnings.extend(f"{request.key}: {warning}" for warning in reading.warnings)
     said: dict[str, Any] = {"question": request.question} if request.question else {}
-    # A list stands under its task's own name: {"tags": {"tags": [...]}}.
-    said |= {"text": answer.text} if items is None else {request.task: items}
+    # A list stands under its task's own name: {"tags": {"tags": [...], "raw": "..."}}.
+    if reading.items is None:
+        said |= {"text": answer.text} | reading.facts
+    else:
+        said |= {request.task: reading.items, "raw": answer.text}
     translations: dict[str, str | list[str]] = {}
     for language in plan.languages:
         if translation := answer.translations.get(language):
-            translations[language] = translation.texts if items is not None else translation.texts[0]
+            translations[language] = translation.texts if reading.items is not None else translation.texts[0]
             doubts = dict.fromkeys(translation.doubts)
             warnings.extend(f"{request.key}: {language}: doubtful translation: {doubt}" for doubt in doubts)
     return said | {

@@ -7,17 +7,17 @@ rewords a prompt, wordings are varied and something polite is said around them a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import frontmatter
 from demo_world import pictures, scenes
+
+from client.prompt import read_prompt
+from client.tasks import ASK, BUILT_IN
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
 
-PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
 TASKS = ("describe", "tags", "sentiment")
 POLITE = ("Please", "You are a media analyst.", "Look closely.", "Hello!")
 AFTER = ("Be brief.", "Use plain English.", "Thank you.", "Answer in English.", "Do not guess.")
@@ -161,7 +161,7 @@ class Turn:
 
 def shipped_prompt(task: str, kind: str) -> str:
     """The body of `prompts/<task>/<kind>.md`."""
-    return str(frontmatter.load(str(PROMPTS / task / f"{kind}.md")).content).strip()
+    return read_prompt(BUILT_IN / task / f"{kind}.md").text
 
 
 def reworded(prompt: str, rng: random.Random) -> str:
@@ -181,7 +181,7 @@ class Conversations:
         self.rng = rng
         self.topic = VIDEO if kind == "video" else PICTURE
         self.tasks = {task: shipped_prompt(task, kind) for task in TASKS}
-        self.question = shipped_prompt("question", kind)
+        self.question = shipped_prompt(ASK, kind)
 
     def turn(self, shown: Any, kind: str) -> Turn:
         """A prompt of one kind about what is shown, with its right answer."""

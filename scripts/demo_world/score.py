@@ -71,7 +71,8 @@ def expected_answer(shown: Clip | Picture, task: str, question: str | None) -> s
     world: Any = pictures if isinstance(shown, Picture) else scenes
     if question is None:
         answers = {"describe": world.describe, "tags": world.tags, "sentiment": world.sentiment}
-        return answers[task](shown)
+        answer: str | list[str] = answers[task](shown)
+        return sorted(answer) if isinstance(answer, list) else answer  # as the client does
     for colour in scenes.COLOURS:
         if question == appears_question(colour):
             return world.appears_answer(shown, colour)

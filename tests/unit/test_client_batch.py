@@ -146,10 +146,11 @@ def test_a_folder_is_described_and_translated(servers: FakeServers, ads: Path, t
     assert describe["generated_tokens"] == 7
     assert describe["finish_reason"] == "stop"
     tags = video["tasks"]["tags"]
-    assert tags["tags"] == ["red car", "blue sky"]
-    assert tags["translations"]["fra_Latn"] == ["fra_Latn: red car", "fra_Latn: blue sky"]
-    assert video["tasks"]["question"]["question"] == "What is sold?"
-    assert video["tasks"]["question"]["text"] == "You asked: What is sold?"
+    assert tags["tags"] == ["blue sky", "red car"]
+    assert tags["raw"] == '```json\n["red car", "blue sky", "red car"]\n```'
+    assert tags["translations"]["fra_Latn"] == ["fra_Latn: blue sky", "fra_Latn: red car"]
+    assert video["tasks"]["ask"]["question"] == "What is sold?"
+    assert video["tasks"]["ask"]["text"] == "You asked: What is sold?"
     assert short["tasks"]["describe"]["text"] == "I see 0 1 2 3 4"
     assert picture["kind"] == "image"
     assert picture["tasks"]["describe"]["text"] == "I see 77"
@@ -176,7 +177,7 @@ def test_requests_are_as_the_contract_says(servers: FakeServers, ads: Path, tmp_
             assert url.startswith("data:image/jpeg;base64,")
             assert body["model"] == "llama-3.2-11b-vision"
         assert body["temperature"] == 0
-        assert body["max_tokens"] in (400, 120)
+        assert body["max_tokens"] in (512, 256)
     assert len(by_media) == 4  # media are byte-identical for all tasks of a file
     assert all(len(prompts) == 2 for prompts in by_media.values())
     assert {headers["Authorization"] for headers in servers.headers} == {"Bearer secret"}
@@ -476,7 +477,7 @@ def test_a_second_run_on_the_same_ledger_says_so(servers: FakeServers, tmp_path:
         (["nowhere"], "no such file or folder: nowhere"),
         (
             ["ads", "--tasks", "describe,dance"],
-            "unknown task dance; there are: describe, question, sentiment, tags",
+            "unknown task dance; there are:\n  ad         Creative analysis of",
         ),
         (
             ["ads", "--languages", "fra_Latn,xxx_Zzzz"],
@@ -484,7 +485,7 @@ def test_a_second_run_on_the_same_ledger_says_so(servers: FakeServers, tmp_path:
         ),
         (["ads", "--concurrency", "0"], "must be a whole number above 0"),
         (["ads", "--base-url", "localhost"], "must be a URL"),
-        (["ads", "--tasks", "question"], "needs a question"),
+        (["ads", "--tasks", "ask"], "needs a question"),
         (["ads", "--redo", "everything"], "must be failed, all or one of the tasks"),
         (["ads", "--prompts", "nowhere"], "no such folder"),
         (["empty"], "no pictures or videos"),
@@ -526,6 +527,18 @@ def test_an_answer_that_is_no_list_is_kept_as_text(servers: FakeServers, tmp_pat
     assert record["tasks"]["tags"]["translations"]["fra_Latn"].startswith("fra_Latn: It shows")
     assert any("not a list" in warning for warning in record["warnings"])
     assert any("cut off" in warning for warning in record["warnings"])
+
+
+def test_the_tone_stands_beside_the_text(servers: FakeServers, tmp_path: Path) -> None:
+    async def gloomy(*_: Any) -> web.StreamResponse | None:
+        return completion("Negative. It rains.")
+
+    servers.on_ask = gloomy
+    pictures(tmp_path / "ads", 1)
+    assert run(servers, "ads", "--tasks", "sentiment", "--languages", "fra_Latn", cwd=tmp_path).returncode == 0
+    answer = results(tmp_path)["files"][0]["tasks"]["sentiment"]
+    assert (answer["text"], answer["label"]) == ("Negative. It rains.", "negative")
+    assert answer["translations"] == {"fra_Latn": "fra_Latn: Negative. It rains."}
 
 
 def test_nobody_there_at_all(tmp_path: Path) -> None:

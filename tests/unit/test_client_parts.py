@@ -1,4 +1,4 @@
-"""The client's small parts: prompts, lists, discovery, waiting, the ledger's versions."""
+"""The client's small parts: plans, discovery, waiting, the ledger's versions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from client.errors import LedgerError, RefusedError, RequestError, ServiceLostError, UsageError
+from client.errors import LedgerError, RefusedError, RequestError, ServiceLostError
 from client.export.atomic import replacing
 from client.media.content import Content, Facts
 from client.media.kinds import Kind
@@ -24,64 +24,13 @@ from client.sources.discover import discover
 from client.sources.source import Known
 from client.store import LEDGER, Ledger
 from client.stored import StoredTranslation
-from client.tasks import choose_tasks, read_list
+from client.tasks import choose_tasks
 from client.waiting import FailedError, Service, UnavailableError, failure, read_retry_after
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MODELS = {Kind.IMAGE: "looks", Kind.VIDEO: "watches"}
-
-
-@pytest.mark.parametrize(
-    ("text", "items"),
-    [
-        ('["a", "b c"]', ["a", "b c"]),
-        ('```json\n["a", "b"]\n```', ["a", "b"]),
-        ('Here are the tags:\n["a", "b"]. Enjoy!', ["a", "b"]),
-        ('["a", "a", " ", "b "]', ["a", "b"]),
-        ('[1, "two"]', ["1", "two"]),
-        ("red, green, blue", ["red", "green", "blue"]),
-        ("- red\n- dark green\n", ["red", "dark green"]),
-        ("1. red\n2. green", ["red", "green"]),
-        ('["red", "green", "blu', ["red", "green", "blu"]),
-        ("[red, green]", ["red", "green"]),
-        ("It shows a car.", None),
-        ("The advertisement is about a car, which drives through a forest in the evening light.", None),
-        ("[]", None),
-        ('[{"tag": "a"}, {"tag": "b"}]', None),
-        ("", None),
-    ],
-)
-def test_lists_are_read_tolerantly(text: str, items: list[str] | None) -> None:
-    assert read_list(text) == items
-
-
-def test_questions_have_keys_of_their_own() -> None:
-    assert [task.key for task in choose_tasks(["describe"], ["Why?"])] == ["describe", "question"]
-    two = choose_tasks([], ["Why {so}?", "Who?", "Who?"])
-    assert [(task.key, task.question) for task in two] == [
-        ("question-1", "Why {so}?"),
-        ("question-2", "Who?"),
-    ]
-    assert "Why {so}?" in two[0].prompts[Kind.VIDEO].text
-    assert two[0].name == "question"
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        ("---\nanswer: song\n---\nSing", "answer must be one of text, list"),
-        ("---\nmax_tokens: many\n---\nSing", "max_tokens must be"),
-        ("---\nanswer: text\n---\n", "no prompt"),
-        ("---\n[broken: {\n---\nSing", "video.md"),
-    ],
-)
-def test_wrong_prompt_files_are_named(tmp_path: Path, content: str, reason: str) -> None:
-    (tmp_path / "sing").mkdir()
-    (tmp_path / "sing" / "video.md").write_text(content)
-    with pytest.raises(UsageError, match=reason):
-        choose_tasks(["sing"], [], tmp_path)
 
 
 def test_what_is_asked_depends_on_prompt_model_and_parameters() -> None:

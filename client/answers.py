@@ -1,0 +1,193 @@
+"""How answers are read: one small function for each way, by the name that a prompt's front matter gives (`answer`).
+
+Models are asked for one form and give many: lists come as JSON, in code fences, with bullets or numbers, as hashtags,
+behind a polite sentence, or cut off in the middle. A reader takes them all, and never raises: what it cannot make
+sense of stays the text that it was.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MOST_ITEMS = 50
+"""More than are ever asked for: a list that goes on is a model that cannot stop."""
+_MOST_WORDS = 8
+"""Of an item with a bullet or a number; a longer one is a sentence."""
+_MOST_PLAIN_WORDS = 5
+"""Of an item between commas, where sentences have commas too."""
+_TONE = re.compile(r"(?<!not )(?<!neither )(?<!nor )\b(positive|negative|neutral|mixed)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An answer as it was understood."""
+
+    text: str
+    """The answer as it came."""
+    items: list[str] | None = None
+    """Of a list; None where the answer is, or has to stay, a text."""
+    facts: dict[str, str | None] = field(default_factory=dict)
+    """What else was found in it, to stand beside the text."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> list[str]:
+        """What is translated: each item of a list, or the whole text."""
+        return self.items or [self.text]
+
+
+def read_text(text: str) -> Reading:
+    """The answer as it is."""
+    return Reading(text)
+
+
+def read_list(text: str) -> Reading:
+    """A list in the model's own words and order; each item once."""
+    return _list(text, [item.strip() for item in find_items(text)])
+
+
+def read_tags(text: str) -> Reading:
+    """A list of keywords: normalised (see `normalise_tag`), each once, sorted."""
+    reading = _list(text, [normalise_tag(item) for item in find_items(text)])
+    return Reading(text, sorted(reading.items) if reading.items else None, warnings=reading.warnings)
+
+
+def read_sentiment(text: str) -> Reading:
+    """The text, and beside it as `label` the tone that it names first: positive, negative, neutral or mixed."""
+    said = [_TONE.findall(sentence.lower()) for sentence in re.split(r"[.!?\n]", text)]
+    tones = next((tones for tones in said if tones), [])
+    if not tones:
+        return Reading(text, facts={"label": None}, warnings=("the answer names no tone",))
+    return Reading(text, facts={"label": "mixed" if {"positive", "negative"} <= set(tones) else tones[0]})
+
+
+READERS: dict[str, Callable[[str], Reading]] = {
+    "text": read_text,
+    "list": read_list,
+    "tags": read_tags,
+    "sentiment": read_sentiment,
+}
+"""The ways that a prompt can choose from. A new one is a function and its name here."""
+
+
+def normalise_tag(tag: str) -> str:
+    """One spelling of a tag: NFKC, lower case, single spaces, no marks around it; `#UrbanArt` is `urban art`."""
+    tag = unicodedata.normalize("NFKC", tag).strip()
+    if tag.startswith("#"):
+        tag = re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])", " ", tag)
+    words = tag.replace("_", " ").lower().split()
+    return " ".join(words).strip(" .,;:!?\"'`*#-•")
+
+
+def find_items(text: str) -> list[str]:
+    """The items of a list in any of the forms in which models give it; none if the text is no list.
+
+    An item that was cut off at the end of JSON is left out. Items may be empty or come twice.
+    """
+    return _json_items(text) or _marked_items(text) or _plain_items(text)
+
+
+def _list(text: str, items: list[str]) -> Reading:
+    kept = list(dict.fromkeys(item for item in items if item))
+    if not kept:
+        return Reading(text, warnings=("the answer is not a list; it is kept as text",))
+    if len(kept) <= MOST_ITEMS:
+        return Reading(text, kept)
+    warning = f"the answer lists {len(kept)} items; the first {MOST_ITEMS} are kept"
+    return Reading(text, kept[:MOST_ITEMS], warnings=(warning,))
+
+
+# -- JSON and what was meant to be -------------------------------------------------------------------------
+
+_OPEN = re.compile(r"[\[{]")
+_BETWEEN = re.compile(r"[\s,:\[\]{}]*")
+# An apostrophe within a word does not end what single quotes began.
+_QUOTED = re.compile(r"\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.|(?<=\w)'(?=\w))*)'")
+_COLON = re.compile(r"\s*:")
+
+
+def _json_items(text: str) -> list[str]:
+    """Strings and numbers of all JSON arrays and objects in a text; of broken ones, the quoted strings."""
+    decoder, items, at = json.JSONDecoder(), [], 0
+    while opening := _OPEN.search(text, at):
+        try:
+            value, at = decoder.raw_decode(text, opening.start())
+        except (ValueError, RecursionError):
+            strings, at = _quoted_strings(text, opening.start())
+            items += strings
+        else:
+            items += _leaves(value)
+    return items
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """Strings of nested arrays and objects, and numbers that stand in arrays (in objects they are scores)."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from () if isinstance(inner, int | float) else _leaves(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from (str(inner),) if isinstance(inner, int | float) else _leaves(inner)
+
+
+def _quoted_strings(text: str, at: int) -> tuple[list[str], int]:
+    """Strings that follow each other from `at` on, keys left out; and where they end."""
+    items: list[str] = []
+    at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing as well
+    while quoted := _QUOTED.match(text, at):
+        if not _COLON.match(text, quoted.end()):
+            items.append(quoted[1] if quoted[2] is None else quoted[2])
+        at = _BETWEEN.match(text, quoted.end()).end()  # type: ignore[union-attr]
+    return items, at
+
+
+# -- lists for people --------------------------------------------------------------------------------------
+
+_MARK = re.compile(r"\s*(?:[-*•\u2013]|\d{1,3}[.)])\s+")
+_HEADING = re.compile(r"^[^:,\n]{1,60}:\s+")
+"""`Here are the tags: ` or `Colours: `."""
+
+
+def _lines(text: str) -> list[str]:
+    plain = re.sub(r"^```.*$|\*\*|__", "", text, flags=re.MULTILINE)
+    return [line for line in plain.splitlines() if line.strip()]
+
+
+def _marked_items(text: str) -> list[str]:
+    """Lines with bullets or numbers; what stands before and after them is talk."""
+    lines = [line for line in _lines(text) if _MARK.match(line)]
+    items = [item for line in lines for item in _split(_MARK.sub("", line, count=1))]
+    if len(lines) < 2 or any(len(item.split()) > _MOST_WORDS for item in items):
+        return []
+    return items
+
+
+def _plain_items(text: str) -> list[str]:
+    """`a, b, c`, `#a #b #c`, or one item a line. Sentences are no list."""
+    bracketed = text.strip().startswith("[")
+    lines = _lines(re.sub(r"[\[\]{}]", "", re.sub(r"(?<=\w)\s+(?=#\w)", ", ", text)))
+    lines = [line for line in lines if not line.rstrip().endswith(":") and not _is_talk(line)]
+    items = [item for line in lines for item in _split(line)]
+    if len(items) < (1 if bracketed else 3) or any(len(item.split()) > _MOST_PLAIN_WORDS for item in items):
+        return []
+    return items
+
+
+def _split(line: str) -> list[str]:
+    """The items of a line, without its heading, the marks around them and a last "and"."""
+    parts = (part.strip(" \t.\"'`*") for part in re.split(r"[,;]", _HEADING.sub("", line.strip(), count=1)))
+    return [part.removeprefix("and ") for part in parts if part]
+
+
+def _is_talk(line: str) -> bool:
+    """Whether a line is something polite around a list."""
+    return line.rstrip().endswith((".", "!", "?")) and "," not in line and len(line.split()) > _MOST_PLAIN_WORDS - 2

@@ -1,0 +1,160 @@
+"""Reading of answers: every form in which models have been seen to give lists, and any text at all."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client.answers import MOST_ITEMS, READERS, normalise_tag, read_list, read_sentiment, read_tags, read_text
+
+ABC = ["blue sky", "car", "red"]
+
+FORMS = {
+    "array": '["red", "car", "blue sky"]',
+    "fence": '```json\n["red", "car", "blue sky"]\n```',
+    "bare fence": '```\n["red", "car",\n "blue sky"]\n```\n',
+    "talk around": 'Here are the tags for the video:\n\n["red", "car", "blue sky"]\n\nI hope this helps!',
+    "single quotes": "['red', 'car', 'blue sky']",
+    "trailing comma": '["red", "car", "blue sky",]',
+    "object": '{"tags": ["red", "car", "blue sky"]}',
+    "grouped": '{"colours": ["red"], "objects": {"vehicles": ["car"]}, "setting": "blue sky", "score": 0.9}',
+    "objects": '[{"tag": "red", "score": 1}, {"tag": "car", "score": 0.5}, {"tag": "blue sky"}]',
+    "two arrays": 'Subject: ["red", "car"]\nSetting: ["blue sky"]',
+    "cut off": '["red", "car", "blue sky", "woma',
+    "cut off after a comma": '```json\n["red", "car", "blue sky",',
+    "cut off object": '{"tags": ["red", "car", "blue sky", "wom',
+    "no quotes": "[red, car, blue sky]",
+    "numbered": "1. red\n2. car\n3. blue sky",
+    "numbered, with talk": "Sure! Here are the tags:\n\n1) Red\n2) Car\n3) Blue sky\n\nLet me know if you need more.",
+    "bullets": "- red\n- car\n- blue sky",
+    "stars": "* **Red**\n* **Car**\n* **Blue Sky**\n",
+    "groups": "**Colours:** red\n**Objects:** car\n**Setting:** blue sky",
+    "grouped bullets": "- Colours: red\n- Objects and setting: car, blue sky",
+    "commas": "red, car, blue sky",
+    "commas and a dot": "Red, car, and blue sky.",
+    "commas after words": "Here are the tags: red, car, blue sky.",
+    "lines": "red\ncar\nblue sky",
+    "quoted lines": '"red"\n"car"\n"blue sky"',
+    "hashtags": "#Red #Car #BlueSky",
+    "hashtags with commas": "#red, #car, #blue_sky",
+    "hashtags in an array": '["#Red", "#car", "#BlueSky"]',
+    "hashtags after words": "Tags: #red #car #blueSky",
+    "case and space": '["Red", "red ", "RED", "car.", "Blue  Sky", ""]',
+    "wide letters": '["\uff52\uff45\uff44", "car", "blue\u00a0sky"]',
+}
+
+
+@pytest.mark.parametrize("text", FORMS.values(), ids=FORMS.keys())
+def test_tags_are_read_in_every_form(text: str) -> None:
+    reading = read_tags(text)
+    assert reading.items == ABC
+    assert reading.text == text
+    assert reading.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "It shows a car.",
+        "A man, a dog and a car are seen on a beach, which is long and white.",
+        "The advertisement is about a car, which drives through a forest in the evening light.",
+        "I cannot see any tags.\n\nThe video [silent] is too dark.",
+        "1. The video opens with a woman who runs along the beach in the morning.\n2. It ends with a logo.",
+    ],
+)
+def test_what_is_no_list_stays_a_text(text: str) -> None:
+    reading = read_tags(text)
+    assert reading.items is None
+    assert reading.parts == [text]
+    assert reading.warnings == ("the answer is not a list; it is kept as text",)
+
+
+def test_a_list_keeps_its_order_and_words() -> None:
+    reading = read_list('["Zebra", "Apple", "Zebra", 3, "men\'s wear", "16:9"]')
+    assert reading.items == ["Zebra", "Apple", "3", "men's wear", "16:9"]
+    assert read_list("['men's wear', 'girls']").items == ["men's wear", "girls"]
+
+
+def test_a_list_without_end_is_cut_with_a_warning() -> None:
+    reading = read_tags(json.dumps([f"tag {number}" for number in range(300)]))
+    assert len(reading.items or []) == MOST_ITEMS
+    assert reading.warnings == ("the answer lists 300 items; the first 50 are kept",)
+    again_and_again = '["red", "car", ' + '"blue sky", ' * 60 + '"blu'
+    assert read_tags(again_and_again).items == ABC
+    assert read_tags(again_and_again).warnings == ()
+
+
+def test_deep_nesting_is_no_trap() -> None:
+    assert read_tags("[" * 50_000).items is None
+    assert read_tags("[" * 50_000 + '"red"' + "]" * 50_000).items == ["red"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "normal"),
+    [
+        ("#UrbanLandscape", "urban landscape"),
+        ("#NASA", "nasa"),
+        ("#street_art", "street art"),
+        ("Black-and-White.", "black-and-white"),
+        ("« Été »", "« été »"),
+        ("C++", "c++"),
+        ("日本", "日本"),
+        ("...", ""),
+    ],
+)
+def test_spelling_of_a_tag(tag: str, normal: str) -> None:
+    assert normalise_tag(tag) == normal
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Positive. The ending is warm.", "positive"),
+        ("**Negative**\n\nThe picture looks sad, and no positive emotion is seen.", "negative"),
+        ("The overall tone of this video is neutral, neither positive nor negative.", "neutral"),
+        ("It is not negative. It is positive.", "positive"),
+        ("The tone is both positive and negative: joy turns into fear.", "mixed"),
+        ("Mixed.", "mixed"),
+    ],
+)
+def test_the_tone_that_an_answer_names(text: str, label: str) -> None:
+    reading = read_sentiment(text)
+    assert reading.facts == {"label": label}
+    assert reading.warnings == ()
+    assert reading.parts == [text]
+
+
+def test_an_answer_that_names_no_tone() -> None:
+    reading = read_sentiment("The picture evokes joy.")
+    assert reading.facts == {"label": None}
+    assert reading.warnings == ("the answer names no tone",)
+
+
+def test_a_text_is_a_text() -> None:
+    assert read_text('["a"]').parts == ['["a"]']
+
+
+pieces = st.sampled_from([*FORMS.values(), "[", "]", "{", "}", '"', "'", ",", ":", "#", "- ", "1. ", "\\", "\n", "```"])
+
+
+@given(st.text() | st.lists(pieces | st.text(max_size=5)).map("".join))
+def test_any_text_is_read(text: str) -> None:
+    for read in READERS.values():
+        reading = read(text)
+        assert reading.text == text
+        assert reading.parts
+        assert reading.items != []
+    tags = read_tags(text).items or []
+    assert tags == sorted(set(tags))
+    assert all(tag == tag.strip() != "" for tag in tags)
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip), min_size=1, max_size=MOST_ITEMS))
+def test_every_json_array_is_read_whole(items: list[str]) -> None:
+    assert read_list(json.dumps(items)).items == list(dict.fromkeys(item.strip() for item in items))
