@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from client.errors import BabelviewError, UsageError
 from client.export.formats import export
-from client.pipeline import REDO_ALL, REDO_FAILED, Pipeline
+from client.job import REDO_ALL, REDO_FAILED
+from client.log import open_log
+from client.model import ModelClient
+from client.pipeline import Pipeline
 from client.plan import Plan, make_plan
 from client.screen import Screen, Tally
 from client.settings import Settings, read_settings
 from client.sources.discover import discover
 from client.store import Ledger
 from client.tasks import choose_tasks
+from client.translation import TranslatorClient
 from client.waiting import StoppedError
 
 if TYPE_CHECKING:
@@ -34,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for warning in settings.warnings:
         print(warning, file=sys.stderr)
     try:
+        open_log(settings.log_file, settings.api_key)
         tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
         if settings.redo and settings.redo not in (REDO_ALL, REDO_FAILED, *(task.name for task in tasks)):
             raise UsageError(f"--redo {settings.redo}: must be failed, all or one of the tasks of this run")
@@ -58,10 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Ledger) -> int:
-    # Imported late: the SDK takes a second, which `--help` and wrong usage need not wait for.
-    from client.model import ModelClient  # noqa: PLC0415
-    from client.translation import TranslatorClient  # noqa: PLC0415
-
     tally, stop = Tally(), asyncio.Event()
     with Screen(tally, quiet=settings.quiet) as screen:
         _heed_signals(stop, screen)
@@ -71,7 +72,7 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
             "notify": screen.note,
             "stop": stop,
         }
-        model = ModelClient(settings.base_url, settings.api_key, **patience)
+        model = ModelClient(settings.base_url, settings.api_key, frames_as=settings.frames_as, **patience)
         translator = TranslatorClient(settings.translator, **patience) if plan.languages else None
         pipeline = Pipeline(
             plan,
@@ -88,10 +89,10 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
         )
         fatal: BabelviewError | None = None
         try:
-            if translator:
-                await translator.check(plan.languages)
             try:
                 await pipeline.run(sources)
+            except UsageError:
+                raise
             except BabelviewError as error:
                 fatal = error
             # However it ended: what is done is written.

@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from openai import (
-    APIConnectionError,
-    APIResponseValidationError,
-    APIStatusError,
-    APITimeoutError,
-    AsyncOpenAI,
-    DefaultAioHttpClient,
-)
+import pybase64
 
-from client.waiting import FailedError, Service, UnavailableError, failure, read_retry_after
+from client.errors import RefusedError, RequestError, UsageError
+from client.http import JsonServer
+from client.media.kinds import Kind
+from client.waiting import FailedError, Service
 
 if TYPE_CHECKING:
-    from client.media.kinds import Kind
+    from client.media.content import Content
     from client.plan import Request
     from client.waiting import Notify
 
-_HEADERS = {"Content-Type": "application/json"}
+OF_VLLM = frozenset({"vllm", "babelview"})
+"""Who owns the models of an endpoint that takes vLLM's `video_url`: vLLM itself, and our gateway before it."""
+CHECK_SEC = 10.0
+_LIMIT, _LIMIT_OF_NEWER_MODELS = "max_tokens", "max_completion_tokens"
+_SHOWN_MODELS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,126 +43,148 @@ class ModelClient:
 
     def __init__(
         self,
-        endpoint: str,
+        base_url: str,
         api_key: str,
         *,
+        frames_as: str = "auto",
         deadline: float,
         wait: float,
         notify: Notify,
         stop: asyncio.Event,
     ) -> None:
-        """`deadline` of one attempt and `wait` for a server that is away, in seconds."""
-        self._endpoint, self._deadline = endpoint, deadline
+        """`deadline` of one attempt and `wait` for a server that is away, in seconds.
+
+        `frames_as` says how a video is sent: as `video`, as `images`, or `auto`: as the endpoint wants it.
+        """
+        self._base_url, self._frames_as, self._deadline = base_url, frames_as, deadline
         self._wait, self._notify, self._stop = wait, notify, stop
-        # Sent through aiohttp and encoded by orjson, a request costs a third of the SDK's own way
-        # (1.5 against 4.5 ms of CPU with a body of 300 kB).
-        self._client = AsyncOpenAI(
-            base_url=endpoint,
-            api_key=api_key,
-            max_retries=0,
-            timeout=deadline,
-            http_client=DefaultAioHttpClient(),
-        )
+        # Not the OpenAI SDK: with its checks, types and layers a request costs several times the CPU.
+        self._server = JsonServer(base_url, deadline=deadline, api_key=api_key)
         self._services: dict[str, Service] = {}
+        self._checking = asyncio.Lock()
+        self._checked = False
+        self._owners: dict[str, str] | None = None
+        """Models that the endpoint lists -> who owns them; None where it lists none."""
+        self._limits: dict[str, str] = {}
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._server.close()
 
-    async def ask(self, request: Request, kind: Kind, media: str) -> Answer:
-        """Ask one question about a file whose data URL is `media`.
+    async def check(self, models: set[str]) -> None:
+        """Make sure that the endpoint serves `models`; it is asked once what it serves.
+
+        Raises:
+            UsageError: it lists other models and not these.
+            ServiceLostError: it is not there, or keeps us out.
+            StoppedError: the run was stopped meanwhile.
+        """
+        async with self._checking:
+            if not self._checked:
+                self._owners = await self._list()
+                self._checked = True
+        if self._owners is not None and (unknown := sorted(models - self._owners.keys())):
+            some = list(self._owners)[:_SHOWN_MODELS]
+            more = ", ..." if len(self._owners) > len(some) else ""
+            raise UsageError(
+                f"{self._base_url} does not serve {', '.join(unknown)} (--model, --image-model, --video-model); "
+                f"it serves {', '.join(some)}{more}"
+            )
+
+    async def _list(self) -> dict[str, str] | None:
+        deadline = min(self._deadline, CHECK_SEC)
+        try:
+            listed = await self._service().call(
+                lambda: self._server.get("/models", deadline=deadline), f"models of {self._base_url}"
+            )
+            return {str(model["id"]): str(model.get("owned_by")) for model in listed["data"]} or None
+        except (RequestError, KeyError, TypeError, AttributeError):
+            return None  # not every endpoint lists its models
+
+    @property
+    def takes_video(self) -> bool:
+        """Whether frames are sent as one video, as vLLM wants it; known after `check`."""
+        if self._frames_as == "auto":
+            return not OF_VLLM.isdisjoint((self._owners or {}).values())
+        return self._frames_as == "video"
+
+    def parts(self, content: Content) -> bytes:
+        """The media of a request as JSON, once for all requests about a file.
+
+        A picture is one `image_url`. A video is one `video_url` with its frames after commas, which vLLM alone
+        knows, or one `image_url` a frame.
+        """
+        frames = [pybase64.b64encode(jpeg) for jpeg in content.jpegs]
+        if content.kind is Kind.VIDEO and self.takes_video:
+            return _PART % (b"video", b"video", b"video", b",".join(frames))
+        return b",".join(_PART % (b"image", b"image", b"image", frame) for frame in frames)
+
+    async def ask(self, request: Request, parts: bytes, label: str) -> Answer:
+        """Ask one question about media that `parts` made; `label` names the file in the log.
 
         Raises:
             RequestError: no answer; see there.
             ServiceLostError: the server is gone.
             StoppedError: the run was stopped.
         """
+        limit = self._limits.get(request.model, _LIMIT)
+        try:
+            return await self._ask(request, parts, label, limit)
+        except RefusedError as error:
+            if limit != _LIMIT or _LIMIT_OF_NEWER_MODELS not in str(error):
+                raise
+        # OpenAI's newer models refuse the older name, which is the only one that others know.
+        self._limits[request.model] = _LIMIT_OF_NEWER_MODELS
+        return await self._ask(request, parts, label, _LIMIT_OF_NEWER_MODELS)
+
+    async def _ask(self, request: Request, parts: bytes, label: str, limit: str) -> Answer:
+        # Media first, and the same bytes for each task, so that the server's caches can serve them.
+        question = orjson.dumps({"type": "text", "text": request.prompt})
+        content = orjson.Fragment(b"[%b,%b]" % (parts, question))
         body = orjson.dumps(
             {
                 "model": request.model,
-                # Media first, and the same bytes for each task, so that the server's caches can serve them.
-                "messages": [
-                    {
-                        "role": "user",
-                        "content": [
-                            {"type": f"{kind}_url", f"{kind}_url": {"url": media}},
-                            {"type": "text", "text": request.prompt},
-                        ],
-                    }
-                ],
+                "messages": [{"role": "user", "content": content}],
                 "temperature": request.temperature,
-                "max_tokens": request.max_tokens,
+                limit: request.max_tokens,
             }
         )
-        return await self._service(request.model).call(lambda: self._attempt(body))
+        return await self._service(request.model).call(lambda: self._attempt(body), f"{label} {request.key}")
 
-    def _service(self, model: str) -> Service:
+    def _service(self, model: str = "") -> Service:
         """Models are waited for one by one: behind one endpoint one may be there and another not."""
         if model not in self._services:
-            self._services[model] = Service(
-                f"model {model} at {self._endpoint}", wait=self._wait, notify=self._notify, stop=self._stop
-            )
+            name = f"model {model} at {self._base_url}" if model else f"endpoint {self._base_url}"
+            self._services[model] = Service(name, wait=self._wait, notify=self._notify, stop=self._stop)
         return self._services[model]
 
     async def _attempt(self, body: bytes) -> Answer:
         began = time.perf_counter()
-        try:
-            async with asyncio.timeout(self._deadline):
-                completion: Any = await self._client.post(
-                    "/chat/completions", cast_to=object, content=body, options={"headers": _HEADERS}
-                )
-        except (APITimeoutError, TimeoutError) as error:
-            if _never_connected(error):
-                raise UnavailableError("cannot be reached") from error
-            raise FailedError(f"no answer within {self._deadline:.0f} s") from error
-        except APIConnectionError as error:
-            if _never_connected(error):
-                raise UnavailableError("cannot be reached") from error
-            raise FailedError("the connection broke") from error
-        except APIStatusError as error:
-            retry_after = read_retry_after(error.response.headers.get("retry-after"))
-            raise failure(error.status_code, _message(error), retry_after) from error
-        except (APIResponseValidationError, ValueError) as error:
-            raise FailedError("the answer is not readable") from error
+        completion = await self._server.post("/chat/completions", body)
         return _read(completion, time.perf_counter() - began)
 
 
+_PART = b'{"type":"%b_url","%b_url":{"url":"data:%b/jpeg;base64,%b"}}'
+
+
 def _read(completion: Any, seconds: float) -> Answer:
-    # Plain JSON, or text where it is none: the SDK's types would be built without being checked.
     try:
         choice = completion["choices"][0]
-        text, finish_reason = choice["message"]["content"], choice["finish_reason"]
+        message, finish_reason = choice["message"], str(choice.get("finish_reason"))
+        text, refusal = message.get("content"), message.get("refusal")
         usage = completion.get("usage") or {}
         prompt_tokens = int(usage.get("prompt_tokens") or 0)
         generated_tokens = int(usage.get("completion_tokens") or 0)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise FailedError("the answer is not a chat completion") from error
-    if not isinstance(text, str):
-        raise FailedError("the answer holds no text")
+    if not isinstance(text, str) or not text.strip():
+        if refusal or finish_reason == "content_filter":
+            raise RefusedError(f"the model refuses to answer: {refusal or finish_reason}")
+        raise FailedError(f"the answer holds no text (finish_reason {finish_reason})")
     return Answer(
         text=text.strip(),
-        finish_reason=str(finish_reason),
+        finish_reason=finish_reason,
         prompt_tokens=prompt_tokens,
         generated_tokens=generated_tokens,
         seconds=seconds,
     )
-
-
-def _never_connected(error: BaseException) -> bool:
-    """Whether the request failed before anything was sent: told by the transport's error below the SDK's."""
-    below: BaseException | None = error
-    while below is not None:
-        if type(below).__name__ in ("ConnectError", "ConnectTimeout"):
-            return True
-        below = below.__cause__ or below.__context__
-    return False
-
-
-def _message(error: APIStatusError) -> str:
-    body = error.body
-    if isinstance(body, dict):
-        inner = body.get("error", body)
-        text = inner.get("message") if isinstance(inner, dict) else inner
-        if text:
-            return str(text)[:500]
-    return (error.response.text or error.response.reason_phrase)[:500]

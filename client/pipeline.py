@@ -4,67 +4,53 @@
                  \\                \\                    \\               \\
                   `----------------`------ changes ------`---------------`-> store
 
-Each arrow is a bounded queue: no stage runs far ahead of the next one, so memory does not grow with the
-number of files. Finding (hashing, fetching) uses threads, loading processes (decoders may crash), asking and
-translating are tasks that wait for servers, storing is one thread that writes what has come together in one
-transaction.
+Each arrow but the last is a bounded queue: no stage runs far ahead of the next one, so memory does not grow
+with the number of files. (Answers are short: a translator that is away holds up nobody.) Finding (hashing,
+fetching) uses threads, loading processes (decoders may crash), asking and translating are tasks that wait for
+servers. A task takes its next request only when the ledger has the answer to the last one: so a killed run has
+to ask again what was in flight, and nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from client.errors import BabelviewError, MediaError, RefusedError, RequestError
+from client.errors import BabelviewError, MediaError, RefusedError, RequestError, ServiceLostError
+from client.job import Job
+from client.media.kinds import by_suffix
 from client.media.loaders import Loaders
-from client.record import missing_languages, texts_of
 from client.sources.fetch import Fetcher
 from client.store import Ledger
-from client.stored import StoredAnswer, StoredTranslation
+from client.stored import StoredAnswer
+from client.translation import to_store
 from client.waiting import StoppedError
+from client.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from client.media.load import Identity
     from client.media.sampling import Sampling
     from client.model import Answer, ModelClient
     from client.plan import Plan, Request
     from client.screen import Screen, Tally
     from client.sources.source import LocalFile, Source
-    from client.stored import StoredFile
     from client.translation import TranslatorClient
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 FOUND_AT_ONCE = 8
 """Sources that are looked at, or fetched, at the same time."""
 TRANSLATIONS_AT_ONCE = 16
-REDO_FAILED, REDO_ALL = "failed", "all"
 GRACE_SEC = 5.0
 """How long requests in flight may still take when the run is interrupted."""
-_STORE_QUEUE = 256
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """A content on its way, and the sources that hold it."""
-
-    identity: Identity
-    sources: list[Source]
-    media: str = ""
-    to_ask: int = 0
-    texts: list[tuple[Request, list[str], list[str]]] = field(default_factory=list)
-    """Waiting to be translated: request, texts, languages."""
-    asking_since: float = 0.0
-    problems: list[str] = field(default_factory=list)
-    finished: bool = False
-    reused: bool = False
-    """An earlier run had done it all."""
 
 
 class Pipeline:
@@ -95,8 +81,9 @@ class Pipeline:
         self._fetcher = Fetcher()
         self._found: asyncio.Queue[tuple[LocalFile, Job, list[Request]] | None] = asyncio.Queue(loaders)
         self._questions: asyncio.Queue[tuple[Job, Request] | None] = asyncio.Queue(concurrency)
-        self._answers: asyncio.Queue[Job | None] = asyncio.Queue(concurrency)
-        self._changes: asyncio.Queue[Callable[[Ledger], None] | None] = asyncio.Queue(_STORE_QUEUE)
+        self._answers: asyncio.Queue[Job | None] = asyncio.Queue()
+        self._writer = Writer(ledger, self._ledger_thread)
+        self._named_models: set[str] = set()
         self._jobs: dict[str, Job] = {}
 
     # -- the run ------------------------------------------------------------------------------------------
@@ -109,22 +96,20 @@ class Pipeline:
                 was answered before is stored, where it can be.
         """
         self._tally.files = len(sources)
+        kinds = {by_suffix(PurePath(source.where).suffix) for source in sources}
+        self._named_models = {self._plan.models[kind] for kind in kinds if kind and self._plan.requests[kind]}
         work = asyncio.create_task(self._work(sources))
-        store = asyncio.create_task(self._store())
         stopped = asyncio.create_task(self._stop.wait())
         try:
-            await asyncio.wait({work, store, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if stopped.done() and not store.done():
+            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if stopped.done():
                 await asyncio.wait({work}, timeout=GRACE_SEC)
         finally:
             stopped.cancel()
             work.cancel()
             outcome = await asyncio.gather(work, return_exceptions=True)
-            end = asyncio.create_task(self._changes.put(None))
-            await asyncio.wait({end, store}, return_when=asyncio.FIRST_COMPLETED)
-            end.cancel()
+            await self._writer.flush()
             self._threads.shutdown(wait=False, cancel_futures=True)
-        await store
         for error in outcome:
             if isinstance(error, BaseException) and not isinstance(error, asyncio.CancelledError):
                 raise _innermost(error)
@@ -179,7 +164,7 @@ class Pipeline:
             await self._settle(source, None, [str(error)])
             return
         if found.known != known:
-            await self._changes.put(lambda ledger: ledger.save_place(source.key, found.known))
+            await self._writer.write(lambda ledger: ledger.save_place(source.key, found.known))
         identity = found.known.identity
         if same := self._jobs.get(identity.sha256):
             found.discard()
@@ -189,7 +174,9 @@ class Pipeline:
             return
         job = self._jobs[identity.sha256] = Job(identity, [source])
         stored = await self._in_ledger(self._ledger.file, identity, self._plan.requests[identity.kind])
-        missing = self._missing(job, stored)
+        missing = job.take_stock(stored, self._plan, self._redo)
+        if missing or job.texts:
+            await self._check_servers(missing)
         if missing:
             try:
                 file = found.file or await self._fetcher.get(source)
@@ -214,14 +201,14 @@ class Pipeline:
         except MediaError as error:
             reason, seconds = str(error), time.monotonic() - began
             job.problems.append(reason)
-            await self._changes.put(lambda ledger: ledger.save_media(identity, None, reason, seconds))
+            await self._writer.write(lambda ledger: ledger.save_media(identity, None, reason, seconds))
             await self._finish(job)
             return
         finally:
             file.discard()
         seconds = time.monotonic() - began
-        await self._changes.put(lambda ledger: ledger.save_media(identity, content, None, seconds))
-        job.media = await self._in_thread(content.data_url)
+        await self._writer.write(lambda ledger: ledger.save_media(identity, content, None, seconds))
+        job.parts = await self._in_thread(self._model.parts, content)
         job.to_ask = len(missing)
         for request in missing:
             await self._questions.put((job, request))
@@ -231,28 +218,32 @@ class Pipeline:
         job, request = item
         sha256 = job.identity.sha256
         job.asking_since = job.asking_since or time.monotonic()
+        change: Callable[[Ledger], None]
         self._tally.in_flight += 1
         try:
-            answer = await self._model.ask(request, job.identity.kind, job.media)
+            answer = await self._model.ask(request, job.parts, job.name)
         except StoppedError:
             return
         except RequestError as error:
             reason, final = str(error), isinstance(error, RefusedError)
             job.problems.append(f"{request.key}: {reason}")
-            await self._changes.put(lambda ledger: ledger.save_failure(sha256, request, reason, final=final))
+            logger.warning("%s %s: failed: %s", job.name, request.key, reason)
+            change = functools.partial(Ledger.save_failure, sha256=sha256, request=request, error=reason, final=final)
         else:
-            await self._changes.put(lambda ledger: ledger.save_answer(sha256, request, answer))
-            self._tally.prompt_tokens += answer.prompt_tokens
-            self._tally.generated_tokens += answer.generated_tokens
-            self._want_translations(job, request, _fresh(answer))
+            change = functools.partial(Ledger.save_answer, sha256=sha256, request=request, answer=answer)
+            self._tally.count(answer)
+            _log_answer(job, request, answer)
+            job.want_translations(request, _fresh(answer), self._plan)
         finally:
             self._tally.in_flight -= 1
         self._tally.requests += 1
         job.to_ask -= 1
-        if job.to_ask == 0:
-            job.media = ""
-            await self._add_seconds(job, job.asking_since)
-            await self._answers.put(job)
+        if job.to_ask > 0:
+            await self._writer.write(change)
+            return
+        job.parts = b""
+        await self._writer.write(change, self._seconds(job, job.asking_since))
+        await self._answers.put(job)
 
     async def _translate(self, job: Job) -> None:
         """Translate what is new of a file, in one call."""
@@ -262,23 +253,20 @@ class Pipeline:
             languages = [code for code in self._plan.languages if code in missing]
             texts = [text for _, parts, _ in job.texts for text in parts]
             try:
-                rows = iter(await self._translator.translate(texts, languages))
+                rows = iter(await self._translator.translate(texts, languages, job.name))
             except StoppedError:
                 return
-            except RequestError as error:
+            except (RequestError, ServiceLostError) as error:
+                # Asking goes on without the translator; another run translates what is missing.
                 job.problems.append(f"translation: {error}")
+                logger.warning("%s: translation failed: %s", job.name, error)
             else:
                 self._tally.translations += len(texts) * len(languages)
+                changes: list[Callable[[Ledger], None]] = [self._seconds(job, began)]
                 for request, parts, _ in job.texts:
                     translated = [next(rows) for _ in parts]
-                    by_language = {
-                        code: StoredTranslation(
-                            [row[code].text for row in translated],
-                            [doubt for row in translated for doubt in row[code].doubts],
-                        )
-                        for code in languages
-                    }
-                    await self._changes.put(
+                    by_language = {code: to_store([row[code] for row in translated]) for code in languages}
+                    changes.append(
                         functools.partial(
                             Ledger.save_translations,
                             sha256=job.identity.sha256,
@@ -286,48 +274,22 @@ class Pipeline:
                             translations=by_language,
                         )
                     )
-                await self._add_seconds(job, began)
+                await self._writer.write(*changes)
         await self._finish(job)
-
-    async def _store(self) -> None:
-        """Write changes as they come, all that wait at once."""
-        ended = False
-        while not ended:
-            changes = [await self._changes.get()]
-            while not self._changes.empty():
-                changes.append(self._changes.get_nowait())
-            ended = None in changes
-            await self._in_ledger(self._ledger.write, [change for change in changes if change])
 
     # -- helpers ------------------------------------------------------------------------------------------
 
-    def _missing(self, job: Job, stored: StoredFile) -> list[Request]:
-        """What is to be asked about a content; what is to be translated, or failed for good, goes to the job."""
-        missing: list[Request] = []
-        for request in self._plan.requests[job.identity.kind]:
-            answer = stored.answers.get(request.key)
-            if answer is None or answer.state == "pending" or self._again(request, answer):
-                missing.append(request)
-            elif answer.state == "done":
-                self._want_translations(job, request, answer)
-            else:
-                job.problems.append(f"{request.key}: {answer.error} (in an earlier run; --redo failed tries again)")
-        if stored.error and not self._redo:
-            job.problems.append(stored.error)
-            return []
-        return missing
-
-    def _again(self, request: Request, answer: StoredAnswer) -> bool:
-        return self._redo in (REDO_ALL, request.task) or (self._redo == REDO_FAILED and answer.state == "failed")
-
-    def _want_translations(self, job: Job, request: Request, answer: StoredAnswer) -> None:
-        if languages := missing_languages(request, answer, self._plan):
-            job.texts.append((request, texts_of(request, answer.text), languages))
+    async def _check_servers(self, missing: list[Request]) -> None:
+        """Before anything is asked: do the servers know the models and languages? Where nothing is, why bother."""
+        if missing:
+            await self._model.check(self._named_models | {request.model for request in missing})
+        if self._translator:
+            await self._translator.check(self._plan.languages)
 
     async def _finish(self, job: Job, *, reused: bool = False) -> None:
         job.finished, job.reused = True, reused
         job.texts = []
-        for source in job.sources:
+        for source in tuple(job.sources):  # one that comes now settles itself
             await self._settle(source, job.identity.sha256, job.problems, reused=reused)
 
     async def _settle(self, source: Source, sha256: str | None, problems: list[str], *, reused: bool = False) -> None:
@@ -335,14 +297,14 @@ class Pipeline:
         problem = "; ".join(problems) or None
         if problem:
             self._tally.failures.append((source.name, problem))
+            logger.error("%s: failed: %s", source.name, problem)
         else:
             self._tally.done += 1
             self._tally.reused += reused
-        await self._changes.put(lambda ledger: ledger.save_outcome(source.position, sha256, problem))
+        await self._writer.write(lambda ledger: ledger.save_outcome(source.position, sha256, problem))
 
-    async def _add_seconds(self, job: Job, since: float) -> None:
-        seconds = time.monotonic() - since
-        await self._changes.put(lambda ledger: ledger.add_seconds(job.identity.sha256, seconds))
+    def _seconds(self, job: Job, since: float) -> Callable[[Ledger], None]:
+        return functools.partial(Ledger.add_seconds, sha256=job.identity.sha256, seconds=time.monotonic() - since)
 
     async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
@@ -353,6 +315,13 @@ class Pipeline:
 
 def _fresh(answer: Answer) -> StoredAnswer:
     return StoredAnswer("done", answer.text, answer.finish_reason, 0, 0, 0.0, None, {})
+
+
+def _log_answer(job: Job, request: Request, answer: Answer) -> None:
+    logger.info(
+        "%s %s: answered in %.2f s, %d + %d tokens, %s",
+        *(job.name, request.key, answer.seconds, answer.prompt_tokens, answer.generated_tokens, answer.finish_reason),
+    )
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -87,13 +87,16 @@ def _task(request: Request, answer: StoredAnswer, plan: Plan, warnings: list[str
     else:
         said |= {request.task: reading.items, "raw": answer.text}
     translations: dict[str, str | list[str]] = {}
+    verdicts: dict[str, dict[str, int]] = {}
     for language in plan.languages:
         if translation := answer.translations.get(language):
             translations[language] = translation.texts if reading.items is not None else translation.texts[0]
+            verdicts |= {language: translation.verdicts} if translation.verdicts else {}
             doubts = dict.fromkeys(translation.doubts)
             warnings.extend(f"{request.key}: {language}: doubtful translation: {doubt}" for doubt in doubts)
     return said | {
         "translations": translations,
+        **({"translation_verdicts": verdicts} if verdicts else {}),
         "generated_tokens": answer.generated_tokens,
         "generation_time_sec": round(answer.seconds, 3),
         "finish_reason": answer.finish_reason,

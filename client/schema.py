@@ -61,6 +61,10 @@ MIGRATIONS = (
         problem TEXT                         -- what this run could not do about it
     ) STRICT;
     """,
+    """
+    -- How sure the translator is of its sentences, JSON: {"ok": 5, "retried": 1}; null where it did not say.
+    ALTER TABLE translations ADD COLUMN verdicts TEXT;
+    """,
 )
 
 

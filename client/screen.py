@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -19,6 +20,10 @@ from rich.progress import (
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from client.model import Answer
+
+logger = logging.getLogger(__name__)
 
 PLAIN_LINE_SEC = 10.0
 _LISTED_FAILURES = 50
@@ -40,6 +45,11 @@ class Tally:
     prompt_tokens: int = 0
     generated_tokens: int = 0
     began: float = field(default_factory=time.monotonic)
+
+    def count(self, answer: Answer) -> None:
+        """Add the tokens of an answer."""
+        self.prompt_tokens += answer.prompt_tokens
+        self.generated_tokens += answer.generated_tokens
 
     @property
     def finished(self) -> int:
@@ -104,6 +114,7 @@ class Screen:
 
     def note(self, text: str, /) -> None:
         """Show a line that the user should see."""
+        logger.info("%s", text)
         self._console.print(escape(text))
 
     def update(self) -> None:

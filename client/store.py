@@ -211,11 +211,8 @@ class Ledger:
             (sha256, *request.identity),
         ).fetchone()
         self._connection.executemany(
-            "INSERT OR REPLACE INTO translations VALUES (?, ?, ?, ?)",
-            [
-                (answer, language, json.dumps(texts), json.dumps(doubts))
-                for language, (texts, doubts) in translations.items()
-            ],
+            "INSERT OR REPLACE INTO translations VALUES (?, ?, ?, ?, ?)",
+            [(answer, language, *map(json.dumps, translation)) for language, translation in translations.items()],
         )
 
 

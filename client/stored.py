@@ -21,10 +21,13 @@ SELECT_ANSWER = """
 
 
 class StoredTranslation(NamedTuple):
-    """An answer in another language: its text, or one for each item of a list, and what is doubtful."""
+    """An answer in another language: its text, or one for each item of a list."""
 
     texts: list[str]
     doubts: list[str]
+    """Why sentences are doubtful."""
+    verdicts: dict[str, int]
+    """How many sentences are `ok`, `retried`, `doubtful`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ def read_answer(connection: sqlite3.Connection, sha256: str, request: Request) -
         return None
     answer, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error = row
     translations = connection.execute(
-        "SELECT language, texts, doubts FROM translations WHERE answer = ?", (answer,)
+        "SELECT language, texts, doubts, verdicts FROM translations WHERE answer = ?", (answer,)
     ).fetchall()
     return StoredAnswer(
         state,
@@ -104,7 +107,7 @@ def read_answer(connection: sqlite3.Connection, sha256: str, request: Request) -
         seconds or 0.0,
         error,
         {
-            language: StoredTranslation(json.loads(texts), json.loads(doubts))
-            for language, texts, doubts in translations
+            language: StoredTranslation(json.loads(texts), json.loads(doubts), json.loads(verdicts or "{}"))
+            for language, texts, doubts, verdicts in translations
         },
     )

@@ -2,64 +2,78 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import orjson
 
 from client.errors import RequestError, UsageError
-from client.waiting import FailedError, Service, UnavailableError, failure, read_retry_after
+from client.http import JsonServer
+from client.stored import StoredTranslation
+from client.waiting import FailedError, KeptOutError, Service, UnavailableError
 
 if TYPE_CHECKING:
-    import asyncio
-
     from client.waiting import Notify
 
 SOURCE = "eng_Latn"
+DOUBTFUL = "doubtful"
+CHECK_SEC = 10.0
 _SHOWN_LANGUAGES = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A text in another language; `doubts` are the service's reasons to mistrust sentences of it."""
+    """A text in another language."""
 
     text: str
+    verdicts: Counter[str]
+    """How many of its sentences are `ok`, `retried`, `doubtful`."""
     doubts: list[str]
+    """The service's reasons to mistrust sentences."""
 
 
 class TranslatorClient:
     """The translation service."""
 
-    def __init__(self, endpoint: str, *, deadline: float, wait: float, notify: Notify, stop: asyncio.Event) -> None:
+    def __init__(self, url: str, *, deadline: float, wait: float, notify: Notify, stop: asyncio.Event) -> None:
         """`deadline` of one attempt and `wait` for a service that is away, in seconds."""
-        self._endpoint = endpoint.rstrip("/")
-        self._deadline = deadline
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=deadline))
-        self._service = Service(f"translator at {endpoint}", wait=wait, notify=notify, stop=stop)
+        self._url, self._deadline = url, deadline
+        self._server = JsonServer(url, deadline=deadline)
+        self._service = Service(f"translator at {url}", wait=wait, notify=notify, stop=stop)
+        self._checking = asyncio.Lock()
+        self._checked = False
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._server.close()
 
     async def check(self, languages: tuple[str, ...]) -> None:
-        """Make sure that the service translates into `languages`.
+        """Make sure, once, that the service translates into `languages`, if it is there.
+
+        One that is away is not waited for: it may be there when there is something to translate.
 
         Raises:
             UsageError: it does not, or there is no translation service at that address.
-            ServiceLostError: it is not there.
         """
-        try:
-            listed = await self._service.call(lambda: self._attempt("GET", "/languages"))
-        except RequestError as error:
-            raise UsageError(f"--translator {self._endpoint}: no translation service there ({error})") from error
+        async with self._checking:
+            if self._checked:
+                return
+            self._checked = True
+            try:
+                listed = await self._server.get("/languages", deadline=min(self._deadline, CHECK_SEC))
+            except (UnavailableError, FailedError):
+                return
+            except (RequestError, KeptOutError) as error:
+                raise UsageError(f"--translator {self._url}: no translation service there ({error})") from error
         known = _codes(listed)
         if unknown := [language for language in languages if language not in known]:
             some = sorted(known)[:_SHOWN_LANGUAGES]
             more = ", ..." if len(known) > len(some) else ""
             raise UsageError(f"unknown language {', '.join(unknown)}; the translator knows: {', '.join(some)}{more}")
 
-    async def translate(self, texts: list[str], languages: list[str]) -> list[dict[str, Translated]]:
+    async def translate(self, texts: list[str], languages: list[str], label: str) -> list[dict[str, Translated]]:
         """Translate each of `texts` into each of `languages`; one dictionary a text, by language.
 
         Raises:
@@ -70,28 +84,18 @@ class TranslatorClient:
         body = orjson.dumps({"texts": texts, "source": SOURCE, "targets": languages})
 
         async def attempt() -> list[dict[str, Translated]]:
-            return _read(await self._attempt("POST", "/v1/translations", body), texts, languages)
+            return _read(await self._server.post("/v1/translations", body), texts, languages)
 
-        return await self._service.call(attempt)
+        return await self._service.call(attempt, f"{label} translation")
 
-    async def _attempt(self, method: str, path: str, body: bytes | None = None) -> Any:
-        headers = {"Content-Type": "application/json"} if body else {}
-        try:
-            async with self._session.request(method, self._endpoint + path, data=body, headers=headers) as response:
-                content = await response.read()
-        except aiohttp.ClientConnectorError as error:
-            raise UnavailableError("cannot be reached") from error
-        except TimeoutError as error:
-            raise FailedError(f"no answer within {self._deadline:.0f} s") from error
-        except aiohttp.ClientError as error:
-            raise FailedError("the connection broke") from error
-        if response.status >= 400:
-            retry_after = read_retry_after(response.headers.get("Retry-After"))
-            raise failure(response.status, _message(content), retry_after)
-        try:
-            return orjson.loads(content)
-        except orjson.JSONDecodeError as error:
-            raise FailedError("the answer is not readable") from error
+
+def to_store(parts: list[Translated]) -> StoredTranslation:
+    """What the ledger keeps of an answer whose parts these are."""
+    return StoredTranslation(
+        [part.text for part in parts],
+        [doubt for part in parts for doubt in part.doubts],
+        sum((part.verdicts for part in parts), Counter()),
+    )
 
 
 def _codes(listed: Any) -> set[str]:
@@ -114,13 +118,9 @@ def _read(answer: Any, texts: list[str], languages: list[str]) -> list[dict[str,
 
 
 def _translated(entry: dict[str, Any]) -> Translated:
-    reasons = [sentence.get("reason") for sentence in entry.get("sentences", [])]
-    return Translated(str(entry["text"]), [str(reason) for reason in reasons if reason])
-
-
-def _message(content: bytes) -> str:
-    try:
-        error = orjson.loads(content)["error"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return content.decode(errors="replace")[:500]
-    return str(error.get("message", error) if isinstance(error, dict) else error)[:500]
+    sentences = entry.get("sentences", [])
+    return Translated(
+        str(entry["text"]),
+        Counter(str(sentence["verdict"]) for sentence in sentences),
+        [str(sentence.get("reason")) for sentence in sentences if sentence["verdict"] == DOUBTFUL],
+    )

@@ -2,6 +2,9 @@
 
 A server that does not take requests (down, restarting, full) costs no attempts: it is waited for, as long as
 `--wait` says. A request that was taken and went wrong is tried a few times. A refusal is final.
+
+All pauses are jittered, so that the requests that waited out an outage come back one by one, spread over
+some seconds, and not as a herd.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import itertools
+import logging
 import random
 import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -20,11 +24,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 ATTEMPTS = 5
 FIRST_PAUSE_SEC, LONGEST_PAUSE_SEC = 0.5, 20.0
 LONGEST_KNOCK_SEC = 3.0
 """A server that is away is asked this often at least, so that its return is noticed at once."""
-REMIND_SEC = 30.0
+NOTED_SEC, REMIND_SEC = 1.0, 30.0
+"""The user hears of a server that is away for so long, and again every so often."""
+HOPELESS = 20
+"""So many requests given up one after the other, over more than `--wait`: then the server is lost."""
 
 
 class UnavailableError(Exception):
@@ -46,6 +55,10 @@ class FailedError(Exception):
         self.retry_after = retry_after
 
 
+class KeptOutError(Exception):
+    """The server does not accept our key (HTTP 401, 403)."""
+
+
 class StoppedError(BabelviewError):
     """The user interrupted the run while a request waited to be tried again."""
 
@@ -65,35 +78,56 @@ class Service:
         self._name, self._wait, self._notify, self._stop = name, wait, notify, stop
         self._away_since: float | None = None
         self._said_at: float | None = None
+        self._answered_at: float | None = None
+        self._first_call_at: float | None = None
+        self._given_up = 0
 
-    async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Make `attempt` until it succeeds.
+    async def call(self, attempt: Callable[[], Awaitable[T]], label: str) -> T:
+        """Make `attempt` until it succeeds; `label` says in the log what it is about.
 
         Raises:
             RequestError: it failed too often, or the server was too busy for too long.
-            ServiceLostError: the server was away for longer than `wait`.
+            ServiceLostError: the server was away for longer than `wait`, or gives nothing but errors.
             StoppedError: the run was stopped meanwhile.
         """
+        began = time.monotonic()
+        self._first_call_at = self._first_call_at or began
         failures = 0
-        first_try = time.monotonic()
         for tries in itertools.count():
             try:
                 result = await attempt()
             except UnavailableError as error:
                 self._away(error)
-                if time.monotonic() - first_try > self._wait:
-                    raise RequestError(f"{error}, for {_duration(self._wait)}") from error
-                longest, retry_after = LONGEST_KNOCK_SEC, error.retry_after
+                if time.monotonic() - began > self._wait:
+                    raise self._give_up(f"{error}, for {_duration(self._wait)}") from error
+                longest = LONGEST_PAUSE_SEC if error.busy else LONGEST_KNOCK_SEC
+                reason, retry_after = str(error), error.retry_after
             except FailedError as error:
                 failures += 1
                 if failures >= ATTEMPTS:
-                    raise RequestError(f"{error} ({ATTEMPTS} attempts)") from error
-                longest, retry_after = LONGEST_PAUSE_SEC, error.retry_after
+                    raise self._give_up(f"{error} ({ATTEMPTS} attempts)") from error
+                longest, reason, retry_after = LONGEST_PAUSE_SEC, str(error), error.retry_after
+            except KeptOutError as error:
+                if self._answered_at is None:
+                    raise ServiceLostError(f"{self._name}: {error}") from error
+                raise self._give_up(str(error)) from error
             else:
                 self._back()
                 return result
-            await self._pause(tries, longest, retry_after)
+            seconds = self._seconds(tries, longest, retry_after)
+            logger.warning("%s: %s; trying again in %.1f s", label, reason, seconds)
+            await self._pause(seconds)
         raise AssertionError("unreachable")
+
+    def _give_up(self, reason: str) -> BabelviewError:
+        """The error of a request that is not tried again; of the service, if none succeeds any more."""
+        self._given_up += 1
+        since = self._answered_at or self._first_call_at or 0.0
+        if self._given_up >= HOPELESS and time.monotonic() - since > self._wait:
+            return ServiceLostError(
+                f"{self._name}: {self._given_up} requests failed one after the other; the last: {reason}"
+            )
+        return RequestError(reason)
 
     def _away(self, error: UnavailableError) -> None:
         now = time.monotonic()
@@ -103,7 +137,7 @@ class Service:
         if gone > self._wait:
             raise ServiceLostError(f"{self._name}: {error}, for {_duration(self._wait)}; gave up waiting") from error
         if self._said_at is None:
-            if not error.busy:
+            if not error.busy and gone >= NOTED_SEC:
                 self._notify(f"{self._name}: {error}; waiting up to {_duration(self._wait)} for it")
                 self._said_at = now
         elif now - self._said_at > REMIND_SEC:
@@ -114,17 +148,17 @@ class Service:
         if self._said_at is not None and self._away_since is not None:
             self._notify(f"{self._name}: back after {_duration(time.monotonic() - self._away_since)}")
         self._away_since = self._said_at = None
+        self._answered_at, self._given_up = time.monotonic(), 0
 
-    async def _pause(self, tries: int, longest: float, retry_after: float | None) -> None:
-        """Sleep for a while, with jitter so that many requests do not come back at one moment."""
-        if retry_after is not None:
-            if retry_after > self._wait:
-                raise RequestError(
-                    f"the server asks to wait {_duration(retry_after)}, --wait is {_duration(self._wait)}"
-                )
-            seconds = retry_after + random.uniform(0, FIRST_PAUSE_SEC)
-        else:
-            seconds = min(longest, FIRST_PAUSE_SEC * 2 ** min(tries, 10)) * random.uniform(0.5, 1)
+    def _seconds(self, tries: int, longest: float, retry_after: float | None) -> float:
+        """How long to pause after a try: as the server says, or twice as long each time."""
+        if retry_after is None:
+            return min(longest, FIRST_PAUSE_SEC * 2.0 ** min(tries, 10)) * random.uniform(0.5, 1)
+        if retry_after > self._wait:
+            raise self._give_up(f"the server asks to wait {_duration(retry_after)}, --wait is {_duration(self._wait)}")
+        return retry_after + random.uniform(0, max(FIRST_PAUSE_SEC, retry_after / 4))
+
+    async def _pause(self, seconds: float) -> None:
         try:
             await asyncio.wait_for(self._stop.wait(), seconds)
         except TimeoutError:
@@ -140,7 +174,7 @@ def failure(status: int, reason: str, retry_after: float | None) -> Exception:
     if status in (408, 409) or status >= 500:
         return FailedError(text, retry_after)
     if status in (401, 403):
-        return ServiceLostError(f"the server does not let us in ({text}); is BABELVIEW_API_KEY set and right?")
+        return KeptOutError(f"the server does not let us in ({text}); is BABELVIEW_API_KEY set and right?")
     return RefusedError(text) if status in (400, 413, 415, 422) else RequestError(text)
 
 
@@ -159,4 +193,6 @@ def read_retry_after(value: str | None) -> float | None:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.3g} s"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

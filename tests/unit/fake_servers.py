@@ -50,6 +50,8 @@ class FakeServers:
         self.in_flight = self.most_in_flight = 0
         self.on_ask: Behaviour | None = None
         self.on_translate: Behaviour | None = None
+        self.on_models: Behaviour | None = None
+        self.checked = 0
         self._loop = asyncio.new_event_loop()
         self._runner: web.AppRunner | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -77,6 +79,7 @@ class FakeServers:
         app.router.add_post("/v1/chat/completions", self._ask)
         app.router.add_post("/v1/translations", self._translate)
         app.router.add_get("/languages", self._languages)
+        app.router.add_get("/v1/models", self._models)
         self._runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
@@ -112,6 +115,16 @@ class FakeServers:
     async def _languages(self, _: web.Request) -> web.StreamResponse:
         codes = ["eng_Latn", "spa_Latn", "fra_Latn", "hin_Deva"]
         return web.json_response([{"code": code, "name": code, "targets": codes} for code in codes])
+
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        self.checked += 1
+        if self.on_models and (response := await self.on_models(request, {}, self.checked)):
+            return response
+        return listing("vllm", "llama-3.2-11b-vision", "llava-next-video-7b")
+
+
+def listing(owner: str, *models: str) -> web.Response:
+    return web.json_response({"data": [{"id": name, "object": "model", "owned_by": owner} for name in models]})
 
 
 def completion(text: str | None, finish_reason: str = "stop") -> web.Response:

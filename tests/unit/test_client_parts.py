@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from client.errors import LedgerError, RefusedError, RequestError, ServiceLostError
+from client.errors import LedgerError, RefusedError, RequestError
 from client.export.atomic import replacing
 from client.media.content import Content, Facts
 from client.media.kinds import Kind
@@ -25,7 +25,7 @@ from client.sources.source import Known
 from client.store import LEDGER, Ledger
 from client.stored import StoredTranslation
 from client.tasks import choose_tasks
-from client.waiting import FailedError, Service, UnavailableError, failure, read_retry_after
+from client.waiting import FailedError, KeptOutError, Service, UnavailableError, failure, read_retry_after
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,7 +121,7 @@ def test_retry_after_may_be_a_date() -> None:
         *((status, FailedError) for status in (408, 409, 500)),
         *((status, UnavailableError) for status in (429, 502, 503, 504)),
         (404, RequestError),
-        (401, ServiceLostError),
+        (401, KeptOutError),
     ],
 )
 def test_what_a_status_means(status: int, kind: type[Exception]) -> None:
@@ -139,7 +139,7 @@ async def test_a_request_that_keeps_failing_is_given_up() -> None:
         raise FailedError("oops", retry_after=0)
 
     with pytest.raises(RequestError, match=r"oops \(5 attempts\)"):
-        await service.call(fail)
+        await service.call(fail, "a")
     assert tries == 5
     assert notes == []
 
@@ -151,7 +151,7 @@ async def test_a_busy_server_that_asks_for_too_long_a_wait_is_not_obeyed() -> No
         raise UnavailableError("full", retry_after=3600, busy=True)
 
     with pytest.raises(RequestError, match="asks to wait 60 min"):
-        await service.call(busy)
+        await service.call(busy, "a")
 
 
 def answered(folder: Path) -> Identity:
@@ -164,7 +164,7 @@ def answered(folder: Path) -> Identity:
             lambda it: it.save_media(identity, Content(Kind.VIDEO, Facts(4, 3, 2.0, 1.0, 2), [], ["odd"]), None, 1.5),
             lambda it: it.save_answer(identity.sha256, request, Answer("Words.", "stop", 10, 2, 0.5)),
             lambda it: it.save_translations(
-                identity.sha256, request, {"fra_Latn": StoredTranslation(["Mots."], ["why"])}
+                identity.sha256, request, {"fra_Latn": StoredTranslation(["Mots."], ["why"], {"doubtful": 1})}
             ),
         ]
     )
@@ -183,7 +183,7 @@ def test_the_ledger_keeps_what_it_was_given(tmp_path: Path) -> None:
     assert (answer.state, answer.text, answer.translations) == (
         "done",
         "Words.",
-        {"fra_Latn": StoredTranslation(["Mots."], ["why"])},
+        {"fra_Latn": StoredTranslation(["Mots."], ["why"], {"doubtful": 1})},
     )
     # Asked again in vain, the answer is still there.
     ledger.write([lambda it: it.save_failure(identity.sha256, requests[0], "no", final=True)])

@@ -1,0 +1,64 @@
+"""A content on its way through the pipeline, and what is still to be done about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from client.record import missing_languages, texts_of
+
+if TYPE_CHECKING:
+    from client.media.load import Identity
+    from client.plan import Plan, Request
+    from client.sources.source import Source
+    from client.stored import StoredAnswer, StoredFile
+
+REDO_FAILED, REDO_ALL = "failed", "all"
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A content, and the sources that hold it."""
+
+    identity: Identity
+    sources: list[Source]
+    parts: bytes = b""
+    """Its media as they are sent, while something is to be asked."""
+    to_ask: int = 0
+    texts: list[tuple[Request, list[str], list[str]]] = field(default_factory=list)
+    """Waiting to be translated: request, texts, languages."""
+    asking_since: float = 0.0
+    problems: list[str] = field(default_factory=list)
+    finished: bool = False
+    reused: bool = False
+    """An earlier run had done it all."""
+
+    @property
+    def name(self) -> str:
+        """As the user knows it."""
+        return self.sources[0].name
+
+    def take_stock(self, stored: StoredFile, plan: Plan, redo: str | None) -> list[Request]:
+        """What is to be asked; what is to be translated, or failed for good, is noted."""
+        missing: list[Request] = []
+        for request in plan.requests[self.identity.kind]:
+            answer = stored.answers.get(request.key)
+            if answer is None or answer.state == "pending" or _again(redo, request, answer):
+                missing.append(request)
+            elif answer.state == "done":
+                self.want_translations(request, answer, plan)
+            else:
+                self.problems.append(f"{request.key}: {answer.error} (in an earlier run; --redo failed tries again)")
+        if stored.error and not redo:
+            self.problems.append(stored.error)
+            return []
+        return missing
+
+    def want_translations(self, request: Request, answer: StoredAnswer, plan: Plan) -> None:
+        """Note what of an answer has yet to be translated."""
+        if languages := missing_languages(request, answer, plan):
+            self.texts.append((request, texts_of(request, answer.text), languages))
+
+
+def _again(redo: str | None, request: Request, answer: StoredAnswer) -> bool:
+    return redo in (REDO_ALL, request.task) or (redo == REDO_FAILED and answer.state == "failed")

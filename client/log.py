@@ -1,0 +1,51 @@
+"""The log file of runs (`--log-file`): every request, retry and failure, one line each."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from typing import TYPE_CHECKING
+
+from client.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MOST_BYTES, KEPT_FILES = 64 << 20, 3
+
+
+def open_log(path: Path | None, secret: str) -> None:
+    """Append what the client logs to a file, which is rotated when it is long; without one it is dropped.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    logger = logging.getLogger("client")
+    logger.propagate = False
+    for handler in list(logger.handlers):  # of an earlier run in this process
+        logger.removeHandler(handler)
+        handler.close()
+    logger.setLevel(logging.INFO if path else logging.CRITICAL)
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = RotatingFileHandler(path, maxBytes=MOST_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--log-file {path}: {error.strerror or error}") from error
+    file.setFormatter(_Lines(secret))
+    logger.addHandler(file)
+
+
+class _Lines(logging.Formatter):
+    """`2026-01-31T12:00:00.123+00:00 INFO ...`; no entry breaks its line, and the API key never appears."""
+
+    def __init__(self, secret: str) -> None:
+        super().__init__()
+        self._secret = secret
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        message = record.getMessage().replace(self._secret, "***")
+        return f"{when} {record.levelname} {message}".replace("\r", "\\r").replace("\n", "\\n")
