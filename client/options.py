@@ -40,6 +40,7 @@ class Options:
             formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **parser
         )
         self._options: dict[str, _Option] = {}
+        self._alternatives: list[list[str]] = []
         self._group: argparse._ActionsContainer = self.parser
 
     def group(self, title: str, description: str | None = None) -> None:
@@ -58,6 +59,10 @@ class Options:
         action = self._group.add_argument(flag, action="store_const", const=True, **settings)
         self._options[action.dest] = _Option(_variable(flag), "0", _switch)
 
+    def alternatives(self, *flags: str) -> None:
+        """At most one of these may be set; one on the command line wins over others in the environment."""
+        self._alternatives.append([flag.removeprefix("--").replace("-", "_") for flag in flags])
+
     def unset(self, flag: str, **settings: Any) -> None:
         """An argument or option that the environment cannot set."""
         self._group.add_argument(flag, **settings)
@@ -69,10 +74,20 @@ class Options:
             SystemExit: with code 2 and a message that names what is wrong, with code 0 after `--help`.
         """
         given = self.parser.parse_args(arguments)
+        settled = {name for group in self._alternatives for name in group if self._one_of(group, given)}
         for name, option in self._options.items():
-            if getattr(given, name) is None:
+            if getattr(given, name) is None and name not in settled:
                 setattr(given, name, self._fallback(option))
+        for group in self._alternatives:
+            self._one_of(group, given)
         return given
+
+    def _one_of(self, group: list[str], given: argparse.Namespace) -> bool:
+        """Whether one of these is set; two of them are an error."""
+        flags = ["--" + name.replace("_", "-") for name in group if getattr(given, name) is not None]
+        if len(flags) > 1:
+            self.parser.error(f"{' and '.join(flags)} cannot be combined: choose one")
+        return bool(flags)
 
     def _fallback(self, option: _Option) -> Any:
         text = os.environ.get(option.variable)

@@ -72,7 +72,7 @@ def make_plan(
     languages: tuple[str, ...],
 ) -> Plan:
     """Combine tasks, models and parameters."""
-    media = {Kind.IMAGE: {}, Kind.VIDEO: {"frames": sampling.frames, "short_edge": sampling.short_edge}}
+    media = {Kind.IMAGE: {}, Kind.VIDEO: sampling.params()}
     requests: dict[Kind, list[Request]] = {kind: [] for kind in Kind}
     for task in tasks:
         for kind, prompt in task.prompts.items():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from client.media.kinds import Kind
-from client.media.sampling import Sampling
+from client.media.sampling import FRAMES, MAX_FRAMES, Fit, Sampling
 from client.options import API_KEY, PREFIX, Options
 
 if TYPE_CHECKING:
@@ -95,7 +96,13 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         output=given.output,
         concurrency=given.concurrency,
         loaders=given.loaders,
-        sampling=Sampling(given.frames, given.frame_size),
+        sampling=Sampling(
+            given.frames or FRAMES,
+            given.frame_size,
+            given.every or (1 / given.fps if given.fps else None),
+            given.max_frames,
+            Fit(given.fit),
+        ),
         frames_as=given.frames_as,
         temperature=given.temperature,
         models={Kind.IMAGE: given.model or given.image_model, Kind.VIDEO: given.model or given.video_model},
@@ -127,9 +134,32 @@ def _questions(options: Options) -> None:
 
 
 def _sampling(options: Options) -> None:
-    options.group("sampling", "what the model sees of a video")
-    options.option("--frames", "8", _count, metavar="N", help="frames of a video, evenly spread")
-    options.option("--frame-size", "336", _count, metavar="PIXELS", help="the short edge of a frame at most")
+    options.group(
+        "sampling",
+        "What the model sees of a video: --frames N, spread from the first to the last, or --fps or --every, by the\n"
+        "clock. LLaVA-NeXT-Video spends 144 tokens on a frame, of 4096 for frames, question and answer together.",
+    )
+    options.option("--frames", None, _count, metavar="N", help=f"frames of a video, evenly spread (default: {FRAMES})")
+    options.option("--fps", None, _fraction, metavar="F", help="so many frames a second of the video, such as 0.5")
+    options.option("--every", None, _fraction, metavar="SECONDS", help="a frame every so many seconds of the video")
+    options.alternatives("--frames", "--fps", "--every")
+    options.option(
+        "--max-frames",
+        str(MAX_FRAMES),
+        _count,
+        metavar="N",
+        help="for --fps and --every: of a longer video, so many frames at wider steps",
+    )
+    options.option("--frame-size", "336", _count, metavar="PIXELS", help="the square that the model sees of a frame")
+    options.option(
+        "--fit",
+        Fit.CROP.value,
+        _one_of(*Fit),
+        metavar="|".join(Fit),
+        help="crop: the model sees the central square of each frame, as in its training: of a 16:9 video 56%, at full "
+        "size. pad: it sees the whole frame on a square with plain bars, at 56% of that width and height: for small "
+        "print and logos at the edges. Pictures are always seen whole: Llama 3.2 Vision pads them itself",
+    )
 
 
 def _server(options: Options) -> None:
@@ -192,6 +222,16 @@ def _positive(text: str) -> float:
         number = -1.0
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a number, 0 or more, not {text!r}")
+    return number
+
+
+def _fraction(text: str) -> Fraction:
+    try:
+        number = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        number = Fraction(0)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text!r}")
     return number
 
 

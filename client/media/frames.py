@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import av
-import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,16 +57,6 @@ def scan(container: InputContainer, stream: VideoStream) -> tuple[list[Entry], b
     return entries, clean
 
 
-def choose(available: int, wanted: int) -> list[int]:
-    """Indices of `wanted` frames spread over `available` ones, first and last among them, each once.
-
-    `int(linspace(0, n - 1, N))`, as LLaVA-NeXT-Video was trained and as vLLM samples.
-    """
-    if available <= wanted:
-        return list(range(available))
-    return sorted({int(index) for index in np.linspace(0, available - 1, wanted)})
-
-
 class Seeker:
     """Decodes single frames of a file whose packets are known."""
 
@@ -91,7 +80,6 @@ class Seeker:
             or min(shown) < (entries[0].pts or 0)
         ):
             raise InexactError
-        self.shown = sorted(shown)
 
     def frames(self, wanted: Iterable[int]) -> Iterator[av.VideoFrame]:
         """Decode the frames with these presentation times (from `shown`), in order.

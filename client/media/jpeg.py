@@ -14,6 +14,8 @@ import numpy as np
 import simplejpeg
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
+from client.media.sampling import Fit
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from fractions import Fraction
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 QUALITY = 90
+
+PADDING = (116, 121, 132)
+"""Y, Cb, Cr of the mean colour of CLIP's training, (122, 116, 104) in RGB: LLaVA fills squares with it
+(`expand2square`), because it becomes 0 in the model's input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,12 @@ def display_size(width: int, height: int, pixel_aspect: Fraction, orientation: O
     return (height, width) if orientation.transpose else (width, height)
 
 
-def fit_short_edge(width: int, height: int, short_edge: int) -> tuple[int, int]:
-    """The size at which the short edge is `short_edge` pixels; even numbers; never larger than the source."""
-    scale = short_edge / min(width, height)
+def fit_size(width: int, height: int, edge: int, fit: Fit) -> tuple[int, int]:
+    """The size at which the short edge (CROP) or the long one (PAD) is `edge` pixels.
+
+    Even numbers; never larger than the source.
+    """
+    scale = edge / (min(width, height) if fit is Fit.CROP else max(width, height))
     if scale >= 1:
         return width, height
     return _even(width * scale), _even(height * scale)
@@ -70,9 +79,12 @@ def _even(length: float) -> int:
     return max(2, 2 * round(length / 2))
 
 
-def encode_frame(frame: av.VideoFrame, size: tuple[int, int], orientation: Orientation) -> bytes:
+def encode_frame(
+    frame: av.VideoFrame, size: tuple[int, int], orientation: Orientation, *, square: bool = False
+) -> bytes:
     """Scale a decoded frame to `size` (width, height as shown), turn it upright and encode it.
 
+    `square` puts it in the middle of a square.
     A frame without a stated matrix counts as BT.601 and limited range, as everywhere in FFmpeg.
     """
     width, height = size[::-1] if orientation.transpose else size
@@ -85,7 +97,9 @@ def encode_frame(frame: av.VideoFrame, size: tuple[int, int], orientation: Orien
         interpolation=Interpolation.BICUBIC,
         threads=1,  # every core already has a file of its own
     )
-    planes = (np.ascontiguousarray(orientation.apply(_plane(plane))) for plane in small.planes)
+    planes = [np.ascontiguousarray(orientation.apply(_plane(plane))) for plane in small.planes]
+    if square:
+        planes = _on_square(planes)
     jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=QUALITY)
     return jpeg
 
@@ -93,6 +107,20 @@ def encode_frame(frame: av.VideoFrame, size: tuple[int, int], orientation: Orien
 def _plane(plane: Any) -> NDArray[np.uint8]:
     lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
     return lines[: plane.height, : plane.width]
+
+
+def _on_square(planes: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """Y, Cb and Cr in the middle of squares."""
+    half = max(planes[1].shape)
+    height, width = planes[1].shape
+    top, left = (half - height) // 2, (half - width) // 2
+    squares: list[NDArray[np.uint8]] = []
+    for plane, factor, colour in zip(planes, (2, 1, 1), PADDING, strict=True):
+        square = np.full((half * factor, half * factor), colour, np.uint8)
+        y, x = top * factor, left * factor
+        square[y : y + plane.shape[0], x : x + plane.shape[1]] = plane
+        squares.append(square)
+    return squares
 
 
 def encode_rgb(pixels: NDArray[np.uint8]) -> bytes:

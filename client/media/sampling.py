@@ -1,13 +1,99 @@
-"""How a video is looked at."""
+"""Which frames of a video the model sees, and how they are fitted to it."""
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FRAMES = 8
+MAX_FRAMES = 16
+"""LLaVA-NeXT-Video spends 144 tokens on a frame: 16 are 2304 of its 4096, and leave room for long answers."""
+
+
+class Fit(StrEnum):
+    """What becomes of a picture that is no square, for a model that sees squares."""
+
+    CROP = "crop"
+    """The short edge fits the square: the model's own processor cuts the long one, as in its training."""
+    PAD = "pad"
+    """The long edge fits the square, and the rest of it is filled: nothing is lost, all is smaller."""
+
+
+class Timeline(NamedTuple):
+    """When the frames of a video are shown: each one's time and the end of the last, in ticks of so many seconds."""
+
+    shown: Sequence[int]
+    end: int
+    tick: Fraction
+
+    @property
+    def seconds(self) -> Fraction:
+        """From the first frame to the end of the last one; 0 where nothing is known of time."""
+        return (self.end - self.shown[0]) * self.tick if self.shown else Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a video is looked at: `frames` of it, their short edge at most `short_edge` pixels."""
+    """How a video is looked at.
 
-    frames: int = 8
-    short_edge: int = 336
+    `frames` of it, spread evenly; or, if that is given, the frames on screen `every` so many seconds, but at most
+    `max_frames` of them. `edge` is the size of the square that the model sees, in pixels.
+    """
+
+    frames: int = FRAMES
+    edge: int = 336
+    every: Fraction | None = None
+    max_frames: int = MAX_FRAMES
+    fit: Fit = Fit.CROP
+
+    def params(self) -> dict[str, Any]:
+        """What makes another request of it, as JSON; a default that came later adds nothing to older ledgers."""
+        params: dict[str, Any] = {"short_edge": self.edge}
+        if self.every is None:
+            params["frames"] = self.frames
+        else:
+            params |= {"every": str(self.every), "max_frames": self.max_frames}
+        return params if self.fit is Fit.CROP else {**params, "fit": self.fit.value}
+
+    def choose(self, timeline: Timeline) -> tuple[list[int], str | None]:
+        """Indices of the frames to look at, ascending, each once; and a warning where it is not as asked for."""
+        if self.every is None:
+            return evenly(len(timeline.shown), self.frames), None
+        spacing, warning = self.every, None
+        asked = max(1, math.ceil(timeline.seconds / spacing))
+        if asked > self.max_frames:
+            spacing = timeline.seconds / self.max_frames
+            warning = (
+                f"a frame every {float(self.every):g} s would be {asked} of them: it is "
+                f"{self.max_frames} (--max-frames), one every {float(spacing):.3g} s"
+            )
+        return at_times(timeline, spacing, min(asked, self.max_frames)), warning
+
+
+def evenly(available: int, wanted: int) -> list[int]:
+    """Indices of `wanted` frames spread over `available` ones, first and last among them, each once.
+
+    `int(linspace(0, n - 1, N))`, as LLaVA-NeXT-Video was trained and as vLLM samples.
+    """
+    if available <= wanted:
+        return list(range(available))
+    if wanted == 1:
+        return [0]
+    step = (available - 1) / (wanted - 1)
+    return [*(int(index * step) for index in range(wanted - 1)), available - 1]
+
+
+def at_times(timeline: Timeline, spacing: Fraction, count: int) -> list[int]:
+    """Indices of the frames on screen at 0, `spacing`, 2 * `spacing` ... seconds after the first, each once."""
+    shown = timeline.shown
+    # Containers round time stamps, to a millisecond at the worst: a frame that is due at the very instant is on screen.
+    rounding = min(Fraction(1, 2), Fraction(1, 2000) / timeline.tick)
+    instants = (shown[0] + number * spacing / timeline.tick + rounding for number in range(count)) if shown else ()
+    return sorted({bisect_right(shown, instant) - 1 for instant in instants})

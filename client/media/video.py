@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import av
@@ -11,12 +12,13 @@ from av.stream import Disposition
 
 from client.errors import MediaError
 from client.media.content import Content, Facts
-from client.media.frames import Entry, InexactError, InOrder, Seeker, choose, scan
-from client.media.jpeg import Orientation, display_size, encode_frame, fit_short_edge
+from client.media.frames import Entry, InexactError, InOrder, Seeker, scan
+from client.media.jpeg import Orientation, display_size, encode_frame, fit_size
 from client.media.kinds import Kind
+from client.media.sampling import Fit, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from av.container import InputContainer
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 # A file that ends this much before its own header says was cut.
 _MISSING_SHARE, _MISSING_SECONDS = 0.05, 0.5
+# Frames a second of a file that says nothing of time.
+_USUAL_RATE = Fraction(25)
 
 
 def load_video(path: Path, sampling: Sampling) -> Content:
@@ -34,7 +38,7 @@ def load_video(path: Path, sampling: Sampling) -> Content:
     Raises:
         MediaError: it holds no video, or nothing of it can be decoded.
     """
-    warnings: list[str] = []
+    spoilt = damaged = False
     with _opened(path) as (container, stream):
         entries, clean = scan(container, stream)
         if not entries:
@@ -42,29 +46,22 @@ def load_video(path: Path, sampling: Sampling) -> Content:
                 "the video stream holds no frames" if clean else "the file is damaged: nothing can be read"
             )
         cut = _cut_short(container, stream, entries, clean)
-        camera = _Camera(stream, sampling.short_edge)
-        shown: list[int] = []
-        by_time = False
+        camera = _Camera(stream, sampling)
+        timeline = _timeline(stream, entries)
         try:
             seeker = Seeker(container, stream, entries)
-            shown = seeker.shown
-            for frame in seeker.frames(shown[index] for index in choose(len(shown), sampling.frames)):
+            for frame in seeker.frames(timeline.shown[index] for index in sampling.choose(timeline)[0]):
                 camera.take(frame)
         except InexactError:
             camera.jpegs.clear()
         except av.FFmpegError:
             camera.jpegs.clear()
-            by_time = True
-    available = len(shown)
-    for strict in (True, False):
-        if camera.jpegs:
-            break
-        way = _InOrder(path, camera, sampling.frames, strict=strict)
-        available = way.by_time(shown) if by_time else way.by_count(sum(not entry.hidden for entry in entries))
-        if way.errors or not strict:
-            warnings = ["damaged: not all of it can be decoded; frames may be missing or spoilt"]
+            damaged = True
     if not camera.jpegs:
-        raise MediaError("the file is damaged: none of its frames can be decoded")
+        timeline, spoilt = _decode_in_order(path, camera, timeline, sampling, damaged)
+    warnings = ["damaged: not all of it can be decoded; frames may be missing or spoilt"] if spoilt else []
+    if remark := sampling.choose(timeline)[1]:
+        warnings.append(remark)
     if cut:
         warnings.append(cut)
     if camera.resized:
@@ -73,8 +70,8 @@ def load_video(path: Path, sampling: Sampling) -> Content:
     facts = Facts(
         *camera.shown_size,
         duration_sec=round(float(duration), 3) if duration else None,
-        fps=round(float(available / duration), 3) if duration else None,
-        frames=available,
+        fps=round(float(len(timeline.shown) / duration), 3) if duration else None,
+        frames=len(timeline.shown),
     )
     return Content(Kind.VIDEO, facts, camera.jpegs, warnings)
 
@@ -82,9 +79,9 @@ def load_video(path: Path, sampling: Sampling) -> Content:
 class _Camera:
     """Takes JPEGs of decoded frames, all of one size."""
 
-    def __init__(self, stream: VideoStream, short_edge: int) -> None:
+    def __init__(self, stream: VideoStream, sampling: Sampling) -> None:
         self._pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
-        self._short_edge = short_edge
+        self._sampling = sampling
         self._stored_size: tuple[int, int] | None = None
         self._target = (0, 0)
         self.shown_size = (0, 0)
@@ -97,9 +94,9 @@ class _Camera:
         if self._stored_size is None:
             self._stored_size = stored
             self.shown_size = display_size(*stored, self._pixel_aspect, orientation)
-            self._target = fit_short_edge(*self.shown_size, self._short_edge)
+            self._target = fit_size(*self.shown_size, self._sampling.edge, self._sampling.fit)
         self.resized = self.resized or stored != self._stored_size
-        self.jpegs.append(encode_frame(frame, self._target, orientation))
+        self.jpegs.append(encode_frame(frame, self._target, orientation, square=self._sampling.fit is Fit.PAD))
 
 
 @contextmanager
@@ -133,45 +130,66 @@ def _opened(path: Path, *, strict: bool = True) -> Iterator[tuple[InputContainer
         yield container, stream
 
 
+def _decode_in_order(
+    path: Path, camera: _Camera, timeline: Timeline, sampling: Sampling, damaged: bool
+) -> tuple[Timeline, bool]:
+    """The slow way: when the frames are shown, and whether some of them may be missing or spoilt.
+
+    Raises:
+        MediaError: there are none.
+    """
+    for strict in (True, False):
+        way = _InOrder(path, camera, strict=strict)
+        if damaged:
+            way.by_time([timeline.shown[index] for index in sampling.choose(timeline)[0]])
+        else:
+            timeline = way.by_count(timeline, sampling)
+        if camera.jpegs:
+            return timeline, way.errors > 0 or not strict
+    raise MediaError("the file is damaged: none of its frames can be decoded")
+
+
 class _InOrder:
     """Takes the wanted frames while decoding all of them."""
 
-    def __init__(self, path: Path, camera: _Camera, wanted: int, *, strict: bool) -> None:
-        self._path, self._camera, self._wanted, self._strict = path, camera, wanted, strict
+    def __init__(self, path: Path, camera: _Camera, *, strict: bool) -> None:
+        self._path, self._camera, self._strict = path, camera, strict
         self.errors = 0
 
-    def by_time(self, shown: list[int]) -> int:
-        """For damaged files: the frame of each wanted presentation time, or the next one that is left."""
-        targets = [shown[index] for index in choose(len(shown), self._wanted)]
-        self._decode(targets, times=True)
-        return len(shown)
+    def by_time(self, times: list[int]) -> None:
+        """For damaged files: the frame of each of these presentation times, or the next one that is left."""
+        self._decode(times, by_time=True)
 
-    def by_count(self, guess: int) -> int:
-        """For files whose time stamps do not tell the frames; returns how many frames there are.
+    def by_count(self, guess: Timeline, sampling: Sampling) -> Timeline:
+        """For files whose packets do not tell the frames for sure; returns when the frames really are shown.
 
-        The number of packets is nearly always the number of frames; where it is not, a second pass knows it.
+        The packets are right nearly always; where they are not, a second pass knows better.
         """
-        count = self._decode(choose(guess, self._wanted), times=False)
-        if count != guess:
+        chosen, _ = sampling.choose(guess)
+        timeline = self._decode(chosen)
+        better, _ = sampling.choose(timeline)
+        if better != chosen:
             self._camera.jpegs.clear()
-            count = self._decode(choose(count, self._wanted), times=False)
-        return count
+            self._decode(better)
+        return timeline
 
-    def _decode(self, targets: list[int], *, times: bool) -> int:
-        count = 0
+    def _decode(self, targets: list[int], *, by_time: bool = False) -> Timeline:
+        times: list[int | None] = []
+        lasting = 0
         waiting = targets[::-1]
         with _opened(self._path, strict=self._strict) as (container, stream):
             decoder = InOrder(container, stream)
             for frame in decoder:
-                position = frame.pts if times else count
-                count += 1
+                position = frame.pts if by_time else len(times)
+                times.append(frame.pts)
+                lasting = frame.duration
                 if position is None or not waiting or position < waiting[-1]:
                     continue
                 self._camera.take(frame)
                 while waiting and waiting[-1] <= position:
                     waiting.pop()
-        self.errors = decoder.errors
-        return count
+            self.errors = decoder.errors
+            return _line(times, lasting, stream)
 
 
 def _cut_short(container: InputContainer, stream: VideoStream, entries: list[Entry], clean: bool) -> str | None:
@@ -189,6 +207,24 @@ def _cut_short(container: InputContainer, stream: VideoStream, entries: list[Ent
     if promised - there > max(_MISSING_SECONDS, promised * _MISSING_SHARE):
         return f"cut off: {float(there):.1f} of {float(promised):.1f} seconds can be read"
     return None if clean else "cut off or damaged: read as far as possible"
+
+
+def _timeline(stream: VideoStream, entries: list[Entry]) -> Timeline:
+    """When the frames of these packets are shown."""
+    shown = [(entry.dts if entry.pts is None else entry.pts, entry.duration) for entry in entries if not entry.hidden]
+    shown.sort(key=lambda of: of[0] or 0)
+    return _line([time for time, _ in shown], shown[-1][1] if shown else 0, stream)
+
+
+def _line(times: Sequence[int | None], lasting: int, stream: VideoStream) -> Timeline:
+    """The timeline of these times; of as many frames at an even rate where the times cannot be right."""
+    known = [time for time in times if time is not None]
+    if len(known) == len(times) and all(earlier < later for earlier, later in pairwise(known)):
+        if not lasting and len(known) > 1:
+            lasting = known[-1] - known[-2]
+        return Timeline(known, known[-1] + lasting if known else 0, stream.time_base or Fraction(1))
+    rate = stream.average_rate or stream.guessed_rate or _USUAL_RATE
+    return Timeline(range(len(times)), len(times), 1 / rate)
 
 
 def _duration(stream: VideoStream, entries: list[Entry]) -> Fraction:

@@ -14,9 +14,8 @@ from PIL import Image
 
 from client.errors import MediaError
 from client.media import video
-from client.media.frames import choose
 from client.media.load import identify, load
-from client.media.sampling import Sampling
+from client.media.sampling import Sampling, evenly
 from client.media.video import load_video
 
 if TYPE_CHECKING:
@@ -35,9 +34,9 @@ def sampled(path: Path, frames: int = 8) -> list[int]:
 def test_chosen_indices_are_those_of_linspace_each_once(available: int, wanted: int) -> None:
     expected = sorted(set(np.linspace(0, available - 1, wanted, dtype=int))) if available else []
     if available > wanted:
-        assert choose(available, wanted) == expected
+        assert evenly(available, wanted) == expected
     else:
-        assert choose(available, wanted) == list(range(available))
+        assert evenly(available, wanted) == list(range(available))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +199,7 @@ def test_odd_sizes_survive(tmp_path: Path) -> None:
 def test_frames_are_shrunk_to_the_model_and_never_enlarged(
     tmp_path: Path, size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    content = load_video(write_video(tmp_path / "size.mp4", 2, size=size), Sampling(1, short_edge=336))
+    content = load_video(write_video(tmp_path / "size.mp4", 2, size=size), Sampling(1, edge=336))
     assert Image.open(io.BytesIO(content.jpegs[0])).size == expected
     assert (content.facts.width, content.facts.height) == size
 
