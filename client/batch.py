@@ -18,7 +18,9 @@ from client.pipeline import Pipeline
 from client.plan import Plan, make_plan
 from client.screen import Screen, Tally
 from client.settings import Settings, read_settings
-from client.sources.discover import discover
+from client.sources.fetch import FOLDER, Fetcher
+from client.sources.folders import Choice
+from client.sources.gather import gather
 from client.store import Ledger
 from client.tasks import choose_tasks
 from client.translation import TranslatorClient
@@ -42,9 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
         if settings.redo and settings.redo not in (REDO_ALL, REDO_FAILED, *(task.name for task in tasks)):
             raise UsageError(f"--redo {settings.redo}: must be failed, all or one of the tasks of this run")
-        sources = discover(settings.paths, leave_out=settings.output)
+        sources = gather(
+            settings.paths,
+            settings.manifests,
+            column=settings.column,
+            choice=Choice(settings.include, settings.exclude),
+            leave_out=settings.output,
+            warn=lambda text: print(text, file=sys.stderr),
+        )
         if not sources:
-            raise UsageError(f"no pictures or videos in {', '.join(map(str, settings.paths))}")
+            raise UsageError(f"no pictures or videos in {', '.join(settings.paths)}{_but(settings)}")
         plan = make_plan(tasks, settings.models, settings.temperature, settings.sampling, settings.languages)
         ledger = Ledger(settings.output)
     except BabelviewError as error:
@@ -74,9 +83,11 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
         }
         model = ModelClient(settings.base_url, settings.api_key, frames_as=settings.frames_as, **patience)
         translator = TranslatorClient(settings.translator, **patience) if plan.languages else None
+        fetcher = Fetcher(settings.output / FOLDER, settings.max_download)
         pipeline = Pipeline(
             plan,
             ledger,
+            fetcher,
             model,
             translator,
             sampling=settings.sampling,
@@ -103,6 +114,7 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
             return INTERRUPTED
         finally:
             pipeline.close()
+            fetcher.close()
             await model.close()
             if translator:
                 await translator.close()
@@ -112,6 +124,10 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
     if stop.is_set():
         return INTERRUPTED
     return FAILED if tally.failures else DONE
+
+
+def _but(settings: Settings) -> str:
+    return " that --include and --exclude let through" if settings.include or settings.exclude else ""
 
 
 def _heed_signals(stop: asyncio.Event, screen: Screen) -> None:

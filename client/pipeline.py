@@ -25,7 +25,7 @@ from client.errors import BabelviewError, MediaError, RefusedError, RequestError
 from client.job import Job
 from client.media.kinds import by_suffix
 from client.media.loaders import Loaders
-from client.sources.fetch import Fetcher
+from client.sources.fetch import FETCHED_AT_ONCE
 from client.store import Ledger
 from client.stored import StoredAnswer
 from client.translation import to_store
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from client.model import Answer, ModelClient
     from client.plan import Plan, Request
     from client.screen import Screen, Tally
+    from client.sources.fetch import Fetcher
     from client.sources.source import LocalFile, Source
     from client.translation import TranslatorClient
 
@@ -47,7 +48,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 FOUND_AT_ONCE = 8
-"""Sources that are looked at, or fetched, at the same time."""
+"""Local files that are looked at, or wait for the loaders, at the same time."""
 TRANSLATIONS_AT_ONCE = 16
 GRACE_SEC = 5.0
 """How long requests in flight may still take when the run is interrupted."""
@@ -60,6 +61,7 @@ class Pipeline:
         self,
         plan: Plan,
         ledger: Ledger,
+        fetcher: Fetcher,
         model: ModelClient,
         translator: TranslatorClient | None,
         *,
@@ -72,13 +74,13 @@ class Pipeline:
         stop: asyncio.Event,
     ) -> None:
         """`concurrency` requests in flight, `loaders` files decoded at once; setting `stop` ends the run early."""
-        self._plan, self._ledger, self._model, self._translator = plan, ledger, model, translator
+        self._plan, self._ledger, self._fetcher = plan, ledger, fetcher
+        self._model, self._translator = model, translator
         self._sampling, self._concurrency, self._redo = sampling, concurrency, redo
         self._tally, self._screen, self._stop = tally, screen, stop
         self._loaders = Loaders(loaders)
         self._threads = ThreadPoolExecutor(loaders, "load")
         self._ledger_thread = ThreadPoolExecutor(1, "ledger")
-        self._fetcher = Fetcher()
         self._found: asyncio.Queue[tuple[LocalFile, Job, list[Request]] | None] = asyncio.Queue(loaders)
         self._questions: asyncio.Queue[tuple[Job, Request] | None] = asyncio.Queue(concurrency)
         self._answers: asyncio.Queue[Job | None] = asyncio.Queue()
@@ -117,19 +119,28 @@ class Pipeline:
     def close(self) -> None:
         """Free the threads and processes."""
         self._loaders.close()
-        self._fetcher.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._ledger_thread.shutdown()
 
     async def _work(self, sources: list[Source]) -> None:
-        waiting: asyncio.Queue[Source | None] = asyncio.Queue()
-        for source in (*sources, None):
-            waiting.put_nowait(source)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._stage(waiting, self._find, FOUND_AT_ONCE, self._found))
+            group.create_task(self._find_all(sources))
             group.create_task(self._stage(self._found, self._load, self._loaders.count, self._questions))
             group.create_task(self._stage(self._questions, self._ask, self._concurrency, self._answers))
             group.create_task(self._stage(self._answers, self._translate, TRANSLATIONS_AT_ONCE, None))
+
+    async def _find_all(self, sources: list[Source]) -> None:
+        """Find local files and fetch others side by side: what is slow to come holds up nothing that is here."""
+        here: asyncio.Queue[Source | None] = asyncio.Queue()
+        away: asyncio.Queue[Source | None] = asyncio.Queue()
+        for source in sources:
+            (away if source.remote else here).put_nowait(source)
+        here.put_nowait(None)
+        away.put_nowait(None)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._stage(here, self._find, FOUND_AT_ONCE, None))
+            group.create_task(self._stage(away, self._find, FETCHED_AT_ONCE, None))
+        await self._found.put(None)
 
     async def _stage(
         self,
@@ -179,7 +190,7 @@ class Pipeline:
             await self._check_servers(missing)
         if missing:
             try:
-                file = found.file or await self._fetcher.get(source)
+                file = found.file or await self._fetcher.get(source, identity)
             except MediaError as error:
                 job.problems.append(str(error))
                 await self._finish(job)

@@ -46,7 +46,14 @@ Exit code: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.
 class Settings:
     """Everything that a run can be told; times in seconds."""
 
-    paths: list[Path]
+    paths: list[str]
+    """Folders, files and URLs."""
+    manifests: list[Path]
+    column: str | None
+    include: list[str]
+    exclude: list[str]
+    max_download: int
+    """Bytes."""
     base_url: str
     translator: str
     languages: tuple[str, ...]
@@ -85,8 +92,15 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
     for describe in (_input, _questions, _sampling, _server, _output, _run):
         describe(options)
     given = options.read(arguments)
+    if not given.paths and not given.manifest:
+        options.parser.error("give a PATH or a --manifest")
     return Settings(
         paths=given.paths,
+        manifests=given.manifest,
+        column=given.column,
+        include=given.include,
+        exclude=given.exclude,
+        max_download=given.max_download_mb * 1_000_000,
         base_url=given.base_url,
         translator=given.translator,
         languages=tuple(dict.fromkeys(given.languages)),
@@ -119,7 +133,33 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
 
 def _input(options: Options) -> None:
     options.group("input")
-    options.unset("paths", nargs="+", type=Path, metavar="PATH", help="folders (with all below them) and files")
+    options.unset(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="folders (with all below them), files, manifests, and URLs: https://, s3://, gs://, az:// and others",
+    )
+    options.unset(
+        "--manifest",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a list of files and URLs, CSV or JSONL; its other columns go to the results. A PATH that ends in .csv, "
+        ".tsv or .jsonl is one too",
+    )
+    options.option(
+        "--column", None, metavar="NAME", help="the manifest's column of files (default: file, path, url ...)"
+    )
+    for flag, what in (("--include", "take only these"), ("--exclude", "pass over these")):
+        options.unset(
+            flag,
+            action="append",
+            default=[],
+            metavar="GLOB",
+            help=f"{what} of a folder's files, as in a .gitignore: '*.mp4', 'brand/', '/top/*.jpg'; repeatable",
+        )
+    options.option("--max-download-mb", "2000", _count, metavar="MB", help="the largest file to fetch from a URL")
 
 
 def _questions(options: Options) -> None:

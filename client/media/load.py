@@ -39,12 +39,17 @@ def identify(path: Path) -> Identity:
                 digest.update(block)
     except OSError as error:
         raise MediaError(f"cannot be read: {error.strerror or error}") from error
-    named = by_suffix(path.suffix)
+    return recognise(head, digest.hexdigest(), path.suffix)
+
+
+def recognise(head: bytes, sha256: str, suffix: str) -> Identity:
+    """What a file is, by its first `HEAD_BYTES` bytes and the suffix of its name."""
+    named = by_suffix(suffix)
     kind = sniff(head)
     problem = stranger(head) if kind is None else None
     if kind is None and named is None and problem is None:
         problem = "not a picture or video of a known format"
-    return Identity(digest.hexdigest(), kind or named or Kind.VIDEO, problem)
+    return Identity(sha256, kind or named or Kind.VIDEO, problem)
 
 
 def load(path: Path, identity: Identity, sampling: Sampling) -> Content:

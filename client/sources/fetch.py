@@ -9,18 +9,29 @@ from typing import TYPE_CHECKING
 
 from client.errors import MediaError
 from client.media.load import identify
+from client.sources.download import Downloads
 from client.sources.source import Found, Known, LocalFile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from client.media.load import Identity
+    from client.sources.remote import Remote
     from client.sources.source import Source
+
+FETCHED_AT_ONCE = 8
+FOLDER = ".downloads"
 
 
 class Fetcher:
     """Looks at sources and gets them, in threads of its own."""
 
-    def __init__(self) -> None:
-        """Threads are started as they are needed."""
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        """Downloads, of `most_bytes` each at most, lie in `folder` while they are needed."""
         self._readers = ThreadPoolExecutor(os.cpu_count() or 1, "read")
+        self._fetchers = ThreadPoolExecutor(FETCHED_AT_ONCE, "fetch")
+        self._downloads = Downloads(folder, most_bytes)
+        self._remote: Remote | None = None
 
     async def find(self, source: Source, known: Known | None) -> Found:
         """Tell what is at a place; `known` is what was there before, and is believed if its stamp is still right.
@@ -28,26 +39,48 @@ class Fetcher:
         Raises:
             MediaError: it cannot be read.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._readers, _find_local, source, known)
+        loop = asyncio.get_running_loop()
+        if not source.remote:
+            return await loop.run_in_executor(self._readers, _find_local, source, known)
+        return await loop.run_in_executor(self._fetchers, self._fetch, source.where, known)
 
-    async def get(self, source: Source) -> LocalFile:
-        """A file with the content of a source.
+    async def get(self, source: Source, identity: Identity) -> LocalFile:
+        """A file with the content that was found at a source.
 
         Raises:
             MediaError: it cannot be had.
         """
-        return LocalFile(source.path, temporary=False)
+        if not source.remote:
+            return LocalFile(source.path, temporary=False)
+        found = await self.find(source, None)
+        assert found.file  # nothing was known
+        if found.known.identity != identity:
+            found.discard()
+            raise MediaError("it has just changed: run again")
+        return found.file
+
+    def _fetch(self, url: str, known: Known | None) -> Found:
+        if self._remote is None:
+            # Imported late: most runs fetch nothing.
+            from client.sources.remote import Remote  # noqa: PLC0415
+
+            self._remote = Remote(self._downloads)
+        return self._remote.fetch(url, known)
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads and remove what was fetched."""
+        if self._remote:
+            self._remote.close()
         self._readers.shutdown(wait=False, cancel_futures=True)
+        self._fetchers.shutdown(wait=False, cancel_futures=True)
+        self._downloads.close()
 
 
 def _find_local(source: Source, known: Known | None) -> Found:
     try:
         stat = source.path.stat()
-    except OSError as error:
-        raise MediaError(f"cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise MediaError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     stamp = f"{stat.st_size} {stat.st_mtime_ns}"
     if known and known.stamp == stamp:
         return Found(known)

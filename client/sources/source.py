@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from client.media.load import Identity
+
+
+def printable(path: str) -> str:
+    r"""A path as text: bytes that are not UTF-8 stand as `\xe9`."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,16 +27,16 @@ class Source:
     where: str
     """The path, as the system knows it, or the URL."""
     remote: bool = False
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, Any] = field(default_factory=dict)
     """What else a manifest says about it."""
     position: int = 0
     """Its place in the run's order."""
 
     @classmethod
-    def local(cls, path: str | Path, columns: Mapping[str, str] | None = None) -> Source:
+    def local(cls, path: str | Path, columns: Mapping[str, Any] | None = None) -> Source:
         """A file of this machine."""
         where = os.fspath(path)
-        return cls(os.fsencode(where).decode(errors="backslashreplace"), where, columns=columns or {})
+        return cls(printable(where), where, columns=columns or {})
 
     @property
     def path(self) -> Path:

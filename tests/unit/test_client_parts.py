@@ -20,7 +20,7 @@ from client.model import Answer
 from client.plan import make_plan
 from client.schema import MIGRATIONS
 from client.settings import read_settings
-from client.sources.discover import discover
+from client.sources.gather import gather
 from client.sources.source import Known
 from client.store import LEDGER, Ledger
 from client.stored import StoredTranslation
@@ -60,9 +60,9 @@ def test_discovery(tmp_path: Path) -> None:
         path.write_bytes(b"?")
     (tmp_path / "sub" / "h").write_bytes(b"\xff\xd8\xff\xe0")
     (tmp_path / "sub" / "loop").symlink_to(tmp_path)
-    found = discover([tmp_path], leave_out=tmp_path / "out")
+    found = gather([str(tmp_path)], leave_out=tmp_path / "out")
     assert [str(source.path.relative_to(tmp_path)) for source in found] == ["a.jpg", "b.MP4", "sub/c.webm", "sub/h"]
-    named = discover([tmp_path / ".e.mp4", tmp_path / "notes.txt", tmp_path / ".e.mp4"])
+    named = gather([str(tmp_path / name) for name in (".e.mp4", "notes.txt", ".e.mp4")])
     assert [source.path.name for source in named] == [".e.mp4", "notes.txt"]
 
 

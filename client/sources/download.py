@@ -1,0 +1,115 @@
+"""Downloads: bytes that are written to a temporary file and hashed as they come."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import re
+import shutil
+import time
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Self
+from urllib.parse import unquote, urlsplit
+
+from client.errors import MediaError
+from client.media.kinds import HEAD_BYTES
+from client.media.load import recognise
+from client.sources.source import Found, Known, LocalFile
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_SUFFIX = re.compile(r"\.\w{1,8}", re.ASCII)
+_SLOW_AFTER_SEC, _SLOWEST = 60.0, 1000.0
+"""Bytes a second, on average, that a download has to come with after the first minute."""
+
+
+class Downloads:
+    """A folder for files that are needed for moments only; what an earlier run left there goes."""
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        """The folder is made with the first file; `most_bytes` is the size of the largest file that is taken."""
+        self._folder, self.most_bytes = folder, most_bytes
+        self._numbers = itertools.count()
+        self.close()
+
+    def begin(self, url: str, size: int | None) -> Download:
+        """A new download; `size` in bytes, where it is told beforehand.
+
+        Raises:
+            MediaError: it is too large.
+        """
+        suffix = _suffix(url)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return Download(self._folder / f"{next(self._numbers)}{suffix}", suffix, self.most_bytes, size)
+
+    def close(self) -> None:
+        """Remove them all."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Download:
+    """One file on its way; gone again if anything goes wrong within the `with`."""
+
+    def __init__(self, path: Path, suffix: str, most_bytes: int, size: int | None) -> None:
+        """See `Downloads.begin`."""
+        self._path, self._suffix, self._most = path, suffix, most_bytes
+        self._check(size or 0)
+        self._size, self._head, self._digest = 0, b"", hashlib.sha256()
+        self._began = time.monotonic()
+        self._file = path.open("wb")
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file; remove it if it is not whole."""
+        with contextlib.suppress(OSError):  # a full disk, told before
+            self._file.close()
+        if error:
+            self._path.unlink(missing_ok=True)
+
+    def write(self, block: bytes) -> None:
+        """The next bytes.
+
+        Raises:
+            MediaError: they are too many, come too slowly, or cannot be written.
+        """
+        self._size += len(block)
+        self._check(self._size)
+        seconds = time.monotonic() - self._began
+        if seconds > _SLOW_AFTER_SEC and self._size < _SLOWEST * seconds:
+            raise MediaError(f"the download is too slow: {self._size} bytes in {seconds:.0f} s")
+        if len(self._head) < HEAD_BYTES:
+            self._head += block[: HEAD_BYTES - len(self._head)]
+        self._digest.update(block)
+        try:
+            self._file.write(block)
+        except OSError as error:
+            raise MediaError(f"cannot be stored in {self._path.parent}: {error.strerror or error}") from error
+
+    def found(self, stamp: str | None) -> Found:
+        """What came, once it is all there.
+
+        Raises:
+            MediaError: it cannot be written.
+        """
+        try:
+            self._file.close()
+        except OSError as error:
+            raise MediaError(f"cannot be stored in {self._path.parent}: {error.strerror or error}") from error
+        identity = recognise(self._head, self._digest.hexdigest(), self._suffix)
+        return Found(Known(stamp, self._size, identity), LocalFile(self._path, temporary=True))
+
+    def _check(self, size: int) -> None:
+        if size > self._most:
+            raise MediaError(f"larger than {self._most / 1e6:g} MB (--max-download-mb)")
+
+
+def _suffix(url: str) -> str:
+    suffix = PurePosixPath(unquote(urlsplit(url).path)).suffix
+    return suffix.lower() if _SUFFIX.fullmatch(suffix) else ""

@@ -1,0 +1,113 @@
+"""The pictures and videos below a folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from pathspec import GitIgnoreSpec
+
+from client.errors import UsageError
+from client.media.kinds import HEAD_BYTES, by_suffix, sniff
+from client.sources.source import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from client.waiting import Notify
+
+_Inode = tuple[int, int] | None
+
+
+class Choice:
+    """What of a folder is wanted: `--include` and `--exclude`, as in a .gitignore file."""
+
+    def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+        """Patterns are matched against the path below the given folder; without `include`, all is wanted.
+
+        Raises:
+            UsageError: a pattern is none.
+        """
+        self._include = _patterns("--include", include) if include else None
+        self._exclude = _patterns("--exclude", exclude)
+
+    def wants(self, relative: str) -> bool:
+        """Whether a file is wanted."""
+        if self._exclude.match_file(relative):
+            return False
+        return self._include is None or self._include.match_file(relative)
+
+    def enters(self, relative: str) -> bool:
+        """Whether a folder may hold anything that is wanted."""
+        return not self._exclude.match_file(f"{relative}/")
+
+
+def walk(folder: str, choice: Choice, leave_out: Path | None, warn: Notify) -> Iterator[str]:
+    """The paths of the pictures and videos in `folder` and below, sorted within each folder, its own files first.
+
+    Hidden files and folders are passed over, and so is `leave_out` (the output folder). Links are followed, but never
+    back into a folder that they lie in. Files count by their suffix; those without one by their first bytes. What is
+    not read is told to `warn`.
+    """
+    skipped = _inode(leave_out) if leave_out else None
+    waiting: list[tuple[str, str, frozenset[_Inode]]] = [(folder, "", frozenset({_inode(folder)}))]
+    while waiting:
+        here, relative, above = waiting.pop()
+        try:
+            with os.scandir(here) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            warn(f"warning: {printable(here)} is passed over: {error.strerror or error}")
+            continue
+        below: list[tuple[str, str, frozenset[_Inode]]] = []
+        for entry in entries:
+            name = relative + entry.name
+            if entry.name.startswith("."):
+                continue
+            if not _is_folder(entry):
+                if choice.wants(name) and _is_media(entry):
+                    yield entry.path
+            elif choice.enters(name):
+                inode = _inode(entry.path)
+                if inode is None or (inode != skipped and inode not in above):
+                    below.append((entry.path, f"{name}/", above | {inode}))
+        waiting += reversed(below)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that lead to each other
+        return False
+
+
+def _is_media(entry: os.DirEntry[str]) -> bool:
+    suffix = PurePath(entry.name).suffix
+    try:
+        # Pipes and devices are none; a link to nothing is taken, so that it is told.
+        if not entry.is_file() and not entry.is_symlink():
+            return False
+        if by_suffix(suffix):
+            return True
+        if suffix and not suffix[1:].isdigit():
+            return False  # it says that it is something else
+        with Path(entry.path).open("rb") as file:
+            return sniff(file.read(HEAD_BYTES)) is not None
+    except OSError:
+        return by_suffix(suffix) is not None
+
+
+def _inode(path: str | Path) -> _Inode:
+    try:
+        stat = Path(path).stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _patterns(option: str, patterns: Sequence[str]) -> GitIgnoreSpec:
+    try:
+        return GitIgnoreSpec.from_lines(patterns)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error

@@ -1,0 +1,97 @@
+"""From what the user gives - folders, files, manifests, URLs - to the sources of a run, before anything is fetched."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from client.errors import UsageError
+from client.sources import stores
+from client.sources.folders import Choice, walk
+from client.sources.manifest import SUFFIXES, read_manifest
+from client.sources.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from client.waiting import Notify
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_HTTP = ("http", "https")
+
+
+def gather(
+    given: Sequence[str],
+    manifests: Iterable[Path] = (),
+    *,
+    column: str | None = None,
+    choice: Choice | None = None,
+    leave_out: Path | None = None,
+    warn: Notify = print,
+) -> list[Source]:
+    """The sources of a run, in the order in which they are given; a place that is given twice counts once.
+
+    Rows of manifests all count: they may say different things of one file. `leave_out` is passed over in folders.
+
+    Raises:
+        UsageError: something given does not exist, or cannot be listed or read.
+    """
+    choice = choice or Choice()
+    found: list[Source] = []
+    seen: set[str] = set()
+    for text in given:
+        if _is_manifest(text):
+            found += _rows(Path(text), column)
+            continue
+        for source in _of(text, choice, leave_out, warn):
+            if source.where not in seen:
+                seen.add(source.where)
+                found.append(source)
+    for manifest in manifests:
+        found += _rows(manifest, column)
+    stores.check({source.where for source in found if source.remote and _scheme(source.where) not in _HTTP})
+    return [replace(source, position=position) for position, source in enumerate(found)]
+
+
+def _is_manifest(text: str) -> bool:
+    return not _URL.match(text) and Path(text).suffix.lower() in SUFFIXES and Path(text).is_file()
+
+
+def _of(text: str, choice: Choice, leave_out: Path | None, warn: Notify) -> Iterator[Source]:
+    if _URL.match(text) and not Path(text).exists():
+        if _scheme(text) in (*_HTTP, "file"):
+            yield _named(text, Path(), {})
+        else:
+            yield from stores.listed(text, choice)
+        return
+    path = Path(text)
+    if not path.exists():
+        raise UsageError(f"no such file or folder: {text}")
+    if not path.is_dir():
+        yield Source.local(path)
+        return
+    # Path drops a leading "./", and a slash at the end, from the names of what is below.
+    for where in walk(str(path), choice, leave_out, warn):
+        yield Source.local(where.removeprefix("./"))
+
+
+def _rows(manifest: Path, column: str | None) -> Iterator[Source]:
+    for row in read_manifest(manifest, column):
+        yield _named(row.place, manifest.parent, row.columns)
+
+
+def _named(text: str, base: Path, columns: Mapping[str, Any]) -> Source:
+    """A single file or URL; a relative path begins at `base`."""
+    if _URL.match(text):
+        if _scheme(text) != "file":
+            return Source(text, text, remote=True, columns=columns)
+        return Source(text, url2pathname(urlsplit(text).path), columns=columns)
+    return Source(text, str(base / text), columns=columns)
+
+
+def _scheme(url: str) -> str:
+    return url.partition(":")[0].lower()

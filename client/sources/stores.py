@@ -1,0 +1,99 @@
+"""Object stores and the like (`s3://`, `gs://`, `az://`, ...), by fsspec and the driver of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from client.errors import UsageError
+from client.media.kinds import by_suffix
+from client.sources.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from client.sources.folders import Choice
+
+DRIVERS = {
+    "s3": ("s3fs", "s3"),
+    "s3a": ("s3fs", "s3"),
+    "gs": ("gcsfs", "gs"),
+    "gcs": ("gcsfs", "gs"),
+    "az": ("adlfs", "az"),
+    "abfs": ("adlfs", "az"),
+    "abfss": ("adlfs", "az"),
+}
+"""URL scheme -> its package, and our extra that brings it."""
+_MAGIC = frozenset("*?[")
+
+
+def open_store(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and the path in it.
+
+    Raises:
+        UsageError: the driver is missing, there is none for such URLs, or it lacks its settings.
+    """
+    scheme = url.partition("://")[0].lower()
+    try:
+        import fsspec  # noqa: PLC0415 (optional)
+    except ImportError as error:
+        extra = DRIVERS.get(scheme, ("", "remote"))[1]
+        raise UsageError(f"{scheme}:// needs the package fsspec: pip install 'babelview[{extra}]'") from error
+    if "::" in url:
+        raise UsageError(f"{url}: chained URLs are not taken")
+    try:
+        fsspec.get_filesystem_class(scheme)
+    except ImportError as error:
+        if driver := DRIVERS.get(scheme):
+            reason = f"needs the package {driver[0]}: pip install 'babelview[{driver[1]}]'"
+        else:
+            reason = f"cannot be opened: {error}"
+        raise UsageError(f"{scheme}:// {reason}") from error
+    except ValueError as error:
+        raise UsageError(f"{url}: there is no way known to read {scheme}:// URLs") from error
+    try:
+        store, path = fsspec.core.url_to_fs(url)
+    except Exception as error:  # drivers raise what they like
+        raise UsageError(f"{url}: {_reason(error)}") from error
+    return store, path
+
+
+def check(urls: Iterable[str]) -> None:
+    """Make sure that there is a driver for each of the URLs.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for url in {url.partition("://")[0].lower(): url for url in sorted(urls)}.values():
+        open_store(url)
+
+
+def listed(url: str, choice: Choice) -> Iterator[Source]:
+    """What a URL stands for: an object, all the pictures and videos below a folder, or those that a glob matches.
+
+    Raises:
+        UsageError: there is nothing, or it cannot be listed.
+    """
+    store, path = open_store(url)
+    try:
+        if _MAGIC & set(path):
+            root = path[: min(path.index(sign) for sign in _MAGIC if sign in path)].rpartition("/")[0]
+            names = sorted(name for name, info in store.glob(path, detail=True).items() if info["type"] == "file")
+        elif store.info(path)["type"] == "directory":
+            root, names = path, sorted(store.find(path))
+        else:
+            yield Source(url, url, remote=True)
+            return
+    except FileNotFoundError as error:
+        raise UsageError(f"no such file or folder: {url}") from error
+    except Exception as error:  # drivers raise what they like
+        raise UsageError(f"{url} cannot be listed: {_reason(error)}") from error
+    for name in names:
+        relative = name.removeprefix(root).lstrip("/")
+        hidden = any(part.startswith(".") for part in relative.split("/"))
+        if not hidden and by_suffix(f".{relative.rpartition('.')[2]}") and choice.wants(relative):
+            where = store.unstrip_protocol(name)
+            yield Source(where, where, remote=True)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,328 @@
+"""Files that have to be fetched: over HTTP from a server of the test, and from fsspec's store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+import pytest
+from fake_servers import FakeServers
+from media_files import numbered
+from PIL import Image
+from test_client_batch import pictures, results, run
+
+from client.errors import MediaError, UsageError
+from client.media.kinds import Kind
+from client.sources import remote
+from client.sources.fetch import Fetcher
+from client.sources.gather import gather
+from client.sources.source import Found, Known, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+Reply = tuple[int, dict[str, str], bytes]
+
+
+def png(number: int) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(numbered(number)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+class Site:
+    """A web server; `pages` says what it replies, by path and how often that was asked for."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Callable[[int, Any], Reply]] = {}
+        self.asked: list[str] = []
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                site.asked.append(self.path)
+                page = site.pages.get(self.path.partition("?")[0])
+                status, headers, body = (
+                    page(site.asked.count(self.path), self.headers) if page else (404, {}, b"nothing here")
+                )
+                self.send_response(status)
+                for name, value in ({"Content-Length": str(len(body))} | headers).items():
+                    if value:
+                        self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+                self.close_connection = "Content-Length" in headers
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def put(self, path: str, body: bytes, headers: dict[str, str] | None = None, status: int = 200) -> str:
+        self.pages[path] = lambda *_: (status, headers or {}, body)
+        return self.url + path
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def servers() -> Iterator[FakeServers]:
+    fake = FakeServers()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def fetcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fetcher]:
+    monkeypatch.setattr(remote, "FIRST_PAUSE_SEC", 0.001)
+    made = Fetcher(tmp_path / ".downloads", 100_000)
+    yield made
+    made.close()
+    assert not (tmp_path / ".downloads").exists()
+
+
+def fetch(fetcher: Fetcher, url: str, known: Known | None = None) -> Found:
+    return asyncio.run(fetcher.find(Source(url, url, remote=True), known))
+
+
+def test_a_file_is_hashed_as_it_comes(site: Site, fetcher: Fetcher, tmp_path: Path) -> None:
+    found = fetch(fetcher, site.put("/a%20b.PNG", png(5), {"ETag": '"1"'}) + "?size=big")
+    assert found.known.identity.sha256 == hashlib.sha256(png(5)).hexdigest()
+    assert (found.known.identity.kind, found.known.size, found.known.stamp) == (Kind.IMAGE, len(png(5)), 'etag "1"')
+    assert found.file
+    assert found.file.path.read_bytes() == png(5)
+    assert found.file.path.suffix == ".png"
+    found.discard()
+    assert list((tmp_path / ".downloads").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "asks"),
+    [
+        ({"ETag": '"v1"'}, {"If-None-Match": '"v1"'}),
+        (
+            {"Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT"},
+            {"If-Modified-Since": "Wed, 21 Oct 2015 07:28:00 GMT"},
+        ),
+        ({}, {}),  # only its size
+    ],
+)
+def test_what_is_known_is_not_fetched_again(
+    site: Site, fetcher: Fetcher, headers: dict[str, str], asks: dict[str, str]
+) -> None:
+    known = fetch(fetcher, site.put("/a.png", png(1), headers)).known
+    # A server that heeds conditions, and one that does not.
+    heard: list[dict[str, str]] = []
+
+    def unchanged(_: int, given: Any) -> Reply:
+        heard.append({name: given[name] for name in asks})
+        return (304, headers, b"") if asks else (200, headers, png(1))
+
+    site.pages["/a.png"] = unchanged
+    assert fetch(fetcher, f"{site.url}/a.png", known) == Found(known)
+    assert heard == [asks]
+    site.put("/a.png", png(1), headers)
+    assert fetch(fetcher, f"{site.url}/a.png", known) == Found(known)
+    # What has changed is.
+    site.put("/a.png", png(2) + b"more", {name: value.replace("1", "2") for name, value in headers.items()})
+    assert fetch(fetcher, f"{site.url}/a.png", known).known.identity != known.identity
+
+
+def test_without_any_stamp_a_file_is_fetched_again_and_recognised(site: Site, fetcher: Fetcher) -> None:
+    def chunked(*_: Any) -> Reply:
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(png(1)), png(1))
+        return 200, {"Content-Length": "", "Transfer-Encoding": "chunked"}, body
+
+    site.pages["/a.png"] = chunked
+    first = fetch(fetcher, f"{site.url}/a.png")
+    assert first.known.stamp is None
+    again = fetch(fetcher, f"{site.url}/a.png", first.known)
+    assert again.file
+    assert again.known == first.known
+
+
+def test_errors_that_pass_are_tried_again(site: Site, fetcher: Fetcher) -> None:
+    replies: list[Reply] = [
+        (503, {"Retry-After": "0"}, b""),
+        (429, {}, b""),
+        (200, {"Content-Length": "9999"}, png(1)),  # cut off
+        (500, {}, b""),
+        (200, {}, png(1)),
+    ]
+    site.pages["/a.png"] = lambda number, _: replies[number - 1]
+    assert fetch(fetcher, f"{site.url}/a.png").known.size == len(png(1))
+    site.put("/down.png", b"", status=502)
+    with pytest.raises(MediaError, match=r"HTTP 502 Bad Gateway \(5 attempts\)"):
+        fetch(fetcher, f"{site.url}/down.png")
+    assert site.asked.count("/down.png") == 5
+
+
+@pytest.mark.parametrize(
+    ("path", "reply", "reason"),
+    [
+        ("/gone.png", (404, {}, b""), "HTTP 404 Not Found"),
+        ("/large.png", (200, {}, b"x" * 100_001), r"larger than 0.1 MB \(--max-download-mb\)"),
+        ("/round.png", (302, {"Location": "/round.png"}, b""), "more than 5 redirects"),
+        ("/file.png", (302, {"Location": "file:///etc/passwd"}, b""), "cannot be fetched: .*file"),
+        ("/later.png", (503, {"Retry-After": "9999"}, b""), "asks to wait 9999 s"),
+    ],
+)
+def test_what_cannot_be_fetched(site: Site, fetcher: Fetcher, path: str, reply: Reply, reason: str) -> None:
+    site.pages[path] = lambda *_: reply
+    with pytest.raises(MediaError, match=reason):
+        fetch(fetcher, site.url + path)
+
+
+def test_a_file_of_unknown_size_is_cut_at_the_limit(site: Site, fetcher: Fetcher, tmp_path: Path) -> None:
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (100_001, b"x" * 100_001)
+    site.put("/a.png", body, {"Content-Length": "", "Transfer-Encoding": "chunked"})
+    with pytest.raises(MediaError, match="larger than"):
+        fetch(fetcher, f"{site.url}/a.png")
+    assert list((tmp_path / ".downloads").iterdir()) == []
+
+
+def test_a_server_that_is_not_there(fetcher: Fetcher) -> None:
+    with pytest.raises(MediaError, match=r"cannot be fetched: .*5 attempts"):
+        fetch(fetcher, "http://127.0.0.1:9/a.png")
+
+
+@pytest.fixture
+def bucket() -> Iterator[Any]:
+    store = fsspec.filesystem("memory")
+    for name, number in (("a.png", 1), ("more/b.png", 2), ("more/c.txt", 3), (".hidden/d.png", 4)):
+        store.pipe(f"/bucket/{name}", png(number))
+    yield store
+    store.rm("/bucket", recursive=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("memory://bucket", ["a.png", "more/b.png"]),
+        ("memory://bucket/more/", ["more/b.png"]),
+        ("memory://bucket/**/*.png", ["a.png", "more/b.png"]),
+        ("memory://bucket/m*/*", ["more/b.png"]),
+        ("memory://bucket/more/c.txt", ["more/c.txt"]),
+    ],
+)
+def test_stores_are_listed(bucket: Any, given: str, names: list[str]) -> None:
+    found = gather([given])
+    assert [source.name.partition("bucket/")[2] for source in found] == names
+    assert all(source.remote for source in found)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("memory://nowhere", "no such file or folder: memory://nowhere"),
+        ("gopher://x/y.png", "no way known to read gopher:// URLs"),
+        ("memory::http://x/y", "no such file or folder"),
+        ("zip://a::memory://bucket", "chained URLs are not taken"),
+    ],
+)
+def test_urls_that_lead_nowhere(given: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        gather([given])
+
+
+@pytest.mark.parametrize(
+    ("package", "url", "extra"),
+    [("s3fs", "s3://b/a.png", "s3"), ("gcsfs", "gs://b/a.png", "gs"), ("adlfs", "az://b/a.png", "az")],
+)
+def test_a_missing_driver_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str, url: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    (tmp_path / "list.csv").write_text(f"file\n{url}\n")
+    for given in (url, str(tmp_path / "list.csv")):
+        with pytest.raises(UsageError, match=rf"{extra}:// needs the package {package}: .*babelview\[{extra}\]'"):
+            gather([given])
+
+
+def test_a_run_over_everything_at_once(servers: FakeServers, site: Site, bucket: Any, tmp_path: Path) -> None:
+    """A folder, URLs, a store; one content in all of them is asked once; a second run fetches and asks nothing."""
+    pictures(tmp_path / "ads", 2)
+    site.put("/one.png", png(1), {"ETag": "x"})
+    site.put("/seven.png", png(7), {"ETag": "y"})
+    (tmp_path / "list.jsonl").write_text(
+        "\n".join(
+            json.dumps(row)
+            for row in (
+                {"url": f"{site.url}/seven.png", "campaign": "spring", "budget": 7},
+                {"url": f"{site.url}/gone.png", "campaign": "autumn"},
+                {"url": "missing.png", "campaign": "winter"},
+                {"url": "ads/0000.png", "campaign": "summer"},
+            )
+        )
+    )
+    given = ["ads", f"{site.url}/one.png", "memory://bucket", "list.jsonl"]
+    done = run(servers, *given, "--languages", "", cwd=tmp_path)
+    assert done.returncode == 1
+    records = results(tmp_path)["files"]
+    assert [
+        (record["file"].rpartition("/")[2], record["tasks"].get("describe", {}).get("text"), record.get("manifest"))
+        for record in records
+    ] == [
+        ("0000.png", "I see 0", None),
+        ("0001.png", "I see 1", None),
+        ("one.png", "I see 1", None),
+        ("a.png", "I see 1", None),
+        ("b.png", "I see 2", None),
+        ("seven.png", "I see 7", {"campaign": "spring", "budget": 7}),
+        ("gone.png", None, {"campaign": "autumn"}),
+        ("missing.png", None, {"campaign": "winter"}),
+        ("0000.png", "I see 0", {"campaign": "summer"}),
+    ]
+    assert "404" in records[6]["error"]
+    assert "No such file" in records[7]["error"]
+    assert len(servers.asked) == 4
+    assert [path.name for path in (tmp_path / "captions").iterdir() if path.name[0] == "."] == []
+    asked = len(site.asked)
+    assert run(servers, *given, "--languages", "", cwd=tmp_path).returncode == 1
+    assert len(servers.asked) == 4
+    assert len(site.asked) == asked + 3
+    assert results(tmp_path)["files"] == records
+
+
+def test_a_slow_site_holds_up_nothing_else(servers: FakeServers, site: Site, tmp_path: Path) -> None:
+    release = threading.Event()
+
+    def slowly(*_: Any) -> Reply:
+        assert release.wait(30)
+        return 200, {}, png(99)
+
+    site.pages["/slow.png"] = slowly
+    urls = [f"{site.url}/slow.png?{number}" for number in range(12)]
+    pictures(tmp_path / "ads", 20)
+
+    async def note(*_: Any) -> None:
+        if len(servers.asked) == 20:
+            release.set()
+
+    servers.on_ask = note
+    assert run(servers, *urls, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+    assert len(servers.asked) == 21

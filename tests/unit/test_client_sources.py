@@ -1,0 +1,177 @@
+"""What a run takes in: folders, files, manifests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from client.errors import UsageError
+from client.sources.folders import Choice
+from client.sources.gather import gather
+from client.sources.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from client.sources.source import Source
+
+
+def tree(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"?")
+    return folder
+
+
+def below(folder: Path, sources: list[Source]) -> list[str]:
+    return [os.path.relpath(source.where, folder) for source in sources]
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "expected"),
+    [
+        ([], [], ["a.mp4", "top.jpg", "x/b.mp4", "x/top.jpg", "x/y/c.png", "z/d.jpg"]),
+        (["*.mp4"], [], ["a.mp4", "x/b.mp4"]),
+        (["x/"], [], ["x/b.mp4", "x/top.jpg", "x/y/c.png"]),
+        (["/top.jpg"], [], ["top.jpg"]),
+        (["**/y/*", "z"], [], ["x/y/c.png", "z/d.jpg"]),
+        ([], ["x/"], ["a.mp4", "top.jpg", "z/d.jpg"]),
+        (["*.jpg", "*.png"], ["top.jpg"], ["x/y/c.png", "z/d.jpg"]),
+        ([], ["x/*", "!x/b.mp4"], ["a.mp4", "top.jpg", "x/b.mp4", "z/d.jpg"]),
+    ],
+)
+def test_include_and_exclude(tmp_path: Path, include: list[str], exclude: list[str], expected: list[str]) -> None:
+    folder = tree(tmp_path / "ads", "a.mp4", "x/b.mp4", "x/y/c.png", "top.jpg", "x/top.jpg", "z/d.jpg", "z/e.txt")
+    assert below(folder, gather([str(folder)], choice=Choice(include, exclude))) == expected
+    # A file that is named is wanted.
+    assert len(gather([str(folder / "z" / "d.jpg")], choice=Choice(include, ["*"]))) == 1
+
+
+def test_linked_folders_are_entered_and_loops_are_not(tmp_path: Path) -> None:
+    folder = tree(tmp_path / "ads", "a.jpg", "sub/b.jpg")
+    tree(tmp_path / "elsewhere", "c.jpg")
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    (folder / "sub" / "up").symlink_to(folder)
+    (folder / "self").symlink_to("self")
+    (folder / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(folder / "sub")
+    os.mkfifo(folder / "pipe.mp4")
+    found = below(folder, gather([str(folder)]))
+    assert found == ["a.jpg", "gone.jpg", "link/c.jpg", "link/back/b.jpg", "sub/b.jpg"]
+
+
+def test_the_output_folder_is_left_out_by_any_name(tmp_path: Path) -> None:
+    folder = tree(tmp_path / "ads", "a.jpg", "captions/thumb.jpg")
+    (tmp_path / "out").symlink_to(folder / "captions")
+    assert below(folder, gather([str(folder)], leave_out=tmp_path / "out")) == ["a.jpg"]
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tree(tmp_path / "ads", "a.jpg", "locked/b.jpg", "sub/c.jpg")
+    scan = os.scandir
+
+    def refuse(path: str) -> Any:  # root, who may run the tests, reads everything
+        if path.endswith("locked"):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    warnings: list[str] = []
+    assert below(folder, gather([str(folder)], warn=warnings.append)) == ["a.jpg", "sub/c.jpg"]
+    assert warnings == [f"warning: {folder}/locked is passed over: Permission denied"]
+
+
+def test_odd_names_have_a_text_and_a_place(tmp_path: Path) -> None:
+    tree(tmp_path, "line\nbreak.jpg", "कैफ़े.jpg")
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).touch()
+    found = gather([str(tmp_path)])
+    names = {Path(source.name).name for source in found}
+    assert names == {"line\nbreak.jpg", "कैफ़े.jpg", "caf\\xe9.jpg"}
+    assert all(source.path.exists() for source in found)
+    assert len({source.key.encode() for source in found}) == 3
+
+
+def test_mixed_input_keeps_its_order_and_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tree(tmp_path, "ads/b.jpg", "ads/a.jpg", "one.mp4")
+    Path("list.csv").write_text("file,campaign\nads/a.jpg,spring\nads/a.jpg,autumn\n")
+    found = gather(["one.mp4", "https://example.org/x.jpg", "ads", "ads/a.jpg", "./ads", "list.csv"])
+    assert [(source.name, source.remote, dict(source.columns)) for source in found] == [
+        ("one.mp4", False, {}),
+        ("https://example.org/x.jpg", True, {}),
+        ("ads/a.jpg", False, {}),
+        ("ads/b.jpg", False, {}),
+        ("ads/a.jpg", False, {"campaign": "spring"}),
+        ("ads/a.jpg", False, {"campaign": "autumn"}),
+    ]
+    assert [source.position for source in found] == list(range(6))
+
+
+def write(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rows"),
+    [
+        ("a.csv", "file,n\na.jpg,1\nb.jpg,2\n", [("a.jpg", {"n": "1"}), ("b.jpg", {"n": "2"})]),
+        ("a.csv", "﻿Brand;URL\r\nSol;https://x.org/a.jpg\r\n\r\n", [("https://x.org/a.jpg", {"Brand": "Sol"})]),
+        ("a.csv", 'note,path\n"two\nlines, ""quoted""",a.jpg\n', [("a.jpg", {"note": 'two\nlines, "quoted"'})]),
+        ("a.csv", "file\na.jpg", [("a.jpg", {})]),
+        ("a.tsv", "image\tn,m\na,b.jpg\t1\n", [("a,b.jpg", {"n,m": "1"})]),
+        ("a.csv", "file\tn\na.jpg\tü\n".encode("utf-16"), [("a.jpg", {"n": "ü"})]),
+        ("a.csv", "url,file\nu.jpg,f.jpg\n", [("f.jpg", {"url": "u.jpg"})]),
+        ("a.jsonl", '{"video": "v.mp4", "n": 1, "tags": ["x"]}\n\n{"file": "w.mp4"}\n',
+         [("v.mp4", {"n": 1, "tags": ["x"]}), ("w.mp4", {})]),
+    ],
+)  # fmt: skip
+def test_manifests(tmp_path: Path, name: str, content: str | bytes, rows: list[tuple[str, dict[str, Any]]]) -> None:
+    assert read_manifest(write(tmp_path, name, content), None) == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "column", "reason"),
+    [
+        ("a.csv", "file,n\na.jpg,1\nb.jpg\n", None, "a.csv, line 3: 1 values, but 2 columns"),
+        ("a.csv", "file,n\na.jpg,1\n,2\n", None, "line 3: file holds no path or URL"),
+        ("a.csv", 'file\n"a.jpg\n', None, "line 2: unexpected end of data"),
+        ("a.csv", "name,n\na.jpg,1\n", None, "which column holds the files.*there are: name, n"),
+        ("a.csv", "file,n\na.jpg,1\n", "pic", "there is no column pic; there are: file, n"),
+        ("a.csv", "file,file\na.jpg,1\n", None, "two columns have the same name"),
+        ("a.csv", "file,n\n", None, "it is empty"),
+        ("a.csv", "", None, "it is empty"),
+        ("a.csv", b"file\n\xff\xe9.jpg", None, "not UTF-8"),
+        ("a.jsonl", '{"file": "a.jpg"}\n{"file": \n', None, "line 2: this is no JSON "),
+        ("a.jsonl", '["a.jpg"]\n', None, "line 1: this is no JSON object"),
+        ("a.jsonl", '{"file": 7}\n', None, "line 1: file holds no path"),
+        ("a.jsonl", '{"file": "a"}\n{"n": 7}\n', None, "which column"),
+    ],
+)
+def test_wrong_manifests_say_where(
+    tmp_path: Path, name: str, content: str | bytes, column: str | None, reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        read_manifest(write(tmp_path, name, content), column)
+
+
+def test_a_manifest_begins_at_its_own_folder(tmp_path: Path) -> None:
+    tree(tmp_path, "data/ads/a.jpg")
+    path = write(
+        tmp_path / "data",
+        "list.txt",
+        f"pic,n\nads/a.jpg,1\n{tmp_path}/data/ads/a.jpg,2\nfile://{tmp_path}/data/ads/a.jpg,3\ns%20.jpg,4\n",
+    )
+    found = gather([], [path], column="PIC")
+    assert [source.name for source in found] == [
+        "ads/a.jpg",
+        f"{tmp_path}/data/ads/a.jpg",
+        f"file://{tmp_path}/data/ads/a.jpg",
+        "s%20.jpg",
+    ]
+    assert [source.path.exists() for source in found] == [True, True, True, False]
+    with pytest.raises(UsageError, match=r"manifest .*nothing.csv: No such file"):
+        gather([], [tmp_path / "nothing.csv"])
