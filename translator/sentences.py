@@ -32,15 +32,17 @@ class Piece:
 
 # What opens a line without being said: indentation, quote marks, headings, bullets, boxes, numbers of a list.
 _LINE_START = re.compile(
-    r"\s*(?:(?:>+\s*|(?:[-*+•◦‣▪●○–—]|#{1,6}|\[[ xX]\]|\d{1,3}[.)]|[a-z][.)]|\((?:\d{1,3}|[a-z]|[ivx]{1,4})\))\s+))*"  # noqa: RUF001
+    r"\s*(?:(?:>+\s*|(?:[-*+•◦‣▪●○–—]|#{1,6})\s+))*"  # noqa: RUF001
+    r"(?:(?:\[[ xX]\]|\d{1,3}[.)]|[a-z][.)]|\((?:\d{1,3}|[a-z]|[ivx]{1,4})\))\s+)?"
 )
-_LEAD_IN = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)(\1\s*)")
+_LEAD_IN = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)(\1:?\s*)")
 """`**Scene 1:** ...` as captions write it, also with the colon after the stars."""
 _CELL_EDGE = re.compile(r"(\s*(?<!\\)\|\s*)")
 _APPROX = re.compile(r"\bapprox\.\s+$", re.IGNORECASE)
 _AFTER_ELLIPSIS = re.compile(r"(?:(?<=\.\.\.)|(?<=…))\s+(?=The\b)")
 _CLAUSE_END = re.compile(r"[;:,–—](?=\s)\s*|[，、；：،؛。！？]\s*")  # noqa: RUF001
 _SHORT_CLAUSE = 12  # characters: what is shorter says too little to be translated alone
+_NEAR = 256  # characters around the middle in which a cut is looked for first: a line may have a million
 _SPACE = re.compile(r"\s+")
 _END = re.compile(r"[.!?…:;。！？：；।॥။።؟۔][\"'”’»」』)\]]*$")  # noqa: RUF001
 
@@ -75,14 +77,7 @@ def split_long(sentence: str, fits: Callable[[str], bool]) -> list[Piece]:
     """
     if len(sentence) <= 1 or fits(sentence):
         return _strip(sentence)
-    middle = len(sentence) // 2
-    for boundary in (_CLAUSE_END, _SPACE):
-        cuts = [match.end() for match in boundary.finditer(sentence) if match.end() < len(sentence)]
-        if cuts:
-            cut = min(cuts, key=lambda end: abs(end - middle))
-            break
-    else:
-        cut = _between_letters(sentence, middle)
+    cut = _cut(sentence, len(sentence) // 2)
     return [*split_long(sentence[:cut], fits), *split_long(sentence[cut:], fits)]
 
 
@@ -173,6 +168,16 @@ def _is_around(character: str) -> bool:
         or "\ufe00" <= character <= "\ufe0f"
         or unicodedata.category(character) in ("So", "Sk", "Cf", "Cc", "Co", "Cn")
     )
+
+
+def _cut(sentence: str, middle: int) -> int:
+    """The best place to cut, near the middle."""
+    for boundary in (_CLAUSE_END, _SPACE):
+        for around in (_NEAR, len(sentence)):
+            found = boundary.finditer(sentence, max(0, middle - around), min(middle + around, len(sentence)))
+            if cuts := [match.end() for match in found if match.end() < len(sentence)]:
+                return min(cuts, key=lambda end: abs(end - middle))
+    return _between_letters(sentence, middle)
 
 
 def _between_letters(word: str, middle: int) -> int:
