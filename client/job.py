@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from client.record import missing_languages, texts_of
+from client.store import Ledger
 
 if TYPE_CHECKING:
     from client.media.load import Identity
     from client.plan import Plan, Request
     from client.sources.source import Source
     from client.stored import StoredAnswer, StoredFile
+    from client.writer import Change
 
 REDO_FAILED, REDO_ALL = "failed", "all"
 
@@ -28,6 +32,8 @@ class Job:
     texts: list[tuple[Request, list[str], list[str]]] = field(default_factory=list)
     """Waiting to be translated: request, texts, languages."""
     asking_since: float = 0.0
+    changes: list[Change] = field(default_factory=list)
+    """For the ledger; what can be found out again waits here for what cannot."""
     problems: list[str] = field(default_factory=list)
     finished: bool = False
     reused: bool = False
@@ -37,6 +43,15 @@ class Job:
     def name(self) -> str:
         """As the user knows it."""
         return self.sources[0].name
+
+    def take_changes(self) -> list[Change]:
+        """What is to be written now."""
+        changes, self.changes = self.changes, []
+        return changes
+
+    def add_seconds(self, since: float) -> None:
+        """Count the time spent on it since then."""
+        self.changes.append(partial(Ledger.add_seconds, sha256=self.identity.sha256, seconds=time.monotonic() - since))
 
     def take_stock(self, stored: StoredFile, plan: Plan, redo: str | None) -> list[Request]:
         """What is to be asked; what is to be translated, or failed for good, is noted."""

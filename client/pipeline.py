@@ -14,10 +14,11 @@ to ask again what was in flight, and nothing else.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,6 +36,8 @@ from client.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from client.media.content import Content
+    from client.media.load import Identity
     from client.media.sampling import Sampling
     from client.model import Answer, ModelClient
     from client.plan import Plan, Request
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from client.sources.fetch import Fetcher
     from client.sources.source import LocalFile, Source
     from client.translation import TranslatorClient
+    from client.writer import Change
 
 T = TypeVar("T")
 
@@ -172,18 +176,21 @@ class Pipeline:
             known = await self._in_ledger(self._ledger.known, source.key)
             found = await self._fetcher.find(source, known)
         except MediaError as error:
-            await self._settle(source, None, [str(error)])
+            await self._settle(source, None, [str(error)], [])
             return
+        changes: list[Change] = []
         if found.known != known:
-            await self._writer.write(lambda ledger: ledger.save_place(source.key, found.known))
+            changes.append(partial(Ledger.save_place, place=source.key, known=found.known))
         identity = found.known.identity
         if same := self._jobs.get(identity.sha256):
             found.discard()
             same.sources.append(source)
             if same.finished:
-                await self._settle(source, same.identity.sha256, same.problems, reused=same.reused)
+                await self._settle(source, same.identity.sha256, same.problems, changes, reused=same.reused)
+            else:
+                same.changes += changes
             return
-        job = self._jobs[identity.sha256] = Job(identity, [source])
+        job = self._jobs[identity.sha256] = Job(identity, [source], changes=changes)
         stored = await self._in_ledger(self._ledger.file, identity, self._plan.requests[identity.kind])
         missing = job.take_stock(stored, self._plan, self._redo)
         if missing or job.texts:
@@ -208,28 +215,31 @@ class Pipeline:
         file, job, missing = item
         identity, began = job.identity, time.monotonic()
         try:
-            content = await self._in_thread(self._loaders.load, file.path, identity, self._sampling)
+            content, parts = await self._in_thread(self._decode, file, identity)
         except MediaError as error:
             reason, seconds = str(error), time.monotonic() - began
             job.problems.append(reason)
-            await self._writer.write(lambda ledger: ledger.save_media(identity, None, reason, seconds))
+            job.changes.append(lambda ledger: ledger.save_media(identity, None, reason, seconds))
             await self._finish(job)
             return
         finally:
             file.discard()
         seconds = time.monotonic() - began
-        await self._writer.write(lambda ledger: ledger.save_media(identity, content, None, seconds))
-        job.parts = await self._in_thread(self._model.parts, content)
-        job.to_ask = len(missing)
+        job.changes.append(lambda ledger: ledger.save_media(identity, content, None, seconds))
+        job.parts, job.to_ask = parts, len(missing)
         for request in missing:
             await self._questions.put((job, request))
+
+    def _decode(self, file: LocalFile, identity: Identity) -> tuple[Content, bytes]:
+        """In a thread: decode, and encode for the endpoint, once; the JPEGs themselves are let go."""
+        content = self._loaders.load(file.path, identity, self._sampling)
+        return replace(content, jpegs=[]), self._model.parts(content)
 
     async def _ask(self, item: tuple[Job, Request]) -> None:
         """Send one request; the last one of a file sends the file on."""
         job, request = item
         sha256 = job.identity.sha256
         job.asking_since = job.asking_since or time.monotonic()
-        change: Callable[[Ledger], None]
         self._tally.in_flight += 1
         try:
             answer = await self._model.ask(request, job.parts, job.name)
@@ -239,9 +249,9 @@ class Pipeline:
             reason, final = str(error), isinstance(error, RefusedError)
             job.problems.append(f"{request.key}: {reason}")
             logger.warning("%s %s: failed: %s", job.name, request.key, reason)
-            change = functools.partial(Ledger.save_failure, sha256=sha256, request=request, error=reason, final=final)
+            job.changes.append(partial(Ledger.save_failure, sha256=sha256, request=request, error=reason, final=final))
         else:
-            change = functools.partial(Ledger.save_answer, sha256=sha256, request=request, answer=answer)
+            job.changes.append(partial(Ledger.save_answer, sha256=sha256, request=request, answer=answer))
             self._tally.count(answer)
             _log_answer(job, request, answer)
             job.want_translations(request, _fresh(answer), self._plan)
@@ -249,12 +259,14 @@ class Pipeline:
             self._tally.in_flight -= 1
         self._tally.requests += 1
         job.to_ask -= 1
-        if job.to_ask > 0:
-            await self._writer.write(change)
-            return
-        job.parts = b""
-        await self._writer.write(change, self._seconds(job, job.asking_since))
-        await self._answers.put(job)
+        if job.to_ask == 0:
+            job.parts = b""
+            job.add_seconds(job.asking_since)
+            if not job.texts:
+                await self._finish(job)
+                return
+            self._answers.put_nowait(job)
+        await self._writer.write(*job.take_changes())
 
     async def _translate(self, job: Job) -> None:
         """Translate what is new of a file, in one call."""
@@ -273,19 +285,18 @@ class Pipeline:
                 logger.warning("%s: translation failed: %s", job.name, error)
             else:
                 self._tally.translations += len(texts) * len(languages)
-                changes: list[Callable[[Ledger], None]] = [self._seconds(job, began)]
+                job.add_seconds(began)
                 for request, parts, _ in job.texts:
                     translated = [next(rows) for _ in parts]
                     by_language = {code: to_store([row[code] for row in translated]) for code in languages}
-                    changes.append(
-                        functools.partial(
+                    job.changes.append(
+                        partial(
                             Ledger.save_translations,
                             sha256=job.identity.sha256,
                             request=request,
                             translations=by_language,
                         )
                     )
-                await self._writer.write(*changes)
         await self._finish(job)
 
     # -- helpers ------------------------------------------------------------------------------------------
@@ -300,22 +311,23 @@ class Pipeline:
     async def _finish(self, job: Job, *, reused: bool = False) -> None:
         job.finished, job.reused = True, reused
         job.texts = []
+        changes = job.take_changes()
         for source in tuple(job.sources):  # one that comes now settles itself
-            await self._settle(source, job.identity.sha256, job.problems, reused=reused)
+            await self._settle(source, job.identity.sha256, job.problems, changes, reused=reused)
+            changes = []
 
-    async def _settle(self, source: Source, sha256: str | None, problems: list[str], *, reused: bool = False) -> None:
-        """A source is done or has failed."""
+    async def _settle(
+        self, source: Source, sha256: str | None, problems: list[str], changes: list[Change], *, reused: bool = False
+    ) -> None:
+        """A source is done or has failed: write that with the `changes` that it brought."""
         problem = "; ".join(problems) or None
+        await self._writer.write(*changes, lambda ledger: ledger.save_outcome(source.position, sha256, problem))
         if problem:
             self._tally.failures.append((source.name, problem))
             logger.error("%s: failed: %s", source.name, problem)
         else:
             self._tally.done += 1
             self._tally.reused += reused
-        await self._writer.write(lambda ledger: ledger.save_outcome(source.position, sha256, problem))
-
-    def _seconds(self, job: Job, since: float) -> Callable[[Ledger], None]:
-        return functools.partial(Ledger.add_seconds, sha256=job.identity.sha256, seconds=time.monotonic() - since)
 
     async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
