@@ -109,7 +109,7 @@ def _list(text: str, items: list[str]) -> Reading:
 _OPEN = re.compile(r"[\[{]")
 _BETWEEN = re.compile(r"[\s,:\[\]{}]*")
 # An apostrophe within a word does not end what single quotes began.
-_QUOTED = re.compile(r"\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.|(?<=\w)'(?=\w))*)'")
+_QUOTED = re.compile(r"\"((?:[^\"\\\n]|\\.)*)\"|\u201c([^\u201d\n]*)\u201d|'((?:[^'\\\n]|\\.|(?<=\w)'(?=\w))*)'")
 _COLON = re.compile(r"\s*:")
 
 
@@ -145,7 +145,7 @@ def _quoted_strings(text: str, at: int) -> tuple[list[str], int]:
     at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing as well
     while quoted := _QUOTED.match(text, at):
         if not _COLON.match(text, quoted.end()):
-            items.append(quoted[1] if quoted[2] is None else quoted[2])
+            items.append(quoted[quoted.lastindex or 0])
         at = _BETWEEN.match(text, quoted.end()).end()  # type: ignore[union-attr]
     return items, at
 
@@ -184,7 +184,9 @@ def _plain_items(text: str) -> list[str]:
 
 def _split(line: str) -> list[str]:
     """The items of a line, without its heading, the marks around them and a last "and"."""
-    parts = (part.strip(" \t.\"'`*") for part in re.split(r"[,;]", _HEADING.sub("", line.strip(), count=1)))
+    parts = (
+        part.strip(" \t.\"'`*\u201c\u201d") for part in re.split(r"[,;|]", _HEADING.sub("", line.strip(), count=1))
+    )
     return [part.removeprefix("and ") for part in parts if part]
 
 
