@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
-from fake_servers import FakeServers
+from batch_runs import pictures, results, run, start, wait_until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledgers import plan_of, write_run
-from test_client_batch import pictures, results, run, start, wait_until
 
 from client.errors import LedgerError
 from client.export.__main__ import main
@@ -28,16 +27,9 @@ from client.export.reference_file import language_name
 from client.results import UNFINISHED, Results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from fake_servers import FakeServers
 
 TAGS = '["Red Car", "blue sky"]'
-
-
-@pytest.fixture
-def servers() -> Iterator[FakeServers]:
-    fake = FakeServers()
-    yield fake
-    fake.close()
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
