@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from server.engine import engine_parts
 from server.gateway.config import GatewayConfig, Replica, ServedModel
+from server.gateway.keys import check_exposure
 from server.part import Part, Probe
 from server.preflight import bind
 from server.profile import GatewayProfile
@@ -43,7 +44,7 @@ def stack_parts(profile: Profile, runtime: Path, listener: socket.socket) -> lis
     """The parts of a profile, the gateway first; `runtime` is a private folder for sockets and configuration.
 
     Raises:
-        PreflightError: the translator's port is taken.
+        PreflightError: the translator's port is taken, or the gateway would be open to everybody.
     """
     engines = [engine_parts(engine, runtime) for engine in profile.engines]
     translator = _translator_part(profile.translator) if profile.translator else None
@@ -81,6 +82,7 @@ def _gateway_part(config: GatewayConfig, runtime: Path, listener: socket.socket)
     path = runtime / "gateway.json"
     config.write(path)
     host, port = listener.getsockname()[:2]
+    check_exposure(host, config)
     reached = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104  # the other way round
     address = f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
     return Part(

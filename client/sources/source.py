@@ -47,7 +47,7 @@ class Source:
     def key(self) -> str:
         """The place's name in the ledger: the URL or the absolute path, whatever the working folder is."""
         if self.remote:
-            return printable(self.where)
+            return self.where
         path = self.path.absolute()
         try:
             str(path).encode()

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import logging
 import socket
+import sys
 from pathlib import Path
 
-from aiohttp import web
-
-from server.gateway.app import create_app
+from server.errors import PreflightError
 from server.gateway.config import GatewayConfig
-
-FINISH_S = 5.0
-"""How long requests in flight may take after SIGTERM."""
+from server.gateway.serve import serve
 
 
-def main() -> None:
-    """Serve until SIGTERM."""
+def main() -> int:
+    """Serve until SIGTERM; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m server.gateway", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="written by the supervisor")
     parser.add_argument("--fd", type=int, required=True, help="a listening socket, inherited")
     args = parser.parse_args()
-    app = create_app(GatewayConfig.read(args.config))
-    web.run_app(
-        app,
-        sock=socket.socket(fileno=args.fd),
-        handler_cancellation=True,  # client gone: the engine need not go on
-        shutdown_timeout=FINISH_S,
-        access_log=None,
-        print=None,
-    )
+    config = GatewayConfig.read(args.config)
+    logging.basicConfig(level=logging.INFO, format="%(message)s" if config.json_logs else "%(asctime)s %(message)s")
+    try:
+        asyncio.run(serve(config, socket.socket(fileno=args.fd)))
+    except PreflightError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,154 +3,199 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
-from server.gateway.config import OWNER
+from server.gateway.admission import Admission
+from server.gateway.body import BodyReader, parse_object
+from server.gateway.catalogue import Catalogue
+from server.gateway.discovery import Discovery
 from server.gateway.errors import RequestError
-from server.gateway.media import check_media
+from server.gateway.exchange import Call
+from server.gateway.fetch import Fetcher
+from server.gateway.forms import Form
+from server.gateway.keys import Keyring
+from server.gateway.media import MediaPolicy, digest_of
+from server.gateway.metrics import Metrics
+from server.gateway.openapi import description
+from server.gateway.parameters import CHAT, COMPLETION, check_parameters
+from server.gateway.pool import Pool
+from server.gateway.reception import Reception, name_request
+from server.gateway.record import RECORD, REQUEST_ID, trace_headers
+from server.gateway.turns import Card
 from server.gateway.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
+
+    from aiohttp.abc import AbstractResolver
 
     from server.gateway.config import GatewayConfig, ServedModel
 
-    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+JSON = "application/json"
 
 
-def create_app(config: GatewayConfig) -> web.Application:
-    """The application that serves `config`."""
-    gateway = Gateway(config)
-    app = web.Application(client_max_size=config.limits.max_body_bytes, middlewares=[errors_in_openai_shape])
+def create_app(config: GatewayConfig, *, resolver: AbstractResolver | None = None) -> web.Application:
+    """The application that serves `config`; `resolver` is for tests of fetched media.
+
+    Raises:
+        PreflightError: an API key is not right.
+    """
+    gateway = Gateway(config, resolver)
+    app = web.Application(middlewares=[gateway.reception.middleware()])
+    app[GATEWAY] = gateway
     app.cleanup_ctx.append(gateway.connections)
+    app.on_response_prepare.append(name_request)
     app.router.add_get("/health", gateway.health)
     app.router.add_get("/health/live", gateway.live)
+    app.router.add_get("/metrics", gateway.discovery.metrics)
+    app.router.add_get("/metrics/targets", gateway.discovery.targets)
+    app.router.add_get("/metrics/of/{name:.+}", gateway.discovery.metrics_of)
+    app.router.add_get("/openapi.json", gateway.openapi)
     app.router.add_get("/v1/models", gateway.models)
     app.router.add_get("/v1/models/{name:.+}", gateway.model)
     app.router.add_post("/v1/chat/completions", gateway.chat)
+    app.router.add_post("/v1/completions", gateway.completions)
+    app.router.add_post("/v1/audio/transcriptions", gateway.audio)
+    app.router.add_post("/v1/audio/translations", gateway.audio)
     app.router.add_post("/v1/translations", gateway.translations)
     return app
-
-
-@web.middleware
-async def errors_in_openai_shape(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every refusal is JSON as OpenAI writes it."""
-    try:
-        return await handler(request)
-    except RequestError as error:
-        return error.response()
-    except web.HTTPRequestEntityTooLarge as error:
-        limit = request.client_max_size >> 20
-        message = f"the request is too large: at most {limit} MiB are taken"
-        return RequestError(error.status, message, code="request_too_large").response()
-    except web.HTTPException as error:
-        message = f"{request.method} {request.path}: {error.reason}"
-        response = RequestError(error.status, message, code=error.reason.lower().replace(" ", "_")).response()
-        if "Allow" in error.headers:
-            response.headers["Allow"] = error.headers["Allow"]
-        return response
 
 
 class Gateway:
     """The handlers, and the servers behind them."""
 
-    def __init__(self, config: GatewayConfig) -> None:
-        self._models = {name: model for model in config.models for name in (model.name, *model.aliases)}
-        self._engines = {model.name: Upstream(model.name, socket=model.replicas[0].socket) for model in config.models}
-        self._translator = Upstream("the translator", url=config.translator) if config.translator else None
-        created = int(time.time())
-        self._listed = {name: _describe(name, model, created) for name, model in self._models.items()}
+    def __init__(self, config: GatewayConfig, resolver: AbstractResolver | None = None) -> None:
+        self._config = config
+        self._catalogue = Catalogue(config.models)
+        self._cards: dict[str, Card] = {}
+        self._pools = {model.name: self._pool(model) for model in config.models}
+        self._translator = self._translator_pool(config.translator) if config.translator else None
+        pools = [*self._pools.values(), *([self._translator] if self._translator else [])]
+        self.admission = Admission(config.limits, Keyring.load(config))
+        self._bodies = BodyReader(config.limits, config.timeouts, self.admission)
+        self._fetcher = Fetcher(config.media_domains, config.limits.max_media_bytes, resolver)
+        self._media = MediaPolicy(config.limits, self._fetcher)
+        metrics = Metrics(pools, self.admission)
+        self.discovery = Discovery(pools, metrics)
+        self.reception = Reception(
+            self.admission, metrics, open_metrics=config.open_metrics, json_logs=config.json_logs
+        )
+
+    def _pool(self, model: ServedModel) -> Pool:
+        upstreams = [
+            Upstream(
+                replica.name,
+                socket=replica.socket,
+                url=replica.url,
+                key=os.environ.get(replica.key_variable) if replica.key_variable else None,
+                card=self._cards.setdefault(replica.card, Card(self._config.turns)) if replica.card else None,
+                timeouts=self._config.timeouts,
+                health=self._config.health,
+            )
+            for replica in model.replicas
+        ]
+        return Pool(model.name, upstreams, self._config.timeouts)
+
+    def _translator_pool(self, url: str) -> Pool:
+        config = self._config
+        upstream = Upstream("translator", url=url, timeouts=config.timeouts, health=config.health)
+        return Pool("translator", [upstream], config.timeouts)
 
     async def connections(self, _: web.Application) -> AsyncIterator[None]:
         """Open the connection pools while the application runs."""
         async with AsyncExitStack() as opened:
-            for upstream in self._upstreams():
-                await opened.enter_async_context(upstream)
+            await opened.enter_async_context(self._fetcher)
+            for pool in self._all_pools():
+                await opened.enter_async_context(pool.running())
+            for card in self._cards.values():
+                opened.push_async_callback(card.close)
             yield
 
-    def _upstreams(self) -> list[Upstream]:
-        return [*self._engines.values(), *([self._translator] if self._translator else [])]
+    def _all_pools(self) -> list[Pool]:
+        return [*self._pools.values(), *([self._translator] if self._translator else [])]
 
     async def live(self, _: web.Request) -> web.Response:
         """The gateway itself runs."""
         return _json({"status": "ok"})
 
     async def health(self, _: web.Request) -> web.Response:
-        """200 while everything behind the gateway is well, otherwise 503; says what is not."""
-        upstreams = self._upstreams()
-        well = await asyncio.gather(*(upstream.healthy() for upstream in upstreams))
-        parts = {u.name.removeprefix("the "): "ok" if w else "down" for u, w in zip(upstreams, well, strict=True)}
-        status = "ok" if all(well) else "degraded"
-        return _json({"status": status, "parts": parts}, status=200 if all(well) else 503)
+        """200 while everything that is served has a server that is well, otherwise 503; says what is not."""
+        pools = self._all_pools()
+        usable = all(await asyncio.gather(*(pool.usable() for pool in pools)))
+        parts = {part: word for pool in pools for part, word in pool.parts().items()}
+        status = "ok" if all(word == "ok" for word in parts.values()) else "degraded"
+        return _json({"status": status, "parts": parts}, status=200 if usable else 503)
+
+    async def openapi(self, _: web.Request) -> web.Response:
+        """The description of this API."""
+        return _json(description())
 
     async def models(self, _: web.Request) -> web.Response:
         """What is served, under all its names."""
-        return _json({"object": "list", "data": list(self._listed.values())})
+        return _json(self._catalogue.list_all())
 
     async def model(self, request: web.Request) -> web.Response:
         """One of them."""
-        name = request.match_info["name"]
-        self._find(name)
-        return _json(self._listed[name])
+        return _json(self._catalogue.describe(request.match_info["name"]))
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        """A chat completion, plain or streamed, from the engine that serves its model."""
-        body = await request.read()
-        asked = _parse(body)
-        model = self._find(asked.get("model"))
-        check_media(asked, model)
-        return await self._engines[model.name].post(request, "/v1/chat/completions", body)
+        """A chat completion, plain or streamed, from an engine that serves its model."""
+        async with self._bodies.read(request) as body:
+            asked, model = self._asked(request, body, CHAT)
+            urls, changed = await self._media.check(asked, model)
+            call = _call(request, orjson.dumps(asked) if changed else body)
+            pool = self._pools[model.name]
+            digest = digest_of(urls) if pool.wants_digest else None
+            del asked, urls  # the answer may take minutes
+            return await pool.send(request, call, digest)
+
+    async def completions(self, request: web.Request) -> web.StreamResponse:
+        """A completion of a prompt, plain or streamed."""
+        async with self._bodies.read(request) as body:
+            _, model = self._asked(request, body, COMPLETION)
+            return await self._pools[model.name].send(request, _call(request, body))
+
+    async def audio(self, request: web.Request) -> web.StreamResponse:
+        """What a sound says, in its own language or in English."""
+        async with self._bodies.read(request) as body:
+            form = await Form.parse(request, body, self._config.limits)
+            model = self._catalogue.find(form.model, "transcribe")
+            request[RECORD].model = model.name
+            checked, content_type = await form.encode()
+            return await self._pools[model.name].send(request, _call(request, checked, content_type))
 
     async def translations(self, request: web.Request) -> web.StreamResponse:
         """Texts into languages, from the translator."""
         if self._translator is None:
             raise RequestError(404, "this stack has no translator", code="not_found")
-        return await self._translator.post(request, "/v1/translations", await request.read())
+        async with self._bodies.read(request) as body:
+            request[RECORD].model = self._translator.name
+            return await self._translator.send(request, _call(request, body))
 
-    def _find(self, name: object) -> ServedModel:
-        model = self._models.get(name) if isinstance(name, str) else None
-        if model is None:
-            served = ", ".join(self._models)
-            raise RequestError(
-                404,
-                f"the model {name!r} is not served; served: {served}",
-                param="model",
-                code="model_not_found",
-            )
-        return model
-
-
-def _describe(name: str, model: ServedModel, created: int) -> dict[str, object]:
-    """As OpenAI lists a model; the limits are additions of ours (`max_model_len` as in vLLM)."""
-    limits = {
-        "max_model_len": model.max_model_len,
-        "max_frames": model.max_frames,
-        "max_images": model.max_images,
-    }
-    return {
-        "id": name,
-        "object": "model",
-        "created": created,
-        "owned_by": OWNER,
-        "root": model.name,
-        **limits,
-    }
+    def _asked(self, request: web.Request, body: bytes, known: frozenset[str]) -> tuple[dict[str, Any], ServedModel]:
+        asked = parse_object(body)
+        model = self._catalogue.find(asked.get("model"), "generate")
+        record = request[RECORD]
+        record.model = model.name
+        record.body_bytes = len(body)
+        check_parameters(asked, known, model, self._config.limits)
+        return asked, model
 
 
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        asked = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RequestError(400, f"the body is not JSON: {error}", code="invalid_json") from error
-    if not isinstance(asked, dict):
-        raise RequestError(400, "the body must be a JSON object", code="invalid_json")
-    return asked
+GATEWAY = web.AppKey("gateway", Gateway)
+
+
+def _call(request: web.Request, body: bytes, content_type: str = JSON) -> Call:
+    """What goes on: the path of the route, never one of the client's, and no header but these."""
+    record = request[RECORD]
+    headers = {hdrs.CONTENT_TYPE: content_type, REQUEST_ID: record.id, **trace_headers(request.headers)}
+    return Call(request.path, body, headers, record)
 
 
 def _json(content: dict[str, Any], status: int = 200) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(content), content_type="application/json")
+    return web.Response(status=status, body=orjson.dumps(content), content_type=JSON)

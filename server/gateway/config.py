@@ -126,6 +126,8 @@ class Turns:
 
     least_s: float = 20.0
     """How long a model that is being asked keeps the card while another waits."""
+    idle_s: float = 1.0
+    """A model that is not being asked gives the card up after so long."""
     longest_drain_s: float = 300.0
     """How long its requests in flight may go on once its turn is over; then they are aborted with 503."""
     switch_timeout_s: float = 180.0

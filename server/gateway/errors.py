@@ -6,6 +6,7 @@ import orjson
 from aiohttp import web
 
 RETRY_AFTER_S = 2
+KINDS = {401: "authentication_error", 429: "rate_limit_error"}
 
 
 class RequestError(Exception):
@@ -13,6 +14,7 @@ class RequestError(Exception):
 
     Attributes:
         status: HTTP status.
+        code: for programs.
         body: `{"error": {"message", "type", "param", "code"}}`.
         headers: further headers of the answer.
     """
@@ -28,13 +30,23 @@ class RequestError(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
-        kind = "invalid_request_error" if status < 500 else "server_error"
-        self.body = orjson.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
+        self.code = code
+        self.body = error_body(message, KINDS.get(status) or kind_of(status), param, code)
         self.headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
 
     def response(self) -> web.Response:
         """The answer that says it."""
         return web.Response(status=self.status, body=self.body, headers=self.headers, content_type="application/json")
+
+
+def kind_of(status: int) -> str:
+    """OpenAI's `type` of an error."""
+    return "invalid_request_error" if status < 500 else "server_error"
+
+
+def error_body(message: str, kind: str, param: str | None = None, code: str | None = None) -> bytes:
+    """The JSON of an error."""
+    return orjson.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
 
 
 def unavailable(what: str) -> RequestError:

@@ -1,68 +1,170 @@
-"""What media a request may carry: data URLs only, and no more than the engine looks at."""
+"""What media a request may carry: no more than the engine looks at, checked before it gets there."""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from server.gateway.errors import RequestError
+from server.gateway.pictures import jpeg_size, picture_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from server.gateway.config import ServedModel
+    from server.gateway.config import Limits, ServedModel
+    from server.gateway.fetch import Fetcher
 
 FRAMES = "data:video/jpeg;base64,"
 """Ready frames, comma-separated (vLLM's form)."""
+PICTURES = ("data:image/jpeg;base64,", "data:image/png;base64,", "data:image/webp;base64,", "data:image/gif;base64,")
+_TYPES = {"text", "refusal", "image_url", "video_url"}
+_KEYS = _TYPES | {"type", "detail"}
+"""vLLM takes more in a part: tensors, and `uuid`, under which one user's picture would be found by another."""
 
 
-def check_media(request: dict[str, Any], model: ServedModel) -> None:
-    """Check every picture, video and sound of a chat request.
+@dataclass(slots=True)
+class Media:
+    """One picture or video of a request, where it stands."""
 
-    Raises:
-        RequestError: 400, naming what is wrong.
-    """
-    if "media_io_kwargs" in request:
-        raise RequestError(400, "media_io_kwargs is set by the server", param="media_io_kwargs")
-    images = 0
-    for key, url in _media(request.get("messages")):
+    kind: str
+    """`image_url` or `video_url`."""
+    part: dict[str, Any]
+
+    @property
+    def url(self) -> str:
+        """Its URL; vLLM takes `{"url": ...}` and a plain string."""
+        value = self.part[self.kind]
+        url = value.get("url") if isinstance(value, dict) else value
+        if not isinstance(url, str):
+            raise _refusal(f'{self.kind} must be {{"url": "data:..."}}')
+        return url
+
+    def replace(self, url: str) -> None:
+        """Put another URL in its place."""
+        self.part[self.kind] = {"url": url}
+
+
+class MediaPolicy:
+    """Checks the media of chat requests, and fetches those that are not in the request itself."""
+
+    def __init__(self, limits: Limits, fetcher: Fetcher) -> None:
+        self._limits = limits
+        self._fetcher = fetcher
+
+    async def check(self, asked: dict[str, Any], model: ServedModel) -> tuple[list[str], bool]:
+        """Check every picture and video.
+
+        Returns:
+            Their URLs, and whether `asked` was changed: fetched media stand in it as data URLs.
+
+        Raises:
+            RequestError: 400 or 413, naming what is wrong.
+        """
+        media = list(_media(asked.get("messages")))
+        images = [one for one in media if one.kind == "image_url"]
+        if len(images) > model.max_images:
+            message = f"{len(images)} pictures, but {model.name} takes at most {model.max_images} a request"
+            raise _refusal(message)
+        if len(media) - len(images) > 1 and model.max_frames:
+            raise _refusal(f"{len(media) - len(images)} videos, but {model.name} takes one a request")
+        away = [one for one in images if not one.url.startswith("data:")]
+        if away:
+            urls = await asyncio.gather(*(self._fetcher.data_url(one.url) for one in away))
+            for one, url in zip(away, urls, strict=True):
+                one.replace(url)
+        for one in media:
+            if one.kind == "video_url":
+                self._check_frames(one.url, model)
+            else:
+                await self._check_picture(one.url)
+        return [one.url for one in media], bool(away)
+
+    async def _check_picture(self, url: str) -> None:
+        header = next((prefix for prefix in PICTURES if url.startswith(prefix)), None)
+        if header is None:
+            raise _refusal(f"image_url: {url[:30]!r}: a picture is sent as JPEG, PNG, WebP or GIF in base64")
+        encoded = url[len(header) :]
+        self._check_bytes("the picture", len(encoded))
+        try:
+            if encoded.startswith("/9j/"):
+                width, height = jpeg_size(encoded)  # a microsecond
+            else:
+                width, height = await asyncio.to_thread(picture_size, encoded)
+        except ValueError as error:
+            raise _refusal("image_url: this is no picture, or a broken one") from error
+        if not 0 < width * height <= self._limits.max_picture_pixels:
+            raise _refusal(f"a picture of {width}x{height}: at most {self._limits.max_picture_pixels} pixels are taken")
+
+    def _check_frames(self, url: str, model: ServedModel) -> None:
+        if model.max_frames == 0:
+            raise _refusal(f"{model.name} takes no video")
         if not url.startswith("data:"):
-            raise RequestError(
-                400,
-                f"{key}: only data: URLs are taken, not {url[:60]!r}; send the content itself",
-                param="messages",
-            )
-        if key == "video_url":
-            _check_frames(url, model)
-        elif key == "image_url":
-            images += 1
-    if images > model.max_images:
-        raise RequestError(
-            400,
-            f"{images} pictures, but {model.name} takes at most {model.max_images} a request",
-            param="messages",
-        )
+            raise _refusal(f"video_url: only data: URLs are taken, not {url[:60]!r}; send the content itself")
+        if not url.startswith(FRAMES):
+            raise _refusal(f"video_url: videos are sent as frames, {FRAMES}<jpeg>,<jpeg>,...")
+        count = url.count(",")  # the first comma ends the header, each other one separates two frames
+        if count > model.max_frames:
+            raise _refusal(f"{count} frames, but {model.name} looks at {model.max_frames} at most")
+        sizes = set()
+        for number, frame in enumerate(url[len(FRAMES) :].split(","), 1):
+            self._check_bytes(f"frame {number}", len(frame))
+            try:
+                sizes.add(jpeg_size(frame))
+            except ValueError as error:
+                raise _refusal(f"video_url: frame {number} is no JPEG, or a broken one") from error
+        if len(sizes) > 1:
+            raise _refusal("video_url: its frames have different sizes")
+        width, height = sizes.pop()
+        if width * height > self._limits.max_frame_pixels:
+            raise _refusal(f"frames of {width}x{height}: at most {self._limits.max_frame_pixels} pixels are taken")
+
+    def _check_bytes(self, what: str, characters: int) -> None:
+        if characters // 4 * 3 > self._limits.max_media_bytes:
+            limit = self._limits.max_media_bytes >> 20
+            message = f"{what} is larger than {limit} MiB"
+            raise RequestError(413, message, param="messages", code="request_too_large")
 
 
-def _check_frames(url: str, model: ServedModel) -> None:
-    if model.max_frames == 0:
-        raise RequestError(400, f"{model.name} takes no video", param="messages")
-    if not url.startswith(FRAMES):
-        raise RequestError(400, f"video_url: videos are sent as frames, {FRAMES}<jpeg>,<jpeg>,...", param="messages")
-    frames = url.count(",")  # the first comma ends the header, each other one separates two frames
-    if frames > model.max_frames:
-        raise RequestError(
-            400, f"{frames} frames, but {model.name} looks at {model.max_frames} at most", param="messages"
-        )
+def digest_of(urls: list[str]) -> bytes | None:
+    """SHA-256 of media, by which requests about the same ones meet; None if there are none."""
+    if not urls:
+        return None
+    hashed = hashlib.sha256()
+    for url in urls:
+        hashed.update(url.encode(errors="surrogatepass"))
+    return hashed.digest()
 
 
-def _media(messages: object) -> Iterator[tuple[str, str]]:
-    """(kind of part, its URL) of every media part; vLLM takes `{"url": ...}` and a plain string."""
-    for message in messages if isinstance(messages, list) else []:
-        content = message.get("content") if isinstance(message, dict) else None
-        for part in content if isinstance(content, list) else []:
-            for key, value in part.items() if isinstance(part, dict) else []:
-                if key.endswith("_url"):
-                    url = value.get("url") if isinstance(value, dict) else value
-                    if not isinstance(url, str):
-                        raise RequestError(400, f'{key} must be {{"url": "data:..."}}', param="messages")
-                    yield key, url
+def _media(messages: object) -> Iterator[Media]:
+    if not isinstance(messages, list) or not messages:
+        raise _refusal("messages must be a list of at least one message")
+    for message in messages:
+        if not isinstance(message, dict):
+            raise _refusal("a message must be an object")
+        content = message.get("content")
+        if not isinstance(content, str | list | None):
+            raise _refusal("a message's content must be text, or a list of parts")
+        for part in content if isinstance(content, list) else ():
+            yield from _media_of(part)
+
+
+def _media_of(part: object) -> Iterator[Media]:
+    if isinstance(part, str):
+        return
+    if not isinstance(part, dict):
+        raise _refusal("a part of a message must be an object")
+    if other := sorted(part.keys() - _KEYS):
+        raise _refusal(f"a part of a message holds {other[0][:40]!r}: only text, image_url and video_url are taken")
+    kind = part.get("type")
+    kinds = part.keys() & _TYPES
+    if len(kinds) != 1 or kind not in (None, *kinds):
+        raise _refusal('a part of a message is {"type": T, T: ...}, T being text, image_url or video_url')
+    found = kinds.pop()
+    if found in {"image_url", "video_url"}:
+        yield Media(found, part)
+
+
+def _refusal(message: str) -> RequestError:
+    return RequestError(400, message, param="messages", code="invalid_media")

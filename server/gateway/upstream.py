@@ -1,96 +1,210 @@
-"""Connections to the engines and the translator, and passing an answer through as it comes."""
+"""One server behind the gateway: its connections, its condition, and what is waiting there."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
-import orjson
-from aiohttp import hdrs, web
 
-from server.gateway.errors import unavailable
+from server.gateway.health import Condition, Probed, Standing
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
-REQUEST_HEADERS = (hdrs.CONTENT_TYPE, hdrs.ACCEPT, "X-Request-Id")
-RESPONSE_HEADERS = (hdrs.CONTENT_TYPE, hdrs.CACHE_CONTROL, hdrs.RETRY_AFTER, "X-Request-Id")
-CONNECT_TIMEOUT_S = 5.0
-HEALTH_TIMEOUT_S = 5.0
-# A caption may take minutes, and a hung engine is found by its supervisor: no limit on the answer.
-TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
+    from server.gateway.config import Health, Timeouts
+    from server.gateway.turns import Card
+
+logger = logging.getLogger(__name__)
+
+
+class Patience:
+    """How long a request waits for its answer to begin; it can be told to go elsewhere."""
+
+    __slots__ = ("_timeout", "moved")
+
+    def __init__(self, timeout: asyncio.Timeout) -> None:
+        self._timeout = timeout
+        self.moved = False
+        """Whether it was ended because this server hangs, not because the time was up."""
+
+    def end(self) -> None:
+        """Stop waiting now."""
+        if not self.moved:
+            self.moved = True
+            self._timeout.reschedule(asyncio.get_running_loop().time())
 
 
 class Upstream:
-    """One server behind the gateway, with its own pool of connections: none can use up another's."""
+    """One server, with its own pool of connections: none can use up another's."""
 
-    def __init__(self, name: str, *, socket: str | None = None, url: str = "http://engine") -> None:
-        """`socket` is a Unix socket; None means TCP to `url`."""
+    def __init__(
+        self,
+        name: str,
+        *,
+        socket: str | None = None,
+        url: str | None = None,
+        key: str | None = None,
+        card: Card | None = None,
+        timeouts: Timeouts,
+        health: Health,
+    ) -> None:
+        """`socket` is a Unix socket; None means TCP to `url`. `key` goes with each request."""
+        if card is not None:
+            card.join(self)
         self.name = name
-        self._url = url
+        self.in_flight = 0
+        self.ejections = 0
+        """How often it has been left out."""
+        self.condition = Condition(health)
+        self.checked = asyncio.Event()
+        """Set after the first probe."""
+        self.streaming: set[aiohttp.ClientResponse] = set()
+        """Answers that are being passed on."""
+        self._card = card
+        self._health = health
+        self._timeouts = timeouts
+        self._url = (url or "http://engine").rstrip("/")
         self._socket = socket
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._session: aiohttp.ClientSession | None = None
+        self._waiting: set[Patience] = set()
+        self._last = Standing.GOOD
+        self._probe_now = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         if self._socket:
             connector: aiohttp.BaseConnector = aiohttp.UnixConnector(self._socket, limit=0)
         else:
             connector = aiohttp.TCPConnector(limit=0)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, auto_decompress=False)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=timeout,
+            headers=self._headers,
+            auto_decompress=False,
+            skip_auto_headers=("User-Agent", "Accept-Encoding"),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.session.close()
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The connections, while the gateway runs."""
         assert self._session is not None
-        await self._session.close()
+        return self._session
 
-    async def healthy(self) -> bool:
-        """Whether it answers `GET /health` with 200."""
-        assert self._session is not None
-        timeout = aiohttp.ClientTimeout(HEALTH_TIMEOUT_S)
-        try:
-            async with self._session.get(f"{self._url}/health", timeout=timeout) as response:
-                return response.status == 200
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return False
+    @property
+    def standing(self) -> Standing:
+        """What it is good for now."""
+        return self.condition.standing
 
-    async def post(self, request: web.Request, path: str, body: bytes) -> web.StreamResponse:
-        """Send `body` on and the answer back, piece by piece.
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        """Send a request; the answer's body is still to be read, and the answer to be closed."""
+        return await self.session.post(f"{self._url}{path}", data=body, headers=headers, allow_redirects=False)
 
-        If the client goes away this task is cancelled, which closes the connection, and the engine aborts.
+    async def get(self, path: str, timeout_s: float) -> tuple[int, bytes]:
+        """Status and body of a small page.
 
         Raises:
-            RequestError: 503, nothing has been answered and it may work in a moment.
+            aiohttp.ClientError, OSError, TimeoutError: there was no answer.
         """
-        assert self._session is not None
-        headers = {name: request.headers[name] for name in REQUEST_HEADERS if name in request.headers}
+        timeout = aiohttp.ClientTimeout(timeout_s)
+        async with self.session.get(f"{self._url}{path}", timeout=timeout, allow_redirects=False) as response:
+            return response.status, await response.read()
+
+    async def command(self, path: str, timeout_s: float) -> int:
+        """POST to one of the engine's own paths; the status.
+
+        Raises:
+            aiohttp.ClientError, OSError, TimeoutError: there was no answer.
+        """
+        timeout = aiohttp.ClientTimeout(timeout_s)
+        async with self.session.post(f"{self._url}{path}", timeout=timeout, allow_redirects=False) as response:
+            return response.status
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Inside the block it has its card."""
+        return nullcontext() if self._card is None else self._card.turn(self)
+
+    async def probe(self) -> Probed:
+        """Ask for `/health` once, and draw the conclusions."""
+        result = Probed.DOWN
         try:
-            async with self._session.post(f"{self._url}{path}", data=body, headers=headers) as answer:
-                if answer.status >= 500 and not await self.healthy():
-                    raise unavailable(self.name)  # the engine has died under the request
-                return await _pass_through(request, answer)
-        except (aiohttp.ClientConnectionError, aiohttp.ServerTimeoutError) as error:
-            raise unavailable(self.name) from error
+            status, _ = await self.get("/health", self._health.probe_timeout_s)
+            result = Probed.WELL if status < 500 else Probed.DOWN  # no such path: it answers
+        except TimeoutError:
+            result = Probed.SILENT
+        except (aiohttp.ClientError, OSError):
+            pass
+        self.condition.probed(result)
+        self.note_standing()
+        self.checked.set()
+        return result
+
+    async def probes(self) -> AsyncIterator[Probed]:
+        """Probe for ever, at once when a request has found something wrong."""
+        while True:
+            yield await self.probe()
+            self._probe_now.clear()
+            try:
+                async with asyncio.timeout(self._health.probe_every_s):
+                    await self._probe_now.wait()
+            except TimeoutError:
+                continue
+
+    def broke(self, *, refused: bool = False) -> None:
+        """A request has found it gone; look at once whether it is."""
+        if refused:
+            self.condition.refused()
+        else:
+            self.condition.broke()
+        self.note_standing()
+        self._probe_now.set()
+
+    def note_standing(self) -> None:
+        """Say when it is left out and when it returns."""
+        standing = self.standing
+        if standing is self._last:
+            return
+        if self._last is Standing.GOOD:
+            self.ejections += 1
+        self._last = standing
+        logger.warning("%s is %s", self.name, _WORDS[standing])
+
+    @contextmanager
+    def waiting(self, timeout: asyncio.Timeout) -> Iterator[Patience]:
+        """A request waits here for its answer to begin, under `timeout`."""
+        patience = Patience(timeout)
+        self._waiting.add(patience)
+        try:
+            yield patience
+        finally:
+            self._waiting.discard(patience)
+
+    def send_elsewhere(self) -> None:
+        """End the waiting of all whose answer has not begun."""
+        for patience in list(self._waiting):
+            patience.end()
+
+    def abort_all(self) -> None:
+        """End everything that it does."""
+        self.send_elsewhere()
+        for answer in list(self.streaming):
+            answer.close()
 
 
-async def _pass_through(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-    headers = {name: answer.headers[name] for name in RESPONSE_HEADERS if name in answer.headers}
-    if answer.content_type != "text/event-stream":
-        return web.Response(status=answer.status, body=await answer.read(), headers=headers)
-    response = web.StreamResponse(status=answer.status, headers=headers)
-    await response.prepare(request)
-    try:
-        async for piece in answer.content.iter_any():
-            await response.write(piece)
-    except aiohttp.ClientError:
-        # Too late for a status. SDKs raise on an error event; without it the text would look complete.
-        error = {
-            "message": "the engine died while answering",
-            "type": "server_error",
-            "param": None,
-            "code": None,
-        }
-        await response.write(b"data: " + orjson.dumps({"error": error}) + b"\n\n")
-    await response.write_eof()
-    return response
+_WORDS = {
+    Standing.GOOD: "well",
+    Standing.DOUBTFUL: "silent: others are asked if there are any",
+    Standing.OUT: "left out until it is well",
+}

@@ -1,0 +1,129 @@
+"""Who may come in, and how much at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from server.gateway.errors import RETRY_AFTER_S, RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from server.gateway.config import Limits
+    from server.gateway.keys import Keyring
+
+
+class _Account:
+    """What one key uses: a token bucket, full at first, and a count."""
+
+    __slots__ = ("at", "in_flight", "tokens")
+
+    def __init__(self, tokens: float, at: float) -> None:
+        self.tokens = tokens
+        self.at = at
+        self.in_flight = 0
+
+
+class Admission:
+    """The limits, and what is used of them."""
+
+    def __init__(self, limits: Limits, keys: Keyring, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives seconds."""
+        self.in_flight = 0
+        self.buffered = 0
+        """Bytes of bodies in memory."""
+        self._limits = limits
+        self._keys = keys
+        self._clock = clock
+        self._left = asyncio.Event()
+        self._accounts: dict[str, _Account] = {}
+
+    def identify(self, headers: Mapping[str, str]) -> str:
+        """The name of the key that a request carries; empty if none is asked for.
+
+        Raises:
+            RequestError: 401.
+        """
+        if not self._keys:
+            return ""
+        scheme, _, key = headers.get("Authorization", "").partition(" ")
+        name = self._keys.name_of(key.strip()) if scheme.lower() == "bearer" else None
+        if name is None:
+            raise RequestError(
+                401,
+                "this endpoint wants an API key that it knows: Authorization: Bearer KEY",
+                code="invalid_api_key",
+            )
+        return name
+
+    @contextmanager
+    def enter(self, key: str) -> Iterator[None]:
+        """Let one request in for as long as the block lasts.
+
+        Raises:
+            RequestError: 429 with Retry-After.
+        """
+        account = self._account(key) if key else None
+        if account is not None and account.in_flight >= self._limits.key_in_flight:
+            raise _too_many(f"this key has {account.in_flight} requests in flight, the most it may have")
+        if self.in_flight >= self._limits.max_in_flight:
+            raise _too_many("the server is full")
+        if account is not None:
+            self._take_token(account)
+            account.in_flight += 1
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            self._left.set()
+            if account is not None:
+                account.in_flight -= 1
+
+    async def empty(self) -> None:
+        """Wait until nothing is in flight."""
+        while self.in_flight:
+            self._left.clear()
+            await self._left.wait()
+
+    def reserve(self, size: int) -> None:
+        """Take `size` bytes of memory for a body; `free` gives them back.
+
+        Raises:
+            RequestError: 429.
+        """
+        if self.buffered + size > self._limits.max_buffered_bytes:
+            raise _too_many("the server holds as many bytes of requests as it may")
+        self.buffered += size
+
+    def free(self, size: int) -> None:
+        """Give memory back."""
+        self.buffered -= size
+
+    def _account(self, key: str) -> _Account:
+        account = self._accounts.get(key)
+        if account is None:
+            account = self._accounts[key] = _Account(self._limits.key_per_minute, self._clock())
+        return account
+
+    def _take_token(self, account: _Account) -> None:
+        size = self._limits.key_per_minute
+        if not size:
+            return
+        now = self._clock()
+        account.tokens = min(size, account.tokens + (now - account.at) * size / 60)
+        account.at = now
+        if account.tokens < 1:
+            wait = math.ceil((1 - account.tokens) * 60 / size)
+            raise _too_many(f"this key may send {size} requests a minute", wait)
+        account.tokens -= 1
+
+
+def _too_many(message: str, retry_after_s: int = RETRY_AFTER_S) -> RequestError:
+    return RequestError(
+        429, f"{message}: try again in {retry_after_s} s", code="rate_limit_exceeded", retry_after_s=retry_after_s
+    )

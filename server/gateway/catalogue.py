@@ -1,0 +1,69 @@
+"""The models under all their names."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from server.gateway.config import OWNER
+from server.gateway.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from server.gateway.config import ServedModel
+
+
+class Catalogue:
+    """What is served."""
+
+    def __init__(self, models: Sequence[ServedModel]) -> None:
+        self._models = {name: model for model in models for name in (model.name, *model.aliases)}
+        created = int(time.time())
+        self._listed = {name: _describe(name, model, created) for name, model in self._models.items()}
+
+    def find(self, name: object, task: str | None = None) -> ServedModel:
+        """The model of a name.
+
+        Raises:
+            RequestError: 404, it is not served; 400, it is not for this `task`.
+        """
+        model = self._models.get(name) if isinstance(name, str) else None
+        if model is None:
+            asked = repr(name[:80]) if isinstance(name, str) else "(no name)"
+            served = ", ".join(self._models)
+            message = f"the model {asked} is not served; served: {served}"
+            raise RequestError(404, message, param="model", code="model_not_found")
+        if task not in (None, model.task):
+            raise RequestError(400, f"{model.name} is not for this: it can {model.task}", param="model")
+        return model
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """One model as `/v1/models/NAME` gives it.
+
+        Raises:
+            RequestError: 404.
+        """
+        self.find(name)
+        return self._listed[name]
+
+    def list_all(self) -> dict[str, Any]:
+        """All of them as `/v1/models` gives them."""
+        return {"object": "list", "data": list(self._listed.values())}
+
+
+def _describe(name: str, model: ServedModel, created: int) -> dict[str, object]:
+    """As OpenAI lists a model; the limits are additions of ours (`max_model_len` as in vLLM)."""
+    limits = {
+        "max_model_len": model.max_model_len,
+        "max_frames": model.max_frames,
+        "max_images": model.max_images,
+    }
+    return {
+        "id": name,
+        "object": "model",
+        "created": created,
+        "owned_by": OWNER,
+        "root": model.name,
+        **limits,
+    }

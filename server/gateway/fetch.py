@@ -1,0 +1,108 @@
+"""Fetches pictures from the domains that a profile allows, and makes data URLs of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+import aiohttp
+import pybase64
+from yarl import URL
+
+from server.gateway.addresses import PublicResolver, is_address
+from server.gateway.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aiohttp.abc import AbstractResolver
+
+TIMEOUT_S = 20.0
+AT_ONCE = 16
+MOST_REDIRECTS = 3
+_REDIRECTS = {301, 302, 303, 307, 308}
+TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
+
+
+class Fetcher:
+    """Fetches pictures; without domains it fetches nothing."""
+
+    def __init__(self, domains: Sequence[str], max_bytes: int, resolver: AbstractResolver | None = None) -> None:
+        """`resolver` is for tests."""
+        self._domains = tuple(domain.lower().strip(".") for domain in domains)
+        self._max_bytes = max_bytes
+        self._resolver = resolver
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(
+            resolver=self._resolver or PublicResolver(), use_dns_cache=False, force_close=True, limit=AT_ONCE
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(TIMEOUT_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": "Babelview", "Accept": ", ".join(TYPES), "Accept-Encoding": "identity"},
+            auto_decompress=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+    async def data_url(self, address: str) -> str:
+        """The picture at `address` as a data URL.
+
+        Raises:
+            RequestError: 400, with what is wrong; nothing of what an inner server said.
+        """
+        try:
+            async with self._slots, asyncio.timeout(TIMEOUT_S):
+                return await self._follow(self._checked(address))
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise _refusal(address, "it could not be fetched") from error
+
+    async def _follow(self, url: URL) -> str:
+        assert self._session is not None
+        for _ in range(MOST_REDIRECTS + 1):
+            async with self._session.get(url, allow_redirects=False) as answer:
+                if answer.status in _REDIRECTS:
+                    url = self._checked(str(url.join(URL(answer.headers.get("Location", "")))))
+                    continue
+                if answer.status != 200:
+                    raise _refusal(str(url), f"the server answered {answer.status}")
+                if answer.content_type not in TYPES:
+                    raise _refusal(str(url), f"it must be one of {', '.join(TYPES)}")
+                data = await self._read(answer, url)
+                return f"data:{answer.content_type};base64,{pybase64.b64encode(data).decode()}"
+        raise _refusal(str(url), f"more than {MOST_REDIRECTS} redirects")
+
+    async def _read(self, answer: aiohttp.ClientResponse, url: URL) -> bytes:
+        data = bytearray()
+        async for piece in answer.content.iter_any():
+            data += piece
+            if len(data) > self._max_bytes:
+                raise _refusal(str(url), f"it is larger than {self._max_bytes >> 20} MiB", 413)
+        return bytes(data)
+
+    def _checked(self, address: str) -> URL:
+        """The URL, if it is of an allowed domain; it is parsed once, by what also connects."""
+        try:
+            url = URL(address)
+        except ValueError:
+            raise _refusal(address, "this is no URL") from None
+        host = (url.host or "").rstrip(".").lower()
+        if url.scheme not in {"http", "https"} or not host:
+            raise _refusal(address, "only data:, http: and https: are taken")
+        if url.user is not None or url.password is not None:
+            raise _refusal(address, "names and passwords are not taken")
+        if is_address(host) or not any(host == d or host.endswith(f".{d}") for d in self._domains):
+            allowed = ", ".join(self._domains)
+            raise _refusal(address, f"only media of {allowed} are fetched" if allowed else "only data: URLs are taken")
+        return url
+
+
+def _refusal(address: str, why: str, status: int = 400) -> RequestError:
+    return RequestError(status, f"{address[:80]!r}: {why}", param="messages", code="invalid_media_url")

@@ -1,0 +1,112 @@
+"""Prometheus metrics of the gateway. Labels take only values of the configuration, never of a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from server.gateway.health import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from prometheus_client.metrics_core import Metric
+
+    from server.gateway.admission import Admission
+    from server.gateway.pool import Pool
+    from server.gateway.record import Record
+
+SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
+
+class Metrics:
+    """What is counted."""
+
+    def __init__(self, pools: Sequence[Pool], admission: Admission) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "babelview_gateway_requests",
+            "Requests answered.",
+            ("model", "replica", "status"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "babelview_gateway_request_seconds",
+            "From the request's headers to the end of its answer.",
+            ("model",),
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._first = Histogram(
+            "babelview_gateway_first_token_seconds",
+            "From the request's headers to the first piece of a stream.",
+            ("model",),
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._tokens = Counter(
+            "babelview_gateway_tokens",
+            "Tokens, as the engines count them; streams say it only if asked to.",
+            ("model", "kind"),
+            registry=self._registry,
+        )
+        self._refused = Counter(
+            "babelview_gateway_refused", "Requests refused by the gateway itself.", ("code",), registry=self._registry
+        )
+        self._registry.register(_Live(pools, admission))
+        ProcessCollector(registry=self._registry)
+
+    def count(self, record: Record) -> None:
+        """Count a request that is over."""
+        self._requests.labels(record.model, record.replica, record.status).inc()
+        if record.code:
+            self._refused.labels(record.code).inc()
+        if not record.model:
+            return
+        self._seconds.labels(record.model).observe(record.seconds)
+        if record.first_s is not None:
+            self._first.labels(record.model).observe(record.first_s)
+        if record.prompt_tokens:
+            self._tokens.labels(record.model, "prompt").inc(record.prompt_tokens)
+            self._tokens.labels(record.model, "completion").inc(record.completion_tokens)
+
+    def page(self) -> bytes:
+        """The page that Prometheus reads."""
+        return generate_latest(self._registry)
+
+
+class _Live(Collector):
+    """What is read off when it is asked for."""
+
+    def __init__(self, pools: Sequence[Pool], admission: Admission) -> None:
+        self._pools = pools
+        self._admission = admission
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("babelview_gateway_replica_up", "1: asked; 0.5: avoided; 0: left out.", labels=_REPLICA)
+        busy = GaugeMetricFamily("babelview_gateway_replica_in_flight", "Requests at a replica.", labels=_REPLICA)
+        ejected = CounterMetricFamily(
+            "babelview_gateway_ejections", "How often a replica was left out.", labels=_REPLICA
+        )
+        retries = CounterMetricFamily("babelview_gateway_retries", "Requests sent to a second one.", labels=["model"])
+        for pool in self._pools:
+            retries.add_metric([pool.name], pool.retries)
+            for upstream in pool.upstreams:
+                labels = [pool.name, upstream.name]
+                up.add_metric(labels, _UP[upstream.standing])
+                busy.add_metric(labels, upstream.in_flight)
+                ejected.add_metric(labels, upstream.ejections)
+        yield from (up, busy, ejected, retries)
+        yield GaugeMetricFamily(
+            "babelview_gateway_in_flight", "Requests in the gateway.", value=self._admission.in_flight
+        )
+        yield GaugeMetricFamily(
+            "babelview_gateway_buffered_bytes", "Bodies held in memory.", value=self._admission.buffered
+        )
+
+
+_REPLICA = ["model", "replica"]
+_UP = {Standing.GOOD: 1.0, Standing.DOUBTFUL: 0.5, Standing.OUT: 0.0}

@@ -1,0 +1,143 @@
+"""Which parameters a request may set: what OpenAI's API has, and what of vLLM's own is harmless to others.
+
+Read off vLLM 0.32's `ChatCompletionRequest` and `CompletionRequest`. Everything else is refused by name, as OpenAI
+does, so that a later engine's new parameter is not taken unseen.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from server.gateway.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from server.gateway.config import Limits, ServedModel
+
+_BOTH = """
+model frequency_penalty logit_bias logprobs max_tokens n presence_penalty seed stop stream stream_options temperature
+top_p user top_k min_p repetition_penalty length_penalty stop_token_ids include_stop_str_in_output ignore_eos min_tokens
+skip_special_tokens spaces_between_special_tokens truncate_prompt_tokens truncation_side prompt_logprobs
+logprob_token_ids allowed_token_ids bad_words add_special_tokens response_format structured_outputs priority request_id
+session_id return_tokens_as_token_ids return_token_ids cache_salt repetition_detection thinking_token_budget
+stream_interval best_of echo
+"""
+_CHAT = """
+messages top_logprobs max_completion_tokens tools tool_choice parallel_tool_calls reasoning_effort include_reasoning
+add_generation_prompt continue_final_message chat_template_kwargs documents
+audio function_call functions metadata modalities moderation prediction prompt_cache_key prompt_cache_options
+prompt_cache_retention safety_identifier service_tier store verbosity web_search_options
+"""
+_COMPLETION = "prompt suffix"
+CHAT = frozenset(f"{_BOTH} {_CHAT}".split())
+COMPLETION = frozenset(f"{_BOTH} {_COMPLETION}".split())
+
+REFUSED = {
+    "media_io_kwargs": "it is set by the server",
+    "mm_processor_kwargs": "how pictures are cut and scaled is set by the server",
+    "chat_template": "a template is a program; it is set by the server",
+    "use_beam_search": "it keeps the engine from batching",
+    "prompt_embeds": "tensors are not taken",
+    "logits_processors": "it names code to run",
+    "kv_transfer_params": "it tells the engine which servers to talk to",
+    "ec_transfer_params": "it tells the engine which servers to talk to",
+    "vllm_xargs": "it reaches the engine's extensions",
+}
+
+MOST_LOGPROBS = 20
+MOST_MESSAGES = 1024
+MOST_PROMPTS = 32
+LONGEST_LISTS = {
+    "stop": 16,
+    "stop_token_ids": 256,
+    "bad_words": 256,
+    "logprob_token_ids": 256,
+    "logit_bias": 1024,
+    "allowed_token_ids": 4096,
+    "tools": 128,
+    "messages": MOST_MESSAGES,
+}
+SCHEMA_BYTES = 64 << 10
+LONGEST_PATTERN = 256
+MOST_REPEATS = 4096
+"""A grammar is unrolled that often while it is compiled."""
+_REPEATS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
+_COUNT = re.compile(r"\d{4,}")
+_STRUCTURES = frozenset({"json", "choice", "json_object", "disable_any_whitespace", "disable_additional_properties"})
+
+
+def check_parameters(asked: Mapping[str, Any], known: frozenset[str], model: ServedModel, limits: Limits) -> None:
+    """Check all but the media.
+
+    Raises:
+        RequestError: 400, naming the parameter.
+    """
+    for name in asked.keys() - known:
+        if name in REFUSED:
+            raise _refusal(name, f"{name} is not taken: {REFUSED[name]}")
+        raise RequestError(400, f"there is no parameter {name[:60]!r}", param=name[:60], code="unknown_parameter")
+    _check_number(asked, "n", 1, limits.max_choices)
+    _check_number(asked, "best_of", 1, limits.max_choices)
+    _check_number(asked, "max_tokens", 0, model.max_model_len)
+    _check_number(asked, "max_completion_tokens", 0, model.max_model_len)
+    _check_number(asked, "min_tokens", 0, model.max_model_len)
+    _check_number(asked, "top_logprobs", 0, MOST_LOGPROBS)
+    _check_number(asked, "prompt_logprobs", 0, MOST_LOGPROBS)
+    _check_number(asked, "priority", 0, 0)
+    if not isinstance(asked.get("logprobs"), bool):  # a switch in a chat, a number otherwise
+        _check_number(asked, "logprobs", 0, MOST_LOGPROBS)
+    for name, most in LONGEST_LISTS.items():
+        value = asked.get(name)
+        if isinstance(value, list | dict) and len(value) > most:
+            raise _refusal(name, f"{name} has {len(value)} entries: {most} are taken")
+    if "stream" in asked and not isinstance(asked["stream"], bool | None):
+        raise _refusal("stream", "stream must be true or false")
+    prompt = asked.get("prompt")
+    if isinstance(prompt, list) and len(prompt) > MOST_PROMPTS and not all(type(token) is int for token in prompt):
+        raise _refusal("prompt", f"{len(prompt)} prompts: {MOST_PROMPTS} are taken at a time")
+    _check_structure(asked)
+
+
+def _check_number(asked: Mapping[str, Any], name: str, least: int, most: int) -> None:
+    value = asked.get(name)
+    if value is not None and (type(value) is not int or not least <= value <= most):
+        raise _refusal(name, f"{name} must be a whole number from {least} to {most}, not {str(value)[:40]}")
+
+
+def _check_structure(asked: Mapping[str, Any]) -> None:
+    """Schemas become grammars that the engine compiles, on threads which everybody shares."""
+    format_ = asked.get("response_format")
+    if isinstance(format_, dict) and format_.get("type") not in ("text", "json_object", "json_schema"):
+        raise _refusal("response_format", "response_format: its type is text, json_object or json_schema")
+    structure = asked.get("structured_outputs")
+    if isinstance(structure, dict) and (other := sorted(structure.keys() - _STRUCTURES)):
+        taken = ", ".join(sorted(_STRUCTURES))
+        raise _refusal("structured_outputs", f"structured_outputs: {other[0][:60]} is not taken, only {taken}")
+    for name in ("response_format", "structured_outputs", "tools", "functions"):
+        if asked.get(name) is not None:
+            _check_schema(name, asked[name])
+
+
+def _check_schema(name: str, schema: Any) -> None:
+    if len(orjson.dumps(schema)) > SCHEMA_BYTES:
+        raise RequestError(413, f"{name} is larger than {SCHEMA_BYTES >> 10} KiB", param=name, code="request_too_large")
+    for key, value in _entries(schema):
+        if key in _REPEATS and isinstance(value, int | float) and value > MOST_REPEATS:
+            raise _refusal(name, f"{name}: {key} may be {MOST_REPEATS} at most")
+        if key == "pattern" and isinstance(value, str) and (len(value) > LONGEST_PATTERN or _COUNT.search(value)):
+            raise _refusal(name, f"{name}: this pattern is too long, or repeats too often")
+
+
+def _entries(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        yield from value.items()
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _entries(child)
+
+
+def _refusal(name: str, message: str) -> RequestError:
+    return RequestError(400, message, param=name, code="invalid_parameter")

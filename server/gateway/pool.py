@@ -1,0 +1,127 @@
+"""The servers of one model: which one is asked, and what happens when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import math
+import random
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from server.gateway.errors import unavailable
+from server.gateway.exchange import Exchange, NotBegunError
+from server.gateway.health import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Sequence
+
+    from aiohttp import web
+
+    from server.gateway.config import Timeouts
+    from server.gateway.exchange import Call
+    from server.gateway.upstream import Upstream
+
+LOAD_BOUND = 1.25
+"""A server gets a request for its content's sake only while it has at most this many times the mean load
+(Mirrokni, Thorup, Zadimoghaddam: Consistent Hashing with Bounded Loads, 2017)."""
+
+logger = logging.getLogger(__name__)
+
+
+class Pool:
+    """The servers of one model, or of the translator."""
+
+    def __init__(self, name: str, upstreams: Sequence[Upstream], timeouts: Timeouts) -> None:
+        """`name` is what people read when there is none."""
+        self.name = name
+        self.upstreams = tuple(upstreams)
+        self.retries = 0
+        self._timeouts = timeouts
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep connections and watch over the servers."""
+        async with AsyncExitStack() as opened:
+            for upstream in self.upstreams:
+                await opened.enter_async_context(upstream)
+            watches = [asyncio.create_task(self._watch(upstream)) for upstream in self.upstreams]
+            try:
+                yield
+            finally:
+                for watch in watches:
+                    watch.cancel()
+                await asyncio.gather(*watches, return_exceptions=True)
+
+    @property
+    def wants_digest(self) -> bool:
+        """Whether there is a choice that content can decide."""
+        return len(self.upstreams) > 1
+
+    async def usable(self) -> bool:
+        """Whether a request would find a server; waits for the first probes."""
+        await asyncio.gather(*(upstream.checked.wait() for upstream in self.upstreams))
+        return any(upstream.standing < Standing.OUT for upstream in self.upstreams)
+
+    def parts(self) -> dict[str, str]:
+        """A word on each server."""
+        return {upstream.name: "down" if upstream.standing is Standing.OUT else "ok" for upstream in self.upstreams}
+
+    async def send(self, request: web.Request, call: Call, digest: bytes | None = None) -> web.StreamResponse:
+        """Send a request on, to a second server if the first one fails before its answer has begun.
+
+        Args:
+            request: the client's.
+            call: what is sent.
+            digest: of the media in it; requests with the same one meet the same server.
+
+        Raises:
+            RequestError: 503, there is no server that answers.
+        """
+        tried: list[Upstream] = []
+        for _ in range(2):
+            upstream = self.choose(digest, tried)
+            if upstream is None:
+                break
+            if tried:
+                self.retries += 1
+                call.record.retries += 1
+            call.record.replica = upstream.name
+            try:
+                async with upstream.turn():
+                    return await Exchange(request, call, upstream, self._timeouts).run()
+            except NotBegunError as error:
+                logger.warning("%s: %s failed: %s", call.record.id, upstream.name, error)
+                tried.append(upstream)
+        raise unavailable(self.name)
+
+    def choose(self, digest: bytes | None, tried: Collection[Upstream] = ()) -> Upstream | None:
+        """The server for the next request; None if there is none that `tried` does not hold.
+
+        By rendezvous hashing of the digest, with bounded load; else the one with the least to do.
+        """
+        left = [u for u in self.upstreams if u not in tried and u.standing < Standing.OUT]
+        if not left:
+            return None
+        best = min(upstream.standing for upstream in left)
+        left = [upstream for upstream in left if upstream.standing == best]
+        if len(left) == 1:
+            return left[0]
+        if digest is not None:
+            bound = math.ceil(LOAD_BOUND * (sum(u.in_flight for u in left) + 1) / len(left))
+            return max((u for u in left if u.in_flight < bound), key=lambda u: _affinity(digest, u))
+        least = min(upstream.in_flight for upstream in left)
+        return random.choice([upstream for upstream in left if upstream.in_flight == least])
+
+    async def _watch(self, upstream: Upstream) -> None:
+        """Probe one server for ever; what waits at one that hangs goes elsewhere, if there is a better one."""
+        async for _ in upstream.probes():
+            silence = upstream.condition.silence
+            better = any(u.standing < silence for u in self.upstreams if u is not upstream)
+            if silence is Standing.OUT or (silence is Standing.DOUBTFUL and better):
+                upstream.send_elsewhere()
+
+
+def _affinity(digest: bytes, upstream: Upstream) -> bytes:
+    return hashlib.blake2b(upstream.name.encode(), key=digest, digest_size=8).digest()

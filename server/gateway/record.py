@@ -1,0 +1,107 @@
+"""What is known of one request: its id, where it went, what came of it. The log and the metrics are made of it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import orjson
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REQUEST_ID = "X-Request-Id"
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_TRACE = {
+    "traceparent": re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"),
+    "tracestate": re.compile(r"[ -~]{1,512}"),
+}
+_USAGE = re.compile(rb'"(prompt|completion)_tokens"\s*:\s*(\d+)')
+
+access = logging.getLogger("babelview.access")
+
+
+@dataclass(slots=True)
+class Record:
+    """One request."""
+
+    id: str
+    method: str
+    path: str
+    started: float = field(default_factory=time.monotonic)
+    key: str = ""
+    """Name of the API key."""
+    model: str = ""
+    """Served name; empty until it is known to be one, so that nobody can make up names of metrics."""
+    replica: str = ""
+    status: int = 0
+    code: str | None = None
+    """Of an error of our own."""
+    body_bytes: int = 0
+    first_s: float | None = None
+    """Until the first piece of a stream."""
+    seconds: float = 0.0
+    retries: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def streamed(self, piece: bytes) -> None:
+        """A piece of a stream has come."""
+        if self.first_s is None:
+            self.first_s = time.monotonic() - self.started
+        if b'"usage"' in piece:
+            self._count(piece)
+
+    def answered(self, body: bytes) -> None:
+        """A whole answer has come."""
+        self._count(body)
+
+    def _count(self, piece: bytes) -> None:
+        # Quotes inside texts are escaped in JSON: this is the key itself. The last one counts.
+        begin = piece.rfind(b'"usage"')
+        for kind, number in _USAGE.findall(piece, begin) if begin >= 0 else ():
+            if kind == b"prompt":
+                self.prompt_tokens = int(number)
+            else:
+                self.completion_tokens = int(number)
+
+    def end(self, status: int) -> None:
+        """It is over."""
+        self.status = status
+        self.seconds = time.monotonic() - self.started
+
+    def log(self, *, as_json: bool) -> None:
+        """One line in the log."""
+        if not access.isEnabledFor(logging.INFO):
+            return
+        if as_json:
+            shown = {name: value for name in _LOGGED if (value := getattr(self, name)) or name == "status"}
+            access.info("%s", orjson.dumps({"time": time.time(), **shown}).decode())
+        else:
+            access.info(
+                "%s %s %s %d %.3fs key=%s model=%s replica=%s tokens=%d+%d%s%s",
+                *(self.id, self.method, self.path, self.status, self.seconds, self.key or "-", self.model or "-"),
+                *(self.replica or "-", self.prompt_tokens, self.completion_tokens),
+                f" retries={self.retries}" if self.retries else "",
+                f" error={self.code}" if self.code else "",
+            )
+
+
+_LOGGED = tuple(name for name in Record.__slots__ if name != "started")
+RECORD = web.RequestKey("record", Record)
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """The client's own id if it is one that may stand in logs, else a new one."""
+    given = headers.get(REQUEST_ID, "")
+    return given if _ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def trace_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The W3C trace context of a request: an engine with `--otlp-traces-endpoint` goes on with the client's trace."""
+    return {name: headers[name] for name, form in _TRACE.items() if form.fullmatch(headers.get(name, ""))}
