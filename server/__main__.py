@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
 import sys
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from server.check import check
 from server.display import Display
 from server.errors import ProfileError, ServerError
 from server.profile import available_profiles, load_profile
 from server.stack import run_until_signal, stack_of, write_ready_file
+from server.status_table import DEFAULT_PORT, print_status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,12 +32,16 @@ examples:
   python -m server up --profile demo              start everything; Ctrl-C stops it
   python -m server up --profile demo --port 9000  the gateway on another port
   python -m server up --profile ./mine.toml       a profile of your own
+  python -m server check --profile gpu-24gb       what would run, and whether it fits; starts nothing
+  python -m server check --profile gpu-80gb --gpu-memory 79   the same for a card that is not here
+  python -m server status                         how the parts of the running stack are
   python -m server models --profile demo          what a profile serves
 
 settings: command line > environment (BABELVIEW_PROFILE, BABELVIEW_HOST, BABELVIEW_PORT,
 BABELVIEW_TRANSLATOR_PORT, BABELVIEW_LOG_DIR) > profile.
-exit codes of `up`: 0 stopped by Ctrl-C or SIGTERM while it ran, 1 failed, 2 usage,
-128 + signal stopped before it was healthy (130 for Ctrl-C).
+exit codes of `up`: 0 stopped by Ctrl-C or SIGTERM while it ran, 1 failed or a part was given up, 2 usage,
+128 + signal stopped before it was ready (130 for Ctrl-C).
+`check`: 0 it would run, 1 it would not. `status`: 0 all parts are ready, 1 one is not, 3 nothing runs.
 """
 
 
@@ -43,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=140)
     try:
+        if args.command == "status":
+            return print_status(_port(args.port, "BABELVIEW_PORT") or DEFAULT_PORT, console, as_json=args.json)
         name = args.profile or os.environ.get("BABELVIEW_PROFILE", "demo")
         profile = load_profile(name).with_settings(
             host=args.host or os.environ.get("BABELVIEW_HOST"),
@@ -52,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.command == "models":
             _print_models(profile, console)
             return 0
+        if args.command == "check":
+            return 0 if check(profile, console, args.gpu_memory) else FAILED
         logs = args.log_dir or Path(os.environ.get("BABELVIEW_LOG_DIR", "logs"))
         return asyncio.run(_up(profile, logs, args.ready_file, console))
     except ServerError as error:
@@ -72,7 +83,9 @@ async def _up(profile: Profile, logs: Path, ready_file: Path | None, console: Co
                 write_ready_file(ready_file, _ready(keepers))
 
         number = await run_until_signal(stack, when_healthy, display.stopping)
-    return 0 if was_healthy else 128 + number
+    if not was_healthy:
+        return 128 + number
+    return FAILED if any(keeper.given_up for keeper in stack.keepers) else 0
 
 
 def _ready(keepers: Sequence[Keeper]) -> dict[str, object]:
@@ -103,6 +116,16 @@ def port_number(text: str) -> int:
     return int(text)
 
 
+def _gibibytes(text: str) -> float:
+    try:
+        size = float(text)
+    except ValueError:
+        size = 0.0
+    if not 0 < size < math.inf:
+        raise argparse.ArgumentTypeError(f"not a size in GiB: {text!r}")
+    return size
+
+
 def _print_models(profile: Profile, console: Console) -> None:
     table = Table()
     for column in ("served name", "aliases", "weights", "context", "frames", "pictures"):
@@ -121,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=formatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{up,models}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{up,check,status,models}")
     common = argparse.ArgumentParser(add_help=False)
     known = ", ".join(available_profiles())
     common.add_argument("--profile", help=f"{known}, or a .toml file (default: demo)")
@@ -133,6 +156,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.add_argument("--log-dir", type=Path, help="a log per part goes there (default: logs)")
     up.add_argument("--ready-file", type=Path, help="JSON with addresses and process ids, written when all is healthy")
+    look = commands.add_parser(
+        "check", parents=[common], help="what would run, and does it fit", epilog=EXAMPLES, formatter_class=formatter
+    )
+    look.add_argument(
+        "--gpu-memory", type=_gibibytes, metavar="GIB", help="ask for cards of this size instead of those here"
+    )
+    status = commands.add_parser(
+        "status", help="how the parts of a running stack are", epilog=EXAMPLES, formatter_class=formatter
+    )
+    status.add_argument("--port", type=port_number, help=f"the gateway's port (default: {DEFAULT_PORT})")
+    status.add_argument("--json", action="store_true", help="the same for scripts")
     commands.add_parser("models", parents=[common], help="list what a profile serves")
     return parser
 

@@ -83,6 +83,8 @@ def engine_arguments(engine: EngineProfile, socket: Path) -> list[str]:
         arguments += ["--kv-cache-memory-bytes", str(int(engine.kv_cache_gib * GIB))]
     if engine.memory_utilization is not None:
         arguments += ["--gpu-memory-utilization", str(engine.memory_utilization)]
+    if engine.card is not None:
+        arguments += ["--enable-sleep-mode"]
     arguments += ["--disable-uvicorn-access-log"]
     return [*arguments, *engine.args]
 
@@ -105,6 +107,8 @@ def engine_environment(engine: EngineProfile, runtime: Path) -> dict[str, str]:
         variables["HF_HUB_OFFLINE"] = "1"  # or it waits for hosts that it does not need
     if engine.encoder_cache_gib is not None:
         variables["BABELVIEW_ENCODER_CACHE_MIB"] = str(round(engine.encoder_cache_gib * 1024))
+    if engine.card is not None:
+        variables["VLLM_SERVER_DEV_MODE"] = "1"  # where /sleep is; what else is there the gateway lets nobody reach
     if engine.threads is not None:
         variables["OMP_NUM_THREADS"] = str(engine.threads)
         variables["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"  # several engines share the cores

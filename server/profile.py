@@ -50,7 +50,9 @@ class TranslatorProfile:
     port: int = 8003
     """0 takes a free port."""
     memory_gib: float = 1.0
-    """What it needs, for the check before anything starts."""
+    """Main memory that it needs, for the check before anything starts."""
+    gpu_memory_gib: float = 0.0
+    """What it needs of the first GPU; 0 with `--device cpu`."""
     args: tuple[str, ...] = ()
     """Further arguments of `python -m translator`."""
 
@@ -78,6 +80,9 @@ class EngineProfile:
     """Engines of this model on this machine; the gateway spreads requests over them. 0: none, only `urls`."""
     gpus: tuple[str, ...] = ()
     """For each replica the GPUs that it sees, as CUDA_VISIBLE_DEVICES takes them ("0", or "0,1")."""
+    card: str | None = None
+    """Engines that name the same card take turns on it, all but one asleep (vLLM's sleep mode, level 1: their
+    weights wait in main memory). None: always awake."""
     urls: tuple[str, ...] = ()
     """Further replicas that run elsewhere: base URLs without /v1. Nothing is started there."""
     url_key_variable: str | None = None
@@ -119,6 +124,8 @@ class EngineProfile:
             raise ValueError("it needs at least one of replicas and urls")
         if self.gpus and len(self.gpus) != self.replicas:
             raise ValueError(f"gpus names the GPUs of {len(self.gpus)} replicas, but there are {self.replicas}")
+        if self.card is not None and self.replicas > 1:
+            raise ValueError("engines take turns on a card as one replica each")
         for url in self.urls:
             if not url.startswith(("http://", "https://")):
                 raise ValueError(f"urls: not an http:// or https:// address: {url!r}")
@@ -144,6 +151,29 @@ class EngineProfile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeviceProfile:
+    """What the engines compute on."""
+
+    kind: str = "cpu"
+    """`cpu` or `gpu`."""
+    memory_gib: float | None = None
+    """Memory that a program can have of each GPU. None: main memory, whatever the machine has."""
+    count: int = 1
+    """How many GPUs."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in {"cpu", "gpu"}:
+            raise ValueError(f"kind is cpu or gpu, not {self.kind!r}")
+        if self.on_gpu and self.memory_gib is None:
+            raise ValueError("a gpu needs memory_gib")
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it is a GPU."""
+        return self.kind == "gpu"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """Everything that one `python -m server up` starts."""
 
@@ -151,6 +181,7 @@ class Profile:
     gateway: GatewayProfile = field(default_factory=GatewayProfile)
     translator: TranslatorProfile | None = None
     """None: no translations."""
+    device: DeviceProfile = field(default_factory=DeviceProfile)
     supervisor: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:

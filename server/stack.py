@@ -18,7 +18,7 @@ from server.parts import open_gateway_socket, stack_parts
 from server.preflight import check_memory, check_models
 from server.process import Lifeline
 from server.status import status_socket, told_on
-from server.supervisor import Keeper, State
+from server.supervisor import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -72,7 +72,7 @@ class Stack:
         try:
             await keeper.run()
         except PartFailedError:
-            others = [other for other in self.keepers if not other.part.vital and other.state is not State.FAILED]
+            others = [other for other in self.keepers if not other.part.vital and not other.given_up]
             if keeper.part.vital or not keeper.healthy.is_set() or not others:
                 raise
 

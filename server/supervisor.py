@@ -76,6 +76,11 @@ class Keeper:
         """Process id, while there is one."""
         return self._process.pid if self._process else None
 
+    @property
+    def given_up(self) -> bool:
+        """It crashed too often."""
+        return self.state is State.FAILED
+
     async def run(self) -> None:
         """Start the part and restart it whenever it ends, hangs or takes too much memory.
 
@@ -105,7 +110,7 @@ class Keeper:
                 self.restarts += 1
         finally:
             log.close()
-            if self.state is not State.FAILED:
+            if not self.given_up:
                 self._set(State.STOPPED)
 
     async def _live_once(self, log: PartLog) -> tuple[str, float]:

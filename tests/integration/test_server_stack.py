@@ -9,6 +9,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import time
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import openai
 import psutil
 import pytest
+from demo_stack import ROOT
 from PIL import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from demo_stack import Stack
 
@@ -156,3 +158,44 @@ def test_an_engine_that_is_killed_comes_back(stack: Stack, client: openai.OpenAI
         time.sleep(0.2)
     assert engine(stack).pid != server.pid
     assert not psutil.pid_exists(server.pid)
+
+
+def status(stack: Stack) -> tuple[int, dict[str, Any]]:
+    """`python -m server status --json`: its exit code and what it says."""
+    port = stack.endpoint.split(":")[2].removesuffix("/v1")
+    command = [sys.executable, "-m", "server", "status", "--port", port, "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_status_tells_how_every_part_is(stack: Stack) -> None:
+    code, told = status(stack)
+    assert code == 0
+    assert told["pid"] == stack.pid
+    assert {part["state"] for part in told["parts"]} == {"ready"}
+    assert engine(stack).pid in {part["pid"] for part in told["parts"]}
+    assert told["gateway"]["status"] == "ok"
+
+
+def test_a_core_that_hangs_is_seen_although_vllm_says_that_it_is_well(stack: Stack) -> None:
+    """Frozen, seen, and let go on before it counts as hung."""
+    server = engine(stack)
+    core = max(server.children(), key=lambda process: process.memory_info().rss)
+
+    def state() -> str:
+        return next(str(part["state"]) for part in status(stack)[1]["parts"] if part["pid"] == server.pid)
+
+    core.suspend()
+    try:
+        until(lambda: state() == "unhealthy")
+        assert status(stack)[0] == 1
+    finally:
+        core.resume()
+    until(lambda: state() == "ready")
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + RESTART_SECONDS
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

@@ -1,0 +1,72 @@
+"""Finds the config.json of a model: in its folder, in our table of published ones, or on the hub."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from server.errors import ServerError
+from server.memory import Model
+
+KNOWN = Path(__file__).with_name("known_models.toml")
+
+
+class UnknownSizesError(ServerError):
+    """Nothing here says how large a model is."""
+
+
+def model_sizes(name: str, folder: Path | None) -> Model:
+    """The sizes of a model.
+
+    Args:
+        name: As the profile writes it.
+        folder: Where it lies; None for a model of the hub.
+
+    Raises:
+        UnknownSizesError: no config.json was found, or it is of an architecture whose sizes are not known.
+    """
+    try:
+        return Model.of(_config(name, folder))
+    except (ValueError, KeyError) as error:
+        raise UnknownSizesError(f"the sizes of {name}: {error}") from error
+
+
+def _config(name: str, folder: Path | None) -> dict[str, Any]:
+    if folder is not None and (path := folder / "config.json").is_file():
+        found: dict[str, Any] = orjson.loads(path.read_bytes())
+        return found
+    if name in (known := _known()):
+        return known[name]
+    if folder is not None:
+        raise UnknownSizesError(f"there is no model in {folder}: no config.json")
+    return _from_hub(name)
+
+
+def _from_hub(name: str) -> dict[str, Any]:
+    try:
+        from huggingface_hub import hf_hub_download  # noqa: PLC0415  # an extra, and heavy
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+    except ImportError as error:
+        raise UnknownSizesError(f"to ask the hub about {name}: pip install 'babelview[translator]'") from error
+    try:
+        path = hf_hub_download(name, "config.json", etag_timeout=5)
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UnknownSizesError(f"the hub does not tell the sizes of {name} (offline?): {reason}") from error
+    found: dict[str, Any] = orjson.loads(Path(path).read_bytes())
+    return found
+
+
+@cache
+def _known() -> dict[str, dict[str, Any]]:
+    """Configurations by name."""
+    known = {}
+    for model in tomllib.loads(KNOWN.read_text(encoding="utf-8"))["models"]:
+        quantised = {**model["config"], "quantization_config": {"quant_method": "compressed-tensors"}}
+        known.update(dict.fromkeys(model["bf16"], model["config"]))
+        known.update(dict.fromkeys(model["fp8"], quantised))
+    return known

@@ -1,0 +1,45 @@
+"""vLLM's own parser takes every argument of every shipped profile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from vllm.entrypoints.launchers.cli_args import make_arg_parser
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+from server.engine import engine_parts
+from server.profile import available_profiles, load_profile
+from server.vllm_entry import FAST_START
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def parser() -> Any:
+    """`vllm serve`'s own."""
+    return make_arg_parser(FlexibleArgumentParser())
+
+
+@pytest.mark.parametrize("name", available_profiles())
+def test_vllms_own_parser_takes_every_argument_and_all_flags_are_safe(name: str, parser: Any, tmp_path: Path) -> None:
+    profile = load_profile(name)
+    for engine in profile.engines:
+        for part in engine_parts(engine, tmp_path):
+            arguments = [argument for argument in part.command[3:] if argument != FAST_START]
+            args = parser.parse_args(arguments)
+            assert not args.trust_remote_code
+            assert args.allowed_media_domains == ["media.invalid"]
+            assert args.allowed_local_media_path == ""
+            assert args.uds == str(part.probe.socket)
+            assert args.max_model_len == engine.max_model_len
+            limits = args.limit_mm_per_prompt
+            assert limits["image"] == engine.max_images
+            assert limits["video"] == int(engine.max_frames > 0)
+            if engine.max_frames:
+                assert args.media_io_kwargs == {"video": {"num_frames": engine.max_frames}}
+            assert args.enable_sleep_mode == (engine.card is not None)
+            assert args.tensor_parallel_size == engine.tensor_parallel
+            assert part.env["VLLM_NO_USAGE_STATS"] == "1"
+            assert ("VLLM_SERVER_DEV_MODE" in part.env) == (engine.card is not None)

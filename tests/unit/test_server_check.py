@@ -1,0 +1,127 @@
+"""`python -m server check` and `status`: what they print and how they end."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server import check
+from server.__main__ import main
+from server.gpus import Gpu, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FREE = ("--port", "0", "--translator-port", "0")
+LLAMA = """
+[gateway]
+port = 0
+[device]
+kind = "gpu"
+memory_gib = 22
+[[engines]]
+name = "llama"
+model = "neuralmagic/Llama-3.2-11B-Vision-Instruct-FP8-dynamic"
+max_model_len = {length}
+max_images = 1
+max_batched_tokens = 8192
+max_requests = 32
+kv_cache_gib = {cache}
+"""
+
+
+@pytest.fixture
+def cards(monkeypatch: pytest.MonkeyPatch) -> list[Gpu]:
+    """The GPUs that nvidia-smi would show; none at first."""
+    shown: list[Gpu] = []
+    monkeypatch.setattr(check, "list_gpus", lambda: shown)
+    return shown
+
+
+def profile(folder: Path, length: int = 8192, cache: float = 2.0) -> str:
+    path = folder / "mine.toml"
+    path.write_text(LLAMA.format(length=length, cache=cache))
+    return str(path)
+
+
+def test_the_demo_would_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--profile", "demo", *FREE]) == 0
+    said = capsys.readouterr().out
+    assert "problem" not in said
+    (line,) = [line for line in said.splitlines() if line.startswith("vllm-llava-next-video-7b")]
+    words = shlex.split(line)
+    assert words[words.index("-m") + 1] == "server.vllm_entry"
+    assert "VLLM_NO_USAGE_STATS=1" in words
+    assert "holds 128.0 requests of 1024 tokens" in said
+
+
+@pytest.mark.parametrize(("memory", "code"), [("16", 1), ("17", 0)])
+def test_a_card_that_is_not_here_can_be_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], memory: str, code: int
+) -> None:
+    """11.75 weights + 2 KV + 0.5 encoder cache + 1.58 activations + 0.75 overhead = 16.59."""
+    assert main(["check", "--profile", profile(tmp_path), "--gpu-memory", memory]) == code
+    assert f"needs 16.59 of {memory}.00 GiB" in capsys.readouterr().out
+
+
+def test_without_a_gpu_a_profile_for_one_would_not_run(
+    tmp_path: Path, cards: list[Gpu], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "--profile", profile(tmp_path)]) == 1
+    assert "1 wanted, nvidia-smi shows none" in capsys.readouterr().out
+    assert not cards
+
+
+@pytest.mark.parametrize(("free", "code"), [(21.5, 0), (12.0, 1)])
+def test_what_is_free_on_the_card_counts(
+    tmp_path: Path, cards: list[Gpu], capsys: pytest.CaptureFixture[str], free: float, code: int
+) -> None:
+    cards.append(Gpu(0, "NVIDIA L4", 22.0, free))
+    assert main(["check", "--profile", profile(tmp_path)]) == code
+    assert f"of {free:.2f} GiB" in capsys.readouterr().out
+
+
+def test_a_kv_cache_too_small_for_one_request_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--profile", profile(tmp_path, cache=1.0), "--gpu-memory", "80"]) == 1
+    assert "holds 0.8 requests of 8192 tokens" in capsys.readouterr().out
+
+
+def test_a_port_in_use_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["check", "--profile", "demo", "--port", port, "--translator-port", "0"]) == 1
+    assert f"port {port}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "x", "inf", "nan"])
+def test_sizes_are_numbers(size: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "--gpu-memory", size])
+    assert ended.value.code == 2
+
+
+def test_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers there
+        port = str(unused.getsockname()[1])
+        assert main(["status", "--port", port]) == 3
+    assert f"nothing runs behind port {port}" in capsys.readouterr().out
+
+
+def test_nvidia_smi_is_read() -> None:
+    said = "0, NVIDIA L4, 23034, 22500\n1, NVIDIA GB10, [N/A], [N/A]\n"
+    assert parse(said) == [Gpu(0, "NVIDIA L4", 23034 / 1024, 22500 / 1024)]
+
+
+def test_status_for_scripts_is_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    part = {"name": "toy", "state": "ready", "pid": 1, "uptime_s": 3.0, "restarts": 0, "memory_bytes": 0}
+    monkeypatch.setattr("server.status_table.ask", lambda _: {"endpoint": "http://127.0.0.1:1/v1", "parts": [part]})
+    assert main(["status", "--json"]) == 1  # no gateway answers
+    told = json.loads(capsys.readouterr().out)
+    assert told["parts"] == [part]
+    assert told["gateway"] is None

@@ -1,0 +1,94 @@
+"""Sizes from config.json against real files, published figures, and what vLLM itself has logged."""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from typing import TYPE_CHECKING
+
+import pytest
+from safetensors import safe_open
+
+from server.machine import GIB
+from server.memory import Model
+from server.models import UnknownSizesError, model_sizes
+from server.profile import DEMO_MODELS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LLAMA = "neuralmagic/Llama-3.2-11B-Vision-Instruct-FP8-dynamic"
+LLAVA = "llava-hf/LLaVA-NeXT-Video-7B-hf"
+MIB = 1 << 20
+
+
+def demo(name: str) -> Model:
+    return Model.of(json.loads((DEMO_MODELS / name / "config.json").read_text()))
+
+
+@pytest.mark.parametrize("folder", sorted(DEMO_MODELS.iterdir()), ids=lambda folder: folder.name)
+def test_weights_are_counted_to_the_byte(folder: Path) -> None:
+    sizes = {"BF16": 2, "F8_E4M3": 1}
+    held = 0
+    with safe_open(folder / "model.safetensors", framework="numpy") as file:
+        for name in file.keys():  # noqa: SIM118  # it is no dict
+            tensor = file.get_slice(name)
+            held += prod(tensor.get_shape()) * sizes[tensor.get_dtype()]
+    assert demo(folder.name).weights() == held
+
+
+def test_parameters_of_the_published_models() -> None:
+    """As the hub counts them: 10.7 and 7.06 billion."""
+    assert model_sizes(LLAMA, None).parameters == 10_670_220_835
+    assert model_sizes(LLAVA, None).parameters == 7_063_431_168
+
+
+def test_caches_of_the_published_models() -> None:
+    llama, llava = model_sizes(LLAMA, None), model_sizes(LLAVA, None)
+    assert llama.text.kv_per_token == 32 * 2 * 8 * 128 * 2 == 128 << 10
+    assert llama.vision.output_tokens == 4 * 1601
+    assert llama.request_kv(0, pictures=1) == 8 * 2 * 8 * 128 * 2 * 6404 == pytest.approx(200 * MIB, rel=1e-3)
+    assert llama.encoder_output() == 6404 * 4096 * 2
+    assert llava.text.kv_per_token == 32 * 2 * 32 * 128 * 2 == 512 << 10
+    assert llava.vision.output_tokens == 144
+
+
+@pytest.mark.parametrize("name", ["llama-3.2-11b-vision", "llava-next-video-7b"])
+def test_the_capacity_is_what_vllm_logged_for_the_demo(name: str) -> None:
+    """vLLM 0.32.0: `CPU KV cache size: 131,072 tokens, Maximum concurrency for 1,024 tokens per request: 128.00x`."""
+    capacity = demo(name).kv_capacity(GIB // 4, max_model_len=1024, batched_tokens=2048, block=128)
+    assert capacity == 128
+    assert capacity * 1024 == 131_072
+
+
+def test_two_gpus_share_everything_but_the_tower() -> None:
+    model = model_sizes(LLAMA, None)
+    tower = model.vision.parameters * 2
+    assert model.weights(2) - tower == pytest.approx((model.weights() - tower) / 2, abs=1)
+    one = model.kv_capacity(GIB, max_model_len=4096, batched_tokens=6404, block=16)
+    two = model.kv_capacity(GIB, max_model_len=4096, batched_tokens=6404, block=16, tensor_parallel=2)
+    assert two == pytest.approx(2 * one, rel=1e-3)
+
+
+def test_more_work_at_once_takes_more() -> None:
+    model = model_sizes(LLAMA, None)
+    small = model.activations(batched_tokens=6404, requests=8)
+    assert model.activations(batched_tokens=16384, requests=8) > small
+    assert model.activations(batched_tokens=6404, requests=1024) > small
+
+
+def test_a_folder_without_a_model() -> None:
+    with pytest.raises(UnknownSizesError, match=r"no config\.json"):
+        model_sizes("./nowhere", DEMO_MODELS / "nowhere")
+
+
+def test_an_architecture_that_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "clip"}')
+    with pytest.raises(UnknownSizesError, match="'clip' models are not known"):
+        model_sizes("./clip", tmp_path)
+
+
+def test_the_hub_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UnknownSizesError, match=r"the hub does not tell the sizes of org/other \(offline\?\)"):
+        model_sizes("org/other", None)
