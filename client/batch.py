@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from client.errors import BabelviewError, UsageError
-from client.export.formats import export
+from client.export.formats import check, export
 from client.job import REDO_ALL, REDO_FAILED
 from client.log import open_log
 from client.model import ModelClient
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for warning in settings.warnings:
         print(warning, file=sys.stderr)
     try:
+        check(settings.formats)
         open_log(settings.log_file, settings.api_key)
         tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
         if settings.redo and settings.redo not in (REDO_ALL, REDO_FAILED, *(task.name for task in tasks)):
@@ -109,7 +110,7 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
             # However it ended: what is done is written.
             stats = _stats(plan, tally, interrupted=stop.is_set())
             ledger.write([lambda it: it.save_stats(stats)])
-            written = await asyncio.to_thread(export, settings.output, ["json"])
+            written = await asyncio.to_thread(export, settings.output, settings.formats)
         except StoppedError:
             return INTERRUPTED
         finally:

@@ -61,6 +61,7 @@ class Settings:
     questions: list[str]
     prompts: Path | None
     output: Path
+    formats: list[str]
     concurrency: int
     loaders: int
     sampling: Sampling
@@ -108,6 +109,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         questions=given.question,
         prompts=given.prompts,
         output=given.output,
+        formats=list(dict.fromkeys(given.format)),
         concurrency=given.concurrency,
         loaders=given.loaders,
         sampling=Sampling(
@@ -226,6 +228,7 @@ def _server(options: Options) -> None:
 def _output(options: Options) -> None:
     options.group("output")
     options.option("--output", "captions", Path, metavar="DIR", help="where results and ledger are kept")
+    options.option("--format", "json", _names, metavar="A,B", help="of json, jsonl, csv, parquet and reference")
 
 
 def _run(options: Options) -> None:

@@ -22,6 +22,8 @@ from langcodes.data_dicts import (
 )
 
 FOLDER = Path(__file__).resolve().parents[1] / "translator"
+NAMES = FOLDER.with_name("client") / "export" / "language_names.tsv"
+"""For the client, which imports nothing of the translator: field names of the reference format."""
 
 CHOSEN = {
     # Bare codes of languages that NLLB has in two scripts: the one that most is written in.
@@ -71,7 +73,7 @@ ALSO = {"no": "nb", "nor": "nb", "fil": "tl"}
 
 
 def main() -> None:
-    """Write both tables."""
+    """Write the tables."""
     table = FOLDER / "languages.tsv"
     with table.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
@@ -90,6 +92,7 @@ def main() -> None:
         primary = row["tag"].partition("-")[0]
         row["iso"] = " ".join(sorted(code for code, language in means.items() if language == primary != code))
     _write(table, ["code", "tag", "name", "iso"], rows)
+    _write(NAMES, ["code", "name"], [{"code": row["code"], "name": row["name"]} for row in rows])
 
     aliases = dict(CHOSEN)
     for tag, likely in LIKELY_SUBTAGS.items():

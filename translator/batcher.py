@@ -3,6 +3,10 @@
 CTranslate2 does not merge calls: 32 separate sentences cost seven times one batch of 32. So every sentence of
 every request waits here, and each batch takes from all requests in turn. That keeps the batches full, and a
 request of two sentences does not wait for all of one with thousands.
+
+A batch that runs cannot be stopped, and a full one takes several times as long as a sentence alone. So while
+small requests come, a huge one gets only small batches (it is then about 40 % slower), and a batch led by a small
+request takes nothing of a huge one.
 """
 
 from __future__ import annotations
@@ -18,13 +22,21 @@ from typing import TYPE_CHECKING, Protocol
 from translator.cache import LruCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from translator.engine import Job, Translation
 
 logger = logging.getLogger(__name__)
 
 _ENTRY_BYTES = 400  # of a cached sentence, besides its text: two objects, their strings' heads, the table's slot
+
+
+_SMALL_SHARE = 5
+"""A request of at most this part of a batch is small; and huge ones get batches of that size beside it."""
+_HUGE_BATCHES = 4
+"""A request of more batches than this is huge."""
+_MEMORY = 10.0
+"""Seconds for which small requests are expected to go on after one has come."""
 
 
 class Run(Protocol):
@@ -66,8 +78,9 @@ class _Entry:
 class _Line:
     """What one request has waiting, by batch class; within a class sorted by length."""
 
-    def __init__(self, entries: Iterable[_Entry]) -> None:
-        self.served = 0  # number of the last batch that took from here
+    def __init__(self, entries: Sequence[_Entry], served: int) -> None:
+        self.served = served  # number of the last batch that took from here
+        self.tokens = sum(len(entry.job.tokens) for entry in entries)
         self._classes: dict[tuple[int, int], list[_Entry]] = {}
         for entry in sorted(entries, key=lambda entry: len(entry.job.tokens)):
             self._classes.setdefault(entry.job.batch_class, []).append(entry)
@@ -102,7 +115,7 @@ class Batcher:
         run: Run,
         *,
         replicas: int = 1,
-        batch_tokens: int = 1024,
+        batch_tokens: int = 512,
         queue_limit: int = 20_000,
         cache_bytes: int = 16 << 20,
         linger: float = 0.005,
@@ -120,6 +133,9 @@ class Batcher:
         self._run = run
         self._replicas = replicas
         self._batch_tokens = batch_tokens
+        self._small = batch_tokens // _SMALL_SHARE
+        self._huge = batch_tokens * _HUGE_BATCHES
+        self._small_came = -math.inf
         self._queue_limit = queue_limit
         self._linger = linger
         self._cache: LruCache[Job, Translation] = LruCache(cache_bytes, _bytes_of)
@@ -213,7 +229,11 @@ class Batcher:
         if not fresh:
             return
         self._entries.update((entry.job, entry) for entry in fresh)
-        self._lines.append(_Line(fresh))
+        # As if it had been served just before the last batch: it is next, but not before who waits for longer.
+        line = _Line(fresh, self._batches - 1)
+        if line.tokens <= self._small:
+            self._small_came = time.monotonic()
+        self._lines.append(line)
         self._waiting += len(fresh)
         self._wake.set()
 
@@ -247,21 +267,23 @@ class Batcher:
         batch_class = classes[self._lines[0]] if self._lines else None
         if batch_class is None:
             return batch
-        turn, longest = list(self._lines), 0
+        led_by_small = self._lines[0].tokens <= self._small
+        turn = [line for line in self._lines if not (led_by_small and line.tokens > self._huge)]
+        huge_budget = self._small if time.monotonic() - self._small_came < _MEMORY else self._batch_tokens
+        longest = 0
         while turn:
             for line in list(turn):
                 entry = line.peek(batch_class)
-                if entry is None:
+                width = max(longest, len(entry.job.tokens)) if entry else 0
+                budget = huge_budget if line.tokens > self._huge else self._batch_tokens
+                if entry is None or (batch and width * (len(batch) + 1) > budget):
                     turn.remove(line)
                     continue
-                longest = max(longest, len(entry.job.tokens))
-                if batch and longest * (len(batch) + 1) > self._batch_tokens:
-                    turn.clear()
-                    break
                 line.pop(batch_class)
                 line.served = self._batches
                 entry.started = True
                 batch.append(entry)
+                longest = width
         self._waiting -= len(batch)
         return batch
 

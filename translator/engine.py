@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ctranslate2
 from tokenizers import Tokenizer
@@ -138,16 +138,22 @@ class Engine:
         results = self._model.translate_batch(
             [[job.source, *job.tokens, END] for job in jobs],
             target_prefix=[[job.target] for job in jobs],
-            beam_size=self._beam_size,
-            patience=_PATIENCE,
-            max_input_length=0,  # nothing is cut: `MAX_SOURCE_TOKENS` is kept before
-            max_decoding_length=max(_LENGTH_CLASSES[job.length_class] for job in jobs),
-            no_repeat_ngram_size=jobs[0].no_repeat,
-            disable_unk=True,
-            return_end_token=True,
-            return_scores=True,
+            **self._decoding(jobs),
         )
         return [self._read(result.hypotheses[0], result.scores[0]) for result in results]
+
+    def _decoding(self, jobs: Sequence[Job]) -> dict[str, Any]:
+        """How a batch is decoded."""
+        return {
+            "beam_size": self._beam_size,
+            "patience": _PATIENCE,
+            "max_input_length": 0,  # nothing is cut: `MAX_SOURCE_TOKENS` is kept before
+            "max_decoding_length": max(_LENGTH_CLASSES[job.length_class] for job in jobs),
+            "no_repeat_ngram_size": jobs[0].no_repeat,
+            "disable_unk": True,
+            "return_end_token": True,
+            "return_scores": True,
+        }
 
     def _read(self, tokens: list[str], score: float) -> Translation:
         """An answer `[language] ... </s>` as one line of text; without the end it was cut, which is said."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
-from client.export import json_file
+from client.errors import UsageError
+from client.export import csv_file, json_file, jsonl_file, parquet_file, reference_file
 from client.export.atomic import replacing
 from client.results import Results
 
@@ -21,13 +23,34 @@ class Writer(Protocol):
 
 
 class Format(NamedTuple):
-    """A format: the name of its file in the output folder, and what writes it."""
+    """A format: the name of its file in the output folder, what writes it, and the package that that needs."""
 
     file: str
     write: Writer
+    package: str | None = None
 
 
-FORMATS = {"json": Format("results.json", json_file.write)}
+FORMATS = {
+    "json": Format("results.json", json_file.write),
+    "jsonl": Format("results.jsonl", jsonl_file.write),
+    "csv": Format("results.csv", csv_file.write),
+    "parquet": Format("results.parquet", parquet_file.write, "pyarrow"),
+    "reference": Format("results_reference.json", reference_file.write),
+}
+
+
+def check(formats: Iterable[str]) -> None:
+    """Make sure that all of these can be written.
+
+    Raises:
+        UsageError: one is unknown, or its package is missing.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise UsageError(f"--format: unknown format {name!r}; there are: {', '.join(FORMATS)}")
+        package = FORMATS[name].package
+        if package and importlib.util.find_spec(package) is None:
+            raise UsageError(f"--format {name} needs the package {package}: pip install 'babelview[{name}]'")
 
 
 def export(folder: Path, formats: Iterable[str]) -> list[Path]:

@@ -13,7 +13,7 @@ from client.errors import UsageError
 from client.sources import stores
 from client.sources.folders import Choice, walk
 from client.sources.manifest import SUFFIXES, read_manifest
-from client.sources.source import Source
+from client.sources.source import Source, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -86,11 +86,12 @@ def _rows(manifest: Path, column: str | None) -> Iterator[Source]:
 
 def _named(text: str, base: Path, columns: Mapping[str, Any]) -> Source:
     """A single file or URL; a relative path begins at `base`."""
+    name = printable(text)
     if _URL.match(text):
         if _scheme(text) != "file":
-            return Source(text, text, remote=True, columns=columns)
-        return Source(text, url2pathname(urlsplit(text).path), columns=columns)
-    return Source(text, str(base / text), columns=columns)
+            return Source(name, text, remote=True, columns=columns)
+        return Source(name, url2pathname(urlsplit(text).path), columns=columns)
+    return Source(name, str(base / text), columns=columns)
 
 
 def _scheme(url: str) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
 
 from client.errors import UsageError
 
@@ -109,7 +110,7 @@ def _json_lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
+            values = orjson.loads(line)  # strict: no half surrogates, which no output could hold
         except ValueError as error:
             raise UsageError(f"manifest {path}, line {number}: this is no JSON ({error})") from error
         if not isinstance(values, dict):

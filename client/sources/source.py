@@ -47,7 +47,7 @@ class Source:
     def key(self) -> str:
         """The place's name in the ledger: the URL or the absolute path, whatever the working folder is."""
         if self.remote:
-            return self.where
+            return printable(self.where)
         path = self.path.absolute()
         try:
             str(path).encode()

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 import pytest
-from fake_servers import FakeServers
+from batch_runs import pictures, results, run
 from media_files import numbered
 from PIL import Image
-from test_client_batch import pictures, results, run
 
 from client.errors import MediaError, UsageError
 from client.media.kinds import Kind
@@ -28,6 +27,8 @@ from client.sources.source import Found, Known, Source
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from fake_servers import FakeServers
 
 Reply = tuple[int, dict[str, str], bytes]
 
@@ -87,13 +88,6 @@ def site() -> Iterator[Site]:
     site = Site()
     yield site
     site.close()
-
-
-@pytest.fixture
-def servers() -> Iterator[FakeServers]:
-    fake = FakeServers()
-    yield fake
-    fake.close()
 
 
 @pytest.fixture

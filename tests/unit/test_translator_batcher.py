@@ -118,6 +118,38 @@ async def test_a_small_request_does_not_wait_for_a_huge_one() -> None:
         await huge
 
 
+async def test_a_huge_request_takes_small_batches_while_small_ones_come() -> None:
+    model = Model()
+    async with batching(model, batch_tokens=96) as batcher:
+        model.gate.clear()
+        huge = asyncio.create_task(batcher.translate([job(f"h{i}") for i in range(200)]))
+        await model.is_running()
+        small = asyncio.create_task(batcher.translate([job("small 1"), job("small 2")]))
+        middling = asyncio.create_task(batcher.translate([job(f"m{i}") for i in range(40)]))
+        await asyncio.sleep(0)
+        model.gate.set()
+        await asyncio.gather(huge, small, middling)
+    batches = ["".join(sorted(j.text[0] for j in batch)) for batch in model.batches]
+    assert batches[0] == "h" * 32  # alone: a full batch
+    assert batches[1] == "m" * 30 + "ss"  # nothing of the huge one
+    assert batches[2].count("h") <= 8
+    assert all(set(batch) == {"h"} and len(batch) <= 8 for batch in batches[3:])
+
+
+async def test_small_requests_do_not_starve_a_huge_one() -> None:
+    model = Model()
+
+    async def small(batcher: Batcher, name: str) -> None:
+        for i in range(30):
+            await batcher.translate([job(f"small {name} {i}")])
+
+    async with batching(model, batch_tokens=24, linger=0) as batcher:
+        huge = asyncio.create_task(batcher.translate([job(f"h{i}") for i in range(60)]))
+        await asyncio.gather(*(small(batcher, str(n)) for n in range(12)))
+        assert sum(j.text.startswith("h") for batch in model.batches for j in batch) >= 20
+        await huge
+
+
 async def test_a_full_queue_says_when_to_come_back() -> None:
     model = Model()
     async with batching(model, queue_limit=5) as batcher:

@@ -1,0 +1,16 @@
+"""`results.jsonl`: one record a line."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from client.results import Results
+
+
+def write(results: Results, file: IO[bytes]) -> None:
+    """Write it record by record."""
+    for record in results.records():
+        file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))

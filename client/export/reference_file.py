@@ -1,0 +1,68 @@
+"""`results_reference.json`: a list of objects with the field names of the published reference pipeline.
+
+`image_file` or `video_file`, `description_english`, `translation_spanish`, ... The description is the answer to the
+task `describe`, or to the first task if that was not asked; further answers stand as `tags_english`, `tags_spanish`.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import unicodedata
+from functools import cache
+from importlib import resources
+from pathlib import PurePath
+from typing import IO, TYPE_CHECKING, Any
+
+import orjson
+
+from client.media.kinds import Kind, by_suffix
+
+if TYPE_CHECKING:
+    from client.record import Record
+    from client.results import Results
+
+DESCRIBE = "describe"
+
+
+def write(results: Results, file: IO[bytes]) -> None:
+    """Write it record by record."""
+    separator = b"[\n  "
+    for record in results.records():
+        line = orjson.dumps(reference_record(record), option=orjson.OPT_INDENT_2)
+        file.write(separator + line.replace(b"\n", b"\n  "))
+        separator = b",\n  "
+    file.write(b"[]\n" if separator.startswith(b"[") else b"\n]\n")
+
+
+def reference_record(record: Record) -> dict[str, Any]:
+    """A record under the other names; a manifest's column whose name is taken gets `manifest_` before it."""
+    kind = record["kind"] or by_suffix(PurePath(record["file"]).suffix) or Kind.IMAGE
+    said: dict[str, Any] = {f"{kind}_file": record["file"]}
+    said |= {name: record[name] for name in ("size_mb", "duration_sec", "fps") if name in record}
+    tasks = record["tasks"]
+    described = DESCRIBE if DESCRIBE in tasks else next(iter(tasks), None)
+    for key, task in tasks.items():
+        base, translation = ("description", "translation") if key == described else (key, key)
+        items = next((value for value in task.values() if isinstance(value, list)), None)
+        said[f"{base}_english"] = task.get("text", items)
+        said |= {f"{translation}_{language_name(code)}": text for code, text in task["translations"].items()}
+    said["generated_tokens"] = sum(task["generated_tokens"] for task in tasks.values())
+    said["generation_time_sec"] = round(sum(task["generation_time_sec"] for task in tasks.values()), 3)
+    said["total_processing_time_sec"] = record.get("total_processing_time_sec")
+    if record["error"]:
+        said["error"] = record["error"]
+    return said | {f"manifest_{name}" if name in said else name: v for name, v in record.get("manifest", {}).items()}
+
+
+@cache
+def language_name(code: str) -> str:
+    """The English name of a FLORES code as a part of a field name: "spanish", "chinese_simplified"."""
+    plain = unicodedata.normalize("NFKD", _names().get(code, code)).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
+
+
+@cache
+def _names() -> dict[str, str]:
+    table = resources.files("client.export").joinpath("language_names.tsv").read_text("utf-8")
+    return {row["code"]: row["name"] for row in csv.DictReader(table.splitlines(), delimiter="\t")}

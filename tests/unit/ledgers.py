@@ -1,0 +1,66 @@
+"""Ledgers as a run leaves them, without the run."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from client.media.content import Content, Facts
+from client.media.kinds import Kind
+from client.media.load import Identity
+from client.media.sampling import Sampling
+from client.model import Answer
+from client.plan import Plan, Request, make_plan
+from client.record import texts_of
+from client.sources.source import Known, Source
+from client.store import Ledger
+from client.stored import StoredTranslation
+from client.tasks import choose_tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+MODELS = {Kind.IMAGE: "looks", Kind.VIDEO: "watches"}
+FACTS = {Kind.IMAGE: Facts(4, 3), Kind.VIDEO: Facts(8, 6, 2.5, 24.0, 60)}
+
+
+def plan_of(tasks: Sequence[str], languages: tuple[str, ...] = ("spa_Latn", "fra_Latn"), question: str = "") -> Plan:
+    chosen = choose_tasks(list(tasks), [question] if question else [])
+    return make_plan(chosen, MODELS, 0, Sampling(), languages)
+
+
+def write_run(
+    folder: Path,
+    plan: Plan,
+    names: Sequence[str],
+    answers: dict[str, str],
+    columns: dict[str, Any] | None = None,
+) -> None:
+    """A finished run: each of the files got the same answers, by key; every other file is a video."""
+    ledger = Ledger(folder)
+    sources = [replace(Source.local(name, columns), position=position) for position, name in enumerate(names)]
+    ledger.begin_run(plan, sources)
+    ledger.write([lambda it: it.save_stats({"files": len(names)})])
+    for source in sources:
+        kind = Kind.VIDEO if source.position % 2 else Kind.IMAGE
+        identity = Identity(hashlib.sha256(f"{source.position}".encode()).hexdigest(), kind, None)
+        ledger.write([lambda it, s=source, i=identity: _file(it, s, i, plan.requests[i.kind], plan, answers)])
+    ledger.close()
+
+
+def _file(
+    ledger: Ledger, source: Source, identity: Identity, requests: list[Request], plan: Plan, answers: dict[str, str]
+) -> None:
+    ledger.save_place(source.key, Known("s", 1234, identity))
+    ledger.save_media(identity, Content(identity.kind, FACTS[identity.kind], [], ["odd"]), None, 1.5)
+    for request in requests:
+        if (text := answers.get(request.key)) is not None:
+            ledger.save_answer(identity.sha256, request, Answer(text, "stop", 10, 2, 0.5))
+            translations = {
+                code: StoredTranslation([f"{code} {part}" for part in texts_of(request, text)], [], {})
+                for code in plan.languages
+            }
+            ledger.save_translations(identity.sha256, request, translations)
+    ledger.save_outcome(source.position, identity.sha256, None)

@@ -1,0 +1,274 @@
+"""Every format, read back by those who read it."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+from batch_runs import pictures, results, run, start, wait_until
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledgers import plan_of, write_run
+
+from client.errors import LedgerError
+from client.export.__main__ import main
+from client.export.csv_file import GUARDED
+from client.export.formats import FORMATS, export
+from client.export.reference_file import language_name
+from client.results import UNFINISHED, Results
+
+if TYPE_CHECKING:
+    from fake_servers import FakeServers
+
+TAGS = '["Red Car", "blue sky"]'
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    return csv_rows(path.read_bytes())
+
+
+def csv_rows(content: bytes) -> list[dict[str, str]]:
+    """As `csv` reads it, without the apostrophes that guard."""
+    rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    return [{_unguarded(name): _unguarded(text) for name, text in row.items()} for row in rows]
+
+
+def _unguarded(text: str) -> str:
+    return text[1:] if GUARDED.match(text) else text
+
+
+def read_parquet(path: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return rows
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+
+
+def test_all_formats_say_the_same(tmp_path: Path) -> None:
+    plan = plan_of(["describe", "tags", "sentiment"], question="Why?")
+    answers = {"describe": "Words.", "tags": TAGS, "sentiment": "It is positive.", "ask": "So."}
+    write_run(tmp_path, plan, ["a.png", "b.mp4"], answers, {"campaign": "spring", "kind": "x", "budget": 7})
+    assert export(tmp_path, FORMATS) == [tmp_path / known.file for known in FORMATS.values()]
+    whole = json.loads((tmp_path / "results.json").read_bytes())
+    assert whole["stats"] == {"files": 2}
+    assert read_lines(tmp_path / "results.jsonl") == whole["files"]
+    picture, video = whole["files"]
+    assert picture["manifest"] == {"campaign": "spring", "kind": "x", "budget": 7}
+    table = read_parquet(tmp_path / "results.parquet")
+    assert list(table[0]) == [
+        *("file", "kind", "campaign", "manifest_kind", "budget"),
+        *("describe", "describe_spa_Latn", "describe_fra_Latn", "tags", "tags_spa_Latn", "tags_fra_Latn"),
+        *("sentiment", "sentiment_label", "sentiment_spa_Latn", "sentiment_fra_Latn"),
+        *("ask_question", "ask", "ask_spa_Latn", "ask_fra_Latn", "error", "warnings", "sha256", "size_mb", "width"),
+        *("height", "duration_sec", "fps", "frames", "generated_tokens", "total_processing_time_sec"),
+    ]
+    assert table[1] == {
+        "file": "b.mp4",
+        "kind": "video",
+        "campaign": "spring",
+        "manifest_kind": "x",
+        "budget": "7",
+        "describe": "Words.",
+        "describe_spa_Latn": "spa_Latn Words.",
+        "describe_fra_Latn": "fra_Latn Words.",
+        "tags": video["tasks"]["tags"]["tags"],
+        "tags_spa_Latn": video["tasks"]["tags"]["translations"]["spa_Latn"],
+        "tags_fra_Latn": video["tasks"]["tags"]["translations"]["fra_Latn"],
+        "sentiment": "It is positive.",
+        "sentiment_label": "positive",
+        "sentiment_spa_Latn": "spa_Latn It is positive.",
+        "sentiment_fra_Latn": "fra_Latn It is positive.",
+        "ask_question": "Why?",
+        "ask": "So.",
+        "ask_spa_Latn": "spa_Latn So.",
+        "ask_fra_Latn": "fra_Latn So.",
+        "error": None,
+        "warnings": ["odd"],
+        "sha256": video["sha256"],
+        "size_mb": 0.001,
+        "width": 8,
+        "height": 6,
+        "duration_sec": 2.5,
+        "fps": 24.0,
+        "frames": 60,
+        "generated_tokens": 8,
+        "total_processing_time_sec": 1.5,
+    }
+    assert table[0]["fps"] is None
+    assert json.loads(pq.read_schema(tmp_path / "results.parquet").metadata[b"babelview.stats"]) == {"files": 2}
+    for row, cells in zip(table, read_csv(tmp_path / "results.csv"), strict=True):
+        assert cells == {
+            name: "; ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+            for name, value in row.items()
+        }
+    reference = json.loads((tmp_path / "results_reference.json").read_bytes())
+    assert reference[1] == {
+        "video_file": "b.mp4",
+        "size_mb": 0.001,
+        "duration_sec": 2.5,
+        "fps": 24.0,
+        "description_english": "Words.",
+        "translation_spanish": "spa_Latn Words.",
+        "translation_french": "fra_Latn Words.",
+        "tags_english": video["tasks"]["tags"]["tags"],
+        "tags_spanish": video["tasks"]["tags"]["translations"]["spa_Latn"],
+        "tags_french": video["tasks"]["tags"]["translations"]["fra_Latn"],
+        "sentiment_english": "It is positive.",
+        "sentiment_spanish": "spa_Latn It is positive.",
+        "sentiment_french": "fra_Latn It is positive.",
+        "ask_english": "So.",
+        "ask_spanish": "spa_Latn So.",
+        "ask_french": "fra_Latn So.",
+        "generated_tokens": 8,
+        "generation_time_sec": 2.0,
+        "total_processing_time_sec": 1.5,
+        "campaign": "spring",
+        "kind": "x",
+        "budget": 7,
+    }
+    assert reference[0]["image_file"] == "a.png"
+
+
+ANYTHING = st.text(st.characters(codec="utf-8"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(answer=ANYTHING, column=ANYTHING.filter(lambda name: name.strip() == name != ""), value=ANYTHING)
+def test_any_text_survives_every_format(answer: str, column: str, value: str) -> None:
+    written: dict[str, io.BytesIO] = {}
+    with tempfile.TemporaryDirectory() as name:
+        write_run(Path(name), plan_of(["describe"], ("spa_Latn",)), ["a.png"], {"describe": answer}, {column: value})
+        with Results(Path(name)) as found:
+            for format_ in FORMATS:
+                written[format_] = io.BytesIO()
+                FORMATS[format_].write(found, written[format_])
+    (record,) = json.loads(written["json"].getvalue())["files"]
+    assert record["tasks"]["describe"]["text"] == answer
+    assert record["tasks"]["describe"]["translations"]["spa_Latn"] == f"spa_Latn {answer}"
+    assert record["manifest"] == {column: value}
+    assert json.loads(written["jsonl"].getvalue()) == record
+    assert json.loads(written["reference"].getvalue())[0]["description_english"] == answer
+    for row in (*csv_rows(written["csv"].getvalue()), *pq.read_table(written["parquet"]).to_pylist()):
+        assert row["describe"] == answer
+        assert row["describe_spa_Latn"] == f"spa_Latn {answer}"
+        assert list(row.values())[2] == value
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@sum", "\tx", "\r\nx", "\uff1d1", "'=1"])
+def test_no_cell_is_a_formula(tmp_path: Path, text: str) -> None:
+    write_run(tmp_path, plan_of(["describe"], ()), ["a.png"], {"describe": text}, {"=cmd()": "@x"})
+    export(tmp_path, ["csv"])
+    content = (tmp_path / "results.csv").read_bytes()
+    assert content.startswith(b"\xef\xbb\xbffile,kind,'=cmd(),describe,")
+    (row,) = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    assert (row["describe"], row["'=cmd()"]) == (f"'{text}", "'@x")
+
+
+def test_a_list_that_is_none_stays_whole(tmp_path: Path) -> None:
+    prose = "It shows a red car. It also shows the sky, which is very blue indeed today."
+    write_run(tmp_path, plan_of(["tags"], ()), ["a.png"], {"tags": prose})
+    export(tmp_path, ["csv", "parquet"])
+    assert read_parquet(tmp_path / "results.parquet")[0]["tags"] == [prose]
+    assert read_csv(tmp_path / "results.csv")[0]["tags"] == prose
+
+
+def test_nothing_at_all_is_valid_too(tmp_path: Path) -> None:
+    write_run(tmp_path, plan_of(["describe"]), [], {})
+    export(tmp_path, FORMATS)
+    assert json.loads((tmp_path / "results.json").read_bytes()) == {"files": [], "stats": {"files": 0}}
+    assert json.loads((tmp_path / "results_reference.json").read_bytes()) == []
+    assert read_lines(tmp_path / "results.jsonl") == []
+    assert read_csv(tmp_path / "results.csv") == read_parquet(tmp_path / "results.parquet") == []
+
+
+def test_language_names() -> None:
+    codes = ["spa_Latn", "hin_Deva", "zho_Hans", "zho_Hant", "nob_Latn", "acq_Arab", "xxx_Latn"]
+    assert [language_name(code) for code in codes] == [
+        *("spanish", "hindi", "chinese_simplified", "chinese_traditional", "norwegian_bokmal"),
+        *("ta_izzi_adeni_arabic", "xxx_latn"),
+    ]
+
+
+def test_a_run_writes_the_formats_it_is_told(servers: FakeServers, tmp_path: Path) -> None:
+    pictures(tmp_path / "ads", 2)
+    done = run(servers, "ads", "--format", "csv,parquet", "--languages", "fra_Latn", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "captions").glob("results*")) == ["results.csv", "results.parquet"]
+    assert "results: captions/results.csv, captions/results.parquet" in done.stderr
+    assert [row["describe_fra_Latn"] for row in read_csv(tmp_path / "captions" / "results.csv")] == [
+        "fra_Latn: I see 0",
+        "fra_Latn: I see 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("format_", "reason"),
+    [
+        ("json,xml", "unknown format 'xml'; there are: json, jsonl, csv, parquet, reference"),
+        ("parquet", "needs the package pyarrow: pip install 'babelview[parquet]'"),
+    ],
+)
+def test_formats_are_checked_before_anything_starts(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: str, reason: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    pictures(tmp_path / "ads", 1)
+    done = run(servers, "ads", "--format", format_, cwd=tmp_path)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert servers.asked == []
+    assert not (tmp_path / "captions").exists()
+
+
+def test_what_a_killed_run_has_done_can_be_had(
+    servers: FakeServers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also while it runs; and a run that is killed before it comes to a file does not lose what is known of it."""
+    pictures(tmp_path / "ads", 30)
+    process = start(servers, "ads", "--concurrency", "1", "--languages", "", cwd=tmp_path)
+    wait_until(lambda: len(servers.asked) >= 8)
+    assert main([str(tmp_path / "captions")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/captions/results.json\n"
+    early = results(tmp_path)["files"]
+    assert sum("describe" in record["tasks"] for record in early) >= 6
+    process.kill()
+    process.communicate()
+    assert main([str(tmp_path / "captions"), "--format", "json,jsonl"]) == 0
+    before = results(tmp_path)["files"]
+    assert [record["error"] for record in before if not record["tasks"]] == [UNFINISHED] * sum(
+        not record["tasks"] for record in before
+    )
+    released = threading.Event()
+
+    async def never(*_: Any) -> None:
+        await asyncio.to_thread(released.wait)
+
+    servers.on_ask = never
+    process = start(servers, "ads", "--concurrency", "1", "--languages", "", cwd=tmp_path)
+    asked = len(servers.asked)
+    wait_until(lambda: len(servers.asked) > asked)
+    process.kill()
+    process.communicate()
+    released.set()
+    assert main([str(tmp_path / "captions")]) == 0
+    after = {record["file"]: record["tasks"] for record in results(tmp_path)["files"]}
+    assert all(after[record["file"]] == record["tasks"] for record in before if record["tasks"])
+
+
+def test_export_without_a_ledger_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 1
+    assert f"client.export: there is no ledger.db in {tmp_path}" in capsys.readouterr().err
+    assert main([str(tmp_path), "--format", "word"]) == 2
+    with pytest.raises(LedgerError):
+        export(tmp_path / "nowhere", ["json"])

@@ -1,0 +1,98 @@
+"""Runs of the batch client that are interrupted, killed, or meet each other."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Any
+
+from batch_runs import pictures, results, run, seen_in, start, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aiohttp import web
+    from fake_servers import FakeServers
+
+
+def test_ctrl_c_finishes_what_is_in_flight(servers: FakeServers, tmp_path: Path) -> None:
+    async def slowly(*_: Any) -> web.StreamResponse | None:
+        await asyncio.sleep(0.5)
+        return None
+
+    servers.on_ask = slowly
+    pictures(tmp_path / "ads", 60)
+    process = start(servers, "ads", "--concurrency", "3", "--languages", "", cwd=tmp_path)
+    wait_until(lambda: len(servers.asked) >= 6)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=30)[1]
+    assert process.returncode == 130, output
+    assert "interrupted" in output
+    found = results(tmp_path)
+    asked = len(servers.asked)
+    assert asked < 15
+    assert sum("describe" in record["tasks"] for record in found["files"]) == asked
+    assert found["stats"]["interrupted"]
+    servers.on_ask = None
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+    assert sorted(map(int, seen_in(servers.asked))) == list(range(60))  # each once, nothing twice
+
+
+def test_a_second_ctrl_c_stops_at_once(servers: FakeServers, tmp_path: Path) -> None:
+    released = asyncio.Event()
+
+    async def never(*_: Any) -> web.StreamResponse | None:
+        await released.wait()
+        return None
+
+    servers.on_ask = never
+    pictures(tmp_path / "ads", 3)
+    process = start(servers, "ads", "--languages", "", cwd=tmp_path)
+    wait_until(lambda: len(servers.asked) == 3)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr
+    assert "interrupted" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=4)  # less than the grace for what is in flight
+    assert process.returncode == 130
+
+
+def test_killed_again_and_again_every_file_is_done_once(servers: FakeServers, tmp_path: Path) -> None:
+    concurrency, kills = 4, 3
+
+    async def slowly(*_: Any) -> web.StreamResponse | None:
+        await asyncio.sleep(0.02)
+        return None
+
+    servers.on_ask = slowly
+    pictures(tmp_path / "ads", 120)
+    for round_ in range(kills):
+        process = start(servers, "ads", "--concurrency", str(concurrency), "--languages", "fra_Latn", cwd=tmp_path)
+        target = len(servers.asked) + 15 + round_
+        wait_until(lambda target=target: len(servers.asked) >= target)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    assert run(servers, "ads", "--languages", "fra_Latn", cwd=tmp_path).returncode == 0
+    records = results(tmp_path)["files"]
+    assert [record["tasks"]["describe"]["text"] for record in records] == [f"I see {n}" for n in range(120)]
+    assert all(record["tasks"]["describe"]["translations"]["fra_Latn"] for record in records)
+    assert set(map(int, seen_in(servers.asked))) == set(range(120))
+    # In flight at a kill: what the server worked on, and answers on their way into the ledger.
+    assert len(servers.asked) - 120 <= kills * 2 * concurrency
+
+
+def test_a_second_run_on_the_same_ledger_says_so(servers: FakeServers, tmp_path: Path) -> None:
+    async def slowly(*_: Any) -> web.StreamResponse | None:
+        await asyncio.sleep(3)
+        return None
+
+    servers.on_ask = slowly
+    pictures(tmp_path / "ads", 1)
+    process = start(servers, "ads", "--languages", "", cwd=tmp_path)
+    wait_until(lambda: len(servers.asked) == 1)
+    second = run(servers, "ads", cwd=tmp_path)
+    assert second.returncode == 1
+    assert f"another run (process {process.pid})" in second.stderr
+    process.communicate(timeout=30)
+    assert process.returncode == 0

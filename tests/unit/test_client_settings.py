@@ -1,0 +1,96 @@
+"""The command line and the environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from batch_runs import pictures, run, run_process
+
+from client.settings import read_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fake_servers import FakeServers
+
+
+def test_the_command_line_counts_more_than_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BABELVIEW_CONCURRENCY", "7")
+    monkeypatch.setenv("BABELVIEW_LANGUAGES", "")
+    monkeypatch.setenv("BABELVIEW_BASE_URL", "http://example.org:9")
+    assert read_settings(["ads"]).concurrency == 7
+    assert read_settings(["ads", "--concurrency", "9"]).concurrency == 9
+    assert read_settings(["ads"]).languages == ()
+    assert read_settings(["ads"]).base_url == "http://example.org:9/v1"
+    monkeypatch.setenv("BABELVIEW_CONCURRENCY", "lots")
+    with pytest.raises(SystemExit) as wrong:
+        read_settings(["ads"])
+    assert wrong.value.code == 2
+    assert "BABELVIEW_CONCURRENCY in the environment: must be a whole number" in capsys.readouterr().err
+    assert read_settings(["ads", "--concurrency", "9"]).concurrency == 9
+
+
+def test_variables_that_mean_nothing_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BABELVIEW_CONCURENCY", "7")
+    monkeypatch.setenv("BABELVIEW_PROFILE", "demo")  # the server's
+    monkeypatch.setenv("BABELVIEW_QUIET", "1")
+    settings = read_settings(["ads"])
+    assert settings.quiet
+    (warning,) = settings.warnings
+    assert "BABELVIEW_CONCURENCY" in warning
+    assert "did you mean BABELVIEW_CONCURRENCY?" in warning
+
+
+def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BABELVIEW_API_KEY", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "theirs")
+    assert read_settings(["ads"]).api_key == "theirs"
+    monkeypatch.setenv("BABELVIEW_API_KEY", "ours")
+    assert read_settings(["ads"]).api_key == "ours"
+    assert set(read_settings(["ads", "--model", "m", "--image-model", "i"]).models.values()) == {"m"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["nowhere"], "no such file or folder: nowhere"),
+        (
+            ["ads", "--tasks", "describe,dance"],
+            "unknown task dance; there are:\n  ad         Creative analysis of",
+        ),
+        (
+            ["ads", "--languages", "fra_Latn,xxx_Zzzz"],
+            "unknown language xxx_Zzzz; the translator knows: eng_Latn",
+        ),
+        (["ads", "--concurrency", "0"], "must be a whole number above 0"),
+        (["ads", "--base-url", "localhost"], "must be a URL"),
+        (["ads", "--tasks", "ask"], "needs a question"),
+        (["ads", "--redo", "everything"], "must be failed, all or one of the tasks"),
+        (["ads", "--prompts", "nowhere"], "no such folder"),
+        (["empty"], "no pictures or videos"),
+        ([], "PATH"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_starts(
+    servers: FakeServers, tmp_path: Path, arguments: list[str], reason: str
+) -> None:
+    pictures(tmp_path / "ads", 1)
+    (tmp_path / "empty").mkdir()
+    done = run(servers, *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert servers.asked == []
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_usage_is_exit_code_2(tmp_path: Path) -> None:
+    assert run_process("http://127.0.0.1:9", "nowhere", cwd=tmp_path).returncode == 2
+
+
+def test_help_teaches(tmp_path: Path) -> None:
+    done = run_process("http://127.0.0.1:9", "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.count("python -m client.batch ") >= 5

@@ -1,0 +1,62 @@
+"""How long and how often something is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import time
+
+import pytest
+
+from client.errors import RefusedError, RequestError
+from client.waiting import FailedError, KeptOutError, Service, UnavailableError, failure, read_retry_after
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("3", 3.0), ("0.5", 0.5), (None, None), ("soon", None), ("-1", 0.0)])
+def test_retry_after(value: str | None, seconds: float | None) -> None:
+    assert read_retry_after(value) == seconds
+
+
+def test_retry_after_may_be_a_date() -> None:
+    date = email.utils.formatdate(time.time() + 60, usegmt=True)
+    assert 55 < (read_retry_after(date) or 0) <= 60
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        *((status, RefusedError) for status in (400, 413, 422)),
+        *((status, FailedError) for status in (408, 409, 500)),
+        *((status, UnavailableError) for status in (429, 502, 503, 504)),
+        (404, RequestError),
+        (401, KeptOutError),
+    ],
+)
+def test_what_a_status_means(status: int, kind: type[Exception]) -> None:
+    assert type(failure(status, "why", None)) is kind
+
+
+async def test_a_request_that_keeps_failing_is_given_up() -> None:
+    notes: list[str] = []
+    service = Service("it", wait=60, notify=notes.append, stop=asyncio.Event())
+    tries = 0
+
+    async def fail() -> None:
+        nonlocal tries
+        tries += 1
+        raise FailedError("oops", retry_after=0)
+
+    with pytest.raises(RequestError, match=r"oops \(5 attempts\)"):
+        await service.call(fail, "a")
+    assert tries == 5
+    assert notes == []
+
+
+async def test_a_busy_server_that_asks_for_too_long_a_wait_is_not_obeyed() -> None:
+    service = Service("it", wait=5, notify=lambda _: None, stop=asyncio.Event())
+
+    async def busy() -> None:
+        raise UnavailableError("full", retry_after=3600, busy=True)
+
+    with pytest.raises(RequestError, match="asks to wait 60 min"):
+        await service.call(busy, "a")
