@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from fake_servers import FakeServers, what_is_seen
-from media_files import numbered
+from media_files import SIZE, numbered
 from PIL import Image
 
 from client.batch import main
@@ -23,10 +23,10 @@ from client.batch import main
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def pictures(folder: Path, count: int, first: int = 0) -> Path:
+def pictures(folder: Path, count: int, first: int = 0, size: tuple[int, int] = SIZE) -> Path:
     folder.mkdir(exist_ok=True)
     for number in range(first, first + count):
-        Image.fromarray(numbered(number)).save(folder / f"{number:04d}.png")
+        Image.fromarray(numbered(number, size)).save(folder / f"{number:04d}.png")
     return folder
 
 

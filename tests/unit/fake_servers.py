@@ -74,6 +74,12 @@ class FakeServers:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        server = self._runner.server if self._runner else None
+        return len(server.connections) if server else 0
+
     async def _start(self) -> None:
         app = web.Application(client_max_size=1 << 28)
         app.router.add_post("/v1/chat/completions", self._ask)

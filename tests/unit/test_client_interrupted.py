@@ -57,31 +57,6 @@ def test_a_second_ctrl_c_stops_at_once(servers: FakeServers, tmp_path: Path) -> 
     assert process.returncode == 130
 
 
-def test_killed_again_and_again_every_file_is_done_once(servers: FakeServers, tmp_path: Path) -> None:
-    concurrency, kills = 4, 3
-
-    async def slowly(*_: Any) -> web.StreamResponse | None:
-        await asyncio.sleep(0.02)
-        return None
-
-    servers.on_ask = slowly
-    pictures(tmp_path / "ads", 120)
-    for round_ in range(kills):
-        process = start(servers, "ads", "--concurrency", str(concurrency), "--languages", "fra_Latn", cwd=tmp_path)
-        target = len(servers.asked) + 15 + round_
-        wait_until(lambda target=target: len(servers.asked) >= target)
-        process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-    assert run(servers, "ads", "--languages", "fra_Latn", cwd=tmp_path).returncode == 0
-    records = results(tmp_path)["files"]
-    assert [record["tasks"]["describe"]["text"] for record in records] == [f"I see {n}" for n in range(120)]
-    assert all(record["tasks"]["describe"]["translations"]["fra_Latn"] for record in records)
-    assert set(map(int, seen_in(servers.asked))) == set(range(120))
-    # In flight at a kill: what the server worked on, and answers on their way into the ledger.
-    assert len(servers.asked) - 120 <= kills * 2 * concurrency
-
-
 def test_a_second_run_on_the_same_ledger_says_so(servers: FakeServers, tmp_path: Path) -> None:
     async def slowly(*_: Any) -> web.StreamResponse | None:
         await asyncio.sleep(3)
