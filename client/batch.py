@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from client.errors import BabelviewError, UsageError
+from client.errors import BabelviewError, LedgerError, UsageError
 from client.export.formats import check, export
 from client.job import REDO_ALL, REDO_FAILED
 from client.log import open_log
@@ -28,6 +28,7 @@ from client.waiting import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from client.sources.source import Source
 
@@ -100,6 +101,7 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
             stop=stop,
         )
         fatal: BabelviewError | None = None
+        written: list[Path] = []
         try:
             try:
                 await pipeline.run(sources)
@@ -107,10 +109,13 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
                 raise
             except BabelviewError as error:
                 fatal = error
-            # However it ended: what is done is written.
+            # However it ended: what is done is written, where it can be.
             stats = _stats(plan, tally, interrupted=stop.is_set())
-            ledger.write([lambda it: it.save_stats(stats)])
-            written = await asyncio.to_thread(export, settings.output, settings.formats)
+            try:
+                ledger.write([lambda it: it.save_stats(stats)])
+                written = await asyncio.to_thread(export, settings.output, settings.formats)
+            except LedgerError as error:
+                fatal = fatal or error
         except StoppedError:
             return INTERRUPTED
         finally:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from client.damage import ledger_errors
 from client.errors import LedgerError
 from client.media.kinds import Kind
 from client.media.load import Identity
@@ -44,10 +44,10 @@ class Results:
         self._path = folder / LEDGER
         if not self._path.is_file():
             raise LedgerError(f"there is no {LEDGER} in {folder}: nothing was ever asked with --output {folder}")
-        with self._errors():
+        with ledger_errors(self._path):
             self._connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)
         try:
-            with self._errors():
+            with ledger_errors(self._path):
                 self._connection.execute("BEGIN")  # what others write meanwhile is not seen
                 self.plan, self.stats = self._run()
         except LedgerError:
@@ -79,16 +79,9 @@ class Results:
         """Close the ledger."""
         self._connection.close()
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise LedgerError(f"{self._path}: {error}") from error
-
     def columns(self) -> list[str]:
         """The columns of the manifest that the records carry, in its order."""
-        with self._errors():
+        with ledger_errors(self._path):
             rows = self._connection.execute("SELECT DISTINCT columns FROM sources WHERE columns IS NOT NULL")
             found: dict[str, None] = {}
             for (columns,) in rows:
@@ -101,7 +94,7 @@ class Results:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        with self._errors():
+        with ledger_errors(self._path):
             for name, columns, finished, problem, sha256, size, kind, strange, unread in self._connection.execute(
                 _SOURCES
             ):

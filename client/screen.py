@@ -148,4 +148,5 @@ class Screen:
             f"{(tally.finished - tally.reused) / worked:.2f} files/s, "
             f"{tally.generated_tokens / worked:.0f} tokens/s"
         )
-        self.note(f"results: {results}")
+        if results:
+            self.note(f"results: {results}")

@@ -12,10 +12,10 @@ import json
 import os
 import sqlite3
 import time
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
+from client.damage import ledger_errors
 from client.errors import LedgerBusyError, LedgerError
 from client.media.kinds import Kind
 from client.media.load import Identity
@@ -24,7 +24,7 @@ from client.sources.source import Known
 from client.stored import SELECT_ANSWER, StoredFile, StoredTranslation, read_answer, read_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from client.media.content import Content
@@ -54,37 +54,33 @@ class Ledger:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(folder / LOCK)
-            self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        except (OSError, sqlite3.Error) as error:
-            raise LedgerError(f"cannot open {self._path}: {error}") from error
+        except OSError as error:
+            raise LedgerError(
+                f"cannot write to {folder}: {error.strerror or error}: choose another --output"
+            ) from error
         try:
-            with self._errors():
+            with ledger_errors(self._path):
+                self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
                 # WAL with NORMAL: a killed process loses nothing that was committed.
                 self._connection.executescript(
                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
                 )
                 migrate(self._connection)
         except LedgerError:
-            self.close()
+            self._lock.close()
             raise
+        self._inode = self._path.stat().st_ino
 
     def close(self) -> None:
         """Close and unlock it."""
         self._connection.close()
         self._lock.close()
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise LedgerError(f"{self._path}: {error}") from error
-
     # -- reading ------------------------------------------------------------------------------------------
 
     def known(self, place: str) -> Known | None:
         """What was at a path or URL when it was last looked at."""
-        with self._errors():
+        with ledger_errors(self._path):
             row = self._connection.execute(
                 "SELECT stamp, size, sha256, kind, problem FROM places WHERE place = ?", (place,)
             ).fetchone()
@@ -92,7 +88,7 @@ class Ledger:
 
     def file(self, identity: Identity, requests: list[Request]) -> StoredFile:
         """What is known of a content: its facts and the answers to `requests`."""
-        with self._errors():
+        with ledger_errors(self._path):
             return read_file(self._connection, identity, requests)
 
     # -- writing ------------------------------------------------------------------------------------------
@@ -103,13 +99,15 @@ class Ledger:
         Raises:
             LedgerError: they cannot be written; none of them is.
         """
-        with self._errors():
+        self._check_place()
+        with ledger_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 for change in changes:
                     change(self)
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # SQLite itself ends some that fail
+                    self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
 
@@ -119,7 +117,7 @@ class Ledger:
         Raises:
             LedgerError: it cannot be written.
         """
-        with self._errors(), self._connection:
+        with ledger_errors(self._path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("DELETE FROM sources")
             self._connection.execute("INSERT OR REPLACE INTO run VALUES (1, ?, '{}')", (plan.to_json(),))
@@ -145,6 +143,18 @@ class Ledger:
         self._connection.execute(
             "UPDATE sources SET finished = 1, sha256 = ?, problem = ? WHERE position = ?", (sha256, problem, position)
         )
+
+    def _check_place(self) -> None:
+        """SQLite goes on writing to a file that was deleted: all of it would be lost at the end."""
+        try:
+            same = self._path.stat().st_ino == self._inode
+        except OSError:
+            same = False
+        if not same:
+            raise LedgerError(
+                f"{self._path} was deleted or replaced while the run went on: put it back, or run again without it, "
+                "which asks everything anew"
+            )
 
     def save_place(self, place: str, known: Known) -> None:
         """Remember what is at a path or URL."""
@@ -228,6 +238,12 @@ def _lock(path: Path) -> IO[str]:
         raise LedgerBusyError(
             f"another run{f' (process {holder})' if holder else ''} is writing to {path.parent}: "
             "wait for it, or choose another --output"
+        ) from error
+    except OSError as error:
+        file.close()
+        raise LedgerError(
+            f"{path.parent} is where files cannot be locked ({error.strerror or error}), which keeps two runs apart: "
+            "choose an --output on a local disk"
         ) from error
     file.truncate(0)
     file.write(str(os.getpid()))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import os
 import sqlite3
-from typing import TYPE_CHECKING
+import subprocess
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from batch_runs import command, pictures, results, run
 
 from client.errors import LedgerError
 from client.media.content import Content, Facts
@@ -22,6 +27,9 @@ from client.tasks import choose_tasks
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from aiohttp import web
+    from fake_servers import FakeServers
 
 MODELS = {Kind.IMAGE: "looks", Kind.VIDEO: "watches"}
 
@@ -103,6 +111,136 @@ def test_what_lay_at_a_path_is_still_known_after_the_update(tmp_path: Path) -> N
     ledger = Ledger(tmp_path)
     assert ledger.known("/ads/a.mp4") == Known("7 123456789", 7, Identity("ab", Kind.VIDEO, None))
     ledger.close()
+
+
+VERSION_1 = """
+    CREATE TABLE paths (
+        path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        sha256 TEXT NOT NULL, kind TEXT NOT NULL, problem TEXT
+    ) STRICT;
+    CREATE TABLE media (
+        sha256 TEXT PRIMARY KEY, kind TEXT NOT NULL, facts TEXT, warnings TEXT NOT NULL, error TEXT,
+        seconds REAL NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE answers (
+        id INTEGER PRIMARY KEY,
+        sha256 TEXT NOT NULL, task TEXT NOT NULL, prompt_hash TEXT NOT NULL, model TEXT NOT NULL,
+        params TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('pending', 'done', 'failed')),
+        text TEXT, finish_reason TEXT, prompt_tokens INTEGER, generated_tokens INTEGER, seconds REAL,
+        error TEXT, updated REAL NOT NULL,
+        UNIQUE (sha256, task, prompt_hash, model, params)
+    ) STRICT;
+    CREATE TABLE translations (
+        answer INTEGER NOT NULL REFERENCES answers (id) ON DELETE CASCADE,
+        language TEXT NOT NULL, texts TEXT NOT NULL, doubts TEXT NOT NULL,
+        PRIMARY KEY (answer, language)
+    ) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 1;
+    PRAGMA journal_mode = WAL;
+"""
+"""What the first version made: never to be changed."""
+
+
+def test_a_run_of_the_first_version_goes_on(servers: FakeServers, tmp_path: Path) -> None:
+    """Its answers, refusals and translations are known, and only what it left is asked."""
+    folder = pictures(tmp_path / "ads", 3)
+    (tmp_path / "mine" / "haiku").mkdir(parents=True)
+    (tmp_path / "mine" / "haiku" / "image.md").write_text("---\nmax_tokens: 33\n---\nWrite a haiku.")
+    (tmp_path / "captions").mkdir()
+    connection = sqlite3.connect(tmp_path / "captions" / "ledger.db")
+    connection.executescript(VERSION_1)
+    prompt = hashlib.sha256(b"Write a haiku.").hexdigest()
+    for number, (state, text, error) in enumerate((("done", "Old.", None), ("failed", None, "no"))):
+        path = folder / f"{number:04d}.png"
+        sha256, stat = hashlib.sha256(path.read_bytes()).hexdigest(), path.stat()
+        place = (str(path), stat.st_size, stat.st_mtime_ns, sha256, "image", None)
+        connection.execute("INSERT INTO paths VALUES (?, ?, ?, ?, ?, ?)", place)
+        connection.execute(
+            "INSERT INTO media VALUES (?, 'image', ?, '[]', NULL, 0.5)",
+            (sha256, '{"width": 160, "height": 96, "duration_sec": null, "fps": null, "frames": null}'),
+        )
+        connection.execute(
+            "INSERT INTO answers VALUES (?, ?, 'haiku', ?, 'llama-3.2-11b-vision', "
+            """'{"max_tokens": 33, "temperature": 0.0}', ?, ?, 'stop', 10, 2, 0.25, ?, 1763700000.0)""",
+            (number + 1, sha256, prompt, state, text, error),
+        )
+    connection.execute("INSERT INTO translations VALUES (1, 'fra_Latn', '[\"Vieux.\"]', '[\"why\"]')")
+    connection.commit()
+    connection.close()
+    done = run(servers, "ads", "--tasks", "haiku", "--prompts", "mine", "--languages", "fra_Latn", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    old, refused, new = results(tmp_path)["files"]
+    assert (old["tasks"]["haiku"]["text"], old["tasks"]["haiku"]["translations"]) == ("Old.", {"fra_Latn": "Vieux."})
+    assert old["warnings"] == ["haiku: fra_Latn: doubtful translation: why"]
+    assert "no (in an earlier run" in refused["error"]
+    assert new["tasks"]["haiku"]["text"] == "I see 2"
+    assert (len(servers.asked), len(servers.translated)) == (1, 1)
+
+
+def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(servers: FakeServers, tmp_path: Path) -> None:
+    """As far as a process without rights can have one: no file may grow beyond a limit."""
+    pictures(tmp_path / "ads", 150)
+    line, environment = command(servers, "ads", "--languages", "", "--concurrency", "4")
+    limited = ["sh", "-c", 'ulimit -f 600; exec "$@"', "sh", *line]
+    full = subprocess.run(
+        limited, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert full.returncode == 1
+    assert "ledger.db: disk I/O error: the disk is full or broken. What was answered before is kept" in full.stderr
+    assert "Traceback" not in full.stderr
+    asked = len(servers.asked)
+    assert 4 < asked < 150
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+    assert len(results(tmp_path)["files"]) == 150
+    assert len(servers.asked) <= 150 + 4  # those whose answers found no room
+
+
+def test_a_damaged_ledger_is_told_with_what_to_do(servers: FakeServers, tmp_path: Path) -> None:
+    pictures(tmp_path / "ads", 40)
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+    ledger = tmp_path / "captions" / "ledger.db"
+    content = bytearray(ledger.read_bytes())
+    content[4096:] = b"\x55" * (len(content) - 4096)
+    ledger.write_bytes(content)
+    done = run(servers, "ads", "--languages", "", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "the file is damaged. Put it aside" in done.stderr
+    assert "Traceback" not in done.stderr
+    for name in ("ledger.db", "ledger.db-wal", "ledger.db-shm"):
+        (tmp_path / "captions" / name).unlink(missing_ok=True)
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+
+
+def test_a_ledger_that_is_deleted_under_a_run_is_missed(servers: FakeServers, tmp_path: Path) -> None:
+    async def delete(_: web.Request, __: dict[str, Any], number: int) -> web.StreamResponse | None:
+        if number == 5:
+            (tmp_path / "captions" / "ledger.db").unlink()
+        return None
+
+    servers.on_ask = delete
+    pictures(tmp_path / "ads", 20)
+    done = run(servers, "ads", "--languages", "", "--concurrency", "1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "was deleted or replaced while the run went on" in done.stderr
+    assert len(servers.asked) == 5
+
+
+@pytest.mark.parametrize("output", ["/dev/null/captions", "/proc/captions"])
+def test_a_place_that_cannot_be_written_is_told(servers: FakeServers, tmp_path: Path, output: str) -> None:
+    pictures(tmp_path / "ads", 1)
+    done = run(servers, "ads", "--output", output, cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"cannot write to {output}" in done.stderr
+    assert "choose another --output" in done.stderr
+
+
+def test_a_place_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(LedgerError, match=r"cannot be locked .* on a local disk"):
+        Ledger(tmp_path)
 
 
 def test_a_ledger_of_the_future_or_of_something_else_is_left_alone(tmp_path: Path) -> None:
