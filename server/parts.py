@@ -64,7 +64,9 @@ def gateway_config(profile: Profile, models: tuple[ServedModel, ...], translator
 
 
 def _served_model(engine: EngineProfile, parts: Sequence[Part]) -> ServedModel:
-    here = [Replica(name=part.name.removeprefix("vllm-"), socket=str(part.probe.socket)) for part in parts]
+    here = [
+        Replica(name=part.name.removeprefix("vllm-"), socket=str(part.probe.socket), card=engine.card) for part in parts
+    ]
     elsewhere = [
         Replica(name=f"{engine.name}@{url}", url=url, key_variable=engine.url_key_variable) for url in engine.urls
     ]

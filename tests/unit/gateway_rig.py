@@ -164,3 +164,13 @@ def picture_model(folder: Path, *replicas: str, **options: Any) -> ServedModel:
 
 QUICK = Health(probe_every_s=0.05, probe_timeout_s=0.3, open_s=0.2)
 """Probes for tests that wait for them."""
+
+PASSED_ON = {"host", "content-type", "content-length", "x-request-id", "accept"}
+"""All headers that an engine may get to see."""
+
+
+@asynccontextmanager
+async def gateway(folder: Path, **settings: Any) -> AsyncIterator[str]:
+    """A gateway for one picture model; its address."""
+    async with serving(GatewayConfig(models=(picture_model(folder),), **settings)) as address:
+        yield address
