@@ -8,6 +8,7 @@ way cannot promise to be exact.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 import av
@@ -21,9 +22,16 @@ if TYPE_CHECKING:
 # Only where the bitstream says of a frame that *no* other frame refers to it. HEVC's mark speaks of one
 # temporal layer alone, VP9 and AV1 have none.
 _DISPOSABLE_CODECS = frozenset({"h264", "mpeg4", "mpeg1video", "mpeg2video"})
-# Streams whose time stamps or packets do not match the displayed frames one to one.
-_ORDERED_FORMATS = frozenset({"mpegts", "mpeg", "h264", "hevc", "m4v", "mpegvideo"})
-_ORDERED_CODECS = frozenset({"vp8"})
+# Codecs whose marks of keyframes can be relied on, and whose packets are displayed frames one to one (not
+# VP8's). The many others are old and their files small.
+_SEEKABLE_CODECS = frozenset(
+    {"h264", "hevc", "av1", "vp9", "mpeg4", "mpeg1video", "mpeg2video", "prores", "dnxhd", "mjpeg", "theora"}
+    | {"wmv2", "msmpeg4v3", "flv1", "h263"}
+)
+# Formats without time stamps, or with some only.
+_ORDERED_FORMATS = frozenset({"mpeg", "h264", "hevc", "m4v", "mpegvideo", "obu"})
+# How far before a keyframe seeking may have to aim to land before it, in seconds.
+_RUN_UPS = (Fraction(1, 2), 2, 8)
 
 
 class InexactError(Exception):
@@ -31,13 +39,14 @@ class InexactError(Exception):
 
 
 class Entry(NamedTuple):
-    """A packet of the stream: times in the stream's time base, and whether decoding can begin at it."""
+    """A packet: times in the stream's time base, whether decoding can begin at it, and its size in bytes."""
 
     pts: int | None
     dts: int | None
     key: bool
     hidden: bool
     duration: int
+    size: int
 
 
 def scan(container: InputContainer, stream: VideoStream) -> tuple[list[Entry], bool]:
@@ -51,7 +60,8 @@ def scan(container: InputContainer, stream: VideoStream) -> tuple[list[Entry], b
             if packet.is_corrupt:  # such as the last one of a file that was cut
                 clean = False
                 continue
-            entries.append(Entry(packet.pts, packet.dts, packet.is_keyframe, packet.is_discard, packet.duration or 0))
+            marks = packet.is_keyframe, packet.is_discard
+            entries.append(Entry(packet.pts, packet.dts, *marks, packet.duration or 0, packet.size))
     except av.FFmpegError:
         clean = False
     return entries, clean
@@ -71,13 +81,15 @@ class Seeker:
         shown = [entry.pts for entry in entries if entry.pts is not None and not entry.hidden]
         if (
             container.format.name in _ORDERED_FORMATS
-            or stream.codec_context.name in _ORDERED_CODECS
+            or stream.codec_context.codec.canonical_name not in _SEEKABLE_CODECS
             or not shown
             or None in self._where
             or len(self._where) != len(entries)
             or not entries[0].key
             # Frames shown before the first keyframe refer to what came before it: decoders drop them.
             or min(shown) < (entries[0].pts or 0)
+            # AVI has no display times, and what is guessed for it may be wrong.
+            or (stream.codec_context.has_b_frames and (container.format.name == "avi" or _in_coding_order(entries)))
         ):
             raise InexactError
 
@@ -130,22 +142,31 @@ class Seeker:
     def _packets(self, start: int) -> Iterator[tuple[int, av.Packet[VideoStream]]]:
         """Packets from `start` on, with their places in decoding order."""
         entry = self._entries[start]
-        # Some demuxers seek by presentation time, some by decoding time, which is the lower one.
-        for time in (entry.pts, entry.dts):
-            if time is None:
-                continue
+        # Some demuxers seek by presentation time, some by decoding time, which is the lower one, and some land
+        # a bit behind.
+        times = [time for time in (entry.pts, entry.dts) if time is not None]
+        tick = self._stream.time_base or Fraction(1)
+        for time in (*times, *(min(times) - round(run_up / tick) for run_up in _RUN_UPS)):
             self._container.seek(time, stream=self._stream)
             arrived = False
             for packet in self._container.demux(self._stream):
                 place = self._where.get(packet.pts)
-                if place is None or packet.size == 0 or (place > start and not arrived):
+                # In a transport stream the first packet may be the rest of one.
+                whole = place is not None and packet.size == self._entries[place].size
+                if packet.size == 0 or (arrived and not whole) or (place is not None and place > start and not arrived):
                     break
-                arrived = arrived or place == start
-                if arrived:
+                arrived = arrived or (place == start and whole)
+                if arrived and place is not None:
                     yield place, packet
             if arrived:
                 return
         raise InexactError
+
+
+def _in_coding_order(entries: list[Entry]) -> bool:
+    """Whether these cannot be the display times of a codec that reorders frames."""
+    times = [entry.pts for entry in entries if entry.pts is not None]
+    return not all(entry.key for entry in entries) and times == sorted(times)
 
 
 class InOrder:

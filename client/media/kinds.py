@@ -22,7 +22,8 @@ IMAGE_SUFFIXES = frozenset({
 })
 VIDEO_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts",
-    ".vob", ".flv", ".f4v", ".wmv", ".asf", ".ogv", ".3gp", ".3g2", ".mxf", ".divx", ".y4m",
+    ".vob", ".flv", ".f4v", ".wmv", ".asf", ".ogv", ".3gp", ".3g2", ".mxf", ".divx", ".y4m", ".m1v", ".mpe", ".mjpg",
+    ".mjpeg", ".dv", ".rm", ".rmvb", ".nut", ".ivf", ".264", ".h264", ".265", ".h265", ".hevc", ".obu",
 })
 # fmt: on
 
@@ -45,6 +46,12 @@ _VIDEO_STARTS = (
     b"\0\0\x01\xb3",  # MPEG video
     b"\x06\x0e\x2b\x34\x02\x05\x01\x01",  # MXF
     b"YUV4MPEG2 ",
+    b"OggS",  # or sound, which has no video stream
+    b".RMF\0",  # RealMedia
+    b"DKIF",  # IVF: bare VP8, VP9, AV1
+    b"nut/multimedia container",
+    b"\0\0\0\x01\x67",  # bare H.264: its parameters
+    b"\0\0\0\x01\x40\x01",  # bare HEVC
 )
 _MOVIE_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"pnot")
 _TS_PACKET = 188

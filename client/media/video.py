@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # A file that ends this much before its own header says was cut.
 _MISSING_SHARE, _MISSING_SECONDS = 0.05, 0.5
+# Frames that old encoders announce and do not write, at the end.
+_UNTOLD = 2
 # Frames a second of a file that says nothing of time.
 _USUAL_RATE = Fraction(25)
 
@@ -38,7 +41,6 @@ def load_video(path: Path, sampling: Sampling) -> Content:
     Raises:
         MediaError: it holds no video, or nothing of it can be decoded.
     """
-    spoilt = damaged = False
     with _opened(path) as (container, stream):
         entries, clean = scan(container, stream)
         if not entries:
@@ -47,18 +49,24 @@ def load_video(path: Path, sampling: Sampling) -> Content:
             )
         cut = _cut_short(container, stream, entries, clean)
         camera = _Camera(stream, sampling)
-        timeline = _timeline(stream, entries)
+        timeline, duration = _timeline(stream, entries), _duration(stream, entries)
+        jpegs: list[bytes] = []
         try:
             seeker = Seeker(container, stream, entries)
-            for frame in seeker.frames(timeline.shown[index] for index in sampling.choose(timeline)[0]):
-                camera.take(frame)
+            times = [timeline.shown[index] for index in sampling.choose(timeline)[0]]
+            jpegs = [camera.take(frame) for frame in seeker.frames(times)]
         except InexactError:
-            camera.jpegs.clear()
+            times = None  # they do not tell the frames
         except av.FFmpegError:
-            camera.jpegs.clear()
-            damaged = True
-    if not camera.jpegs:
-        timeline, spoilt = _decode_in_order(path, camera, timeline, sampling, damaged)
+            pass
+    spoilt = False
+    for strict in (True, False):
+        if not jpegs:
+            decoding = _InOrder(path, camera, strict=strict)
+            timeline, jpegs = decoding.take(timeline, sampling, times)
+            spoilt = decoding.errors > 0 or not strict
+    if not jpegs:
+        raise MediaError("the file is damaged: none of its frames can be decoded")
     warnings = ["damaged: not all of it can be decoded; frames may be missing or spoilt"] if spoilt else []
     if remark := sampling.choose(timeline)[1]:
         warnings.append(remark)
@@ -66,14 +74,13 @@ def load_video(path: Path, sampling: Sampling) -> Content:
         warnings.append(cut)
     if camera.resized:
         warnings.append("the picture size changes within the video: all frames were brought to the first one's size")
-    duration = _duration(stream, entries)
     facts = Facts(
         *camera.shown_size,
         duration_sec=round(float(duration), 3) if duration else None,
         fps=round(float(len(timeline.shown) / duration), 3) if duration else None,
         frames=len(timeline.shown),
     )
-    return Content(Kind.VIDEO, facts, camera.jpegs, warnings)
+    return Content(Kind.VIDEO, facts, jpegs, warnings)
 
 
 class _Camera:
@@ -86,9 +93,8 @@ class _Camera:
         self._target = (0, 0)
         self.shown_size = (0, 0)
         self.resized = False
-        self.jpegs: list[bytes] = []
 
-    def take(self, frame: av.VideoFrame) -> None:
+    def take(self, frame: av.VideoFrame) -> bytes:
         orientation = Orientation.of(frame)
         stored = (frame.width, frame.height)
         if self._stored_size is None:
@@ -96,7 +102,7 @@ class _Camera:
             self.shown_size = display_size(*stored, self._pixel_aspect, orientation)
             self._target = fit_size(*self.shown_size, self._sampling.edge, self._sampling.fit)
         self.resized = self.resized or stored != self._stored_size
-        self.jpegs.append(encode_frame(frame, self._target, orientation, square=self._sampling.fit is Fit.PAD))
+        return encode_frame(frame, self._target, orientation, square=self._sampling.fit is Fit.PAD)
 
 
 @contextmanager
@@ -130,25 +136,6 @@ def _opened(path: Path, *, strict: bool = True) -> Iterator[tuple[InputContainer
         yield container, stream
 
 
-def _decode_in_order(
-    path: Path, camera: _Camera, timeline: Timeline, sampling: Sampling, damaged: bool
-) -> tuple[Timeline, bool]:
-    """The slow way: when the frames are shown, and whether some of them may be missing or spoilt.
-
-    Raises:
-        MediaError: there are none.
-    """
-    for strict in (True, False):
-        way = _InOrder(path, camera, strict=strict)
-        if damaged:
-            way.by_time([timeline.shown[index] for index in sampling.choose(timeline)[0]])
-        else:
-            timeline = way.by_count(timeline, sampling)
-        if camera.jpegs:
-            return timeline, way.errors > 0 or not strict
-    raise MediaError("the file is damaged: none of its frames can be decoded")
-
-
 class _InOrder:
     """Takes the wanted frames while decoding all of them."""
 
@@ -156,57 +143,76 @@ class _InOrder:
         self._path, self._camera, self._strict = path, camera, strict
         self.errors = 0
 
-    def by_time(self, times: list[int]) -> None:
-        """For damaged files: the frame of each of these presentation times, or the next one that is left."""
-        self._decode(times, by_time=True)
+    def take(self, guess: Timeline, sampling: Sampling, times: list[int] | None) -> tuple[Timeline, list[bytes]]:
+        """When the frames really are shown, and JPEGs of the wanted ones.
 
-    def by_count(self, guess: Timeline, sampling: Sampling) -> Timeline:
-        """For files whose packets do not tell the frames for sure; returns when the frames really are shown.
-
-        The packets are right nearly always; where they are not, a second pass knows better.
+        `guess` is what the packets say, right nearly always; where it is not, a second pass knows better.
+        `times` are those of the wanted frames if they can be relied on: then, of a file with errors, the frames
+        at these times are taken, or the next ones that are left.
         """
         chosen, _ = sampling.choose(guess)
-        timeline = self._decode(chosen)
+        timeline, by_place, by_time = self._decode(chosen, times or [])
+        if times and self.errors:
+            return guess, by_time
         better, _ = sampling.choose(timeline)
         if better != chosen:
-            self._camera.jpegs.clear()
-            self._decode(better)
-        return timeline
+            timeline, by_place, _ = self._decode(better, [])
+        return timeline, by_place
 
-    def _decode(self, targets: list[int], *, by_time: bool = False) -> Timeline:
-        times: list[int | None] = []
+    def _decode(self, places: list[int], times: list[int]) -> tuple[Timeline, list[bytes], list[bytes]]:
+        """The timeline, and the frames that were wanted by their places and by their times."""
+        seen: list[int | None] = []
         lasting = 0
-        waiting = targets[::-1]
+        by_place, by_time = _Wanted(places, self._camera), _Wanted(times, self._camera)
         with _opened(self._path, strict=self._strict) as (container, stream):
             decoder = InOrder(container, stream)
             for frame in decoder:
-                position = frame.pts if by_time else len(times)
-                times.append(frame.pts)
+                by_place.offer(len(seen), frame)
+                if frame.pts is not None:
+                    by_time.offer(frame.pts, frame)
+                seen.append(frame.pts)
                 lasting = frame.duration
-                if position is None or not waiting or position < waiting[-1]:
-                    continue
-                self._camera.take(frame)
-                while waiting and waiting[-1] <= position:
-                    waiting.pop()
             self.errors = decoder.errors
-            return _line(times, lasting, stream)
+            return _line(seen, lasting, stream), by_place.jpegs, by_time.jpegs
+
+
+class _Wanted:
+    """Takes the frames at some positions, or the next ones after them, of frames that come in order."""
+
+    def __init__(self, positions: list[int], camera: _Camera) -> None:
+        self._waiting, self._camera = positions[::-1], camera
+        self.jpegs: list[bytes] = []
+
+    def offer(self, position: int, frame: av.VideoFrame) -> None:
+        if self._waiting and position >= self._waiting[-1]:
+            self.jpegs.append(self._camera.take(frame))
+            while self._waiting and self._waiting[-1] <= position:
+                self._waiting.pop()
 
 
 def _cut_short(container: InputContainer, stream: VideoStream, entries: list[Entry], clean: bool) -> str | None:
     """A warning where the file ends before its own header says."""
-    base = stream.time_base or Fraction(1)
-    if stream.duration:
-        promised = stream.duration * base
-    elif container.duration:
-        promised = Fraction(container.duration, av.time_base)
-    else:
-        promised = Fraction(0)
-    there = _duration(stream, entries)
-    if stream.frames > len(entries):
+    if "mp4" in container.format.name and stream.frames > len(entries) + _UNTOLD:
         return f"cut off: {len(entries)} of {stream.frames} frames can be read"
+    there, promised = _duration(stream, entries), _promised(container, stream, entries)
     if promised - there > max(_MISSING_SECONDS, promised * _MISSING_SHARE):
         return f"cut off: {float(there):.1f} of {float(promised):.1f} seconds can be read"
     return None if clean else "cut off or damaged: read as far as possible"
+
+
+def _promised(container: InputContainer, stream: VideoStream, entries: list[Entry]) -> Fraction:
+    """How many seconds the header speaks of; 0 where it says nothing, or of all streams together."""
+    base = stream.time_base or Fraction(1)
+    if stream.duration:
+        return stream.duration * base
+    # Matroska has the time of the end instead, which is later than the duration if the beginning is.
+    start = min((time for entry in entries if (time := entry.pts) is not None), default=0) * base
+    if match := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = match.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds) - start
+    if container.duration and len(container.streams) == 1:
+        return Fraction(container.duration, av.time_base) - start
+    return Fraction(0)
 
 
 def _timeline(stream: VideoStream, entries: list[Entry]) -> Timeline:

@@ -1,0 +1,215 @@
+"""The frame sampler against FFmpeg's own sequential decoding: codecs, containers, and what happens to files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from ffmpeg_files import FRAMES, X264, displayed, encode, ffmpeg
+from media_files import number_of
+
+from client.media import video
+from client.media.load import identify, load
+from client.media.sampling import Sampling, evenly
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+X265 = "-c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 -x265-params log-level=0"
+OPEN_HEVC = "-c:v libx265 -preset medium -pix_fmt yuv420p -tag:v hvc1 -x265-params log-level=0:open-gop=1:bframes=4"
+MPEG2 = "-c:v mpeg2video -g 12 -bf 2 -b:v 3M"
+MPEG4 = "-c:v mpeg4 -g 24 -b:v 2M"
+VP9 = "-c:v libvpx-vp9 -cpu-used 5 -auto-alt-ref 1 -lag-in-frames 16 -g 30 -b:v 300k"
+AV1 = "-c:v libsvtav1 -preset 12 -g 30"
+ALL_KEY, FEW_KEYS, ONE_KEY = "-g 1", "-g 12", "-g 250"
+
+
+def check(path: Path, warning: str | None = None, counts: tuple[int, ...] = (1, 3, 8, 16)) -> list[int]:
+    """Sample a file in several ways; every frame must be the one that FFmpeg shows at its place."""
+    shown = displayed(path)
+    assert shown
+    for wanted in counts:
+        content = load(path, identify(path), Sampling(wanted))
+        assert [number_of(jpeg) for jpeg in content.jpegs] == [shown[place] for place in evenly(len(shown), wanted)]
+        assert content.facts.frames == len(shown)
+        if warning:
+            assert warning in " ".join(content.warnings)
+        else:
+            assert content.warnings == []
+    return shown
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mkv", "mov", "ts", "m2ts", "avi", "flv", "3gp", "nut", "asf", "mxf"])
+@pytest.mark.parametrize("b_frames", [0, 2, 5])
+def test_h264_in_every_container(tmp_path: Path, extension: str, b_frames: int) -> None:
+    """AVI, MXF and ASF have no display times of their own."""
+    gop = "-g 48" if extension in ("mp4", "mkv", "ts") else "-g 12"
+    check(
+        encode(tmp_path / f"a.{extension}", f"{X264} {gop} -bf {min(b_frames, 2) if extension == 'mxf' else b_frames}")
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("all-key.mp4", f"{X264} {ALL_KEY}"),
+        ("all-key.ts", f"{X264} {ALL_KEY}"),
+        ("one-key.mkv", f"{X264} {ONE_KEY} -bf 3"),
+        ("one-key.ts", f"{X264} {ONE_KEY} -bf 3"),
+        ("open-gop.mp4", f"{X264} -x264-params open-gop=1:keyint=12:bframes=3:b-adapt=0:b-pyramid=normal"),
+        ("open-gop.ts", f"{X264} -x264-params open-gop=1:keyint=12:bframes=3:b-adapt=0:b-pyramid=normal"),
+        ("intra-refresh.mp4", f"{X264} -x264-params intra-refresh=1:keyint=20:bframes=0"),
+        ("many-references.mkv", f"{X264} -x264-params keyint=60:ref=8:bframes=8:b-pyramid=strict"),
+        ("interlaced.ts", f"{X264} -flags +ildct+ilme -x264-params tff=1 -g 30 -bf 2"),
+        ("fragments.mp4", f"{X264} -g 30 -bf 2 -movflags frag_every_frame+empty_moov+default_base_moof"),
+        ("negative-offsets.mp4", f"{X264} -g 30 -bf 2 -movflags +negative_cts_offsets"),
+        ("rgb.mp4", "-c:v libx264rgb -pix_fmt rgb24 -g 30"),
+        ("bare.h264", X264),
+        ("hevc.mp4", f"{X265}:keyint=60:bframes=4"),
+        ("hevc.ts", f"{X265}:keyint=12:bframes=4"),
+        ("open-hevc.mp4", f"{OPEN_HEVC}:keyint=12:min-keyint=12"),
+        ("open-hevc.mkv", f"{OPEN_HEVC}:keyint=12:min-keyint=12:temporal-layers=1"),
+        ("bare.hevc", X265),
+        ("alt-ref.webm", VP9),
+        ("alt-ref-9.mp4", VP9),
+        ("alt-ref-8.webm", "-c:v libvpx -auto-alt-ref 1 -lag-in-frames 16 -g 30 -b:v 300k"),
+        ("alpha-8.webm", "-c:v libvpx -pix_fmt yuva420p -auto-alt-ref 0 -g 30 -b:v 300k"),
+        ("bare-8.ivf", "-c:v libvpx -auto-alt-ref 1 -lag-in-frames 16 -b:v 300k"),
+        ("av1.mkv", AV1),
+        ("av1.webm", AV1),
+        ("bare-1.obu", AV1),
+        ("mpeg2.mpg", MPEG2),
+        ("mpeg2.vob", MPEG2),
+        ("mpeg2.ts", MPEG2),
+        ("mpeg2.mxf", MPEG2),
+        ("mpeg2.m2v", MPEG2),
+        ("mpeg1.mpg", "-c:v mpeg1video -g 12 -bf 2 -b:v 3M"),
+        ("mpeg4.avi", f"{MPEG4} -bf 2"),
+        ("mpeg4.3gp", MPEG4),
+        ("xvid.avi", f"{MPEG4} -bf 2 -vtag xvid"),
+        ("packed.avi", "-c:v libxvid -g 24 -bf 2 -b:v 2M"),
+        ("wmv1.wmv", "-c:v wmv1 -g 24 -b:v 2M"),
+        ("wmv2.wmv", "-c:v wmv2 -g 24 -b:v 2M"),
+        ("divx3.avi", "-c:v msmpeg4 -b:v 2M"),
+        ("h263.3gp", "-s 176x144 -c:v h263 -b:v 2M"),
+        ("sorenson.flv", "-c:v flv -b:v 2M"),
+        ("theora.ogv", "-c:v libtheora -g 24 -b:v 2M"),
+        ("motion.avi", "-c:v mjpeg -q:v 3"),
+        ("prores.mov", "-c:v prores_ks -profile:v 4444 -pix_fmt yuva444p10le"),
+        ("avid.mxf", "-s 1280x720 -c:v dnxhd -b:v 60M -pix_fmt yuv422p"),
+        ("camcorder.avi", "-s 720x576 -c:v dvvideo -pix_fmt yuv420p"),
+        ("camcorder.dv", "-s 720x576 -c:v dvvideo -pix_fmt yuv420p"),
+        ("real.rm", "-c:v rv20 -g 24 -b:v 2M"),
+        ("apple.mov", "-c:v rpza"),
+        ("graphics.mov", "-c:v smc"),
+        ("cinepak.avi", "-c:v cinepak"),
+        ("palette.avi", "-c:v rawvideo -pix_fmt pal8"),
+        ("screen.flv", "-c:v flashsv"),
+        ("gray16.mkv", "-c:v ffv1 -pix_fmt gray16le"),
+        ("plain.y4m", "-pix_fmt yuv420p"),
+    ],
+    ids=lambda value: value if "." in value and " " not in value else "",
+)
+def test_frames_are_those_of_ffmpeg(tmp_path: Path, name: str, settings: str) -> None:
+    check(encode(tmp_path / name, settings))
+
+
+@pytest.mark.parametrize("name", ["a.ts", "b.ts", "c.ts", "d.mxf"])
+def test_broadcast_files_are_sampled_by_seeking(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour of them decoded from the beginning would take minutes."""
+    monkeypatch.setattr(video, "_InOrder", lambda *_, **__: pytest.fail("decoded from the beginning"))
+    settings = {"a": f"{X264} -g 24 -bf 3", "b": f"{X265}:keyint=24", "c": MPEG2, "d": MPEG2}
+    check(encode(tmp_path / name, settings[name[0]]))
+
+
+# -- what happens to files --------------------------------------------------------------------------------
+
+SOURCES = {
+    "h264.mp4": f"{X264} -g 48 -bf 2",
+    "hevc.mp4": f"{OPEN_HEVC}:keyint=12:min-keyint=12",
+    "av1.mp4": AV1,
+    "mpeg2.ts": MPEG2,
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("target", ["a.mp4", "a.mkv", "a.ts", "late.mp4", "late.mkv", "no-edit.mp4", "negative.mkv"])
+def test_cut_without_encoding(tmp_path: Path, source: str, target: str) -> None:
+    """Edit lists, first frames that refer to what was cut away, beginnings before and after zero."""
+    if source.startswith("av1") and target.endswith(".ts"):
+        return  # there is no such thing
+    how = {
+        "a": "-ss 1.23 -i {} -c copy",
+        "late": "-itsoffset 3.3 -i {} -c copy -copyts",
+        "no-edit": "-ss 1 -i {} -c copy -use_editlist 0",
+        "negative": "-ss 1.1 -i {} -c copy -avoid_negative_ts disabled",
+    }[target.partition(".")[0]]
+    whole = encode(tmp_path / source, SOURCES[source])
+    part = tmp_path / f"cut-{target}"
+    ffmpeg(*how.format(whole).split(), part)
+    check(part)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("later-cut.mkv", "-i {} -ss 1.23 -c copy"),
+        ("clock-runs-over.ts", "-i {} -c copy -output_ts_offset 95441.5"),
+        ("live.mkv", "-i {} -c copy -live 1"),
+        ("no-durations.mkv", "-i {} -c copy -bsf:v setts=duration=0"),
+        ("no-durations.mp4", "-i {} -c copy -bsf:v setts=duration=0"),
+        ("lost-frames.mkv", "-i {} -c copy -bsf:v noise=drop=not(mod(n\\,17))*gt(n\\,0)"),
+        ("before-zero.mkv", "-i {} -c copy -bsf:v setts=ts=TS-40000 -avoid_negative_ts disabled"),
+        ("a-long-gap.mp4", "-i {} -c copy -bsf:v setts=ts=if(gt(N\\,40)\\,TS+900000\\,TS)"),
+        ("times-of-avi.avi", "-i {} -c copy"),
+        ("long-sound.mkv", "-f lavfi -i sine=d=9 -i {} -c:v copy"),
+        ("long-sound.mp4", "-f lavfi -i sine=d=9 -i {} -c:v copy"),
+        ("variable.mkv", "-i {} -vf setpts=if(lt(N\\,40)\\,N/100/TB\\,(N-35)/5/TB) -fps_mode passthrough -c:v libx264"),
+        ("variable.mp4", "-i {} -vf setpts=if(lt(N\\,40)\\,N/100/TB\\,(N-35)/5/TB) -fps_mode passthrough -c:v libx264"),
+    ],
+)
+def test_odd_times(tmp_path: Path, name: str, how: str) -> None:
+    whole = encode(tmp_path / "whole.mp4", SOURCES["h264.mp4"])
+    ffmpeg(*how.format(whole).split(), tmp_path / name)
+    check(tmp_path / name)
+
+
+@pytest.mark.parametrize("source", ["x264", "mpeg2"])
+def test_recordings_begin_and_break_anywhere(tmp_path: Path, source: str) -> None:
+    whole = encode(tmp_path / "whole.ts", {"x264": SOURCES["h264.mp4"], "mpeg2": MPEG2}[source]).read_bytes()
+    joined, late, torn = tmp_path / "joined.ts", tmp_path / "late.ts", tmp_path / "torn.ts"
+    joined.write_bytes(whole + whole)
+    late.write_bytes(whole[188 * 40 :])
+    torn.write_bytes(whole[188 * 40 + 77 :])
+    assert len(check(joined, warning="damaged")) == 2 * FRAMES
+    assert 0 < len(check(late)) < FRAMES
+    assert 0 < len(check(torn)) < FRAMES
+
+
+@pytest.mark.parametrize("extension", ["mkv", "flv", "avi", "mpg", "ts"])
+def test_what_is_left_of_a_cut_file(tmp_path: Path, extension: str) -> None:
+    settings = MPEG2 if extension == "mpg" else f"{X264} -g 12 -bf 0"
+    path = encode(tmp_path / f"a.{extension}", settings)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * 0.6)])
+    content = load(path, identify(path), Sampling(4))
+    shown = displayed(path)
+    assert len(shown) < FRAMES
+    assert [number_of(jpeg) for jpeg in content.jpegs][:3] == [shown[place] for place in evenly(len(shown), 4)][:3]
+    assert 0 < (content.facts.duration_sec or 0) < 3
+
+
+def test_the_default_video_stream_is_looked_at(tmp_path: Path) -> None:
+    whole = encode(tmp_path / "whole.mp4", SOURCES["h264.mp4"])
+    both = tmp_path / "two.mp4"
+    second = "-f lavfi -i color=red:s=64x64:d=3 -i {} -map 0 -map 1 -disposition:v:0 0 -disposition:v:1 default"
+    ffmpeg(*f"{second} -c:v:1 copy -c:v:0 libx264".format(whole).split(), both)
+    content = load(both, identify(both), Sampling(3))
+    assert [number_of(jpeg) for jpeg in content.jpegs] == [0, 44, 89]
+
+
+def test_garbage_after_the_end_does_not_matter(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", SOURCES["h264.mp4"])
+    path.write_bytes(path.read_bytes() + np.random.default_rng(0).bytes(5000))
+    check(path)
