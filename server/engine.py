@@ -40,7 +40,8 @@ def engine_parts(engine: EngineProfile, runtime: Path) -> list[Part]:
 
 def _engine_part(engine: EngineProfile, runtime: Path, replica: int) -> Part:
     name = UNSAFE.sub("-", engine.name) + (f"-{replica}" if engine.replicas > 1 else "")
-    socket = runtime / f"{name}.sock"
+    door = runtime / f"{name}.sock"
+    socket = runtime / f"{name}.engine.sock" if engine.card else door
     variables = engine_environment(engine, runtime)
     if engine.gpus:
         variables["CUDA_VISIBLE_DEVICES"] = engine.gpus[replica]
@@ -49,8 +50,10 @@ def _engine_part(engine: EngineProfile, runtime: Path, replica: int) -> Part:
         what=engine.name,
         command=(sys.executable, "-m", "server.vllm_entry", *engine_arguments(engine, socket)),
         env=variables,
-        address=f"unix:{socket}",
-        probe=Probe(f"http://engine{CORE_HEALTH}", socket),
+        address=f"unix:{door}",
+        probe=Probe("http://engine", CORE_HEALTH, socket),
+        card=engine.card,
+        door=door if engine.card else None,
         start_timeout_s=engine.start_timeout_s,
         first_stage="importing vLLM",
         stages=STAGES,

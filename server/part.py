@@ -14,19 +14,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Probe:
-    """A GET that answers 200 while a part is well."""
+    """How a part is asked; a GET of `path` answers 200 while it is well."""
 
-    url: str
+    base: str
+    """URL without a path."""
+    path: str
     socket: Path | None = None
     """Unix socket to ask on; None: TCP."""
 
     async def healthy(self, timeout_s: float) -> bool:
         """Ask once; whatever goes wrong means no."""
+        return await self.send("GET", self.path, timeout_s)
+
+    async def send(self, method: str, path: str, timeout_s: float) -> bool:
+        """Send a request without a body; whether the answer was 200."""
         connector = aiohttp.UnixConnector(str(self.socket)) if self.socket else aiohttp.TCPConnector()
         timeout = aiohttp.ClientTimeout(timeout_s)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             try:
-                async with session.get(self.url) as response:
+                async with session.request(method, f"{self.base}{path}") as response:
                     return response.status == 200
             except (aiohttp.ClientError, OSError, TimeoutError):
                 return False
@@ -57,6 +63,10 @@ class Part:
     """File descriptors that it inherits."""
     memory_limit_gib: float | None = None
     """It is restarted when it takes more main memory, its children included."""
+    card: str | None = None
+    """It shares this card with others and takes turns with them, see `server/card.py`."""
+    door: Path | None = None
+    """Where it is reached once all on its card have started; None: at its probe's socket."""
     vital: bool = False
     """Without it nothing of the stack can be used."""
 

@@ -65,7 +65,8 @@ def gateway_config(profile: Profile, models: tuple[ServedModel, ...], translator
 
 def _served_model(engine: EngineProfile, parts: Sequence[Part]) -> ServedModel:
     here = [
-        Replica(name=part.name.removeprefix("vllm-"), socket=str(part.probe.socket), card=engine.card) for part in parts
+        Replica(name=part.name.removeprefix("vllm-"), socket=str(part.door or part.probe.socket), card=engine.card)
+        for part in parts
     ]
     elsewhere = [
         Replica(name=f"{engine.name}@{url}", url=url, key_variable=engine.url_key_variable) for url in engine.urls
@@ -100,7 +101,7 @@ def _gateway_part(config: GatewayConfig, runtime: Path, listener: socket.socket)
             str(listener.fileno()),
         ),
         address=f"{address}/v1",
-        probe=Probe(f"{address}/health/live"),
+        probe=Probe(address, "/health/live"),
         stop_grace_s=config.timeouts.finish_s + GATEWAY_STOP_S,
         vital=True,
         pass_fds=(listener.fileno(),),
@@ -121,6 +122,6 @@ def _translator_part(translator: TranslatorProfile) -> Part:
             *translator.args,
         ),
         address=address,
-        probe=Probe(f"{address}/health"),
+        probe=Probe(address, "/health"),
         start_timeout_s=600.0,
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from server.card import Card
 from server.errors import PartFailedError
 from server.events import EventLog
 from server.parts import open_gateway_socket, stack_parts
@@ -48,7 +49,18 @@ class Stack:
         policy: Policy | None = None,
     ) -> None:
         """`logs` is a folder that gets the log files of each part."""
-        self.keepers = [Keeper(part, logs / f"{part.name}.log", lifeline, reporter, policy) for part in parts]
+        cards = {part.card: Card() for part in parts if part.card}
+        self.keepers = [
+            Keeper(
+                part,
+                logs / f"{part.name}.log",
+                lifeline,
+                reporter,
+                policy=policy,
+                card=cards[part.card] if part.card else None,
+            )
+            for part in parts
+        ]
 
     async def run(self, when_healthy: Callable[[list[Keeper]], None]) -> None:
         """Run until cancelled; `when_healthy` is called once, when every part has become ready.

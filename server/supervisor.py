@@ -12,11 +12,12 @@ from server.errors import PartFailedError
 from server.logs import PartLog
 from server.machine import GIB, tree_memory
 from server.policy import Crashes, Policy
-from server.process import Lifeline, Process, describe_exit
+from server.process import Lifeline, Process, describe_exit, kill_group
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from server.card import Card
     from server.part import Part
 
 
@@ -48,9 +49,16 @@ class Keeper:
     """Keeps one part running until it is cancelled."""
 
     def __init__(
-        self, part: Part, log: Path, lifeline: Lifeline, reporter: Reporter, policy: Policy | None = None
+        self,
+        part: Part,
+        log: Path,
+        lifeline: Lifeline,
+        reporter: Reporter,
+        *,
+        policy: Policy | None = None,
+        card: Card | None = None,
     ) -> None:
-        """`log` is the file that gets the output of the part."""
+        """`log` is the file that gets the output of the part; `card` is what it shares with others."""
         self.part = part
         self.log = log
         self.state = State.STOPPED
@@ -70,6 +78,10 @@ class Keeper:
         self._reporter = reporter
         self._policy = policy or Policy()
         self._process: Process | None = None
+        self._card = card
+        self._recalled: str | None = None
+        if card is not None:
+            card.join(self)
 
     @property
     def pid(self) -> int | None:
@@ -80,6 +92,12 @@ class Keeper:
     def given_up(self) -> bool:
         """It crashed too often."""
         return self.state is State.FAILED
+
+    def recall(self, reason: str) -> None:
+        """End it at once, to be started again; it is no crash of its own."""
+        if self._process:
+            self._recalled = reason
+            kill_group(self._process.pid)
 
     async def run(self) -> None:
         """Start the part and restart it whenever it ends, hangs or takes too much memory.
@@ -93,6 +111,11 @@ class Keeper:
             while True:
                 self.reason, lived = await self._live_once(log)
                 tail = log.tail()
+                if self._recalled:
+                    self.reason, self._recalled = self._recalled, None
+                    self.restarts += 1
+                    self._set(State.RESTARTING)
+                    continue
                 if not self.healthy.is_set():
                     self._set(State.FAILED)
                     raise PartFailedError(f"{self.part.name} did not start: {self.reason}\n{self._quoted(tail)}")
@@ -110,12 +133,18 @@ class Keeper:
                 self.restarts += 1
         finally:
             log.close()
+            if self._card is not None:
+                await self._card.leave(self, for_good=True)
             if not self.given_up:
                 self._set(State.STOPPED)
 
     async def _live_once(self, log: PartLog) -> tuple[str, float]:
         """Start the part and watch it; returns why it ended and how long it was ready, in seconds."""
         part = self.part
+        if self._card is not None:
+            self.stage = "waiting for the card"
+            self._set(State.STARTING)
+            await self._card.wait_for_turn(self)
         started = time.monotonic()
         if part.probe.socket:
             part.probe.socket.unlink(missing_ok=True)  # left by one that was killed
@@ -127,6 +156,8 @@ class Keeper:
         ended = asyncio.create_task(process.wait())
         try:
             if reason := await self._until_ready(ended, started):
+                return reason, 0.0
+            if self._card is not None and (reason := await self._card.rest(self)):
                 return reason, 0.0
             self.ready_since = time.monotonic()
             self.start_seconds = self.ready_since - started
@@ -146,6 +177,8 @@ class Keeper:
             ended.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ended
+            if self._card is not None:
+                await self._card.leave(self, for_good=False)
 
     async def _until_ready(self, ended: asyncio.Task[int], started: float) -> str | None:
         """Wait for the first good probe; otherwise the reason why there is none."""

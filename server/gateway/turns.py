@@ -75,6 +75,11 @@ class Card:
             self._idle_since = time.monotonic()
             self._changed.set()
 
+    def lost(self, member: Sleeper) -> None:
+        """It has gone down; when it comes back it sleeps."""
+        if self._awake is member:
+            self._awake = None
+
     async def close(self) -> None:
         """Switch no more."""
         if self._switching is not None:

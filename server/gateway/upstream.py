@@ -146,6 +146,8 @@ class Upstream:
             result = Probed.SILENT
         except (aiohttp.ClientError, OSError):
             pass
+        if result is Probed.DOWN and self._card is not None:
+            self._card.lost(self)
         self.condition.probed(result)
         self.note_standing()
         self.checked.set()

@@ -1,6 +1,6 @@
-"""A part that a test plays: answers GET /health on a port, has a child, and misbehaves when told to.
+"""A part that a test plays: answers GET /health on a port or a Unix socket, has a child, and misbehaves when told to.
 
-`python server_part.py PORT FOLDER [MODE]` writes its process ids to FOLDER/pids, one line per start.
+`python server_part.py PORT-OR-SOCKET FOLDER MODE` writes its process ids to FOLDER/pids, one line per start.
 """
 
 from __future__ import annotations
@@ -12,6 +12,13 @@ import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import BaseServer, ThreadingUnixStreamServer
+
+
+def note(event: str) -> None:
+    """A line in FOLDER/events, which several parts may share."""
+    with (Path(sys.argv[2]).parent / "events").open("a") as events:
+        events.write(f"{event} {Path(sys.argv[2]).name}\n")
 
 
 class Health(BaseHTTPRequestHandler):
@@ -21,23 +28,35 @@ class Health(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
 
+    def do_POST(self) -> None:
+        note("slept" if self.path == "/sleep?level=1" else self.path)
+        self.send_response(200)
+        self.end_headers()
+
     def log_message(self, *_: object) -> None:
         """Nothing."""
 
 
 def main() -> None:
-    port, folder, mode = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    listens, folder, mode = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
     with (folder / "pids").open("a") as pids:
         pids.write(f"{os.getpid()} {child.pid}\n")
+    note("started")
     print("stage two", flush=True)
     if mode == "fail":
         sys.exit("no weights in the box")
     if mode == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    server = ThreadingHTTPServer(("127.0.0.1", port), Health)
-    if mode == "crash":
+    server: BaseServer
+    if listens.isdecimal():
+        server = ThreadingHTTPServer(("127.0.0.1", int(listens)), Health)
+    else:
+        server = ThreadingUnixStreamServer(listens, Health)
+    if mode.startswith("crash"):
         server.handle_request()
+        if mode == "crash-asleep":
+            server.handle_request()
         time.sleep(0.3)  # for the answer to leave
         os.kill(os.getpid(), signal.SIGSEGV)
     server.serve_forever()

@@ -25,7 +25,7 @@ async def main() -> int:
         what="a toy",
         command=(sys.executable, str(PART), port, folder, mode),
         address=f"http://127.0.0.1:{port}",
-        probe=Probe(f"http://127.0.0.1:{port}/health"),
+        probe=Probe(f"http://127.0.0.1:{port}", "/health"),
         stop_grace_s=1.0,
         stages=(("stage two", "two"),),
     )

@@ -26,7 +26,9 @@ class Silent:
 
 
 def keeper(folder: Path) -> Keeper:
-    part = Part(name="toy", what="a toy", command=("true",), address="http://127.0.0.1:1", probe=Probe("http://x"))
+    part = Part(
+        name="toy", what="a toy", command=("true",), address="http://127.0.0.1:1", probe=Probe("http://x", "/health")
+    )
     return Keeper(part, folder / "toy.log", Lifeline(folder), Silent())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from fake_servers import free_port
 
 from server.errors import PartFailedError
 from server.part import Part, Probe
@@ -32,20 +32,15 @@ PATIENCE = 30.0
 BRISK = Policy(probe_every_s=0.1, probe_timeout_s=0.5, failures=2, backoff_s=0.01, crashes=3, memory_every_s=0.1)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def make_part(folder: Path, mode: str, name: str = "toy", **more: Any) -> Part:
-    port = free_port()
+def make_part(folder: Path, mode: str, name: str = "toy", socket: Path | None = None, **more: Any) -> Part:
+    listens = str(socket or free_port())
+    address = "http://toy" if socket else f"http://127.0.0.1:{listens}"
     return Part(
         name=name,
         what=mode,
-        command=(sys.executable, str(HERE / "server_part.py"), str(port), str(folder), mode),
-        address=f"http://127.0.0.1:{port}",
-        probe=Probe(f"http://127.0.0.1:{port}/health"),
+        command=(sys.executable, str(HERE / "server_part.py"), listens, str(folder), mode),
+        address=address,
+        probe=Probe(address, "/health", socket),
         start_timeout_s=PATIENCE,
         stop_grace_s=1.0,
         stages=(("stage two", "two"),),
