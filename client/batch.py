@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from client.errors import BabelviewError, LedgerError, UsageError
 from client.export.formats import check, export
+from client.forecast import forecast, lines
 from client.job import REDO_ALL, REDO_FAILED
 from client.log import open_log
 from client.model import ModelClient
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(warning, file=sys.stderr)
     try:
         check(settings.formats)
-        open_log(settings.log_file, settings.api_key)
+        if not settings.dry_run:
+            open_log(settings.log_file, settings.api_key)
         tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
         if settings.redo and settings.redo not in (REDO_ALL, REDO_FAILED, *(task.name for task in tasks)):
             raise UsageError(f"--redo {settings.redo}: must be failed, all or one of the tasks of this run")
@@ -57,6 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not sources:
             raise UsageError(f"no pictures or videos in {', '.join(settings.paths)}{_but(settings)}")
         plan = make_plan(tasks, settings.models, settings.temperature, settings.sampling, settings.languages)
+        if settings.dry_run:
+            found, means = forecast(settings.output, sources, plan, settings.redo)
+            for line in lines(found, means, settings.sampling, settings.prices, plan):
+                print(line)
+            return DONE
         ledger = Ledger(settings.output)
     except BabelviewError as error:
         return _complain(error)
@@ -74,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Ledger) -> int:
-    tally, stop = Tally(), asyncio.Event()
+    tally, stop = Tally(prices=settings.prices), asyncio.Event()
     with Screen(tally, quiet=settings.quiet) as screen:
         _heed_signals(stop, screen)
         patience: dict[str, Any] = {
@@ -173,6 +180,9 @@ def _stats(plan: Plan, tally: Tally, *, interrupted: bool) -> dict[str, Any]:
         "prompt_tokens": tally.prompt_tokens,
         "generated_tokens": tally.generated_tokens,
         "tokens_per_sec": round(tally.generated_tokens / seconds, 1),
+        **(
+            {} if tally.cost is None else {"cost": round(tally.cost, 6), "prices_per_million": list(tally.prices or ())}
+        ),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import TYPE_CHECKING, Any, Self
 
 from client.damage import ledger_errors
@@ -14,7 +13,7 @@ from client.plan import Plan
 from client.record import make_record, missing_languages, unread_record
 from client.schema import MIGRATIONS
 from client.store import LEDGER
-from client.stored import read_file
+from client.stored import open_to_read, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +44,7 @@ class Results:
         if not self._path.is_file():
             raise LedgerError(f"there is no {LEDGER} in {folder}: nothing was ever asked with --output {folder}")
         with ledger_errors(self._path):
-            self._connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)
+            self._connection = open_to_read(self._path)
         try:
             with ledger_errors(self._path):
                 self._connection.execute("BEGIN")  # what others write meanwhile is not seen

@@ -18,6 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from client.estimate import Tokens, money
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -44,7 +46,30 @@ class Tally:
     translations: int = 0
     prompt_tokens: int = 0
     generated_tokens: int = 0
+    prices: tuple[float, float] | None = None
+    """Of a million tokens, in and out."""
     began: float = field(default_factory=time.monotonic)
+
+    @property
+    def cost(self) -> float | None:
+        """Of this run so far, where prices are known."""
+        return Tokens(self.prompt_tokens, self.generated_tokens).cost(*self.prices) if self.prices else None
+
+    @property
+    def projected_cost(self) -> float | None:
+        """Of the whole run, if the other files cost what those of this run did; None before the first one."""
+        fresh = self.finished - self.reused
+        if self.cost is None or not fresh:
+            return None
+        return self.cost * (1 + (self.files - self.finished) / fresh)
+
+    def spent(self) -> str:
+        """Tokens and cost, as text."""
+        text = f"{self.prompt_tokens:,} tokens in and {self.generated_tokens:,} out"
+        if self.cost is None:
+            return text
+        projected = self.projected_cost if self.files > self.finished else None
+        return f"{text}, cost {money(self.cost)}" + (f" of about {money(projected)}" if projected is not None else "")
 
     def count(self, answer: Answer) -> None:
         """Add the tokens of an answer."""
@@ -68,7 +93,7 @@ class Tally:
         return (
             f"{self.finished}/{self.files} files, {len(self.failures)} failed, {self.requests} requests, "
             f"{self.in_flight} in flight, {fresh / worked:.1f} files/s, "
-            f"{self.generated_tokens / worked:.0f} tokens/s"
+            f"{self.generated_tokens / worked:.0f} tokens/s" + (f", {self.spent()}" if self.prices else "")
         )
 
 
@@ -148,5 +173,6 @@ class Screen:
             f"{(tally.finished - tally.reused) / worked:.2f} files/s, "
             f"{tally.generated_tokens / worked:.0f} tokens/s"
         )
+        self.note(tally.spent())
         if results:
             self.note(f"results: {results}")

@@ -71,6 +71,9 @@ class Settings:
     wait: float
     timeout: float
     redo: str | None
+    dry_run: bool
+    prices: tuple[float, float] | None
+    """Of a million tokens, in and out."""
     quiet: bool
     log_file: Path | None
     api_key: str
@@ -125,6 +128,8 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         wait=given.wait,
         timeout=given.timeout,
         redo=given.redo,
+        dry_run=given.dry_run,
+        prices=None if given.price_in is given.price_out is None else (given.price_in or 0.0, given.price_out or 0.0),
         quiet=given.quiet,
         log_file=given.log_file,
         # Servers that need no key still want the header to be well-formed.
@@ -237,6 +242,11 @@ def _run(options: Options) -> None:
     options.option(
         "--loaders", str(_cores()), _count, metavar="N", help="files decoded at once, each by its own process"
     )
+    options.switch("--dry-run", help="say what would be done and what it would cost, and do nothing")
+    options.option(
+        "--price-in", None, _positive, metavar="PRICE", help="of a million tokens of prompts: shows the cost"
+    )
+    options.option("--price-out", None, _positive, metavar="PRICE", help="of a million tokens of answers")
     options.switch("--quiet", help="show only what needs attention")
     options.option(
         "--log-file", None, Path, metavar="FILE", help="append every request, retry and failure to this file"

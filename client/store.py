@@ -17,20 +17,18 @@ from typing import IO, TYPE_CHECKING, Any
 
 from client.damage import ledger_errors
 from client.errors import LedgerBusyError, LedgerError
-from client.media.kinds import Kind
-from client.media.load import Identity
 from client.schema import migrate
-from client.sources.source import Known
-from client.stored import SELECT_ANSWER, StoredFile, StoredTranslation, read_answer, read_file
+from client.stored import SELECT_ANSWER, StoredFile, StoredTranslation, read_answer, read_file, read_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from client.media.content import Content
+    from client.media.load import Identity
     from client.model import Answer
     from client.plan import Plan, Request
-    from client.sources.source import Source
+    from client.sources.source import Known, Source
 
 LEDGER, LOCK = "ledger.db", "ledger.lock"
 _DELETE_ANSWER = """
@@ -81,10 +79,7 @@ class Ledger:
     def known(self, place: str) -> Known | None:
         """What was at a path or URL when it was last looked at."""
         with ledger_errors(self._path):
-            row = self._connection.execute(
-                "SELECT stamp, size, sha256, kind, problem FROM places WHERE place = ?", (place,)
-            ).fetchone()
-        return Known(row[0], row[1], Identity(row[2], Kind(row[3]), row[4])) if row else None
+            return read_place(self._connection, place)
 
     def file(self, identity: Identity, requests: list[Request]) -> StoredFile:
         """What is known of a content: its facts and the answers to `requests`."""

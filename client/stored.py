@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from client.media.content import Facts
 from client.media.kinds import Kind
+from client.media.load import Identity
+from client.sources.source import Known
 
 if TYPE_CHECKING:
-    import sqlite3
+    from pathlib import Path
 
-    from client.media.load import Identity
     from client.plan import Request
 
 SELECT_ANSWER = """
@@ -55,6 +57,30 @@ class StoredFile:
     error: str | None = None
     seconds: float = 0.0
     answers: dict[str, StoredAnswer] = field(default_factory=dict)
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Open a ledger, also one that a run is writing to, and leave nothing behind.
+
+    Raises:
+        sqlite3.Error: it cannot be opened.
+    """
+    # Only a ledger in use, or one whose run was killed, has a log beside it. Opened in the usual way, any other would
+    # be given one, and could not be read where nothing may be written.
+    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
+
+
+def read_place(connection: sqlite3.Connection, place: str) -> Known | None:
+    """What was at a path or URL when it was last looked at.
+
+    Raises:
+        sqlite3.Error: the ledger cannot be read.
+    """
+    row = connection.execute(
+        "SELECT stamp, size, sha256, kind, problem FROM places WHERE place = ?", (place,)
+    ).fetchone()
+    return Known(row[0], row[1], Identity(row[2], Kind(row[3]), row[4])) if row else None
 
 
 def read_file(connection: sqlite3.Connection, identity: Identity, requests: list[Request]) -> StoredFile:

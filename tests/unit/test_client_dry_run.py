@@ -1,0 +1,105 @@
+"""What a run would do and cost, before it; what it costs, while it goes on."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from batch_runs import pictures, results, run
+from ledgers import plan_of
+
+from client.estimate import Tokens, estimate
+from client.media.kinds import Kind
+from client.screen import Tally
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fake_servers import FakeServers
+
+PRICES = ["--price-in", "2000", "--price-out", "10000"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_before_the_first_run(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
+    shutil.copy(ads / "a.mp4", ads / "copy.mp4")
+    (ads / "bad.jpg").write_text("<html>")
+    (tmp_path / "list.csv").write_text(f"file\nads/missing.png\n{servers.url}/x.mp4\n")
+    before = contents(tmp_path)
+    arguments = ["ads", "list.csv", "--languages", "fra_Latn", "--log-file", "log.txt", "--dry-run"]
+    done = run(servers, *arguments, *PRICES, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path) == before
+    assert servers.asked == []
+    said = done.stdout.splitlines()
+    assert said[:3] == [
+        "8 files: 1 pictures, 5 videos, 2 unreadable",
+        "1 are copies of others, 0 are done already, 0 failed before",
+        "1 have yet to be fetched: their kind is taken from their names, copies are not known",
+    ]
+    assert "unreadable: ads/missing.png: No such file or directory" in said
+    assert any(line.startswith("unreadable: ads/bad.jpg: this is an HTML page") for line in said)
+    assert "to translate: 5 answers into fra_Latn" in said
+    requests = {kind: plan_of(["describe"]).requests[kind][0] for kind in Kind}
+    text = {kind: len(request.prompt) / 4 + 20 for kind, request in requests.items()}
+    (videos,) = (line for line in said if line.startswith("to ask: describe of 4 videos"))
+    most = requests[Kind.VIDEO].max_tokens
+    assert videos.endswith(f"about {4 * (text[Kind.VIDEO] + 8 * 144):,.0f} tokens in and {4 * most:,.0f} out")
+    assert "  describe of images: no tokens of the picture in the prompt, at most 512 tokens of answer" in said
+    assert said[-1] == "a dry run: nothing was asked, nothing was written"
+
+
+def test_after_a_run_its_own_answers_are_the_guide(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
+    pictures(ads, 1)
+    first = ["ads", "--include", "*.png", "--include", "a.*"]
+    assert run(servers, *first, "--languages", "fra_Latn", cwd=tmp_path).returncode == 0
+    before = contents(tmp_path)
+    done = run(servers, "ads", "--languages", "fra_Latn,spa_Latn", "--dry-run", *PRICES, cwd=tmp_path)
+    assert done.returncode == 0
+    assert contents(tmp_path) == before
+    said = done.stdout.splitlines()
+    assert "to ask: describe of 2 videos, about 200 tokens in and 14 out" in said
+    assert "to translate: 2 answers into fra_Latn" in said
+    assert "to translate: 5 answers into spa_Latn" in said
+    assert "in all: 2 requests, about 200 tokens in and 14 out, cost about 0.5400" in said
+    assert "  describe of videos: the mean of earlier answers" in said
+    asked = len(servers.asked)
+    assert run(servers, "ads", "--languages", "fra_Latn,spa_Latn", cwd=tmp_path).returncode == 0
+    assert len(servers.asked) == asked + 2
+    again = run(servers, "ads", "--languages", "fra_Latn,spa_Latn", "--dry-run", cwd=tmp_path).stdout.splitlines()
+    assert "0 are copies of others, 5 are done already, 0 failed before" in again
+    assert "in all: 0 requests, about 0 tokens in and 0 out" in again
+    redo = run(servers, "ads", "--languages", "", "--redo", "all", "--dry-run", cwd=tmp_path).stdout
+    assert "in all: 5 requests" in redo
+
+
+def test_an_unknown_model_is_said_to_be_unknown() -> None:
+    (request,) = plan_of(["describe"]).requests[Kind.VIDEO]
+    guess = estimate(request, Kind.VIDEO, 8, {})
+    assert "what media cost watches is not known and NOT counted" in guess.basis
+    known = estimate(request, Kind.VIDEO, 8, {request.identity: (1200.0, 90.5)})
+    assert known.tokens == Tokens(1200.0, 90.5)
+
+
+def test_prices_are_shown_and_kept(servers: FakeServers, tmp_path: Path) -> None:
+    pictures(tmp_path / "ads", 4)
+    done = run(servers, "ads", "--languages", "", *PRICES, cwd=tmp_path)
+    assert "400 tokens in and 28 out, cost 1.08" in done.stderr
+    assert results(tmp_path)["stats"]["cost"] == pytest.approx((400 * 2000 + 28 * 10000) / 1e6)
+    assert results(tmp_path)["stats"]["prices_per_million"] == [2000, 10000]
+    free = run(servers, "ads", "--languages", "", "--redo", "all", cwd=tmp_path)
+    assert "400 tokens in and 28 out\n" in free.stderr
+    assert "cost" not in results(tmp_path)["stats"]
+
+
+def test_the_cost_of_the_whole_run_is_projected_from_what_it_did() -> None:
+    tally = Tally(files=100, done=30, reused=20, prompt_tokens=5_000_000, generated_tokens=1_000_000, prices=(0.5, 2))
+    assert tally.cost == pytest.approx(4.5)
+    assert tally.projected_cost == pytest.approx(4.5 * (1 + 70 / 10))
+    assert tally.line().endswith("5,000,000 tokens in and 1,000,000 out, cost 4.50 of about 36.00")
+    assert "cost" not in Tally(files=1).line()
+    assert Tally(files=1, prices=(1, 1)).projected_cost is None
