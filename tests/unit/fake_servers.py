@@ -23,15 +23,15 @@ def free_port() -> int:
 
 
 def what_is_seen(body: dict[str, Any]) -> str:
-    """The numbers of the frames of a request, or of its picture."""
-    media = body["messages"][0]["content"][0]
-    url = media[media["type"]]["url"]
-    jpegs = [base64.b64decode(part) for part in url.split("base64,")[1].split(",")]
+    """The numbers of the frames or pictures of a request."""
+    *media, _ = body["messages"][0]["content"]
+    urls = [part[part["type"]]["url"] for part in media]
+    jpegs = [base64.b64decode(frame) for url in urls for frame in url.split("base64,")[1].split(",")]
     return " ".join(str(number_of(jpeg)) for jpeg in jpegs)
 
 
 def answer_to(body: dict[str, Any]) -> str:
-    prompt = body["messages"][0]["content"][1]["text"]
+    prompt = body["messages"][0]["content"][-1]["text"]
     if "JSON array" in prompt:
         return '```json\n["red car", "blue sky", "red car"]\n```'
     if prompt.startswith("Answer this question"):

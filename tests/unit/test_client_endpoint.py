@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from batch_runs import pictures, results, run, seen_in, start, wait_until
-from fake_servers import FakeServers, completion, error, free_port, what_is_seen
+from fake_servers import FakeServers, completion, error, free_port, listing, what_is_seen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,3 +143,69 @@ def test_nobody_there_at_all(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "cannot be reached (Connection refused), for 0.5 s; gave up waiting" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_towards_another_endpoint_frames_are_pictures(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
+    async def theirs(*_: Any) -> web.StreamResponse | None:
+        return listing("openai", "gpt-4o")
+
+    servers.on_models = theirs
+    options = ("ads", "--model", "gpt-4o", "--languages", "")
+    assert run(servers, *options, cwd=tmp_path).returncode == 0
+    by_name = {body["messages"][0]["content"][0]["type"] for body in servers.asked}
+    assert by_name == {"image_url"}
+    contents = [body["messages"][0]["content"] for body in servers.asked]
+    assert sorted(len(content) for content in contents) == [2, 6, 9, 9]  # a picture; 5 and 8 frames; and a question
+    assert all(content[-1]["type"] == "text" for content in contents)
+    frames = [part["image_url"]["url"] for content in contents for part in content[:-1]]
+    assert all(frame.startswith("data:image/jpeg;base64,") and "," not in frame[23:] for frame in frames)
+    assert {body["model"] for body in servers.asked} == {"gpt-4o"}
+    # How frames are sent is no new question.
+    assert run(servers, *options, "--frames-as", "video", cwd=tmp_path).returncode == 0
+    assert len(servers.asked) == 4
+    assert run(servers, *options, "--frames-as", "video", "--redo", "all", cwd=tmp_path).returncode == 0
+    assert sum(body["messages"][0]["content"][0]["type"] == "video_url" for body in servers.asked) == 3
+
+
+def test_a_model_that_is_not_served_is_told_before_anything_is_asked(
+    servers: FakeServers, ads: Path, tmp_path: Path
+) -> None:
+    done = run(servers, "ads", "--model", "gpt-5", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "does not serve gpt-5" in done.stderr
+    assert "it serves llama-3.2-11b-vision, llava-next-video-7b" in done.stderr
+    assert servers.asked == []
+    # Who looks at no picture needs no model for pictures.
+    (ads / "d.png").unlink()
+    assert run(servers, "ads", "--image-model", "none", "--languages", "", cwd=tmp_path).returncode == 0
+
+
+def test_an_endpoint_that_does_not_list_its_models_is_asked_all_the_same(servers: FakeServers, tmp_path: Path) -> None:
+    async def unlisted(*_: Any) -> web.StreamResponse | None:
+        return web.Response(status=404)
+
+    servers.on_models = unlisted
+    pictures(tmp_path / "ads", 2)
+    assert run(servers, "ads", "--model", "mine", "--languages", "", cwd=tmp_path).returncode == 0
+    assert len(servers.asked) == 2
+
+
+def test_newer_models_want_another_name_for_the_limit(servers: FakeServers, tmp_path: Path) -> None:
+    async def particular(_: web.Request, body: dict[str, Any], __: int) -> web.StreamResponse | None:
+        if "max_tokens" not in body:
+            return None
+        return error(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
+
+    servers.on_ask = particular
+    pictures(tmp_path / "ads", 6)
+    assert run(servers, "ads", "--concurrency", "2", "--languages", "", cwd=tmp_path).returncode == 0
+    assert 7 <= len(servers.asked) <= 8  # each slot learns it once
+    assert servers.asked[-1]["max_completion_tokens"] > 0
+
+
+def test_when_nothing_is_to_be_done_nobody_need_be_there(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
+    assert run(servers, "ads", cwd=tmp_path).returncode == 0
+    servers.stop()
+    done = run(servers, "ads", "--wait", "0.1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "4 of 4 files done (4 by an earlier run)" in done.stderr

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from batch_runs import pictures, results, run
-from fake_servers import FakeServers, error
+from fake_servers import FakeServers, error, free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,3 +50,55 @@ def test_doubtful_translations_are_told(servers: FakeServers, tmp_path: Path) ->
         assert record["tasks"]["describe"]["translations"] == {"fra_Latn": "b d"}
         assert record["warnings"] == ["describe: fra_Latn: doubtful translation: a number was lost"]
     assert len(servers.translated) == 1
+
+
+def test_a_translator_that_is_away_does_not_hold_up_asking(servers: FakeServers, tmp_path: Path) -> None:
+    pictures(tmp_path / "ads", 60)
+    options = ("ads", "--languages", "fra_Latn", "--concurrency", "4", "--wait", "1.5")
+    done = run(servers, *options, "--translator", f"http://127.0.0.1:{free_port()}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "translator at" in done.stderr
+    assert len(servers.asked) == 60
+    records = results(tmp_path)["files"]
+    assert all(record["tasks"]["describe"]["text"] for record in records)
+    assert all("translation: translator at" in record["error"] for record in records)
+    assert run(servers, *options, cwd=tmp_path).returncode == 0
+    assert (len(servers.asked), len(servers.translated)) == (60, 60)
+
+
+def test_files_are_translated_while_others_are_asked(servers: FakeServers, tmp_path: Path) -> None:
+    async def slowly(*_: Any) -> web.StreamResponse | None:
+        await asyncio.sleep(0.05)
+        return None
+
+    asked_before: list[int] = []
+
+    async def note(*_: Any) -> web.StreamResponse | None:
+        asked_before.append(len(servers.asked))
+        return None
+
+    servers.on_ask, servers.on_translate = slowly, note
+    pictures(tmp_path / "ads", 20)
+    assert run(servers, "ads", "--languages", "fra_Latn", "--concurrency", "2", cwd=tmp_path).returncode == 0
+    assert asked_before[0] <= 4
+
+
+def test_verdicts_are_counted(servers: FakeServers, tmp_path: Path) -> None:
+    async def judge(_: web.Request, body: dict[str, Any], __: int) -> web.StreamResponse | None:
+        verdicts = ["ok", "retried", "ok", "doubtful"]
+        sentences = [{"source": "a", "text": "b", "verdict": v, "reason": f"why {v}"} for v in verdicts]
+        row = {code: {"text": f"in {code}", "sentences": sentences} for code in body["targets"]}
+        return web.json_response({"translations": [row for _ in body["texts"]]})
+
+    servers.on_translate = judge
+    pictures(tmp_path / "ads", 1)
+    for _ in range(2):  # the ledger remembers them
+        options = ("ads", "--tasks", "describe,tags", "--languages", "fra_Latn,spa_Latn")
+        assert run(servers, *options, cwd=tmp_path).returncode == 0
+        record = results(tmp_path)["files"][0]
+        counts = {"ok": 2, "retried": 1, "doubtful": 1}
+        assert record["tasks"]["describe"]["translation_verdicts"] == {"spa_Latn": counts, "fra_Latn": counts}
+        twice = {name: 2 * count for name, count in counts.items()}  # two tags
+        assert record["tasks"]["tags"]["translation_verdicts"] == {"spa_Latn": twice, "fra_Latn": twice}
+        assert "describe: fra_Latn: doubtful translation: why doubtful" in record["warnings"]
+        assert not any("why retried" in warning for warning in record["warnings"])

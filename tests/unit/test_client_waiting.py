@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from client.errors import RefusedError, RequestError
-from client.waiting import FailedError, KeptOutError, Service, UnavailableError, failure, read_retry_after
+from client.errors import RefusedError, RequestError, ServiceLostError
+from client.waiting import HOPELESS, FailedError, KeptOutError, Service, UnavailableError, failure, read_retry_after
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("3", 3.0), ("0.5", 0.5), (None, None), ("soon", None), ("-1", 0.0)])
@@ -60,3 +60,18 @@ async def test_a_busy_server_that_asks_for_too_long_a_wait_is_not_obeyed() -> No
 
     with pytest.raises(RequestError, match="asks to wait 60 min"):
         await service.call(busy, "a")
+
+
+async def test_a_server_that_gives_nothing_but_errors_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.waiting.FIRST_PAUSE_SEC", 0.0)
+    service = Service("it", wait=0.1, notify=lambda _: None, stop=asyncio.Event())
+
+    async def fail() -> None:
+        await asyncio.sleep(0.005)
+        raise FailedError("oops")
+
+    for _ in range(HOPELESS - 1):
+        with pytest.raises(RequestError):
+            await service.call(fail, "a")
+    with pytest.raises(ServiceLostError, match="20 requests failed one after the other; the last: oops"):
+        await service.call(fail, "a")
