@@ -1,0 +1,224 @@
+"""What a translation costs, on the real shape of NLLB-200 600M with random weights and fixed output lengths.
+
+    python scripts/bench_translator.py --models ./bench-models           # 2.5 GB and 0.6 GB, made once
+    python scripts/bench_translator.py --models ./bench-models --quick   # one round of short sentences
+    python scripts/bench_translator.py --models ./bench-models --json bench.json
+
+All sides take turns within one run; medians are reported. Figures are CPU-seconds of this process, which say the
+same on a busy machine. Random weights have no sentence end, so every translation is as long as its source:
+that compares engines and batching, and says nothing of quality. The target of each line is in its name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from bench_report import Report
+from demo_world.scenes import COLOURS
+from demo_world.translations import LANGUAGES
+from random_nllb import SHAPES, write
+from rich.console import Console
+from transformers import AutoModelForSeq2SeqLM
+from transformers.utils import logging as transformers_logging
+
+from translator.batcher import Batcher
+from translator.engine import MAX_SOURCE_TOKENS, Engine, Job, Translation
+from translator.languages import Languages
+from translator.service import Answer, TextTranslator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+SOURCE, TARGET = "eng_Latn", "fra_Latn"
+
+
+class FixedLength(Engine):
+    """The engine, with translations as long as the longest source of their batch; nothing is taken for cut."""
+
+    def _decoding(self, jobs: Sequence[Job]) -> dict[str, Any]:
+        length = max(len(job.tokens) for job in jobs)
+        return super()._decoding(jobs) | {"min_decoding_length": length, "max_decoding_length": length}
+
+    def translate(self, jobs: Sequence[Job]) -> list[Translation]:
+        """As the engine does, without the fault that there is no end."""
+        return [replace(result, faults=()) for result in super().translate(jobs)]
+
+
+class Reference:
+    """transformers, float32, the same beam search."""
+
+    def __init__(self, folder: Path, beams: int) -> None:
+        self._model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32).eval()
+        self._beams = beams
+
+    def translate(self, rows: int, tokens: int) -> None:
+        """A batch of sentences of random tokens."""
+        ids = torch.randint(600, 200_000, (rows, tokens + 2))
+        with torch.inference_mode():
+            out = self._model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                forced_bos_token_id=10,
+                num_beams=self._beams,
+                do_sample=False,
+                min_new_tokens=tokens,
+                max_new_tokens=tokens,
+                max_length=None,
+            )
+        assert out.shape[1] >= tokens
+
+
+class Bench:
+    """All sides, on one loaded model."""
+
+    def __init__(self, converted: Path, *, threads: int, beams: int, tokens: int, seed: int) -> None:
+        self.engine = FixedLength(converted, device="cpu", threads=threads, beam_size=beams)
+        self.tokens = tokens
+        self._rng = random.Random(seed)
+        self._languages = Languages(self.engine.vocabulary)
+
+    def sentence(self) -> str:
+        """A new sentence of about `tokens` tokens."""
+        words: list[str] = []
+        while len(self.engine.tokenize(" ".join(words))) < self.tokens:
+            words.append(self._rng.choice(list(COLOURS)))
+        return " ".join(words) + "."
+
+    def job(self, text: str, target: str = TARGET) -> Job:
+        """A sentence for the engine itself."""
+        return Job(text, SOURCE, target, self.engine.tokenize(text))
+
+    def one_batch(self, rows: int) -> None:
+        """One call of the engine, without queue or service."""
+        self.engine.translate([self.job(self.sentence()) for _ in range(rows)])
+
+    def requests(self, texts: Sequence[Sequence[str]], targets: Sequence[str] = (TARGET,)) -> list[Answer]:
+        """Requests through the service, all at once."""
+
+        async def ask() -> list[Answer]:
+            batcher = Batcher(self.engine.translate)
+            translator = TextTranslator(self.engine, batcher)
+            batcher.start()
+            source, wanted = self._languages.find(SOURCE), [self._languages.find(code) for code in targets]
+            answers = await asyncio.gather(*(translator.translate(each, source, wanted) for each in texts))
+            await batcher.close()
+            return answers
+
+        return asyncio.run(ask())
+
+    def caption(self, sentences: int) -> str:
+        """A text of so many sentences."""
+        return " ".join(self.sentence().capitalize() for _ in range(sentences))
+
+    def unsplit(self, sentences: int) -> None:
+        """A caption as one source, which no service should do."""
+        caption = self.caption(sentences)
+        tokens = self.engine.tokenize(caption)[: sentences * self.tokens]
+        self.engine.translate([_Long(caption, SOURCE, TARGET, tokens)])
+
+
+class _Long(Job):
+    """A text longer than the service would give the model."""
+
+    __slots__ = ()
+
+    @property
+    def length_class(self) -> int:
+        return MAX_SOURCE_TOKENS
+
+
+def cpu_seconds(call: Callable[[], object]) -> float:
+    """What a call costs this process."""
+    before = os.times()
+    call()
+    after = os.times()
+    return after.user - before.user + after.system - before.system
+
+
+def models(folder: Path, shape: str, console: Console) -> tuple[Path, Path]:
+    """The checkpoint and its conversion, made if they are not there."""
+    checkpoint, converted = folder / f"random-{shape}", folder / f"random-{shape}-int8"
+    if not (checkpoint / "config.json").exists():
+        console.print(f"writing {checkpoint}", style="dim")
+        write(checkpoint, SHAPES[shape])
+    if not converted.exists():
+        console.print(f"converting it to {converted}", style="dim")
+        subprocess.run([sys.executable, "-m", "translator.convert", checkpoint, converted], check=True)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+        console.print(f"the conversion's peak memory: {peak:.2f} GB", style="dim")
+    return checkpoint, converted
+
+
+def measure(bench: Bench, reference: Reference | None, runs: int, console: Console) -> dict[str, list[float]]:
+    """CPU-seconds of every side, once each run."""
+    sides: dict[str, Callable[[], object]] = {
+        "batch": lambda: bench.one_batch(32),
+        "singles": lambda: bench.requests([[bench.sentence()] for _ in range(32)]),
+        "one language": lambda: bench.requests([[bench.caption(12)]]),
+        "five languages": lambda: bench.requests([[bench.caption(12)]], list(LANGUAGES)),
+        "split": lambda: bench.requests([[bench.caption(12)]]),
+        "unsplit": lambda: bench.unsplit(12),
+    }
+    if reference:
+        sides["reference"] = lambda: reference.translate(32, bench.tokens)
+    seconds: dict[str, list[float]] = defaultdict(list)
+    bench.one_batch(2)
+    for run in range(runs):
+        for name, call in sides.items():
+            seconds[name].append(cpu_seconds(call))
+            console.print(f"run {run + 1} of {runs}: {name} {seconds[name][-1]:.2f} s", style="dim")
+    return seconds
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=Path, help="folder to keep the models in (default: a temporary one)")
+    parser.add_argument("--shape", choices=SHAPES, default="600M", help="(default: 600M)")
+    parser.add_argument("--runs", type=int, default=3, help="rounds to take medians of (default: 3)")
+    parser.add_argument("--tokens", type=int, default=24, help="of a sentence and its translation (default: 24)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(default: one a core)")
+    parser.add_argument("--beam-size", type=int, default=4, help="(default: 4, as the service)")
+    parser.add_argument("--no-reference", action="store_true", help="without transformers, which takes longest")
+    parser.add_argument("--quick", action="store_true", help="one round, sentences of 8 tokens")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    args = parser.parse_args()
+    if args.quick:
+        args.runs, args.tokens = 1, 8
+    console = Console()
+    torch.set_num_threads(args.threads)
+    transformers_logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        checkpoint, converted = models(args.models or Path(scratch), args.shape, console)
+        bench = Bench(converted, threads=args.threads, beams=args.beam_size, tokens=args.tokens, seed=5)
+        reference = None if args.no_reference else Reference(checkpoint, args.beam_size)
+        seconds = measure(bench, reference, args.runs, console)
+    report = Report(
+        f"Translation, NLLB-200 {args.shape} shape, {args.tokens} tokens a sentence, beam {args.beam_size}",
+        *("ctranslate2", "torch", "transformers"),
+    )
+    rates = {name: [32 * args.tokens / each for each in seconds[name]] for name in ("batch", "reference")}
+    unit = "tokens/CPU-s"
+    report.add(
+        "int8, batch of 32; transformers fp32 (>= 4x)", unit, rates["batch"], rates["reference"], more_is_better=True
+    )
+    report.add("32 requests at once; one batch of 32 (>= 0.71x)", "CPU-s", seconds["singles"], seconds["batch"])
+    report.add("5 languages in a call; one (>= 0.28x)", "CPU-s", seconds["five languages"], seconds["one language"])
+    report.add("caption of 12 sentences; unsplit (>= 5x)", "CPU-s", seconds["split"], seconds["unsplit"])
+    report.show(args.json, console)
+
+
+if __name__ == "__main__":
+    main()
