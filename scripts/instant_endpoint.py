@@ -2,8 +2,9 @@
 
     python scripts/instant_endpoint.py --latency-ms 200
 
-It prints its port. Hand-made on asyncio's streams' transport below, because a web framework would take most of
-the CPU that is to be measured.
+It prints its port. `POST /v1/completions` gets a stream of the times at which its pieces were sent.
+
+Hand-made on asyncio's transports, because a web framework would take most of the CPU that is to be measured.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import time
 
 ANSWER = {
     "id": "chatcmpl-1",
@@ -32,6 +34,9 @@ MODELS = {
         {"id": name, "object": "model", "owned_by": "vllm"} for name in ("llama-3.2-11b-vision", "llava-next-video-7b")
     ],
 }
+
+PIECES, PIECE_EVERY_S = 40, 0.005
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def response(content: object) -> bytes:
@@ -68,9 +73,13 @@ class Instant(asyncio.Protocol):
             fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:])
             self._left = int(fields.get(b"content-length", b"0")) - len(rest)
             self._answer = self._models if head.startswith(b"GET") else self._completion
+            self._streams = head.startswith(b"POST /v1/completions")
             self._head = b""
         if self._left == 0:
-            if self._latency:
+            if self._streams:
+                self._transport.write(STREAM_HEAD)
+                self._stream(PIECES)
+            elif self._latency:
                 asyncio.get_running_loop().call_later(self._latency, self._send)
             else:
                 self._send()
@@ -78,6 +87,16 @@ class Instant(asyncio.Protocol):
     def _send(self) -> None:
         if not self._transport.is_closing():
             self._transport.write(self._answer)
+
+    def _stream(self, left: int) -> None:
+        if self._transport.is_closing():
+            return
+        if not left:
+            self._transport.write(b"0\r\n\r\n")
+            return
+        event = b"data: %d\n\n" % time.monotonic_ns()
+        self._transport.write(b"%x\r\n%s\r\n" % (len(event), event))
+        asyncio.get_running_loop().call_later(PIECE_EVERY_S, self._stream, left - 1)
 
 
 async def serve(latency: float) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from server.gateway.errors import RequestError
-from server.gateway.pictures import jpeg_size, picture_size
+from server.gateway.pictures import JPEG_START, jpeg_size, picture_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,13 +85,13 @@ class MediaPolicy:
         header = next((prefix for prefix in PICTURES if url.startswith(prefix)), None)
         if header is None:
             raise _refusal(f"image_url: {url[:30]!r}: a picture is sent as JPEG, PNG, WebP or GIF in base64")
-        encoded = url[len(header) :]
-        self._check_bytes("the picture", len(encoded))
+        begin = len(header)
+        self._check_bytes("the picture", len(url) - begin)
         try:
-            if encoded.startswith("/9j/"):
-                width, height = jpeg_size(encoded)  # a microsecond
+            if url.startswith(JPEG_START, begin):
+                width, height = jpeg_size(url, begin, len(url))  # microseconds
             else:
-                width, height = await asyncio.to_thread(picture_size, encoded)
+                width, height = await asyncio.to_thread(picture_size, url[begin:])
         except ValueError as error:
             raise _refusal("image_url: this is no picture, or a broken one") from error
         if not 0 < width * height <= self._limits.max_picture_pixels:
@@ -104,14 +104,14 @@ class MediaPolicy:
             raise _refusal(f"video_url: only data: URLs are taken, not {url[:60]!r}; send the content itself")
         if not url.startswith(FRAMES):
             raise _refusal(f"video_url: videos are sent as frames, {FRAMES}<jpeg>,<jpeg>,...")
-        count = url.count(",")  # the first comma ends the header, each other one separates two frames
-        if count > model.max_frames:
-            raise _refusal(f"{count} frames, but {model.name} looks at {model.max_frames} at most")
         sizes = set()
-        for number, frame in enumerate(url[len(FRAMES) :].split(","), 1):
-            self._check_bytes(f"frame {number}", len(frame))
+        for number, (begin, end) in enumerate(_frames(url), 1):
+            if number > model.max_frames:
+                count = url.count(",")
+                raise _refusal(f"{count} frames, but {model.name} looks at {model.max_frames} at most")
+            self._check_bytes(f"frame {number}", end - begin)
             try:
-                sizes.add(jpeg_size(frame))
+                sizes.add(jpeg_size(url, begin, end))
             except ValueError as error:
                 raise _refusal(f"video_url: frame {number} is no JPEG, or a broken one") from error
         if len(sizes) > 1:
@@ -125,6 +125,15 @@ class MediaPolicy:
             limit = self._limits.max_media_bytes >> 20
             message = f"{what} is larger than {limit} MiB"
             raise RequestError(413, message, param="messages", code="request_too_large")
+
+
+def _frames(url: str) -> Iterator[tuple[int, int]]:
+    """Where each frame begins and ends; cutting them out would copy them."""
+    begin = len(FRAMES)
+    while (end := url.find(",", begin)) >= 0:
+        yield begin, end
+        begin = end + 1
+    yield begin, len(url)
 
 
 def digest_of(urls: list[str]) -> bytes | None:

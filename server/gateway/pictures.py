@@ -10,12 +10,14 @@ from PIL import Image
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 """What OpenAI takes. Pillow knows many more, some of which start other programs."""
+JPEG_START = "/9j/"
+"""The first bytes of every JPEG, in base64."""
 HEAD = 8192
 """Characters of base64 in which a JPEG's header ends, if it has no large metadata. A multiple of four."""
 
 
-def jpeg_size(encoded: str) -> tuple[int, int]:
-    """Width and height of a base64 JPEG.
+def jpeg_size(text: str, begin: int, end: int) -> tuple[int, int]:
+    """Width and height of the base64 JPEG in `text[begin:end]`.
 
     libjpeg reads up to the first scan, so nothing that comes later can change the size.
 
@@ -23,21 +25,19 @@ def jpeg_size(encoded: str) -> tuple[int, int]:
         ValueError: it is none.
     """
     try:
-        return _jpeg_size(encoded[:HEAD])
+        return _jpeg_size(text[begin : min(begin + HEAD, end)])
     except ValueError:
-        if len(encoded) <= HEAD:
+        if end - begin <= HEAD:
             raise
-        return _jpeg_size(encoded)
+        return _jpeg_size(text[begin:end])
 
 
 def picture_size(encoded: str) -> tuple[int, int]:
-    """Width and height of a base64 picture in one of `FORMATS`; for a thread, for it may read all of it.
+    """Width and height of a base64 picture in one of `FORMATS`, by Pillow; for a thread, since it may read all of it.
 
     Raises:
         ValueError: it is none.
     """
-    if encoded.startswith("/9j/"):
-        return jpeg_size(encoded)
     try:
         with Image.open(io.BytesIO(pybase64.b64decode(encoded, validate=True)), formats=FORMATS) as picture:
             return picture.size
