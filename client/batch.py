@@ -17,12 +17,13 @@ from client.log import open_log
 from client.model import ModelClient
 from client.pipeline import Pipeline
 from client.plan import Plan, make_plan
-from client.screen import Screen, Tally
+from client.screen import Screen
 from client.settings import Settings, read_settings
 from client.sources.fetch import FOLDER, Fetcher
 from client.sources.folders import Choice
 from client.sources.gather import gather
 from client.store import Ledger
+from client.tally import Tally
 from client.tasks import choose_tasks
 from client.translation import TranslatorClient
 from client.waiting import StoppedError

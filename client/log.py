@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_BYTES, KEPT_FILES = 64 << 20, 3
 
 
-def open_log(path: Path | None, secret: str) -> None:
+def open_log(path: Path | None, secret: str | None) -> None:
     """Append what the client logs to a file, which is rotated when it is long; without one it is dropped.
 
     Raises:
@@ -41,11 +41,13 @@ def open_log(path: Path | None, secret: str) -> None:
 class _Lines(logging.Formatter):
     """`2026-01-31T12:00:00.123+00:00 INFO ...`; no entry breaks its line, and the API key never appears."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str | None) -> None:
         super().__init__()
         self._secret = secret
 
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        message = record.getMessage().replace(self._secret, "***")
+        message = record.getMessage()
+        if self._secret:
+            message = message.replace(self._secret, "***")
         return f"{when} {record.levelname} {message}".replace("\r", "\\r").replace("\n", "\\n")

@@ -44,7 +44,7 @@ class ModelClient:
     def __init__(
         self,
         base_url: str,
-        api_key: str,
+        api_key: str | None,
         *,
         frames_as: str = "auto",
         deadline: float,

@@ -41,9 +41,10 @@ if TYPE_CHECKING:
     from client.media.sampling import Sampling
     from client.model import Answer, ModelClient
     from client.plan import Plan, Request
-    from client.screen import Screen, Tally
+    from client.screen import Screen
     from client.sources.fetch import Fetcher
     from client.sources.source import LocalFile, Source
+    from client.tally import Tally
     from client.translation import TranslatorClient
     from client.writer import Change
 
@@ -248,6 +249,7 @@ class Pipeline:
         except RequestError as error:
             reason, final = str(error), isinstance(error, RefusedError)
             job.problems.append(f"{request.key}: {reason}")
+            self._tally.requests_failed += 1
             logger.warning("%s %s: failed: %s", job.name, request.key, reason)
             job.changes.append(partial(Ledger.save_failure, sha256=sha256, request=request, error=reason, final=final))
         else:

@@ -76,7 +76,7 @@ class Settings:
     """Of a million tokens, in and out."""
     quiet: bool
     log_file: Path | None
-    api_key: str
+    api_key: str | None
     warnings: list[str]
     """What is odd about the environment, to be shown."""
 
@@ -132,8 +132,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         prices=None if given.price_in is given.price_out is None else (given.price_in or 0.0, given.price_out or 0.0),
         quiet=given.quiet,
         log_file=given.log_file,
-        # Servers that need no key still want the header to be well-formed.
-        api_key=os.environ.get(API_KEY) or os.environ.get(OPENAI_KEY) or "none",
+        api_key=os.environ.get(API_KEY) or os.environ.get(OPENAI_KEY) or None,
         warnings=options.unknown_variables(),
     )
 

@@ -11,7 +11,7 @@ from ledgers import plan_of
 
 from client.estimate import Tokens, estimate
 from client.media.kinds import Kind
-from client.screen import Tally
+from client.tally import Tally
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,6 +100,6 @@ def test_the_cost_of_the_whole_run_is_projected_from_what_it_did() -> None:
     tally = Tally(files=100, done=30, reused=20, prompt_tokens=5_000_000, generated_tokens=1_000_000, prices=(0.5, 2))
     assert tally.cost == pytest.approx(4.5)
     assert tally.projected_cost == pytest.approx(4.5 * (1 + 70 / 10))
-    assert tally.line().endswith("5,000,000 tokens in and 1,000,000 out, cost 4.50 of about 36.00")
-    assert "cost" not in Tally(files=1).line()
+    assert "; ".join(tally.lines()).endswith("5,000,000 tokens in and 1,000,000 out, cost 4.50 of about 36.00")
+    assert "cost" not in "".join(Tally(files=1).lines())
     assert Tally(files=1, prices=(1, 1)).projected_cost is None
