@@ -6,7 +6,8 @@ import io
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+import pi_heif
+from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
 from client.errors import MediaError
 from client.media.content import Content, Facts
@@ -28,11 +29,15 @@ CANVASES = [
 ]
 """(width, height) of Llama 3.2 Vision's canvases (`get_all_supported_aspect_ratios` of its processor)."""
 
+# Not all that Pillow knows: EPS, for one, would be handed to Ghostscript.
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "HEIF", "PPM", "JPEG2000")
 _EXIF_ORIENTATION = 0x0112
 _DEEP_GREYS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 # Our own limit stands instead of Pillow's, which would only warn up to twice its number.
 Image.MAX_IMAGE_PIXELS = None
+pi_heif.register_heif_opener(thumbnails=False)
+pi_heif.options.DECODE_THREADS = 1  # every core already has a file of its own
 
 
 def load_image(path: Path) -> Content:
@@ -42,13 +47,13 @@ def load_image(path: Path) -> Content:
         MediaError: it cannot be decoded, or has too many pixels.
     """
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise MediaError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS // 10**6} million")
+        with Image.open(path, formats=_FORMATS) as image:
+            _check_size(image)
             warnings = []
             if getattr(image, "n_frames", 1) > 1:
                 warnings.append("an animation or a file of several pictures: only the first one was looked at")
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+            # Of a TIFF, Pillow tells the size as shown.
+            turned = image.format != "TIFF" and image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
             width, height = (image.height, image.width) if turned else image.size
             size = model_size(width, height)
             # JPEG can be decoded at half, a quarter or an eighth of its size, for that much less work.
@@ -60,6 +65,16 @@ def load_image(path: Path) -> Content:
         # Pillow's decoders raise all of these on damaged files.
         raise MediaError(f"the picture cannot be decoded ({error}): cut off or damaged?") from error
     return Content(Kind.IMAGE, Facts(width, height), [encode_rgb(pixels)], warnings)
+
+
+def _check_size(image: Image.Image) -> None:
+    """Refuse, before it is decoded, what would take too much memory.
+
+    Raises:
+        MediaError: it has more than `MAX_PIXELS`.
+    """
+    if (pixels := image.width * image.height) > MAX_PIXELS:
+        raise MediaError(f"{image.width}x{image.height} are {pixels:,} pixels: more than {MAX_PIXELS:,} are refused")
 
 
 def model_size(width: int, height: int) -> tuple[int, int]:
@@ -74,11 +89,13 @@ def _upright_rgb(image: Image.Image, size: tuple[int, int]) -> np.ndarray[tuple[
     """Decode, bring to 8-bit sRGB on white, turn upright and shrink to `size`: uint8 [height, width, 3]."""
     profile = image.info.get("icc_profile")
     upright = ImageOps.exif_transpose(_eight_bits(image))
+    if upright.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+        upright = ImageChops.invert(upright)  # only Adobe stores them inverted, but Pillow takes all for Adobe's
     if "A" in upright.getbands() or "transparency" in upright.info:
         # Premultiplied ("RGBa") while resizing, or the colour hidden under transparent pixels bleeds out.
         clear = _resized(upright.convert("RGBA"), size)
         white = Image.new("RGBA", clear.size, "white")
-        return np.asarray(Image.alpha_composite(white, clear).convert("RGB"))
+        return np.asarray(_to_srgb(Image.alpha_composite(white, clear).convert("RGB"), profile))
     if upright.mode not in ("RGB", "CMYK", "L"):
         upright = upright.convert("RGB")
     small = _resized(upright, size)
@@ -92,10 +109,10 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16-bit and floating-point greys to 8 bits; Pillow's own conversion would clip them to white."""
     if image.mode in _DEEP_GREYS:
-        values = np.asarray(image).astype(np.int64)
+        values = np.asarray(image)
         top = int(values.max(initial=0))
-        shifted = values >> 8 if top > 255 else values
-        grey = Image.fromarray(shifted.clip(0, 255).astype(np.uint8))
+        depth = 8 if top < 1 << 8 else max(16, top.bit_length())
+        grey = Image.fromarray((values.clip(0) >> (depth - 8)).astype(np.uint8))
     elif image.mode == "F":
         real = np.nan_to_num(np.asarray(image, dtype=np.float32))
         low, high = float(real.min(initial=0.0)), float(real.max(initial=1.0))

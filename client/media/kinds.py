@@ -18,7 +18,7 @@ class Kind(StrEnum):
 # fmt: off
 IMAGE_SUFFIXES = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff",
-    ".avif", ".heic", ".heif", ".ppm", ".pgm", ".jp2",
+    ".avif", ".heic", ".heif", ".hif", ".ppm", ".pgm", ".pnm", ".jp2", ".j2k", ".jpx", ".mpo",
 })
 VIDEO_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts",
@@ -36,7 +36,8 @@ _PICTURE_STARTS = (
     b"GIF89a",
     b"II*\0",
     b"MM\0*",
-    b"\0\0\0\x0cjP  ",
+    b"\0\0\0\x0cjP  ",  # JPEG 2000
+    b"\xff\x4f\xff\x51",  # and without its wrapping
 )
 _VIDEO_STARTS = (
     b"\x1a\x45\xdf\xa3",  # Matroska, WebM
@@ -54,6 +55,13 @@ _VIDEO_STARTS = (
     b"\0\0\0\x01\x40\x01",  # bare HEVC
 )
 _MOVIE_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"pnot")
+_STRANGERS = {
+    (b"<!doctype html", b"<html", b"<head", b"<script"): "this is an HTML page (a download that went wrong?)",
+    (b"<?xml", b"<error", b"{", b"["): "this is a text file (a download that went wrong?)",
+    (b"\xff\x0a", b"\0\0\0\x0cJXL "): "JPEG XL cannot be read: convert it to PNG or JPEG",
+    (b"%PDF",): "this is a PDF: convert its pages to PNG or JPEG",
+    (b"<svg",): "this is an SVG drawing: convert it to PNG",
+}
 _TS_PACKET = 188
 
 
@@ -95,10 +103,9 @@ def stranger(head: bytes) -> str | None:
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head:
         return "the file is empty"
-    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<script")):
-        return "this is an HTML page (a download that went wrong?)"
-    if text.startswith((b"<?xml", b"<error", b"{", b"[")):
-        return "this is a text file (a download that went wrong?)"
     if not any(head):
         return "the file holds only zeros (a download or copy that was interrupted?)"
+    for starts, what in _STRANGERS.items():
+        if text.startswith(starts) or head.startswith(starts):
+            return what
     return None

@@ -45,9 +45,8 @@ def check(path: Path, warning: str | None = None, counts: tuple[int, ...] = (1, 
 def test_h264_in_every_container(tmp_path: Path, extension: str, b_frames: int) -> None:
     """AVI, MXF and ASF have no display times of their own."""
     gop = "-g 48" if extension in ("mp4", "mkv", "ts") else "-g 12"
-    check(
-        encode(tmp_path / f"a.{extension}", f"{X264} {gop} -bf {min(b_frames, 2) if extension == 'mxf' else b_frames}")
-    )
+    b_frames = min(b_frames, 2) if extension == "mxf" else b_frames  # it takes no more
+    check(encode(tmp_path / f"a.{extension}", f"{X264} {gop} -bf {b_frames}"))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +102,6 @@ def test_h264_in_every_container(tmp_path: Path, extension: str, b_frames: int) 
         ("real.rm", "-c:v rv20 -g 24 -b:v 2M"),
         ("apple.mov", "-c:v rpza"),
         ("graphics.mov", "-c:v smc"),
-        ("cinepak.avi", "-c:v cinepak"),
         ("palette.avi", "-c:v rawvideo -pix_fmt pal8"),
         ("screen.flv", "-c:v flashsv"),
         ("gray16.mkv", "-c:v ffv1 -pix_fmt gray16le"),
@@ -133,12 +131,15 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("target", ["a.mp4", "a.mkv", "a.ts", "late.mp4", "late.mkv", "no-edit.mp4", "negative.mkv"])
+CUTS = ("a.mp4", "a.mkv", "a.ts", "late.mp4", "late.mkv", "no-edit.mp4", "negative.mkv")
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [(source, target) for source in SOURCES for target in CUTS if (source, target) != ("av1.mp4", "a.ts")],
+)
 def test_cut_without_encoding(tmp_path: Path, source: str, target: str) -> None:
     """Edit lists, first frames that refer to what was cut away, beginnings before and after zero."""
-    if source.startswith("av1") and target.endswith(".ts"):
-        return  # there is no such thing
     how = {
         "a": "-ss 1.23 -i {} -c copy",
         "late": "-itsoffset 3.3 -i {} -c copy -copyts",

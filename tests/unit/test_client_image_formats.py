@@ -1,0 +1,203 @@
+"""Pictures of rarer formats and modes: what FFmpeg, phones and print shops write."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pillow_heif
+import pytest
+from ffmpeg_files import ffmpeg
+from PIL import Image, ImageCms
+
+from client.errors import MediaError
+from client.media.image import MAX_PIXELS, load_image
+from client.media.load import identify, load
+from client.media.sampling import Sampling
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RED, GREY, WHITE = (220, 30, 40), (88, 88, 88), (255, 255, 255)
+
+
+def corner(size: tuple[int, int] = (80, 40)) -> Image.Image:
+    """White, with the left upper quarter red."""
+    picture = Image.new("RGB", size, "white")
+    picture.paste(RED, (0, 0, size[0] // 2, size[1] // 2))
+    return picture
+
+
+def check(path: Path, first: tuple[int, ...] = RED, size: tuple[int, int] = (80, 40), tolerance: int = 12) -> None:
+    """The left upper quarter has one colour, the rest is white."""
+    content = load(path, identify(path), Sampling())
+    shown = Image.open(io.BytesIO(content.jpegs[0])).convert("RGB")
+    assert shown.size == (content.facts.width, content.facts.height) == size
+    assert content.warnings == []
+    places = {(size[0] // 8, size[1] // 8): first, (size[0] * 7 // 8, size[1] * 7 // 8): WHITE}
+    for place, expected in places.items():
+        assert np.abs(np.subtract(shown.getpixel(place), expected)).max() <= tolerance, (place, shown.getpixel(place))
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels", "expected"),
+    [
+        ("a.png", "rgb48be", RED),
+        ("b.png", "rgba64be", RED),
+        ("c.png", "gray16be", GREY),
+        ("d.png", "ya16be", GREY),
+        ("e.png", "ya8", GREY),
+        ("f.png", "monob", (0, 0, 0)),
+        ("a.tiff", "rgb48le", RED),
+        ("b.tiff", "rgba64le", RED),
+        ("c.tiff", "gray16le", GREY),
+        ("d.tiff", "yuv420p", RED),
+        ("a.pgm", "gray16be", GREY),
+        ("a.ppm", "rgb48be", RED),
+        ("a.jp2", "rgb24", RED),
+        ("b.jp2", "rgb48le", RED),
+        ("a.j2k", "rgb24", RED),
+        ("a.webp", "yuva420p", RED),
+        ("a.bmp", "rgb565le", RED),
+        ("a.avif", "yuv420p10le", RED),
+        ("a.jpg", "yuvj444p", RED),
+    ],
+)
+def test_depths_and_layouts(tmp_path: Path, name: str, pixels: str, expected: tuple[int, ...]) -> None:
+    corner().save(tmp_path / "source.png")
+    one = ["-pix_fmt", pixels, "-frames:v", "1", "-update", "1"]
+    ffmpeg("-i", tmp_path / "source.png", *one, tmp_path / name)
+    check(tmp_path / name, expected)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".jpg", ".webp", ".gif", ".jp2"])
+@pytest.mark.parametrize("mode", ["LA", "PA", "RGBX", "LAB", "YCbCr", "CMYK", "I", "F", "P", "I;16"])
+def test_modes_of_pillow(tmp_path: Path, mode: str, suffix: str) -> None:
+    try:
+        corner().convert("RGBA").convert(mode).save(tmp_path / f"a{suffix}")
+    except (OSError, ValueError):
+        with pytest.raises(MediaError):  # not a thing: what is left of it is refused
+            load_image(tmp_path / f"a{suffix}")
+        return
+    check(tmp_path / f"a{suffix}", GREY if mode in ("LA", "I", "F", "I;16") else RED)
+
+
+@pytest.mark.parametrize("bits", [8, 16, 24, 31])
+def test_greys_of_any_depth_keep_their_shades(tmp_path: Path, bits: int) -> None:
+    ramp = np.linspace(0, 2**bits - 1, 64).astype(np.int32)
+    Image.fromarray(np.tile(ramp, (16, 1))).save(tmp_path / "a.tiff")
+    shown = Image.open(io.BytesIO(load_image(tmp_path / "a.tiff").jpegs[0])).convert("L")
+    assert [shown.getpixel((x, 8)) for x in (0, 32, 63)] == pytest.approx([0, 129, 255], abs=4)
+
+
+def test_an_inverted_adobe_cmyk_is_what_print_shops_send(tmp_path: Path) -> None:
+    """Pillow writes the marker of Adobe, and inverts, as Photoshop does; without the marker nothing is inverted."""
+    corner().convert("CMYK").save(tmp_path / "a.jpg", quality=95)
+    data = (tmp_path / "a.jpg").read_bytes()
+    assert b"Adobe" in data
+    check(tmp_path / "a.jpg")
+    ink = Image.fromarray(255 - np.asarray(corner().convert("CMYK")), "CMYK")  # so that it is stored as it is
+    ink.save(tmp_path / "b.jpg", quality=95)
+    data = (tmp_path / "b.jpg").read_bytes()
+    start = data.index(b"\xff\xee")
+    length = struct.unpack(">H", data[start + 2 : start + 4])[0]
+    (tmp_path / "b.jpg").write_bytes(data[:start] + data[start + 2 + length :])
+    check(tmp_path / "b.jpg")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff", ".avif"])
+@pytest.mark.parametrize(("orientation", "place"), [*enumerate(["TL", "TR", "BR", "BL"] * 2, 1)])
+def test_orientation_of_other_formats(tmp_path: Path, suffix: str, orientation: int, place: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    corner().save(tmp_path / f"a{suffix}", exif=exif)
+    content = load_image(tmp_path / f"a{suffix}")
+    shown = Image.open(io.BytesIO(content.jpegs[0])).convert("RGB")
+    assert shown.size == ((40, 80) if orientation >= 5 else (80, 40)) == (content.facts.width, content.facts.height)
+    right, bottom = shown.width - 6, shown.height - 6
+    corners = {"TL": (5, 5), "TR": (right, 5), "BL": (5, bottom), "BR": (right, bottom)}
+    assert [name for name, at in corners.items() if shown.getpixel(at)[1] < 128] == [place]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("suffix", [".heic", ".heif", ".jpg"])
+def test_pictures_of_phones(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    pillow_heif.from_pillow(corner((640, 480))).save(path, quality=95)  # also where a name hides it
+    check(path, size=(640, 480))
+
+
+def test_a_turned_picture_of_a_phone_is_turned_once(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pillow_heif.from_pillow(corner((640, 480))).save(tmp_path / "a.heic", quality=95, exif=exif.tobytes())
+    turned = load_image(tmp_path / "a.heic")
+    pillow_heif.register_heif_opener()
+    expected = Image.open(tmp_path / "a.heic").convert("RGB")
+    shown = Image.open(io.BytesIO(turned.jpegs[0])).convert("RGB")
+    assert shown.size == expected.size == (turned.facts.width, turned.facts.height)
+    assert np.abs(np.asarray(shown).astype(int) - np.asarray(expected)).mean() < 3
+
+
+def test_a_truncated_picture_of_a_phone_says_so(tmp_path: Path) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8))
+    pillow_heif.from_pillow(noise).save(tmp_path / "a.heic")
+    data = (tmp_path / "a.heic").read_bytes()
+    (tmp_path / "a.heic").write_bytes(data[: len(data) // 2])
+    with pytest.raises(MediaError, match=r"decoded|not a picture"):
+        load_image(tmp_path / "a.heic")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_wide_or_strange_colour_space_becomes_srgb(tmp_path: Path, mode: str) -> None:
+    """A profile in which the first channel is blue and the third is red."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = profile.replace(b"rXYZ", b"tmp!").replace(b"bXYZ", b"rXYZ").replace(b"tmp!", b"bXYZ")
+    assert swapped != profile
+    corner().convert(mode).save(tmp_path / "a.png", icc_profile=swapped)
+    check(tmp_path / "a.png", (RED[2], RED[1], RED[0]))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 10_000), (10_000, 1), (2, 3), (20_000, 10), (3, 60_000)])
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_absurd_shapes(tmp_path: Path, size: tuple[int, int], suffix: str) -> None:
+    Image.new("RGB", size, RED).save(tmp_path / f"a{suffix}")
+    content = load_image(tmp_path / f"a{suffix}")
+    assert (content.facts.width, content.facts.height) == size
+    shown = Image.open(io.BytesIO(content.jpegs[0]))
+    assert min(shown.size) >= 1
+    assert max(shown.size) <= 2240
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that says it is so large, and holds nothing."""
+    ihdr = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = struct.pack(">I", 13) + ihdr + struct.pack(">I", zlib.crc32(ihdr)) + b"\0\0\0\0IDAT\0\0\0\0"
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def test_a_bomb_is_refused_by_its_header_with_its_size(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png_header(100_000, 80_000))
+    with pytest.raises(MediaError, match="100000x80000 are 8,000,000,000 pixels: more than 128,000,000"):
+        load_image(tmp_path / "a.png")
+    assert MAX_PIXELS == 128_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("a.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+        ("a.png", b"\xff\x0a\x00\x00", "JPEG XL"),
+        ("a.jpg", b"%PDF-1.7\n", "PDF"),
+        ("a.png", b'<svg xmlns="http://www.w3.org/2000/svg"></svg>', "SVG"),
+        ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0heicmif1", "not a picture|cannot be decoded"),
+        ("a.avif", b"\0\0\0\x18ftypavif\0\0\0\0avifmif1", "not a picture|cannot be decoded"),
+    ],
+)
+def test_what_is_no_picture_says_what_it_is(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(MediaError, match=reason):
+        load(path, identify(path), Sampling())
