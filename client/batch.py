@@ -17,7 +17,7 @@ from client.log import open_log
 from client.model import ModelClient
 from client.pipeline import Pipeline
 from client.plan import Plan, make_plan
-from client.screen import Screen
+from client.screen import CONTROL, Screen
 from client.settings import Settings, read_settings
 from client.sources.fetch import FOLDER, Fetcher
 from client.sources.folders import Choice
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             column=settings.column,
             choice=Choice(settings.include, settings.exclude),
             leave_out=settings.output,
-            warn=lambda text: print(text, file=sys.stderr),
+            warn=lambda text: print(text.translate(CONTROL), file=sys.stderr),
         )
         if not sources:
             raise UsageError(f"no pictures or videos in {', '.join(settings.paths)}{_but(settings)}")
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if settings.dry_run:
             found, means = forecast(settings.output, sources, plan, settings.redo)
             for line in lines(found, means, settings.sampling, settings.prices, plan):
-                print(line)
+                print(line.translate(CONTROL))
             return DONE
         ledger = Ledger(settings.output)
     except BabelviewError as error:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PLAIN_LINE_SEC, LIVE_LINE_SEC = 10.0, 0.2
+CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+"""File names may hold line breaks, and what moves the cursor of a terminal."""
 _LISTED_FAILURES = 50
 
 
@@ -68,6 +70,7 @@ class Screen:
 
     def note(self, text: str, /) -> None:
         """Show a line that the user should see."""
+        text = text.translate(CONTROL)
         logger.info("%s", text)
         self._console.print(escape(text))
 

@@ -57,13 +57,13 @@ def columns_of(results: Results) -> list[Column]:
         Column("generated_tokens", Cell.WHOLE, _generated_tokens),
         _field("total_processing_time_sec", Cell.NUMBER),
     ]
-    taken = {column.name for column in (*first, *answers, *last)}
+    taken = {column.name.lower() for column in (*first, *answers, *last)}
     carried: list[Column] = []
     for name in results.columns():
-        free = name
-        while free in taken:
+        free = name or "manifest"  # pandas writes an index without a name
+        while free.lower() in taken:  # DuckDB does not tell cases apart
             free = f"manifest_{free}"
-        taken.add(free)
+        taken.add(free.lower())
         carried.append(_carried(name, free))
     return [*first, *carried, *answers, *last]
 

@@ -13,7 +13,7 @@ from client.errors import UsageError
 from client.sources import stores
 from client.sources.folders import Choice, walk
 from client.sources.manifest import SUFFIXES, read_manifest
-from client.sources.source import Source, printable
+from client.sources.source import Source, printable, public
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -89,7 +89,7 @@ def _named(text: str, base: Path, columns: Mapping[str, Any]) -> Source:
     name = printable(text)
     if _URL.match(text):
         if _scheme(text) != "file":
-            return Source(name, text, remote=True, columns=columns)
+            return Source(public(text), text, remote=True, columns=columns)
         return Source(name, url2pathname(urlsplit(text).path), columns=columns)
     return Source(name, str(base / text), columns=columns)
 

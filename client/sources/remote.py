@@ -28,6 +28,8 @@ LONGEST_WISH_SEC = 60.0
 """A `Retry-After` beyond this is not waited for."""
 _CONNECT_SEC, _READ_SEC = 15.0, 60.0
 _BLOCK = 1 << 18
+_STORE_BLOCK = 1 << 22
+"""Drivers ask for so much at a time, and keep it in memory; their own choice may be 50 MB."""
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 # The bytes as they are: compressed, their size would not be that of the file.
 _HEADERS = {"Accept": "image/*, video/*, */*;q=0.5", "Accept-Encoding": "identity", "User-Agent": "babelview"}
@@ -118,7 +120,7 @@ class Remote:
                 return Found(known)
             with (
                 self._downloads.begin(url, size) as download,
-                store.open(path, "rb", cache_type="readahead") as file,
+                store.open(path, "rb", block_size=_STORE_BLOCK, cache_type="readahead") as file,
             ):
                 while block := file.read(_BLOCK):
                     self._heed_end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,10 +13,17 @@ if TYPE_CHECKING:
 
     from client.media.load import Identity
 
+_PASSWORD = re.compile(r"(?<=://)([^/?#:@]*):[^/?#]*@")
+
 
 def printable(path: str) -> str:
     r"""A path as text: bytes that are not UTF-8 stand as `\xe9`."""
     return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def public(url: str) -> str:
+    """A URL as it may be shown and stored: without a password before the host."""
+    return printable(_PASSWORD.sub(r"\1@", url, count=1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +55,7 @@ class Source:
     def key(self) -> str:
         """The place's name in the ledger: the URL or the absolute path, whatever the working folder is."""
         if self.remote:
-            return printable(self.where)
+            return public(self.where)
         path = self.path.absolute()
         try:
             str(path).encode()

@@ -58,16 +58,16 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def test_all_formats_say_the_same(tmp_path: Path) -> None:
     plan = plan_of(["describe", "tags", "sentiment"], question="Why?")
     answers = {"describe": "Words.", "tags": TAGS, "sentiment": "It is positive.", "ask": "So."}
-    write_run(tmp_path, plan, ["a.png", "b.mp4"], answers, {"campaign": "spring", "kind": "x", "budget": 7})
+    write_run(tmp_path, plan, ["a.png", "b.mp4"], answers, {"campaign": "spring", "Kind": "x", "budget": 7})
     assert export(tmp_path, FORMATS) == [tmp_path / known.file for known in FORMATS.values()]
     whole = json.loads((tmp_path / "results.json").read_bytes())
     assert whole["stats"] == {"files": 2}
     assert read_lines(tmp_path / "results.jsonl") == whole["files"]
     picture, video = whole["files"]
-    assert picture["manifest"] == {"campaign": "spring", "kind": "x", "budget": 7}
+    assert picture["manifest"] == {"campaign": "spring", "Kind": "x", "budget": 7}
     table = read_parquet(tmp_path / "results.parquet")
     assert list(table[0]) == [
-        *("file", "kind", "campaign", "manifest_kind", "budget"),
+        *("file", "kind", "campaign", "manifest_Kind", "budget"),
         *("describe", "describe_spa_Latn", "describe_fra_Latn", "tags", "tags_spa_Latn", "tags_fra_Latn"),
         *("sentiment", "sentiment_label", "sentiment_spa_Latn", "sentiment_fra_Latn"),
         *("ask_question", "ask", "ask_spa_Latn", "ask_fra_Latn", "error", "warnings", "sha256", "size_mb", "width"),
@@ -77,7 +77,7 @@ def test_all_formats_say_the_same(tmp_path: Path) -> None:
         "file": "b.mp4",
         "kind": "video",
         "campaign": "spring",
-        "manifest_kind": "x",
+        "manifest_Kind": "x",
         "budget": "7",
         "describe": "Words.",
         "describe_spa_Latn": "spa_Latn Words.",
@@ -134,7 +134,7 @@ def test_all_formats_say_the_same(tmp_path: Path) -> None:
         "generation_time_sec": 2.0,
         "total_processing_time_sec": 1.5,
         "campaign": "spring",
-        "kind": "x",
+        "Kind": "x",
         "budget": 7,
     }
     assert reference[0]["image_file"] == "a.png"

@@ -8,6 +8,7 @@ import io
 import json
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -320,3 +321,49 @@ def test_a_slow_site_holds_up_nothing_else(servers: FakeServers, site: Site, tmp
     servers.on_ask = note
     assert run(servers, *urls, "ads", "--languages", "", cwd=tmp_path).returncode == 0
     assert len(servers.asked) == 21
+
+
+def test_a_name_cannot_speak_to_the_terminal(servers: FakeServers, tmp_path: Path) -> None:
+    name = "a\x1b[2J\nb.png"
+    pictures(tmp_path / "ads", 1)
+    (tmp_path / "ads" / name).write_bytes(b"no picture")
+    done = run(servers, "ads", "--languages", "", cwd=tmp_path)
+    assert "failed: ads/a\\x1b[2J\\x0ab.png: " in done.stderr
+    assert results(tmp_path)["files"][1]["file"] == f"ads/{name}"
+    assert "ads/a\\x1b[2J\\x0ab.png: " in run(servers, "ads", "--languages", "", "--dry-run", cwd=tmp_path).stdout
+
+
+def test_few_files_lie_on_the_disk_at_once(servers: FakeServers, site: Site, tmp_path: Path) -> None:
+    """A model that does not answer holds up the fetching: what is not yet needed is not fetched."""
+    release = threading.Event()
+    most = 0
+
+    def give(*_: Any) -> Reply:
+        nonlocal most
+        most = max(most, len(list((tmp_path / "captions" / ".downloads").glob("*"))))
+        return 200, {}, png(len(site.asked))
+
+    for number in range(60):
+        site.pages[f"/{number}.png"] = give
+
+    async def wait(*_: Any) -> None:
+        await asyncio.to_thread(release.wait)
+
+    servers.on_ask = wait
+    urls = [f"{site.url}/{number}.png" for number in range(60)]
+    # No more is asked for within half a second: all queues are full.
+    seen: list[int] = []
+    watch = threading.Timer(0, _until_still, (site, seen, release))
+    watch.start()
+    assert run(servers, *urls, "--concurrency", "1", "--loaders", "1", "--languages", "", cwd=tmp_path).returncode == 0
+    watch.join()
+    assert seen[-1] < 20
+    assert most <= 8 + 2
+    assert len(site.asked) == 60
+
+
+def _until_still(site: Site, seen: list[int], release: threading.Event) -> None:
+    while not (len(seen) > 5 and seen[-6] == seen[-1] > 0):
+        time.sleep(0.1)
+        seen.append(len(site.asked))
+    release.set()

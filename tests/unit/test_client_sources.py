@@ -109,6 +109,20 @@ def test_mixed_input_keeps_its_order_and_counts_once(tmp_path: Path, monkeypatch
     assert [source.position for source in found] == list(range(6))
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:secret@example.org/a@b.jpg?x=//y:z@w", "https://me@example.org/a@b.jpg?x=//y:z@w"),
+        ("https://example.org?x=y:z@w", "https://example.org?x=y:z@w"),
+        ("https://example.org:8443/a.jpg", "https://example.org:8443/a.jpg"),
+    ],
+)
+def test_a_password_in_a_url_is_used_and_not_shown(url: str, shown: str) -> None:
+    (source,) = gather([url])
+    assert source.where == url
+    assert source.name == source.key == shown
+
+
 def write(folder: Path, name: str, content: str | bytes) -> Path:
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
