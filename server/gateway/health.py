@@ -75,7 +75,12 @@ class Condition:
         self._down = True
 
     def broke(self) -> None:
-        """A request broke off. Several in a row open the circuit, whatever the probes say, longer each time."""
+        """A request broke off. Several in a row open the circuit, whatever the probes say, longer each time.
+
+        Those that break while it is left out anyway broke for the same reason.
+        """
+        if self._down or self._clock() < self._closed_until:
+            return
         self._failures += 1
         if self._failures >= self._settings.failures:
             wait = min(self._settings.open_s * 2**self._times_opened, self._settings.longest_open_s)

@@ -207,6 +207,15 @@ def test_the_circuit_opens_after_failures_in_a_row_and_longer_each_time() -> Non
     assert condition.standing is Standing.GOOD
 
 
+def test_many_requests_that_break_at_once_open_the_circuit_once() -> None:
+    clock = Clock()
+    condition = Condition(Health(failures=3, open_s=2), clock)
+    for _ in range(32):
+        condition.broke()
+    clock.now = 2.1
+    assert condition.standing is Standing.GOOD
+
+
 def test_a_replica_more_moves_only_what_it_takes_over() -> None:
     def pool(*names: str) -> Pool:
         upstreams = [Upstream(name, socket="/none", timeouts=Timeouts(), health=Health()) for name in names]
