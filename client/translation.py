@@ -99,11 +99,11 @@ def to_store(parts: list[Translated]) -> StoredTranslation:
 
 
 def _codes(listed: Any) -> set[str]:
-    """Language codes of a `/languages` answer in LibreTranslate's form: codes and the targets of each."""
+    """Language codes of a `/languages` answer in LibreTranslate's form, and the `flores` of our own service."""
     codes: set[str] = set()
     for entry in listed if isinstance(listed, list) else []:
         if isinstance(entry, dict):
-            codes.update(code for code in (entry.get("code"), *entry.get("targets", [])) if code)
+            codes.update(code for code in (entry.get("code"), entry.get("flores"), *entry.get("targets", [])) if code)
     return codes
 
 

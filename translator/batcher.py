@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 from translator.cache import LruCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from translator.engine import Job, Translation
 
@@ -119,6 +119,7 @@ class Batcher:
         queue_limit: int = 20_000,
         cache_bytes: int = 16 << 20,
         linger: float = 0.005,
+        ran: Callable[[int, int, float], None] | None = None,
     ) -> None:
         """Prepare the queue; `start` it within a running loop.
 
@@ -129,6 +130,7 @@ class Batcher:
             queue_limit: most sentences that wait.
             cache_bytes: memory for finished sentences.
             linger: seconds to wait for company, only when nothing was running.
+            ran: is told of each batch that ran: its sentences, source tokens and seconds.
         """
         self._run = run
         self._replicas = replicas
@@ -138,7 +140,8 @@ class Batcher:
         self._small_came = -math.inf
         self._queue_limit = queue_limit
         self._linger = linger
-        self._cache: LruCache[Job, Translation] = LruCache(cache_bytes, _bytes_of)
+        self._ran = ran
+        self.cache: LruCache[Job, Translation] = LruCache(cache_bytes, _bytes_of)
         self._entries: dict[Job, _Entry] = {}
         self._lines: list[_Line] = []
         self._waiting = 0
@@ -200,7 +203,7 @@ class Batcher:
         wanted: dict[Job, _Entry] = {}
         fresh: list[_Entry] = []
         for job in dict.fromkeys(jobs):
-            if (cached := self._cache.get(job)) is not None:
+            if (cached := self.cache.get(job)) is not None:
                 done[job] = cached
                 continue
             if (entry := self._entries.get(job)) is None:
@@ -306,8 +309,11 @@ class Batcher:
             del self._entries[entry.job]
             entry.future.set_result(result)
             if not result.failed:
-                self._cache.put(entry.job, result)
-        pace = (time.monotonic() - began) / len(batch) / self._replicas
+                self.cache.put(entry.job, result)
+        seconds = time.monotonic() - began
+        if self._ran:
+            self._ran(len(batch), sum(len(entry.job.tokens) for entry in batch), seconds)
+        pace = seconds / len(batch) / self._replicas
         self._seconds_per_sentence += 0.2 * (pace - self._seconds_per_sentence)
 
 

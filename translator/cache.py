@@ -21,6 +21,8 @@ class LruCache(Generic[K, V]):
         self._size = size
         self._items: OrderedDict[K, V] = OrderedDict()
         self.bytes = 0
+        self.hits = 0
+        self.misses = 0
 
     def __len__(self) -> int:
         """How many items are kept."""
@@ -29,7 +31,9 @@ class LruCache(Generic[K, V]):
     def get(self, key: K) -> V | None:
         """The value kept for `key`, if any; it is now the last used."""
         if key not in self._items:
+            self.misses += 1
             return None
+        self.hits += 1
         self._items.move_to_end(key)
         return self._items[key]
 

@@ -80,27 +80,30 @@ class TextTranslator:
         """Sentences that wait to be translated, of all requests."""
         return self._batcher.waiting
 
-    async def translate(self, texts: Sequence[str], source: Language, targets: Sequence[Language]) -> Answer:
-        """Translate every text into every target language, in one go.
+    async def translate(self, texts: Sequence[str], sources: Sequence[Language], targets: Sequence[Language]) -> Answer:
+        """Translate every text, each from its own language, into every target language, in one go.
 
         Raises:
             QueueFullError, TooManySentencesError, ClosedError: the batcher cannot take them.
         """
         began = time.monotonic()
         # In a thread: a megabyte of text takes a second, during which others must be answered.
-        prepared = await asyncio.to_thread(lambda: [self._prepare(text, source) for text in texts])
+        prepared = await asyncio.to_thread(lambda: list(map(self._prepare, texts, sources)))
         ready = time.monotonic()
         jobs = [
             Job(piece.text, source.code, target.code, tokens)
-            for pieces in prepared
+            for pieces, source in zip(prepared, sources, strict=True)
             for piece, tokens in pieces
             if piece.is_sentence
             for target in targets
             if target != source
         ]
         results = await self._reviewer.translate(jobs)
-        translations = {(job.text, job.target): result for job, result in zip(jobs, results, strict=True)}
-        answer = [{target.code: _join(pieces, target.code, translations) for target in targets} for pieces in prepared]
+        translations = {(job.text, job.source, job.target): result for job, result in zip(jobs, results, strict=True)}
+        answer = [
+            {target.code: _join(pieces, source.code, target.code, translations) for target in targets}
+            for pieces, source in zip(prepared, sources, strict=True)
+        ]
         end = time.monotonic()
         timings = {"prepare": ready - began, "translate": end - ready, "total": end - began}
         return Answer(answer, {name: round(seconds, 6) for name, seconds in timings.items()})
@@ -117,7 +120,9 @@ class TextTranslator:
         return len(self._engine.tokenize(sentence)) <= MAX_SOURCE_TOKENS
 
 
-def _join(pieces: _Prepared, target: str, translations: dict[tuple[str, str], Reviewed]) -> TranslatedText:
+def _join(
+    pieces: _Prepared, source: str, target: str, translations: dict[tuple[str, str, str], Reviewed]
+) -> TranslatedText:
     """Put a text together again; a sentence without translation (the language is the source's) stays."""
     said: list[Sentence] = []
     whole: list[str] = []
@@ -125,7 +130,7 @@ def _join(pieces: _Prepared, target: str, translations: dict[tuple[str, str], Re
         if not piece.is_sentence:
             whole.append(piece.text)
             continue
-        result = translations.get((piece.text, target)) or Reviewed(piece.text)
+        result = translations.get((piece.text, source, target)) or Reviewed(piece.text)
         said.append(Sentence(piece.text, result.text, result.reason, result.verdict))
         whole.append(result.text)
     return TranslatedText("".join(whole), said)

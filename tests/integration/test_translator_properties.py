@@ -66,7 +66,9 @@ def run(engine: Engine, *requests: Request, at_once: bool = True, **batching: in
         translator = TextTranslator(engine, batcher, Thresholds())
         batcher.start()
         asked = [
-            translator.translate(texts, languages.find("eng_Latn"), [languages.find(code) for code in targets])
+            translator.translate(
+                texts, [languages.find("eng_Latn")] * len(texts), [languages.find(code) for code in targets]
+            )
             for texts, targets in requests
         ]
         try:

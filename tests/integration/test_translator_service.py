@@ -160,7 +160,7 @@ async def test_unknown_languages_are_refused_by_name(service: Service) -> None:
 
 async def test_languages_are_those_of_the_model(service: Service) -> None:
     async with aiohttp.ClientSession(service.url) as session, session.get("/languages") as response:
-        assert {language["code"] for language in await response.json()} == {"eng_Latn", *ALL}
+        assert {language["flores"] for language in await response.json()} == {"eng_Latn", *ALL}
 
 
 def test_no_torch_in_the_serving_process(service: Service) -> None:
@@ -180,7 +180,7 @@ async def test_sigterm_finishes_what_was_accepted(cache: Path) -> None:
                 waiting = (await response.json())["waiting"]
     assert waiting
     service.process.send_signal(signal.SIGTERM)
-    await asyncio.to_thread(service.wait_for, "stopping")
+    await asyncio.to_thread(service.wait_for, "no longer listening")
     with pytest.raises(aiohttp.ClientError):
         await ask(service.url, ["red"], ["fra_Latn"])
     said = [text["fra_Latn"] for text in await asked]

@@ -1,8 +1,7 @@
-"""The service's HTTP face, with an upper-casing engine in place of a model."""
+"""Our own call, and what is the same on every path: errors, the queue, health."""
 
 import asyncio
 import json
-import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,35 +9,13 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from translator_toy import Client, Engine, load, serving, until
 
-from translator.app import State, make_app
 from translator.batcher import Batcher
-from translator.engine import Job, Translation
+from translator.http import Limits, State, make_app
 from translator.languages import Languages
 from translator.sentences import has_letters
 from translator.service import TextTranslator
-
-Client = TestClient[Any, Any]
-
-
-class Engine:
-    """Tokens are characters; a translation is the text in capitals, marked with the language."""
-
-    def __init__(self) -> None:
-        self.gate = threading.Event()
-        self.gate.set()
-        self.started = threading.Event()
-
-    def tokenize(self, text: str) -> tuple[str, ...]:
-        return tuple(text)
-
-    def translate(self, jobs: list[Job], /) -> list[Translation]:
-        self.started.set()
-        assert self.gate.wait(30)
-        return [
-            Translation(f"<{job.target}>{job.text.upper()}", ("no end",) if "endless" in job.text else ())
-            for job in jobs
-        ]
 
 
 @pytest.fixture
@@ -48,17 +25,9 @@ def engine() -> Engine:
 
 @pytest.fixture
 async def client(engine: Engine) -> AsyncIterator[Client]:
-    batcher = Batcher(engine.translate, queue_limit=50)
-    batcher.start()
-    state = State(
-        "toy",
-        TextTranslator(engine, batcher),  # type: ignore[arg-type]
-        Languages({"eng_Latn", "fra_Latn", "hin_Deva"}),
-    )
-    async with TestClient(TestServer(make_app(state, max_body=10_000))) as client:
+    limits = Limits(body=10_000, texts=60, characters=9_000)
+    async with serving(engine, State("toy", limits=limits), queue_limit=50) as client:
         yield client
-    engine.gate.set()
-    await batcher.close()
 
 
 async def ask(client: Client, texts: Any, targets: Any = ("fra_Latn",), **more: Any) -> tuple[int, Any]:
@@ -102,7 +71,7 @@ def test_text_without_letters_needs_no_translation(text: str) -> None:
         batcher = Batcher(lambda jobs: pytest.fail(f"{jobs} reached the model"))
         translator = TextTranslator(Engine(), batcher)  # type: ignore[arg-type]
         languages = Languages({"eng_Latn", "fra_Latn"})
-        answer = await translator.translate([text], languages.find("eng_Latn"), [languages.find("fra_Latn")])
+        answer = await translator.translate([text], [languages.find("eng_Latn")], [languages.find("fra_Latn")])
         assert answer.texts[0]["fra_Latn"].text == text
 
     asyncio.run(check())
@@ -152,7 +121,11 @@ async def test_a_doubtful_sentence_says_why(client: Client) -> None:
         (b'{"texts": ["a"], "targets": ["</s>"]}', 400, "targets", "GET /languages"),
         (b'{"texts": ["a"], "targets": ["fra_Latn"], "source": "spa_Latn"}', 400, "source", "'spa_Latn'"),
         (b'{"texts": ["a"], "targets": ["fra_Latn"], "source": 7}', 400, "source", "string"),
+        (b'{"texts": ["a"], "targets": ["sr-Latn"]}', 400, "targets", "srp_Cyrl, not in Latn"),
+        (b'{"texts": ["a"], "targets": ["' + b"x" * 9000 + b'"]}', 400, "targets", "unknown language"),
         (b'{"texts": ["' + b"a" * 20_000 + b'"]}', 413, None, "too large"),
+        (b'{"texts": ["' + b"a" * 9500 + b'"], "targets": ["fra_Latn"]}', 413, None, "9500 characters"),
+        (b'{"texts": [' + b'"a",' * 60 + b'"a"], "targets": ["fra_Latn"]}', 413, None, "61 texts"),
     ],
 )
 async def test_bad_requests_are_refused_in_openais_shape(
@@ -165,6 +138,50 @@ async def test_bad_requests_are_refused_in_openais_shape(
     assert answer["error"]["param"] == param
     assert answer["error"]["type"] == "invalid_request_error"
     assert said in answer["error"]["message"]
+
+
+async def test_languages_come_back_as_they_were_called(client: Client) -> None:
+    _, answer = await ask(client, ["red"], ["fr", "FRA_Latn", "zh-CN"], source="en-US")
+    assert answer["targets"] == {"fr": "fra_Latn", "FRA_Latn": "fra_Latn", "zh-CN": "zho_Hans"}
+    assert answer["sources"] == ["eng_Latn"]
+    texts = {code: said["text"] for code, said in answer["translations"][0].items()}
+    assert texts == {"fr": "<fra_Latn>RED", "FRA_Latn": "<fra_Latn>RED", "zh-CN": "<zho_Hans>RED"}
+
+
+async def test_each_text_has_its_own_language_if_it_is_not_said(client: Client) -> None:
+    texts = [
+        "The red car turns left at the corner.",
+        "La voiture rouge tourne à gauche.",
+        "लाल गाड़ी बाएँ मुड़ती है।",
+        "1 2",
+    ]
+    _, answer = await ask(client, texts, ["eng_Latn"], source="auto")
+    assert answer["sources"] == ["eng_Latn", "fra_Latn", "hin_Deva", "eng_Latn"]
+    assert [guess["language"] for guess in answer["detected"]] == answer["sources"]
+    assert answer["detected"][1]["confidence"] > 50
+    assert answer["detected"][3]["confidence"] == 0
+    said = [text["eng_Latn"]["text"] for text in answer["translations"]]
+    assert said == [texts[0], "<eng_Latn>LA VOITURE ROUGE TOURNE À GAUCHE.", f"<eng_Latn>{texts[2]}", "1 2"]
+
+
+async def test_what_was_accepted_before_closing_is_finished(engine: Engine) -> None:
+    state = State("toy")
+    async with serving(engine, state) as client:
+        engine.gate.clear()
+        accepted = asyncio.create_task(ask(client, ["red"]))
+        await until(engine.started.is_set)
+        state.closing = True
+        status, answer = await ask(client, ["late"])
+        assert (status, answer["error"]["code"]) == (503, "shutting_down")
+        engine.gate.set()
+        assert (await accepted)[0] == 200
+
+
+async def test_an_answer_carries_the_requests_id(client: Client) -> None:
+    for sent, kept in (("ab-1:2", True), ("a b", False), ("x" * 65, False), (None, False)):
+        async with client.get("/health", headers={"X-Request-Id": sent} if sent else {}) as response:
+            assert (response.headers["X-Request-Id"] == sent) == kept
+            assert response.headers["X-Request-Id"]
 
 
 async def test_too_many_sentences_at_once_are_refused(client: Client) -> None:
@@ -200,14 +217,13 @@ async def test_unknown_paths_and_methods(client: Client) -> None:
 
 async def test_not_healthy_until_loaded_nor_while_closing(engine: Engine) -> None:
     state = State("toy")
-    async with TestClient(TestServer(make_app(state, max_body=10_000))) as client:
+    async with TestClient(TestServer(make_app(state))) as client:
         async with client.get("/health") as response:
             assert response.status == 503
             assert "being loaded" in (await response.json())["error"]
         status, answer = await ask(client, ["a"])
         assert (status, answer["error"]["code"]) == (503, "loading")
-        state.translator = TextTranslator(engine, Batcher(engine.translate))  # type: ignore[arg-type]
-        state.languages = Languages({"eng_Latn", "fra_Latn"})
+        load(state, Batcher(engine.translate), engine)
         async with client.get("/health") as response:
             assert response.status == 200
             assert (await response.json())["status"] == "ok"
@@ -215,23 +231,7 @@ async def test_not_healthy_until_loaded_nor_while_closing(engine: Engine) -> Non
         async with client.get("/health") as response:
             assert response.status == 503
             assert "Retry-After" in response.headers
-
-
-async def test_languages_and_translate_as_libretranslate_has_them(client: Client) -> None:
-    async with client.get("/languages") as response:
-        languages = await response.json()
-    assert languages[1] == {
-        "code": "fra_Latn",
-        "name": "French",
-        "targets": ["eng_Latn", "fra_Latn", "hin_Deva"],
-    }
-    for q, translated in (("One.", "<fra_Latn>ONE."), (["a", "b"], ["<fra_Latn>A", "<fra_Latn>B"])):
-        body = {"q": q, "source": "eng_Latn", "target": "fra_Latn"}
-        async with client.post("/translate", json=body) as response:
-            assert await response.json() == {"translatedText": translated}
-    async with client.post("/translate", json={"q": "a", "source": "eng_Latn", "target": "xx"}) as response:
-        assert response.status == 400
-        assert "'xx'" in (await response.json())["error"]
+            assert response.headers["Connection"] == "close"
 
 
 async def test_who_hangs_up_leaves_the_queue() -> None:
@@ -239,8 +239,9 @@ async def test_who_hangs_up_leaves_the_queue() -> None:
     engine.gate.clear()
     batcher = Batcher(engine.translate)
     batcher.start()
-    state = State("toy", TextTranslator(engine, batcher), Languages({"eng_Latn", "fra_Latn"}))  # type: ignore[arg-type]
-    server = TestServer(make_app(state, max_body=10_000))
+    state = State("toy")
+    load(state, batcher, engine)
+    server = TestServer(make_app(state))
     await server.start_server()
     try:
         _, running = await open_request(server, "running")
@@ -263,9 +264,3 @@ async def open_request(server: TestServer, text: str) -> tuple[asyncio.StreamRea
     writer.write(b"POST /v1/translations HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
     await writer.drain()
     return reader, writer
-
-
-async def until(true: Any) -> None:
-    async with asyncio.timeout(30):
-        while not true():  # noqa: ASYNC110 (looks at a real server from outside)
-            await asyncio.sleep(0.01)

@@ -1,0 +1,145 @@
+"""Who may ask, what is counted, and how many connections there may be."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from prometheus_client.parser import text_string_to_metric_families
+from translator_toy import Client, Engine, serving
+
+from translator.__main__ import main, make_state, parser
+from translator.http import Limits, State
+from translator.http.server import Listener
+
+ASK = {"q": "Red. Blue.", "source": "en", "target": "fr"}
+NATIVE = {"texts": ["a"], "targets": ["fr"]}
+
+
+async def status_of(client: Client, method: str, path: str, **call: Any) -> int:
+    async with client.request(method, path, **call) as response:
+        return response.status
+
+
+async def test_a_key_is_needed_where_keys_are_set() -> None:
+    async with serving(Engine(), State("toy", keys=("first", "zweiter-schlüssel"))) as client:
+        for key in ("first", "zweiter-schlüssel"):
+            assert await status_of(client, "POST", "/translate", json=ASK | {"api_key": key}) == 200
+            assert await status_of(client, "POST", "/translate", data=ASK | {"api_key": key}) == 200
+            bearer = {"Authorization": f"Bearer {key}"}
+            for call in ({"path": "/translate", "json": ASK}, {"path": "/v1/translations", "json": NATIVE}):
+                assert await status_of(client, "POST", headers=bearer, **call) == 200
+            assert await status_of(client, "GET", "/metrics", headers=bearer) == 200
+        for wrong in ("", "firs", "first ", "FIRST", "first,zweiter-schlüssel"):
+            assert await status_of(client, "POST", "/translate", json=ASK | {"api_key": wrong}) == 403
+        for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": "Basic first"}):
+            assert await status_of(client, "POST", "/v1/translations", json=NATIVE, headers=headers) == 401
+            assert await status_of(client, "GET", "/metrics", headers=headers) == 403
+        async with client.post("/detect", json={"q": "a"}) as response:
+            assert (response.status, "needs an API key" in (await response.json())["error"]) == (403, True)
+        assert await status_of(client, "GET", "/health") == 200
+        assert await status_of(client, "GET", "/languages") == 200
+        async with client.get("/frontend/settings") as response:
+            assert (await response.json())["keyRequired"] is True
+
+
+async def test_pages_of_other_origins_only_if_they_are_named() -> None:
+    page = {"Origin": "https://a.example"}
+    preflight = page | {"Access-Control-Request-Method": "POST"}
+    for origins, allowed in (
+        ((), None),
+        (("https://b.example",), None),
+        (("https://a.example",), page["Origin"]),
+        (("*",), "*"),
+    ):
+        async with serving(Engine(), State("toy", origins=origins)) as client:
+            async with client.post("/translate", json=ASK, headers=page) as response:
+                assert response.status == 200
+                assert response.headers.get("Access-Control-Allow-Origin") == allowed
+            async with client.post("/translate", json={}, headers=page) as response:
+                assert response.headers.get("Access-Control-Allow-Origin") == allowed
+            async with client.options("/translate", headers=preflight) as response:
+                assert response.status == (204 if allowed else 405)
+                assert ("Content-Type" in response.headers.get("Access-Control-Allow-Headers", "")) == bool(allowed)
+
+
+async def test_what_prometheus_is_told() -> None:
+    async with serving(Engine()) as client:
+        assert await status_of(client, "POST", "/translate", json=ASK) == 200
+        assert await status_of(client, "POST", "/translate", json=ASK | {"q": ["Red.", "An endless one."]}) == 200
+        assert await status_of(client, "POST", "/translate", json=ASK | {"target": "xx"}) == 400
+        assert await status_of(client, "GET", "/no/such/path") == 404
+        async with client.get("/metrics") as response:
+            assert response.content_type == "text/plain"
+            text = await response.text()
+    samples = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    name = "babelview_translator_"
+    assert samples[f"{name}requests_total", "/translate", "200"] == 2
+    assert samples[f"{name}requests_total", "/translate", "400"] == 1
+    assert samples[f"{name}requests_total", "404", "other"] == 1
+    assert samples[f"{name}request_seconds_count", "/translate"] == 3
+    assert samples[f"{name}sentences_total", "fra_Latn", "ok"] == 3
+    assert samples[f"{name}sentences_total", "doubtful", "fra_Latn"] == 1
+    assert samples[f"{name}texts_total",] == 3
+    assert samples[f"{name}requests_in_flight",] == 1
+    assert samples[f"{name}batch_sentences_count",] >= 2
+    assert samples[f"{name}source_tokens_total",] >= len("Red.Blue.An endless one.")
+    assert samples[f"{name}queue_sentences",] == 0
+    assert samples[f"{name}cache_hits_total",] >= 1
+
+
+async def test_a_slow_body_is_given_up() -> None:
+    async with serving(Engine(), State("toy", limits=Limits(body_seconds=0.1))) as client:
+        for kind in ("application/json", "multipart/form-data; boundary=x"):
+            reader, writer = await asyncio.open_connection(client.host, client.port)
+            head = f"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n--x"
+            writer.write(head.encode())
+            answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
+            assert b" 408 " in answer
+            assert b"Connection: close" in answer
+            assert b"did not arrive within 0.1 s" in answer
+            writer.close()
+
+
+async def test_one_connection_too_many_is_told_so() -> None:
+    async def hello(_: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    app = web.Application()
+    app.router.add_get("/", hello)
+    async with TestServer(app) as server:
+        assert server.runner
+        assert server.runner.server
+        listener = Listener(server.runner.server, connections=1)
+        host, port = await listener.start("127.0.0.1", 0)
+        kept, keeper = await asyncio.open_connection(host, port)
+        keeper.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await kept.readline()).split()[1] == b"200"
+        refused, _ = await asyncio.open_connection(host, port)
+        answer = await asyncio.wait_for(refused.read(), 20)
+        assert answer.split()[1] == b"503"
+        assert b"too many connections" in answer
+        keeper.close()
+        await listener.stop()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(host, port)
+
+
+def test_the_world_is_let_in_only_with_a_key_or_on_purpose(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("BABELVIEW_TRANSLATOR_API_KEY", raising=False)
+    with pytest.raises(SystemExit) as stopped:
+        main(["--host", "0.0.0.0", "--model", "demo"])
+    assert stopped.value.code == 2
+    assert "BABELVIEW_TRANSLATOR_API_KEY" in capsys.readouterr().err
+    monkeypatch.setenv("BABELVIEW_TRANSLATOR_API_KEY", " one, two ,")
+    state = make_state(parser().parse_args(["--max-texts", "5", "--cors", "https://a", "--cors", "https://b"]))
+    assert state.keys == ("one", "two")
+    assert state.limits.texts == 5
+    assert state.origins == ("https://a", "https://b")

@@ -1,0 +1,101 @@
+"""The application: its paths, and what every request goes through."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from translator.http import libretranslate, native
+from translator.http.access import authorize, cors
+from translator.http.errors import ApiError, to_json
+from translator.http.state import STATE, SUMMARY, State
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+logger = logging.getLogger(__name__)
+
+_REQUEST_ID = "X-Request-Id"
+_PROBES = frozenset({"/health", "/metrics"})
+
+
+def make_app(state: State) -> web.Application:
+    """The application that serves `state`."""
+    app = web.Application(client_max_size=state.limits.body, middlewares=[_account, cors, _errors])
+    app[STATE] = state
+    app.router.add_post("/v1/translations", native.translations)
+    for method in ("GET", "POST"):
+        app.router.add_route(method, "/translate", libretranslate.translate_path)
+        app.router.add_route(method, "/detect", libretranslate.detect_path)
+    app.router.add_get("/languages", libretranslate.languages)
+    app.router.add_get("/frontend/settings", libretranslate.frontend_settings)
+    for path in ("/suggest", "/translate_file"):
+        app.router.add_post(path, libretranslate.not_offered)
+    app.router.add_get("/health", _health)
+    app.router.add_get("/metrics", _metrics)
+    return app
+
+
+async def _health(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    return to_json({"status": "ok", "model": state.model, "waiting": state.ready().translator.waiting})
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    authorize(request)
+    body = request.app[STATE].metrics.text()
+    return web.Response(body=body, headers={"Content-Type": "text/plain; version=1.0.0; charset=utf-8"})
+
+
+@web.middleware
+async def _account(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Log and count each request, under an id that its answer carries."""
+    state, began = request.app[STATE], time.monotonic()
+    given = request.headers.get(_REQUEST_ID, "")
+    number = given if re.fullmatch(r"[\w.:-]{1,64}", given, re.ASCII) else uuid.uuid4().hex[:12]
+    with state.metrics.in_flight.track_inprogress():
+        response = await handler(request)
+    seconds = time.monotonic() - began
+    response.headers[_REQUEST_ID] = number
+    if state.closing:
+        response.force_close()  # or a client would send its next request to a connection that is being closed
+    resource = request.match_info.route.resource
+    path = resource.canonical if resource else "other"
+    state.metrics.requests.labels(path, str(response.status)).inc()
+    state.metrics.seconds.labels(path).observe(seconds)
+    logger.log(
+        logging.DEBUG if path in _PROBES else logging.INFO,
+        "%s %s %s %d %.3f s %s",
+        number,
+        request.method,
+        request.rel_url.raw_path[:100],
+        response.status,
+        seconds,
+        request.get(SUMMARY, ""),
+    )
+    return response
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error in the shape of its path; what nobody foresaw is logged, its insides are not sent."""
+    try:
+        if not request.app[STATE].closing:
+            return await handler(request)
+        failure = ApiError(503, "the translation service is shutting down", code="shutting_down", retry_after=5)
+    except ApiError as error:
+        failure = error
+    except web.HTTPException as error:
+        failure = ApiError.of(error, request)
+    except Exception:
+        logger.exception("%s %s failed", request.method, request.rel_url.raw_path[:100])
+        failure = ApiError(500, "internal error: the service's log says more")
+    request[SUMMARY] = str(failure)
+    return failure.response(request)

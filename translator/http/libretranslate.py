@@ -1,0 +1,123 @@
+"""LibreTranslate's API, so that its clients work unchanged.
+
+What differs: a list is translated at once rather than one by one, each text of a list has its own detected language,
+and every code that `translator.languages` knows is taken. `alternatives` are always empty, as the best translation
+is chosen by more than its rank in the beam.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from translator.http import nllb_serve
+from translator.http.access import authorize
+from translator.http.errors import ApiError, to_json
+from translator.http.fields import Fields, read_fields
+from translator.http.markup import Page
+from translator.http.state import STATE
+from translator.http.translate import check_size, detect, find_sources, translate
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from translator.detect import Guess
+    from translator.languages import Language
+
+_MOST_ALTERNATIVES = 100
+_FIRST = {"en": 0, "es": 1}  # what a page offers before one chooses, as far as the model has it
+
+
+async def translate_path(request: web.Request) -> web.Response:
+    """Answer `/translate`, as LibreTranslate or, if the fields are its, as nllb-serve."""
+    fields = await read_fields(request)
+    _authorize(request, fields)
+    if nllb_serve.is_meant(fields):
+        return await nllb_serve.answer(request, fields)
+    texts, single = fields.one_or_more("q")
+    source, target = fields.string("source"), fields.string("target")
+    kind = fields.string("format", "text")
+    alternatives = fields.count("alternatives", _MOST_ALTERNATIVES)
+    if kind not in ("text", "html"):
+        raise ApiError(400, f"{kind[:40]!r} format is not supported: it must be text or html", param="format")
+    check_size(texts, request.app[STATE].limits)
+    if kind == "html":
+        said, guesses = await _translate_pages(request, texts, source, target)
+    else:
+        sources, guesses = await find_sources(request, texts, source, "source")
+        said = await _translate(request, texts, sources, target)
+    body: dict[str, Any] = {"translatedText": said[0] if single else said}
+    if guesses is not None:
+        detected = [_shown(guess) for guess in guesses]
+        body["detectedLanguage"] = detected[0] if single else detected
+    if alternatives:
+        body["alternatives"] = [] if single else [[] for _ in said]
+    return to_json(body)
+
+
+async def _translate(request: web.Request, texts: list[str], sources: list[Language], target: str) -> list[str]:
+    done = await translate(request, texts, sources, [target], field="target")
+    return [done.text(number, target).text for number in range(len(texts))]
+
+
+async def _translate_pages(
+    request: web.Request, texts: list[str], source: str, target: str
+) -> tuple[list[str], list[Guess] | None]:
+    """Translate what stands between the tags of each text."""
+    pages = [Page(text) for text in texts]
+    sources, guesses = await find_sources(request, [" ".join(page.texts) for page in pages], source, "source")
+    parts = [part for page in pages for part in page.texts]
+    languages = [language for page, language in zip(pages, sources, strict=True) for _ in page.texts]
+    said = iter(await _translate(request, parts, languages, target))
+    return [page.with_texts(list(islice(said, len(page.texts)))) for page in pages], guesses
+
+
+async def detect_path(request: web.Request) -> web.Response:
+    """Answer `/detect`: the likeliest languages of a text, or of several taken together."""
+    fields = await read_fields(request)
+    _authorize(request, fields)
+    texts, _ = fields.one_or_more("q")
+    check_size(texts, request.app[STATE].limits)
+    (found,) = await detect(request, ["\n".join(texts)])
+    return to_json([_shown(guess) for guess in found])
+
+
+async def languages(request: web.Request) -> web.Response:
+    """Answer `/languages`: BCP-47 tags, as LibreTranslate's clients expect, with NLLB's own code beside."""
+    have = request.app[STATE].ready().languages.all
+    tags = [language.tag for language in have]
+    return to_json(
+        [{"code": language.tag, "name": language.name, "flores": language.code, "targets": tags} for language in have]
+    )
+
+
+async def frontend_settings(request: web.Request) -> web.Response:
+    """Answer `/frontend/settings`."""
+    state = request.app[STATE]
+    have = sorted(state.ready().languages.all, key=lambda language: _FIRST.get(language.tag, len(_FIRST)))
+    source, target = ({"code": language.tag, "name": language.name} for language in have[:2])
+    return to_json(
+        {
+            "charLimit": state.limits.characters,
+            "frontendTimeout": 500,
+            "apiKeys": bool(state.keys),
+            "keyRequired": bool(state.keys),
+            "suggestions": False,
+            "filesTranslation": False,
+            "supportedFilesFormat": [],
+            "language": {"source": source, "target": target},
+        }
+    )
+
+
+async def not_offered(request: web.Request) -> web.Response:
+    """Answer the calls of LibreTranslate that are not for us: files and suggestions."""
+    raise ApiError(403, f"{request.path} is not offered by this service")
+
+
+def _authorize(request: web.Request, fields: Fields) -> None:
+    authorize(request, fields.string("api_key", "") or None)
+
+
+def _shown(guess: Guess) -> dict[str, Any]:
+    return {"confidence": guess.confidence, "language": guess.language.tag}

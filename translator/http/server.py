@@ -1,0 +1,70 @@
+"""Listening, and stopping without losing what was accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+logger = logging.getLogger(__name__)
+
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 2\r\n"
+    b'Connection: close\r\n\r\n{"error": "too many connections: try again in a moment"}'
+)
+_LAST_CALL_S = 0.5
+
+
+class Listener:
+    """A listening socket before an aiohttp server, with a limit of open connections."""
+
+    def __init__(self, server: web.Server, *, connections: int) -> None:
+        """Pass connections on to `server` as long as it has fewer than `connections`."""
+        self._server = server
+        self._most = connections
+        self._listening: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; the address and the port that it is.
+
+        Raises:
+            OSError: the address cannot be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(self._protocol, host, port, backlog=1024, reuse_address=True)
+        address = self._listening.sockets[0].getsockname()
+        return address[0], address[1]
+
+    async def stop(self) -> None:
+        """Take no new connection, and let those that are open come to an end.
+
+        A client with an open connection may have sent a request that has not been read yet. All get a moment in
+        which they are answered (with 503, and that the connection closes) before idle connections are closed.
+        """
+        if self._listening is None:
+            return
+        await asyncio.sleep(0.05)  # connections that the kernel has completed are accepted
+        self._listening.close()
+        self._listening = None
+        logger.info("no longer listening, %d connections are open", len(self._server.connections))
+        for _ in range(round(_LAST_CALL_S / 0.02)):
+            if not self._server.connections:
+                return
+            await asyncio.sleep(0.02)
+
+    def _protocol(self) -> asyncio.BaseProtocol:
+        return self._server() if len(self._server.connections) < self._most else _Refusal()
+
+
+class _Refusal(asyncio.Protocol):
+    """Says that there are too many connections."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say it and hang up."""
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.write(_FULL)
+        # Not at once: closing with the request unread resets the connection, and the answer may be lost.
+        asyncio.get_running_loop().call_later(_LAST_CALL_S, transport.close)

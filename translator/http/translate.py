@@ -1,0 +1,132 @@
+"""What the three ways to ask have in common: languages looked up, texts translated, errors said."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from translator.batcher import ClosedError, QueueFullError, TooManySentencesError
+from translator.detect import DetectionError
+from translator.http.errors import ApiError
+from translator.http.state import STATE, SUMMARY
+from translator.languages import UnknownLanguageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aiohttp import web
+
+    from translator.detect import Guess
+    from translator.http.state import Limits
+    from translator.languages import Language, Languages
+    from translator.service import Answer, TranslatedText
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """The answer, and what was understood of the question."""
+
+    answer: Answer
+    targets: dict[str, Language]
+    """By the code that the request wrote."""
+
+    def text(self, number: int, target: str) -> TranslatedText:
+        """Text `number` in the language that the request wrote as `target`."""
+        return self.answer.texts[number][self.targets[target].code]
+
+
+async def find_sources(
+    request: web.Request, texts: list[str], source: str, field: str
+) -> tuple[list[Language], list[Guess] | None]:
+    """The language of each text; if `source` is "auto", also how sure that is.
+
+    Raises:
+        ApiError: the language is unknown.
+    """
+    loaded = request.app[STATE].ready()
+    if source.lower() != AUTO:
+        return [find(loaded.languages, source, field)] * len(texts), None
+    guesses = [found[0] for found in await detect(request, texts)]
+    return [guess.language for guess in guesses], guesses
+
+
+async def translate(
+    request: web.Request, texts: list[str], sources: list[Language], targets: Sequence[str], *, field: str
+) -> Translated:
+    """Translate for a request.
+
+    Args:
+        request: gets its summary for the log.
+        texts: to be translated.
+        sources: the language of each.
+        targets: language codes.
+        field: how the request calls them.
+
+    Raises:
+        ApiError: a language is unknown, or it is too much.
+    """
+    state = request.app[STATE]
+    loaded = state.ready()
+    wanted = {code: find(loaded.languages, code, field) for code in dict.fromkeys(targets)}
+    if not wanted:
+        raise ApiError(400, f"{field} is empty: name at least one language", param=field)
+    distinct = list({language.code: language for language in wanted.values()}.values())
+    try:
+        answer = await loaded.translator.translate(texts, sources, distinct)
+    except QueueFullError as error:
+        raise ApiError(429, str(error), code="queue_full", retry_after=error.retry_after) from error
+    except TooManySentencesError as error:
+        raise ApiError(413, f"{error}: send fewer texts or languages at a time", code="too_large") from error
+    except ClosedError as error:
+        raise ApiError(503, str(error), code="shutting_down", retry_after=5) from error
+    state.metrics.answered(answer)
+    request[SUMMARY] = (
+        f"{len(texts)} texts of {sum(map(len, texts))} characters, {_codes(sources)} to {_codes(distinct)}, "
+        f"{answer.sentence_count} sentences"
+    )
+    return Translated(answer, wanted)
+
+
+def _codes(languages: Sequence[Language]) -> str:
+    return ",".join(dict.fromkeys(language.code for language in languages))
+
+
+async def detect(request: web.Request, texts: list[str]) -> list[list[Guess]]:
+    """In which language each text is, the likeliest first; never empty.
+
+    Raises:
+        ApiError: 501, there is no detector.
+    """
+    loaded = request.app[STATE].ready()
+    try:
+        return await asyncio.to_thread(lambda: [loaded.detector.guess(text) for text in texts])
+    except DetectionError as error:
+        raise ApiError(501, str(error), code="no_detection") from error
+
+
+def check_size(texts: list[str], limits: Limits) -> None:
+    """Make sure that a request is not too large.
+
+    Raises:
+        ApiError: 413, it is.
+    """
+    characters = sum(map(len, texts))
+    for size, most, what in ((len(texts), limits.texts, "texts"), (characters, limits.characters, "characters")):
+        if size > most:
+            message = f"Invalid request: request ({size} {what}) exceeds text limit ({most})"
+            raise ApiError(413, message, code="too_large")
+
+
+def find(languages: Languages, code: str, field: str) -> Language:
+    """The language that a code means.
+
+    Raises:
+        ApiError: 400, there is none.
+    """
+    try:
+        return languages.find(code)
+    except UnknownLanguageError as error:
+        raise ApiError(400, str(error), param=field, code="unknown_language") from error
