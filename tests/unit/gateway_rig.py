@@ -47,6 +47,7 @@ class Engine:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_post("/v1/chat/completions", self.chat)
         app.router.add_get("/health", self.health)
+        self.routes(app)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         await web.UnixSite(runner, str(self.socket)).start()
@@ -54,6 +55,9 @@ class Engine:
             yield self
         finally:
             await runner.cleanup()
+
+    def routes(self, app: web.Application) -> None:
+        """Further paths."""
 
     async def health(self, _: web.Request) -> web.Response:
         if self.silent:
