@@ -1,38 +1,68 @@
-"""Mutated files never hang, crash or leak out as anything but a clear error."""
+"""Mutated files never hang, crash or leak: each gives frames or a clear error for itself alone."""
 
 from __future__ import annotations
 
 import io
 import random
+import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
+import pillow_heif
+import psutil
 import pytest
-from media_files import numbered, write_video
+from ffmpeg_files import encode
+from media_files import numbered
 from PIL import Image
 
 from client.errors import MediaError
-from client.media.image import load_image
+from client.media.load import identify
+from client.media.loaders import Loaders
 from client.media.sampling import Sampling
-from client.media.video import load_video
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+X264 = "-c:v libx264 -g 6 -bf 2"
+VIDEOS = {
+    "a.mp4": X264,
+    "fragments.mp4": f"{X264} -movflags frag_keyframe+empty_moov",
+    "a.mkv": X264,
+    "a.ts": X264,
+    "a.flv": X264,
+    "hevc.mp4": "-c:v libx265 -preset ultrafast -x265-params log-level=0",
+    "av1.mkv": "-c:v libsvtav1 -preset 12",
+    "a.webm": "-c:v libvpx-vp9 -deadline realtime -cpu-used 8",
+    "a.mov": "-c:v prores_ks",
+    "a.avi": "-c:v mpeg4 -g 6",
+    "a.mpg": "-c:v mpeg2video -g 6 -bf 2",
+    "a.mxf": "-c:v mpeg2video -g 6",
+    "a.wmv": "-c:v wmv2",
+    "a.ogv": "-c:v libtheora",
+    "a.rm": "-c:v rv20",
+}
+PICTURES = ("png", "jpg", "gif", "webp", "tiff", "avif", "bmp", "jp2", "ppm", "heic")
+ROUNDS = 40
 
 
 def mutations(data: bytes, rng: random.Random) -> bytes:
     """Flip, zero, cut out, repeat or cut off some bytes."""
     changed = bytearray(data)
     for _ in range(rng.choice((1, 3, 30))):
-        place = rng.randrange(len(changed))
+        # Headers are where it matters most.
+        place = rng.randrange(min(len(changed), rng.choice((200, 2000, len(changed)))))
         length = rng.choice((1, 4, 200))
-        match rng.randrange(5):
+        match rng.randrange(6):
             case 0:
                 changed[place] ^= 1 << rng.randrange(8)
             case 1:
                 changed[place : place + length] = bytes(len(changed[place : place + length]))
             case 2:
-                del changed[place : place + length]
+                changed[place : place + 4] = rng.choice((b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\x01"))
             case 3:
+                del changed[place : place + length]
+            case 4:
                 changed[place:place] = changed[place : place + length]
             case _:
                 del changed[max(1, place) :]
@@ -41,31 +71,67 @@ def mutations(data: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
-@pytest.mark.parametrize(
-    "name", ["a.mp4", "a.mkv", "a.ts", "a.avi", "a.png", "a.jpg", "a.gif", "a.webp", "a.tiff", "a.avif"]
-)
-def test_mutated_files_give_frames_or_an_error(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    pictures = not name.endswith((".mp4", ".mkv", ".ts", ".avi"))
-    if not pictures:
-        codec = "mpeg4" if name.endswith(".avi") else "libx264"
-        write_video(path, 20, codec=codec, options={"g": "6", "bf": "2"})
+def make(path: Path) -> Path:
+    if settings := VIDEOS.get(path.name):
+        return encode(path, f"{settings} -frames:v 20")
+    picture = Image.fromarray(numbered(7))
+    if path.suffix == ".heic":
+        pillow_heif.from_pillow(picture).save(path)
     else:
-        Image.fromarray(numbered(7)).save(path)
-    whole = path.read_bytes()
-    rng = random.Random(name)
-    loaded = refused = 0
-    for _ in range(40):
+        picture.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def loaders() -> Iterator[Loaders]:
+    """One worker for all files, as in a run of a thousand."""
+    made = Loaders(1, timeout=30)
+    yield made
+    made.close()
+
+
+def newest_worker() -> psutil.Process:
+    processes = psutil.Process().children(recursive=True)
+    return max(processes, key=lambda process: (process.create_time(), process.pid))
+
+
+def load_mutated(loaders: Loaders, path: Path, whole: bytes, rounds: int, rng: random.Random) -> Counter[str]:
+    outcomes: Counter[str] = Counter()
+    for _ in range(rounds):
         path.write_bytes(mutations(whole, rng))
         try:
-            # Not `load`, which would turn whatever goes wrong into an error of this file.
-            content = load_image(path) if pictures else load_video(path, Sampling(4))
-        except MediaError:
-            refused += 1
+            content = loaders.load(path, identify(path), Sampling(4))
+        except MediaError as error:
+            bad = re.search(r"decoder (crashed|was killed|ended)|not decoded within", str(error))
+            outcomes[bad[0] if bad else "refused"] += 1
         else:
             assert 1 <= len(content.jpegs) <= 4
             for jpeg in content.jpegs:
                 Image.open(io.BytesIO(jpeg)).load()
-            loaded += 1
-    assert loaded + refused == 40
-    assert refused
+            outcomes["loaded"] += 1
+    return outcomes
+
+
+@pytest.mark.parametrize("name", [*VIDEOS, *(f"a.{suffix}" for suffix in PICTURES)])
+def test_mutated_files_give_frames_or_an_error(tmp_path: Path, loaders: Loaders, name: str) -> None:
+    path = make(tmp_path / name)
+    outcomes = load_mutated(loaders, path, path.read_bytes(), ROUNDS, random.Random(name))
+    assert outcomes["refused"]
+    assert outcomes["refused"] + outcomes["loaded"] == ROUNDS, outcomes
+
+
+def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Open files and memory of a worker, after as many failures again as before."""
+    loaders = Loaders(1, timeout=30)
+    paths = [make(tmp_path / name) for name in ("a.mp4", "a.mkv", "a.ts", "a.png", "a.tiff", "a.heic")]
+    wholes = [path.read_bytes() for path in paths]
+    seen: list[tuple[int, int, int]] = []
+    for part in range(3):
+        rng = random.Random(1)  # the same ones each time
+        for path, whole in zip(paths, wholes, strict=True):
+            load_mutated(loaders, path, whole, 50, rng)
+        process = newest_worker()
+        seen.append((process.pid, process.num_fds(), process.memory_full_info().uss))
+        assert part == 0 or seen[part][:2] == seen[0][:2]
+    loaders.close()
+    assert seen[2][2] - seen[1][2] < 8 << 20
