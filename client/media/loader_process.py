@@ -62,6 +62,7 @@ def main(control: socket.socket) -> None:
             control.send(b"%d" % exit_code)
     for pid in children:
         os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def _settle(parent: int) -> None:

@@ -75,7 +75,7 @@ def run_process(servers: FakeServers | str, *arguments: str | Path, cwd: Path) -
 
 def start(servers: FakeServers, *arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
     line, environment = command(servers, *arguments)
-    return subprocess.Popen(line, env=environment, cwd=cwd, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(line, env=environment, cwd=cwd, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def results(folder: Path) -> dict[str, Any]:

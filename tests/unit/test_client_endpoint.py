@@ -109,6 +109,19 @@ def test_a_killed_model_server_is_waited_for(servers: FakeServers, tmp_path: Pat
     assert results(tmp_path)["stats"]["failures"] == 0
 
 
+def test_a_server_that_is_not_there_yet_is_waited_for(servers: FakeServers, tmp_path: Path) -> None:
+    servers.stop()
+    pictures(tmp_path / "ads", 3)
+    process = start(servers, "ads", "--languages", "fra_Latn", cwd=tmp_path)
+    assert process.stderr
+    line = process.stderr.readline()
+    assert "cannot be reached (Connection refused); waiting up to 10 min for it" in line
+    servers.start()
+    output = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, output
+    assert "back after" in output
+
+
 def test_a_server_that_stays_away_ends_the_run_and_loses_nothing(servers: FakeServers, tmp_path: Path) -> None:
     async def then_die(*_: Any) -> web.StreamResponse | None:
         return error(503, "engine is dead") if len(servers.asked) > 5 else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from batch_runs import pictures, results, run, seen_in, start, wait_until
 
 if TYPE_CHECKING:
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from fake_servers import FakeServers
 
 
-def test_ctrl_c_finishes_what_is_in_flight(servers: FakeServers, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+def test_an_interrupted_run_finishes_what_is_in_flight(servers: FakeServers, tmp_path: Path, how: str) -> None:
     async def slowly(*_: Any) -> web.StreamResponse | None:
         await asyncio.sleep(0.5)
         return None
@@ -24,7 +27,10 @@ def test_ctrl_c_finishes_what_is_in_flight(servers: FakeServers, tmp_path: Path)
     pictures(tmp_path / "ads", 60)
     process = start(servers, "ads", "--concurrency", "3", "--languages", "", cwd=tmp_path)
     wait_until(lambda: len(servers.asked) >= 6)
-    process.send_signal(signal.SIGINT)
+    if how == "Ctrl-C":
+        os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all processes of the run
+    else:
+        process.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=30)[1]
     assert process.returncode == 130, output
     assert "interrupted" in output
