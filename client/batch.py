@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -43,42 +44,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for warning in settings.warnings:
         print(warning, file=sys.stderr)
     try:
-        check(settings.formats)
-        if not settings.dry_run:
-            open_log(settings.log_file, settings.api_key)
-        tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
-        if settings.redo and settings.redo not in (REDO_ALL, REDO_FAILED, *(task.name for task in tasks)):
-            raise UsageError(f"--redo {settings.redo}: must be failed, all or one of the tasks of this run")
-        sources = gather(
-            settings.paths,
-            settings.manifests,
-            column=settings.column,
-            choice=Choice(settings.include, settings.exclude),
-            leave_out=settings.output,
-            warn=lambda text: print(text.translate(CONTROL), file=sys.stderr),
-        )
-        if not sources:
-            raise UsageError(f"no pictures or videos in {', '.join(settings.paths)}{_but(settings)}")
-        plan = make_plan(tasks, settings.models, settings.temperature, settings.sampling, settings.languages)
+        sources, plan = _prepare(settings)
         if settings.dry_run:
             found, means = forecast(settings.output, sources, plan, settings.redo)
-            for line in lines(found, means, settings.sampling, settings.prices, plan):
-                print(line.translate(CONTROL))
+            said = lines(found, means, settings.sampling, settings.prices)
+            print("\n".join(line.translate(CONTROL) for line in said))
             return DONE
-        ledger = Ledger(settings.output)
-    except BabelviewError as error:
-        return _complain(error)
-    try:
-        ledger.begin_run(plan, sources)
-        return asyncio.run(_run(settings, plan, sources, ledger))
+        with closing(Ledger(settings.output)) as ledger:
+            ledger.begin_run(plan, sources)
+            return asyncio.run(_run(settings, plan, sources, ledger))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BabelviewError as error:
         return _complain(error)
     except OSError as error:
         return _complain(BabelviewError(f"cannot write to {settings.output}: {error.strerror or error}"))
-    finally:
-        ledger.close()
+
+
+def _prepare(settings: Settings) -> tuple[list[Source], Plan]:
+    """What is asked, and about what; all that can be wrong with it is found before anything starts."""
+    check(settings.formats)
+    if not settings.dry_run:
+        open_log(settings.log_file, settings.api_key)
+    tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
+    if settings.redo and settings.redo not in (REDO_ALL, REDO_FAILED, *(task.name for task in tasks)):
+        raise UsageError(f"--redo {settings.redo}: must be failed, all or one of the tasks of this run")
+    sources = gather(
+        settings.paths,
+        settings.manifests,
+        column=settings.column,
+        choice=Choice(settings.include, settings.exclude),
+        leave_out=settings.output,
+        warn=lambda text: print(text.translate(CONTROL), file=sys.stderr),
+    )
+    if not sources:
+        raise UsageError(f"no pictures or videos in {', '.join(settings.paths)}{_but(settings)}")
+    return sources, make_plan(tasks, settings.models, settings.temperature, settings.sampling, settings.languages)
 
 
 async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Ledger) -> int:

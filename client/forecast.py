@@ -120,7 +120,7 @@ def _open(path: Path, notes: list[str]) -> _Past:
 def _identities(sources: list[Source], past: _Past, found: Forecast) -> Iterable[tuple[Source, Identity]]:
     """What each source holds. A file is hashed only if its size says that another might be the same."""
     new: list[tuple[Source, int]] = []
-    known_sizes: Counter[int] = Counter()
+    new_sizes: Counter[int] = Counter()
     for source in sources:
         known = past.known(source)
         if source.remote:
@@ -136,19 +136,21 @@ def _identities(sources: list[Source], past: _Past, found: Forecast) -> Iterable
             yield source, known.identity
         else:
             new.append((source, stat.st_size))
-            known_sizes[stat.st_size] += 1
-    with ThreadPoolExecutor() as threads:
-        # Contents of one size may be the same.
-        def look(item: tuple[Source, int]) -> Identity | str:
-            source, size = item
-            try:
-                if known_sizes[size] == 1 and size not in past.sizes:
-                    with source.path.open("rb") as file:
-                        return recognise(file.read(HEAD_BYTES), f"unread {source.position}", source.path.suffix)
-                return identify(source.path)
-            except (OSError, MediaError) as error:
-                return str(getattr(error, "strerror", None) or error)
+            new_sizes[stat.st_size] += 1
 
+    # Contents of one size may be the same.
+    def look(item: tuple[Source, int]) -> Identity | str:
+        source, size = item
+        try:
+            if new_sizes[size] == 1 and size not in past.sizes:
+                with source.path.open("rb") as file:
+                    return recognise(file.read(HEAD_BYTES), f"unread {source.position}", source.path.suffix)
+            return identify(source.path)
+        except (OSError, MediaError) as error:
+            return str(getattr(error, "strerror", None) or error)
+
+    threads = ThreadPoolExecutor()
+    try:
         for (source, _), identity in zip(new, threads.map(look, new), strict=True):
             if isinstance(identity, str):
                 found.unreadable.append((source.name, identity))
@@ -156,6 +158,8 @@ def _identities(sources: list[Source], past: _Past, found: Forecast) -> Iterable
                 found.unreadable.append((source.name, identity.problem))
             else:
                 yield source, identity
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 def _by_name(source: Source) -> Identity:
@@ -182,9 +186,7 @@ def _some(named: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [*named[:_SHOWN], ("...", f"and {left} more")] if left > 0 else named
 
 
-def lines(
-    found: Forecast, means: Means, sampling: Sampling, prices: tuple[float, float] | None, plan: Plan
-) -> Iterable[str]:
+def lines(found: Forecast, means: Means, sampling: Sampling, prices: tuple[float, float] | None) -> Iterable[str]:
     """The forecast as text."""
     readable = sum(found.kinds.values())
     yield (
@@ -206,8 +208,7 @@ def lines(
         bases[f"{key} of {kind}s: {guess.basis}"] = None
         many = f"{len(requests)} {kind}{'s' * (len(requests) != 1)}"
         yield f"to ask: {key} of {many}, about {tokens.prompt:,.0f} tokens in and {tokens.answer:,.0f} out"
-    for code in plan.languages:
-        yield f"to translate: {found.translations[code]} answers into {code}"
+    yield from (f"to translate: {count} answers into {code}" for code, count in found.translations.items())
     asked = sum(map(len, found.requests.values()))
     cost = f", cost about {money(total.cost(*prices))}" if prices else ""
     yield f"in all: {asked} requests, about {total.prompt:,.0f} tokens in and {total.answer:,.0f} out{cost}"

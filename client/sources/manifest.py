@@ -70,15 +70,16 @@ def _decode(content: bytes) -> str:
 
 
 def _choose(path: Path, column: str | None, values: dict[str, Any]) -> str:
+    """The column of a row that holds its path or URL; if several may, the first that is not empty."""
     by_name = {name.lower(): name for name in reversed(values)}
     wanted = [column] if column else COLUMNS
-    for name in wanted:
-        if name in values or name.lower() in by_name:
-            return name if name in values else by_name[name.lower()]
-    there = ", ".join(values) or "none"
+    there = [name if name in values else by_name[name.lower()] for name in wanted if name.lower() in by_name]
+    if there:
+        return next((name for name in there if values[name]), there[0])
+    known = ", ".join(values) or "none"
     if column:
-        raise UsageError(f"manifest {path}: there is no column {column}; there are: {there}")
-    raise UsageError(f"manifest {path}: which column holds the files? Say --column NAME; there are: {there}")
+        raise UsageError(f"manifest {path}: there is no column {column}; there are: {known}")
+    raise UsageError(f"manifest {path}: which column holds the files? Say --column NAME; there are: {known}")
 
 
 def _csv_lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:

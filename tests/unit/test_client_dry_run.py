@@ -103,3 +103,16 @@ def test_the_cost_of_the_whole_run_is_projected_from_what_it_did() -> None:
     assert "; ".join(tally.lines()).endswith("5,000,000 tokens in and 1,000,000 out, cost 4.50 of about 36.00")
     assert "cost" not in "".join(Tally(files=1).lines())
     assert Tally(files=1, prices=(1, 1)).projected_cost is None
+
+
+def test_ctrl_c_while_files_are_looked_for(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    pictures(tmp_path / "ads", 1)
+    monkeypatch.setattr("os.scandir", interrupted)
+    for more in ([], ["--dry-run"]):
+        done = run(servers, "ads", *more, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (130, "")

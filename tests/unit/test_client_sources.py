@@ -139,6 +139,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
         ("a.tsv", "image\tn,m\na,b.jpg\t1\n", [("a,b.jpg", {"n,m": "1"})]),
         ("a.csv", "file\tn\na.jpg\tü\n".encode("utf-16"), [("a.jpg", {"n": "ü"})]),
         ("a.csv", "url,file\nu.jpg,f.jpg\n", [("f.jpg", {"url": "u.jpg"})]),
+        ("a.csv", "image,video\na.jpg,\n,b.mp4\n", [("a.jpg", {"video": ""}), ("b.mp4", {"image": ""})]),
         ("a.jsonl", '{"video": "v.mp4", "n": 1, "tags": ["x"]}\n\n{"file": "w.mp4"}\n',
          [("v.mp4", {"n": 1, "tags": ["x"]}), ("w.mp4", {})]),
     ],
