@@ -128,13 +128,11 @@ async def load(args: argparse.Namespace, state: State) -> Batcher:
     Raises:
         ModelError: no usable model; the message says why.
     """
-    quantization = "int8" if args.compute_type == "auto" else args.compute_type
-    folder = await models.prepare(args.model, quantization=quantization)
     try:
         # Only now: loading CTranslate2 is what takes long, and a bad --model should not wait for it.
         from translator.batcher import Batcher  # noqa: PLC0415
         from translator.detect import Detector  # noqa: PLC0415
-        from translator.engine import Engine, Job  # noqa: PLC0415
+        from translator.engine import Engine, Job, choose  # noqa: PLC0415
         from translator.guards import Thresholds  # noqa: PLC0415
         from translator.http.state import Loaded  # noqa: PLC0415
         from translator.languages import Languages  # noqa: PLC0415
@@ -142,12 +140,17 @@ async def load(args: argparse.Namespace, state: State) -> Batcher:
         from translator.service import TextTranslator  # noqa: PLC0415
     except ImportError as error:
         raise models.ModelError(f"{error}: pip install 'babelview[translator]'") from error
+    try:
+        device, compute_type = choose(args.device, args.compute_type)
+    except ValueError as error:
+        raise models.ModelError(str(error)) from error
+    folder = await models.prepare(args.model, compute_type=compute_type)
 
     def start() -> Engine:
         return Engine(
             folder,
-            device=args.device,
-            compute_type=args.compute_type,
+            device=device,
+            compute_type=compute_type,
             threads=args.threads,
             replicas=args.replicas,
             beam_size=args.beam_size,

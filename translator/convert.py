@@ -4,8 +4,8 @@
     python -m translator.convert --download facebook/nllb-200-distilled-600M   # prints where it is
 
 The service runs this in a process of its own, so that what conversion needs never loads into the service.
-Safetensors in float32 or float16 need only numpy. Anything else goes through CTranslate2's own converter,
-which needs torch and transformers (`pip install 'babelview[convert]'`), more memory and more time.
+Weights are read and quantised one at a time (see `checkpoint`), so that the memory needed is about that of the
+result and of its token embeddings.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from translator.checkpoint import Checkpoint
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
-    Weights = dict[str, NDArray[np.float32] | NDArray[np.float16]]
+    from translator.checkpoint import Weight
 
 # The same matrix; a checkpoint keeps it under one or more of these names.
 _SHARED = (
@@ -33,68 +36,60 @@ _SHARED = (
     "model.encoder.embed_tokens.weight",
     "model.decoder.embed_tokens.weight",
 )
+_ROWS = 8192
 
 
 def convert(checkpoint: Path, output: Path, quantization: str = "int8") -> None:
     """Write `checkpoint` as a CTranslate2 model with its tokenizer into the new folder `output`.
 
     Raises:
-        ImportError: this checkpoint needs torch and transformers, and they are missing.
+        ImportError: this checkpoint needs torch, and it is missing.
         ValueError: it is not a model that can be converted.
     """
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     if config.get("model_type") != "m2m_100":
         raise ValueError(f"{checkpoint} holds a {config.get('model_type')!r} model, not NLLB (m2m_100)")
-    dtype = config.get("dtype", config.get("torch_dtype"))
-    plain = dtype in ("float32", "float16") and config["activation_function"] == "relu"
-    if plain and list(checkpoint.glob("*.safetensors")):
-        convert_safetensors(checkpoint, output, config, quantization)
-    else:
-        convert_with_transformers(checkpoint, output, quantization)
-    shutil.copy(checkpoint / "tokenizer.json", output / "tokenizer.json")
-
-
-def convert_with_transformers(checkpoint: Path, output: Path, quantization: str) -> None:
-    """The library's own way."""
-    import torch  # noqa: F401, PLC0415  (the converter would fail without it, with a NameError)
-    import transformers  # noqa: F401, PLC0415
-    from ctranslate2.converters import TransformersConverter  # noqa: PLC0415
-
-    TransformersConverter(str(checkpoint), low_cpu_mem_usage=True).convert(str(output), quantization=quantization)
-
-
-def convert_safetensors(checkpoint: Path, output: Path, config: dict[str, Any], quantization: str) -> None:
-    """The same model as the library's converter writes, from numpy arrays: no torch, no transformers.
-
-    The library's own converter no longer works in a process that has called this.
-    """
+    if config["activation_function"] != "relu":
+        raise ValueError(f"{checkpoint} has the activation {config['activation_function']!r}; NLLB-200 has relu")
     with _pretend_missing("torch"):  # imported by `specs` for other converters: seconds, and hundreds of MB
         from ctranslate2.specs import TransformerSpec  # noqa: PLC0415
-    from safetensors.numpy import load_file  # noqa: PLC0415
-    from tokenizers import Tokenizer  # noqa: PLC0415
-
-    weights: Weights = {}
-    for shard in sorted(checkpoint.glob("*.safetensors")):
-        weights |= load_file(shard)
+    weights = Weights(Checkpoint(checkpoint), quantization)
     spec = TransformerSpec.from_config(
         (config["encoder_layers"], config["decoder_layers"]),
         config["encoder_attention_heads"],
         pre_norm=True,
     )
-    shared = next((weights[name] for name in _SHARED if name in weights), None)
-    if shared is None:
-        raise ValueError(f"{checkpoint} has no token embeddings: none of {', '.join(_SHARED)}")
-    scale = config["d_model"] ** 0.5 if config["scale_embedding"] else 1.0
+    _embeddings(spec, weights, checkpoint)
     positions = sinusoids(config["max_position_embeddings"], config["d_model"])
-    spec.encoder.embeddings[0].weight = spec.decoder.embeddings.weight = shared
-    spec.decoder.projection.weight = weights.get("lm_head.weight", shared)
     for name in ("encoder", "decoder"):
         half = getattr(spec, name)
-        half.scale_embeddings = scale
+        half.scale_embeddings = config["d_model"] ** 0.5 if config["scale_embedding"] else 1.0
         half.position_encodings.encodings = positions
-        _norm(half.layer_norm, weights, f"model.{name}.layer_norm")
+        weights.norm(half.layer_norm, f"model.{name}.layer_norm")
         for number, layer in enumerate(half.layer):
-            _layer(layer, weights, f"model.{name}.layers.{number}")
+            weights.layer(layer, f"model.{name}.layers.{number}")
+            print(f"{name}: layer {number + 1} of {len(half.layer)}", file=sys.stderr, flush=True)
+    _vocabulary(spec, checkpoint, config)
+    spec.validate()
+    spec.optimize(quantization=None if weights.int8 else quantization)  # None: only finds what is there twice
+    output.mkdir(parents=True)
+    spec.save(str(output))
+    shutil.copy(checkpoint / "tokenizer.json", output / "tokenizer.json")
+
+
+def _embeddings(spec: Any, weights: Weights, checkpoint: Path) -> None:
+    shared = next((name for name in _SHARED if name in weights.checkpoint), None)
+    if shared is None:
+        raise ValueError(f"{checkpoint} has no token embeddings: none of {', '.join(_SHARED)}")
+    # One matrix in three places. Its scale stands at the first alone, to which the library refers the others.
+    weights.quantised(spec.decoder.embeddings, weights.checkpoint[shared])
+    spec.encoder.embeddings[0].weight = spec.decoder.embeddings.weight
+    spec.decoder.projection.weight = spec.decoder.embeddings.weight
+
+
+def _vocabulary(spec: Any, checkpoint: Path, config: dict[str, Any]) -> None:
+    from tokenizers import Tokenizer  # noqa: PLC0415
+
     vocabulary = Tokenizer.from_file(str(checkpoint / "tokenizer.json")).get_vocab()
     tokens = sorted(vocabulary, key=vocabulary.__getitem__)[: config["vocab_size"]]
     tokens += [f"madeupword{i}" for i in range(config["vocab_size"] - len(tokens))]
@@ -102,10 +97,6 @@ def convert_safetensors(checkpoint: Path, output: Path, config: dict[str, Any], 
     spec.register_target_vocabulary(tokens)
     spec.config.bos_token, spec.config.eos_token, spec.config.unk_token = "<s>", "</s>", "<unk>"
     spec.config.decoder_start_token = tokens[config["decoder_start_token_id"]]
-    spec.validate()
-    spec.optimize(quantization=quantization)
-    output.mkdir(parents=True)
-    spec.save(str(output))
 
 
 @contextlib.contextmanager
@@ -123,8 +114,6 @@ def _pretend_missing(module: str) -> Iterator[None]:
 
 def sinusoids(count: int, width: int) -> NDArray[np.float32]:
     """M2M100's position table of shape (count, width): sines, then cosines, from position 2 on."""
-    import numpy as np  # noqa: PLC0415
-
     half = width // 2
     step = np.float32(np.log(10000) / (half - 1))
     frequencies = np.exp(np.float64(np.arange(half, dtype=np.float32) * -step)).astype(np.float32)
@@ -132,31 +121,51 @@ def sinusoids(count: int, width: int) -> NDArray[np.float32]:
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
 
 
-def _layer(layer: Any, weights: Weights, at: str) -> None:
-    _attention(layer.self_attention, weights, f"{at}.self_attn", ("qkv", "o"))
-    if f"{at}.encoder_attn.q_proj.weight" in weights:
-        _attention(layer.attention, weights, f"{at}.encoder_attn", ("q", "kv", "o"))
-    _linear(layer.ffn.linear_0, weights, [f"{at}.fc1"])
-    _linear(layer.ffn.linear_1, weights, [f"{at}.fc2"])
-    _norm(layer.ffn.layer_norm, weights, f"{at}.final_layer_norm")
+class Weights:
+    """Moves a checkpoint's weights into the library's layers, 8-bit at once if that is wanted."""
 
+    def __init__(self, checkpoint: Checkpoint, quantization: str) -> None:
+        """Take weights from `checkpoint`."""
+        self.checkpoint = checkpoint
+        self.int8 = quantization == "int8"
 
-def _attention(attention: Any, weights: Weights, at: str, fused: tuple[str, ...]) -> None:
-    names = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "out_proj"}
-    for linear, parts in zip(attention.linear, fused, strict=True):
-        _linear(linear, weights, [f"{at}.{names[part]}" for part in parts])
-    _norm(attention.layer_norm, weights, f"{at}_layer_norm")
+    def layer(self, layer: Any, at: str) -> None:
+        """A layer of the encoder or the decoder."""
+        self._attention(layer.self_attention, f"{at}.self_attn", ("qkv", "o"))
+        if f"{at}.encoder_attn.q_proj.weight" in self.checkpoint:
+            self._attention(layer.attention, f"{at}.encoder_attn", ("q", "kv", "o"))
+        self._linear(layer.ffn.linear_0, [f"{at}.fc1"])
+        self._linear(layer.ffn.linear_1, [f"{at}.fc2"])
+        self.norm(layer.ffn.layer_norm, f"{at}.final_layer_norm")
 
+    def norm(self, norm: Any, name: str) -> None:
+        """A layer norm."""
+        norm.gamma, norm.beta = self.checkpoint[f"{name}.weight"], self.checkpoint[f"{name}.bias"]
 
-def _linear(linear: Any, weights: Weights, names: list[str]) -> None:
-    import numpy as np  # noqa: PLC0415
+    def quantised(self, layer: Any, weight: Weight) -> None:
+        """A matrix, a block of rows at a time, by the library's formula (`ModelSpec._quantize`), to the last bit."""
+        if not self.int8:
+            layer.weight = weight
+            return
+        layer.weight = np.empty(weight.shape, np.int8)
+        layer.weight_scale = np.empty(len(weight), np.float32)
+        for at in range(0, len(weight), _ROWS):
+            rows = np.array(weight[at : at + _ROWS], np.float32)
+            largest = np.abs(rows).max(axis=1)
+            largest[largest == 0] = 127.0
+            scale = 127.0 / np.maximum(largest, np.float32(127) / np.finfo(np.float32).max)
+            layer.weight[at : at + _ROWS] = np.rint(rows * scale[:, None])
+            layer.weight_scale[at : at + _ROWS] = scale
 
-    linear.weight = np.concatenate([weights[f"{name}.weight"] for name in names])
-    linear.bias = np.concatenate([weights[f"{name}.bias"] for name in names])
+    def _attention(self, attention: Any, at: str, fused: tuple[str, ...]) -> None:
+        names = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "out_proj"}
+        for linear, parts in zip(attention.linear, fused, strict=True):
+            self._linear(linear, [f"{at}.{names[part]}" for part in parts])
+        self.norm(attention.layer_norm, f"{at}_layer_norm")
 
-
-def _norm(norm: Any, weights: Weights, name: str) -> None:
-    norm.gamma, norm.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]
+    def _linear(self, linear: Any, names: list[str]) -> None:
+        self.quantised(linear, np.concatenate([self.checkpoint[f"{name}.weight"] for name in names]))
+        linear.bias = np.concatenate([self.checkpoint[f"{name}.bias"] for name in names])
 
 
 def download(name: str) -> Path:

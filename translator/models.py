@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "facebook/nllb-200-distilled-600M"
 DEMO_MODEL = Path(__file__).parent / "demo" / "nllb-drawn-world"
+_TELL_EVERY = 3.0  # seconds
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -63,12 +64,17 @@ def name_of(model: str) -> str:
     return located.name if isinstance(located, Path) else located
 
 
-async def prepare(model: str, *, quantization: str = "int8") -> Path:
+async def prepare(model: str, *, compute_type: str = "auto") -> Path:
     """The CTranslate2 folder of `model`, fetched and converted first where that is needed.
+
+    Args:
+        model: "demo", a folder or a hub name.
+        compute_type: as the engine takes it. 8-bit weights serve all types that begin with int8.
 
     Raises:
         ModelError: there is no such model, or the hub or the conversion failed.
     """
+    quantization = "int8" if compute_type.startswith(("auto", "default", "int8")) else compute_type
     located = locate(model)
     if isinstance(located, str):
         logger.info("looking for %s in the hub's cache or on the hub", located)
@@ -109,10 +115,18 @@ async def _convert(checkpoint: Path, folder: Path, quantization: str) -> None:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     logger.info("converted in %.1f s", time.monotonic() - began)
+    name = folder.name.rpartition("-")[0]
+    old = [other for other in folder.parent.glob(f"{name}-*") if other.is_dir() and other != folder]
+    if old:
+        size = sum(file.stat().st_size for other in old for file in other.iterdir())
+        logger.info("older conversions that may go (%.1f GB): %s", size / 1e9, " ".join(map(str, old)))
 
 
 async def _run(*arguments: str) -> str:
-    """Run `translator.convert` in its own process, which ends with this one's task; its stdout."""
+    """Run `translator.convert` in its own process, which ends with this one's task; its stdout.
+
+    What it says on stderr, which is how far it is, goes to the log, a line every few seconds.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -121,18 +135,31 @@ async def _run(*arguments: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+    assert process.stdout is not None
+    assert process.stderr is not None
     try:
-        out, err = await process.communicate()
+        out, last = await asyncio.gather(process.stdout.read(), _follow(process.stderr))
+        await process.wait()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
-        lines = err.decode(errors="replace").strip().splitlines() or [f"exit code {process.returncode}"]
-        raise ModelError(
-            f"cannot prepare {arguments[-1] if arguments[0] == '--download' else arguments[0]}: {lines[-1]}"
-        )
+        reason = last or f"exit code {process.returncode}"
+        raise ModelError(f"cannot prepare {arguments[-1] if arguments[0] == '--download' else arguments[0]}: {reason}")
     return out.decode()
+
+
+async def _follow(stream: asyncio.StreamReader) -> str:
+    """Log lines (a progress bar ends its own with a carriage return) now and then; the last one."""
+    last, rest, told = "", b"", time.monotonic()
+    while chunk := await stream.read(1 << 16):
+        *lines, rest = re.split(rb"[\r\n]+", rest + chunk)
+        last = next((line.decode(errors="replace") for line in reversed(lines) if line.strip()), last)
+        if last and time.monotonic() - told > _TELL_EVERY:
+            logger.info("%s", last.strip())
+            told = time.monotonic()
+    return (rest.decode(errors="replace").strip() or last).strip()
 
 
 @contextlib.asynccontextmanager
