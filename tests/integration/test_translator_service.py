@@ -1,14 +1,10 @@
 """The real service: `python -m translator --model demo` in a process of its own."""
 
 import asyncio
-import os
 import random
 import re
 import signal
 import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,53 +13,9 @@ import aiohttp
 import pytest
 from demo_world.scenes import all_sentences, describe, random_clip, sentiment, tags
 from demo_world.translations import LANGUAGES, translate, translate_text
+from translator_process import Service
 
 ALL = list(LANGUAGES)
-
-
-class Service:
-    """A translation service that runs; its log as far as it is written."""
-
-    def __init__(self, cache: Path, *arguments: str) -> None:
-        self.log: list[str] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "translator", "--port", "0", *arguments],
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"BABELVIEW_CACHE": str(cache)},
-        )
-        self._news = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr
-        for line in self.process.stderr:
-            with self._news:
-                self.log.append(line)
-                self._news.notify_all()
-
-    def wait_for(self, pattern: str) -> re.Match[str]:
-        """The first match in the log, once it is written."""
-
-        def found() -> re.Match[str] | None:
-            return re.search(pattern, "".join(self.log))
-
-        with self._news:
-            assert self._news.wait_for(lambda: found() or not self._reader.is_alive(), 180), self.log
-        match = found()
-        assert match, "".join(self.log)
-        return match
-
-    @property
-    def url(self) -> str:
-        return self.wait_for(r"listening on (http://\S+),").group(1)
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(60)
-        self._reader.join(10)
-        return status
 
 
 @pytest.fixture(scope="module")
