@@ -112,7 +112,8 @@ class Bench:
             translator = TextTranslator(self.engine, batcher)
             batcher.start()
             source, wanted = self._languages.find(SOURCE), [self._languages.find(code) for code in targets]
-            answers = await asyncio.gather(*(translator.translate(each, [source] * len(each), wanted) for each in texts))
+            asked = [translator.translate(each, [source] * len(each), wanted) for each in texts]
+            answers = await asyncio.gather(*asked)
             await batcher.close()
             return answers
 
