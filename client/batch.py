@@ -65,7 +65,7 @@ def _prepare(settings: Settings) -> tuple[list[Source], Plan]:
     """What is asked, and about what; all that can be wrong with it is found before anything starts."""
     check(settings.formats)
     if not settings.dry_run:
-        open_log(settings.log_file, settings.api_key)
+        open_log(settings.log_file, settings.api_key, settings.translator_key)
     tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
     if settings.redo and settings.redo not in (REDO_ALL, REDO_FAILED, *(task.name for task in tasks)):
         raise UsageError(f"--redo {settings.redo}: must be failed, all or one of the tasks of this run")
@@ -93,7 +93,9 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
             "stop": stop,
         }
         model = ModelClient(settings.base_url, settings.api_key, frames_as=settings.frames_as, **patience)
-        translator = TranslatorClient(settings.translator, **patience) if plan.languages else None
+        translator = (
+            TranslatorClient(settings.translator, settings.translator_key, **patience) if plan.languages else None
+        )
         fetcher = Fetcher(settings.output / FOLDER, settings.max_download)
         pipeline = Pipeline(
             plan,

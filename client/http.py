@@ -13,7 +13,7 @@ import aiohttp
 import orjson
 
 from client.errors import RequestError
-from client.waiting import FailedError, UnavailableError, failure, read_retry_after
+from client.waiting import FailedError, KeptOutError, UnavailableError, failure, read_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +30,13 @@ _BASE64 = re.compile(r"base64,[A-Za-z0-9+/=,]{16,}")
 class JsonServer:
     """A server that takes and gives JSON."""
 
-    def __init__(self, url: str, *, deadline: float, api_key: str | None = None) -> None:
-        """`deadline` of one request in seconds, from connecting to the last byte."""
-        self._url, self._deadline, self._api_key = url, deadline, api_key
+    def __init__(self, url: str, *, deadline: float, api_key: str | None, key_variable: str) -> None:
+        """`deadline` of one request in seconds, from connecting to the last byte.
+
+        `key_variable` is where the key comes from, for messages.
+        """
+        self._url, self._deadline = url, deadline
+        self._api_key, self._key_variable = api_key, key_variable
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
@@ -78,7 +82,10 @@ class JsonServer:
             raise FailedError("the connection broke") from error
         if response.status >= 400:
             retry_after = read_retry_after(response.headers.get("Retry-After"))
-            raise failure(response.status, self._shown(_message(content) or response.reason or ""), retry_after)
+            refusal = failure(response.status, self._shown(_message(content) or response.reason or ""), retry_after)
+            if isinstance(refusal, KeptOutError):
+                raise KeptOutError(f"{refusal}; is {self._key_variable} set and right?")
+            raise refusal
         if response.status >= 300:
             target = response.headers.get("Location", "nowhere")
             raise RequestError(f"HTTP {response.status}: {self._url} redirects to {target}: give that address instead")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_BYTES, KEPT_FILES = 64 << 20, 3
 
 
-def open_log(path: Path | None, secret: str | None) -> None:
+def open_log(path: Path | None, *secrets: str | None) -> None:
     """Append what the client logs to a file, which is rotated when it is long; without one it is dropped.
 
     Raises:
@@ -34,20 +34,20 @@ def open_log(path: Path | None, secret: str | None) -> None:
         file = RotatingFileHandler(path, maxBytes=MOST_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--log-file {path}: {error.strerror or error}") from error
-    file.setFormatter(_Lines(secret))
+    file.setFormatter(_Lines([secret for secret in secrets if secret]))
     logger.addHandler(file)
 
 
 class _Lines(logging.Formatter):
-    """`2026-01-31T12:00:00.123+00:00 INFO ...`; no entry breaks its line, and the API key never appears."""
+    """`2026-01-31T12:00:00.123+00:00 INFO ...`; no entry breaks its line, and keys never appear."""
 
-    def __init__(self, secret: str | None) -> None:
+    def __init__(self, secrets: list[str]) -> None:
         super().__init__()
-        self._secret = secret
+        self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         message = record.getMessage()
-        if self._secret:
-            message = message.replace(self._secret, "***")
+        for secret in self._secrets:
+            message = message.replace(secret, "***")
         return f"{when} {record.levelname} {message}".replace("\r", "\\r").replace("\n", "\\n")

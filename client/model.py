@@ -13,6 +13,7 @@ import pybase64
 from client.errors import RefusedError, RequestError, UsageError
 from client.http import JsonServer
 from client.media.kinds import Kind
+from client.options import API_KEY
 from client.waiting import FailedError, Service
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class ModelClient:
         self._base_url, self._frames_as, self._deadline = base_url, frames_as, deadline
         self._wait, self._notify, self._stop = wait, notify, stop
         # Not the OpenAI SDK: with its checks, types and layers a request costs several times the CPU.
-        self._server = JsonServer(base_url, deadline=deadline, api_key=api_key)
+        self._server = JsonServer(base_url, deadline=deadline, api_key=api_key, key_variable=API_KEY)
         self._services: dict[str, Service] = {}
         self._checking = asyncio.Lock()
         self._checked = False

@@ -5,22 +5,25 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import shutil
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 PREFIX = "BABELVIEW_"
-API_KEY = PREFIX + "API_KEY"
+API_KEY, TRANSLATOR_KEY = PREFIX + "API_KEY", PREFIX + "TRANSLATOR_API_KEY"
 OTHERS = frozenset(
     PREFIX + name
     for name in (
-        *("API_KEY", "PROFILE", "HOST", "PORT", "LOG_DIR", "ENCODER_CACHE_MIB", "CACHE"),
+        *("API_KEY", "TRANSLATOR_API_KEY"),
+        *("API_KEYS", "PROFILE", "HOST", "PORT", "LOG_DIR", "ENCODER_CACHE_MIB", "CACHE"),
         *("TRANSLATOR_MODEL", "TRANSLATOR_HOST", "TRANSLATOR_PORT"),
     )
 )
-"""Variables that are not options of the client: its key, and those of the server and the translator."""
+"""Variables that are not options of the client: its keys, and those of the server and the translator."""
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
@@ -36,8 +39,11 @@ class Options:
 
     def __init__(self, **parser: Any) -> None:
         """`parser` are the arguments of `ArgumentParser`."""
+        width = min(shutil.get_terminal_size((110, 24)).columns, 110)
         self.parser = argparse.ArgumentParser(
-            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **parser
+            formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=width, max_help_position=26),
+            allow_abbrev=False,
+            **parser,
         )
         self._options: dict[str, _Option] = {}
         self._alternatives: list[list[str]] = []

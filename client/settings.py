@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from client.media.kinds import Kind
 from client.media.sampling import FRAMES, MAX_FRAMES, Fit, Sampling
-from client.options import API_KEY, PREFIX, Options
+from client.options import API_KEY, PREFIX, TRANSLATOR_KEY, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +33,8 @@ captions/ (--output): results.json for this run's files, ledger.db for all that 
 """
 _EPILOG = f"""\
 Options can be set in the environment too: {PREFIX}CONCURRENCY=16 stands for --concurrency 16. The key
-of the endpoint, if it needs one, comes from {API_KEY}, else from {OPENAI_KEY}: never from an option.
+of the endpoint, if it needs one, comes from {API_KEY}, else from {OPENAI_KEY}: never from an option;
+that of the translator from {TRANSLATOR_KEY}.
 
 Another OpenAI endpoint instead of Babelview's own server:
   {OPENAI_KEY}=... python -m client.batch ./ads --base-url https://api.openai.com/v1 --model gpt-4o-mini
@@ -77,6 +78,7 @@ class Settings:
     quiet: bool
     log_file: Path | None
     api_key: str | None
+    translator_key: str | None
     warnings: list[str]
     """What is odd about the environment, to be shown."""
 
@@ -133,6 +135,8 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         quiet=given.quiet,
         log_file=given.log_file,
         api_key=os.environ.get(API_KEY) or os.environ.get(OPENAI_KEY) or None,
+        # The translator takes any of several keys, with commas between them.
+        translator_key=os.environ.get(TRANSLATOR_KEY, "").split(",")[0].strip() or None,
         warnings=options.unknown_variables(),
     )
 

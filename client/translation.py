@@ -11,6 +11,7 @@ import orjson
 
 from client.errors import RequestError, UsageError
 from client.http import JsonServer
+from client.options import TRANSLATOR_KEY
 from client.stored import StoredTranslation
 from client.waiting import FailedError, KeptOutError, Service, UnavailableError
 
@@ -37,10 +38,12 @@ class Translated:
 class TranslatorClient:
     """The translation service."""
 
-    def __init__(self, url: str, *, deadline: float, wait: float, notify: Notify, stop: asyncio.Event) -> None:
+    def __init__(
+        self, url: str, api_key: str | None, *, deadline: float, wait: float, notify: Notify, stop: asyncio.Event
+    ) -> None:
         """`deadline` of one attempt and `wait` for a service that is away, in seconds."""
         self._url, self._deadline = url, deadline
-        self._server = JsonServer(url, deadline=deadline)
+        self._server = JsonServer(url, deadline=deadline, api_key=api_key, key_variable=TRANSLATOR_KEY)
         self._service = Service(f"translator at {url}", wait=wait, notify=notify, stop=stop)
         self._checking = asyncio.Lock()
         self._checked = False

@@ -174,7 +174,7 @@ def failure(status: int, reason: str, retry_after: float | None) -> Exception:
     if status in (408, 409) or status >= 500:
         return FailedError(text, retry_after)
     if status in (401, 403):
-        return KeptOutError(f"the server does not let us in ({text}); is BABELVIEW_API_KEY set and right?")
+        return KeptOutError(f"the server does not let us in ({text})")
     return RefusedError(text) if status in (400, 413, 415, 422) else RequestError(text)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
-from batch_runs import pictures, run, run_process
+from batch_runs import ROOT, pictures, run, run_process
 
+from client.options import OTHERS
 from client.settings import read_settings
 
 if TYPE_CHECKING:
@@ -94,3 +96,13 @@ def test_help_teaches(tmp_path: Path) -> None:
     done = run_process("http://127.0.0.1:9", "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.count("python -m client.batch ") >= 5
+
+
+def test_the_variables_of_the_other_parts_are_known() -> None:
+    """The client imports nothing of them, and must not warn of what they read."""
+    used: set[str] = set()
+    for part in ("server", "translator", "scripts"):
+        for path in (ROOT / part).rglob("*.py"):
+            used.update(re.findall(r"\bBABELVIEW_[A-Z_]+", path.read_text()))
+    assert used
+    assert used - OTHERS == set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from aiohttp import web
 from batch_runs import pictures, results, run
 from fake_servers import FakeServers, error, free_port
@@ -102,3 +103,17 @@ def test_verdicts_are_counted(servers: FakeServers, tmp_path: Path) -> None:
         assert record["tasks"]["tags"]["translation_verdicts"] == {"spa_Latn": twice, "fra_Latn": twice}
         assert "describe: fra_Latn: doubtful translation: why doubtful" in record["warnings"]
         assert not any("why retried" in warning for warning in record["warnings"])
+
+
+def test_a_translator_with_keys_is_given_ours(servers: FakeServers, tmp_path: Path) -> None:
+    async def guard(request: web.Request, *_: Any) -> web.StreamResponse | None:
+        return None if request.headers.get("Authorization") == "Bearer ours" else web.Response(status=403)
+
+    servers.on_translate = guard
+    pictures(tmp_path / "ads", 1)
+    without = run(servers, "ads", "--languages", "fra_Latn", cwd=tmp_path)
+    assert without.returncode == 1
+    assert "is BABELVIEW_TRANSLATOR_API_KEY set and right?" in without.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BABELVIEW_TRANSLATOR_API_KEY", "ours,theirs")
+        assert run(servers, "ads", "--languages", "fra_Latn", cwd=tmp_path).returncode == 0
