@@ -63,11 +63,13 @@ def _is_manifest(text: str) -> bool:
 
 def _of(text: str, choice: Choice, leave_out: Path | None, warn: Notify) -> Iterator[Source]:
     if _URL.match(text) and not Path(text).exists():
-        if _scheme(text) in (*_HTTP, "file"):
+        if _scheme(text) in _HTTP:
             yield _named(text, Path(), {})
-        else:
+            return
+        if _scheme(text) != "file":
             yield from stores.listed(text, choice)
-        return
+            return
+        text = url2pathname(urlsplit(text).path)
     path = Path(text)
     if not path.exists():
         raise UsageError(f"no such file or folder: {text}")

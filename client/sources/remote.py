@@ -101,7 +101,7 @@ class Remote:
                     return Found(known)
                 size = response.headers.get("content-length", "")
                 with self._downloads.begin(url, int(size) if size.isdecimal() else None) as download:
-                    for block in response.iter_raw(_BLOCK):
+                    for block in response.iter_bytes(_BLOCK):
                         self._heed_end()
                         download.write(block)
                     return download.found(stamp)

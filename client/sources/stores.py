@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from client.errors import UsageError
 from client.media.kinds import by_suffix
-from client.sources.source import Source
+from client.sources.source import Source, public
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,7 +39,7 @@ def open_store(url: str) -> tuple[Any, str]:
         extra = DRIVERS.get(scheme, ("", "remote"))[1]
         raise UsageError(f"{scheme}:// needs the package fsspec: pip install 'babelview[{extra}]'") from error
     if "::" in url:
-        raise UsageError(f"{url}: chained URLs are not taken")
+        raise UsageError(f"{public(url)}: chained URLs are not taken")
     try:
         fsspec.get_filesystem_class(scheme)
     except ImportError as error:
@@ -49,11 +49,11 @@ def open_store(url: str) -> tuple[Any, str]:
             reason = f"cannot be opened: {error}"
         raise UsageError(f"{scheme}:// {reason}") from error
     except ValueError as error:
-        raise UsageError(f"{url}: there is no way known to read {scheme}:// URLs") from error
+        raise UsageError(f"{public(url)}: there is no way known to read {scheme}:// URLs") from error
     try:
         store, path = fsspec.core.url_to_fs(url)
     except Exception as error:  # drivers raise what they like
-        raise UsageError(f"{url}: {_reason(error)}") from error
+        raise UsageError(f"{public(url)}: {_reason(error)}") from error
     return store, path
 
 
@@ -81,12 +81,12 @@ def listed(url: str, choice: Choice) -> Iterator[Source]:
         elif store.info(path)["type"] == "directory":
             root, names = path, sorted(store.find(path))
         else:
-            yield Source(url, url, remote=True)
+            yield Source(public(url), url, remote=True)
             return
     except FileNotFoundError as error:
-        raise UsageError(f"no such file or folder: {url}") from error
+        raise UsageError(f"no such file or folder: {public(url)}") from error
     except Exception as error:  # drivers raise what they like
-        raise UsageError(f"{url} cannot be listed: {_reason(error)}") from error
+        raise UsageError(f"{public(url)} cannot be listed: {_reason(error)}") from error
     for name in names:
         relative = name.removeprefix(root).lstrip("/")
         hidden = any(part.startswith(".") for part in relative.split("/"))

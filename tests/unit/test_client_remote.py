@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import io
 import json
@@ -145,6 +146,11 @@ def test_what_is_known_is_not_fetched_again(
     # What has changed is.
     site.put("/a.png", png(2) + b"more", {name: value.replace("1", "2") for name, value in headers.items()})
     assert fetch(fetcher, f"{site.url}/a.png", known).known.identity != known.identity
+
+
+def test_a_server_that_compresses_unasked(site: Site, fetcher: Fetcher) -> None:
+    url = site.put("/a.png", gzip.compress(png(1)), {"Content-Encoding": "gzip"})
+    assert fetch(fetcher, url).known.identity.sha256 == hashlib.sha256(png(1)).hexdigest()
 
 
 def test_without_any_stamp_a_file_is_fetched_again_and_recognised(site: Site, fetcher: Fetcher) -> None:

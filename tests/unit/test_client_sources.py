@@ -97,10 +97,10 @@ def test_mixed_input_keeps_its_order_and_counts_once(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     tree(tmp_path, "ads/b.jpg", "ads/a.jpg", "one.mp4")
     Path("list.csv").write_text("file,campaign\nads/a.jpg,spring\nads/a.jpg,autumn\n")
-    found = gather(["one.mp4", "https://example.org/x.jpg", "ads", "ads/a.jpg", "./ads", "list.csv"])
+    found = gather(["one.mp4", "https://x.org/x.jpg", "https://x.org/x.jpg", "ads", "ads/a.jpg", "./ads", "list.csv"])
     assert [(source.name, source.remote, dict(source.columns)) for source in found] == [
         ("one.mp4", False, {}),
-        ("https://example.org/x.jpg", True, {}),
+        ("https://x.org/x.jpg", True, {}),
         ("ads/a.jpg", False, {}),
         ("ads/b.jpg", False, {}),
         ("ads/a.jpg", False, {"campaign": "spring"}),
@@ -171,6 +171,14 @@ def test_wrong_manifests_say_where(
 ) -> None:
     with pytest.raises(UsageError, match=reason):
         read_manifest(write(tmp_path, name, content), column)
+
+
+def test_folders_and_files_may_be_file_urls(tmp_path: Path) -> None:
+    tree(tmp_path, "my ads/a.jpg", "my ads/b.txt")
+    assert below(tmp_path, gather([f"file://{tmp_path}/my%20ads"])) == ["my ads/a.jpg"]
+    assert below(tmp_path, gather([f"file://{tmp_path}/my%20ads/b.txt"])) == ["my ads/b.txt"]
+    with pytest.raises(UsageError, match="no such file or folder"):
+        gather([f"file://{tmp_path}/nothing"])
 
 
 def test_a_manifest_begins_at_its_own_folder(tmp_path: Path) -> None:
