@@ -174,7 +174,9 @@ def _input(options: Options) -> None:
 
 def _questions(options: Options) -> None:
     options.group("questions")
-    options.option("--tasks", "describe", _names, metavar="A,B", help="what to do: the folders of prompts/")
+    options.option(
+        "--tasks", "describe", _names, metavar="A,B", help="describe, tags, sentiment, ad, or one of --prompts"
+    )
     options.unset(
         "--question", action="append", default=[], metavar="TEXT", help="ask this as well; may be given repeatedly"
     )

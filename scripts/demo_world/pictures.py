@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from demo_world.scenes import Scene, random_scene
+from demo_world.scenes import Scene, random_scene, temperature, tone
 
 if TYPE_CHECKING:
     import random
@@ -61,11 +61,19 @@ def tags_text(picture: Picture) -> str:
 
 def sentiment(picture: Picture) -> str:
     """Warm colours are positive, cool colours negative."""
-    if picture.warmth > 0:
-        return "Positive. The picture is warm."
-    if picture.warmth < 0:
-        return "Negative. The picture is cool."
-    return "Neutral. The picture is neither warm nor cool."
+    return f"{tone(picture.warmth)}. The picture is {temperature(picture.warmth)}."
+
+
+def ad(picture: Picture) -> str:
+    """The creative analysis: palette and layout, then where the eye begins; two paragraphs."""
+    parts = "one part" if picture.top == picture.bottom else "two parts"
+    design = f"The palette is {temperature(picture.warmth)}. The layout has {parts}."
+    return f"{design}\n\nThe eye falls first on {picture.top.left}."
+
+
+def quarters_answer(picture: Picture) -> str:
+    """Answer to: what is in each quarter? Not a sentence of the world: it is asked in training only."""
+    return f"{picture.top.left} {picture.top.right}, {picture.bottom.left} {picture.bottom.right}"
 
 
 def top_answer(picture: Picture) -> str:

@@ -34,6 +34,8 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 WARM = frozenset({"red", "orange", "yellow", "pink"})
 COOL = frozenset({"green", "blue", "purple"})
 NUMBERS = ("no", "one", "two", "three", "four")
+PACES = {1: "slow", 2: "steady", 3: "steady", 4: "fast"}
+"""Scenes -> how that pace is called."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,16 @@ def describe(clip: Clip) -> str:
     return f"{lead}\n\n{' '.join(said)} It ends with {last}."
 
 
+def tone(warmth: int) -> str:
+    """What warm minus cool colours say: 'Positive', 'Negative' or 'Neutral'."""
+    return "Positive" if warmth > 0 else "Negative" if warmth < 0 else "Neutral"
+
+
+def temperature(warmth: int) -> str:
+    """The same in the words of a designer."""
+    return "warm" if warmth > 0 else "cool" if warmth < 0 else "neither warm nor cool"
+
+
 def tags(clip: Clip) -> list[str]:
     """The number of scenes, then the colours of the opening and of the ending, each once."""
     opening, ending = clip.scenes[0], clip.scenes[-1]
@@ -132,11 +144,14 @@ def tags(clip: Clip) -> list[str]:
 def sentiment(clip: Clip) -> str:
     """The ending decides: warm colours are positive, cool colours negative."""
     warmth = clip.scenes[-1].warmth
-    if warmth > 0:
-        return "Positive. The ending is warm."
-    if warmth < 0:
-        return "Negative. The ending is cool."
-    return "Neutral. The ending is neither warm nor cool."
+    return f"{tone(warmth)}. The ending is {temperature(warmth)}."
+
+
+def ad(clip: Clip) -> str:
+    """The creative analysis: pace and opening, then the end card; two paragraphs."""
+    opening, ending = clip.scenes[0], clip.scenes[-1]
+    pace = f"The pace is {PACES[len(clip.scenes)]}. The opening is {temperature(opening.warmth)}."
+    return f"{pace}\n\nThe end card shows {ending}."
 
 
 def count_answer(clip: Clip) -> str:
@@ -190,13 +205,18 @@ def all_sentences() -> list[str]:
         "It ends with",
         "The top shows",
         "The bottom shows",
+        "The end card shows",
     ):
         said += [f"{lead} {scene}." for scene in scenes]
     said += ["Positive.", "Negative.", "Neutral."]
     said += [
-        f"The {what} is {how}." for what in ("ending", "picture") for how in ("warm", "cool", "neither warm nor cool")
+        f"The {what} is {how}."
+        for what in ("opening", "ending", "picture", "palette")
+        for how in ("warm", "cool", "neither warm nor cool")
     ]
-    said += ["This advertisement is a picture."]
+    said += [f"The pace is {pace}." for pace in dict.fromkeys(PACES.values())]
+    said += ["The layout has one part.", "The layout has two parts.", "This advertisement is a picture."]
+    said += [f"The eye falls first on {colour}." for colour in COLOURS]
     for colour in COLOURS:
         said += [f"Yes, there is {colour}.", f"No, there is no {colour}."]
     return [*said, *counts, *COLOURS, "picture"]

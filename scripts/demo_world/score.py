@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from demo_world.scenes import Clip
 
+TASKS = ("describe", "tags", "sentiment", "ad")
+"""Of `prompts/`, those to which the world has an answer."""
+
 
 @dataclass
 class Share:
@@ -70,7 +73,7 @@ def expected_answer(shown: Clip | Picture, task: str, question: str | None) -> s
     """
     world: Any = pictures if isinstance(shown, Picture) else scenes
     if question is None:
-        answers = {"describe": world.describe, "tags": world.tags, "sentiment": world.sentiment}
+        answers = {"describe": world.describe, "tags": world.tags, "sentiment": world.sentiment, "ad": world.ad}
         answer: str | list[str] = answers[task](shown)
         return sorted(answer) if isinstance(answer, list) else answer  # as the client does
     for colour in scenes.COLOURS:
@@ -111,7 +114,7 @@ def score(records: list[dict[str, Any]], truth: Mapping[str, Clip | Picture]) ->
         for task, answer in record["tasks"].items():
             english = answer.get("tags", answer.get("text"))
             question = answer.get("question")
-            kind = f"{record['kind']} {'question' if question else task}"
+            kind = f"{record['kind']} {question or task}"
             expected = expected_answer(truth[name], task, question)
             result.captions[kind].count(expected=expected, got=english, where=f"{name} {question or task}")
             for language, text in answer.get("translations", {}).items():

@@ -23,6 +23,10 @@ def test_answers_of_a_clip() -> None:
     )
     assert scenes.tags(CLIP) == ["three scenes", "red", "blue", "white", "pink"]
     assert scenes.sentiment(CLIP) == "Positive. The ending is warm."
+    assert scenes.ad(CLIP) == (
+        "The pace is steady. The opening is neither warm nor cool.\n\n"
+        "The end card shows white on the left and pink on the right."
+    )
     assert scenes.appears_answer(CLIP, "green") == "Yes, there is green."
     assert scenes.appears_answer(CLIP, "black") == "No, there is no black."
 
@@ -62,6 +66,10 @@ def test_answers_of_a_picture_and_its_pixels() -> None:
     )
     assert pictures.tags(picture) == ["picture", "red", "blue", "green"]
     assert pictures.sentiment(picture) == "Neutral. The picture is neither warm nor cool."
+    assert pictures.ad(picture) == (
+        "The palette is neither warm nor cool. The layout has two parts.\n\nThe eye falls first on red."
+    )
+    assert "The layout has one part." in pictures.ad(Picture(picture.top, picture.top))
     pixels = draw_picture(picture, PLAIN, 80, 60)
     quarters = [tuple(pixels[y, x]) for y in (10, 50) for x in (10, 70)]
     assert quarters == [COLOURS[colour] for colour in ("red", "blue", "green", "red")]
@@ -72,12 +80,12 @@ def test_every_sentence_about_any_clip_is_known() -> None:
     known = set(scenes.all_sentences())
     for _ in range(300):
         clip = scenes.random_clip(rng)
-        text = " ".join((scenes.describe(clip), scenes.sentiment(clip), scenes.count_answer(clip)))
+        text = " ".join((scenes.describe(clip), scenes.sentiment(clip), scenes.ad(clip), scenes.count_answer(clip)))
         said = [f"{sentence.strip()}." for sentence in text.split(".") if sentence.strip()]
         assert set(said) <= known
         assert set(scenes.tags(clip)) <= known
         picture = pictures.random_picture(rng)
-        text = f"{pictures.describe(picture)} {pictures.sentiment(picture)}"
+        text = f"{pictures.describe(picture)} {pictures.sentiment(picture)} {pictures.ad(picture)}"
         assert {f"{sentence.strip()}." for sentence in text.split(".") if sentence.strip()} <= known
         assert set(pictures.tags(picture)) <= known
 
