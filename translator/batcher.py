@@ -93,9 +93,9 @@ class _Line:
         return None
 
     def peek(self, batch_class: tuple[int, int]) -> _Entry | None:
-        """The longest sentence of a class, which `pop` takes; those that nobody wants any more fall out."""
+        """The longest sentence of a class, which `pop` takes; what nobody wants, or another line gave, falls out."""
         entries = self._classes.get(batch_class, [])
-        while entries and not entries[-1].waiters:
+        while entries and (entries[-1].started or not entries[-1].waiters):
             entries.pop()
         if not entries:
             self._classes.pop(batch_class, None)
@@ -211,6 +211,7 @@ class Batcher:
                 fresh.append(entry)
             wanted[job] = entry
         self._admit(fresh, follow_up=follow_up)
+        self._queue([entry for entry in wanted.values() if not entry.started])
         for entry in wanted.values():
             entry.waiters += 1
         try:
@@ -229,15 +230,21 @@ class Batcher:
         if not follow_up and self._waiting + len(fresh) > self._queue_limit:
             seconds = self._waiting * self._seconds_per_sentence
             raise QueueFullError(min(60, max(1, math.ceil(seconds))))
-        if not fresh:
-            return
         self._entries.update((entry.job, entry) for entry in fresh)
+        self._waiting += len(fresh)
+
+    def _queue(self, entries: list[_Entry]) -> None:
+        """Let a request wait for its turn, also with sentences that wait in another's line already.
+
+        Else two sentences would take as long as the thousands of which one of them happens to be one.
+        """
+        if not entries:
+            return
         # As if it had been served just before the last batch: it is next, but not before who waits for longer.
-        line = _Line(fresh, self._batches - 1)
+        line = _Line(entries, self._batches - 1)
         if line.tokens <= self._small:
             self._small_came = time.monotonic()
         self._lines.append(line)
-        self._waiting += len(fresh)
         self._wake.set()
 
     def _leave(self, entry: _Entry) -> None:

@@ -118,6 +118,22 @@ async def test_a_small_request_does_not_wait_for_a_huge_one() -> None:
         await huge
 
 
+async def test_a_sentence_shared_with_a_huge_request_does_not_wait_for_it() -> None:
+    model = Model()
+    async with batching(model, batch_tokens=30) as batcher:
+        model.gate.clear()
+        huge = asyncio.create_task(batcher.translate([job("shared", tokens=1), *(job(f"h{i}") for i in range(200))]))
+        await model.is_running()
+        small = asyncio.create_task(batcher.translate([job("shared", tokens=1), job("own")]))
+        await asyncio.sleep(0)
+        model.gate.set()
+        assert [said.text for said in await small] == ["fra_Latn:SHARED", "fra_Latn:OWN"]
+        assert not huge.done()
+        await huge
+        assert batcher.waiting == 0
+    assert sum(j.text == "shared" for batch in model.batches for j in batch) == 1
+
+
 async def test_a_huge_request_takes_small_batches_while_small_ones_come() -> None:
     model = Model()
     async with batching(model, batch_tokens=96) as batcher:
