@@ -103,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
         help="let the web pages of an origin ask, such as https://example.org, or '*' (default: none)",
     )
     make.add_argument("--no-key", action="store_true", help="listen beyond loopback without an API key")
-    make.add_argument("--grace", type=float, default=60, help="seconds to finish requests on exit (default: 60)")
+    make.add_argument("--grace", type=float, default=300, help="seconds to finish requests on exit (default: 300)")
     make.add_argument("--log-level", choices=("debug", "info", "warning"), default="info", help="(default: info)")
     return make
 
