@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
 
 from client.damage import ledger_errors
 from client.errors import MediaError
@@ -16,6 +14,7 @@ from client.job import Job
 from client.media.kinds import HEAD_BYTES, Kind, by_suffix
 from client.media.load import Identity, identify, recognise
 from client.schema import MIGRATIONS
+from client.sources.source import url_suffix
 from client.store import LEDGER
 from client.stored import StoredFile, open_to_read, read_file, read_place
 
@@ -163,8 +162,7 @@ def _identities(sources: list[Source], past: _Past, found: Forecast) -> Iterable
 
 
 def _by_name(source: Source) -> Identity:
-    suffix = PurePosixPath(urlsplit(source.where).path).suffix
-    return Identity(f"unread {source.position}", by_suffix(suffix) or Kind.IMAGE, None)
+    return Identity(f"unread {source.position}", by_suffix(url_suffix(source.where)) or Kind.IMAGE, None)
 
 
 def _count(found: Forecast, job: Job, past: _Past, plan: Plan, redo: str | None) -> None:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-import re
 import shutil
 import time
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Self
-from urllib.parse import unquote, urlsplit
 
 from client.errors import MediaError
 from client.media.kinds import HEAD_BYTES
 from client.media.load import recognise
-from client.sources.source import Found, Known, LocalFile
+from client.sources.source import Found, Known, LocalFile, url_suffix
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
-_SUFFIX = re.compile(r"\.\w{1,8}", re.ASCII)
 _SLOW_AFTER_SEC, _SLOWEST = 60.0, 1000.0
 """Bytes a second, on average, that a download has to come with after the first minute."""
 
@@ -40,7 +37,7 @@ class Downloads:
         Raises:
             MediaError: it is too large.
         """
-        suffix = _suffix(url)
+        suffix = url_suffix(url)
         self._folder.mkdir(parents=True, exist_ok=True)
         return Download(self._folder / f"{next(self._numbers)}{suffix}", suffix, self.most_bytes, size)
 
@@ -108,8 +105,3 @@ class Download:
     def _check(self, size: int) -> None:
         if size > self._most:
             raise MediaError(f"larger than {self._most / 1e6:g} MB (--max-download-mb)")
-
-
-def _suffix(url: str) -> str:
-    suffix = PurePosixPath(unquote(urlsplit(url).path)).suffix
-    return suffix.lower() if _SUFFIX.fullmatch(suffix) else ""

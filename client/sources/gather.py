@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote_to_bytes
 
 from client.errors import UsageError
 from client.sources import stores
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from client.waiting import Notify
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_FILE_HOST = re.compile(r"file://[^/]*", re.IGNORECASE)
 _HTTP = ("http", "https")
 
 
@@ -69,7 +70,7 @@ def _of(text: str, choice: Choice, leave_out: Path | None, warn: Notify) -> Iter
         if _scheme(text) != "file":
             yield from stores.listed(text, choice)
             return
-        text = url2pathname(urlsplit(text).path)
+        text = _file_path(text)
     path = Path(text)
     if not path.exists():
         raise UsageError(f"no such file or folder: {text}")
@@ -92,8 +93,12 @@ def _named(text: str, base: Path, columns: Mapping[str, Any]) -> Source:
     if _URL.match(text):
         if _scheme(text) != "file":
             return Source(public(text), text, remote=True, columns=columns)
-        return Source(name, url2pathname(urlsplit(text).path), columns=columns)
+        return Source(name, _file_path(text), columns=columns)
     return Source(name, str(base / text), columns=columns)
+
+
+def _file_path(url: str) -> str:
+    return os.fsdecode(unquote_to_bytes(_FILE_HOST.sub("", url)))
 
 
 def _scheme(url: str) -> str:

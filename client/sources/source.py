@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from client.media.load import Identity
 
+_SUFFIX = re.compile(r"\.\w{1,8}", re.ASCII)
 _PASSWORD = re.compile(r"(?<=://)([^/?#:@]*):[^/?#]*@")
 
 
@@ -24,6 +25,12 @@ def printable(path: str) -> str:
 def public(url: str) -> str:
     """A URL as it may be shown and stored: without a password before the host."""
     return printable(_PASSWORD.sub(r"\1@", url, count=1))
+
+
+def url_suffix(url: str) -> str:
+    """The suffix of the file that a URL names, if it names one: ".jpg"."""
+    suffix = PurePosixPath(re.split(r"[?#]", url, maxsplit=1)[0]).suffix
+    return suffix if _SUFFIX.fullmatch(suffix) else ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -111,7 +111,7 @@ def test_a_file_is_hashed_as_it_comes(site: Site, fetcher: Fetcher, tmp_path: Pa
     assert (found.known.identity.kind, found.known.size, found.known.stamp) == (Kind.IMAGE, len(png(5)), 'etag "1"')
     assert found.file
     assert found.file.path.read_bytes() == png(5)
-    assert found.file.path.suffix == ".png"
+    assert found.file.path.suffix == ".PNG"
     found.discard()
     assert list((tmp_path / ".downloads").iterdir()) == []
 
@@ -262,6 +262,13 @@ def test_a_missing_driver_is_named(
     for given in (url, str(tmp_path / "list.csv")):
         with pytest.raises(UsageError, match=rf"{extra}:// needs the package {package}: .*babelview\[{extra}\]'"):
             gather([given])
+
+
+@pytest.mark.parametrize(("url", "extra"), [("s3://b/a.png", "s3"), ("memory://b/a.png", "remote")])
+def test_missing_fsspec_is_named(monkeypatch: pytest.MonkeyPatch, url: str, extra: str) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(UsageError, match=rf"needs the package fsspec: pip install 'babelview\[{extra}\]'"):
+        gather([url])
 
 
 def test_a_run_over_everything_at_once(servers: FakeServers, site: Site, bucket: Any, tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from client.errors import UsageError
 from client.sources.folders import Choice
@@ -171,6 +175,30 @@ def test_wrong_manifests_say_where(
 ) -> None:
     with pytest.raises(UsageError, match=reason):
         read_manifest(write(tmp_path, name, content), column)
+
+
+def _rows(places: list[str]) -> bytes:
+    return "\n".join(["file", *places]).encode(errors="replace")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    suffix=st.sampled_from([".csv", ".tsv", ".jsonl"]),
+    content=st.one_of(
+        st.binary(max_size=60),
+        st.text(st.sampled_from('file,;"\n\r\t{}[]:\\0a:/%é'), max_size=60).map(str.encode),
+        st.lists(st.text(max_size=20), max_size=4).map(
+            lambda rows: "\n".join(["file", *rows]).encode(errors="replace")
+        ),
+    ),
+)
+def test_any_manifest_is_read_or_refused(suffix: str, content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder), f"list{suffix}", content)
+        with contextlib.suppress(UsageError):
+            sources = gather([], [path])
+            assert sources
+            assert all(source.key.encode() and source.name.encode() for source in sources)
 
 
 def test_folders_and_files_may_be_file_urls(tmp_path: Path) -> None:
