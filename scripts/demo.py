@@ -15,23 +15,58 @@ from rich.table import Table
 
 ADS, OUTPUT = Path("ads"), Path("captions")
 VIDEOS, PICTURES, SEED = 16, 12, 1
+IN_FULL = 2
+"""Of the drawn videos, and of the pictures, this many are shown with all that was said."""
+COLOURS = {"positive": "[green]positive", "negative": "[red]negative"}
 
 
 def show(record: dict[str, Any], console: Console) -> None:
-    """One file: what was said of it, a row per language."""
+    """One file in full: what was said of it, a row per language."""
     if record["error"]:
         console.print(Panel(f"[red]{record['error']}", title=record["file"], title_align="left"))
         return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for task, answer in record["tasks"].items():
-        said = {"eng_Latn": answer.get("tags", answer.get("text"))} | answer.get("translations", {})
+        said = {"eng_Latn": english(answer)} | answer.get("translations", {})
         for language, text in said.items():
             first = task if language == "eng_Latn" else ""
-            table.add_row(f"[bold]{first}", f"[cyan]{language}", ", ".join(text) if isinstance(text, list) else text)
+            table.add_row(f"[bold]{first}", f"[cyan]{language}", plain(text))
     facts = f"{record['width']}x{record['height']}"
     if record["kind"] == "video":
         facts = f"{record['duration_sec']:.1f} s, {facts}, {record['frames']} frames"
     console.print(Panel(table, title=f"[bold]{record['file']}[/]  {facts}", title_align="left"))
+
+
+def show_all(records: list[dict[str, Any]], console: Console) -> None:
+    """Many files in brief, a line each: the tone, what is shown and the tags, in English."""
+    table = Table("file", "tone", expand=True)
+    for column in ("description", "tags"):
+        table.add_column(column, no_wrap=True, ratio=1)
+    for record in records:
+        if record["error"]:
+            table.add_row(record["file"], "", f"[red]{record['error']}")
+            continue
+        tasks = record["tasks"]
+        tone = tasks["sentiment"].get("label") or ""
+        description = str(english(tasks["describe"])).partition("\n\n")[2]
+        table.add_row(record["file"], COLOURS.get(tone, tone), description, plain(english(tasks["tags"])))
+    console.print(table)
+
+
+def of_kind(records: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """The records of pictures (`image`) or videos."""
+    return [record for record in records if record["kind"] == kind]
+
+
+def english(answer: dict[str, Any]) -> str | list[str]:
+    """What the model said: a text, or tags."""
+    said: str | list[str] = answer.get("tags", answer.get("text"))
+    return said
+
+
+def plain(said: str | list[str]) -> str:
+    """A text or tags as one text."""
+    return ", ".join(said) if isinstance(said, list) else said
 
 
 def main() -> int:
@@ -50,9 +85,15 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     records = read_results(OUTPUT)
-    for record in records:
-        show(record, console)
     truth = read_truth(ADS)
+    drawn = [record for record in records if Path(record["file"]).name in truth]
+    in_full = [record for kind in ("video", "image") for record in of_kind(drawn, kind)[:IN_FULL]]
+    # Of the user's own files nothing is left out.
+    in_full += [record for record in records if record not in drawn]
+    for record in in_full:
+        show(record, console)
+    if rest := [record for record in drawn if record not in in_full]:
+        show_all(rest, console)
     if truth:
         result = score(records, truth)
         console.print(
