@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from aiohttp import hdrs
 from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import HttpProcessingError
 
 from server.gateway.errors import RequestError
 
@@ -41,7 +42,8 @@ class Form:
             RequestError: 400 or 413, naming the field.
         """
         form = cls()
-        content = aiohttp.StreamReader(BaseProtocol(asyncio.get_running_loop()), 1 << 16)
+        # Its limit is where a connection would be told to wait; there is none.
+        content = aiohttp.StreamReader(BaseProtocol(asyncio.get_running_loop()), len(body) + 1)
         content.feed_data(body)
         content.feed_eof()
         count = 0
@@ -55,7 +57,7 @@ class Form:
                 if count > MOST_FIELDS:
                     raise RequestError(400, f"more than {MOST_FIELDS} form fields", code="invalid_form")
                 await form._add(part, limits)
-        except (ValueError, LookupError, UnicodeError, AssertionError, aiohttp.ClientError) as error:
+        except (ValueError, LookupError, AssertionError, HttpProcessingError, aiohttp.ClientError) as error:
             raise RequestError(400, f"the body is no multipart form: {error}", code="invalid_form") from error
         if form.model is None:
             raise RequestError(400, "the form has no model", param="model", code="invalid_form")
