@@ -84,7 +84,9 @@ def parser() -> argparse.ArgumentParser:
     make.add_argument("--replicas", type=_positive, default=1, help="batches run at once (default: 1)")
     make.add_argument("--beam-size", type=_positive, default=4, help="1 is greedy and quicker (default: 4)")
     make.add_argument(
-        "--batch-tokens", type=_positive, help="source tokens in a batch (default: 512 on CPU, 8192 on CUDA)"
+        "--batch-tokens",
+        type=_positive,
+        help="source tokens in a batch (default: 512 on CPU, 1024 if greedy, 8192 on CUDA)",
     )
     make.add_argument("--queue", type=_positive, default=20_000, help="sentences that may wait (default: 20000)")
     make.add_argument("--cache-mb", type=int, default=16, help="memory for finished sentences (default: 16)")
@@ -171,7 +173,7 @@ async def load(args: argparse.Namespace, state: State) -> Batcher:
     batcher = Batcher(
         guarded(engine.translate, thresholds),
         replicas=args.replicas,
-        batch_tokens=args.batch_tokens or (8192 if engine.device == "cuda" else 512),
+        batch_tokens=args.batch_tokens or engine.batch_tokens,
         queue_limit=args.queue,
         cache_bytes=args.cache_mb << 20,
         ran=state.metrics.ran,

@@ -20,7 +20,7 @@ CUT = "no end: the translation was cut"
 MAX_SOURCE_TOKENS = 200
 """Longest sentence given to the model. It takes 1024, but was trained on sentences: longer ones lose parts, and
 one of 500 keeps a CPU busy, and everybody else waiting, for a minute."""
-_LENGTH_CLASSES = {32: 128, 96: 288, MAX_SOURCE_TOKENS: 500}
+_LENGTH_CLASSES = {8: 48, 32: 128, 96: 288, MAX_SOURCE_TOKENS: 500}
 """Source tokens up to -> answer tokens at most. A batch has one limit for all its rows, so only sentences of
 one class share a batch: then a sentence's translation does not depend on its company."""
 _PATIENCE = 2.0
@@ -111,6 +111,16 @@ class Engine:
     def vocabulary(self) -> set[str]:
         """Every token of the model, language codes among them."""
         return set(self._tokenizer.get_vocab())
+
+    @property
+    def batch_tokens(self) -> int:
+        """Source tokens of a batch from which on larger ones take longer and are hardly more efficient.
+
+        On CPU measured on the shape of 600M (`scripts/bench_translator.py`), on CUDA a guess.
+        """
+        if self.device == "cuda":
+            return 8192
+        return 1024 if self._beam_size == 1 else 512
 
     def tokenize(self, text: str) -> tuple[str, ...]:
         """The tokens of a sentence, without language and end."""
