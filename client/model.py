@@ -14,7 +14,7 @@ from client.errors import RefusedError, RequestError, UsageError
 from client.http import JsonServer
 from client.media.kinds import Kind
 from client.options import API_KEY
-from client.waiting import FailedError, Service
+from client.waiting import FailedError, KeptOutError, Service
 
 if TYPE_CHECKING:
     from client.media.content import Content
@@ -93,11 +93,14 @@ class ModelClient:
             )
 
     async def _list(self) -> dict[str, str] | None:
-        deadline = min(self._deadline, CHECK_SEC)
+        async def attempt() -> Any:
+            try:
+                return await self._server.get("/models", deadline=min(self._deadline, CHECK_SEC))
+            except KeptOutError:
+                return None  # a key may be good for asking and for nothing else
+
         try:
-            listed = await self._service().call(
-                lambda: self._server.get("/models", deadline=deadline), f"models of {self._base_url}"
-            )
+            listed = await self._service().call(attempt, f"models of {self._base_url}")
             return {str(model["id"]): str(model.get("owned_by")) for model in listed["data"]} or None
         except (RequestError, KeyError, TypeError, AttributeError):
             return None  # not every endpoint lists its models

@@ -231,7 +231,7 @@ def _server(options: Options) -> None:
     )
     options.option("--translator", "http://127.0.0.1:8003", _url, metavar="URL", help="the translation service")
     options.option("--concurrency", "32", _count, metavar="N", help="requests in flight")
-    options.option("--timeout", "300", _positive, metavar="SECONDS", help="deadline of a single request")
+    options.option("--timeout", "300", _seconds, metavar="SECONDS", help="deadline of a single request")
     options.option("--wait", "600", _positive, metavar="SECONDS", help="how long to wait for a server that is away")
 
 
@@ -281,6 +281,13 @@ def _positive(text: str) -> float:
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a number, 0 or more, not {text!r}")
     return number
+
+
+def _seconds(text: str) -> float:
+    seconds = _positive(text)
+    if seconds == 0:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return seconds
 
 
 def _fraction(text: str) -> Fraction:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from aiohttp import web
 from batch_runs import pictures, results, run, seen_in, start, wait_until
 from fake_servers import FakeServers, completion, error, free_port, listing, what_is_seen
@@ -193,9 +194,12 @@ def test_a_model_that_is_not_served_is_told_before_anything_is_asked(
     assert run(servers, "ads", "--image-model", "none", "--languages", "", cwd=tmp_path).returncode == 0
 
 
-def test_an_endpoint_that_does_not_list_its_models_is_asked_all_the_same(servers: FakeServers, tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [403, 404, 501])
+def test_an_endpoint_that_does_not_list_its_models_is_asked_all_the_same(
+    servers: FakeServers, tmp_path: Path, status: int
+) -> None:
     async def unlisted(*_: Any) -> web.StreamResponse | None:
-        return web.Response(status=404)
+        return web.Response(status=status)
 
     servers.on_models = unlisted
     pictures(tmp_path / "ads", 2)
