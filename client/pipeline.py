@@ -287,6 +287,8 @@ class Pipeline:
                 logger.warning("%s: translation failed: %s", job.name, error)
             else:
                 self._tally.translations += len(texts) * len(languages)
+                took = time.monotonic() - began
+                logger.info("%s: translated into %s in %.2f s", job.name, ",".join(languages), took)
                 job.add_seconds(began)
                 for request, parts, _ in job.texts:
                     translated = [next(rows) for _ in parts]

@@ -7,7 +7,7 @@ The same files and the same local endpoint (`scripts/instant_endpoint.py`, in a 
 - `asyncio.gather` of `AsyncOpenAI` with a semaphore, over the files as they are,
 
 each as a fresh process, start-up included, in turn; without latency and with 200 ms. The ideal of N requests at
-once and a latency is N / latency.
+once and a latency is N / latency. Then what a request costs that is as large as eight frames are, without the rest.
 """
 
 from __future__ import annotations
@@ -24,11 +24,19 @@ import time
 from collections import defaultdict
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bench_report import Report
+from openai import AsyncOpenAI, DefaultAioHttpClient, OpenAI
 from PIL import Image
+
+from client.media.content import Content, Facts
+from client.media.kinds import Kind
+from client.media.sampling import Sampling
+from client.model import ModelClient
+from client.plan import make_plan
+from client.tasks import choose_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +45,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODEL, PROMPT = "llama-3.2-11b-vision", "Describe this advertisement in two or three paragraphs."
 OURS, LOOP, GATHER = "ours", "loop", "gather"
 LATENCIES_MS = (0, 200)
+BODY_BYTES, BODIES = 300_000, 600
 FILES = {OURS: (2000, 1000), LOOP: (400, 30), GATHER: (2000, 1000)}
 """How many files each way gets, without and with latency: a loop would take minutes for more."""
 
@@ -70,8 +79,6 @@ def request(path: Path) -> dict[str, object]:
 
 def loop(url: str, paths: list[Path]) -> None:
     """One after the other."""
-    from openai import OpenAI  # noqa: PLC0415
-
     client = OpenAI(base_url=url, api_key="none")
     for path in paths:
         assert client.chat.completions.create(**request(path)).choices[0].message.content  # type: ignore[call-overload]
@@ -79,7 +86,6 @@ def loop(url: str, paths: list[Path]) -> None:
 
 def gather(url: str, paths: list[Path], concurrency: int) -> None:
     """All at once, held back by a semaphore."""
-    from openai import AsyncOpenAI  # noqa: PLC0415
 
     async def main() -> None:
         semaphore = asyncio.Semaphore(concurrency)
@@ -115,6 +121,53 @@ def measure(way: str, url: str, folder: Path, count: int, concurrency: int) -> t
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+async def ask_all(url: str, concurrency: int, sdk: type[DefaultAioHttpClient] | None, ours: bool) -> float:
+    """CPU seconds of this process for a request of `BODY_BYTES`, of many at once, once connections are open."""
+    image = os.urandom(BODY_BYTES * 3 // 4)
+    model = ModelClient(url, None, deadline=60, wait=60, notify=print, stop=asyncio.Event())
+    await model.check(set())
+    parts = model.parts(Content(Kind.IMAGE, Facts(1, 1), [image]))
+    question = make_plan(choose_tasks(["describe"], []), dict.fromkeys(Kind, MODEL), 0, Sampling(), ())
+    content = [
+        {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64," + base64.b64encode(image).decode()}},
+        {"type": "text", "text": PROMPT},
+    ]
+    messages: list[Any] = [{"role": "user", "content": content}]
+    http_client = sdk() if sdk else None
+    async with AsyncOpenAI(base_url=url, api_key="none", http_client=http_client) as client:
+
+        async def ask(_: int) -> None:
+            async with semaphore:
+                if ours:
+                    await model.ask(question.requests[Kind.IMAGE][0], parts, "a file")
+                else:
+                    await client.chat.completions.create(model=MODEL, messages=messages, max_tokens=400, temperature=0)
+
+        semaphore = asyncio.Semaphore(concurrency)
+        await asyncio.gather(*map(ask, range(concurrency)))
+        began = time.process_time()
+        await asyncio.gather(*map(ask, range(BODIES)))
+        spent = time.process_time() - began
+    await model.close()
+    return spent / BODIES
+
+
+def compare_bodies(report: Report, runs: int, concurrency: int) -> None:
+    """What it costs to send a request as large as eight frames are."""
+    ways: dict[str, tuple[type[DefaultAioHttpClient] | None, bool]] = {
+        OURS: (None, True),
+        "AsyncOpenAI": (None, False),
+        "AsyncOpenAI on aiohttp": (DefaultAioHttpClient, False),
+    }
+    costs: dict[str, list[float]] = defaultdict(list)
+    with endpoint(0) as url:
+        for _ in range(runs):
+            for way, (sdk, ours) in ways.items():
+                costs[way].append(1000 * asyncio.run(ask_all(url, concurrency, sdk, ours)))
+    for way in list(ways)[1:]:
+        report.add(f"a body of {BODY_BYTES // 1000} kB, beside {way}", "CPU ms a request", costs[OURS], costs[way])
+
+
 def compare(runs: int, concurrency: int) -> Report:
     """Measure all ways in turn, `runs` times."""
     report = Report(f"Small pictures, {concurrency} requests at once", "aiohttp", "openai", "orjson")
@@ -139,6 +192,7 @@ def compare(runs: int, concurrency: int) -> Report:
                 ideal = concurrency / (latency / 1000)
                 shares = {way: [100 * rate / ideal for rate in rates[way]] for way in rates}
                 report.add(f"{latency} ms, share of the ideal", "%", shares[OURS], shares[GATHER], more_is_better=True)
+    compare_bodies(report, runs, concurrency)
     return report
 
 
