@@ -2,7 +2,7 @@
 
     python scripts/eval_demo.py --seed 7                 # starts the demo stack by itself, and stops it
     python scripts/eval_demo.py --seed 7 --videos 200 --pictures 200
-    python scripts/eval_demo.py --endpoint http://127.0.0.1:8000/v1 --translator http://127.0.0.1:8003
+    python scripts/eval_demo.py --base-url http://127.0.0.1:8000/v1 --translator http://127.0.0.1:8003
 
 Exit code 0 if at least 95 % of the captions and 99 % of the translations are exactly right, else 1.
 """
@@ -84,13 +84,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=2, help="clips are drawn anew for each seed (default: 2)")
     parser.add_argument("--videos", type=int, default=40, help="how many clips (default: %(default)s)")
     parser.add_argument("--pictures", type=int, default=40, help="how many pictures (default: %(default)s)")
-    parser.add_argument("--endpoint", help="a running stack's OpenAI API; without it one is started")
+    parser.add_argument("--base-url", help="a running stack's OpenAI API; without it one is started")
     parser.add_argument("--translator", default="http://127.0.0.1:8003", help="its translator (default: %(default)s)")
     parser.add_argument("--wrong", type=int, default=10, help="how many wrong answers to print (default: 10)")
     args = parser.parse_args()
     if args.videos < 0 or args.pictures < 0 or not args.videos + args.pictures:
         parser.error("--videos and --pictures: at least one of something")
-    running = nullcontext(Stack(args.endpoint, args.translator, 0)) if args.endpoint else running_stack()
+    running = nullcontext(Stack(args.base_url, args.translator, 0)) if args.base_url else running_stack()
     try:
         with running as stack:
             result = evaluate(stack, args.seed, args.videos, args.pictures)
