@@ -238,7 +238,13 @@ def _server(options: Options) -> None:
 def _output(options: Options) -> None:
     options.group("output")
     options.option("--output", "captions", Path, metavar="DIR", help="where results and ledger are kept")
-    options.option("--format", "json", _names, metavar="A,B", help="of json, jsonl, csv, parquet and reference")
+    options.option(
+        "--format",
+        "json",
+        _names,
+        metavar="A,B",
+        help="of json, jsonl, csv, parquet and reference; python -m client.export writes them at any other time",
+    )
 
 
 def _run(options: Options) -> None:

@@ -92,7 +92,8 @@ def main() -> None:
         primary = row["tag"].partition("-")[0]
         row["iso"] = " ".join(sorted(code for code, language in means.items() if language == primary != code))
     _write(table, ["code", "tag", "name", "iso"], rows)
-    _write(NAMES, ["code", "name"], [{"code": row["code"], "name": row["name"]} for row in rows])
+    named = ["code", "tag", "name"]
+    _write(NAMES, named, [{column: row[column] for column in named} for row in rows])
 
     aliases = dict(CHOSEN)
     for tag, likely in LIKELY_SUBTAGS.items():

@@ -57,7 +57,7 @@ def reference_record(record: Record) -> dict[str, Any]:
 
 @cache
 def language_name(code: str) -> str:
-    """The English name of a FLORES code as a part of a field name: "spanish", "chinese_simplified"."""
+    """The English name of a FLORES code or language tag as a part of a field name: "spanish", "chinese_simplified"."""
     plain = unicodedata.normalize("NFKD", _names().get(code, code)).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
 
@@ -65,4 +65,5 @@ def language_name(code: str) -> str:
 @cache
 def _names() -> dict[str, str]:
     table = resources.files("client.export").joinpath("language_names.tsv").read_text("utf-8")
-    return {row["code"]: row["name"] for row in csv.DictReader(table.splitlines(), delimiter="\t")}
+    rows = list(csv.DictReader(table.splitlines(), delimiter="\t"))
+    return {row[column]: row["name"] for row in rows for column in ("code", "tag")}

@@ -9,6 +9,7 @@ import json
 import sys
 import tempfile
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,11 +193,26 @@ def test_nothing_at_all_is_valid_too(tmp_path: Path) -> None:
     assert read_csv(tmp_path / "results.csv") == read_parquet(tmp_path / "results.parquet") == []
 
 
+@pytest.mark.parametrize("format_", [name for name in FORMATS if name != "parquet"])
+def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path, format_: str) -> None:
+    answers = {"describe": "Words of an advertisement. " * 40}
+    peaks = []
+    for count in (50, 500):
+        folder = tmp_path / str(count)
+        write_run(folder, plan_of(["describe"]), [f"{number}.png" for number in range(count)], answers)
+        export(folder, [format_])  # once before, so that only what grows is counted
+        tracemalloc.start()
+        export(folder, [format_])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 100_000  # the 450 more are 1.5 MB
+
+
 def test_language_names() -> None:
-    codes = ["spa_Latn", "hin_Deva", "zho_Hans", "zho_Hant", "nob_Latn", "acq_Arab", "xxx_Latn"]
+    codes = ["spa_Latn", "hin_Deva", "zho_Hans", "zho_Hant", "nob_Latn", "acq_Arab", "xxx_Latn", "es", "zh-Hans"]
     assert [language_name(code) for code in codes] == [
         *("spanish", "hindi", "chinese_simplified", "chinese_traditional", "norwegian_bokmal"),
-        *("ta_izzi_adeni_arabic", "xxx_latn"),
+        *("ta_izzi_adeni_arabic", "xxx_latn", "spanish", "chinese_simplified"),
     ]
 
 

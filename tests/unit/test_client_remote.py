@@ -21,7 +21,7 @@ from PIL import Image
 
 from client.errors import MediaError, UsageError
 from client.media.kinds import Kind
-from client.sources import remote
+from client.sources import download, remote
 from client.sources.fetch import Fetcher
 from client.sources.gather import gather
 from client.sources.source import Found, Known, Source
@@ -204,6 +204,13 @@ def test_a_file_of_unknown_size_is_cut_at_the_limit(site: Site, fetcher: Fetcher
     with pytest.raises(MediaError, match="larger than"):
         fetch(fetcher, f"{site.url}/a.png")
     assert list((tmp_path / ".downloads").iterdir()) == []
+
+
+def test_a_download_that_drips_is_given_up(site: Site, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "SLOW_AFTER_SEC", 0)
+    monkeypatch.setattr(download, "SLOWEST", 1e12)
+    with pytest.raises(MediaError, match=r"the download is too slow: \d+ bytes in 0 s"):
+        fetch(fetcher, site.put("/a.png", png(1)))
 
 
 def test_a_server_that_is_not_there(fetcher: Fetcher) -> None:
