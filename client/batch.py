@@ -118,6 +118,8 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
                 await pipeline.run(sources)
             except UsageError:
                 raise
+            except StoppedError:
+                pass  # interrupted before anything was asked; `stop` says so
             except BabelviewError as error:
                 fatal = error
             # However it ended: what is done is written, where it can be.
@@ -127,8 +129,6 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
                 written = await asyncio.to_thread(export, settings.output, settings.formats)
             except LedgerError as error:
                 fatal = fatal or error
-        except StoppedError:
-            return INTERRUPTED
         finally:
             pipeline.close()
             fetcher.close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from batch_runs import pictures, results, run, seen_in, start, wait_until
+from fake_servers import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,21 @@ def test_an_interrupted_run_finishes_what_is_in_flight(servers: FakeServers, tmp
     servers.on_ask = None
     assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
     assert sorted(map(int, seen_in(servers.asked))) == list(range(60))  # each once, nothing twice
+
+
+@pytest.mark.parametrize("away", ["--base-url", "--translator"])
+def test_a_run_that_waits_for_a_server_can_be_interrupted(servers: FakeServers, tmp_path: Path, away: str) -> None:
+    pictures(tmp_path / "ads", 3)
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    process = start(servers, "ads", "--languages", "fra_Latn", away, nowhere, cwd=tmp_path)
+    assert process.stderr
+    assert "waiting up to 10 min for it" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=10)[1]
+    assert process.returncode == 130, output
+    assert "3 not finished" in output
+    assert "Traceback" not in output
+    assert results(tmp_path)["stats"]["interrupted"]
 
 
 def test_a_second_ctrl_c_stops_at_once(servers: FakeServers, tmp_path: Path) -> None:
