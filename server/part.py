@@ -67,6 +67,8 @@ class Part:
     """It shares this card with others and takes turns with them, see `server/card.py`."""
     door: Path | None = None
     """Where it is reached once all on its card have started; None: at its probe's socket."""
+    whole: Probe | None = None
+    """Answers 200 once what stands behind this part can be used through it."""
     vital: bool = False
     """Without it nothing of the stack can be used."""
 

@@ -102,6 +102,7 @@ def _gateway_part(config: GatewayConfig, runtime: Path, listener: socket.socket)
         ),
         address=f"{address}/v1",
         probe=Probe(address, "/health/live"),
+        whole=Probe(address, "/health"),
         stop_grace_s=config.timeouts.finish_s + GATEWAY_STOP_S,
         vital=True,
         pass_fds=(listener.fileno(),),

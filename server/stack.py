@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import tempfile
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from server.profile import Profile
     from server.supervisor import Reporter
 
+WHOLE_WITHIN_S = 10.0
 INTERRUPTED_AT_ONCE = 1
 """Exit code after a second signal."""
 
@@ -91,6 +92,12 @@ class Stack:
     async def _report_ready(self, when_healthy: Callable[[list[Keeper]], None]) -> None:
         for keeper in self.keepers:
             await keeper.healthy.wait()
+        # The gateway looks for itself, a moment later. Not for ever: a replica elsewhere may be down.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WHOLE_WITHIN_S):
+                for whole in filter(None, (keeper.part.whole for keeper in self.keepers)):
+                    while not await whole.healthy(WHOLE_WITHIN_S):  # noqa: ASYNC110  # it is in another process
+                        await asyncio.sleep(0.05)
         when_healthy(self.keepers)
 
 
