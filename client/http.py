@@ -74,6 +74,8 @@ class JsonServer:
                 self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
             ):
                 content = await _read(response)
+        except aiohttp.ClientSSLError as error:
+            raise KeptOutError(f"no secure connection to {self._url} ({error})") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise UnavailableError(f"cannot be reached ({_why(error)})") from error
         except TimeoutError as error:

@@ -56,7 +56,7 @@ class FailedError(Exception):
 
 
 class KeptOutError(Exception):
-    """The server does not accept our key (HTTP 401, 403)."""
+    """The server does not let us in: our key is wrong (HTTP 401, 403), or no secure connection comes about."""
 
 
 class StoppedError(BabelviewError):

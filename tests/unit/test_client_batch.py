@@ -117,6 +117,20 @@ def test_a_second_run_does_only_what_is_missing(servers: FakeServers, ads: Path,
     assert len(servers.asked) == 16
 
 
+def test_one_task_can_be_done_again(servers: FakeServers, tmp_path: Path) -> None:
+    pictures(tmp_path / "ads", 2)
+    options = ("ads", "--tasks", "describe,tags", "--languages", "fra_Latn")
+    assert run(servers, *options, cwd=tmp_path).returncode == 0
+    assert (len(servers.asked), len(servers.translated)) == (4, 2)
+    first = results(tmp_path)["files"]
+    assert run(servers, *options, "--redo", "tags", cwd=tmp_path).returncode == 0
+    assert (len(servers.asked), len(servers.translated)) == (6, 4)
+    assert all("JSON array" in body["messages"][0]["content"][1]["text"] for body in servers.asked[4:])
+    again = results(tmp_path)["files"]
+    assert [record["tasks"]["describe"] for record in again] == [record["tasks"]["describe"] for record in first]
+    assert all(record["tasks"]["tags"]["translations"]["fra_Latn"] for record in again)
+
+
 def test_own_prompts_add_and_override(servers: FakeServers, tmp_path: Path) -> None:
     pictures(tmp_path / "ads", 1)
     (tmp_path / "mine" / "haiku").mkdir(parents=True)

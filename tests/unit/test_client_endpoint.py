@@ -226,3 +226,25 @@ def test_when_nothing_is_to_be_done_nobody_need_be_there(servers: FakeServers, a
     done = run(servers, "ads", "--wait", "0.1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "4 of 4 files done (4 by an earlier run)" in done.stderr
+
+
+def test_https_where_none_is_spoken_is_told_at_once(servers: FakeServers, tmp_path: Path) -> None:
+    pictures(tmp_path / "ads", 3)
+    base_url = f"https://127.0.0.1:{servers.port}/v1"
+    done = run(servers, "ads", "--languages", "", "--base-url", base_url, cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"no secure connection to {base_url}" in done.stderr
+
+
+def test_a_proxy_of_the_environment_is_used(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", servers.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    pictures(tmp_path / "ads", 2)
+    options = ("ads", "--languages", "", "--base-url", "http://models.invalid/v1")
+    assert run(servers, *options, cwd=tmp_path).returncode == 0
+    assert {headers["Host"] for headers in servers.headers} == {"models.invalid"}
+    # What is on this machine is not asked for through a proxy.
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    assert run(servers, "ads", "--languages", "", "--redo", "all", cwd=tmp_path).returncode == 0
