@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import pybase64
-
 if TYPE_CHECKING:
     from client.media.kinds import Kind
 
@@ -33,8 +31,3 @@ class Content:
     facts: Facts
     jpegs: list[bytes]
     warnings: list[str] = field(default_factory=list)
-
-    def data_url(self) -> str:
-        """The data URL of the request; a video's frames follow each other after commas, as vLLM wants."""
-        encoded = ",".join(pybase64.b64encode_as_string(jpeg) for jpeg in self.jpegs)
-        return f"data:{self.kind}/jpeg;base64,{encoded}"
