@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from client.errors import BabelviewError, LedgerError, UsageError
 from client.export.formats import check, export
+from client.export.interim import kept_up_to_date
 from client.forecast import forecast, lines
 from client.job import REDO_ALL, REDO_FAILED
 from client.log import open_log
@@ -111,11 +112,16 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
             screen=screen,
             stop=stop,
         )
+
+        def write() -> list[Path]:
+            return export(settings.output, settings.formats, _stats(plan, tally, interrupted=stop.is_set()))
+
         fatal: BabelviewError | None = None
         written: list[Path] = []
         try:
             try:
-                await pipeline.run(sources)
+                async with kept_up_to_date(write):
+                    await pipeline.run(sources)
             except UsageError:
                 raise
             except StoppedError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from server.alone import run_engine, run_gateway
 from server.check import check
 from server.display import Display
 from server.errors import ProfileError, ServerError
@@ -36,6 +37,10 @@ examples:
   python -m server check --profile gpu-80gb --gpu-memory 79   the same for a card that is not here
   python -m server status                         how the parts of the running stack are
   python -m server models --profile demo          what a profile serves
+parts alone, for containers:
+  python -m server engine llama-3.2-11b-vision --profile gpu-80gb --host 0.0.0.0 --port 8000
+  python -m server gateway --profile gpu-80gb --host 0.0.0.0 --translator http://translator:8003 \\
+      --engine llama-3.2-11b-vision=http://vision:8000 --engine llava-next-video-7b=http://video:8000
 
 settings: command line > environment (BABELVIEW_PROFILE, BABELVIEW_HOST, BABELVIEW_PORT,
 BABELVIEW_TRANSLATOR_PORT, BABELVIEW_LOG_DIR) > profile.
@@ -63,6 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if args.command == "check":
             return 0 if check(profile, console, args.gpu_memory) else FAILED
+        if args.command == "engine":
+            run_engine(profile, args.model, profile.gateway.host, profile.gateway.port)
+        if args.command == "gateway":
+            run_gateway(profile, dict(args.engine), args.translator)
+            return 0
         logs = args.log_dir or Path(os.environ.get("BABELVIEW_LOG_DIR", "logs"))
         return asyncio.run(_up(profile, logs, args.ready_file, console))
     except ServerError as error:
@@ -116,6 +126,13 @@ def port_number(text: str) -> int:
     return int(text)
 
 
+def _name_and_url(text: str) -> tuple[str, str]:
+    name, equals, url = text.partition("=")
+    if not (name and equals and url):
+        raise argparse.ArgumentTypeError(f"not NAME=URL: {text!r}")
+    return name, url
+
+
 def _gibibytes(text: str) -> float:
     try:
         size = float(text)
@@ -144,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=formatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{up,check,status,models}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{up,check,status,models,engine,gateway}")
     common = argparse.ArgumentParser(add_help=False)
     known = ", ".join(available_profiles())
     common.add_argument("--profile", help=f"{known}, or a .toml file (default: demo)")
@@ -167,6 +184,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     status.add_argument("--port", type=port_number, help=f"the gateway's port (default: {DEFAULT_PORT})")
     status.add_argument("--json", action="store_true", help="the same for scripts")
+    engine = commands.add_parser(
+        "engine", parents=[common], help="one engine alone", epilog=EXAMPLES, formatter_class=formatter
+    )
+    engine.add_argument("model", help="the served name of its model")
+    gateway = commands.add_parser(
+        "gateway", parents=[common], help="the gateway alone", epilog=EXAMPLES, formatter_class=formatter
+    )
+    gateway.add_argument(
+        "--engine", type=_name_and_url, action="append", default=[], metavar="NAME=URL", help="where a model is served"
+    )
+    gateway.add_argument("--translator", metavar="URL", help="where the translator is")
     commands.add_parser("models", parents=[common], help="list what a profile serves")
     return parser
 

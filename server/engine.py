@@ -15,6 +15,7 @@ from server.part import Part, Probe
 from server.vllm_entry import FAST_START
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from server.profile import EngineProfile
@@ -48,7 +49,7 @@ def _engine_part(engine: EngineProfile, runtime: Path, replica: int) -> Part:
     return Part(
         name=f"vllm-{name}",
         what=engine.name,
-        command=(sys.executable, "-m", "server.vllm_entry", *engine_arguments(engine, socket)),
+        command=engine_command(engine, ("--uds", str(socket))),
         env=variables,
         address=f"unix:{door}",
         probe=Probe("http://engine", CORE_HEALTH, socket),
@@ -61,12 +62,17 @@ def _engine_part(engine: EngineProfile, runtime: Path, replica: int) -> Part:
     )
 
 
-def engine_arguments(engine: EngineProfile, socket: Path) -> list[str]:
+def engine_command(engine: EngineProfile, listen: Sequence[str]) -> tuple[str, ...]:
+    """What starts one engine; `listen` is where, as `vllm serve` takes it."""
+    return (sys.executable, "-m", "server.vllm_entry", *engine_arguments(engine, listen))
+
+
+def engine_arguments(engine: EngineProfile, listen: Sequence[str]) -> list[str]:
     """Arguments as `vllm serve` takes them; the profile's own come last and win."""
     arguments = [FAST_START] if engine.fast_start else []
     arguments += ["--model", str(engine.local_model or engine.model)]
     arguments += ["--served-model-name", *engine.names]
-    arguments += ["--uds", str(socket)]
+    arguments += listen
     arguments += ["--max-model-len", str(engine.max_model_len)]
     limits = {"image": engine.max_images, "video": int(engine.max_frames > 0), "audio": 0}
     arguments += ["--limit-mm-per-prompt", orjson.dumps(limits).decode()]

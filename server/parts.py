@@ -47,17 +47,26 @@ def stack_parts(profile: Profile, runtime: Path, listener: socket.socket) -> lis
         PreflightError: the translator's port is taken, or the gateway would be open to everybody.
     """
     engines = [engine_parts(engine, runtime) for engine in profile.engines]
-    translator = _translator_part(profile.translator) if profile.translator else None
-    served = zip(profile.engines, engines, strict=True)
-    config = gateway_config(
-        profile, tuple(_served_model(*pair) for pair in served), translator.address if translator else None
-    )
+    translators = [_translator_part(profile.translator)] if profile.translator and profile.translator.model else []
+    config = gateway_config(profile, engines, translators[0].address if translators else None)
     gateway = _gateway_part(config, runtime, listener)
-    return [gateway, *chain.from_iterable(engines), *([translator] if translator else [])]
+    return [gateway, *chain.from_iterable(engines), *translators]
 
 
-def gateway_config(profile: Profile, models: tuple[ServedModel, ...], translator: str | None) -> GatewayConfig:
-    """What the gateway must know; the profile's `[gateway]` has its settings under the same names."""
+def gateway_config(
+    profile: Profile, engines: Sequence[Sequence[Part]] = (), translator: str | None = None
+) -> GatewayConfig:
+    """What the gateway must know; the profile's `[gateway]` has its settings under the same names.
+
+    Args:
+        profile: What is served.
+        engines: The processes of each engine of the profile; none: all run elsewhere.
+        translator: Its address, if it runs here.
+    """
+    processes = engines or [()] * len(profile.engines)
+    models = tuple(_served_model(*pair) for pair in zip(profile.engines, processes, strict=True))
+    if translator is None and profile.translator:
+        translator = profile.translator.url
     settings = {f.name: getattr(profile.gateway, f.name) for f in fields(GatewayProfile)}
     settings = {name: value for name, value in settings.items() if name not in {"host", "port"}}
     return GatewayConfig(models=models, translator=translator, **settings)
@@ -110,6 +119,7 @@ def _gateway_part(config: GatewayConfig, runtime: Path, listener: socket.socket)
 
 
 def _translator_part(translator: TranslatorProfile) -> Part:
+    assert translator.model is not None
     # Looked at and let go: the translator opens its port itself.
     with bind(LOOPBACK, translator.port, "translator") as trial:
         port = trial.getsockname()[1]

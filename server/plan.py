@@ -75,8 +75,9 @@ def plan(profile: Profile) -> list[Device]:
         for replica in range(engine.replicas):
             for name in _devices(engine, replica, on_gpu=profile.device.on_gpu):
                 devices.setdefault(name, Device(name)).needs.append(need(engine, profile))
-    if profile.translator:
-        first = devices.setdefault("GPU 0" if profile.device.on_gpu else MAIN, Device("GPU 0"))
+    if profile.translator and profile.translator.model:
+        name = "GPU 0" if profile.device.on_gpu else MAIN
+        first = devices.setdefault(name, Device(name))
         taken = profile.translator.gpu_memory_gib if profile.device.on_gpu else profile.translator.memory_gib
         first.translator = int(taken * GIB)
     return [devices[name] for name in sorted(devices)]

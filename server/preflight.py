@@ -31,7 +31,7 @@ def check_memory(profile: Profile) -> None:
         PreflightError: says what is needed and what is there.
     """
     needs = {engine.name: engine.memory_gib * engine.replicas for engine in profile.engines}
-    if profile.translator:
+    if profile.translator and profile.translator.model:
         needs["translator"] = profile.translator.memory_gib
     memory = main_memory()
     free = memory.available / GIB

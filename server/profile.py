@@ -45,8 +45,10 @@ class GatewayProfile:
 class TranslatorProfile:
     """The translation sidecar, on loopback."""
 
-    model: str
+    model: str | None = None
     """As `python -m translator --model` takes it."""
+    url: str | None = None
+    """Its base URL if it runs elsewhere; nothing is started then."""
     port: int = 8003
     """0 takes a free port."""
     memory_gib: float = 1.0
@@ -58,6 +60,10 @@ class TranslatorProfile:
 
     def __post_init__(self) -> None:
         _check_port(self.port)
+        if (self.model is None) == (self.url is None):
+            raise ValueError("give a model, or the url where one is served")
+        if self.url is not None:
+            _check_url(self.url)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +133,7 @@ class EngineProfile:
         if self.card is not None and self.replicas > 1:
             raise ValueError("engines take turns on a card as one replica each")
         for url in self.urls:
-            if not url.startswith(("http://", "https://")):
-                raise ValueError(f"urls: not an http:// or https:// address: {url!r}")
+            _check_url(url)
         if self.max_frames < 0 or self.max_images < 0:
             raise ValueError("max_frames and max_images cannot be negative")
         if self.memory_utilization is not None and not 0 < self.memory_utilization <= 1:
@@ -278,6 +283,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 def _check_port(port: int) -> None:
     if not 0 <= port <= 65535:
         raise ValueError(f"port must be between 0 and 65535, not {port}")
+
+
+def _check_url(url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"not an http:// or https:// address: {url!r}")
 
 
 def _check_positive(name: str, value: float) -> None:

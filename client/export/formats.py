@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from client.errors import UsageError
 from client.export import csv_file, json_file, jsonl_file, parquet_file, reference_file
@@ -53,8 +53,10 @@ def check(formats: Iterable[str]) -> None:
             raise UsageError(f"--format {name} needs the package {package}: pip install 'babelview[{name}]'")
 
 
-def export(folder: Path, formats: Iterable[str]) -> list[Path]:
+def export(folder: Path, formats: Iterable[str], stats: dict[str, Any] | None = None) -> list[Path]:
     """Write the results of the last run in an output folder, in each format, from its ledger.
+
+    `stats` stand for those that the ledger gets at the end of a run.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -62,6 +64,7 @@ def export(folder: Path, formats: Iterable[str]) -> list[Path]:
     """
     paths = []
     with Results(folder) as results:
+        results.stats = stats or results.stats
         for name in formats:
             path = folder / FORMATS[name].file
             with replacing(path) as file:

@@ -8,7 +8,7 @@ import pytest
 from vllm.entrypoints.launchers.cli_args import make_arg_parser
 from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-from server.engine import engine_parts
+from server.engine import engine_command, engine_parts
 from server.profile import available_profiles, load_profile
 from server.vllm_entry import FAST_START
 
@@ -43,3 +43,11 @@ def test_vllms_own_parser_takes_every_argument_and_all_flags_are_safe(name: str,
             assert args.tensor_parallel_size == engine.tensor_parallel
             assert part.env["VLLM_NO_USAGE_STATS"] == "1"
             assert ("VLLM_SERVER_DEV_MODE" in part.env) == (engine.card is not None)
+
+
+@pytest.mark.parametrize("name", available_profiles())
+def test_it_takes_those_of_a_container_too(name: str, parser: Any) -> None:
+    for engine in load_profile(name).engines:
+        command = engine_command(engine, ("--host", "0.0.0.0", "--port", "8000"))
+        args = parser.parse_args([argument for argument in command[3:] if argument != FAST_START])
+        assert (args.host, args.port, args.uds) == ("0.0.0.0", 8000, None)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from ledgers import plan_of, write_run
 
 from client.errors import LedgerError
+from client.export import interim
 from client.export.__main__ import main
 from client.export.csv_file import GUARDED
 from client.export.formats import FORMATS, export
@@ -280,6 +281,29 @@ def test_what_a_killed_run_has_done_can_be_had(
     assert main([str(tmp_path / "captions")]) == 0
     after = {record["file"]: record["tasks"] for record in results(tmp_path)["files"]}
     assert all(after[record["file"]] == record["tasks"] for record in before if record["tasks"])
+
+
+def test_results_are_kept_up_to_date_while_a_run_goes_on(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interim, "EVERY_SEC", 0.05)
+    pictures(tmp_path / "ads", 3)
+    meanwhile: list[dict[str, Any]] = []
+
+    def look() -> None:
+        wait_until((tmp_path / "captions" / "results.json").exists)
+        wait_until(lambda: sum(bool(record["tasks"]) for record in results(tmp_path)["files"]) == 2)
+        meanwhile.append(results(tmp_path))
+
+    async def wait_for_the_last(*_: Any) -> None:
+        if len(servers.asked) == 3:
+            await asyncio.to_thread(look)
+
+    servers.on_ask = wait_for_the_last
+    assert run(servers, "ads", "--concurrency", "1", "--languages", "", cwd=tmp_path).returncode == 0
+    stats = meanwhile[0]["stats"]
+    assert (stats["files"], stats["done"], stats["unfinished"]) == (3, 2, 1)
+    assert sum(bool(record["tasks"]) for record in results(tmp_path)["files"]) == 3
 
 
 def test_export_without_a_ledger_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

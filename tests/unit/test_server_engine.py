@@ -12,6 +12,7 @@ from server.engine import engine_arguments, engine_environment, engine_parts
 from server.profile import EngineProfile
 
 SOCKET = Path("/run/x/m.sock")
+HERE = ("--uds", str(SOCKET))
 ENGINE = EngineProfile(name="m", model="org/model", aliases=("hub/name",), max_model_len=512, max_frames=8)
 
 
@@ -20,43 +21,43 @@ def option(arguments: list[str], name: str) -> str:
 
 
 def test_it_listens_on_the_socket_only() -> None:
-    arguments = engine_arguments(ENGINE, SOCKET)
+    arguments = engine_arguments(ENGINE, HERE)
     assert option(arguments, "--uds") == str(SOCKET)
     assert "--port" not in arguments
 
 
 def test_vllm_keeps_as_many_frames_as_the_gateway_lets_through() -> None:
-    arguments = engine_arguments(ENGINE, SOCKET)
+    arguments = engine_arguments(ENGINE, HERE)
     assert json.loads(option(arguments, "--media-io-kwargs")) == {"video": {"num_frames": 8}}
     assert json.loads(option(arguments, "--limit-mm-per-prompt")) == {"image": 0, "video": 1, "audio": 0}
 
 
 def test_a_picture_model_takes_no_video() -> None:
-    arguments = engine_arguments(replace(ENGINE, max_frames=0, max_images=2), SOCKET)
+    arguments = engine_arguments(replace(ENGINE, max_frames=0, max_images=2), HERE)
     assert json.loads(option(arguments, "--limit-mm-per-prompt")) == {"image": 2, "video": 0, "audio": 0}
     assert "--media-io-kwargs" not in arguments
 
 
 def test_it_may_fetch_nothing_and_run_no_foreign_code() -> None:
-    arguments = engine_arguments(ENGINE, SOCKET)
+    arguments = engine_arguments(ENGINE, HERE)
     assert option(arguments, "--allowed-media-domains").endswith(".invalid")
     assert "--trust-remote-code" not in arguments
 
 
 def test_aliases_are_served_names() -> None:
-    arguments = engine_arguments(ENGINE, SOCKET)
+    arguments = engine_arguments(ENGINE, HERE)
     at = arguments.index("--served-model-name")
     assert arguments[at + 1 : at + 3] == ["m", "hub/name"]
 
 
 def test_short_cuts_are_taken_only_where_the_profile_says_so() -> None:
-    assert "--fast-start" not in engine_arguments(ENGINE, SOCKET)
-    assert "--fast-start" in engine_arguments(replace(ENGINE, threads=1, fast_start=True), SOCKET)
+    assert "--fast-start" not in engine_arguments(ENGINE, HERE)
+    assert "--fast-start" in engine_arguments(replace(ENGINE, threads=1, fast_start=True), HERE)
 
 
 def test_the_profile_has_the_last_word() -> None:
     engine = replace(ENGINE, args=("--max-model-len", "64"), env={"TMPDIR": "/big"})
-    assert engine_arguments(engine, SOCKET)[-2:] == ["--max-model-len", "64"]
+    assert engine_arguments(engine, HERE)[-2:] == ["--max-model-len", "64"]
     assert engine_environment(engine, SOCKET.parent)["TMPDIR"] == "/big"
 
 

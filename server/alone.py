@@ -1,0 +1,95 @@
+"""One part alone, without the supervisor: what a container runs, where something else starts and watches it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from server.engine import engine_command, engine_environment
+from server.errors import ProfileError
+from server.gateway.keys import check_exposure
+from server.gateway.serve import serve
+from server.parts import gateway_config, open_gateway_socket
+from server.preflight import check_models
+from server.profile import TranslatorProfile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from server.profile import EngineProfile, Profile
+
+ENGINE_PORT = 8000
+
+
+def run_engine(profile: Profile, name: str, host: str, port: int) -> NoReturn:
+    """Become the engine that serves the model `name`, listening on TCP.
+
+    Raises:
+        ProfileError: the profile serves no such model, or it takes turns with another.
+        PreflightError: the model is not there.
+    """
+    engine = find_engine(profile, name)
+    if engine.card is not None:
+        raise ProfileError(f"{name} takes turns on its card: only `python -m server up` can start it")
+    check_models(replace(profile, engines=(engine,)))
+    command = engine_command(engine, ("--host", host, "--port", str(port)))
+    environment = engine_environment(engine, Path(tempfile.gettempdir()))
+    os.execvpe(command[0], command, {**os.environ, **environment})  # noqa: S606  # it takes our place
+
+
+def run_gateway(profile: Profile, urls: Mapping[str, str], translator: str | None) -> None:
+    """Serve the gateway alone, until SIGTERM.
+
+    Args:
+        profile: Which models there are, and their limits.
+        urls: Base URL of each engine, by the name of its model.
+        translator: Base URL of the translator; None: there is none.
+
+    Raises:
+        ProfileError: a URL is not right, or a model has none.
+        PreflightError: it cannot listen, or would without a key.
+    """
+    remote = at_urls(profile, urls, translator)
+    config = gateway_config(remote)
+    check_exposure(remote.gateway.host, config)
+    logging.basicConfig(level=logging.INFO, format="%(message)s" if config.json_logs else "%(asctime)s %(message)s")
+    with open_gateway_socket(remote.gateway) as listener:
+        asyncio.run(serve(config, listener))
+
+
+def at_urls(profile: Profile, urls: Mapping[str, str], translator: str | None) -> Profile:
+    """The profile with every engine elsewhere.
+
+    Raises:
+        ProfileError: a URL is not right, or a model has none.
+    """
+    for name in urls:
+        find_engine(profile, name)
+    try:
+        engines = tuple(
+            replace(engine, replicas=0, gpus=(), card=None, urls=(urls[engine.name],))
+            if engine.name in urls
+            else replace(engine, replicas=0, gpus=(), card=None)
+            for engine in profile.engines
+        )
+        sidecar = TranslatorProfile(url=translator) if translator else None
+    except ValueError as error:
+        raise ProfileError(f"--engine NAME=URL: {error}") from error
+    return replace(profile, engines=engines, translator=sidecar)
+
+
+def find_engine(profile: Profile, name: str) -> EngineProfile:
+    """The engine that serves a model.
+
+    Raises:
+        ProfileError: there is none; names those that are there.
+    """
+    for engine in profile.engines:
+        if name == engine.name:
+            return engine
+    raise ProfileError(f"no model {name!r} in this profile: {', '.join(engine.name for engine in profile.engines)}")
