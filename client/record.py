@@ -34,7 +34,7 @@ def _count(answer: StoredAnswer, language: str) -> int:
 
 
 def make_record(
-    name: str, stored: StoredFile, plan: Plan, *, columns: Mapping[str, str], size: int, problem: str | None
+    name: str, stored: StoredFile, plan: Plan, *, columns: Mapping[str, Any], size: int, problem: str | None
 ) -> Record:
     """The record of a file of `size` bytes; `columns` are a manifest's, `problem` what a run could not do about it."""
     requests = plan.requests[stored.kind]
@@ -66,7 +66,7 @@ def make_record(
     }
 
 
-def unread_record(name: str, columns: Mapping[str, str], problem: str) -> Record:
+def unread_record(name: str, columns: Mapping[str, Any], problem: str) -> Record:
     """The record of a file that could not even be read."""
     manifest = {"manifest": dict(columns)} if columns else {}
     return {"file": name, **manifest, "kind": None, "sha256": None, "tasks": {}, "warnings": [], "error": problem}

@@ -35,11 +35,14 @@ class Downloads:
         """A new download; `size` in bytes, where it is told beforehand.
 
         Raises:
-            MediaError: it is too large.
+            MediaError: it is too large, or there is no place for it.
         """
         suffix = url_suffix(url)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return Download(self._folder / f"{next(self._numbers)}{suffix}", suffix, self.most_bytes, size)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return Download(self._folder / f"{next(self._numbers)}{suffix}", suffix, self.most_bytes, size)
+        except OSError as error:
+            raise MediaError(f"cannot be stored in {self._folder}: {error.strerror or error}") from error
 
     def close(self) -> None:
         """Remove them all."""

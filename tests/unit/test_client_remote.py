@@ -206,6 +206,14 @@ def test_a_file_of_unknown_size_is_cut_at_the_limit(site: Site, fetcher: Fetcher
     assert list((tmp_path / ".downloads").iterdir()) == []
 
 
+def test_a_download_that_finds_no_place(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    fetcher = Fetcher(tmp_path / "file" / ".downloads", 100_000)
+    with pytest.raises(MediaError, match=r"cannot be stored in .*: Not a directory"):
+        fetch(fetcher, site.put("/a.png", png(1)))
+    fetcher.close()
+
+
 def test_a_download_that_drips_is_given_up(site: Site, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "SLOW_AFTER_SEC", 0)
     monkeypatch.setattr(download, "SLOWEST", 1e12)
