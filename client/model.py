@@ -26,6 +26,7 @@ OF_VLLM = frozenset({"vllm", "babelview"})
 CHECK_SEC = 10.0
 _LIMIT, _LIMIT_OF_NEWER_MODELS = "max_tokens", "max_completion_tokens"
 _SHOWN_MODELS = 20
+_MOST_TOKENS = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +178,8 @@ def _read(completion: Any, seconds: float) -> Answer:
         message, finish_reason = choice["message"], str(choice.get("finish_reason"))
         text, refusal = message.get("content"), message.get("refusal")
         usage = completion.get("usage") or {}
-        prompt_tokens = int(usage.get("prompt_tokens") or 0)
-        generated_tokens = int(usage.get("completion_tokens") or 0)
+        prompt_tokens = _count(usage.get("prompt_tokens"))
+        generated_tokens = _count(usage.get("completion_tokens"))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise FailedError("the answer is not a chat completion") from error
     if not isinstance(text, str) or not text.strip():
@@ -192,3 +193,8 @@ def _read(completion: Any, seconds: float) -> Answer:
         generated_tokens=generated_tokens,
         seconds=seconds,
     )
+
+
+def _count(tokens: Any) -> int:
+    """A number of tokens that can be added up and kept; 0 for what is none."""
+    return tokens if isinstance(tokens, int) and 0 <= tokens < _MOST_TOKENS else 0

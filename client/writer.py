@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from client.errors import LedgerError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
@@ -49,11 +47,9 @@ class Writer:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             changes = [change for some, _ in batch for change in some]
-            failure: LedgerError | None = None
-            try:
-                await loop.run_in_executor(self._thread, self._ledger.write, changes)
-            except LedgerError as error:
-                failure = error
+            done = loop.run_in_executor(self._thread, self._ledger.write, changes)
+            await asyncio.wait({done})
+            failure = done.exception()  # whatever it is: those who wait must hear of it
             for _, written in batch:
                 if not written.done():
                     if failure:

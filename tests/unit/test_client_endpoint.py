@@ -248,3 +248,20 @@ def test_a_proxy_of_the_environment_is_used(
     # What is on this machine is not asked for through a proxy.
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     assert run(servers, "ads", "--languages", "", "--redo", "all", cwd=tmp_path).returncode == 0
+
+
+def test_odd_answers_are_kept_as_they_are(servers: FakeServers, tmp_path: Path) -> None:
+    texts = ["a\0b", "\U0001f600 \u202eabc", "x" * 1_000_000, "</s>\n\n<|im_end|>"]
+    usages: list[Any] = [{"prompt_tokens": 10**30, "completion_tokens": -5}, None, {"prompt_tokens": "7"}, {}]
+
+    async def oddly(_: web.Request, body: dict[str, Any], __: int) -> web.StreamResponse | None:
+        number = int(what_is_seen(body))
+        choice = {"message": {"content": texts[number]}, "finish_reason": None}
+        return web.json_response({"choices": [choice], "usage": usages[number]})
+
+    servers.on_ask = oddly
+    pictures(tmp_path / "ads", 4)
+    done = run(servers, "ads", "--languages", "", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [record["tasks"]["describe"]["text"] for record in results(tmp_path)["files"]] == texts
+    assert results(tmp_path)["stats"]["prompt_tokens"] == 0

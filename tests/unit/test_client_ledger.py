@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import os
 import sqlite3
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +26,7 @@ from client.sources.source import Known
 from client.store import LEDGER, Ledger
 from client.stored import StoredTranslation
 from client.tasks import choose_tasks
+from client.writer import Writer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -253,3 +256,19 @@ def test_a_ledger_of_the_future_or_of_something_else_is_left_alone(tmp_path: Pat
     (tmp_path / "other" / LEDGER).write_bytes(b"this is no database " * 100)
     with pytest.raises(LedgerError, match="not a database"):
         Ledger(tmp_path / "other")
+
+
+async def test_those_who_wait_for_a_commit_hear_of_every_failure(tmp_path: Path) -> None:
+    ledger, thread = Ledger(tmp_path), ThreadPoolExecutor(1)
+    writer = Writer(ledger, thread)
+
+    def surprise(_: Ledger) -> None:
+        raise OverflowError("too large")
+
+    async with asyncio.timeout(30):
+        outcomes = await asyncio.gather(writer.write(surprise), writer.write(), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [OverflowError, OverflowError]
+        await writer.write(lambda it: it.save_stats({"files": 1}))  # and it goes on
+        await writer.flush()
+    thread.shutdown()
+    ledger.close()
