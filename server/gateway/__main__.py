@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import socket
 import sys
 from pathlib import Path
 
 from server.errors import PreflightError
 from server.gateway.config import GatewayConfig
+from server.gateway.logs import set_up_logs
 from server.gateway.serve import serve
 
 
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--fd", type=int, required=True, help="a listening socket, inherited")
     args = parser.parse_args()
     config = GatewayConfig.read(args.config)
-    logging.basicConfig(level=logging.INFO, format="%(message)s" if config.json_logs else "%(asctime)s %(message)s")
+    set_up_logs(as_json=config.json_logs)
     try:
         asyncio.run(serve(config, socket.socket(fileno=args.fd)))
     except PreflightError as error:

@@ -82,9 +82,7 @@ class Gateway:
         self._media = MediaPolicy(config.limits, self._fetcher)
         metrics = Metrics(pools, self.admission)
         self.discovery = Discovery(pools, metrics)
-        self.reception = Reception(
-            self.admission, metrics, open_metrics=config.open_metrics, json_logs=config.json_logs
-        )
+        self.reception = Reception(self.admission, metrics, open_metrics=config.open_metrics)
 
     def _pool(self, model: ServedModel) -> Pool:
         upstreams = [

@@ -111,8 +111,7 @@ class Exchange:
         limit_s = self._timeouts.between_bytes_s
         while piece:
             self._call.record.streamed(piece)
-            async with asyncio.timeout(limit_s):
-                await response.write(piece)
+            await self._write(response, piece, limit_s)
             try:
                 async with asyncio.timeout(limit_s):
                     piece = await answer.content.readany()
@@ -127,6 +126,16 @@ class Exchange:
         else:
             self._upstream.condition.answered()
         await response.write_eof()
+
+    async def _write(self, response: web.StreamResponse, piece: bytes, limit_s: float) -> None:
+        """Write to the client; one that does not read would hold the engine for ever."""
+        try:
+            async with asyncio.timeout(limit_s):
+                await response.write(piece)
+        except TimeoutError:
+            if self._request.transport is not None:
+                self._request.transport.abort()
+            raise ConnectionResetError("the client does not read") from None
 
 
 def _is_stream(answer: aiohttp.ClientResponse) -> bool:

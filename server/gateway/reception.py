@@ -29,13 +29,12 @@ _SHOWN_PATH = 200
 class Reception:
     """The one middleware."""
 
-    def __init__(self, admission: Admission, metrics: Metrics, *, open_metrics: bool, json_logs: bool) -> None:
+    def __init__(self, admission: Admission, metrics: Metrics, *, open_metrics: bool) -> None:
         self.draining = False
         """Whether new requests are refused: the gateway is about to stop."""
         self._admission = admission
         self._metrics = metrics
         self._open = OPEN | {"/metrics"} if open_metrics else OPEN
-        self._json_logs = json_logs
 
     def middleware(self) -> Middleware:
         """As aiohttp takes it."""
@@ -59,7 +58,7 @@ class Reception:
         finally:
             record.end(status)
             self._metrics.count(record)
-            record.log(as_json=self._json_logs)
+            record.log()
 
     async def _answer(self, request: web.Request, handler: Handler, record: Record) -> web.StreamResponse:
         try:

@@ -9,7 +9,6 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import orjson
 from aiohttp import web
 
 if TYPE_CHECKING:
@@ -75,21 +74,27 @@ class Record:
         self.status = status
         self.seconds = time.monotonic() - self.started
 
-    def log(self, *, as_json: bool) -> None:
+    def log(self) -> None:
         """One line in the log."""
         if not access.isEnabledFor(logging.INFO):
             return
-        if as_json:
-            shown = {name: value for name in _LOGGED if (value := getattr(self, name)) or name == "status"}
-            access.info("%s", orjson.dumps({"time": time.time(), **shown}).decode())
-        else:
-            access.info(
-                "%s %s %s %d %.3fs key=%s model=%s replica=%s tokens=%d+%d%s%s",
-                *(self.id, self.method, self.path, self.status, self.seconds, self.key or "-", self.model or "-"),
-                *(self.replica or "-", self.prompt_tokens, self.completion_tokens),
-                f" retries={self.retries}" if self.retries else "",
-                f" error={self.code}" if self.code else "",
-            )
+        fields = {name: value for name in _LOGGED if (value := getattr(self, name)) or name == "status"}
+        access.info("%s", _Line(self), extra={"fields": fields})
+
+
+@dataclass(slots=True)
+class _Line:
+    """A record for people; written only if somebody reads it so."""
+
+    record: Record
+
+    def __str__(self) -> str:
+        of = self.record
+        tokens = f"{of.prompt_tokens}+{of.completion_tokens}"
+        line = f"{of.id} {of.method} {of.path} {of.status} {of.seconds:.3f}s key={of.key or '-'} "
+        line += f"model={of.model or '-'} replica={of.replica or '-'} tokens={tokens}"
+        line += f" retries={of.retries}" if of.retries else ""
+        return line + (f" error={of.code}" if of.code else "")
 
 
 _LOGGED = tuple(name for name in Record.__slots__ if name != "started")
