@@ -12,12 +12,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.log import server_logger
 
 from translator import models
 
 try:
     from translator.http import Limits, State, make_app
-    from translator.http.server import Listener
+    from translator.http.server import Listener, Terse
 except ImportError as error:
     raise SystemExit(f"error: {error}: pip install 'babelview[translator]'") from error
 
@@ -105,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
         help="let the web pages of an origin ask, such as https://example.org, or '*' (default: none)",
     )
     make.add_argument("--no-key", action="store_true", help="listen beyond loopback without an API key")
-    make.add_argument("--grace", type=float, default=300, help="seconds to finish requests on exit (default: 300)")
+    make.add_argument("--grace", type=float, default=900, help="seconds to finish requests on exit (default: 900)")
     make.add_argument("--log-level", choices=("debug", "info", "warning"), default="info", help="(default: info)")
     return make
 
@@ -201,6 +202,7 @@ async def serve(args: argparse.Namespace, state: State) -> None:
         ModelError: no usable model.
         OSError: the address cannot be listened on.
     """
+    server_logger.addFilter(Terse())
     runner = web.AppRunner(
         make_app(state),
         handler_cancellation=True,  # who hangs up no longer waits in the queue

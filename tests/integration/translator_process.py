@@ -21,6 +21,7 @@ class Service:
             env=os.environ | {"BABELVIEW_CACHE": str(cache)} | (environment or {}),
         )
         self._news = threading.Condition()
+        self._ended = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -30,6 +31,9 @@ class Service:
             with self._news:
                 self.log.append(line)
                 self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
 
     def wait_for(self, pattern: str) -> re.Match[str]:
         """The first match in the log, once it is written."""
@@ -38,7 +42,7 @@ class Service:
             return re.search(pattern, "".join(self.log))
 
         with self._news:
-            assert self._news.wait_for(lambda: found() or not self._reader.is_alive(), 180), self.log
+            assert self._news.wait_for(lambda: found() or self._ended, 180), self.log
         match = found()
         assert match, "".join(self.log)
         return match

@@ -147,7 +147,8 @@ async def _body(request: web.Request) -> bytes:
     except TimeoutError as error:
         raise ApiError(408, f"the body did not arrive within {limit:g} s", code="timeout", close=True) from error
     except (web.RequestPayloadError, BadHttpMessage) as error:
-        raise ApiError(400, f"the body cannot be read: {error}", close=True) from error
+        message = "the body cannot be read: it is broken, or not in its Content-Encoding"
+        raise ApiError(400, message, close=True) from error
 
 
 def _charset(request: web.Request) -> str:
@@ -198,7 +199,7 @@ async def _multipart(request: web.Request) -> dict[str, Any]:
     except TimeoutError as error:
         raise ApiError(408, f"the body did not arrive within {limit:g} s", code="timeout", close=True) from error
     except _BROKEN_FORM as error:
-        raise ApiError(400, f"the form cannot be read: {error}", close=True) from error
+        raise ApiError(400, f"the form cannot be read: {type(error).__name__}", close=True) from error
     for name, value in form.items():
         if not isinstance(value, str):
             raise ApiError(400, f"{name[:40]!r} is a file: fields of the form must be text")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from aiohttp import web
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +15,18 @@ _FULL = (
     b'Connection: close\r\n\r\n{"error": "too many connections: try again in a moment"}'
 )
 _LAST_CALL_S = 0.5
+
+
+class Terse(logging.Filter):
+    """What is not HTTP is one line in the log, without what was sent: that may be a text."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten the record, if it is one of those."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError | web.RequestPayloadError):
+            record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
+            record.msg, record.args = "refused what cannot be read: %s", (type(error).__name__,)
+        return True
 
 
 class Listener:
