@@ -67,7 +67,7 @@ async def ask(url: str, request_id: str | None = None, **options: Any) -> Any:
 
 
 async def scrape(url: str) -> dict[tuple[str, ...], float]:
-    """Values by name and labels."""
+    """Values by name and labels, which are in the order of their names."""
     async with aiohttp.ClientSession() as http, http.get(f"{url}/metrics") as response:
         families = text_string_to_metric_families(await response.text())
     return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
@@ -104,8 +104,8 @@ async def test_requests_tokens_and_replicas_are_counted(engines: dict[str, Any])
     found = await scrape(url)
     by_replica = [found.get(("babelview_gateway_requests_total", PICTURE, name, "200"), 0) for name in "ab"]
     assert sum(by_replica) == 3
-    assert found["babelview_gateway_tokens_total", PICTURE, "prompt"] == 36
-    assert found["babelview_gateway_tokens_total", PICTURE, "completion"] == 15
+    assert found["babelview_gateway_tokens_total", "prompt", PICTURE] == 36
+    assert found["babelview_gateway_tokens_total", "completion", PICTURE] == 15
     assert found["babelview_gateway_refused_total", "invalid_parameter"] == 1
     assert found["babelview_gateway_refused_total", "model_not_found"] == 1
     assert found["babelview_gateway_request_seconds_count", PICTURE] == 4
@@ -123,13 +123,11 @@ async def test_a_stream_has_a_first_piece_and_a_failing_replica_its_retry(engine
         _ = [chunk async for chunk in stream]
     engines["a"].behave = "shut down"
     for _ in range(6):
-        await ask(url)
+        await ask(url, user="shut down")
     found = await scrape(url)
     assert found["babelview_gateway_first_token_seconds_count", PICTURE] == 1
-    assert (
-        found["babelview_gateway_retries_total", PICTURE] == len(engines["a"].bodies) - 1
-        or len(engines["a"].bodies) == found["babelview_gateway_retries_total", PICTURE]
-    )
+    refused = sum(b"shut down" in body for body in engines["a"].bodies)
+    assert found["babelview_gateway_retries_total", PICTURE] == refused
 
 
 async def test_prometheus_finds_all_parts_through_the_gateway(engines: dict[str, Any]) -> None:
@@ -171,12 +169,15 @@ async def test_a_client_that_does_not_read_does_not_hold_the_engine() -> None:
 
     with short_folder() as folder:
         config = GatewayConfig(models=(picture_model(folder),), timeouts=Timeouts(between_bytes_s=0.4))
-        async with Flood(folder / f"{PICTURE}.sock").running() as engine, serving(config) as url:
-            async with aiohttp.ClientSession() as http:
-                body = {"model": PICTURE, "messages": HELLO, "stream": True}
-                response = await http.post(f"{url}/v1/chat/completions", json=body)
-                assert response.status == 200
-                await until(engine.aborted.is_set)
+        async with (
+            Flood(folder / f"{PICTURE}.sock").running() as engine,
+            serving(config) as url,
+            aiohttp.ClientSession() as http,
+        ):
+            body = {"model": PICTURE, "messages": HELLO, "stream": True}
+            response = await http.post(f"{url}/v1/chat/completions", json=body)
+            assert response.status == 200
+            await until(engine.aborted.is_set)
 
 
 async def test_the_description_says_what_is_taken(engines: dict[str, Any]) -> None:
