@@ -4,10 +4,13 @@ import subprocess
 import sys
 
 import pytest
-from demo_world.translations import translate
+from demo_world.scenes import all_sentences
+from demo_world.translations import LANGUAGES, translate
 
-from translator.engine import CUT, MAX_SOURCE_TOKENS, Engine, Job
+from translator.engine import CUT, MAX_SOURCE_TOKENS, Engine, Job, choose
+from translator.guards import Thresholds
 from translator.models import DEMO_MODEL
+from translator.review import guarded
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,29 @@ def test_what_looks_like_a_control_token_is_tokenized_as_text(engine: Engine, co
 def test_languages_mix_in_one_batch(engine: Engine) -> None:
     jobs = [job(engine, "two scenes", code) for code in ("spa_Latn", "hin_Deva", "jpn_Jpan")]
     assert [said.text for said in engine.translate(jobs)] == [translate("two scenes", j.target) for j in jobs]
+
+
+def test_right_translations_are_not_flagged(engine: Engine) -> None:
+    jobs = [job(engine, text, code) for text in all_sentences()[::7] for code in LANGUAGES]
+    for each in {job.batch_class for job in jobs}:
+        batch = [job for job in jobs if job.batch_class == each]
+        said = guarded(engine.translate, Thresholds())(batch)
+        right = [
+            result
+            for asked, result in zip(batch, said, strict=True)
+            if result.text == translate(asked.text, asked.target)
+        ]
+        assert len(right) >= 0.99 * len(batch)
+        assert [result for result in right if result.faults] == []
+
+
+def test_compute_types_are_chosen_and_checked() -> None:
+    assert choose("cpu", "auto") == ("cpu", "int8")
+    assert choose("auto", "float32")[1] == "float32"
+    with pytest.raises(ValueError, match="cpu does not compute in int7 here: use auto, float32, int16, int8"):
+        choose("cpu", "int7")
+    with pytest.raises(ValueError, match="no device tpu"):
+        choose("tpu", "auto")
 
 
 class TooLong(Job):
