@@ -49,7 +49,8 @@ class Thresholds:
     script_letters: int = 8
     """From so many letters on, Japanese must have kana and Korean hangul, and not Chinese characters alone."""
     lowest_score: float = -2.0
-    """Mean log-probability of a token."""
+    """Mean log-probability of a token. It differs in the third decimal with the company in a batch, so that
+    faults do not quote it."""
 
 
 _RELATED = [
@@ -104,7 +105,7 @@ def faults(
         _length(source, text, t),
         _copied(source, text, languages, t),
         _script(source, text, scripts.script_of(languages[1]), t),
-        f"unlikely: mean log-probability {score:.1f}" if score < t.lowest_score else None,
+        f"unlikely: mean log-probability below {t.lowest_score:g}" if score < t.lowest_score else None,
         _numbers(source, text),
         _kept(source, text),
     ]
