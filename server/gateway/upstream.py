@@ -155,11 +155,13 @@ class Upstream:
 
     async def probes(self) -> AsyncIterator[Probed]:
         """Probe for ever, at once when a request has found something wrong."""
+        loop = asyncio.get_running_loop()
         while True:
-            yield await self.probe()
+            following = loop.time() + self._health.probe_every_s
             self._probe_now.clear()
+            yield await self.probe()
             try:
-                async with asyncio.timeout(self._health.probe_every_s):
+                async with asyncio.timeout_at(following):
                     await self._probe_now.wait()
             except TimeoutError:
                 continue

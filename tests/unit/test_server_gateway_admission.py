@@ -18,6 +18,8 @@ from server.gateway.admission import Admission
 from server.gateway.config import GatewayConfig, Limits
 from server.gateway.errors import RequestError
 from server.gateway.keys import Keyring, check_exposure, hash_line
+from server.parts import open_gateway_socket, stack_parts
+from server.profile import load_profile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -199,3 +201,14 @@ def test_a_new_key_is_shown_once_and_kept_as_its_hash(
     assert ring.name_of(key + "x") is None
     with pytest.raises(SystemExit):
         keys.main(["new", "no spaces"])
+
+
+def test_a_stack_beyond_loopback_does_not_start_without_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    profile = load_profile("demo").with_settings(host="0.0.0.0", port=0, translator_port=0)
+    monkeypatch.delenv("BABELVIEW_API_KEYS", raising=False)
+    with open_gateway_socket(profile.gateway) as listener:
+        with pytest.raises(PreflightError, match=r"0\.0\.0\.0 without API keys"):
+            stack_parts(profile, tmp_path, listener)
+        monkeypatch.setenv("BABELVIEW_API_KEYS", ALICE)
+        assert stack_parts(profile, tmp_path, listener)[0].name == "gateway"
+        assert ALICE not in (tmp_path / "gateway.json").read_text()
