@@ -187,6 +187,7 @@ def _stats(plan: Plan, tally: Tally, *, interrupted: bool) -> dict[str, Any]:
         "mean_time_per_file_sec": round(seconds / fresh, 3) if fresh else None,
         "files_per_sec": round(fresh / seconds, 3),
         "requests": tally.requests,
+        "requests_failed": tally.requests_failed,
         "prompt_tokens": tally.prompt_tokens,
         "generated_tokens": tally.generated_tokens,
         "tokens_per_sec": round(tally.generated_tokens / seconds, 1),
