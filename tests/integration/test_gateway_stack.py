@@ -1,0 +1,100 @@
+"""The gateway in the real stack: what it says of the engines behind it, and how all of it stops under load."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import openai
+import psutil
+from conftest import free_port
+from demo_stack import running_stack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from demo_stack import Stack
+
+MODEL = "llava-next-video-7b"
+PICTURE_MODEL = "llama-3.2-11b-vision"
+STREAMS = 16
+STOP_S = 60
+QUESTION: list[Any] = [{"role": "user", "content": "Describe this."}]
+
+
+async def test_metrics_of_all_parts_are_found_through_the_gateway(stack: Stack) -> None:
+    base = stack.endpoint.removesuffix("/v1")
+    async with aiohttp.ClientSession() as http:
+        targets = await (await http.get(f"{base}/metrics/targets")).json()
+        found = {target["labels"]["replica"]: target["labels"]["__metrics_path__"] for target in targets}
+        assert found.keys() == {MODEL, PICTURE_MODEL, "translator"}
+        for name in (MODEL, PICTURE_MODEL):
+            page = await (await http.get(base + found[name])).text()
+            assert "vllm:num_requests_running" in page
+        assert (await http.get(base + found["translator"])).status == 200
+        assert 'replica_up{model="llava' in await (await http.get(f"{base}/metrics")).text()
+
+
+async def test_a_request_id_reaches_the_engine_and_comes_back(stack: Stack) -> None:
+    async with openai.AsyncOpenAI(base_url=stack.endpoint, api_key="none", max_retries=0) as sdk:
+        answer = await sdk.chat.completions.with_raw_response.create(
+            model=MODEL, messages=QUESTION, max_tokens=2, extra_headers={"X-Request-Id": "ad-0007.describe"}
+        )
+    assert answer.headers["X-Request-Id"] == "ad-0007.describe"
+    assert answer.parse().id == "chatcmpl-ad-0007.describe"  # vLLM's own
+
+
+async def test_a_client_that_goes_away_leaves_no_request_in_the_engine(stack: Stack) -> None:
+    base = stack.endpoint.removesuffix("/v1")
+
+    async def running() -> float:
+        async with aiohttp.ClientSession() as http, http.get(f"{base}/metrics/of/{MODEL}") as response:
+            lines = (await response.text()).splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("vllm:num_requests_running"))
+
+    async with openai.AsyncOpenAI(base_url=stack.endpoint, api_key="none", max_retries=0) as sdk:
+        long: dict[str, Any] = {"max_tokens": 900, "stream": True, "extra_body": {"ignore_eos": True}}
+        streams = [await sdk.chat.completions.create(model=MODEL, messages=QUESTION, **long) for _ in range(4)]
+        for stream in streams:
+            await anext(aiter(stream))
+        assert await running() > 0
+        for stream in streams:
+            await stream.close()
+        async with asyncio.timeout(30):
+            while await running():  # noqa: ASYNC110  # another process
+                await asyncio.sleep(0.05)
+
+
+async def test_sigterm_under_load_ends_streams_and_leaves_nothing(tmp_path: Path) -> None:
+    ports = ["--port", str(free_port()), "--translator-port", str(free_port())]
+    with running_stack(*ports, "--log-dir", str(tmp_path)) as own:
+        supervisor = psutil.Process(own.pid)
+        everything = [supervisor, *supervisor.children(recursive=True)]
+        async with openai.AsyncOpenAI(base_url=own.endpoint, api_key="none", max_retries=0) as sdk:
+            long: dict[str, Any] = {"max_tokens": 300, "stream": True, "extra_body": {"ignore_eos": True}}
+            streams = await asyncio.gather(
+                *(sdk.chat.completions.create(model=MODEL, messages=QUESTION, **long) for _ in range(STREAMS))
+            )
+            supervisor.terminate()
+            ended = asyncio.gather(*(_finish_reason(stream) for stream in streams))
+            refused = 0
+            while not refused:
+                try:
+                    await sdk.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=1)
+                except openai.InternalServerError as error:
+                    refused += error.code == "shutting_down"
+                except openai.APIConnectionError:
+                    refused += 1
+            assert await ended == ["length"] * STREAMS
+        _, alive = await asyncio.to_thread(psutil.wait_procs, everything, STOP_S)
+        assert alive == []
+
+
+async def _finish_reason(stream: Any) -> str | None:
+    """Why a stream ended; an exception if it broke off."""
+    reason = None
+    async for chunk in stream:
+        for choice in chunk.choices:
+            reason = choice.finish_reason or reason
+    return reason
