@@ -101,7 +101,9 @@ class Gateway:
 
     def _translator_pool(self, url: str) -> Pool:
         config = self._config
-        upstream = Upstream("translator", url=url, timeouts=config.timeouts, health=config.health)
+        # The translator reads the same variable; any of its keys will do.
+        key = os.environ.get("BABELVIEW_TRANSLATOR_API_KEY", "").partition(",")[0].strip() or None
+        upstream = Upstream("translator", url=url, key=key, timeouts=config.timeouts, health=config.health)
         return Pool("translator", [upstream], config.timeouts)
 
     async def connections(self, _: web.Application) -> AsyncIterator[None]:

@@ -211,8 +211,13 @@ async def test_health_says_which_part_is_down(engine: Engine, url: str, http: ai
         assert response.status == 200
 
 
-async def test_translations_pass_to_the_translator(http: aiohttp.ClientSession) -> None:
+async def test_translations_pass_to_the_translator(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BABELVIEW_TRANSLATOR_API_KEY", "first,second")
+
     async def translate(request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer first"
         return web.json_response({"got": await request.json()})
 
     app = web.Application()
