@@ -6,12 +6,14 @@ import base64
 import contextlib
 import ipaddress
 import json
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -19,6 +21,11 @@ import psutil
 import pytest
 from demo_stack import ROOT
 from PIL import Image
+
+from server.alone import find_engine
+from server.machine import GIB
+from server.models import model_sizes
+from server.profile import load_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -175,6 +182,26 @@ def test_status_tells_how_every_part_is(stack: Stack) -> None:
     assert {part["state"] for part in told["parts"]} == {"ready"}
     assert engine(stack).pid in {part["pid"] for part in told["parts"]}
     assert told["gateway"]["status"] == "ok"
+    assert [part["in_flight"] for part in told["parts"]] == [None, 0, 0, 0]  # the gateway itself is no replica
+
+
+def test_the_kv_cache_is_as_large_as_check_says(stack: Stack) -> None:
+    """Held against the line that vLLM itself logs."""
+    for part in status(stack)[1]["parts"]:
+        if not part["name"].startswith("vllm-"):
+            continue
+        log = Path(part["log"]).read_text()
+        tokens, length, requests = re.findall(
+            r"KV cache size: ([\d,]+) tokens, Maximum concurrency for ([\d,]+) tokens per request: ([\d.]+)x", log
+        )[-1]
+        engine = find_engine(load_profile("demo"), part["serves"])
+        assert engine.kv_cache_gib
+        capacity = model_sizes(engine.model, engine.local_model).kv_capacity(
+            int(engine.kv_cache_gib * GIB), max_model_len=engine.max_model_len, batched_tokens=2048, block=128
+        )
+        assert int(length.replace(",", "")) == engine.max_model_len
+        assert float(requests) == round(capacity, 2)
+        assert int(tokens.replace(",", "")) == int(capacity * engine.max_model_len)
 
 
 def test_a_core_that_hangs_is_seen_although_vllm_says_that_it_is_well(stack: Stack) -> None:

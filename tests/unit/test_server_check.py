@@ -120,8 +120,10 @@ def test_nvidia_smi_is_read() -> None:
 
 def test_status_for_scripts_is_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     part = {"name": "toy", "state": "ready", "pid": 1, "uptime_s": 3.0, "restarts": 0, "memory_bytes": 0}
-    monkeypatch.setattr("server.status_table.ask", lambda _: {"endpoint": "http://127.0.0.1:1/v1", "parts": [part]})
+    monkeypatch.setattr(
+        "server.status_table.ask", lambda _: {"endpoint": "http://127.0.0.1:1/v1", "parts": [dict(part)]}
+    )
     assert main(["status", "--json"]) == 1  # no gateway answers
     told = json.loads(capsys.readouterr().out)
-    assert told["parts"] == [part]
+    assert told["parts"] == [part | {"in_flight": None}]
     assert told["gateway"] is None
