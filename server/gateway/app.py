@@ -175,6 +175,7 @@ class Gateway:
             raise RequestError(404, "this stack has no translator", code="not_found")
         async with self._bodies.read(request) as body:
             request[RECORD].model = self._translator.name
+            parse_object(body)  # the translator has its own rules for what is in it
             return await self._translator.send(request, _call(request, body))
 
     def _asked(self, request: web.Request, body: bytes, known: frozenset[str]) -> tuple[dict[str, Any], ServedModel]:

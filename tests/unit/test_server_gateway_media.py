@@ -357,6 +357,19 @@ async def test_nothing_inside_is_fetched(folder: Path, engine: Engine, url: str)
     assert not engine.bodies
 
 
+async def test_the_machines_own_resolver_is_not_believed_either(folder: Path, engine: Engine) -> None:
+    config = GatewayConfig(models=(picture_model(folder),), media_domains=("localhost",))
+    async with (
+        elsewhere() as (port, asked),
+        serving(config) as address,
+        openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as sdk,
+    ):
+        messages: Any = image(f"http://localhost:{port}/a.jpg")
+        with pytest.raises(openai.BadRequestError, match="could not be fetched"):
+            await sdk.chat.completions.create(model=PICTURE, messages=messages)
+    assert asked == []
+
+
 def _once() -> Any:
     """Allows the first address whatever it is, as if it were public; the next ones are looked at."""
     seen: list[str] = []
