@@ -3,7 +3,7 @@
 The same files and the same local endpoint (`scripts/instant_endpoint.py`, in a process of its own) for
 
 - `python -m client.batch`, which also decodes, recodes and keeps a ledger,
-- a loop of `client.chat.completions.create` over the files as they are,
+- a loop of `client.chat.completions.create` over the files as they are (`scripts/naive_client.py`),
 - `asyncio.gather` of `AsyncOpenAI` with a semaphore, over the files as they are,
 
 each as a fresh process, start-up included, in turn; without latency and with 200 ms. The ideal of N requests at
@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bench_report import Report
-from openai import AsyncOpenAI, DefaultAioHttpClient, OpenAI
+from naive_client import MODEL, PROMPT
+from openai import AsyncOpenAI, DefaultAioHttpClient
 from PIL import Image
 
 from client.media.content import Content, Facts
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
-MODEL, PROMPT = "llama-3.2-11b-vision", "Describe this advertisement in two or three paragraphs."
 OURS, LOOP, GATHER = "ours", "loop", "gather"
 LATENCIES_MS = (0, 200)
 BODY_BYTES, BODIES = 300_000, 600
@@ -70,37 +70,6 @@ def endpoint(latency_ms: float) -> Iterator[str]:
             process.terminate()
 
 
-def request(path: Path) -> dict[str, object]:
-    """What most people write."""
-    url = "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
-    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": PROMPT}]
-    return {"model": MODEL, "messages": [{"role": "user", "content": content}], "max_tokens": 400, "temperature": 0}
-
-
-def loop(url: str, paths: list[Path]) -> None:
-    """One after the other."""
-    client = OpenAI(base_url=url, api_key="none")
-    for path in paths:
-        assert client.chat.completions.create(**request(path)).choices[0].message.content  # type: ignore[call-overload]
-
-
-def gather(url: str, paths: list[Path], concurrency: int) -> None:
-    """All at once, held back by a semaphore."""
-
-    async def main() -> None:
-        semaphore = asyncio.Semaphore(concurrency)
-        async with AsyncOpenAI(base_url=url, api_key="none") as client:
-
-            async def ask(path: Path) -> None:
-                async with semaphore:
-                    answer = await client.chat.completions.create(**request(path))  # type: ignore[call-overload]
-                    assert answer.choices[0].message.content
-
-            await asyncio.gather(*map(ask, paths))
-
-    asyncio.run(main())
-
-
 def measure(way: str, url: str, folder: Path, count: int, concurrency: int) -> tuple[float, float]:
     """Wall and CPU seconds of a fresh process, with the processes that it starts."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BABELVIEW_")}
@@ -113,8 +82,8 @@ def measure(way: str, url: str, folder: Path, count: int, concurrency: int) -> t
             command = ["-m", "client.batch", str(chosen), "--output", output, "--languages", "", "--quiet"]
             command += ["--base-url", url, "--concurrency", str(concurrency)]
         else:
-            command = [__file__, "--way", way, "--url", url, "--folder", str(folder), "--files", str(count)]
-            command += ["--concurrency", str(concurrency)]
+            script = str(ROOT / "scripts" / "naive_client.py")
+            command = [script, way, url, str(folder), str(count), str(concurrency)]
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True)
         wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -202,16 +171,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="of each way, to take the median of (default: 3)")
     parser.add_argument("--concurrency", type=int, default=32, help="(default: 32)")
     parser.add_argument("--json", type=Path, help="write the figures there")
-    for hidden in ("--way", "--url", "--folder", "--files"):  # how this script starts the other ways
-        parser.add_argument(hidden, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.way:
-        paths = sorted(Path(args.folder).iterdir())[: int(args.files)]
-        if args.way == LOOP:
-            loop(args.url, paths)
-        else:
-            gather(args.url, paths, args.concurrency)
-        return
     compare(args.runs, args.concurrency).show(args.json)
 
 
