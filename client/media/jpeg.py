@@ -14,6 +14,7 @@ import numpy as np
 import simplejpeg
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
+from client.media.hdr import is_hdr, to_srgb
 from client.media.sampling import Fit
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def encode_frame(
     A frame without a stated matrix counts as BT.601 and limited range, as everywhere in FFmpeg.
     """
     width, height = size[::-1] if orientation.transpose else size
+    if is_hdr(frame):
+        frame = to_srgb(frame, width, height)
     small = frame.reformat(
         width,
         height,
