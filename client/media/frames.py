@@ -30,6 +30,8 @@ _SEEKABLE_CODECS = frozenset(
 )
 # Formats without time stamps, or with some only.
 _ORDERED_FORMATS = frozenset({"mpeg", "h264", "hevc", "m4v", "mpegvideo", "obu"})
+# So many packets after a frame show whether any of them is shown before it.
+_PROBE = 4
 # How far before a keyframe seeking may have to aim to land before it, in seconds.
 _RUN_UPS = (Fraction(1, 2), 2, 8)
 
@@ -89,9 +91,11 @@ class Seeker:
             # Frames shown before the first keyframe refer to what came before it: decoders drop them.
             or min(shown) < (entries[0].pts or 0)
             # AVI has no display times, and what is guessed for it may be wrong.
-            or (stream.codec_context.has_b_frames and (container.format.name == "avi" or _in_coding_order(entries)))
+            or (container.format.name == "avi" and stream.codec_context.has_b_frames)
         ):
             raise InexactError
+        # No frame was reordered, although the codec may: or nobody noted where it is really shown.
+        self._doubtful = bool(stream.codec_context.has_b_frames) and [*self._where] == sorted(shown)
 
     def frames(self, wanted: Iterable[int]) -> Iterator[av.VideoFrame]:
         """Decode the frames with these presentation times (from `shown`), in order.
@@ -105,7 +109,11 @@ class Seeker:
             groups.setdefault(self._start(self._where[pts]), []).append(pts)
         for start, times in groups.items():
             missing = set(times)
+            before: int | None = None
             for frame in self._decode(start, times):
+                if frame.pts is None or (before is not None and frame.pts <= before):
+                    raise InexactError  # these are not the times at which they are shown
+                before = frame.pts
                 if frame.pts in missing:
                     missing.remove(frame.pts)
                     yield frame
@@ -126,7 +134,9 @@ class Seeker:
         wanted = {self._where[pts] for pts in times}
         last = max(wanted)
         codec = self._stream.codec_context
-        can_skip = codec.name in _DISPOSABLE_CODECS
+        can_skip = codec.name in _DISPOSABLE_CODECS and not self._doubtful
+        if self._doubtful:
+            last = min(last + _PROBE, len(self._entries) - 1)
         first_shown = self._entries[start].pts or 0
         for place, packet in self._packets(start):
             if packet.pts is not None and packet.pts < first_shown:
@@ -161,12 +171,6 @@ class Seeker:
             if arrived:
                 return
         raise InexactError
-
-
-def _in_coding_order(entries: list[Entry]) -> bool:
-    """Whether these cannot be the display times of a codec that reorders frames."""
-    times = [entry.pts for entry in entries if entry.pts is not None]
-    return not all(entry.key for entry in entries) and times == sorted(times)
 
 
 class InOrder:

@@ -113,6 +113,16 @@ def test_frames_are_those_of_ffmpeg(tmp_path: Path, name: str, settings: str) ->
     check(encode(tmp_path / name, settings))
 
 
+@pytest.mark.parametrize("extension", ["mp4", "mkv", "ts", "flv"])
+def test_b_frames_that_were_allowed_but_not_used_cost_nothing(
+    tmp_path: Path, extension: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream says that frames may be reordered, and none is."""
+    monkeypatch.setattr(video, "_InOrder", lambda *_, **__: pytest.fail("decoded from the beginning"))
+    settings = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 24 -bf 3 -x264-params b-adapt=1:b-bias=-100"
+    check(encode(tmp_path / f"a.{extension}", settings))
+
+
 @pytest.mark.parametrize("name", ["a.ts", "b.ts", "c.ts", "d.mxf"])
 def test_broadcast_files_are_sampled_by_seeking(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An hour of them decoded from the beginning would take minutes."""
