@@ -187,7 +187,7 @@ def test_the_translator_speaks_all_of_its_languages(stack: Stack, clips: list[Cl
 
 def test_eval_demo_scores_new_clips(stack: Stack) -> None:
     command = [sys.executable, "scripts/eval_demo.py", "--seed", "77", "--videos", "8", "--pictures", "12"]
-    where = ["--endpoint", stack.endpoint, "--translator", stack.translator]
+    where = ["--base-url", stack.endpoint, "--translator", stack.translator]
     done = subprocess.run([*command, *where], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all captions" in done.stdout
