@@ -57,6 +57,9 @@ class Answer:
         return sum(len(translated.sentences) for text in self.texts for translated in text.values())
 
 
+_TOKEN_CHARS = 16
+"""No running text has tokens of so many characters on average; in NLLB's vocabulary they have about 4."""
+
 _Prepared = list[tuple["Piece", tuple[str, ...]]]
 
 
@@ -117,6 +120,9 @@ class TextTranslator:
         return prepared
 
     def _fits(self, sentence: str) -> bool:
+        # Far beyond what the tokens could hold: a megabyte without a space is halved unread.
+        if len(sentence) > MAX_SOURCE_TOKENS * _TOKEN_CHARS:
+            return False
         return len(self._engine.tokenize(sentence)) <= MAX_SOURCE_TOKENS
 
 
