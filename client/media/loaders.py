@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from client.media.sampling import Sampling
 
 TIMEOUT_SEC = 120.0
-"""A decoder that is not done with a file after this is taken for one that never will be."""
+"""A decoder that is not done with a small file after this is taken for one that never will be."""
+
+_BYTES_PER_SEC = 500_000
+"""What a file's size adds to that: an hour that must be decoded whole, at a low bit rate, on a busy core."""
 
 FILES_PER_WORKER = 1000
 """Then a new worker takes over, lest what decoders leak adds up."""
@@ -45,7 +48,7 @@ class Loaders:
     def __init__(
         self, count: int, *, timeout: float = TIMEOUT_SEC, work: Callable[[Path, Identity, Sampling], Content] = load
     ) -> None:
-        """`timeout` is in seconds, for one file; `work` is what workers do, and found by its name."""
+        """`timeout` is in seconds, for one file (a large one gets longer); `work` is what workers do, by its name."""
         self.count = count
         self._timeout, self._work = timeout, work
         self._nursery = _Nursery()
@@ -60,17 +63,18 @@ class Loaders:
             MediaError: it is no picture or video, or a broken one; or its decoder crashed or did not end.
             BabelviewError: workers cannot be started, or were closed meanwhile.
         """
+        timeout = self._timeout + _size(path) // _BYTES_PER_SEC
         worker = self._workers.get()
         try:
             for _ in range(_TRIES):
                 worker = worker or self._nursery.fork()
                 worker.files += 1
                 try:
-                    answer = worker.ask((self._work, (path, identity, sampling)), self._timeout)
+                    answer = worker.ask((self._work, (path, identity, sampling)), timeout)
                 except TimeoutError:
                     self._nursery.end(worker)
                     worker = None
-                    raise MediaError(f"not decoded within {self._timeout:g} s") from None
+                    raise MediaError(f"not decoded within {timeout:g} s") from None
                 except (EOFError, ConnectionError):
                     exit_code = self._nursery.end(worker)
                     worker = None
@@ -178,6 +182,13 @@ class _Nursery:
         if self._process:
             self._process.wait()
             self._process = None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # the decoder will say why
 
 
 def _obituary(exit_code: int) -> str:
