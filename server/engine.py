@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 NO_DOMAIN = "media.invalid"
 """vLLM fetches any URL while its list of allowed domains is empty; this name can never exist (RFC 6761)."""
+FRONT_KEYS = ("BABELVIEW_API_KEYS", "BABELVIEW_API_KEY", "BABELVIEW_TRANSLATOR_API_KEY", "VLLM_API_KEY")
+"""Secrets that an engine behind the gateway has no use for; with the last one it would refuse the gateway."""
 STAGES = (
     ("Resolved architecture", "reading the model's configuration"),
     ("Initializing a V1 LLM engine", "starting the engine"),
@@ -43,7 +45,7 @@ def _engine_part(engine: EngineProfile, runtime: Path, replica: int) -> Part:
     name = UNSAFE.sub("-", engine.name) + (f"-{replica}" if engine.replicas > 1 else "")
     door = runtime / f"{name}.sock"
     socket = runtime / f"{name}.engine.sock" if engine.card else door
-    variables = engine_environment(engine, runtime)
+    variables = dict.fromkeys(FRONT_KEYS, "") | engine_environment(engine, runtime)
     if engine.gpus:
         variables["CUDA_VISIBLE_DEVICES"] = engine.gpus[replica]
     return Part(

@@ -68,6 +68,11 @@ def test_only_models_of_the_hub_go_online(model: str, offline: bool) -> None:
     assert environment["VLLM_NO_USAGE_STATS"] == "1"
 
 
+def test_keys_of_the_gateway_stay_with_it() -> None:
+    (part,) = engine_parts(ENGINE, SOCKET.parent)
+    assert part.env["BABELVIEW_API_KEYS"] == part.env["VLLM_API_KEY"] == ""
+
+
 def test_the_log_tells_the_stage() -> None:
     (part,) = engine_parts(ENGINE, SOCKET.parent)
     assert part.first_stage == "importing vLLM"
