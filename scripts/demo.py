@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from demo_stack import StackError, read_results, run_batch, running_stack
-from demo_world.score import score
+from demo_world.score import TASKS, score
 from make_sample_ads import read_truth, write_ads
 from rich.console import Console
 from rich.panel import Panel
@@ -78,9 +78,7 @@ def main() -> int:
     console.print("starting the demo stack: vLLM, the translator and the gateway (about a minute)")
     try:
         with running_stack() as stack:
-            code = run_batch(
-                stack, ADS, "--concurrency", "32", "--tasks", "describe,tags,sentiment", "--output", OUTPUT
-            )
+            code = run_batch(stack, ADS, "--concurrency", "32", "--tasks", ",".join(TASKS), "--output", OUTPUT)
     except StackError as error:
         print(error, file=sys.stderr)
         return 1

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from demo_stack import Stack, StackError, read_results, run_batch, running_stack
 from demo_world.pictures import QUESTIONS as PICTURE_QUESTIONS
 from demo_world.scenes import COLOURS, QUESTIONS
-from demo_world.score import Score, appears_question, score
+from demo_world.score import TASKS, Score, appears_question, score
 from demo_world.translations import LANGUAGES
 from make_sample_ads import write_ads
 from rich.console import Console
@@ -56,15 +56,15 @@ def show(result: Score, console: Console, wrong: int) -> None:
 
 def evaluate(stack: Stack, seed: int, videos: int, pictures: int) -> Score:
     """Draw, caption, translate and score."""
-    colour = random.Random(seed).choice(list(COLOURS))
+    colours = random.Random(seed).sample(list(COLOURS), 3)
     with tempfile.TemporaryDirectory(prefix="babelview-eval-") as folder:
         records = []
         truth: dict[str, Clip | Picture] = {}
-        # Different questions, so different runs. Whether a colour is there at all, the picture model has not learned
+        # Different questions, so different runs. Whether a colour is there at all, the video model has not learned
         # well enough to be asked.
         kinds = (
-            ("videos", (videos, 0), [*QUESTIONS, appears_question(colour)]),
-            ("pictures", (0, pictures), [*PICTURE_QUESTIONS]),
+            ("videos", (videos, 0), [*QUESTIONS]),
+            ("pictures", (0, pictures), [*PICTURE_QUESTIONS, *map(appears_question, colours)]),
         )
         for name, counts, asked in kinds:
             if not any(counts):
@@ -72,7 +72,7 @@ def evaluate(stack: Stack, seed: int, videos: int, pictures: int) -> Score:
             ads, output = Path(folder) / name, Path(folder) / f"{name}-captions"
             truth |= write_ads(ads, seed, *counts)
             questions = [part for ask in asked for part in ("--question", ask)]
-            tasks = ["--tasks", "describe,tags,sentiment", *questions]
+            tasks = ["--tasks", ",".join(TASKS), *questions]
             run_batch(stack, ads, "--output", output, *tasks, "--languages", ",".join(LANGUAGES))
             records += read_results(output)
         return score(records, truth)

@@ -7,7 +7,8 @@ They are tiny (a few MB) but of the real architectures, and know only the drawn 
 
 - `server/demo/llava-next-video-7b`: LLaVA-NeXT-Video, compressed-tensors FP8-dynamic, with the published weight names;
   beside it, in `llava-next-video-7b-bf16`, the bfloat16 weights that it was quantised from.
-- `server/demo/llama-3.2-11b-vision`: Llama 3.2 Vision, likewise.
+- `server/demo/llama-3.2-11b-vision`: Llama 3.2 Vision, likewise; the committed one went on after that, with
+  `--only picture --resume --seed 2 --steps 300`.
 - `translator/demo/nllb-drawn-world`: NLLB-200's architecture and tokenizer, five languages.
 """
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "server" / "demo"
-VISION = {"video": (video, "llava-next-video-7b", 2000), "picture": (picture, "llama-3.2-11b-vision", 2700)}
+VISION = {"video": (video, "llava-next-video-7b", 1800), "picture": (picture, "llama-3.2-11b-vision", 2400)}
 """What to train, the name of its folder, and for how many steps."""
 LARGEST_MB = 4.0
 
@@ -41,14 +42,18 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def make_vision_model(kind: ModuleType, name: str, seed: int, steps: int) -> None:
+def make_vision_model(kind: ModuleType, name: str, seed: int, steps: int, *, resume: bool) -> None:
     """Train a model of `demo_models.video` or `.picture`, write the bfloat16 weights, quantise them to FP8-dynamic."""
     torch.manual_seed(seed)
+    source = DEMO / f"{name}-bf16"
     processor = kind.build_processor()
     model = kind.build_model(processor)
+    plan = Plan(steps)
+    if resume:
+        model.load_state_dict(type(model).from_pretrained(source, dtype=torch.float32).state_dict())
+        plan = Plan(steps, learning_rate=1.5e-3, warmup=30, lessons_done=True)
     say(f"{name}: {sum(p.numel() for p in model.parameters()):,} weights, {steps} steps")
-    train(model, kind.Examples(processor, seed), Plan(steps), say)
-    source = DEMO / f"{name}-bf16"
+    train(model, kind.Examples(processor, seed), plan, say)
     for folder in (source, DEMO / name):
         shutil.rmtree(folder, ignore_errors=True)
     kind.save(model, processor, source)
@@ -75,13 +80,16 @@ def main() -> None:
     parser.add_argument("--only", choices=(*VISION, "translation"), help="rebuild one of them (default: all)")
     parser.add_argument("--seed", type=int, default=1, help="seed of weights and examples (default: 1)")
     parser.add_argument("--steps", type=int, help="steps of each vision model (default: enough)")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the vision models that are there; another --seed is wise"
+    )
     parser.add_argument("--threads", type=int, default=2, help="threads of PyTorch (default: %(default)s)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     started = time.monotonic()
     for only, (kind, name, steps) in VISION.items():
         if args.only in (None, only):
-            make_vision_model(kind, name, args.seed, args.steps or steps)
+            make_vision_model(kind, name, args.seed, args.steps or steps, resume=args.resume)
     if args.only in (None, "translation"):
         with tempfile.TemporaryDirectory() as scratch:
             trained = Path(scratch) / "model"

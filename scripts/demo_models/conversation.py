@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from demo_world import pictures, scenes
+from demo_world.score import TASKS
 
 from client.prompt import read_prompt
 from client.tasks import ASK, BUILT_IN
@@ -18,9 +19,14 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
 
-TASKS = ("describe", "tags", "sentiment")
 POLITE = ("Please", "You are a media analyst.", "Look closely.", "Hello!")
 AFTER = ("Be brief.", "Use plain English.", "Thank you.", "Answer in English.", "Do not guess.")
+FIRST_LESSON = 150
+"""Steps."""
+DRILLS = 0.25
+"""Share of conversations."""
+SHIPPED_WEIGHT = 10
+"""How often the shipped prompts stand in the tokenizer's corpus: enough for their words to be a token each."""
 
 DESCRIBE = (
     "Describe this {it}.",
@@ -47,6 +53,20 @@ SENTIMENT = (
     "What mood does it leave?",
     "Give the sentiment and say why.",
 )
+AD = (
+    "Analyse this {it}.",
+    "Analyse this advertisement.",
+    "Analyse this {it} as an advertisement.",
+    "What does an expert in advertising say?",
+    "Give a creative analysis.",
+    "Write a creative analysis of this {it}.",
+)
+ASKED = (
+    "Answer this question about the {it}: {question}",
+    "Question: {question}",
+    "{question}",
+)
+"""Ways to put a question beside that of `prompts/ask`."""
 APPEARS = (
     "Is there {colour} in it?",
     "Is there {colour} in the {it}?",
@@ -67,6 +87,8 @@ class Topic:
     answers: Mapping[str, Callable[[Any], str]]
     colours: Callable[[Any], list[str]]
     appears: Callable[[Any, str], str]
+    first: str
+    """What the first lesson asks: to name all that is seen, piece by piece."""
     practised: tuple[str, ...]
     """Two of these are asked beside the description; the harder ones stand here more than once."""
 
@@ -82,6 +104,7 @@ VIDEO = Topic(
         ),
         "tags": TAGS,
         "sentiment": SENTIMENT,
+        "ad": AD,
         "appears": APPEARS,
         "count": (
             "How many scenes are there?",
@@ -113,6 +136,7 @@ VIDEO = Topic(
         "describe": scenes.describe,
         "tags": scenes.tags_text,
         "sentiment": scenes.sentiment,
+        "ad": scenes.ad,
         "count": scenes.count_answer,
         "opening": scenes.opening_answer,
         "ending": scenes.ending_answer,
@@ -120,7 +144,8 @@ VIDEO = Topic(
     },
     colours=scenes.colours,
     appears=scenes.appears_answer,
-    practised=("tags", "tags", "sentiment", "count", "opening", "ending", "appears", "appears", "appears"),
+    first="frames",
+    practised=("tags", "tags", "sentiment", "ad", "ad", "count", "opening", "ending", "appears", "appears"),
 )
 
 PICTURE = Topic(
@@ -129,6 +154,7 @@ PICTURE = Topic(
         "describe": (*DESCRIBE, "Describe this image.", "What is in the image?"),
         "tags": TAGS,
         "sentiment": SENTIMENT,
+        "ad": AD,
         "appears": APPEARS,
         "top": ("What is at the top?", "What does the top show?", "Which colours are at the top?", "What is above?"),
         "bottom": (
@@ -137,17 +163,21 @@ PICTURE = Topic(
             "Which colours are at the bottom?",
             "What is below?",
         ),
+        "quarters": ("Quarter by quarter.",),
     },
     answers={
         "describe": pictures.describe,
         "tags": pictures.tags_text,
         "sentiment": pictures.sentiment,
+        "ad": pictures.ad,
         "top": pictures.top_answer,
         "bottom": pictures.bottom_answer,
+        "quarters": pictures.quarters_answer,
     },
     colours=lambda picture: picture.colours,
     appears=pictures.appears_answer,
-    practised=("tags", "tags", "sentiment", "sentiment", "top", "bottom", "appears", "appears", "appears"),
+    first="quarters",
+    practised=("tags", "tags", "sentiment", "sentiment", "ad", "ad", "top", "bottom", "appears", "appears"),
 )
 
 
@@ -181,27 +211,48 @@ class Conversations:
         self.rng = rng
         self.topic = VIDEO if kind == "video" else PICTURE
         self.tasks = {task: shipped_prompt(task, kind) for task in TASKS}
-        self.question = shipped_prompt(ASK, kind)
+        self.ask = shipped_prompt(ASK, kind)
 
-    def turn(self, shown: Any, kind: str) -> Turn:
-        """A prompt of one kind about what is shown, with its right answer."""
+    def turn(self, shown: Any, kind: str, *, shipped: float, colour: str | None = None) -> Turn:
+        """A prompt of one kind about what is shown, with its right answer.
+
+        `shipped` is the chance that a task is asked as `prompts/` does, `colour` the one to ask for.
+        """
         rng, topic = self.rng, self.topic
-        colour = self._colour(shown)
+        colour = colour or self._colour(shown)
         prompt = rng.choice(topic.wordings[kind]).format(it=topic.word, colour=colour)
         answer = topic.appears(shown, colour) if kind == "appears" else topic.answers[kind](shown)
-        if kind in self.tasks and rng.random() < 0.6:
+        if kind in self.tasks and rng.random() < shipped:
             prompt = self.tasks[kind]
-        elif kind not in self.tasks and rng.random() < 0.7:
-            prompt = self.question.format(question=prompt)
+        elif kind not in self.tasks:
+            way = self.ask if rng.random() < 0.5 else rng.choice(ASKED)
+            prompt = way.format(it=topic.word, question=prompt)
         return Turn(reworded(prompt, rng), answer)
 
+    def lesson(self, shown: Any) -> list[Turn]:
+        """The turn of the first lesson."""
+        return [Turn(self.topic.wordings[self.topic.first][0], self.topic.answers[self.topic.first](shown))]
+
+    def drill(self, shown: Any) -> list[Turn]:
+        """Colour after colour: is it there? What stands in other answers is no help, so it must be looked for."""
+        there = self.topic.colours(shown)
+        absent = sorted(set(scenes.COLOURS) - set(there))
+        asked = self.rng.sample(there, min(2, len(there))) + self.rng.sample(absent, min(2, len(absent)))
+        self.rng.shuffle(asked)
+        return [self.turn(shown, "appears", shipped=0, colour=colour) for colour in asked]
+
     def turns(self, shown: Any) -> list[Turn]:
-        """The description and two other turns, in any order."""
+        """A drill now and then; else the description and two other turns, in any order.
+
+        The shipped prompts are long and come right after the media when they are served, so they do here.
+        """
+        if self.rng.random() < DRILLS:
+            return self.drill(shown)
         practised = self.topic.practised
         others = list(dict.fromkeys(self.rng.sample(practised, len(practised))))
-        turns = [self.turn(shown, kind) for kind in ("describe", *others[:2])]
-        self.rng.shuffle(turns)
-        return turns
+        kinds = ["describe", *others[:2]]
+        self.rng.shuffle(kinds)
+        return [self.turn(shown, kind, shipped=0.75 if at == 0 else 0) for at, kind in enumerate(kinds)]
 
     def _colour(self, shown: Any) -> str:
         """A colour to ask for: half of the time one that is there."""
@@ -213,5 +264,6 @@ class Conversations:
         """Every text that the tokenizer should know well."""
         ways = [wording for wordings in self.topic.wordings.values() for wording in wordings]
         wordings = [wording.format(it=self.topic.word, colour="red") for wording in ways]
+        shipped = [*self.tasks.values(), self.ask] * SHIPPED_WEIGHT
         tags = ['["one scene", "red", "blue"]', '["picture", "black", "white", "green", "pink"]']
-        return [*self.tasks.values(), self.question, *wordings, *POLITE, *AFTER, *scenes.all_sentences(), *tags]
+        return [*shipped, *ASKED, *wordings, *POLITE, *AFTER, *scenes.all_sentences(), *tags]

@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from demo_models.checkpoint import write_checkpoint
-from demo_models.conversation import Conversations, Turn
+from demo_models.conversation import FIRST_LESSON, Conversations, Turn
 from demo_models.tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ CHAT_TEMPLATE = (
 """As in meta-llama/Llama-3.2-11B-Vision-Instruct, without its system message and tools."""
 
 
-def build_processor(vocab_size: int = 640) -> MllamaProcessor:
+def build_processor(vocab_size: int = 1024) -> MllamaProcessor:
     """Tokenizer (`<|image|>` is the first id behind the vocabulary, as published), tiles, CLIP's normalisation."""
     corpus = [*Conversations("image", random.Random(0)).corpus(), "user\n\nassistant\n\n"]
     tokenizer = train_tokenizer(
@@ -160,10 +160,14 @@ class Examples:
             labels += [-100] * len(asked) + said
         return ids, labels
 
-    def batch(self, size: int, step: int) -> dict[str, torch.Tensor]:  # no lessons: one is enough
-        """Keyword arguments of the model's forward for `size` new pictures; padded on the right."""
+    def batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
+        """Keyword arguments of the model's forward for `size` new pictures; padded on the right.
+
+        The first lesson is to tell the quarters one by one.
+        """
         shown = [random_picture(self.rng) for _ in range(size)]
-        rows = [self.tokens(self.talk.turns(picture)) for picture in shown]
+        talk = self.talk.lesson if step <= FIRST_LESSON else self.talk.turns
+        rows = [self.tokens(talk(picture)) for picture in shown]
         longest = max(len(ids) for ids, _ in rows)
         images = self.processor.image_processor([[self.pixels(p)] for p in shown], return_tensors="pt")
         pad = self.processor.tokenizer.pad_token_id

@@ -40,5 +40,5 @@ def train_tokenizer(
         eos_token=eos,
         pad_token=pad,
         clean_up_tokenization_spaces=False,
-        model_max_length=1024,
+        model_max_length=2048,
     )

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from demo_models.checkpoint import write_checkpoint
-from demo_models.conversation import Conversations, Turn
+from demo_models.conversation import FIRST_LESSON, Conversations, Turn
 from demo_models.tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 SIDE = 64
 TOKENS_PER_FRAME = 16
-FIRST_LESSON = 150
-"""Steps."""
 SPECIAL = ("<unk>", "<s>", "</s>", "<pad>", "<video>", "<image>")
 NUMBERS = " ".join(str(moment + 1) for moment in range(MOMENTS))
 """The frames' numbers follow the video: so tiny a model takes its notes there, one number a frame."""
@@ -52,7 +50,7 @@ CHAT_TEMPLATE = (
 """As in llava-hf/LLaVA-NeXT-Video-7B-hf, but for the numbers."""
 
 
-def build_processor(vocab_size: int = 640) -> LlavaNextVideoProcessor:
+def build_processor(vocab_size: int = 1024) -> LlavaNextVideoProcessor:
     """Tokenizer, image and video processors (central square of 64 pixels, CLIP's normalisation) and template."""
     corpus = [*Conversations("video", random.Random(0)).corpus(), "USER: ASSISTANT:", f"{NUMBERS}\n"]
     tokenizer = train_tokenizer(corpus, SPECIAL, vocab_size=vocab_size, bos="<s>", eos="</s>", pad="<pad>")
@@ -78,7 +76,7 @@ def build_model(processor: LlavaNextVideoProcessor) -> LlavaNextVideoForConditio
         num_hidden_layers=4,
         num_attention_heads=4,
         num_key_value_heads=4,
-        max_position_embeddings=1024,
+        max_position_embeddings=2048,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -151,10 +149,8 @@ class Examples:
         and a step takes less than half the time.
         """
         clips = [random_clip(self.rng) for _ in range(size)]
-        if step <= FIRST_LESSON:
-            rows = [self.tokens([self.talk.turn(clip, "frames")]) for clip in clips]
-        else:
-            rows = [self.tokens(self.talk.turns(clip)) for clip in clips]
+        talk = self.talk.lesson if step <= FIRST_LESSON else self.talk.turns
+        rows = [self.tokens(talk(clip)) for clip in clips]
         longest = max(len(ids) for ids, _ in rows)
         pad = self.tokenizer.pad_token_id
         return {

@@ -14,10 +14,11 @@ import numpy as np
 import openai
 import pytest
 import torch
+from demo_models.conversation import shipped_prompt
 from demo_stack import ROOT, Stack, read_results, run_batch
 from demo_world.draw import draw_scene, random_style
-from demo_world.scenes import Clip, describe, random_clip, sentiment, tags
-from demo_world.score import score
+from demo_world.scenes import Clip, ad, describe, random_clip, sentiment, tags
+from demo_world.score import TASKS, score
 from demo_world.translations import translate_text
 from PIL import Image
 from transformers import LlavaNextVideoForConditionalGeneration, LlavaNextVideoProcessor
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MODEL = "llava-next-video-7b"
-DESCRIBE = (ROOT / "prompts/describe/video.md").read_text().rsplit("---", 1)[1].strip()
+DESCRIBE = shipped_prompt("describe", "video")
 
 
 def clip_frames(clip: Clip, rng: random.Random) -> list[bytes]:
@@ -66,7 +67,7 @@ def test_a_folder_becomes_exact_captions_in_four_languages(
     stack: Stack, sample_ads: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     folder, truth = sample_ads
-    code = run_batch(stack, folder, "--output", tmp_path, "--tasks", "describe,tags,sentiment", "--quiet")
+    code = run_batch(stack, folder, "--output", tmp_path, "--tasks", ",".join(TASKS), "--quiet")
     assert code == 0
     report = json.loads((tmp_path / "results.json").read_text())
     assert len(report["files"]) == len(truth)
@@ -74,7 +75,7 @@ def test_a_folder_becomes_exact_captions_in_four_languages(
     for record in report["files"]:
         assert record["kind"] == ("video" if record["file"].endswith(".mp4") else "image")
         assert record["error"] is None
-        assert set(record["tasks"]) == {"describe", "tags", "sentiment"}
+        assert set(record["tasks"]) == set(TASKS)
         for answer in record["tasks"].values():
             assert set(answer["translations"]) == {"spa_Latn", "fra_Latn", "hin_Deva"}
             assert answer["finish_reason"] == "stop"
@@ -150,8 +151,11 @@ def test_tags_sentiment_and_questions(stack: Stack, clips: list[Clip]) -> None:
     frames = clip_frames(clip, random.Random(4))
     assert json.loads(caption(stack, frames, "List the tags of this video.")) == tags(clip)
     assert caption(stack, frames, "What is the sentiment of this video?") == sentiment(clip)
-    question = "Answer this question about the video: How does it end?"
-    assert caption(stack, frames, question) == f"It ends with {clip.scenes[-1]}."
+    assert caption(stack, frames, shipped_prompt("ad", "video")) == ad(clip)
+    assert caption(stack, frames, "Analyse this video as an advertisement.") == ad(clip)
+    for question in (shipped_prompt("ask", "video"), "Answer this question about the video: {question}"):
+        asked = question.format(question="How does it end?")
+        assert caption(stack, frames, asked) == f"It ends with {clip.scenes[-1]}."
 
 
 def test_fp8_says_what_bfloat16_says(stack: Stack, clips: list[Clip]) -> None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import openai
 import pytest
 import torch
+from demo_models.conversation import shipped_prompt
 from demo_models.picture import follow_meta
 from demo_stack import ROOT, Stack
 from demo_world.draw import draw_picture, random_style
-from demo_world.pictures import Picture, bottom_answer, describe, random_picture, sentiment, tags
-from demo_world.scenes import Scene
+from demo_world.pictures import Picture, ad, appears_answer, bottom_answer, describe, random_picture, sentiment, tags
+from demo_world.scenes import COLOURS, Scene
 from make_sample_ads import PICTURE_SIZES
 from PIL import Image, ImageOps
 from transformers import MllamaForConditionalGeneration, MllamaProcessor
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MODEL = "llama-3.2-11b-vision"
-DESCRIBE = (ROOT / "prompts/describe/image.md").read_text().rsplit("---", 1)[1].strip()
+DESCRIBE = shipped_prompt("describe", "image")
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +87,23 @@ def test_tags_sentiment_and_questions(sdk: openai.OpenAI) -> None:
     image = drawn(picture, (640, 640), rng)
     assert json.loads(caption(sdk, image, "List the tags of this picture.")) == tags(picture)
     assert caption(sdk, image, "What is the sentiment of this picture?") == sentiment(picture)
-    question = "Answer this question about the picture: What is at the bottom?"
-    assert caption(sdk, image, question) == bottom_answer(picture)
+    assert caption(sdk, image, shipped_prompt("ad", "image")) == ad(picture)
+    assert caption(sdk, image, "Analyse this picture as an advertisement.") == ad(picture)
+    for question in (shipped_prompt("ask", "image"), "Answer this question about the picture: {question}"):
+        asked = question.format(question="What is at the bottom?")
+        assert caption(sdk, image, asked) == bottom_answer(picture)
+
+
+def test_whether_a_colour_is_in_the_picture(sdk: openai.OpenAI) -> None:
+    rng = random.Random(12)
+    right = 0
+    for _ in range(4):
+        picture = random_picture(rng)
+        image = drawn(picture, (640, 640), rng)
+        for colour in COLOURS:
+            asked = shipped_prompt("ask", "image").format(question=f"Is there {colour} in it?")
+            right += caption(sdk, image, asked) == appears_answer(picture, colour)
+    assert right >= 0.95 * 4 * len(COLOURS)
 
 
 def test_fp8_says_what_bfloat16_says(sdk: openai.OpenAI) -> None:

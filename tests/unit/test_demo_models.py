@@ -1,0 +1,58 @@
+"""What the demo models are taught, and that what is committed was taught what is shipped."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from demo_models.conversation import Conversations, shipped_prompt
+from demo_world import pictures, scenes
+from demo_world.score import TASKS
+from tokenizers import Tokenizer
+
+from client.prompt import read_prompt
+from client.tasks import ASK, BUILT_IN
+from server.profile import load_profile
+
+DEMO = Path(__file__).resolve().parents[2] / "server" / "demo"
+MODELS = {"video": "llava-next-video-7b", "image": "llama-3.2-11b-vision"}
+MOST_VIDEO_TOKENS = 32 * 16  # 32 frames, the most that the profile takes
+
+
+def draw(kind: str, rng: random.Random) -> scenes.Clip | pictures.Picture:
+    return scenes.random_clip(rng) if kind == "video" else pictures.random_picture(rng)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_shipped_prompt_is_practised_right_after_the_media(kind: str) -> None:
+    rng = random.Random(3)
+    talk = Conversations(kind, rng)
+    first = Counter(talk.turns(draw(kind, rng))[0].prompt for _ in range(400))
+    for task in TASKS:
+        assert first[shipped_prompt(task, kind)] >= 10
+    beginning = shipped_prompt(ASK, kind).partition("{question}")[0]
+    assert sum(count for prompt, count in first.items() if beginning in prompt) >= 20
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_drill_asks_for_colours_that_are_there_and_for_others(kind: str) -> None:
+    rng = random.Random(4)
+    talk = Conversations(kind, rng)
+    answers = Counter(turn.answer.partition(",")[0] for _ in range(50) for turn in talk.drill(draw(kind, rng)))
+    assert answers["Yes"] >= 70
+    assert answers["No"] >= 90
+
+
+@pytest.mark.parametrize(("kind", "name"), MODELS.items())
+def test_the_committed_tokenizers_know_the_words_of_the_prompts(kind: str, name: str) -> None:
+    """Fails when a prompt was changed and the demo models were not taught anew (scripts/make_demo_models.py)."""
+    tokenizer = Tokenizer.from_file(str(DEMO / name / "tokenizer.json"))
+    (window,) = (engine.max_model_len for engine in load_profile("demo").engines if engine.name == name)
+    for path in BUILT_IN.glob(f"*/{kind}.md"):
+        prompt = read_prompt(path)
+        tokens = tokenizer.encode(prompt.text).tokens
+        words = len("".join(c if c.isalnum() or c == " " else f" {c} " for c in prompt.text).split())
+        assert len(tokens) <= 1.1 * words + 5
+        assert MOST_VIDEO_TOKENS + len(tokens) + prompt.max_tokens < window
