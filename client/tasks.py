@@ -43,7 +43,9 @@ def choose_tasks(names: list[str], questions: list[str], folder: Path | None = N
     for name, files in _own(folder).items() if folder else ():
         available[name] = available.get(name, {}) | files
     names = list(dict.fromkeys(names))
-    questions = list(dict.fromkeys(questions))
+    questions = list(dict.fromkeys(question.strip() for question in questions))
+    if "" in questions:
+        raise UsageError('--question "": say what to ask')
     if unknown := [name for name in names if name not in available]:
         raise UsageError(f"unknown task {', '.join(unknown)}; there are:\n{_listing(available)}")
     if questions and ASK not in names:

@@ -82,6 +82,8 @@ def test_the_tasks_are_listed_where_one_is_unknown(tmp_path: Path) -> None:
     lines = str(unknown.value).splitlines()[1:]
     assert [line.split()[0] for line in lines] == sorted([*SHIPPED, "objects"])
     assert "  objects    What can be bought." in lines
+    with pytest.raises(UsageError, match="say what to ask"):
+        choose_tasks(["describe"], [" "])
     with pytest.raises(UsageError, match="nothing to ask"):
         choose_tasks([], [])
 
