@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -106,12 +105,8 @@ def tune(seconds: float, rng: random.Random) -> np.ndarray:
 
 
 def write_video(ad: Ad, path: Path) -> None:
-    """Write H.264 (yuv420p, B-frames, a keyframe every 2 s at least) and AAC into an MP4 file.
-
-    Encoding has a thread of its own: on a thread that has converted colours before, the same frames do not always give
-    the same bytes (conversion seems to leave the floating-point unit in a state that the encoder's rate control sees).
-    """
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container, ThreadPoolExecutor(1) as encoder:
+    """Write H.264 (yuv420p, B-frames, a keyframe every 2 s at least) and AAC into an MP4 file."""
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         video = container.add_stream("libx264", rate=ad.rate, options={"preset": "veryfast", "crf": "23"})
         video.width, video.height = ad.size
         video.pix_fmt = "yuv420p"
@@ -121,8 +116,8 @@ def write_video(ad: Ad, path: Path) -> None:
         for index in range(ad.frames):
             pixels = draw_frame(ad.clip, ad.style, ad.size, index=index, frames=ad.frames)
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
-            container.mux(encoder.submit(video.encode, frame).result())
-        container.mux(encoder.submit(video.encode, None).result())
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
         samples = tune(ad.frames / ad.rate, random.Random(ad.name))
         notes = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
         notes.sample_rate = SOUND_RATE

@@ -192,7 +192,8 @@ async def test_a_conversion_that_is_stopped_leaves_nothing(
 ) -> None:
     monkeypatch.setenv("BABELVIEW_CACHE", str(tmp_path))
     stopped = asyncio.create_task(prepare(str(tiny)))
-    await asyncio.sleep(0.2)
+    while not list((tmp_path / "translator").glob(".converting-*")):  # noqa: ASYNC110  # another process makes it
+        await asyncio.sleep(0.001)
     stopped.cancel()
     await asyncio.gather(stopped, return_exceptions=True)
     assert [path for path in (tmp_path / "translator").glob("*") if path.is_dir()] == []

