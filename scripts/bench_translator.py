@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 BEAMS = (1, 4)
 SOURCE, TARGET = "eng_Latn", "fra_Latn"
+PADDING = 1
 
 
 class FixedLength(Engine):
@@ -69,13 +70,15 @@ class Reference:
     def __init__(self, folder: Path) -> None:
         self._model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32).eval()
 
-    def translate(self, rows: int, tokens: int, beams: int) -> None:
-        """A batch of sentences of random tokens."""
-        ids = torch.randint(20, 600, (rows, tokens + 2))
+    def translate(self, lengths: Sequence[int], beams: int) -> None:
+        """A batch of sentences of random tokens, padded as its tokenizer does."""
+        tokens = max(lengths)
+        mask = torch.tensor([[1] * (length + 2) + [0] * (tokens - length) for length in lengths])
+        ids = torch.where(mask > 0, torch.randint(20, 600, mask.shape), PADDING)
         with torch.inference_mode():
             out = self._model.generate(
                 input_ids=ids,
-                attention_mask=torch.ones_like(ids),
+                attention_mask=mask,
                 forced_bos_token_id=10,
                 num_beams=beams,
                 do_sample=False,
@@ -109,6 +112,17 @@ class Bench:
     def one_batch(self, rows: int) -> None:
         """One call of the engine, without queue or service."""
         self.engine.translate([self.job(self.sentence()) for _ in range(rows)])
+
+    def lengths(self, rows: int) -> list[int]:
+        """Tokens of sentences as unlike as those of a caption: 20 to 30 where `tokens` is 24."""
+        longest = self.tokens + 6
+        return [longest, *(self._rng.randint(self.tokens - 4, longest) for _ in range(rows - 1))]
+
+    def mixed_batch(self, rows: int) -> None:
+        """One call of the engine with sentences of `lengths`."""
+        text = self.caption(2)
+        tokens = self.engine.tokenize(text)
+        self.engine.translate([Job(text, SOURCE, TARGET, tokens[:length]) for length in self.lengths(rows)])
 
     def requests(self, texts: Sequence[Sequence[str]], targets: Sequence[str] = (TARGET,)) -> list[Answer]:
         """Requests through the service, all at once."""
@@ -172,18 +186,21 @@ def measure(bench: Bench, reference: Reference | None, runs: int, console: Conso
     """CPU-seconds of every side, once each run."""
     sides: dict[str, Callable[[], object]] = {
         "batch": lambda: bench.one_batch(32),
+        "mixed batch": lambda: bench.mixed_batch(32),
         "singles": lambda: bench.requests([[bench.sentence()] for _ in range(32)]),
         "one language": lambda: bench.requests([[bench.caption(12)]]),
         "five languages": lambda: bench.requests([[bench.caption(12)]], list(LANGUAGES)),
         "unsplit": lambda: bench.unsplit(12),
     }
     seconds: dict[str, list[float]] = defaultdict(list)
-    bench.one_batch(2)
+    bench.one_batch(32)
+    if reference:
+        reference.translate(bench.lengths(2), 1)
     for run in range(runs):
         for beams in BEAMS:
             bench.engine.use_beams(beams)
             if reference:
-                sides["reference"] = partial(reference.translate, 32, bench.tokens, beams)
+                sides["reference"] = partial(reference.translate, bench.lengths(32), beams)
             for name, call in sides.items():
                 spent = cpu_seconds(call)
                 seconds[f"{name} {beams}"].append(spent)
@@ -195,7 +212,8 @@ def report_on(seconds: dict[str, list[float]], tokens: int, title: str) -> Repor
     """The lines of the benchmark."""
     report = Report(title, "ctranslate2", "torch", "transformers")
     for n in BEAMS:
-        ours, theirs = ([32 * tokens / each for each in seconds[f"{name} {n}"]] for name in ("batch", "reference"))
+        sides = ("mixed batch", "reference")
+        ours, theirs = ([32 * (tokens + 6) / each for each in seconds[f"{name} {n}"]] for name in sides)
         name = f"beam {n}: int8, batch of 32; transformers fp32 (>= 4x)"
         report.add(name, "tokens/CPU-s", ours, theirs, more_is_better=True)
         for name, side, baseline in (
