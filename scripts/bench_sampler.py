@@ -231,7 +231,7 @@ def compare_pictures(report: Report, folder: Path, count: int) -> None:
             before, wall = cpu_of_all(), time.perf_counter()
             with ThreadPoolExecutor(cores) as pool:
                 work = loaders.load if loaders else load
-                list(pool.map(lambda job, work=work: len(work(*job).data_url()), jobs))
+                list(pool.map(lambda job, work=work: len(work(*job).jpegs), jobs))
             wall = time.perf_counter() - wall
             if loaders:
                 loaders.close()  # only then its CPU is known
