@@ -27,3 +27,6 @@ format: setup  ## rewrite the sources in the house format
 
 bench: setup  ## the short benchmarks
 	$(BIN)/python scripts/bench_start.py
+	$(BIN)/python scripts/bench_client.py --runs 1
+	$(BIN)/python scripts/bench_sampler.py --quick
+	$(BIN)/python scripts/bench_gateway.py --quick
