@@ -10,9 +10,10 @@ import json
 import os
 import platform
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib import metadata
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +32,25 @@ class Figure:
     unit: str
     baseline: float | None
     ratio: float | None
+    runs: int = 1
+    low: float | None = None
+    """Least and greatest ratio of one round (of the value itself, without a baseline); None for one round."""
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line of a plot: how `y` goes with `x`."""
+
+    plot: str
+    """Series of one plot share its name; it is the plot's title."""
+    name: str
+    x_label: str
+    y_label: str
+    x: list[float]
+    y: list[float]
+    log_x: bool = False
+    log_y: bool = False
 
 
 class Report:
@@ -41,6 +61,9 @@ class Report:
         self._title = title
         self._packages = packages
         self.figures: list[Figure] = []
+        self.series: list[Series] = []
+        self.notes: list[str] = []
+        """What a reader must know to read the figures right, such as the models' sizes."""
 
     def add(
         self,
@@ -51,37 +74,69 @@ class Report:
         *,
         more_is_better: bool = False,
     ) -> Figure:
-        """Add the median of `values`, and the ratio to that of `baseline`, if there is one."""
+        """Add the median of `values`, and the ratio to that of `baseline`, if there is one.
+
+        Where both have a value for each round, they were measured in turn, and the spread is that of the rounds'
+        ratios: a machine that is slow for a while is so for both sides.
+        """
         ours, theirs = median(values), median(baseline) if baseline else None
-        ratio = None
-        if theirs is not None and ours and theirs:
-            ratio = ours / theirs if more_is_better else theirs / ours
-        figure = Figure(name, _short(ours), unit, _short(theirs), _short(ratio))
+        rounds = zip(values, baseline, strict=True) if len(values) == len(baseline) else ()
+        spread = [_ratio(*both, more_is_better) for both in rounds] if baseline else list(values)
+        known = [each for each in spread if each is not None] if len(values) > 1 else []
+        figure = Figure(
+            name,
+            _short(ours),
+            unit,
+            None if theirs is None else _short(theirs),
+            None if theirs is None else _ratio(ours, theirs, more_is_better),
+            len(values),
+            min(map(_short, known), default=None),
+            max(map(_short, known), default=None),
+        )
         self.figures.append(figure)
         return figure
 
     def show(self, path: Path | None = None, console: Console | None = None) -> None:
         """Print the table, and write everything to `path` as JSON."""
-        machine = {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.platform()}
-        versions = {"python": platform.python_version()}
-        versions |= {name: metadata.version(name) for name in self._packages}
-        table = Table("", "ours", "baseline", "ratio", title=self._title)
+        content = self.content()
+        table = Table("", "ours", "baseline", "ratio", "spread", title=self._title)
         for figure in self.figures:
             baseline = "" if figure.baseline is None else f"{figure.baseline:g} {figure.unit}"
             ratio = "" if figure.ratio is None else f"{figure.ratio:g}x"
-            table.add_row(figure.name, f"{figure.value:g} {figure.unit}", baseline, ratio)
+            spread = "" if figure.low is None else f"{figure.low:g} to {figure.high:g}, {figure.runs} runs"
+            table.add_row(figure.name, f"{figure.value:g} {figure.unit}", baseline, ratio, spread)
         console = console or Console()
         console.print(table)
+        machine, versions = content["machine"], content["versions"]
+        for note in self.notes:
+            console.print(note)
         console.print(", ".join([f"{machine['cores']} cores, {machine['cpu']}", *map(" ".join, versions.items())]))
         if path:
-            figures = [asdict(figure) for figure in self.figures]
-            content = {"title": self._title, "figures": figures, "machine": machine, "versions": versions}
             path.write_text(json.dumps(content, indent=2) + "\n")
 
+    def content(self) -> dict[str, Any]:
+        """Everything, as `--json` writes it."""
+        versions = {"python": platform.python_version()}
+        return {
+            "title": self._title,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "figures": [asdict(figure) for figure in self.figures],
+            "series": [asdict(series) for series in self.series],
+            "notes": self.notes,
+            "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.platform()},
+            "versions": versions | {name: metadata.version(name) for name in self._packages},
+        }
 
-def _short(value: float | None) -> float | None:
+
+def _ratio(ours: float, theirs: float, more_is_better: bool) -> float | None:
+    if not ours or not theirs:
+        return None
+    return _short(ours / theirs if more_is_better else theirs / ours)
+
+
+def _short(value: float) -> float:
     """To three digits: more would be noise."""
-    return None if value is None else float(f"{value:.3g}")
+    return float(f"{value:.3g}")
 
 
 def _cpu() -> str:
