@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,17 +36,30 @@ class Shape:
     heads: int
     vocabulary: int = 256206
 
+    @property
+    def weights(self) -> int:
+        """How many numbers there are in all."""
+        return sum(prod(size) for _, size in _sizes(self))
+
 
 SHAPES = {
     "tiny": Shape(64, 128, 1, 4, 700),
+    "mid": Shape(512, 2048, 8, 8, 84_000),  # as much of the work in the vocabulary as with 600M
     "600M": Shape(1024, 4096, 12, 16),
     "1.3B": Shape(1024, 8192, 24, 16),
     "3.3B": Shape(2048, 8192, 24, 16),
 }
 
 
-def write(folder: Path, shape: Shape, *, seed: int = 0, shards: int = 1) -> None:
-    """Write a float32 checkpoint into `folder`, as safetensors in that many files."""
+VOCABULARY = "model.shared.weight"
+"""Embedding and head in one."""
+
+
+def write(folder: Path, shape: Shape, *, seed: int = 0, shards: int = 1, endless: bool = False) -> None:
+    """Write a float32 checkpoint into `folder`, as safetensors in that many files.
+
+    An `endless` model never writes an end, nor anything but text: its translations are as long as they may be.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
         shutil.copy(DEMO_MODEL / name, folder / name)
@@ -56,6 +70,7 @@ def write(folder: Path, shape: Shape, *, seed: int = 0, shards: int = 1) -> None
         config[f"{half}_attention_heads"] = shape.heads
     (folder / "config.json").write_text(json.dumps(config, indent=2))
     names = [name for name, _ in _sizes(shape)]
+    unsaid = _unsaid(shape) if endless else []
     rng = np.random.default_rng(seed)
     held: dict[str, NDArray[np.float32]] = {}
     number = 1
@@ -65,16 +80,26 @@ def write(folder: Path, shape: Shape, *, seed: int = 0, shards: int = 1) -> None
         elif name.endswith(".bias"):
             held[name] = np.zeros(size, np.float32)
         else:
-            held[name] = rng.standard_normal(size, np.float32) * np.float32(0.02)
+            # With small weights a token's own embedding wins, and the model repeats it for ever.
+            scale = size[1] ** -0.5 if endless and name != VOCABULARY else 0.02
+            held[name] = rng.standard_normal(size, np.float32) * np.float32(scale)
+            if name == VOCABULARY:
+                held[name][unsaid] = 0
         if at * shards >= number * len(names):
             part = "model.safetensors" if shards == 1 else f"model-{number:05}-of-{shards:05}.safetensors"
             save_file(held, folder / part, metadata={"format": "pt"})
             held, number = {}, number + 1
 
 
+def _unsaid(shape: Shape) -> list[int]:
+    """Tokens that are no text, languages among them, or that the demo model's tokenizer does not know."""
+    special = [token["id"] for token in json.loads((DEMO_MODEL / "tokenizer.json").read_text())["added_tokens"]]
+    return [*special, *range(max(special) + 1, shape.vocabulary)]
+
+
 def _sizes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Every tensor by its published name."""
-    yield "model.shared.weight", (shape.vocabulary, shape.width)
+    yield VOCABULARY, (shape.vocabulary, shape.width)
     for half in ("encoder", "decoder"):
         for layer in range(shape.layers):
             at = f"model.{half}.layers.{layer}"
