@@ -16,6 +16,7 @@ from rich.table import Table
 from server.alone import run_engine, run_gateway
 from server.check import check
 from server.display import Display
+from server.dummy import with_dummy_weights
 from server.errors import ProfileError, ServerError
 from server.profile import available_profiles, load_profile
 from server.stack import run_until_signal, stack_of, write_ready_file
@@ -33,6 +34,7 @@ examples:
   python -m server up --profile demo              start everything; Ctrl-C stops it
   python -m server up --profile demo --port 9000  the gateway on another port
   python -m server up --profile ./mine.toml       a profile of your own
+  python -m server up --profile gpu-24gb --dummy-weights      real shapes, random weights: for benchmarks
   python -m server check --profile gpu-24gb       what would run, and whether it fits; starts nothing
   python -m server check --profile gpu-80gb --gpu-memory 79   the same for a card that is not here
   python -m server status                         how the parts of the running stack are
@@ -63,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             port=_port(args.port, "BABELVIEW_PORT"),
             translator_port=_port(args.translator_port, "BABELVIEW_TRANSLATOR_PORT"),
         )
+        if args.dummy_weights:
+            profile = with_dummy_weights(profile)
         if args.command == "models":
             _print_models(profile, console)
             return 0
@@ -168,6 +172,11 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--host", help="where the gateway listens (default: the profile's, loopback)")
     common.add_argument("--port", type=port_number, help="the gateway's port; 0 takes a free one")
     common.add_argument("--translator-port", type=port_number, help="the translator's port; 0 takes a free one")
+    common.add_argument(
+        "--dummy-weights",
+        action="store_true",
+        help="random weights of the published shapes, no download: answers are noise, as long as max_tokens allows",
+    )
     up = commands.add_parser(
         "up", parents=[common], help="start a profile's stack", epilog=EXAMPLES, formatter_class=formatter
     )

@@ -39,11 +39,16 @@ def _config(name: str, folder: Path | None) -> dict[str, Any]:
     if folder is not None and (path := folder / "config.json").is_file():
         found: dict[str, Any] = orjson.loads(path.read_bytes())
         return found
-    if name in (known := _known()):
-        return known[name]
+    if (published := published_config(name)) is not None:
+        return published
     if folder is not None:
         raise UnknownSizesError(f"there is no model in {folder}: no config.json")
     return _from_hub(name)
+
+
+def published_config(name: str) -> dict[str, Any] | None:
+    """The sizes in a published config.json, as far as they differ from transformers' defaults; None: not known here."""
+    return _known().get(name)
 
 
 def _from_hub(name: str) -> dict[str, Any]:

@@ -1,0 +1,129 @@
+"""Random weights all the way: folders of small shapes, two real vLLM engines, the gateway, answers."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from demo_stack import Stack, running_stack
+from openai import OpenAI
+from PIL import Image
+
+from server.dummy import folder_files, write_folder
+from server.models import published_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LLAMA, LLAVA = "llama-3.2-11b-vision", "llava-next-video-7b"
+SMALL_TEXT = {
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 3000,
+}
+SMALL: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    LLAMA: (
+        "neuralmagic/Llama-3.2-11B-Vision-Instruct-FP8-dynamic",
+        SMALL_TEXT | {"cross_attention_layers": [1, 3]},
+        {
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_global_layers": 1,
+            "attention_heads": 2,
+            "image_size": 56,
+            "intermediate_layers_indices": [0],
+            "vision_output_dim": 64,
+        },
+    ),
+    LLAVA: (
+        "./models/LLaVA-NeXT-Video-7B-FP8-dynamic",
+        SMALL_TEXT,
+        {
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 2,
+            "image_size": 56,
+            "patch_size": 7,  # vLLM divides by `image_size // patch_size**2`
+        },
+    ),
+}
+"""What is made smaller: the published model, its text, its tower."""
+PROFILE = """
+[[engines]]
+name = "{name}"
+model = "{folder}"
+max_model_len = 1024
+{media}
+kv_cache_gib = 0.1
+encoder_cache_gib = 0.05
+threads = 1
+fast_start = true
+"""
+FRAMES, TOKENS_A_FRAME = 5, 16
+TOKENS = 9
+
+
+@pytest.fixture(scope="module")
+def dummies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack of small models without any weights in their folders."""
+    home = tmp_path_factory.mktemp("dummies")
+    profile = '[translator]\nmodel = "demo"\n'
+    for name, (published, text, vision) in SMALL.items():
+        config = published_config(published)
+        assert config is not None
+        small = {"text_config": config["text_config"] | text, "vision_config": config["vision_config"] | vision}
+        write_folder(home / name, folder_files(config | small))
+        assert not list((home / name).glob("*.safetensors"))
+        media = "max_images = 1" if name == LLAMA else "max_frames = 8"
+        profile += PROFILE.format(name=name, folder=home / name, media=media)
+    (home / "small.toml").write_text(profile)
+    options = ["--profile", str(home / "small.toml"), "--port", "0", "--translator-port", "0"]
+    with running_stack(*options, "--dummy-weights", "--log-dir", str(home / "logs")) as stack:
+        yield stack
+
+
+def jpeg(side: int) -> str:
+    held = io.BytesIO()
+    Image.new("RGB", (side, side), (200, 30, 30)).save(held, "JPEG")
+    return base64.b64encode(held.getvalue()).decode()
+
+
+def media(name: str) -> dict[str, Any]:
+    if name == LLAMA:
+        return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{jpeg(56)}"}}
+    return {"type": "video_url", "video_url": {"url": "data:video/jpeg;base64," + ",".join([jpeg(56)] * FRAMES)}}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_an_answer_is_as_long_as_asked_for_and_has_words(dummies: Stack, name: str) -> None:
+    client = OpenAI(base_url=dummies.endpoint, api_key="none")
+    question: dict[str, Any] = {"type": "text", "text": "Describe it."}
+
+    def ask(*parts: dict[str, Any]) -> Any:
+        messages: Any = [{"role": "user", "content": [*parts, question]}]
+        return client.chat.completions.create(model=name, messages=messages, max_tokens=TOKENS)
+
+    answer, blind = ask(media(name)), ask()
+    assert answer.choices[0].finish_reason == "length"
+    assert answer.usage.completion_tokens == TOKENS
+    assert re.search(r" w\d+", answer.choices[0].message.content)
+    if name == LLAVA:  # pictures of Llama 3.2 Vision are one token of the text
+        frames = answer.usage.prompt_tokens - blind.usage.prompt_tokens
+        assert frames >= FRAMES * TOKENS_A_FRAME
+
+
+def test_a_stream_has_a_piece_for_each_token(dummies: Stack) -> None:
+    """Every token has a text: so that times between tokens can be measured."""
+    client = OpenAI(base_url=dummies.endpoint, api_key="none")
+    messages: Any = [{"role": "user", "content": "Go on."}]
+    stream = client.chat.completions.create(model=LLAVA, messages=messages, max_tokens=TOKENS, stream=True)
+    pieces = [chunk.choices[0].delta.content for chunk in stream if chunk.choices]
+    assert sum(bool(piece) for piece in pieces) == TOKENS
