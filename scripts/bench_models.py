@@ -63,8 +63,6 @@ ATTENTION_GAIN = 3.0
 """Random queries and keys of unit variance attend to everything alike, and all answers run into the same few words.
 With this gain a token attends to a few others, as in a trained model, and answers depend on what is shown."""
 HEAD_GAIN = 0.1
-STOP_GAIN = 1.25
-"""Of the full stop's row: sentences of about 15 words."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,8 @@ class MidModel:
     demo: str
     """Name of the demo model that gives tokenizer, template and processor."""
     published_name: Callable[[str], str]
+    stop_gain: float
+    """Of the full stop's row in the head; chosen so that sentences have 10 to 15 words."""
 
 
 def _llava(demo: Path) -> LlavaNextVideoConfig:
@@ -142,9 +142,13 @@ def _llama(demo: Path) -> LlamaConfig:
 
 
 MODELS = {
-    VIDEO: MidModel(LlavaNextVideoForConditionalGeneration, _llava, "llava-next-video-7b-bf16", video.published_name),
-    PICTURE: MidModel(MllamaForConditionalGeneration, _mllama, "llama-3.2-11b-vision-bf16", picture.published_name),
-    TEXT: MidModel(LlamaForCausalLM, _llama, "llama-3.2-11b-vision-bf16", str),
+    VIDEO: MidModel(
+        LlavaNextVideoForConditionalGeneration, _llava, "llava-next-video-7b-bf16", video.published_name, stop_gain=1.25
+    ),
+    PICTURE: MidModel(
+        MllamaForConditionalGeneration, _mllama, "llama-3.2-11b-vision-bf16", picture.published_name, stop_gain=1.0
+    ),
+    TEXT: MidModel(LlamaForCausalLM, _llama, "llama-3.2-11b-vision-bf16", str, stop_gain=1.0),
 }
 NAMES = (*MODELS, TRANSLATION)
 
@@ -199,7 +203,7 @@ def _write(folder: Path, model: MidModel, seed: int) -> None:
             continue
         weight = _draw(name, tuple(like.shape), seed)
         if name == "lm_head.weight":
-            weight = _of_spoken(weight, said, stop)
+            weight = _of_spoken(weight, said, stop, model.stop_gain)
         weight = weight.to(torch.bfloat16)
         if size and size + weight.nbytes > SHARD_BYTES:
             _save(folder, len(shards), shards[-1])
@@ -254,11 +258,11 @@ def spoken(demo: Path) -> tuple[list[int], int]:
     return said, tokenizer.token_to_id(".")
 
 
-def _of_spoken(head: torch.Tensor, said: list[int], stop: int) -> torch.Tensor:
+def _of_spoken(head: torch.Tensor, said: list[int], stop: int, stop_gain: float) -> torch.Tensor:
     """The head with rows of what is never said at zero: one of the others always scores above that."""
     kept = torch.zeros_like(head)
     kept[[*said, stop]] = head[[*said, stop]] * HEAD_GAIN * head.shape[1] ** 0.5
-    kept[stop] *= STOP_GAIN
+    kept[stop] *= stop_gain
     return kept
 
 
