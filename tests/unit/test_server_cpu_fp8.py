@@ -1,0 +1,39 @@
+"""FP8 on a CPU: which kernel vLLM takes, and that its numbers are those of `torch._scaled_mm`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+linear = pytest.importorskip("vllm.model_executor.kernels.linear")
+platforms = pytest.importorskip("vllm.platforms")
+
+from server.cpu_fp8 import _kernel, register  # noqa: E402 - vLLM first: it decides whether there is anything to test
+
+pytestmark = pytest.mark.skipif(not platforms.current_platform.is_cpu(), reason="a GPU has kernels of its own")
+
+
+def test_vllm_asks_ours_before_pytorchs_and_finds_it_once() -> None:
+    register()
+    register()
+    kernels = linear._POSSIBLE_FP8_KERNELS[platforms.PlatformEnum.CPU]
+    assert kernels.count(_kernel()) == 1
+    assert kernels.index(_kernel()) < kernels.index(linear.ChannelWiseTorchFP8ScaledMMLinearKernel)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_the_numbers_are_those_of_the_product_that_it_replaces(biased: bool) -> None:
+    torch.manual_seed(0)
+    a, b = (torch.randn(size).to(torch.float8_e4m3fn) for size in ((6, 32), (48, 32)))
+    row_scales, column_scales = torch.rand(6, 1), torch.rand(48, 1)
+    bias = torch.randn(48) if biased else None
+    kernel = object.__new__(_kernel())  # its constructor wants a layer
+    assert kernel.get_output_padding() is None
+    ours = kernel.apply_scaled_mm(
+        A=a, B=b.t(), out_dtype=torch.bfloat16, As=row_scales, Bs=column_scales, bias=bias, output_shape=[2, 3, 48]
+    )
+    one = torch.ones(1)
+    product = torch._scaled_mm(a, b.t(), scale_a=one, scale_b=one, out_dtype=torch.float32)
+    product = product * row_scales * column_scales.t() + (0 if bias is None else bias)
+    assert ours.dtype == torch.bfloat16
+    torch.testing.assert_close(ours, product.view(2, 3, 48).to(torch.bfloat16))
