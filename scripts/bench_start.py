@@ -23,11 +23,12 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import psutil
+from bench_report import Report
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILES = ROOT / "server" / "profiles"
@@ -142,6 +143,19 @@ def print_summary(title: str, summary: dict[str, object], console: Console) -> N
     console.print(table)
 
 
+def report_of(profile: str, ours: list[Start], plain: Sequence[Start] = ()) -> Report:
+    """The common form: the profile as it is, beside it without its short cuts."""
+    report = Report(f"Start of the stack of {profile}", "psutil")
+    measures: dict[str, Callable[[Start], float]] = {
+        "until all is healthy": lambda start: start.wall_s,
+        "until all is healthy: CPU of all processes": lambda start: sum(cpu for cpu, _ in start.processes.values()),
+        "until all is stopped": lambda start: start.stop_s,
+    }
+    for name, measured in measures.items():
+        report.add(name, "s", [*map(measured, ours)], [*map(measured, plain)])
+    return report
+
+
 def without_short_cuts(profile: str, folder: Path) -> str:
     """A copy of the profile with `fast_start` off."""
     source = Path(profile) if profile.endswith(".toml") else PROFILES / f"{profile}.toml"
@@ -169,11 +183,9 @@ def main() -> None:
             for title, profile in variants.items():
                 console.print(f"start {run + 1} of {args.runs}, {title}", style="dim")
                 starts[title].append(measure(profile))
-    summaries = {title: summarise(measured) for title, measured in starts.items()}
-    for title, summary in summaries.items():
-        print_summary(title, summary, console)
-    if args.json:
-        args.json.write_text(json.dumps(summaries, indent=2) + "\n")
+    for title, measured in starts.items():
+        print_summary(title, summarise(measured), console)
+    report_of(args.profile, *starts.values()).show(args.json)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,127 @@
+"""The short benchmarks one after the other, then plots and a page of all their results: what `make bench` runs.
+
+    python scripts/bench_all.py                            into bench-results/: JSON, plots/, index.html
+    python scripts/bench_all.py --only client,scale
+    python scripts/bench_all.py --list                     what would run
+
+One that fails is named at the end and in the exit code; the others run all the same, and the page shows what there is.
+Each script has more to say than its short version: `python scripts/bench_server.py --help`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench_page import page_of
+from bench_plots import read_reports, write_plots
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCRIPTS = Path(__file__).parent
+ROOT = SCRIPTS.parent
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A script and its short version's arguments."""
+
+    name: str
+    arguments: tuple[str, ...] = ("--quick",)
+
+    @property
+    def script(self) -> Path:
+        """Its file."""
+        return SCRIPTS / f"bench_{self.name}.py"
+
+    def command(self, results: Path) -> list[str]:
+        """What runs it; `results` is the folder for its JSON file."""
+        return [sys.executable, str(self.script), *self.arguments, "--json", str(results / f"{self.name}.json")]
+
+
+BENCHMARKS = (
+    Benchmark("start", ("--runs", "1")),
+    Benchmark("client", ("--runs", "1")),
+    Benchmark("sampler"),
+    Benchmark("gateway"),
+    Benchmark("translator", ("--quick", "--shape", "tiny")),
+    Benchmark("server", ("--profile", "--quick")),
+    Benchmark("pipeline"),
+    Benchmark("plugin"),
+    Benchmark("scale"),
+)
+
+
+def run_all(benchmarks: Sequence[Benchmark], results: Path, console: Console) -> list[str]:
+    """Run each, and return what went wrong."""
+    failed = []
+    for number, benchmark in enumerate(benchmarks, 1):
+        console.rule(f"{number} of {len(benchmarks)}: {benchmark.script.name}")
+        # What an earlier run measured must not stand for this one.
+        (results / f"{benchmark.name}.json").unlink(missing_ok=True)
+        began = time.monotonic()
+        code = subprocess.run(benchmark.command(results), cwd=ROOT, check=False).returncode
+        console.print(f"{benchmark.name}: {time.monotonic() - began:.0f} s", style="dim")
+        if code:
+            failed.append(f"{benchmark.name}: exit code {code}")
+    return failed
+
+
+def write_page(results: Path, title: str) -> Path | None:
+    """Draw the plots, and put all that is in the folder on a page; None: nothing was measured."""
+    reports = read_reports([results])
+    if not reports:
+        return None
+    write_plots([results], results / "plots")
+    page = results / "index.html"
+    page.write_text(page_of(reports, title), encoding="utf-8")
+    return page
+
+
+def chosen(text: str) -> list[Benchmark]:
+    """Benchmarks by their names, separated by commas."""
+    known = {benchmark.name: benchmark for benchmark in BENCHMARKS}
+    names = text.split(",")
+    if unknown := [name for name in names if name not in known]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
+    return [known[name] for name in names]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line: 0 all ran, 1 one failed, 130 interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=ROOT / "bench-results", metavar="DIR", help="(bench-results)")
+    parser.add_argument("--only", type=chosen, default=BENCHMARKS, metavar="A,B", help="these alone")
+    parser.add_argument("--list", action="store_true", help="show the commands and run nothing")
+    parser.add_argument("--title", default="Babelview: benchmarks", help="of the page")
+    args = parser.parse_args(arguments)
+    results, console = args.output.resolve(), Console()
+    if args.list:
+        for benchmark in args.only:
+            print(shlex.join(["python", *benchmark.command(results)[1:]]))
+        return 0
+    results.mkdir(parents=True, exist_ok=True)
+    try:
+        failed, code = run_all(args.only, results, console), 0
+    except KeyboardInterrupt:  # those that run have had it too
+        failed, code = ["interrupted"], INTERRUPTED
+    page = write_page(results, args.title)
+    console.rule()
+    if page:
+        console.print(f"all results: {page}", soft_wrap=True)
+    for problem in failed:
+        console.print(f"failed: {problem}", style="bold red")
+    return code or int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
