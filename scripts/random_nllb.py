@@ -1,5 +1,8 @@
 """A checkpoint of NLLB's shape with random weights and the demo model's tokenizer, for measuring.
 
+The tokenizer's vocabulary is filled up to the published size with tokens that no text has. How many the published one
+has of each script is not written down here: they are shared out as NLLB's 202 languages are (126 of them Latin).
+
 python scripts/random_nllb.py FOLDER                    # the shape of facebook/nllb-200-distilled-600M, 2.5 GB
 python scripts/random_nllb.py FOLDER --shape tiny
 """
@@ -18,6 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save_file
 
+from translator import scripts
+from translator.languages import known
 from translator.models import DEMO_MODEL
 
 if TYPE_CHECKING:
@@ -61,8 +66,13 @@ def write(folder: Path, shape: Shape, *, seed: int = 0, shards: int = 1, endless
     An `endless` model never writes an end, nor anything but text: its translations are as long as they may be.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+    for name in ("tokenizer_config.json", "generation_config.json"):
         shutil.copy(DEMO_MODEL / name, folder / name)
+    tokenizer = json.loads((DEMO_MODEL / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
+    first = len(vocabulary) + sum(added["content"] not in vocabulary for added in tokenizer["added_tokens"])
+    vocabulary |= {token: first + i for i, token in enumerate(_made_up(shape.vocabulary - first))}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
     config = json.loads((DEMO_MODEL / "config.json").read_text())
     config |= {"d_model": shape.width, "vocab_size": shape.vocabulary}
     for half in ("encoder", "decoder"):
@@ -95,6 +105,14 @@ def _unsaid(shape: Shape) -> list[int]:
     """Tokens that are no text, languages among them, or that the demo model's tokenizer does not know."""
     special = [token["id"] for token in json.loads((DEMO_MODEL / "tokenizer.json").read_text())["added_tokens"]]
     return [*special, *range(max(special) + 1, shape.vocabulary)]
+
+
+def _made_up(count: int) -> list[str]:
+    """So many tokens: a letter of each language's script in turn, and a number."""
+    letters = [character for character in map(chr, range(0x10000)) if character.isalpha()]
+    of_script = {script: next(c for c in letters if scripts.is_own(c, script)) for script in scripts.known()}
+    firsts = [of_script[language.script] for language in known().values()]
+    return [f"{firsts[i % len(firsts)]}{i}" for i in range(count)]
 
 
 def _sizes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.log import server_logger
 
-from translator import models
+from translator import models, scripts
 
 try:
     from translator.http import Limits, State, make_app
@@ -85,6 +85,14 @@ def parser() -> argparse.ArgumentParser:
     make.add_argument("--replicas", type=_positive, default=1, help="batches run at once (default: 1)")
     make.add_argument("--beam-size", type=_positive, default=4, help="1 is greedy and quicker (default: 4)")
     make.add_argument(
+        "--scripts",
+        type=_scripts,
+        default="Latn,Deva",
+        metavar="CODES",
+        help="writing systems of most translations, as the languages' codes end: into these, and Latin, only tokens of "
+        "these are searched, which is quicker; other languages work as before; '' searches all (default: %(default)s)",
+    )
+    make.add_argument(
         "--batch-tokens",
         type=_positive,
         help="source tokens in a batch (default: 512 on CPU, 1024 if greedy, 8192 on CUDA)",
@@ -118,6 +126,13 @@ def _positive(text: str) -> int:
     return value
 
 
+def _scripts(text: str) -> list[str]:
+    found = [code.strip() for code in text.split(",") if code.strip()]
+    if unknown := [code for code in found if code not in scripts.known()]:
+        raise argparse.ArgumentTypeError(f"no script {unknown[0]!r}: choose of {', '.join(scripts.known())}")
+    return found
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -135,7 +150,7 @@ async def load(args: argparse.Namespace, state: State) -> Batcher:
         # Only now: loading CTranslate2 is what takes long, and a bad --model should not wait for it.
         from translator.batcher import Batcher  # noqa: PLC0415
         from translator.detect import Detector  # noqa: PLC0415
-        from translator.engine import Engine, Job, choose  # noqa: PLC0415
+        from translator.engine import Engine, choose  # noqa: PLC0415
         from translator.guards import Thresholds  # noqa: PLC0415
         from translator.http.state import Loaded  # noqa: PLC0415
         from translator.languages import Languages  # noqa: PLC0415
@@ -157,6 +172,7 @@ async def load(args: argparse.Namespace, state: State) -> Batcher:
             threads=args.threads,
             replicas=args.replicas,
             beam_size=args.beam_size,
+            scripts=args.scripts,
         )
 
     try:
@@ -167,7 +183,7 @@ async def load(args: argparse.Namespace, state: State) -> Batcher:
     if len(languages.all) < 2:
         raise models.ModelError(f"{args.model} has no NLLB language codes in its vocabulary: is it NLLB-200?")
     source, target = languages.all[0].code, languages.all[1].code
-    first = await asyncio.to_thread(engine.translate, [Job("a", source, target, engine.tokenize("a"))])
+    first = await asyncio.to_thread(engine.translate, [engine.job("a", source, target)])
     if first[0].failed:
         raise models.ModelError(f"{args.model} does not translate: {first[0].faults[0]}")
     thresholds = Thresholds()

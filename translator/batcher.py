@@ -24,7 +24,7 @@ from translator.cache import LruCache
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from translator.engine import Job, Translation
+    from translator.engine import BatchClass, Job, Translation
 
 logger = logging.getLogger(__name__)
 
@@ -81,18 +81,18 @@ class _Line:
     def __init__(self, entries: Sequence[_Entry], served: int) -> None:
         self.served = served  # number of the last batch that took from here
         self.tokens = sum(len(entry.job.tokens) for entry in entries)
-        self._classes: dict[tuple[int, int], list[_Entry]] = {}
+        self._classes: dict[BatchClass, list[_Entry]] = {}
         for entry in sorted(entries, key=lambda entry: len(entry.job.tokens)):
             self._classes.setdefault(entry.job.batch_class, []).append(entry)
 
-    def next_class(self) -> tuple[int, int] | None:
+    def next_class(self) -> BatchClass | None:
         """The lowest class that still has wanted sentences."""
         for batch_class in sorted(self._classes):
             if self.peek(batch_class):
                 return batch_class
         return None
 
-    def peek(self, batch_class: tuple[int, int]) -> _Entry | None:
+    def peek(self, batch_class: BatchClass) -> _Entry | None:
         """The longest sentence of a class, which `pop` takes; what nobody wants, or another line gave, falls out."""
         entries = self._classes.get(batch_class, [])
         while entries and (entries[-1].started or not entries[-1].waiters):
@@ -102,7 +102,7 @@ class _Line:
             return None
         return entries[-1]
 
-    def pop(self, batch_class: tuple[int, int]) -> None:
+    def pop(self, batch_class: BatchClass) -> None:
         """Take what `peek` showed."""
         self._classes[batch_class].pop()
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import ctranslate2
 from tokenizers import Tokenizer
+
+from translator.scripts import script_of
+from translator.vocabulary import ALWAYS, mapped, tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +31,8 @@ _PATIENCE = 2.0
 """Beam search ends when this many times `beam_size` hypotheses have ended. At 1, poor ones that end early
 hide a better one that is a little longer: the demo model, right with greedy search, then errs once in 300."""
 
+BatchClass = tuple[int, int, bool]
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -39,6 +45,8 @@ class Job:
     """The text's tokens, without language and end."""
     no_repeat: int = 0
     """No run of so many tokens may come twice in the translation; 0 allows all."""
+    whole: bool = field(default=True, compare=False)
+    """Whether it needs the whole vocabulary (see `Engine.job`)."""
 
     @property
     def length_class(self) -> int:
@@ -46,9 +54,9 @@ class Job:
         return next(limit for limit in _LENGTH_CLASSES if len(self.tokens) <= limit)
 
     @property
-    def batch_class(self) -> tuple[int, int]:
+    def batch_class(self) -> BatchClass:
         """Only sentences of one class share a batch, whatever their languages; low classes are quick."""
-        return self.length_class, self.no_repeat
+        return self.length_class, self.no_repeat, self.whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,7 @@ class Engine:
         threads: int = 0,
         replicas: int = 1,
         beam_size: int = 4,
+        scripts: Sequence[str] = (),
     ) -> None:
         """Load a model.
 
@@ -86,6 +95,8 @@ class Engine:
             threads: CPU threads per replica; 0 leaves it to CTranslate2.
             replicas: batches that may run at the same time.
             beam_size: hypotheses kept while decoding; 1 is greedy and about three times as fast on CPU.
+            scripts: of FLORES codes ("Deva"). Sentences of these and of Latin script are translated with the tokens
+                of these scripts alone, which is quicker, and others with the whole vocabulary; () for all of them.
 
         Raises:
             RuntimeError, ValueError: CTranslate2 cannot load the model on that device.
@@ -96,21 +107,25 @@ class Engine:
         self._tokenizer.encode_special_tokens = True
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._model = ctranslate2.Translator(
-            str(folder),
-            device=device,
-            compute_type=compute_type,
-            inter_threads=replicas,
-            intra_threads=threads,
-        )
+        self.vocabulary = frozenset(self._tokenizer.get_vocab())
+        """Every token of the model, language codes among them."""
+        self._scripts = frozenset({ALWAYS, *scripts} if scripts else ())
+        self._part = tokens_of(self.vocabulary, scripts) if scripts else frozenset()
+        with mapped(folder, self._part) if self._part else contextlib.nullcontext(folder) as place:
+            self._model = ctranslate2.Translator(
+                str(place),
+                device=device,
+                compute_type=compute_type,
+                inter_threads=replicas,
+                intra_threads=threads,
+            )
         self._beam_size = beam_size
         self.device = device
         self.description = f"{device}, {self._model.compute_type}, beam {beam_size}"
-
-    @property
-    def vocabulary(self) -> set[str]:
-        """Every token of the model, language codes among them."""
-        return set(self._tokenizer.get_vocab())
+        if self._part:
+            self.description += (
+                f", {len(self._part)} of {len(self.vocabulary)} tokens for {'+'.join(sorted(self._scripts))}"
+            )
 
     @property
     def batch_tokens(self) -> int:
@@ -125,6 +140,19 @@ class Engine:
     def tokenize(self, text: str) -> tuple[str, ...]:
         """The tokens of a sentence, without language and end."""
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).tokens)
+
+    def job(self, text: str, source: str, target: str, tokens: tuple[str, ...] | None = None) -> Job:
+        """A sentence to translate.
+
+        Args:
+            text: the sentence.
+            source: its language.
+            target: the language wanted, both as FLORES codes.
+            tokens: those of `text`, where they are known.
+        """
+        tokens = self.tokenize(text) if tokens is None else tokens
+        part = script_of(target) in self._scripts and self._part.issuperset(tokens)
+        return Job(text, source, target, tokens, whole=not part)
 
     def translate(self, jobs: Sequence[Job]) -> list[Translation]:
         """Translate sentences of one `batch_class` in one batch.
@@ -160,6 +188,7 @@ class Engine:
             "disable_unk": True,
             "return_end_token": True,
             "return_scores": True,
+            "use_vmap": not jobs[0].whole,
         }
 
     def _read(self, tokens: list[str], score: float) -> Translation:

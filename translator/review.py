@@ -50,16 +50,16 @@ class Reviewer:
     """Translates through the batcher, more than once where that is needed."""
 
     def __init__(
-        self, tokenize: Callable[[str], tuple[str, ...]], batcher: Batcher, thresholds: Thresholds | None
+        self, make_job: Callable[[str, str, str], Job], batcher: Batcher, thresholds: Thresholds | None
     ) -> None:
         """Retry what has faults.
 
         Args:
-            tokenize: a text's tokens, without language and end.
+            make_job: from a text, its language and the target language (see `Engine.job`).
             batcher: what translates; its `run` finds the faults (see `guarded`).
             thresholds: for sentences put together from parts; None looks at nothing.
         """
-        self._tokenize = tokenize
+        self._make_job = make_job
         self._batcher = batcher
         self._thresholds = thresholds
 
@@ -110,7 +110,7 @@ class Reviewer:
         ]
 
     def _job(self, job: Job, text: str) -> Job:
-        return Job(text, job.source, job.target, self._tokenize(text))
+        return self._make_job(text, job.source, job.target)
 
     def _put_together(self, job: Job, plan: list[Job | str], done: dict[Job, Translation]) -> Translation:
         """The parts' translations as one of the whole sentence, looked at as one."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _LETTERS = {
     "Arab": ("ARABIC",), "Armn": ("ARMENIAN",), "Beng": ("BENGALI",), "Cyrl": ("CYRILLIC",), "Deva": ("DEVANAGARI",),
@@ -15,6 +19,9 @@ _LETTERS = {
     "Telu": ("TELUGU",), "Tfng": ("TIFINAGH",), "Thai": ("THAI",), "Tibt": ("TIBETAN",),
 }  # fmt: skip
 """Script of a FLORES code -> how the Unicode names of its letters begin."""
+_ALL_LETTERS = frozenset(name for names in _LETTERS.values() for name in names)
+_MISNAMED = {"sat_Beng": "Olck"}
+"""NLLB-200's token of Santali says Bengali; its training text, FLORES' `sat_Olck`, is in Ol Chiki."""
 _UNSPACED = frozenset({"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"})
 """Written without spaces between words."""
 _SIZE = {"CJK": 2.8, "HIRAGANA": 1.8, "KATAKANA": 1.4, "HANGUL": 2.2, "ETHIOPIC": 1.8, "ARABIC": 1.2, "HEBREW": 1.3,
@@ -24,7 +31,7 @@ _SIZE = {"CJK": 2.8, "HIRAGANA": 1.8, "KATAKANA": 1.4, "HANGUL": 2.2, "ETHIOPIC"
 
 def script_of(language: str) -> str:
     """The script of a FLORES code: "hin_Deva" -> "Deva"."""
-    return language.rpartition("_")[2]
+    return _MISNAMED.get(language, language.rpartition("_")[2])
 
 
 @lru_cache(maxsize=8192)
@@ -36,6 +43,17 @@ def prefix(character: str) -> str:
 def belongs(character: str, script: str) -> bool:
     """Whether a letter is one of a FLORES script; any is of a script that is not known."""
     return script not in _LETTERS or prefix(character) in _LETTERS[script]
+
+
+def may_stand(character: str, chosen: Iterable[str]) -> bool:
+    """Whether a character is of one of the `chosen` scripts, or of none that a FLORES code names: digits, signs."""
+    first = prefix(character)
+    return first not in _ALL_LETTERS or any(first in _LETTERS.get(script, ()) for script in chosen)
+
+
+def known() -> list[str]:
+    """The scripts that FLORES codes name."""
+    return sorted(_LETTERS)
 
 
 def is_own(character: str, script: str) -> bool:

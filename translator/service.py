@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from translator import sentences
-from translator.engine import MAX_SOURCE_TOKENS, Job
+from translator.engine import MAX_SOURCE_TOKENS
 from translator.review import Reviewed, Reviewer
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class TextTranslator:
         """
         self._engine = engine
         self._batcher = batcher
-        self._reviewer = Reviewer(engine.tokenize, batcher, thresholds)
+        self._reviewer = Reviewer(engine.job, batcher, thresholds)
 
     @property
     def waiting(self) -> int:
@@ -94,7 +94,7 @@ class TextTranslator:
         prepared = await asyncio.to_thread(lambda: list(map(self._prepare, texts, sources)))
         ready = time.monotonic()
         jobs = [
-            Job(piece.text, source.code, target.code, tokens)
+            self._engine.job(piece.text, source.code, target.code, tokens)
             for pieces, source in zip(prepared, sources, strict=True)
             for piece, tokens in pieces
             if piece.is_sentence

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from demo_world.scenes import all_sentences
@@ -14,10 +16,15 @@ from translator.review import guarded
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "demo"
     subprocess.run([sys.executable, "-m", "translator.convert", DEMO_MODEL, folder], check=True, timeout=120)
-    return Engine(folder, device="cpu", threads=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine(model: Path) -> Engine:
+    return Engine(model, device="cpu", threads=1)
 
 
 def job(engine: Engine, text: str, target: str) -> Job:
@@ -35,6 +42,25 @@ def test_what_looks_like_a_control_token_is_tokenized_as_text(engine: Engine, co
 def test_languages_mix_in_one_batch(engine: Engine) -> None:
     jobs = [job(engine, "two scenes", code) for code in ("spa_Latn", "hin_Deva", "jpn_Jpan")]
     assert [said.text for said in engine.translate(jobs)] == [translate("two scenes", j.target) for j in jobs]
+
+
+def test_scripts_leave_translations_as_they_are_and_bind_others_to_them(model: Path, engine: Engine) -> None:
+    latin = Engine(model, device="cpu", threads=1, scripts=("Latn",))
+    english = list(all_sentences())[::5]
+    jobs = [latin.job(text, "eng_Latn", "fra_Latn") for text in english]
+    assert not any(each.whole for each in jobs)
+    for each in {job.batch_class for job in jobs}:
+        batch = [job for job in jobs if job.batch_class == each]
+        assert [said.text for said in latin.translate(batch)] == [said.text for said in engine.translate(batch)]
+    # Not into a script that was not chosen, nor from one: these have the whole vocabulary, and a batch of their own.
+    hindi, kept = latin.job("two scenes", "eng_Latn", "hin_Deva"), latin.job("red 赤", "eng_Latn", "fra_Latn")
+    assert hindi.whole
+    assert kept.whole
+    assert hindi.batch_class != jobs[0].batch_class
+    assert latin.translate([hindi])[0].text == translate("two scenes", "hin_Deva")
+    # What the map rules out is ruled out: asked for Hindi with Latin tokens alone, the model cannot say it.
+    (bound,) = latin.translate([replace(hindi, whole=False)])
+    assert not any("\u0900" <= c <= "\u097f" for c in bound.text)
 
 
 def test_right_translations_are_not_flagged(engine: Engine) -> None:

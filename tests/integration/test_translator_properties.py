@@ -51,7 +51,7 @@ TEXTS = ANY | LINES
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     folder = tmp_path_factory.mktemp("model") / "demo"
     subprocess.run([sys.executable, "-m", "translator.convert", DEMO_MODEL, folder], check=True, timeout=120)
-    return Engine(folder, device="cpu", threads=1, replicas=2)
+    return Engine(folder, device="cpu", threads=1, replicas=2, scripts=("Latn", "Deva"))
 
 
 Request = tuple[Sequence[str], Sequence[str]]

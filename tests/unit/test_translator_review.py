@@ -34,12 +34,12 @@ class Model:
         return [self._answer(job) for job in jobs]
 
 
-def tokenize(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
+def make_job(text: str, source: str, target: str) -> Job:
+    return Job(text, source, target, tuple(text.split()))
 
 
 def job(text: str, target: str = "fra_Latn") -> Job:
-    return Job(text, "eng_Latn", target, tokenize(text))
+    return make_job(text, "eng_Latn", target)
 
 
 @asynccontextmanager
@@ -47,7 +47,7 @@ async def reviewing(model: Model, **settings: float) -> AsyncIterator[tuple[Revi
     batcher = Batcher(guarded(model, Thresholds()), **settings)  # type: ignore[arg-type]
     batcher.start()
     try:
-        yield Reviewer(tokenize, batcher, Thresholds()), batcher
+        yield Reviewer(make_job, batcher, Thresholds()), batcher
     finally:
         model.gate.set()
         await batcher.close()

@@ -32,6 +32,9 @@ class Engine:
     def tokenize(self, text: str) -> tuple[str, ...]:
         return tuple(text)
 
+    def job(self, text: str, source: str, target: str, tokens: tuple[str, ...] | None = None) -> Job:
+        return Job(text, source, target, self.tokenize(text) if tokens is None else tokens)
+
     def translate(self, jobs: list[Job], /) -> list[Translation]:
         self.started.set()
         assert self.gate.wait(30)
