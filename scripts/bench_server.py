@@ -17,6 +17,7 @@ A server that wants a key gets BABELVIEW_API_KEY. The exit code is 1 if a reques
 from __future__ import annotations
 
 import argparse
+import asyncio
 import shutil
 import sys
 from dataclasses import dataclass
@@ -26,10 +27,12 @@ from typing import TYPE_CHECKING
 
 from bench_report import Report, Series
 from bench_server_check import cross_check, find_command
-from bench_server_load import LATENCIES, PERCENTILES, Level, Load, LoadError, Requests, Sent, Target, measure
+from bench_server_load import LATENCIES, PERCENTILES, Level, Load, LoadError, Requests, Sent, Target, check, measure
 from demo_stack import StackError, running_stack
 from rich.console import Console
 from rich.table import Table
+
+from client.errors import BabelviewError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -143,6 +146,7 @@ def _digits(value: float) -> str:
 def run(args: argparse.Namespace, base_url: str, console: Console) -> int:
     """Measure and report; returns the exit code."""
     target = Target(base_url, args.model, args.output_tokens, args.ignore_eos)
+    asyncio.run(check(target))
     requests = Requests(args.send, args.seed)
     report = Report(f"{args.model} under load ({args.send} requests)", "vllm", "aiohttp")
     report.notes.append(
@@ -258,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run(args, args.base_url, console)
         with running_stack("--profile", args.profile, *PORTS) as stack:
             return run(args, stack.endpoint, console)
-    except (LoadError, StackError) as error:
+    except (BabelviewError, LoadError, StackError) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -13,6 +13,7 @@ import contextlib
 import io
 import itertools
 import os
+import sys
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from client.media.image import model_size
 from client.media.jpeg import QUALITY
 from client.media.kinds import Kind
 from client.media.sampling import Sampling
+from client.model import ModelClient
 from client.options import API_KEY
 from client.tasks import choose_tasks
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 SOURCE = (1920, 1080)
 """Pixels of the files that the requests stand for."""
+CHECK_SEC = 5.0
 PERCENTILES = (50, 90, 95, 99)
 LATENCIES = ("TTFT", "TPOT", "ITL", "E2EL")
 """As vLLM and guidellm call them: time to first token, time per output token after it, time between two pieces of a
@@ -157,6 +160,24 @@ class Level:
         """Milliseconds that so many percent of the values of `latency` do not exceed; 0 where there are none."""
         values = self.milliseconds[latency]
         return float(np.percentile(values, percent)) if values else 0.0
+
+
+async def check(target: Target) -> None:
+    """Make sure that the endpoint is there and serves the model.
+
+    Raises:
+        BabelviewError: It does not; the message says what it serves.
+    """
+    stop, key = asyncio.Event(), os.environ.get(API_KEY)
+    model = ModelClient(f"{target.root}/v1", key, deadline=CHECK_SEC, wait=CHECK_SEC, notify=_say, stop=stop)
+    try:
+        await model.check({target.model})
+    finally:
+        await model.close()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def measure(load: Load, objectives: Mapping[str, float]) -> Level:

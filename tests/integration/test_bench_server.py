@@ -1,0 +1,105 @@
+"""bench_server against the demo stack, and the load generators that others use, as the README shows them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bench_server import main
+from bench_server_check import find_command
+from conftest import free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from demo_stack import Stack
+
+PICTURES, VIDEOS = "llama-3.2-11b-vision", "llava-next-video-7b"
+GUIDELLM = find_command("guidellm")
+
+README_VLLM = """
+bench serve --backend openai-chat --base-url http://127.0.0.1:8000 --endpoint /v1/chat/completions
+--model llama-3.2-11b-vision --tokenizer server/demo/llama-3.2-11b-vision
+--dataset-name random-mm --random-mm-bucket-config {(560,560,1):1.0} --random-mm-limit-mm-per-prompt {"image":1}
+--random-input-len 32 --random-output-len 16 --num-prompts 32 --max-concurrency 8
+"""
+
+
+def figures(path: Path) -> dict[str, dict[str, Any]]:
+    return {figure["name"]: figure for figure in json.loads(path.read_text())["figures"]}
+
+
+@pytest.mark.parametrize(
+    ("model", "sent", "least_in"), [(PICTURES, "image", 1), (VIDEOS, "video", 100), (VIDEOS, "text", 1)]
+)
+def test_a_sweep_sends_what_it_says(stack: Stack, tmp_path: Path, model: str, sent: str, least_in: int) -> None:
+    output = tmp_path / "sweep.json"
+    options = ["--concurrency", "1,4", "--waves", "1", "--runs", "1", "--output-tokens", "8", "--goodput", "e2el:60000"]
+    where = ["--base-url", stack.endpoint, "--model", model, "--send", sent]
+    assert main([*where, *options, "--json", str(output)]) == 0
+    found = figures(output)
+    for level in (1, 4):
+        assert found[f"requests answered, {level} at a time"]["value"] == 8
+        assert found[f"requests failed, {level} at a time"]["value"] == 0
+        assert found[f"tokens out, {level} at a time"]["value"] == 64
+        assert found[f"tokens in, {level} at a time"]["value"] > 8 * least_in
+        throughput = found[f"throughput, {level} at a time"]["value"]
+        assert found[f"goodput, {level} at a time"]["value"] == throughput
+        assert found[f"output, {level} at a time"]["value"] == pytest.approx(8 * throughput, rel=0.02)
+        ttft, e2el = (found[f"{latency} p50, {level} at a time"]["value"] for latency in ("TTFT", "E2EL"))
+        assert 0 < ttft < e2el
+
+
+@pytest.mark.parametrize(
+    ("model", "sent", "others"),
+    [(PICTURES, "image", ["vllm bench serve", "guidellm"]), (VIDEOS, "video", ["guidellm"])],
+)
+def test_other_load_generators_count_the_same(
+    stack: Stack, tmp_path: Path, model: str, sent: str, others: list[str]
+) -> None:
+    others = [name for name in others if name != "guidellm" or GUIDELLM]
+    if not others:
+        pytest.skip("guidellm is not installed")
+    output = tmp_path / "check.json"
+    where = ["--base-url", stack.endpoint, "--model", model, "--send", sent]
+    options = ["--cross-check", "4", "--waves", "1", "--runs", "1", "--output-tokens", "8"]
+    assert main([*where, *options, "--json", str(output)]) == 0
+    found = figures(output)
+    for name in others:
+        assert found[f"requests answered, beside {name}"]["value"] == 8
+        for what in ("requests answered", "tokens in, a request", "tokens out, a request"):
+            figure = found[f"{what}, beside {name}"]
+            assert figure["value"] == figure["baseline"] > 0
+        assert found[f"TTFT p50, beside {name}"]["baseline"] > 0
+
+
+def test_vllm_bench_serve_as_the_readme_shows_it(stack: Stack, tmp_path: Path) -> None:
+    command = README_VLLM.replace("http://127.0.0.1:8000", stack.endpoint.removesuffix("/v1")).split()
+    command[command.index("--num-prompts") + 1] = "8"
+    vllm = find_command("vllm")
+    assert vllm
+    keep = ["--save-result", "--result-dir", str(tmp_path), "--result-filename", "result.json"]
+    subprocess.run([vllm, *command, *keep], env=os.environ | {"HF_HUB_OFFLINE": "1"}, check=True)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert (result["completed"], result["failed"], result["total_output_tokens"]) == (8, 0, 8 * 16)
+    assert result["median_ttft_ms"] > 0
+
+
+def test_an_endpoint_that_is_not_there_or_serves_other_models_is_named(
+    stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["--base-url", stack.endpoint, "--model", "gpt-9"]) == 1
+    assert "does not serve gpt-9" in capsys.readouterr().err
+    monkeypatch.setattr("bench_server_load.CHECK_SEC", 0.1)
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    assert main(["--base-url", url]) == 1
+    assert url in capsys.readouterr().err
+
+
+def test_a_request_that_is_refused_is_told(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    # The video model takes no pictures.
+    assert main(["--base-url", stack.endpoint, "--model", VIDEOS, "--send", "image", "--concurrency", "1"]) == 1
+    assert "no request was answered: Bad Request" in capsys.readouterr().err
