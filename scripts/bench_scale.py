@@ -106,13 +106,14 @@ class Bench:
         """One run of the client, into a folder of its own or `again` into that of the last run."""
         return run_client(files, self.folder / "captions", "--base-url", url, *options, again=again)
 
-    def rounds(self, sizes: Sequence[int], url: str, work: Callable[[int], Run]) -> Sweep:
+    def rounds(self, sizes: Sequence[int], work: Callable[[int], Run]) -> Sweep:
         """Measure each size in each round, the sizes in turn, and the start of the client."""
         sweep = Sweep()
-        for number in range(self.effort.rounds):
-            sweep.starts.append(self.run(self._one, url, "--languages", ""))
-            for size in sizes if number % 2 == 0 else sizes[::-1]:
-                sweep.runs[size].append(work(size))
+        with endpoint(0) as idle:
+            for number in range(self.effort.rounds):
+                sweep.starts.append(self.run(self._one, idle, "--languages", ""))
+                for size in sizes if number % 2 == 0 else sizes[::-1]:
+                    sweep.runs[size].append(work(size))
         return sweep
 
     def files(self) -> None:
@@ -130,7 +131,7 @@ class Bench:
                 done_before.runs[size].append(self.run(files, url, "--languages", "", again=True))
                 return run
 
-            sweep = self.rounds(sizes, url, work)
+            sweep = self.rounds(sizes, work)
         add(self.report, sweep, [(size, size) for size in sizes], of="files", x_label="files", unit="a file")
         least, most = sizes[0], sizes[-1]
         for what, runs in (("with its start and its results", sweep.runs), ("all done before", done_before.runs)):
@@ -152,7 +153,7 @@ class Bench:
             copies(video, self.folder / f"{size}s", count)
             video.unlink()
         with endpoint(0) as url:
-            sweep = self.rounds(sizes, url, lambda size: self.run(self.folder / f"{size}s", url, "--languages", ""))
+            sweep = self.rounds(sizes, lambda size: self.run(self.folder / f"{size}s", url, "--languages", ""))
         units = [(size, count) for size in sizes]
         add(self.report, sweep, units, of="video length", x_label="seconds", unit="a video")
         plot = self.report.series[-2]
@@ -176,7 +177,7 @@ class Bench:
                 return self.run(pictures, url, "--translator", service, "--languages", ",".join(LANGUAGES[:size]))
 
             work(1)
-            sweep = self.rounds(sizes, url, work)
+            sweep = self.rounds(sizes, work)
         units = [(size, size * count) for size in sizes]
         add(self.report, sweep, units, of="languages", x_label="languages", unit="a translation")
         self.report.notes.append("Languages: three sentences a file, a tiny NLLB with random weights, greedy.")
@@ -198,7 +199,7 @@ class Bench:
 
         with served(base_url) as url:
             work(1)
-            sweep = self.rounds(sizes, url, work)
+            sweep = self.rounds(sizes, work)
         units = [(size, size * (videos + pictures)) for size in sizes]
         add(self.report, sweep, units, of="tasks", x_label="tasks", unit="an answer")
         self.report.notes.append(

@@ -36,5 +36,4 @@ def test_every_task_is_answered_on_every_file(stack: Stack, tmp_path: Path) -> N
         assert all(0 < task["generated_tokens"] <= TOKENS for task in record["tasks"].values())
     time, memory = report.figures
     assert time.name == "tasks: time of an answer at 3 tasks (baseline: 1)"
-    assert time.value > 0
     assert memory.value > 20

@@ -129,4 +129,3 @@ def test_a_sweep_of_languages_through_the_real_translator(tmp_path: Path) -> Non
     [translated] = {tuple(record["tasks"]["describe"]["translations"]) for record in results["files"]}
     assert translated in {tuple(LANGUAGES[:1]), tuple(LANGUAGES[:3])}
     assert report.figures[0].name == "languages: time of a translation at 3 languages (baseline: 1)"
-    assert report.figures[0].value > 0
