@@ -134,6 +134,11 @@ class Bench:
             sweep = self.rounds(sizes, work)
         add(self.report, sweep, [(size, size) for size in sizes], of="files", x_label="files", unit="a file")
         least, most = sizes[0], sizes[-1]
+        more = [
+            1000 * (high - low) / (most - least)
+            for high, low in zip(sweep.memory(most), sweep.memory(least), strict=True)
+        ]
+        self.report.add("files: memory for each more: its path, its hash and what is left to do", "kB", more)
         for what, runs in (("with its start and its results", sweep.runs), ("all done before", done_before.runs)):
             costs = {size: [1000 * run.wall_s / size for run in runs[size]] for size in sizes}
             name = f"files: whole run, {what}, a file at {most:,} files (baseline: {least:,})"
