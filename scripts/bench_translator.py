@@ -26,9 +26,10 @@ from collections import defaultdict
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
+from bench_fixed_translator import FixedLength
 from bench_report import Report
 from demo_world.scenes import COLOURS
 from demo_world.translations import LANGUAGES
@@ -38,7 +39,7 @@ from transformers import AutoModelForSeq2SeqLM
 from transformers.utils import logging as transformers_logging
 
 from translator.batcher import Batcher
-from translator.engine import MAX_SOURCE_TOKENS, Engine, Job, Translation
+from translator.engine import MAX_SOURCE_TOKENS, Job, Translation
 from translator.languages import Languages
 from translator.scripts import script_of
 from translator.service import Answer, TextTranslator
@@ -51,16 +52,12 @@ SOURCE, TARGET = "eng_Latn", "fra_Latn"
 PADDING = 1
 
 
-class FixedLength(Engine):
-    """The engine, with translations as long as the longest source of their batch; nothing is taken for cut."""
+class AnyBeams(FixedLength):
+    """The engine, with translations of fixed length, which nothing takes for cut."""
 
     def use_beams(self, beams: int) -> None:
         """Decode with so many from now on."""
         self._beam_size = beams
-
-    def _decoding(self, jobs: Sequence[Job]) -> dict[str, Any]:
-        length = max(len(job.tokens) for job in jobs)
-        return super()._decoding(jobs) | {"min_decoding_length": length, "max_decoding_length": length}
 
     def translate(self, jobs: Sequence[Job]) -> list[Translation]:
         """As the engine does, without the fault that there is no end."""
@@ -97,7 +94,7 @@ class Bench:
 
     def __init__(self, converted: Path, *, threads: int, tokens: int, seed: int) -> None:
         scripts = sorted({script_of(language) for language in LANGUAGES})
-        self.engine = FixedLength(converted, device="cpu", threads=threads, scripts=scripts)
+        self.engine = AnyBeams(converted, device="cpu", threads=threads, scripts=scripts)
         self.tokens = tokens
         self._rng = random.Random(seed)
         self._languages = Languages(self.engine.vocabulary)

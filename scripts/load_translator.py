@@ -1,12 +1,13 @@
 """The translation service under load: what fails, how much memory it takes, and who waits for whom.
 
     python scripts/load_translator.py                                      # the demo model, a minute
-    python scripts/load_translator.py --model ./bench-models/600M --seconds 300 --huge 300
+    python scripts/load_translator.py --model ./bench-models/random-600M --fixed-length --seconds 120 --clients 0
     python scripts/load_translator.py --seconds 10 --clients 16 --json load.json
 
 Three parts, against one service in a process of its own: small requests alone; the same next to one huge request;
 many clients with mixed sizes until SIGTERM, which must lose nothing that was accepted. Every sentence is new, so that
-the cache answers none. Exit code 1 if a request failed in any way but 429, or was lost.
+the cache answers none. Random weights want `--fixed-length` (see bench_fixed_translator.py), or else they write until
+the limit, and every sentence is tried again. Exit code 1 if a request failed in any way but 429, or was lost.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from demo_world.scenes import all_sentences
 from demo_world.translations import LANGUAGES
 
 TARGETS = list(LANGUAGES)
+FIXED_LENGTH = Path(__file__).with_name("bench_fixed_translator.py")
 WORDS = " ".join(all_sentences()).split()
 
 
@@ -51,9 +53,10 @@ class Outcome:
 class Service:
     """`python -m translator`, with its memory."""
 
-    def __init__(self, model: str, arguments: list[str], log: Path) -> None:
+    def __init__(self, model: str, arguments: list[str], log: Path, *, fixed_length: bool) -> None:
         """Start it; its log goes to `log`."""
-        command = [sys.executable, "-m", "translator", "--model", model, "--port", "0", *arguments]
+        program = [str(FIXED_LENGTH)] if fixed_length else ["-m", "translator"]
+        command = [sys.executable, *program, "--model", model, "--port", "0", *arguments]
         self._log = log
         with log.open("w") as file:
             self.process = subprocess.Popen(command, stderr=file)
@@ -163,7 +166,7 @@ async def run(args: argparse.Namespace) -> int:
     """All three parts; the exit code."""
     report = Report("python -m translator under load", "ctranslate2", "aiohttp")
     folder = Path(tempfile.mkdtemp(prefix="load-translator-"))
-    service = Service(args.model, args.arguments, folder / "translator.log")
+    service = Service(args.model, args.arguments, folder / "translator.log", fixed_length=args.fixed_length)
     try:
         url = await service.ready()
         watching = asyncio.create_task(service.watch())
@@ -180,7 +183,7 @@ async def run(args: argparse.Namespace) -> int:
         many = Outcome()
         clients = [asyncio.create_task(load.mixed(many)) for _ in range(args.clients)]
         began = time.monotonic()
-        await asyncio.sleep(args.seconds)
+        await asyncio.sleep(args.seconds if clients else 0)
         stopped = time.monotonic()
         status = await service.stop()
         ended = time.monotonic()
@@ -191,8 +194,9 @@ async def run(args: argparse.Namespace) -> int:
             service.process.kill()
     report.add("small request alone, p95", "ms", [p95(alone.seconds)])
     report.add("small request next to a huge one, p95", "ms", [p95(beside.seconds)], [p95(alone.seconds)])
-    report.add(f"{args.clients} clients: answers", "a second", [many.statuses["200"] / (stopped - began)])
-    report.add(f"{args.clients} clients: p95", "ms", [p95(many.seconds)])
+    if many.seconds:
+        report.add(f"{args.clients} clients: answers", "a second", [many.statuses["200"] / (stopped - began)])
+        report.add(f"{args.clients} clients: p95", "ms", [p95(many.seconds)])
     report.add("memory at most, against that at rest", "MiB", [service.peak], [at_rest])
     report.add("from SIGTERM to the end", "s", [ended - stopped])
     report.show(args.json)
@@ -210,8 +214,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="demo", help="as python -m translator takes it (default: demo)")
     parser.add_argument("--seconds", type=float, default=60, help="of the mixed load; a third for the other parts")
-    parser.add_argument("--clients", type=int, default=64, help="(default: 64)")
+    parser.add_argument("--clients", type=int, default=64, help="0 leaves the third part out (default: 64)")
     parser.add_argument("--huge", type=int, default=5000, help="sentences of the huge request (default: 5000)")
+    parser.add_argument("--fixed-length", action="store_true", help="for a model with random weights")
     parser.add_argument("--seed", type=int, default=os.getpid(), help="of the texts (default: a new one)")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument("arguments", nargs="*", help="further arguments of python -m translator, after --")
