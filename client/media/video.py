@@ -36,7 +36,7 @@ _USUAL_RATE = Fraction(25)
 
 
 def load_video(path: Path, sampling: Sampling) -> Content:
-    """Sample a video; memory does not grow with its length.
+    """Sample a video; of what is not sampled only the times are kept, about 350 bytes a frame: 60 MB for two hours.
 
     Raises:
         MediaError: it holds no video, or nothing of it can be decoded.
