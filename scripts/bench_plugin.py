@@ -197,7 +197,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--concurrency", type=_positive, default=16, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--tokens", type=_positive, metavar="N", help="of an answer (default: 128, quick: 48)")
     parser.add_argument("--runs", type=_positive, metavar="N", help="rounds (default: 5, quick: 2)")
-    parser.add_argument("--quick", action="store_true", help="shorter answers, fewer rounds")
+    parser.add_argument("--quick", action="store_true", help="shorter answers, fewer rounds, not compiled")
     parser.add_argument("--eager", action="store_true", help="do not compile")
     parser.add_argument(
         "--threads",
@@ -214,6 +214,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.only != "cache" and (args.vision is None) != (args.text is None):
         parser.error("decode needs both --vision and --text, or neither")
+    args.eager = args.eager or args.quick
     args.tokens = args.tokens or (48 if args.quick else 128)
     args.runs = args.runs or (2 if args.quick else 5)
     return args
