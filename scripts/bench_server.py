@@ -29,6 +29,7 @@ from bench_report import Report, Series
 from bench_server_check import cross_check, find_command
 from bench_server_load import LATENCIES, PERCENTILES, Level, Load, LoadError, Requests, Sent, Target, check, measure
 from demo_stack import StackError, running_stack
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -118,18 +119,15 @@ def add_lines(report: Report, done: Sweep, objectives: Mapping[str, float]) -> N
 
 
 def table(done: Sweep, objectives: Mapping[str, float], title: str) -> Table:
-    """A line a level: medians of the rounds, and the least and the greatest rate of them."""
-    columns = [
-        "at a\ntime",
-        "requests\n/s",
-        "least to\ngreatest",
-        "tokens\n/s",
-        *(["goodput\n/s"] if objectives else []),
-    ]
-    shown = Table(*columns, *(f"{latency}\np{percent}" for latency, percent in SHOWN), "failed", title=title)
+    """A line a level: medians of the rounds; `spread` is how far their rates lie apart, in percent of the median."""
+    columns = ["at a\ntime", "req/s", "spread", "tok/s", *(["good\nreq/s"] if objectives else [])]
+    columns += [*(f"{latency}\np{percent}" for latency, percent in SHOWN), "failed"]
+    shown = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in columns:
+        shown.add_column(column, justify="right")
     for level, rounds in done.items():
         rates = [each.requests_per_s for each in rounds]
-        cells = [_digits(median(rates)), f"{_digits(min(rates))} to {_digits(max(rates))}"]
+        cells = [_digits(median(rates)), f"{100 * (max(rates) - min(rates)) / median(rates):.0f} %"]
         cells.append(_digits(median(each.tokens_per_s for each in rounds)))
         if objectives:
             cells.append(_digits(median(each.goodput or 0.0 for each in rounds)))
