@@ -25,8 +25,5 @@ format: setup  ## rewrite the sources in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## the short benchmarks
-	$(BIN)/python scripts/bench_start.py
-	$(BIN)/python scripts/bench_client.py --runs 1
-	$(BIN)/python scripts/bench_sampler.py --quick
-	$(BIN)/python scripts/bench_gateway.py --quick
+bench: setup  ## the short benchmarks; results, plots and a page in bench-results/
+	$(BIN)/python scripts/bench_all.py
