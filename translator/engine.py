@@ -119,6 +119,8 @@ class Engine:
                 inter_threads=replicas,
                 intra_threads=threads,
             )
+        if self._part and not self._takes_part():
+            self._part = frozenset()
         self._beam_size = beam_size
         self.device = device
         self.description = f"{device}, {self._model.compute_type}, beam {beam_size}"
@@ -126,6 +128,15 @@ class Engine:
             self.description += (
                 f", {len(self._part)} of {len(self.vocabulary)} tokens for {'+'.join(sorted(self._scripts))}"
             )
+
+    def _takes_part(self) -> bool:
+        """Whether a part of the vocabulary can be searched here: the library cannot select rows of packed weights."""
+        try:
+            self._model.translate_batch([[END]], max_decoding_length=1, use_vmap=True)
+        except (RuntimeError, ValueError) as error:
+            logger.warning("the whole vocabulary is searched for all scripts: %s", error)
+            return False
+        return True
 
     @property
     def batch_tokens(self) -> int:

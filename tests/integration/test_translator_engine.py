@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import ctranslate2
 import pytest
 from demo_world.scenes import all_sentences
 from demo_world.translations import LANGUAGES, translate
@@ -61,6 +62,18 @@ def test_scripts_leave_translations_as_they_are_and_bind_others_to_them(model: P
     # What the map rules out is ruled out: asked for Hindi with Latin tokens alone, the model cannot say it.
     (bound,) = latin.translate([replace(hindi, whole=False)])
     assert not any("\u0900" <= c <= "\u097f" for c in bound.text)
+
+
+def test_where_no_part_can_be_searched_all_is(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, use_vmap: bool, **__: object) -> None:
+        raise RuntimeError("Can't select pre-packed weight")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ctranslate2.Translator, "translate_batch", refuse)
+        engine = Engine(model, device="cpu", threads=1, scripts=("Latn",))
+    job = engine.job("two scenes", "eng_Latn", "fra_Latn")
+    assert job.whole
+    assert engine.translate([job])[0].text == "deux scènes"
 
 
 def test_right_translations_are_not_flagged(engine: Engine) -> None:
