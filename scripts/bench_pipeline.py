@@ -132,7 +132,13 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     """The command line, checked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", choices=("video", "image", "both"), default="both", help="(default: both)")
-    parser.add_argument("--runs", type=int, default=2, help="rounds to take medians of (default: 2)")
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=2,
+        help="rounds to take medians of; the client is first in one and the bare loop in the next, so better an even "
+        "number (default: 2)",
+    )
     parser.add_argument("--count", type=int, default=COUNT, help=f"files to draw for a round (default: {COUNT})")
     parser.add_argument("--concurrency", type=int, default=32, help="(default: 32)")
     parser.add_argument(

@@ -199,7 +199,10 @@ class Rounds:
 def play_round(
     number: int, files: Path, sides: Sides, reference: Reference | None, sample: int
 ) -> tuple[Run, Light, list[Timing]]:
-    """All sides over one folder: the client first in even rounds, the bare loop first in odd ones."""
+    """All sides over one folder: the client first in even rounds, the bare loop first in odd ones.
+
+    What comes second is slower by some percent on a machine that is shared or grows hot.
+    """
     light = sides.light(files, number) if number % 2 else None
     run = sides.run(files)
     light = light or sides.light(files, number)
