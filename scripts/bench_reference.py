@@ -30,10 +30,11 @@ from bench_report import Report
 from PIL import Image
 from rich.console import Console
 from transformers import (
-    AutoModelForImageTextToText,
     AutoModelForSeq2SeqLM,
     AutoProcessor,
     AutoTokenizer,
+    LlavaNextVideoForConditionalGeneration,
+    MllamaForConditionalGeneration,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -49,6 +50,8 @@ LANGUAGES = ("spa_Latn", "fra_Latn", "hin_Deva")
 TOKENS = 220
 """Of an answer: about what the published descriptions of videos have."""
 SOURCE = "eng_Latn"
+# By name: where our vLLM plugin is registered, transformers' "auto" classes read its configuration, which is vLLM's.
+_MODELS = {Kind.VIDEO: LlavaNextVideoForConditionalGeneration, Kind.IMAGE: MllamaForConditionalGeneration}
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Reference:
         self._kind, self._tokens, self._languages, self._beams = kind, tokens, list(languages), beams
         self._prompt = read_prompt(BUILT_IN / "describe" / f"{kind}.md").text
         self._processor = AutoProcessor.from_pretrained(vision)
-        self._model = AutoModelForImageTextToText.from_pretrained(vision, dtype=torch.bfloat16).eval()
+        self._model = _MODELS[kind].from_pretrained(vision, dtype=torch.bfloat16).eval()
         self._tokenizer = AutoTokenizer.from_pretrained(translation, src_lang=SOURCE)
         self._translator = AutoModelForSeq2SeqLM.from_pretrained(translation, dtype=torch.float32).eval()
         self.records: list[dict[str, Any]] = []

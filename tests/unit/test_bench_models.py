@@ -13,7 +13,7 @@ from bench_models import MODELS, NAMES, PICTURE, TEXT, VIDEO, ensure, skeleton, 
 from PIL import Image
 from random_nllb import SHAPES, Shape, write
 from safetensors.numpy import load_file
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoProcessor, AutoTokenizer
 
 from server.profile import DEMO_MODELS
 from translator.models import DEMO_MODEL
@@ -63,8 +63,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_checkpoint_loads_whole_and_never_ends_an_answer(name: str, tmp_path: Path) -> None:
     folder = ensure(tmp_path, name)
-    kind = AutoModelForCausalLM if name == TEXT else AutoModelForImageTextToText
-    model, said = kind.from_pretrained(folder, output_loading_info=True)
+    model, said = MODELS[name].kind.from_pretrained(folder, output_loading_info=True)
     assert not any(said.values()), said
     assert model.dtype == torch.bfloat16
     question = {"type": "text", "text": "What is shown?"}
