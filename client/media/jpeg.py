@@ -97,7 +97,7 @@ def encode_frame(
         "yuvj420p",
         dst_colorspace=Colorspace.ITU601,
         dst_color_range=ColorRange.JPEG,
-        interpolation=Interpolation.BICUBIC,
+        interpolation=_interpolation(frame, width, height),
         threads=1,  # every core already has a file of its own
     )
     planes = [np.ascontiguousarray(orientation.apply(_plane(plane))) for plane in small.planes]
@@ -105,6 +105,12 @@ def encode_frame(
         planes = _on_square(planes)
     jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=QUALITY)
     return jpeg
+
+
+def _interpolation(frame: av.VideoFrame, width: int, height: int) -> Interpolation:
+    """The mean of all pixels where two or more become one: half as expensive as cubic there, and as close (PSNR)."""
+    halved = frame.width >= 2 * width and frame.height >= 2 * height
+    return Interpolation.AREA if halved else Interpolation.BICUBIC
 
 
 def _plane(plane: Any) -> NDArray[np.uint8]:
