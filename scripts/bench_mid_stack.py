@@ -42,8 +42,9 @@ class Mid:
         tokens: Of every answer.
         beams: Of the translations.
         concurrency: Requests at once, all of which the engines take into one batch.
-        replicas: Engines, each with `threads` of OpenMP. One thread each needs no barriers, at which threads wait for
-            one that the system has given to another process: with fewer cores than busy threads they wait long.
+        replicas: Engines, each with `threads` of OpenMP, and batches that the translator runs at once. One thread
+            each needs no barriers, at which threads wait for one that the system has given to another process: with
+            fewer cores than busy threads they wait long.
         threads: See there.
     """
 
@@ -56,10 +57,14 @@ class Mid:
     threads: int = 1
 
     @property
+    def at_once(self) -> int:
+        """How many engines or batches of the translator fill the machine."""
+        return self.replicas or max(1, (os.cpu_count() or 1) // self.threads)
+
+    @property
     def profile(self) -> str:
         """TOML, without the translator."""
         name, model, takes = SERVED[self.kind]
-        engines = self.replicas or max(1, (os.cpu_count() or 1) // self.threads)
         return f"""\
 [gateway]
 port = 0
@@ -74,7 +79,7 @@ max_requests = {self.concurrency}
 kv_cache_gib = 1.75
 memory_utilization = 0.05
 memory_gib = 3.5
-replicas = {engines}
+replicas = {self.at_once}
 threads = {self.threads}
 fast_start = {str(self.threads == 1).lower()}
 """
@@ -113,6 +118,7 @@ def _translator(mid: Mid, folder: Path) -> Iterator[tuple[str, int]]:
     # No cache: both sides have texts of the same kind translated. And the whole vocabulary is searched, because of that
     # of the mid-sized model the tokenizer knows the first 607 alone.
     command += ["--beam-size", str(mid.beams), "--device", "cpu", "--cache-mb", "0", "--scripts", ""]
+    command += ["--replicas", str(mid.at_once), "--threads", str(mid.threads)]
     environment = os.environ | {"BABELVIEW_CACHE": str(mid.models / "converted")}
     with (folder / "translator.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)

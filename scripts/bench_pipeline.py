@@ -44,18 +44,20 @@ if TYPE_CHECKING:
 DRAW = {Kind.VIDEO: draw_videos, Kind.IMAGE: draw_pictures}
 COUNT, QUICK_COUNT = 64, 6
 """Files of a round."""
+WARM_UP = 8
 FEW = 2
 """Of the user's files, to warm up with."""
 
 
 def draw_rounds(scratch: Path, kind: Kind, runs: int, count: int, console: Console) -> list[Path]:
-    """A folder of new files for every round, and for a warm-up before them."""
+    """A folder of new files for every round, and of a few for a warm-up before them."""
     folders = []
     for number in range(runs + 1):
-        console.print(f"drawing {count} {WORDS[kind]}, {number + 1} of {runs + 1} times", style="dim")
+        files = count if number else min(count, WARM_UP)
+        console.print(f"drawing {files} {WORDS[kind]}, {number + 1} of {runs + 1} times", style="dim")
         folders.append(scratch / f"{kind}-{number}")
         folders[-1].mkdir()
-        DRAW[kind](folders[-1], count, seed=number)
+        DRAW[kind](folders[-1], files, seed=number)
     return folders
 
 

@@ -1,6 +1,6 @@
 """What Llama 3.2 Vision costs through our plugin, beside a text-only Llama in the same vLLM.
 
-    python scripts/bench_plugin.py                     mid-sized random models, written on first use: some minutes
+    python scripts/bench_plugin.py --models ./bench-models      mid-sized random models, written on first use
     python scripts/bench_plugin.py --quick --json plugin.json
     python scripts/bench_plugin.py --only cache --vision ./Llama-3.2-11B-Vision-Instruct --picture ad.jpg --tasks 8
 
@@ -22,6 +22,7 @@ import argparse
 import json
 import math
 import sys
+import tempfile
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -35,7 +36,6 @@ from safetensors import safe_open
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ROOT = Path(__file__).resolve().parents[1]
 PICTURE = (1120, 630)
 """Pixels of a file of 1920x1080 as the client sends it: four tiles."""
 TILES = 4
@@ -188,7 +188,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=list(PARTS), help="one of the two (default: both)")
     parser.add_argument(
-        "--models", type=Path, default=ROOT / "models" / "bench", metavar="DIR", help="where mid-sized models are kept"
+        "--models", type=Path, metavar="DIR", help="folder to keep mid-sized models in (default: a temporary one)"
     )
     parser.add_argument("--vision", metavar="CHECKPOINT", help="another Llama 3.2 Vision")
     parser.add_argument("--text", metavar="CHECKPOINT", help="for decode: a Llama of the same text stack")
@@ -233,13 +233,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "use_tqdm_on_load": False,
     }
     report = Report("Llama 3.2 Vision through the plugin", "vllm", "torch")
-    try:
-        for name, compare in PARTS.items():
-            if args.only in (None, name):
-                compare(report, args, common)
-    except EngineError as error:
-        print(error, file=sys.stderr)
-        return 1
+    with tempfile.TemporaryDirectory(prefix="bench-plugin-") as scratch:
+        args.models = args.models or Path(scratch)
+        try:
+            for name, compare in PARTS.items():
+                if args.only in (None, name):
+                    compare(report, args, common)
+        except EngineError as error:
+            print(error, file=sys.stderr)
+            return 1
     report.show(args.json)
     return 0
 
