@@ -31,7 +31,7 @@ CANVASES = [
 
 # Not all that Pillow knows: EPS, for one, would be handed to Ghostscript.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "HEIF", "PPM", "JPEG2000")
-_EXIF_ORIENTATION = 0x0112
+_EXIF_ORIENTATION, _QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
 _DEEP_GREYS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 # Our own limit stands instead of Pillow's, which would only warn up to twice its number.
@@ -47,13 +47,16 @@ def load_image(path: Path) -> Content:
         MediaError: it cannot be decoded, or has too many pixels.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        # By its name, Pillow would map it into memory, and garble a turned TIFF.
+        with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
             _check_size(image)
             warnings = []
             if getattr(image, "n_frames", 1) > 1:
                 warnings.append("an animation or a file of several pictures: only the first one was looked at")
+            if getattr(image, "default_image", False):
+                image.seek(1)  # of an APNG that shows another picture where animations are not known
             # Of a TIFF, Pillow tells the size as shown.
-            turned = image.format != "TIFF" and image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+            turned = image.format != "TIFF" and image.getexif().get(_EXIF_ORIENTATION) in _QUARTER_TURNS
             width, height = (image.height, image.width) if turned else image.size
             size = model_size(width, height)
             # JPEG can be decoded at half, a quarter or an eighth of its size, for that much less work.
@@ -107,19 +110,29 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit and floating-point greys to 8 bits; Pillow's own conversion would clip them to white."""
+    """Scale 16-bit and floating-point greys to 8 bits; Pillow's own conversion would clip them to white.
+
+    A colour that stands for transparency keeps doing so.
+    """
+    image.load()  # only then numpy is told the size of the pixels of a turned TIFF
+    clear = image.info.get("transparency")
     if image.mode in _DEEP_GREYS:
         values = np.asarray(image)
         top = int(values.max(initial=0))
-        depth = 8 if top < 1 << 8 else max(16, top.bit_length())
+        # A PNG says how deep it is; others may hold small values in wide numbers.
+        depth = 8 if top < 1 << 8 and image.format != "PNG" else max(16, top.bit_length())
         grey = Image.fromarray((values.clip(0) >> (depth - 8)).astype(np.uint8))
+        if isinstance(clear, int):
+            grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
     elif image.mode == "F":
         real = np.nan_to_num(np.asarray(image, dtype=np.float32))
         low, high = float(real.min(initial=0.0)), float(real.max(initial=1.0))
         grey = Image.fromarray(((real - low) * (255 / (high - low))).astype(np.uint8))
     else:
+        if isinstance(clear, tuple) and max(clear) > 255:  # of 16 bits, as the pixels were
+            image.info["transparency"] = tuple(value >> 8 for value in clear)
         return image
-    grey.info.update(image.info)
+    grey.info.update({name: value for name, value in image.info.items() if name != "transparency"})
     grey.getexif().update(image.getexif())
     return grey
 

@@ -77,7 +77,10 @@ def test_depths_and_layouts(tmp_path: Path, name: str, pixels: str, expected: tu
 @pytest.mark.parametrize("mode", ["LA", "PA", "RGBX", "LAB", "YCbCr", "CMYK", "I", "F", "P", "I;16"])
 def test_modes_of_pillow(tmp_path: Path, mode: str, suffix: str) -> None:
     try:
-        corner().convert("RGBA").convert(mode).save(tmp_path / f"a{suffix}")
+        picture = corner().convert("RGBA").convert(mode)
+        if (mode, suffix) == ("I;16", ".png"):
+            picture = Image.fromarray(np.asarray(picture) * 257)  # a PNG of small values is a dark one
+        picture.save(tmp_path / f"a{suffix}")
     except (OSError, ValueError):
         with pytest.raises(MediaError):  # not a thing: what is left of it is refused
             load_image(tmp_path / f"a{suffix}")
@@ -201,3 +204,65 @@ def test_what_is_no_picture_says_what_it_is(tmp_path: Path, name: str, data: byt
     path.write_bytes(data)
     with pytest.raises(MediaError, match=reason):
         load(path, identify(path), Sampling())
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGB", "RGBA", "CMYK"])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_turned_tiff_of_any_mode_is_whole(tmp_path: Path, mode: str, compression: str | None) -> None:
+    """Pillow garbles those that it maps into memory."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = corner().transpose(Image.Transpose.ROTATE_90).convert("L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        stored = Image.fromarray(np.asarray(stored).astype(np.uint16) * 257)
+    stored.save(tmp_path / "a.tiff", exif=exif, compression=compression)
+    check(tmp_path / "a.tiff", GREY if mode in ("L", "I;16") else RED)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_an_orientation_that_does_not_exist_changes_nothing(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    corner().save(tmp_path / "a.jpg", quality=95, exif=exif)
+    check(tmp_path / "a.jpg")
+
+
+def png16(path: Path, pixels: np.ndarray, colour_type: int, clear: tuple[int, ...] = ()) -> None:
+    """A PNG of 16 bits; `clear` is the colour that is transparent (tRNS)."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in pixels)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, colour_type, 0, 0, 0))
+        + (chunk(b"tRNS", struct.pack(f">{len(clear)}H", *clear)) if clear else b"")
+        + chunk(b"IDAT", zlib.compress(lines))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_a_transparent_colour_of_sixteen_bits(tmp_path: Path) -> None:
+    grey = np.full((40, 80), 1000, np.uint16)
+    grey[:20, :40] = 88 * 257
+    png16(tmp_path / "grey.png", grey, 0, (1000,))
+    check(tmp_path / "grey.png", GREY)
+    colours = np.full((40, 80, 3), (1000, 2000, 3000), np.uint16)
+    colours[:20, :40] = np.array(RED) * 257
+    png16(tmp_path / "colours.png", colours, 2, (1000, 2000, 3000))
+    check(tmp_path / "colours.png")
+
+
+def test_a_dark_png_of_sixteen_bits_stays_dark(tmp_path: Path) -> None:
+    png16(tmp_path / "a.png", np.full((40, 80), 250, np.uint16), 0)
+    shown = Image.open(io.BytesIO(load_image(tmp_path / "a.png").jpegs[0])).convert("L")
+    assert shown.getextrema() == (0, 0)
+
+
+def test_the_first_frame_of_an_animation_is_not_what_others_show_instead(tmp_path: Path) -> None:
+    """An APNG may hold a picture for viewers that know no animations, which is no part of it."""
+    other = Image.new("RGB", (80, 40), "blue")
+    other.save(tmp_path / "a.png", save_all=True, default_image=True, append_images=[corner(), other])
+    shown = Image.open(io.BytesIO(load_image(tmp_path / "a.png").jpegs[0])).convert("RGB")
+    assert np.abs(np.subtract(shown.getpixel((10, 5)), RED)).max() < 12
