@@ -65,10 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _prepare(settings: Settings) -> tuple[list[Source], Plan]:
     """What is asked, and about what; all that can be wrong with it is found before anything starts."""
     check(settings.formats)
+    if settings.output.exists() and not settings.output.is_dir():
+        raise UsageError(f"--output {settings.output}: is a file, not a folder")
     if not settings.dry_run:
         open_log(settings.log_file, settings.api_key, settings.translator_key)
     tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
-    if settings.redo and settings.redo not in (REDO_ALL, REDO_FAILED, *(task.name for task in tasks)):
+    if settings.redo is not None and settings.redo not in (REDO_ALL, REDO_FAILED, *(task.name for task in tasks)):
         raise UsageError(f"--redo {settings.redo}: must be failed, all or one of the tasks of this run")
     sources = gather(
         settings.paths,
@@ -120,7 +122,7 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
         written: list[Path] = []
         try:
             try:
-                async with kept_up_to_date(write):
+                async with kept_up_to_date(write), screen.ticking():
                     await pipeline.run(sources)
             except UsageError:
                 raise

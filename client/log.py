@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING
 
 from client.errors import UsageError
+from client.screen import CONTROL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,17 +28,29 @@ def open_log(path: Path | None, *secrets: str | None) -> None:
     logger.propagate = False
     for handler in list(logger.handlers):  # of an earlier run in this process
         logger.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):  # no room for the last line
+            handler.close()
     logger.setLevel(logging.INFO if path else logging.CRITICAL)
     if path is None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = RotatingFileHandler(path, maxBytes=MOST_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
+        file = _File(path, maxBytes=MOST_BYTES, backupCount=KEPT_FILES, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UsageError(f"--log-file {path}: {error.strerror or error}") from error
     file.setFormatter(_Lines([secret for secret in secrets if secret]))
     logger.addHandler(file)
+
+
+class _File(RotatingFileHandler):
+    """Says once that it cannot be written, say because the disk is full; the run goes on."""
+
+    _failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the name that logging gives it
+        if not self._failed:
+            self._failed = True
+            print(f"--log-file {self.baseFilename}: {sys.exc_info()[1]}; the run goes on", file=sys.stderr)
 
 
 class _Lines(logging.Formatter):
@@ -50,4 +65,5 @@ class _Lines(logging.Formatter):
         message = record.getMessage()
         for secret in self._secrets:
             message = message.replace(secret, "***")
-        return f"{when} {record.levelname} {message}".replace("\r", "\\r").replace("\n", "\\n")
+        message = message.replace("\r", "\\r").replace("\n", "\\n").translate(CONTROL)
+        return f"{when} {record.levelname} {message}"

@@ -173,6 +173,7 @@ class Pipeline:
 
     async def _find(self, source: Source) -> None:
         """Recognise a file and look up what is known of it; where something is to be asked, get it."""
+        self._tally.files_in_flight += 1
         try:
             known = await self._in_ledger(self._ledger.known, source.key)
             found = await self._fetcher.find(source, known)
@@ -326,6 +327,7 @@ class Pipeline:
         """A source is done or has failed: write that with the `changes` that it brought."""
         problem = "; ".join(problems) or None
         await self._writer.write(*changes, lambda ledger: ledger.save_outcome(source.position, sha256, problem))
+        self._tally.files_in_flight -= 1
         if problem:
             self._tally.failures.append((source.name, problem))
             logger.error("%s: failed: %s", source.name, problem)

@@ -1,32 +1,39 @@
-"""What the user sees of a run: a live line on a terminal, plain lines elsewhere; all on standard error."""
+"""What the user sees of a run: live lines on a terminal, plain lines elsewhere; all on standard error."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import sys
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from client.tally import rate
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from types import TracebackType
+
+    from rich.console import RenderableType
 
     from client.tally import Tally
 
 logger = logging.getLogger(__name__)
 
-PLAIN_LINE_SEC, LIVE_LINE_SEC = 10.0, 0.2
-CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-"""File names may hold line breaks, and what moves the cursor of a terminal."""
+PLAIN_LINE_SEC, TICK_SEC = 10.0, 1.0
+CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
+    code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
+"""File names may hold line breaks, what moves the cursor of a terminal, and what turns the direction of writing."""
 _LISTED_FAILURES = 50
+"""On a terminal; a log, which can be searched, gets them all."""
 
 
 class Screen:
@@ -36,67 +43,79 @@ class Screen:
         """Nothing is shown before the screen is entered."""
         self._tally = tally
         self._quiet = quiet
-        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+        # Logs of CI often ask for colours (FORCE_COLOR); they must not get lines that overwrite each other.
+        self._console = console or Console(
+            stderr=True, highlight=False, soft_wrap=True, force_terminal=sys.stderr.isatty()
+        )
         self._shown_at = time.monotonic()
-        self._progress: Progress | None = None
-        if self._console.is_terminal and not quiet:
-            self._progress = Progress(
-                SpinnerColumn(),
-                BarColumn(bar_width=10),
-                TextColumn("{task.description}"),
-                TimeElapsedColumn(),
-                console=self._console,
-                refresh_per_second=5,
-            )
-            self._bar = self._progress.add_task("", total=None)
+        self._live: Live | None = None
+        if self._console.is_terminal and not self._console.is_dumb_terminal and not quiet:
+            self._live = Live(get_renderable=self._picture, console=self._console, refresh_per_second=5)
 
     def __enter__(self) -> Self:
-        """Begin the live line."""
-        if self._progress:
-            self._progress.start()
+        """Begin the live lines."""
+        if self._live:
+            self._live.start(refresh=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the live line."""
+        """End the live lines."""
         self.close()
 
     def close(self) -> None:
         """Give the terminal back."""
-        if self._progress:
-            self.update(now=True)
-            self._progress.stop()
+        if self._live:
+            self._live.stop()
 
     def note(self, text: str, /) -> None:
         """Show a line that the user should see."""
         text = text.translate(CONTROL)
         logger.info("%s", text)
-        self._console.print(escape(text))
+        self._console.print(Text(text))
 
-    def update(self, *, now: bool = False) -> None:
-        """The tally has changed; it is shown every so often, or at once if `now`."""
-        since = time.monotonic() - self._shown_at
-        if self._quiet or (not now and since < (LIVE_LINE_SEC if self._progress else PLAIN_LINE_SEC)):
+    def update(self) -> None:
+        """Time has passed, or the tally has changed; plain lines come every so often, live ones by themselves."""
+        if self._quiet or self._live or time.monotonic() - self._shown_at < PLAIN_LINE_SEC:
             return
         self._shown_at = time.monotonic()
-        if self._progress:
-            self._progress.update(
-                self._bar,
-                description=escape("\n".join(self._tally.lines())),
-                total=self._tally.files or None,
-                completed=self._tally.finished,
-            )
-        else:
-            self.note("; ".join(self._tally.lines()))
+        self.note("; ".join(self._tally.lines()))
+
+    @asynccontextmanager
+    async def ticking(self) -> AsyncIterator[None]:
+        """Plain lines come meanwhile also when nothing happens: who reads them sees that the run lives."""
+
+        async def tick() -> None:
+            while True:
+                await asyncio.sleep(TICK_SEC)
+                self.update()
+
+        ticking = asyncio.create_task(tick())
+        try:
+            yield
+        finally:
+            ticking.cancel()
+
+    def _picture(self) -> RenderableType:
+        times, *lines = self._tally.lines()
+        done, files = self._tally.finished, self._tally.files
+        top = Table.grid(padding=(0, 1))
+        top.add_row(
+            ProgressBar(total=files or None, completed=done, width=10), f"{100 * done // files if files else 0}%", times
+        )
+        # Not cut off, as `soft_wrap` would have it: in a narrow window they take more lines.
+        return Group(top, *(Text(line, no_wrap=False, overflow="fold") for line in lines))
 
     def summary(self, results: str) -> None:
         """How the run ended: the failures with their reasons, and where the results are."""
         tally = self._tally
-        for file, reason in tally.failures[:_LISTED_FAILURES]:
+        listed = _LISTED_FAILURES if self._console.is_terminal else len(tally.failures)
+        for file, reason in tally.failures[:listed]:
             self.note(f"failed: {file}: {reason}")
-        if len(tally.failures) > _LISTED_FAILURES:
-            self.note(f"... and {len(tally.failures) - _LISTED_FAILURES} more, all with their reasons in {results}")
+        if len(tally.failures) > listed:
+            where = f", all with their reasons in {results}" if results else ""
+            self.note(f"... and {len(tally.failures) - listed:,} more{where}")
         if self._quiet:
             return
         worked = max(tally.seconds, 1e-3)
@@ -105,8 +124,8 @@ class Screen:
         self.note(
             f"{tally.done} of {tally.files} files done{earlier}, {len(tally.failures)} failed"
             f"{f', {left} not finished' if left else ''} in {worked:.1f} s: {tally.requests} requests, "
-            f"{tally.fresh / worked:.2f} files/s, "
-            f"{tally.generated_tokens / worked:.0f} tokens/s"
+            f"{rate(tally.fresh / worked)} files/s, "
+            f"{rate(tally.generated_tokens / worked)} tokens/s"
         )
         self.note(tally.spent())
         if results:

@@ -12,8 +12,9 @@ from client.estimate import Tokens, money
 if TYPE_CHECKING:
     from client.model import Answer
 
-SAMPLE_SEC, WINDOW_SEC = 1.0, 60.0
-"""The pace is that of the last minute: what an earlier run had done flies by and says nothing."""
+SAMPLE_SEC, WINDOW_SEC, WINDOW_FILES = 1.0, 60.0, 10
+"""The pace is that of the last minute, or of the last files where these take longer: what an earlier run had done
+flies by and says nothing."""
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Tally:
     """Of `done`: those that an earlier run had finished."""
     failures: list[tuple[str, str]] = field(default_factory=list)
     """Names of files and reasons."""
+    files_in_flight: int = 0
     requests: int = 0
     """Answered or given up."""
     requests_failed: int = 0
@@ -80,11 +82,11 @@ class Tally:
         return self.finished - self.reused
 
     def pace(self) -> tuple[float, float]:
-        """Files and tokens a second, over the last minute."""
+        """Files and tokens a second, of late."""
         now = time.monotonic()
         if not self._samples or now - self._samples[-1][0] >= SAMPLE_SEC:
             self._samples.append((now, self.fresh, self.generated_tokens))
-        while now - self._samples[0][0] > WINDOW_SEC:
+        while len(self._samples) > 1 and self._is_enough(now, *self._samples[1]):
             self._samples.popleft()
         since, files, tokens = self._samples[0]
         if len(self._samples) == 1:
@@ -92,16 +94,29 @@ class Tally:
         seconds = max(now - since, 1e-3)
         return (self.fresh - files) / seconds, (self.generated_tokens - tokens) / seconds
 
-    def lines(self) -> tuple[str, str]:
-        """How far it is, and how fast."""
+    def _is_enough(self, now: float, since: float, files: int, _: int) -> bool:
+        return now - since >= WINDOW_SEC and self.fresh - files >= WINDOW_FILES
+
+    def lines(self) -> list[str]:
+        """How long it has taken and will take, what is done, how fast, and what it costs; short lines."""
         files_per_sec, tokens_per_sec = self.pace()
-        failed = f" ({self.requests_failed} failed)" if self.requests_failed else ""
         left = f", {_duration((self.files - self.finished) / files_per_sec)} left" if files_per_sec else ""
-        return (
-            f"{self.finished}/{self.files} files, {len(self.failures)} failed; {self.requests} requests{failed}, "
-            f"{self.in_flight} in flight{left}",
-            f"{files_per_sec:.1f} files/s, {tokens_per_sec:.0f} tokens/s; {self.spent()}",
-        )
+        return [
+            f"{_duration(self.seconds)}{left}",
+            f"{self.done:,} of {self.files:,} files done, {len(self.failures):,} failed, "
+            f"{self.files_in_flight:,} in flight",
+            f"{self.requests - self.requests_failed:,} requests done, {self.requests_failed:,} failed, "
+            f"{self.in_flight:,} in flight",
+            f"{rate(files_per_sec)} files/s, {rate(tokens_per_sec)} tokens/s",
+            self.spent(),
+        ]
+
+
+def rate(per_second: float) -> str:
+    """So many a second, as text: also of what takes minutes."""
+    if per_second >= 100:
+        return f"{per_second:,.0f}"
+    return f"{per_second:.1f}" if per_second >= 1 else f"{per_second:.2g}"
 
 
 def _duration(seconds: float) -> str:

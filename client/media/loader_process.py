@@ -34,7 +34,6 @@ _PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 
 def main(control: socket.socket) -> None:
     """Fork workers until the parent closes its end of `control`, or is gone; then end them all."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to heed
     gc.freeze()  # the first collection of a worker would else copy all that it shares
     children: set[int] = set()
     here = os.getpid()

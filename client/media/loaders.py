@@ -170,6 +170,7 @@ class _Nursery:
                 [sys.executable, "-m", "client.media.loader_process", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
+                process_group=0,  # Ctrl-C is for the parent to heed
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
             )
         self._control = ours

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from batch_runs import command, pictures
 from rich.console import Console
 
 from client.errors import UsageError
@@ -15,7 +22,7 @@ from client.screen import Screen
 from client.tally import Tally
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from fake_servers import FakeServers
 
 
 class Clock:
@@ -36,6 +43,23 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+def run_on_a_terminal(servers: FakeServers, folder: Path, *, cwd: Path, **variables: str) -> str:
+    """All that a run writes to its terminal."""
+    ours, theirs = pty.openpty()
+    line, environment = command(servers, folder, "--languages", "")
+    environment = {"TERM": "xterm"} | {k: v for k, v in environment.items() if k != "NO_COLOR"} | variables
+    with subprocess.Popen(line, env=environment, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        shown = b""
+        try:
+            while piece := os.read(ours, 1 << 16):
+                shown += piece
+        except OSError:
+            pass  # the other end is closed
+    os.close(ours)
+    return shown.decode()
+
+
 def screen(tally: Tally, *, quiet: bool = False) -> tuple[Screen, io.StringIO]:
     shown = io.StringIO()
     return Screen(tally, quiet=quiet, console=Console(file=shown, width=300)), shown
@@ -50,13 +74,24 @@ def test_the_time_left_is_told_by_what_this_run_did_of_late(clock: Clock) -> Non
         tally.generated_tokens += 50
         tally.pace()
     assert tally.pace() == (pytest.approx(2), pytest.approx(50))
-    assert "600/1000 files, 0 failed" in tally.lines()[0]
+    assert "600 of 1,000 files done, 0 failed, 0 in flight" in tally.lines()
     assert "3:20 left" in tally.lines()[0]  # 400 files at 2 a second
     for _ in range(200):
         clock.now += 1
         tally.done += 1
         tally.pace()
     assert tally.pace()[0] == pytest.approx(1)  # the faster beginning is forgotten
+
+
+def test_files_that_take_minutes_have_a_pace_too(clock: Clock) -> None:
+    tally = Tally(files=100, began=clock.now)
+    for second in range(3000):
+        clock.now += 1
+        tally.done += second % 100 == 99
+        tally.pace()
+    assert tally.pace()[0] == pytest.approx(0.01, rel=0.15)
+    assert tally.lines()[0].startswith("50:00, 1:")
+    assert "0.011 files/s, 0 tokens/s" in tally.lines()
 
 
 def test_plain_lines_come_every_few_seconds(clock: Clock) -> None:
@@ -70,20 +105,97 @@ def test_plain_lines_come_every_few_seconds(clock: Clock) -> None:
         shown_on.update()
     lines = shown.getvalue().splitlines()
     assert len(lines) == 3
-    assert lines[1].startswith("200/1000 files, 0 failed; 400 requests, 0 in flight, 1:20 left; 10.0 files/s")
+    assert lines[1].startswith(
+        "0:20, 1:20 left; 200 of 1,000 files done, 0 failed, 0 in flight; 400 requests done, 0 failed, 0 in flight; "
+        "10.0 files/s"
+    )
     assert "200,000 tokens in" in lines[1]
 
 
 def test_quiet_leaves_what_needs_attention() -> None:
     tally = Tally(files=60, done=0, failures=[(f"{number}.jpg", "broken") for number in range(60)])
     quiet, shown = screen(tally, quiet=True)
-    quiet.update(now=True)
+    quiet.update()
     quiet.note("the server is away")
     quiet.summary("captions/results.json")
     lines = shown.getvalue().splitlines()
     assert lines[:2] == ["the server is away", "failed: 0.jpg: broken"]
+    assert len(lines) == 61
+
+
+def test_a_terminal_is_not_flooded_with_failures() -> None:
+    tally = Tally(files=60, done=0, failures=[(f"{number}.jpg", "broken") for number in range(60)])
+    shown = io.StringIO()
+    quiet = Screen(tally, quiet=True, console=Console(file=shown, force_terminal=True, width=300))
+    quiet.summary("captions/results.json")
+    lines = shown.getvalue().splitlines()
+    assert len(lines) == 51
     assert lines[-1] == "... and 10 more, all with their reasons in captions/results.json"
-    assert len(lines) == 52
+
+
+def test_names_are_shown_as_they_are_and_move_nothing() -> None:
+    tally = Tally(files=1, failures=[("a:car: [bold]\x1b[2J\u202e\n\\", "broken")])
+    quiet, shown = screen(tally, quiet=True)
+    quiet.summary("")
+    assert shown.getvalue() == "failed: a:car: [bold]\\x1b[2J\\u202e\\x0a\\: broken\n"
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_live_lines_are_never_cut_off(clock: Clock, columns: int) -> None:
+    tally = Tally(files=1_000_000, done=999, files_in_flight=64, requests=1_234_567, requests_failed=1_000)
+    tally.in_flight, tally.prices, tally.began = 256, (0.15, 0.6), clock.now - 100_000
+    tally.prompt_tokens, tally.generated_tokens = 123_456_789, 12_345_678
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=columns, height=30, color_system=None, soft_wrap=True)
+    with Screen(tally, console=console):
+        pass
+    words = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue()).split())
+    for line in tally.lines():
+        assert line in words
+
+
+@pytest.mark.parametrize(("variable", "value"), [("TERM", "dumb"), ("NO_COLOR", "1"), ("TERM", "xterm")])
+def test_a_terminal_gets_what_it_understands(tmp_path: Path, servers: FakeServers, variable: str, value: str) -> None:
+    shown = run_on_a_terminal(servers, pictures(tmp_path / "ads", 2), cwd=tmp_path, **{variable: value})
+    assert "2 of 2 files done" in shown
+    assert ("\x1b[" in shown) == (value != "dumb")
+    assert ("\x1b[3" in shown) == (value == "xterm")
+
+
+def test_a_log_of_ci_that_asks_for_colours_gets_plain_lines(tmp_path: Path, servers: FakeServers) -> None:
+    line, environment = command(servers, pictures(tmp_path / "ads", 2), "--languages", "")
+    environment |= {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "GITHUB_ACTIONS": "true"}
+    done = subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=100)
+    assert "2 of 2 files done" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_plain_lines_come_also_while_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.screen.TICK_SEC", 0.01)
+    monkeypatch.setattr("client.screen.PLAIN_LINE_SEC", 0.0)
+    shown_on, shown = screen(Tally(files=1, in_flight=1))
+
+    async def wait() -> None:
+        async with shown_on.ticking():
+            await asyncio.sleep(1)
+
+    asyncio.run(wait())
+    assert shown.getvalue().count("1 in flight; ") > 1
+
+
+def test_a_full_disk_ends_the_log_and_not_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    open_log(Path("/dev/full"))
+    for _ in range(3):
+        logging.getLogger("client.pipeline").error("no room")
+    open_log(None)
+    assert capsys.readouterr().err == "--log-file /dev/full: [Errno 28] No space left on device; the run goes on\n"
+
+
+def test_the_log_file_bears_any_name(tmp_path: Path) -> None:
+    open_log(tmp_path / "run.log")
+    logging.getLogger("client.pipeline").error("\udcff \x1b[2J")
+    open_log(None)
+    assert (tmp_path / "run.log").read_text().endswith(" ERROR \\udcff \\x1b[2J\n")
 
 
 def test_the_log_file_grows_line_by_line_and_keeps_no_secret(tmp_path: Path) -> None:
