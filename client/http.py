@@ -13,7 +13,7 @@ import aiohttp
 import orjson
 
 from client.errors import RequestError
-from client.waiting import FailedError, KeptOutError, UnavailableError, failure, read_retry_after
+from client.waiting import FailedError, KeptOutError, NoAnswerError, UnavailableError, failure, read_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ IDLE_SEC = 4.0
 """Connections are kept this long: less than the 5 s after which vLLM closes them, maybe under a new request."""
 MOST_BYTES = 16 << 20
 """A longer answer is none that we asked for."""
-_SHOWN_CHARACTERS = 500
+_SHOWN_CHARACTERS, _KEY_CHARACTERS = 500, 8
 _BASE64 = re.compile(r"base64,[A-Za-z0-9+/=,]{16,}")
 
 
@@ -68,33 +68,47 @@ class JsonServer:
     async def _request(self, method: str, path: str, body: bytes | None, deadline: float) -> Any:
         headers = {"Content-Type": "application/json"} if body else {}
         url = self._url + path
+        begun = False
         try:
             async with (
                 asyncio.timeout(deadline),
                 self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
             ):
-                content = await _read(response)
+                begun = True
+                content = self._without_key(await _read(response))
         except aiohttp.ClientSSLError as error:
             raise KeptOutError(f"no secure connection to {self._url} ({error})") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise UnavailableError(f"cannot be reached ({_why(error)})") from error
         except TimeoutError as error:
             raise FailedError(f"no answer within {deadline:g} s") from error
+        except aiohttp.ClientResponseError as error:
+            raise FailedError("what comes back is not HTTP; is it an address for https?") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise FailedError("the connection broke") from error
+            raise (FailedError if begun else NoAnswerError)("the connection broke") from error
         if response.status >= 400:
             retry_after = read_retry_after(response.headers.get("Retry-After"))
             refusal = failure(response.status, self._shown(_message(content) or response.reason or ""), retry_after)
             if isinstance(refusal, KeptOutError):
-                raise KeptOutError(f"{refusal}; is {self._key_variable} set and right?")
+                raise KeptOutError(f"{refusal}; is {self._key_variable} set and right?", certain=refusal.certain)
             raise refusal
         if response.status >= 300:
             target = response.headers.get("Location", "nowhere")
-            raise RequestError(f"HTTP {response.status}: {self._url} redirects to {target}: give that address instead")
+            raise RequestError(f"HTTP {response.status}: {self._url} redirects to {self._shown(target)}: give that address instead")
         try:
             return orjson.loads(content)
         except orjson.JSONDecodeError as error:
-            raise FailedError(f"the answer is not JSON but {response.content_type}") from error
+            raise FailedError(f"the answer is not JSON but {self._shown(response.content_type)}") from error
+
+    def error_of(self, body: dict[str, Any]) -> str:
+        """The words of an error answer in the shape of OpenAI, vLLM, FastAPI or LibreTranslate."""
+        return self._shown(_words(body))
+
+    def _without_key(self, content: bytes) -> bytes:
+        """An answer that quotes the key would take it into the ledger. ("none", as key, is a word like others.)"""
+        if self._api_key and len(self._api_key) >= _KEY_CHARACTERS:
+            return content.replace(self._api_key.encode(), b"***")
+        return content
 
     def _shown(self, text: str) -> str:
         """Fit for screen and ledger: servers quote what they were sent."""
@@ -121,13 +135,16 @@ def _why(error: aiohttp.ClientError) -> str:
 
 
 def _message(content: bytes) -> str:
-    """The words of an error answer in the shape of OpenAI, vLLM, FastAPI or LibreTranslate, or as it is."""
+    """The words of an error answer, or the answer as it is."""
     try:
-        body = orjson.loads(content)
-        error = body.get("error") or body.get("detail") or body.get("message")
-        return str(error.get("message") or error) if isinstance(error, dict) else str(error)
+        return _words(orjson.loads(content))
     except (orjson.JSONDecodeError, AttributeError):
         return " ".join(content[: 4 * _SHOWN_CHARACTERS].decode(errors="replace").split())
+
+
+def _words(body: dict[str, Any]) -> str:
+    error = body.get("error") or body.get("detail") or body.get("message")
+    return str(error.get("message") or error) if isinstance(error, dict) else str(error)
 
 
 def _proxy(url: str) -> str | None:

@@ -13,8 +13,8 @@ import pybase64
 from client.errors import RefusedError, RequestError, UsageError
 from client.http import JsonServer
 from client.media.kinds import Kind
-from client.options import API_KEY
-from client.waiting import FailedError, KeptOutError, Service
+from client.options import API_KEY, OPENAI_KEY
+from client.waiting import FailedError, KeptOutError, NoAnswerError, Service, UnavailableError
 
 if TYPE_CHECKING:
     from client.media.content import Content
@@ -61,7 +61,9 @@ class ModelClient:
         self._base_url, self._frames_as, self._deadline = base_url, frames_as, deadline
         self._wait, self._notify, self._stop = wait, notify, stop
         # Not the OpenAI SDK: with its checks, types and layers a request costs several times the CPU.
-        self._server = JsonServer(base_url, deadline=deadline, api_key=api_key, key_variable=API_KEY)
+        self._server = JsonServer(
+            base_url, deadline=deadline, api_key=api_key, key_variable=f"{API_KEY}, or else {OPENAI_KEY},"
+        )
         self._services: dict[str, Service] = {}
         self._checking = asyncio.Lock()
         self._checked = False
@@ -99,6 +101,9 @@ class ModelClient:
                 return await self._server.get("/models", deadline=min(self._deadline, CHECK_SEC))
             except KeptOutError:
                 return None  # a key may be good for asking and for nothing else
+            except NoAnswerError as error:
+                # Docker's proxy, or a tunnel, takes connections for a server that does not listen yet.
+                raise UnavailableError("closes connections without an answer") from error
 
         try:
             listed = await self._service().call(attempt, f"models of {self._base_url}")
@@ -166,6 +171,9 @@ class ModelClient:
     async def _attempt(self, body: bytes) -> Answer:
         began = time.perf_counter()
         completion = await self._server.post("/chat/completions", body)
+        if isinstance(completion, dict) and completion.get("error") and not completion.get("choices"):
+            # Some endpoints that pass requests on answer 200 before they know how it ends.
+            raise FailedError(f"the answer is an error: {self._server.error_of(completion)}")
         return _read(completion, time.perf_counter() - began)
 
 
@@ -176,13 +184,13 @@ def _read(completion: Any, seconds: float) -> Answer:
     try:
         choice = completion["choices"][0]
         message, finish_reason = choice["message"], str(choice.get("finish_reason"))
-        text, refusal = message.get("content"), message.get("refusal")
+        text, refusal = _text(message.get("content")), message.get("refusal")
         usage = completion.get("usage") or {}
         prompt_tokens = _count(usage.get("prompt_tokens"))
         generated_tokens = _count(usage.get("completion_tokens"))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise FailedError("the answer is not a chat completion") from error
-    if not isinstance(text, str) or not text.strip():
+    if not text.strip():
         if refusal or finish_reason == "content_filter":
             raise RefusedError(f"the model refuses to answer: {refusal or finish_reason}")
         raise FailedError(f"the answer holds no text (finish_reason {finish_reason})")
@@ -193,6 +201,13 @@ def _read(completion: Any, seconds: float) -> Answer:
         generated_tokens=generated_tokens,
         seconds=seconds,
     )
+
+
+def _text(content: Any) -> str:
+    """What was said: a text, or parts of which some are text, others the model's thoughts."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    return content if isinstance(content, str) else ""
 
 
 def _count(tokens: Any) -> int:

@@ -30,10 +30,11 @@ ATTEMPTS = 5
 FIRST_PAUSE_SEC, LONGEST_PAUSE_SEC = 0.5, 20.0
 LONGEST_KNOCK_SEC = 3.0
 """A server that is away is asked this often at least, so that its return is noticed at once."""
-NOTED_SEC, REMIND_SEC = 1.0, 30.0
-"""The user hears of a server that is away for so long, and again every so often."""
+NOTED_SEC, BUSY_NOTED_SEC, REMIND_SEC = 1.0, 30.0, 30.0
+"""The user hears of a server that is away, or too busy for anybody, for so long; and again every so often."""
 HOPELESS = 20
-"""So many requests given up one after the other, over more than `--wait`: then the server is lost."""
+"""So many requests given up one after the other, over more than `--wait`: then the server is lost. One that forbids
+every one of so many (HTTP 403) and never answered is not waited for."""
 
 
 class UnavailableError(Exception):
@@ -55,8 +56,17 @@ class FailedError(Exception):
         self.retry_after = retry_after
 
 
+class NoAnswerError(FailedError):
+    """The connection broke before anything came back: something fails, or nobody is there behind a proxy."""
+
+
 class KeptOutError(Exception):
     """The server does not let us in: our key is wrong (HTTP 401, 403), or no secure connection comes about."""
+
+    def __init__(self, reason: str, *, certain: bool = True) -> None:
+        """Not `certain`: it may be about this request alone, as where a filter forbids a picture (HTTP 403)."""
+        super().__init__(reason)
+        self.certain = certain
 
 
 class StoppedError(BabelviewError):
@@ -108,7 +118,7 @@ class Service:
                     raise self._give_up(f"{error} ({ATTEMPTS} attempts)") from error
                 longest, reason, retry_after = LONGEST_PAUSE_SEC, str(error), error.retry_after
             except KeptOutError as error:
-                if self._answered_at is None:
+                if self._answered_at is None and (error.certain or self._given_up + 1 >= HOPELESS):
                     raise ServiceLostError(f"{self._name}: {error}") from error
                 raise self._give_up(str(error)) from error
             else:
@@ -137,7 +147,8 @@ class Service:
         if gone > self._wait:
             raise ServiceLostError(f"{self._name}: {error}, for {_duration(self._wait)}; gave up waiting") from error
         if self._said_at is None:
-            if not error.busy and gone >= NOTED_SEC:
+            # Before a long pause that the server asks for, the user hears of it at once.
+            if gone + (error.retry_after or 0) >= (BUSY_NOTED_SEC if error.busy else NOTED_SEC):
                 self._notify(f"{self._name}: {error}; waiting up to {_duration(self._wait)} for it")
                 self._said_at = now
         elif now - self._said_at > REMIND_SEC:
@@ -152,7 +163,7 @@ class Service:
 
     def _seconds(self, tries: int, longest: float, retry_after: float | None) -> float:
         """How long to pause after a try: as the server says, or twice as long each time."""
-        if retry_after is None:
+        if not retry_after:  # none, or one that has passed: to come back at once, for ever, helps nobody
             return min(longest, FIRST_PAUSE_SEC * 2.0 ** min(tries, 10)) * random.uniform(0.5, 1)
         if retry_after > self._wait:
             raise self._give_up(f"the server asks to wait {_duration(retry_after)}, --wait is {_duration(self._wait)}")
@@ -174,7 +185,7 @@ def failure(status: int, reason: str, retry_after: float | None) -> Exception:
     if status in (408, 409) or status >= 500:
         return FailedError(text, retry_after)
     if status in (401, 403):
-        return KeptOutError(f"the server does not let us in ({text})")
+        return KeptOutError(f"the server does not let us in ({text})", certain=status == 401)
     return RefusedError(text) if status in (400, 413, 415, 422) else RequestError(text)
 
 

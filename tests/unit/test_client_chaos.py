@@ -101,6 +101,7 @@ PASSING: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse] | web.S
     "page": page,
     "nothing": lambda _: web.Response(),
     "no choices": lambda _: web.json_response({"choices": []}),
+    "an error in disguise": lambda _: web.json_response({"error": {"message": "overloaded", "code": 502}}),
     "no object": lambda _: web.json_response([1, 2]),
     "no text": lambda _: completion(None),
     "empty": lambda _: completion(" \n"),
@@ -110,6 +111,7 @@ PASSING: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse] | web.S
 LASTING = {
     "400": (lambda _: error(400, "the picture is too large"), "HTTP 400: the picture is too large", 1),
     "401": (lambda _: error(401, "no"), "does not let us in", 1),
+    "403": (lambda _: error(403, "flagged"), "does not let us in (HTTP 403: flagged)", 1),
     "404": (lambda _: error(404, "no such model"), "HTTP 404: no such model", 1),
     "moved": (
         lambda _: web.Response(status=302, headers={"Location": "http://other/"}),
@@ -119,6 +121,11 @@ LASTING = {
     "500": (lambda _: error(500, "oops"), "HTTP 500: oops (5 attempts)", 5),
     "cut": (cut, "the connection broke (5 attempts)", 5),
     "flood": (flood, "the answer is longer than 16 MiB (5 attempts)", 5),
+    "disguise": (
+        lambda _: web.json_response({"error": {"message": "overloaded", "code": 502}}),
+        "the answer is an error: overloaded (5 attempts)",
+        5,
+    ),
     "empty": (lambda _: completion(""), "the answer holds no text (finish_reason stop) (5 attempts)", 5),
     "filtered": (lambda _: completion("", "content_filter"), "the model refuses to answer: content_filter", 1),
     "later": (lambda _: error(429, "quota", {"Retry-After": "86400"}), "the server asks to wait 1440 min", 1),
@@ -156,7 +163,7 @@ def test_what_passes_costs_nothing_and_what_lasts_fails_alone(servers: FakeServe
     servers.on_ask = misbehave
     pictures(tmp_path / "ads", 60)
     pictures(tmp_path / "ads", len(lasting), first_lasting)
-    options = ("ads", "--timeout", "1", "--concurrency", "16", "--languages", "", "--log-file", "run.log")
+    options = ("ads", "--timeout", "3", "--concurrency", "16", "--languages", "", "--log-file", "run.log")
     done = run(servers, *options, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     records = {int(record["file"][4:8]): record for record in results(tmp_path)["files"]}
@@ -170,6 +177,6 @@ def test_what_passes_costs_nothing_and_what_lasts_fails_alone(servers: FakeServe
     # More, where a request met a connection that was just being closed: that one never arrived.
     assert log.count("trying again in") >= sum(tries.values()) - 60 - len(lasting)
     assert log.count("describe: answered in") == 60
-    assert "ads/0105.png: failed: describe: the connection broke (5 attempts)" in log
+    assert "ads/0106.png: failed: describe: the connection broke (5 attempts)" in log
     assert "base64" not in log
     assert "secret" not in log

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 from batch_runs import pictures, results, run, seen_in, start, wait_until
 from fake_servers import FakeServers, completion, error, free_port, listing, what_is_seen
+
+from client.http import JsonServer
+from client.waiting import FailedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +88,72 @@ def test_a_wrong_key_ends_the_run_at_once(servers: FakeServers, tmp_path: Path) 
     assert done.returncode == 1
     assert "does not let us in (HTTP 401: invalid key); is BABELVIEW_API_KEY set and right?" in done.stderr
     assert len(servers.asked) < 10
+
+
+def test_a_picture_that_is_forbidden_fails_alone_even_if_it_is_the_first(servers: FakeServers, tmp_path: Path) -> None:
+    async def forbid(_: web.Request, body: dict[str, Any], __: int) -> web.StreamResponse | None:
+        if what_is_seen(body) == "0":
+            return error(403, "flagged")
+        await asyncio.sleep(0.3)
+        return None
+
+    servers.on_ask = forbid
+    done = run(servers, pictures(tmp_path / "ads", 12), "--languages", "", cwd=tmp_path)
+    assert done.returncode == 1
+    errors = [record["error"] for record in results(tmp_path)["files"]]
+    assert "HTTP 403: flagged" in errors[0]
+    assert errors[1:] == [None] * 11
+
+
+def test_an_endpoint_that_forbids_everything_ends_the_run(servers: FakeServers, tmp_path: Path) -> None:
+    async def forbid(*_: Any) -> web.StreamResponse | None:
+        return error(403, "not for you")
+
+    servers.on_ask = forbid
+    options = ("--languages", "", "--concurrency", "2")
+    done = run(servers, pictures(tmp_path / "ads", 60), *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "does not let us in (HTTP 403: not for you)" in done.stderr.splitlines()[-1]
+    assert len(servers.asked) < 30
+
+
+def test_a_server_that_does_not_listen_yet_behind_a_proxy_is_waited_for(servers: FakeServers, tmp_path: Path) -> None:
+    """Docker's proxy takes connections at once and closes them until the server in the container listens."""
+    servers.stop()
+    with socket.create_server(("127.0.0.1", servers.port)) as proxy:
+        pictures(tmp_path / "ads", 3)
+        process = start(servers, "ads", "--languages", "", cwd=tmp_path)
+        assert process.stderr
+        proxy.settimeout(60)
+        for _ in range(8):  # more than the attempts of a request
+            proxy.accept()[0].close()
+        assert "closes connections without an answer; waiting up to 10 min for it" in process.stderr.readline()
+    servers.start()
+    output = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, output
+    assert len(servers.asked) == 3
+
+
+def test_a_secure_port_spoken_to_in_plain_text_is_told() -> None:
+    alert = b"\x15\x03\x01\x00\x02\x02\x46"  # of TLS (RFC 8446, 6): what it answers to anything else
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(alert)
+        await writer.drain()
+        writer.close()
+
+    async def ask() -> None:
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            secure = JsonServer(f"http://127.0.0.1:{port}", deadline=10, api_key=None, key_variable="KEY")
+            try:
+                await secure.get("/models")
+            finally:
+                await secure.close()
+
+    with pytest.raises(FailedError, match="is not HTTP; is it an address for https"):
+        asyncio.run(ask())
 
 
 def test_a_killed_model_server_is_waited_for(servers: FakeServers, tmp_path: Path) -> None:
@@ -248,6 +318,18 @@ def test_a_proxy_of_the_environment_is_used(
     # What is on this machine is not asked for through a proxy.
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     assert run(servers, "ads", "--languages", "", "--redo", "all", cwd=tmp_path).returncode == 0
+
+
+def test_an_answer_in_parts_is_its_text(servers: FakeServers, tmp_path: Path) -> None:
+    async def apart(*_: Any) -> web.StreamResponse | None:
+        thoughts = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+        parts = [thoughts, {"type": "text", "text": "A red "}, {"type": "text", "text": "car."}]
+        return web.json_response({"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]})
+
+    servers.on_ask = apart
+    pictures(tmp_path / "ads", 1)
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+    assert results(tmp_path)["files"][0]["tasks"]["describe"]["text"] == "A red car."
 
 
 def test_odd_answers_are_kept_as_they_are(servers: FakeServers, tmp_path: Path) -> None:

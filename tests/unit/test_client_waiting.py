@@ -62,6 +62,51 @@ async def test_a_busy_server_that_asks_for_too_long_a_wait_is_not_obeyed() -> No
         await service.call(busy, "a")
 
 
+class Unhurried(Service):
+    """Notes how long it would pause, and does not."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self.notes: list[str] = []
+        super().__init__("it", wait=600, notify=self.notes.append, stop=asyncio.Event())
+
+    async def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+
+async def away(service: Service, times: int, retry_after: float | None, *, busy: bool) -> None:
+    left = iter(range(times))
+
+    async def attempt() -> None:
+        if next(left, None) is not None:
+            raise UnavailableError("full", retry_after, busy=busy)
+
+    await service.call(attempt, "a")
+
+
+@pytest.mark.parametrize("retry_after", [None, 0.0])
+async def test_who_is_told_to_come_back_at_once_waits_longer_each_time(retry_after: float | None) -> None:
+    service = Unhurried()
+    await away(service, 6, retry_after, busy=True)
+    assert all(0.25 * 2**tries <= pause <= 0.5 * 2**tries for tries, pause in enumerate(service.pauses))
+
+
+async def test_a_long_pause_that_the_server_asks_for_is_told_before_it() -> None:
+    service = Unhurried()
+    await away(service, 1, 60, busy=False)
+    assert 60 <= service.pauses[0] <= 75
+    assert service.notes[0] == "it: full; waiting up to 10 min for it"
+
+
+async def test_a_server_that_is_too_busy_for_anybody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Unhurried()
+    await away(service, 3, 0.1, busy=True)
+    assert service.notes == []
+    monkeypatch.setattr("client.waiting.BUSY_NOTED_SEC", 0.0)
+    await away(service, 3, 0.1, busy=True)
+    assert service.notes[0] == "it: full; waiting up to 10 min for it"
+
+
 async def test_a_server_that_gives_nothing_but_errors_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("client.waiting.FIRST_PAUSE_SEC", 0.0)
     service = Service("it", wait=0.1, notify=lambda _: None, stop=asyncio.Event())
