@@ -3,6 +3,7 @@
 BabelviewError
 ├── UsageError         the command line asks for something that cannot be; exit code 2
 ├── MediaError         this file cannot be read; it fails alone
+│   └── UnreadError    ... now, which says nothing about its content
 ├── RequestError       this request failed; it fails alone
 │   └── RefusedError   ... and would fail again: the server understood and said no
 ├── ServiceLostError   a server stayed away too long, or keeps us out; ends the run
@@ -23,6 +24,10 @@ class UsageError(BabelviewError):
 
 class MediaError(BabelviewError):
     """A file is not a picture or video that can be read; the message says why."""
+
+
+class UnreadError(MediaError):
+    """A file is gone, has changed since it was hashed, or may not be read: another run looks at it again."""
 
 
 class RequestError(BabelviewError):

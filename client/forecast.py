@@ -14,7 +14,7 @@ from client.job import Job
 from client.media.kinds import HEAD_BYTES, Kind, by_suffix
 from client.media.load import Identity, identify, recognise
 from client.schema import MIGRATIONS
-from client.sources.source import url_suffix
+from client.sources.source import stamp_of, url_suffix
 from client.store import LEDGER
 from client.stored import StoredFile, open_to_read, read_file, read_place
 
@@ -131,7 +131,7 @@ def _identities(sources: list[Source], past: _Past, found: Forecast) -> Iterable
         except (OSError, ValueError) as error:
             found.unreadable.append((source.name, str(getattr(error, "strerror", None) or error)))
             continue
-        if known and known.stamp == f"{stat.st_size} {stat.st_mtime_ns}":
+        if known and known.stamp == stamp_of(stat):
             yield source, known.identity
         else:
             new.append((source, stat.st_size))

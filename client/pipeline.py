@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from client.errors import BabelviewError, MediaError, RefusedError, RequestError, ServiceLostError
+from client.errors import BabelviewError, MediaError, RefusedError, RequestError, ServiceLostError, UnreadError
 from client.job import Job
 from client.media.kinds import by_suffix
 from client.media.loaders import Loaders
@@ -199,7 +199,7 @@ class Pipeline:
             await self._check_servers(missing)
         if missing:
             try:
-                file = found.file or await self._fetcher.get(source, identity)
+                file = found.file or await self._fetcher.get(source, found.known)
             except MediaError as error:
                 job.problems.append(str(error))
                 await self._finish(job)
@@ -221,7 +221,8 @@ class Pipeline:
         except MediaError as error:
             reason, seconds = str(error), time.monotonic() - began
             job.problems.append(reason)
-            job.changes.append(lambda ledger: ledger.save_media(identity, None, reason, seconds))
+            if not isinstance(error, UnreadError):
+                job.changes.append(lambda ledger: ledger.save_media(identity, None, reason, seconds))
             await self._finish(job)
             return
         finally:
@@ -234,7 +235,10 @@ class Pipeline:
 
     def _decode(self, file: LocalFile, identity: Identity) -> tuple[Content, bytes]:
         """In a thread: decode, and encode for the endpoint, once; the JPEGs themselves are let go."""
-        content = self._loaders.load(file.path, identity, self._sampling)
+        try:
+            content = self._loaders.load(file.path, identity, self._sampling)
+        finally:
+            file.check()  # the answers, or the reason why there are none, stand for this content for good
         return replace(content, jpegs=[]), self._model.parts(content)
 
     async def _ask(self, item: tuple[Job, Request]) -> None:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from client.errors import MediaError
 from client.media.load import identify
 from client.sources.download import Downloads
-from client.sources.source import Found, Known, LocalFile
+from client.sources.source import Found, Known, LocalFile, stamp_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from client.media.load import Identity
     from client.sources.remote import Remote
     from client.sources.source import Source
 
@@ -44,17 +43,17 @@ class Fetcher:
             return await loop.run_in_executor(self._readers, _find_local, source, known)
         return await loop.run_in_executor(self._fetchers, self._fetch, source.where, known)
 
-    async def get(self, source: Source, identity: Identity) -> LocalFile:
+    async def get(self, source: Source, known: Known) -> LocalFile:
         """A file with the content that was found at a source.
 
         Raises:
             MediaError: it cannot be had.
         """
         if not source.remote:
-            return LocalFile(source.path, temporary=False)
+            return LocalFile(source.path, temporary=False, stamp=known.stamp)
         found = await self.find(source, None)
         assert found.file  # nothing was known
-        if found.known.identity != identity:
+        if found.known.identity != known.identity:
             found.discard()
             raise MediaError("it has just changed: run again")
         return found.file
@@ -81,7 +80,7 @@ def _find_local(source: Source, known: Known | None) -> Found:
         stat = source.path.stat()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise MediaError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    stamp = f"{stat.st_size} {stat.st_mtime_ns}"
+    stamp = stamp_of(stat)
     if known and known.stamp == stamp:
         return Found(known)
     return Found(Known(stamp, stat.st_size, identify(source.path)))

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from client.errors import UnreadError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -25,6 +27,11 @@ def printable(path: str) -> str:
 def public(url: str) -> str:
     """A URL as it may be shown and stored: without a password before the host."""
     return printable(_PASSWORD.sub(r"\1@", url, count=1))
+
+
+def stamp_of(stat: os.stat_result) -> str:
+    """What differs when a local file's content does."""
+    return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
 def url_suffix(url: str) -> str:
@@ -86,6 +93,24 @@ class LocalFile(NamedTuple):
 
     path: Path
     temporary: bool
+    stamp: str | None = None
+    """Of the content that was hashed, where another program may write to it."""
+
+    def check(self) -> None:
+        """Make sure that what was decoded is what was hashed.
+
+        Raises:
+            UnreadError: it may be something else, or nothing that can be read.
+        """
+        if self.stamp is None:
+            return
+        try:
+            with self.path.open("rb") as file:
+                stamp = stamp_of(os.fstat(file.fileno()))
+        except OSError as error:
+            raise UnreadError(f"cannot be read: {error.strerror or error}") from error
+        if stamp != self.stamp:
+            raise UnreadError("it has just changed: run again")
 
     def discard(self) -> None:
         """They are no longer needed."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from batch_runs import pictures, results, run, run_process
+from batch_runs import pictures, results, run, run_process, seen_in, wait_until
 from fake_servers import FakeServers, completion
+
+from client.media.load import identify
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from aiohttp import web
+
+    from client.media.load import Identity
 
 
 def test_a_folder_is_described_and_translated(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
@@ -129,6 +134,42 @@ def test_one_task_can_be_done_again(servers: FakeServers, tmp_path: Path) -> Non
     again = results(tmp_path)["files"]
     assert [record["tasks"]["describe"] for record in again] == [record["tasks"]["describe"] for record in first]
     assert all(record["tasks"]["tags"]["translations"]["fra_Latn"] for record in again)
+
+
+def test_what_happens_to_files_while_they_wait_is_noticed(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One goes, one changes, when they are hashed and not decoded: no answer is another's, nothing fails for good."""
+    ads = pictures(tmp_path / "ads", 4)
+    gone, changed = ads / "0001.png", ads / "0002.png"
+    before = changed.read_bytes()
+
+    hashed: list[Path] = []
+
+    def noted(path: Path) -> Identity:
+        identity = identify(path)
+        hashed.append(path)
+        return identity
+
+    async def meddle(*_: Any) -> web.StreamResponse | None:
+        await asyncio.to_thread(wait_until, lambda: len(hashed) == 4)  # none is decoded before the models are known
+        gone.rename(tmp_path / "aside.png")
+        changed.write_bytes((ads / "0003.png").read_bytes())
+        return None
+
+    monkeypatch.setattr("client.sources.fetch.identify", noted)
+    servers.on_models = meddle
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 1
+    assert sorted(seen_in(servers.asked)) == ["0", "3"]
+    errors = [record["error"] for record in results(tmp_path)["files"]]
+    assert errors == [None, "cannot be read: No such file or directory", "it has just changed: run again", None]
+    servers.on_models = None
+    (tmp_path / "aside.png").rename(gone)
+    changed.write_bytes(before)
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+    assert sorted(seen_in(servers.asked)) == ["0", "1", "2", "3"]
+    texts = [record["tasks"]["describe"]["text"] for record in results(tmp_path)["files"]]
+    assert texts == [f"I see {number}" for number in range(4)]
 
 
 def test_own_prompts_add_and_override(servers: FakeServers, tmp_path: Path) -> None:
