@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import stat
 import sys
+
+if __name__ == "__main__":
+    # Until a run heeds them: a second of imports and a walk through folders, in which nothing can be lost.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(130))
+
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -124,11 +131,11 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
             try:
                 async with kept_up_to_date(write), screen.ticking():
                     await pipeline.run(sources)
-            except UsageError:
-                raise
             except StoppedError:
                 pass  # interrupted before anything was asked; `stop` says so
             except BabelviewError as error:
+                if isinstance(error, UsageError) and not tally.finished:
+                    raise
                 fatal = error
             # However it ended: what is done is written, where it can be.
             stats = _stats(plan, tally, interrupted=stop.is_set())
@@ -137,6 +144,8 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
                 written = await asyncio.to_thread(export, settings.output, settings.formats)
             except LedgerError as error:
                 fatal = fatal or error
+            except OSError as error:
+                fatal = fatal or BabelviewError(f"cannot write to {settings.output}: {error.strerror or error}")
         finally:
             pipeline.close()
             fetcher.close()
@@ -159,6 +168,7 @@ def _heed_signals(stop: asyncio.Event, screen: Screen) -> None:
     """The first Ctrl-C ends the run in good order, the second at once: the ledger bears that."""
 
     def interrupted() -> None:
+        _leave_closed_terminal()
         if stop.is_set():
             screen.close()
             os._exit(INTERRUPTED)
@@ -166,8 +176,16 @@ def _heed_signals(stop: asyncio.Event, screen: Screen) -> None:
         screen.note("interrupted: finishing what is in flight (Ctrl-C again stops at once)")
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+            loop.add_signal_handler(number, interrupted)
+
+
+def _leave_closed_terminal() -> None:
+    """Where the terminal is gone (SIGHUP), whatever is written to it would fail."""
+    for file in (sys.__stdout__, sys.__stderr__):
+        if file and stat.S_ISCHR(os.fstat(file.fileno()).st_mode) and not file.isatty():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
 
 
 def _stats(plan: Plan, tally: Tally, *, interrupted: bool) -> dict[str, Any]:

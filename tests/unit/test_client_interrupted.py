@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import pty
 import signal
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from batch_runs import pictures, results, run, seen_in, start, wait_until
+from batch_runs import command, pictures, results, run, seen_in, start, wait_until
 from fake_servers import free_port
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from fake_servers import FakeServers
 
 
-@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM", "SIGHUP"])
 def test_an_interrupted_run_finishes_what_is_in_flight(servers: FakeServers, tmp_path: Path, how: str) -> None:
     async def slowly(*_: Any) -> web.StreamResponse | None:
         await asyncio.sleep(0.5)
@@ -31,7 +34,7 @@ def test_an_interrupted_run_finishes_what_is_in_flight(servers: FakeServers, tmp
     if how == "Ctrl-C":
         os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all processes of the run
     else:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.Signals[how])
     output = process.communicate(timeout=30)[1]
     assert process.returncode == 130, output
     assert "interrupted" in output
@@ -43,6 +46,69 @@ def test_an_interrupted_run_finishes_what_is_in_flight(servers: FakeServers, tmp
     servers.on_ask = None
     assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
     assert sorted(map(int, seen_in(servers.asked))) == list(range(60))  # each once, nothing twice
+
+
+def test_a_terminal_that_is_closed_interrupts_too(servers: FakeServers, tmp_path: Path) -> None:
+    async def slowly(*_: Any) -> web.StreamResponse | None:
+        await asyncio.sleep(0.5)
+        return None
+
+    servers.on_ask = slowly
+    pictures(tmp_path / "ads", 60)
+    line, environment = command(servers, "ads", "--concurrency", "3", "--languages", "")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        os.execve(line[0], line, environment)
+    os.set_blocking(terminal, False)
+
+    def under_way() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            os.read(terminal, 1 << 16)  # a terminal that nobody reads holds up who writes to it
+        return len(servers.asked) >= 6
+
+    wait_until(under_way)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    found = results(tmp_path)
+    assert sum("describe" in record["tasks"] for record in found["files"]) == len(servers.asked) < 15
+    assert found["stats"]["interrupted"]
+
+
+def test_what_nohup_started_outlives_its_terminal(servers: FakeServers, tmp_path: Path) -> None:
+    async def slowly(*_: Any) -> web.StreamResponse | None:
+        await asyncio.sleep(0.2)
+        return None
+
+    servers.on_ask = slowly
+    pictures(tmp_path / "ads", 12)
+    line, environment = command(servers, "ads", "--concurrency", "3", "--languages", "")
+    process = subprocess.Popen(["nohup", *line], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: len(servers.asked) >= 3)
+    process.send_signal(signal.SIGHUP)
+    output = process.communicate(timeout=30)[1]
+    assert process.returncode == 0, output
+    assert len(servers.asked) == 12
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_interrupts_before_anything_has_begun_gets_no_traceback(
+    servers: FakeServers, tmp_path: Path, number: signal.Signals
+) -> None:
+    pictures(tmp_path / "ads", 1)
+    # Python says so when it has imported the first module of ours, long before the last.
+    line, environment = command(servers, "ads")
+    process = subprocess.Popen(
+        [line[0], "-v", *line[1:]], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr
+    while not any(word in process.stderr.readline() for word in ("import 'client.errors'", "import 'client.export'")):
+        pass
+    process.send_signal(number)
+    output = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert "Traceback" not in output
+    assert not (tmp_path / "captions").exists()
 
 
 @pytest.mark.parametrize("away", ["--base-url", "--translator"])
