@@ -40,5 +40,9 @@ def ledger_errors(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
         primary = "_".join(name.split("_")[:2])  # SQLITE_IOERR_WRITE is a kind of SQLITE_IOERR
-        advice = _ADVICE.get(primary)
+        # Without a name it is Python that could not make sense of what SQLite read.
+        undecoded = isinstance(error, sqlite3.OperationalError) and not name
+        advice = _DAMAGED if undecoded else _ADVICE.get(primary)
         raise LedgerError(f"{path}: {error}{f': {advice}' if advice else ''}") from error
+    except (ValueError, TypeError) as error:  # where SQLite found nothing amiss: no UTF-8, no JSON, no such kind
+        raise LedgerError(f"{path}: {error}: {_DAMAGED}") from error

@@ -214,6 +214,27 @@ def test_a_damaged_ledger_is_told_with_what_to_do(servers: FakeServers, tmp_path
     assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE media SET facts = '{'",
+        "UPDATE media SET facts = '{\"wings\": 2}'",
+        "UPDATE places SET kind = 'smell'",
+        "UPDATE places SET kind = CAST(x'696d61676500ff' AS TEXT)",
+    ],
+)
+def test_damage_that_sqlite_does_not_see_is_told_too(servers: FakeServers, tmp_path: Path, damage: str) -> None:
+    pictures(tmp_path / "ads", 2)
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+    with sqlite3.connect(tmp_path / "captions" / "ledger.db") as connection:
+        connection.execute(damage)
+    connection.close()
+    for more in ((), ("--dry-run",)):
+        done = run(servers, "ads", "--languages", "", *more, cwd=tmp_path)
+        assert done.returncode == 1
+        assert "the file is damaged. Put it aside" in done.stderr
+
+
 def test_a_ledger_that_is_deleted_under_a_run_is_missed(servers: FakeServers, tmp_path: Path) -> None:
     async def delete(_: web.Request, __: dict[str, Any], number: int) -> web.StreamResponse | None:
         if number == 5:
