@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EVERY_SEC = 30.0
+FIRST_SEC, EVERY_SEC = 1.0, 30.0
+"""At first often, so that a run that is killed early leaves something too; each pause doubles the one before."""
 SHARE = 0.05
 """Of the time of a run that may go into this: with very many files it is done less often."""
 
@@ -26,14 +27,15 @@ async def kept_up_to_date(write: Callable[[], object]) -> AsyncIterator[None]:
     ended = asyncio.Event()
 
     async def keep() -> None:
-        pause = EVERY_SEC
+        usual = pause = min(FIRST_SEC, EVERY_SEC)
         while not await _within(pause, ended):
             began = time.monotonic()
             try:
                 await asyncio.to_thread(write)
             except (OSError, LedgerError) as error:
                 logger.warning("results could not be written meanwhile: %s", error)
-            pause = max(EVERY_SEC, (time.monotonic() - began) / SHARE)
+            usual = min(2 * usual, EVERY_SEC)
+            pause = max(usual, (time.monotonic() - began) / SHARE)
 
     keeping = asyncio.create_task(keep())
     try:
