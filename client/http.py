@@ -94,7 +94,9 @@ class JsonServer:
             raise refusal
         if response.status >= 300:
             target = response.headers.get("Location", "nowhere")
-            raise RequestError(f"HTTP {response.status}: {self._url} redirects to {self._shown(target)}: give that address instead")
+            raise RequestError(
+                f"HTTP {response.status}: {self._url} redirects to {self._shown(target)}: give that address instead"
+            )
         try:
             return orjson.loads(content)
         except orjson.JSONDecodeError as error:
@@ -105,7 +107,7 @@ class JsonServer:
         return self._shown(_words(body))
 
     def _without_key(self, content: bytes) -> bytes:
-        """An answer that quotes the key would take it into the ledger. ("none", as key, is a word like others.)"""
+        """An answer that quotes the key would take it into the ledger; a short one ("none") may be a common word."""
         if self._api_key and len(self._api_key) >= _KEY_CHARACTERS:
             return content.replace(self._api_key.encode(), b"***")
         return content

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PREFIX = "BABELVIEW_"
 API_KEY, TRANSLATOR_KEY = PREFIX + "API_KEY", PREFIX + "TRANSLATOR_API_KEY"
+OPENAI_KEY = "OPENAI_API_KEY"
 OTHERS = frozenset(
     PREFIX + name
     for name in (
@@ -103,6 +104,19 @@ class Options:
             return option.read(text)
         except argparse.ArgumentTypeError as error:
             self.parser.error(f"{option.variable} in the environment: {error}")
+
+    def key(self, *variables: str, several: bool = False) -> str | None:
+        """The first of these environment variables that is set; of `several`, with commas between, the first key.
+
+        It is a secret, which no message quotes.
+        """
+        for variable in variables:
+            text = os.environ.get(variable, "")
+            if key := (text.partition(",")[0] if several else text).strip():  # files of secrets end with a line break
+                if not (key.isascii() and key.isprintable()) or " " in key:
+                    self.parser.error(f"{variable} in the environment: a key is ASCII letters, digits and marks alone")
+                return key
+        return None
 
     def unknown_variables(self) -> list[str]:
         """A warning for each `BABELVIEW_*` variable that means nothing."""

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from client.media.kinds import Kind
 from client.media.sampling import FRAMES, MAX_FRAMES, Fit, Sampling
-from client.options import API_KEY, PREFIX, TRANSLATOR_KEY, Options
+from client.options import API_KEY, OPENAI_KEY, PREFIX, TRANSLATOR_KEY, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-OPENAI_KEY = "OPENAI_API_KEY"
 FRAMES_AS = ("auto", "video", "images")
+_CHAT = "/chat/completions"
 
 _EXAMPLES = """\
 the five that most people need:
@@ -134,9 +134,8 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         prices=None if given.price_in is given.price_out is None else (given.price_in or 0.0, given.price_out or 0.0),
         quiet=given.quiet,
         log_file=given.log_file,
-        api_key=os.environ.get(API_KEY) or os.environ.get(OPENAI_KEY) or None,
-        # The translator takes any of several keys, with commas between them.
-        translator_key=os.environ.get(TRANSLATOR_KEY, "").split(",")[0].strip() or None,
+        api_key=options.key(API_KEY, OPENAI_KEY),
+        translator_key=options.key(TRANSLATOR_KEY, several=True),
         warnings=options.unknown_variables(),
     )
 
@@ -316,12 +315,20 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # of the port, or of an IPv6 address
+        right = False
+    if not right:
         raise argparse.ArgumentTypeError(f"must be a URL such as http://127.0.0.1:8000, not {text!r}")
-    return text.rstrip("/")
+    if parts.username is not None or parts.query or parts.fragment:  # which may be secrets: they are not quoted
+        raise argparse.ArgumentTypeError("must be a URL without user name, ? and #; keys come from the environment")
+    return text.rstrip("/?#")
 
 
 def _base_url(text: str) -> str:
     url = _url(text)
+    if url.endswith(_CHAT):
+        raise argparse.ArgumentTypeError(f"must be the URL to which {_CHAT} is added: {url.removesuffix(_CHAT)}")
     return url if urlsplit(url).path else f"{url}/v1"

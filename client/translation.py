@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from client.errors import RequestError, UsageError
+from client.export.language_names import known_codes, language_name, may_be
 from client.http import JsonServer
 from client.options import TRANSLATOR_KEY
 from client.stored import StoredTranslation
 from client.waiting import FailedError, KeptOutError, Service, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from client.waiting import Notify
 
 SOURCE = "eng_Latn"
@@ -55,7 +59,8 @@ class TranslatorClient:
     async def check(self, languages: tuple[str, ...]) -> None:
         """Make sure, once, that the service translates into `languages`, if it is there.
 
-        One that is away is not waited for: it may be there when there is something to translate.
+        One that is away is not waited for: it may be there when there is something to translate. Until then
+        what cannot be a language's code is refused.
 
         Raises:
             UsageError: it does not, or there is no translation service at that address.
@@ -67,6 +72,8 @@ class TranslatorClient:
             try:
                 listed = await self._server.get("/languages", deadline=min(self._deadline, CHECK_SEC))
             except (UnavailableError, FailedError):
+                if strange := [language for language in languages if not may_be(language)]:
+                    raise UsageError(f"unknown language {_hints(strange, known_codes())}") from None
                 return
             except (RequestError, KeptOutError) as error:
                 raise UsageError(f"--translator {self._url}: no translation service there ({error})") from error
@@ -74,7 +81,9 @@ class TranslatorClient:
         if unknown := [language for language in languages if language not in known]:
             some = sorted(known)[:_SHOWN_LANGUAGES]
             more = ", ..." if len(known) > len(some) else ""
-            raise UsageError(f"unknown language {', '.join(unknown)}; the translator knows: {', '.join(some)}{more}")
+            raise UsageError(
+                f"unknown language {_hints(unknown, known)}; the translator knows: {', '.join(some)}{more}"
+            )
 
     async def translate(self, texts: list[str], languages: list[str], label: str) -> list[dict[str, Translated]]:
         """Translate each of `texts` into each of `languages`; one dictionary a text, by language.
@@ -99,6 +108,17 @@ def to_store(parts: list[Translated]) -> StoredTranslation:
         [doubt for part in parts for doubt in part.doubts],
         sum((part.verdicts for part in parts), Counter()),
     )
+
+
+def _hints(unknown: list[str], known: Iterable[str]) -> str:
+    """The unknown codes, each with the known one that was probably meant: by its code or by its English name."""
+    spelled = {code.lower(): code for code in known}
+    spelled = {language_name(code): code for code in spelled.values()} | spelled
+    hints: list[str] = []
+    for language in unknown:
+        near = difflib.get_close_matches(language.lower(), spelled, n=1, cutoff=0.75)
+        hints.append(f"{language} (did you mean {spelled[near[0]]}?)" if near else language)
+    return ", ".join(hints)
 
 
 def _codes(listed: Any) -> set[str]:

@@ -6,16 +6,12 @@ task `describe`, or to the first task if that was not asked; further answers sta
 
 from __future__ import annotations
 
-import csv
-import re
-import unicodedata
-from functools import cache
-from importlib import resources
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
+from client.export.language_names import language_name
 from client.media.kinds import Kind, by_suffix
 
 if TYPE_CHECKING:
@@ -53,17 +49,3 @@ def reference_record(record: Record) -> dict[str, Any]:
     if record["error"]:
         said["error"] = record["error"]
     return said | {f"manifest_{name}" if name in said else name: v for name, v in record.get("manifest", {}).items()}
-
-
-@cache
-def language_name(code: str) -> str:
-    """The English name of a FLORES code or language tag as a part of a field name: "spanish", "chinese_simplified"."""
-    plain = unicodedata.normalize("NFKD", _names().get(code, code)).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
-
-
-@cache
-def _names() -> dict[str, str]:
-    table = resources.files("client.export").joinpath("language_names.tsv").read_text("utf-8")
-    rows = list(csv.DictReader(table.splitlines(), delimiter="\t"))
-    return {row[column]: row["name"] for row in rows for column in ("code", "tag")}

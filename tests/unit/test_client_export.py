@@ -25,7 +25,7 @@ from client.export import interim
 from client.export.__main__ import main
 from client.export.csv_file import GUARDED
 from client.export.formats import FORMATS, export
-from client.export.reference_file import language_name
+from client.export.language_names import language_name
 from client.results import UNFINISHED, Results
 
 if TYPE_CHECKING:
