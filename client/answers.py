@@ -11,17 +11,22 @@ import json
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MOST_ITEMS = 50
-"""More than are ever asked for: a list that goes on is a model that cannot stop."""
+MOST_ITEMS, MOST_TAGS = 50, 20
+"""More items than are ever asked for (a list that goes on is a model that cannot stop), and as many tags as are."""
 _MOST_WORDS = 8
 """Of an item with a bullet or a number; a longer one is a sentence."""
 _MOST_PLAIN_WORDS = 5
 """Of an item between commas, where sentences have commas too."""
+_FEWEST_BEFORE_TALK = 5
+"""A shorter list beside sentences may be a sentence itself."""
+_OTHER_WORDS = {"arms", "goods", "news", "shorts"}
+"""They look like plurals of words that mean something else."""
 _TONE = re.compile(r"(?<!not )(?<!neither )(?<!nor )\b(positive|negative|neutral|mixed)\b")
 
 
@@ -54,8 +59,10 @@ def read_list(text: str) -> Reading:
 
 
 def read_tags(text: str) -> Reading:
-    """A list of keywords: normalised (see `normalise_tag`), each once, sorted."""
-    reading = _list(text, [normalise_tag(item) for item in find_items(text)])
+    """A list of keywords: normalised (see `normalise_tag`), each once, also where it comes as a plural too; sorted."""
+    tags = [normalise_tag(part) for item in find_items(text) for part in re.split(r"[,;\n]", item)]
+    singles = {plural: tag for tag in tags for plural in _plurals(tag)}
+    reading = _list(text, [singles.get(tag, tag) for tag in tags], MOST_TAGS)
     return Reading(text, sorted(reading.items) if reading.items else None, warnings=reading.warnings)
 
 
@@ -86,6 +93,14 @@ def normalise_tag(tag: str) -> str:
     return " ".join(words).strip(" .,;:!?\"'`*#-•")
 
 
+def _plurals(tag: str) -> list[str]:
+    """How it may read in plural."""
+    if len(tag) < 3 or tag.endswith("s"):
+        return []
+    plurals = {tag + "s", tag[:-1] + "ies" if tag.endswith("y") else tag + "es"}
+    return sorted(plurals - _OTHER_WORDS)
+
+
 def find_items(text: str) -> list[str]:
     """The items of a list in any of the forms in which models give it; none if the text is no list.
 
@@ -94,14 +109,14 @@ def find_items(text: str) -> list[str]:
     return _json_items(text) or _marked_items(text) or _plain_items(text)
 
 
-def _list(text: str, items: list[str]) -> Reading:
+def _list(text: str, items: list[str], most: int = MOST_ITEMS) -> Reading:
     kept = list(dict.fromkeys(item for item in items if item))
     if not kept:
         return Reading(text, warnings=("the answer is not a list; it is kept as text",))
-    if len(kept) <= MOST_ITEMS:
+    if len(kept) <= most:
         return Reading(text, kept)
-    warning = f"the answer lists {len(kept)} items; the first {MOST_ITEMS} are kept"
-    return Reading(text, kept[:MOST_ITEMS], warnings=(warning,))
+    warning = f"the answer lists {len(kept)} items; the first {most} are kept"
+    return Reading(text, kept[:most], warnings=(warning,))
 
 
 # -- JSON and what was meant to be -------------------------------------------------------------------------
@@ -152,9 +167,15 @@ def _quoted_strings(text: str, at: int) -> tuple[list[str], int]:
 
 # -- lists for people --------------------------------------------------------------------------------------
 
-_MARK = re.compile(r"\s*(?:[-*•\u2013]|\d{1,3}[.)])\s+")
-_HEADING = re.compile(r"^[^:,\n]{1,60}:\s+")
-"""`Here are the tags: ` or `Colours: `."""
+_MARK = re.compile(r"\s*(?:[-*+•◦·‣▪●○■\u2013\u2014]|\(?\d{1,3}[.)])\s+")
+_NUMBERS_IN_LINE = re.compile(r"[ \t,;]+(?=\(?\d{1,3}[.)]\s)")
+_HEADING = re.compile(
+    r"^(?:[^:,\n]{1,60}:|[^:,\n]*\b(?:tags|keywords)\b[^:,\n]*\b(?:are|include)\b|(?:Sure|Certainly)!)\s+"
+)
+"""`Here are the tags: `, `Colours: `, `The tags of this picture are `."""
+_ELEMENT = re.compile(r"</?[a-z]{1,12} ?/?>")
+_SENTENCE_END = re.compile(r"(?<=[a-z\"]\.)\s+(?=[A-Z])")
+_EXPLAINED = re.compile(r"\s+[-\u2013\u2014]\s+|\s+\(")
 
 
 def _lines(text: str) -> list[str]:
@@ -164,8 +185,18 @@ def _lines(text: str) -> list[str]:
 
 def _marked_items(text: str) -> list[str]:
     """Lines with bullets or numbers; what stands before and after them is talk."""
+    if len(_NUMBERS_IN_LINE.findall(text)) > 1:
+        text = _NUMBERS_IN_LINE.sub("\n", text)
     lines = [line for line in _lines(text) if _MARK.match(line)]
-    items = [item for line in lines for item in _split(_MARK.sub("", line, count=1))]
+    # A line above others that are further in is their heading. (How far in the first one was is not known.)
+    depths = [len(line) - len(line.lstrip()) for line in lines[1:]]
+    depths = [min(depths, default=0), *depths, 0]
+    lines = [
+        line
+        for line, (depth, following) in zip(lines, pairwise(depths), strict=False)
+        if following <= depth and not line.rstrip().endswith(":")
+    ]
+    items = [_EXPLAINED.split(item)[0] for line in lines for item in _split(_MARK.sub("", line, count=1))]
     if len(lines) < 2 or any(len(item.split()) > _MOST_WORDS for item in items):
         return []
     return items
@@ -174,12 +205,13 @@ def _marked_items(text: str) -> list[str]:
 def _plain_items(text: str) -> list[str]:
     """`a, b, c`, `#a #b #c`, or one item a line. Sentences are no list."""
     bracketed = text.strip().startswith("[")
-    lines = _lines(re.sub(r"[\[\]{}]", "", re.sub(r"(?<=\w)\s+(?=#\w)", ", ", text)))
+    text = _ELEMENT.sub("\n", re.sub(r"[\[\]{}]", "", re.sub(r"(?<=\w)\s*(?=#\w)", ", ", text)))
+    lines = [part for line in _lines(text) for part in _SENTENCE_END.split(line)]
     lines = [line for line in lines if not line.rstrip().endswith(":") and not _is_talk(line)]
-    items = [item for line in lines for item in _split(line)]
-    if len(items) < (1 if bracketed else 3) or any(len(item.split()) > _MOST_PLAIN_WORDS for item in items):
-        return []
-    return items
+    listed = [items for items in map(_split, lines) if all(len(item.split()) <= _MOST_PLAIN_WORDS for item in items)]
+    items = [item for line in listed for item in line]
+    fewest = 1 if bracketed else 3
+    return items if len(items) >= (fewest if len(listed) == len(lines) else _FEWEST_BEFORE_TALK) else []
 
 
 def _split(line: str) -> list[str]:

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.answers import MOST_ITEMS, READERS, normalise_tag, read_list, read_sentiment, read_tags, read_text
+from client.answers import (
+    MOST_ITEMS,
+    MOST_TAGS,
+    READERS,
+    normalise_tag,
+    read_list,
+    read_sentiment,
+    read_tags,
+    read_text,
+)
 
 ABC = ["blue sky", "car", "red"]
 
@@ -46,6 +55,23 @@ FORMS = {
     "hashtags in an array": '["#Red", "#car", "#BlueSky"]',
     "hashtags after words": "Tags: #red #car #blueSky",
     "case and space": '["Red", "red ", "RED", "car.", "Blue  Sky", ""]',
+    "plurals": '["cars", "car", "blue skies", "Blue Sky", "red"]',
+    "one string": '["red, car; blue sky"]',
+    "nested, as Llama does": "* Colours:\n\t+ Red\n* Objects and setting:\n\t+ Car\n\t+ Blue sky",
+    "nested without colons": "- **Colours**\n  - Red\n- **Objects**\n  - Car\n  - Blue sky",
+    "all further in": "- red\n  - car\n  - blue sky",
+    "other bullets": "● red\n● car\n● blue sky",
+    "numbers in brackets": "(1) red\n(2) car\n(3) blue sky",
+    "numbers in a line": "1. red 2. car 3. blue sky",
+    "numbers in a line, with commas": "1. red, 2. car, 3. blue sky",
+    "explained": "1. Red - the colour of the car\n2. Car (the product)\n3. Blue sky \u2013 the background",
+    "hashtags in a row": "#Red#Car#BlueSky",
+    "marked up": "<tags>red, car, blue sky</tags>",
+    "a lead without a colon": "The tags for this picture are red, car, and blue sky.",
+    "sure": "Sure! Red, car, blue sky",
+    "a sentence after it": "red, car, blue sky. These tags describe the whole picture.",
+    "a sentence with commas after it": "red, car, blue sky, red, car\n\n"
+    "These tags cover the subject, the colours and the setting of the whole picture.",
     "wide letters": '["\uff52\uff45\uff44", "car", "blue\u00a0sky"]',
 }
 
@@ -85,12 +111,20 @@ def test_a_list_keeps_its_order_and_words() -> None:
 
 
 def test_a_list_without_end_is_cut_with_a_warning() -> None:
-    reading = read_tags(json.dumps([f"tag {number}" for number in range(300)]))
-    assert len(reading.items or []) == MOST_ITEMS
-    assert reading.warnings == ("the answer lists 300 items; the first 50 are kept",)
+    many = json.dumps([f"tag {300 - number}" for number in range(300)])
+    assert len(read_list(many).items or []) == MOST_ITEMS
+    assert read_list(many).warnings == ("the answer lists 300 items; the first 50 are kept",)
+    assert read_tags(many).items == sorted(f"tag {300 - number}" for number in range(MOST_TAGS))
+    assert read_tags(many).warnings == ("the answer lists 300 items; the first 20 are kept",)
     again_and_again = '["red", "car", ' + '"blue sky", ' * 60 + '"blu'
     assert read_tags(again_and_again).items == ABC
     assert read_tags(again_and_again).warnings == ()
+
+
+def test_what_looks_like_a_plural_and_is_another_word() -> None:
+    assert read_tags('["new", "news", "short", "shorts", "glass", "glasses"]').items == [
+        *("glass", "glasses", "new", "news", "short", "shorts")
+    ]
 
 
 def test_deep_nesting_is_no_trap() -> None:
