@@ -11,6 +11,7 @@ Describe this picture.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 _FENCE = "---"
 _DEFAULT_MAX_TOKENS = 400
 _KEYS = ("title", "about", "answer", "max_tokens")
+QUESTION = "{question}"
+"""Stands in a prompt for the user's own question; nothing else is filled in."""
+_PLACE = re.compile(r"\{\s*[A-Za-z_]\w*\s*\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,11 @@ def read_prompt(path: Path) -> Prompt:
         begin = end + 1
     if not (text := "\n".join(lines[begin:]).strip()):
         raise UsageError(f"{path}, line {len(lines)}: there is no prompt below the front matter")
+    for number, line in enumerate(lines[begin:], begin + 1):
+        if unknown := [place for place in _PLACE.findall(line) if place != QUESTION]:
+            raise UsageError(
+                f"{path}, line {number}: nothing is known to fill in for {unknown[0]}, only for {QUESTION}"
+            )
     return Prompt(text, **settings)
 
 

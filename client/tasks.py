@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from client.errors import UsageError
 from client.media.kinds import Kind
-from client.prompt import read_prompt
+from client.prompt import QUESTION, read_prompt
 
 if TYPE_CHECKING:
     from client.prompt import Prompt
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "prompts"
 ASK = "ask"
-_PLACE = "{question}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +47,29 @@ def choose_tasks(names: list[str], questions: list[str], folder: Path | None = N
         raise UsageError('--question "": say what to ask')
     if unknown := [name for name in names if name not in available]:
         raise UsageError(f"unknown task {', '.join(unknown)}; there are:\n{_listing(available)}")
-    if questions and ASK not in names:
-        names.append(ASK)
-    if not names:
+    prompts = {name: {kind: read_prompt(path) for kind, path in available[name].items()} for name in names}
+    if questions and not any(map(_takes_question, prompts.values())):
+        prompts[ASK] = {kind: read_prompt(path) for kind, path in available[ASK].items()}
+    if not prompts:
         raise UsageError(f"nothing to ask: give --question, or --tasks; there are:\n{_listing(available)}")
     tasks: list[Task] = []
-    for name in names:
-        prompts = {kind: read_prompt(path) for kind, path in available[name].items()}
-        if not any(_PLACE in prompt.text for prompt in prompts.values()):
-            tasks.append(Task(name, name, prompts))
+    for name, by_kind in prompts.items():
+        if not _takes_question(by_kind):
+            tasks.append(Task(name, name, by_kind))
             continue
         if not questions:
             raise UsageError(f'the task {name} needs a question: --question "..."')
         for number, question in enumerate(questions, 1):
             filled = {
-                kind: replace(prompt, text=prompt.text.replace(_PLACE, question)) for kind, prompt in prompts.items()
+                kind: replace(prompt, text=prompt.text.replace(QUESTION, question)) for kind, prompt in by_kind.items()
             }
             key = name if len(questions) == 1 else f"{name}-{number}"
             tasks.append(Task(key, name, filled, question))
     return tasks
+
+
+def _takes_question(prompts: dict[Kind, Prompt]) -> bool:
+    return any(QUESTION in prompt.text for prompt in prompts.values())
 
 
 def _find(folder: Path) -> dict[str, dict[Kind, Path]]:

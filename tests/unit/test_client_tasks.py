@@ -75,6 +75,20 @@ def test_a_question_can_be_put_in_other_words(tmp_path: Path) -> None:
     assert task.prompts[Kind.VIDEO].text == "Briefly: Who?"
 
 
+def test_a_question_goes_to_a_task_of_ones_own(tmp_path: Path) -> None:
+    put(tmp_path / "brief" / "image.md", "Briefly: {question}")
+    put(tmp_path / "haiku" / "image.md", "Write a haiku.")
+    assert [task.key for task in choose_tasks(["brief"], ["Who?"], tmp_path)] == ["brief"]
+    assert [task.key for task in choose_tasks(["haiku"], ["Who?"], tmp_path)] == ["haiku", "ask"]
+    with pytest.raises(UsageError, match="the task brief needs a question"):
+        choose_tasks(["brief"], [], tmp_path)
+
+
+def test_braces_that_are_no_place_stay(tmp_path: Path) -> None:
+    path = put(tmp_path / "image.md", 'Answer with JSON: {"brand": "...", "colours": [{}]}, {one or two}')
+    assert read_prompt(path).text.endswith('{"brand": "...", "colours": [{}]}, {one or two}')
+
+
 def test_the_tasks_are_listed_where_one_is_unknown(tmp_path: Path) -> None:
     put(tmp_path / "objects" / "image.md", "---\nabout: What can be bought.\n---\nList the products.")
     with pytest.raises(UsageError, match="unknown task dance") as unknown:
@@ -116,6 +130,11 @@ def test_a_file_may_come_from_any_editor(tmp_path: Path) -> None:
         ("---\n[broken: {\n---\nSing", r"video.md, line \d"),
         ("---\nabout: 2020-99-99\n---\nSing", "video.md"),
         ("", "line 1: there is no prompt"),
+        (
+            "---\ntitle: A\n---\nSing\nof {brand}",
+            "line 5: nothing is known to fill in for {brand}, only for {question}",
+        ),
+        ("Sing of { Question }", "line 1: nothing is known to fill in for { Question }"),
     ],
 )
 def test_wrong_prompt_files_are_named_with_the_line(tmp_path: Path, content: str, reason: str) -> None:
