@@ -141,9 +141,11 @@ def _read(answer: Any, texts: list[str], languages: list[str]) -> list[dict[str,
 
 
 def _translated(entry: dict[str, Any]) -> Translated:
-    sentences = entry.get("sentences", [])
+    text, sentences = entry["text"], entry.get("sentences", [])
+    if not isinstance(text, str):
+        raise TypeError(text)
     return Translated(
-        str(entry["text"]),
+        text,
         Counter(str(sentence["verdict"]) for sentence in sentences),
         [str(sentence.get("reason")) for sentence in sentences if sentence["verdict"] == DOUBTFUL],
     )

@@ -33,6 +33,23 @@ def test_the_translator_is_waited_for_and_may_fail_a_file(servers: FakeServers, 
     assert results(tmp_path)["files"][2]["tasks"]["describe"]["translations"] == {"fra_Latn": "fra_Latn: I see 2"}
 
 
+def test_what_is_no_translation_is_not_kept(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.waiting.FIRST_PAUSE_SEC", 0.02)
+    rows: list[Any] = [{"fra_Latn": {"text": None}}, {"fra_Latn": {"text": "x", "sentences": None}}, {}, None]
+
+    async def oddly(_: web.Request, body: dict[str, Any], __: int) -> web.StreamResponse | None:
+        return web.json_response({"translations": [rows[int(text.removeprefix("I see "))] for text in body["texts"]]})
+
+    servers.on_translate = oddly
+    pictures(tmp_path / "ads", 4)
+    assert run(servers, "ads", "--languages", "fra_Latn", cwd=tmp_path).returncode == 1
+    for record in results(tmp_path)["files"]:
+        assert record["error"] == "translation: the answer holds no translations (5 attempts)"
+        assert record["tasks"]["describe"]["translations"] == {}
+
+
 def test_doubtful_translations_are_told(servers: FakeServers, tmp_path: Path) -> None:
     async def doubt(_: web.Request, body: dict[str, Any], __: int) -> web.StreamResponse | None:
         sentences = [
