@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import time
 from contextlib import asynccontextmanager
@@ -36,6 +37,15 @@ _LISTED_FAILURES = 50
 """On a terminal; a log, which can be searched, gets them all."""
 
 
+class _Console(Console):
+    """Ends with what it writes to, say with a `tee`; the run goes on."""
+
+    def on_broken_pipe(self) -> None:
+        """Nothing more is shown."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 class Screen:
     """Shows a `Tally`. `quiet` leaves only what needs attention."""
 
@@ -44,8 +54,8 @@ class Screen:
         self._tally = tally
         self._quiet = quiet
         # Logs of CI often ask for colours (FORCE_COLOR); they must not get lines that overwrite each other.
-        self._console = console or Console(
-            stderr=True, highlight=False, soft_wrap=True, force_terminal=sys.stderr.isatty()
+        self._console = console or _Console(
+            stderr=True, highlight=False, soft_wrap=True, force_terminal=bool(sys.stderr and sys.stderr.isatty())
         )
         self._shown_at = time.monotonic()
         self._live: Live | None = None
@@ -123,7 +133,8 @@ class Screen:
         left = tally.files - tally.finished
         self.note(
             f"{tally.done} of {tally.files} files done{earlier}, {len(tally.failures)} failed"
-            f"{f', {left} not finished' if left else ''} in {worked:.1f} s: {tally.requests} requests, "
+            f"{f', {left} not finished' if left else ''} in {worked:.1f} s: {tally.requests} requests"
+            f"{f', {tally.requests_failed} of them failed' if tally.requests_failed else ''}, "
             f"{rate(tally.fresh / worked)} files/s, "
             f"{rate(tally.generated_tokens / worked)} tokens/s"
         )

@@ -99,7 +99,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         describe(options)
     given = options.read(arguments)
     if not given.paths and not given.manifest:
-        options.parser.error("give a PATH or a --manifest")
+        options.parser.error("give a PATH or a --manifest; --help shows how")
     return Settings(
         paths=given.paths,
         manifests=given.manifest,

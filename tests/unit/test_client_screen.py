@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from batch_runs import command, pictures
+from batch_runs import command, pictures, results
 from rich.console import Console
 
 from client.errors import UsageError
@@ -168,6 +168,18 @@ def test_a_log_of_ci_that_asks_for_colours_gets_plain_lines(tmp_path: Path, serv
     done = subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=100)
     assert "2 of 2 files done" in done.stderr
     assert "\x1b" not in done.stderr
+
+
+def test_a_run_does_not_end_with_the_pipe_that_it_writes_to(tmp_path: Path, servers: FakeServers) -> None:
+    line, environment = command(servers, pictures(tmp_path / "ads", 3), "--languages", "")
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        done = subprocess.run(line, env=environment, cwd=tmp_path, stderr=theirs, check=False, timeout=100)
+    finally:
+        os.close(theirs)
+    assert done.returncode == 0
+    assert results(tmp_path)["stats"]["done"] == 3
 
 
 def test_plain_lines_come_also_while_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
