@@ -8,16 +8,24 @@ way cannot promise to be exact.
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 import av
+import numpy as np
+from av.video.frame import PictureType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from av.container import InputContainer
     from av.video.stream import VideoStream
+    from numpy.typing import NDArray
+
+NO_TIME = -(1 << 63)
+"""Stands for a time that a file does not tell, as in FFmpeg."""
 
 # Only where the bitstream says of a frame that *no* other frame refers to it. HEVC's mark speaks of one
 # temporal layer alone, VP9 and AV1 have none.
@@ -40,20 +48,33 @@ class InexactError(Exception):
     """Seeking cannot promise the right frames of this file."""
 
 
-class Entry(NamedTuple):
-    """A packet: times in the stream's time base, whether decoding can begin at it, and its size in bytes."""
-
-    pts: int | None
-    dts: int | None
-    key: bool
-    hidden: bool
-    duration: int
-    size: int
+class DamagedError(Exception):
+    """A frame was decoded, but its picture is partly made up."""
 
 
-def scan(container: InputContainer, stream: VideoStream) -> tuple[list[Entry], bool]:
-    """Read all packets, decode none: the entries in decoding order, and whether nothing was amiss."""
-    entries: list[Entry] = []
+class Packets(NamedTuple):
+    """A stream's packets in decoding order, a column for each property: hours have hundreds of thousands."""
+
+    pts: NDArray[np.int64]
+    """In the stream's time base, as `dts` and `duration`."""
+    dts: NDArray[np.int64]
+    duration: NDArray[np.int64]
+    size: NDArray[np.int64]
+    """Bytes."""
+    key: NDArray[np.bool_]
+    """Whether decoding can begin here."""
+    hidden: NDArray[np.bool_]
+
+    def shown(self) -> tuple[NDArray[np.int64], int]:
+        """When frames are shown, ascending, as far as it is told; and the duration of the last of them."""
+        times = np.where(self.pts == NO_TIME, self.dts, self.pts)[~self.hidden]
+        order = np.argsort(times, kind="stable")
+        return times[order], int(self.duration[~self.hidden][order[-1]]) if len(order) else 0
+
+
+def scan(container: InputContainer, stream: VideoStream) -> tuple[Packets, bool]:
+    """Read all packets, decode none; and say whether nothing was amiss."""
+    pts, dts, duration, size, key, hidden = (array(kind) for kind in "qqqqbb")
     clean = True
     try:
         for packet in container.demux(stream):
@@ -62,57 +83,71 @@ def scan(container: InputContainer, stream: VideoStream) -> tuple[list[Entry], b
             if packet.is_corrupt:  # such as the last one of a file that was cut
                 clean = False
                 continue
-            marks = packet.is_keyframe, packet.is_discard
-            entries.append(Entry(packet.pts, packet.dts, *marks, packet.duration or 0, packet.size))
+            pts.append(NO_TIME if packet.pts is None else packet.pts)
+            dts.append(NO_TIME if packet.dts is None else packet.dts)
+            duration.append(packet.duration or 0)
+            size.append(packet.size)
+            key.append(packet.is_keyframe)
+            hidden.append(packet.is_discard)
     except av.FFmpegError:
         clean = False
-    return entries, clean
+    numbers = [np.frombuffer(column, np.int64) for column in (pts, dts, duration, size)]
+    marks = [np.frombuffer(column, np.bool_) for column in (key, hidden)]
+    return Packets(*numbers, *marks), clean  # type: ignore[arg-type]
 
 
 class Seeker:
     """Decodes single frames of a file whose packets are known."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream, entries: list[Entry]) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, packets: Packets) -> None:
         """Check that time stamps of packets tell the displayed frames.
 
         Raises:
             InexactError: they do not.
         """
-        self._container, self._stream, self._entries = container, stream, entries
-        self._where = {entry.pts: place for place, entry in enumerate(entries)}
-        shown = [entry.pts for entry in entries if entry.pts is not None and not entry.hidden]
+        self._container, self._stream, self._known = container, stream, packets
+        self._order = np.argsort(packets.pts, kind="stable")
+        ascending = packets.pts[self._order]
+        self._ascending = array("q", ascending.tobytes())
+        shown, _ = packets.shown()
         if (
             container.format.name in _ORDERED_FORMATS
             or stream.codec_context.codec.canonical_name not in _SEEKABLE_CODECS
-            or not shown
-            or None in self._where
-            or len(self._where) != len(entries)
-            or not entries[0].key
+            or not len(shown)
+            or ascending[0] == NO_TIME
+            or not np.diff(ascending).all()
+            or not packets.key[0]
             # Frames shown before the first keyframe refer to what came before it: decoders drop them.
-            or min(shown) < (entries[0].pts or 0)
+            or shown[0] < packets.pts[0]
             # AVI has no display times, and what is guessed for it may be wrong.
             or (container.format.name == "avi" and stream.codec_context.has_b_frames)
         ):
             raise InexactError
         # No frame was reordered, although the codec may: or nobody noted where it is really shown.
-        self._doubtful = bool(stream.codec_context.has_b_frames) and [*self._where] == sorted(shown)
+        self._doubtful = bool(stream.codec_context.has_b_frames) and np.array_equal(packets.pts, shown)
 
     def frames(self, wanted: Iterable[int]) -> Iterator[av.VideoFrame]:
         """Decode the frames with these presentation times (from `shown`), in order.
 
         Raises:
             InexactError: a frame did not come out.
+            DamagedError: a frame's picture is not what it was.
             av.FFmpegError: the file is damaged.
         """
         groups: dict[int, list[int]] = {}
         for pts in sorted(wanted):
-            groups.setdefault(self._start(self._where[pts]), []).append(pts)
+            groups.setdefault(self._start(pts), []).append(pts)
         for start, times in groups.items():
             missing = set(times)
             before: int | None = None
             for frame in self._decode(start, times):
                 if frame.pts is None or (before is not None and frame.pts <= before):
                     raise InexactError  # these are not the times at which they are shown
+                # Some files call every packet a keyframe, also those that refer to others.
+                if before is None and frame.pict_type not in (PictureType.NONE, PictureType.I, PictureType.SI):
+                    raise InexactError
+                if frame.is_corrupt:
+                    raise DamagedError
                 before = frame.pts
                 if frame.pts in missing:
                     missing.remove(frame.pts)
@@ -120,28 +155,35 @@ class Seeker:
             if missing:
                 raise InexactError
 
-    def _start(self, place: int) -> int:
-        """Where decoding must begin to get the packet at `place` right."""
-        shown_at = self._entries[place].pts
-        for start in range(place, -1, -1):
-            entry = self._entries[start]
-            # Frames shown before their keyframe (open GOP) also refer to the group before it.
-            if entry.key and entry.pts is not None and shown_at is not None and entry.pts <= shown_at:
-                return start
-        raise InexactError
+    def _place(self, pts: int | None) -> int | None:
+        """Where in decoding order the packet with this time is."""
+        if pts is None:
+            return None
+        rank = bisect_left(self._ascending, pts)
+        found = rank < len(self._ascending) and self._ascending[rank] == pts
+        return int(self._order[rank]) if found else None
+
+    def _start(self, pts: int) -> int:
+        """Where decoding must begin to get the packet with this time right."""
+        before = slice((self._place(pts) or 0) + 1)
+        # Frames shown before their keyframe (open GOP) also refer to the group before it.
+        starts = np.flatnonzero(self._known.key[before] & (self._known.pts[before] <= pts))
+        if not len(starts):
+            raise InexactError
+        return int(starts[-1])
 
     def _decode(self, start: int, times: list[int]) -> Iterator[av.VideoFrame]:
-        wanted = {self._where[pts] for pts in times}
+        wanted = {place for pts in times if (place := self._place(pts)) is not None}
         last = max(wanted)
         codec = self._stream.codec_context
         can_skip = codec.name in _DISPOSABLE_CODECS and not self._doubtful
         if self._doubtful:
-            last = min(last + _PROBE, len(self._entries) - 1)
-        first_shown = self._entries[start].pts or 0
+            last = min(last + _PROBE, len(self._known.pts) - 1)
+        first_shown = int(self._known.pts[start])
         for place, packet in self._packets(start):
             if packet.pts is not None and packet.pts < first_shown:
                 continue  # shown before the keyframe: refers to a group that was not decoded
-            needed = place in wanted or self._entries[place].key
+            needed = place in wanted or self._known.key[place]
             codec.skip_frame = "NONREF" if can_skip and not needed else "DEFAULT"
             yield from packet.decode()
             if place == last:
@@ -151,18 +193,18 @@ class Seeker:
 
     def _packets(self, start: int) -> Iterator[tuple[int, av.Packet[VideoStream]]]:
         """Packets from `start` on, with their places in decoding order."""
-        entry = self._entries[start]
         # Some demuxers seek by presentation time, some by decoding time, which is the lower one, and some land
         # a bit behind.
-        times = [time for time in (entry.pts, entry.dts) if time is not None]
+        columns = self._known.pts, self._known.dts
+        times = [int(column[start]) for column in columns if column[start] != NO_TIME]
         tick = self._stream.time_base or Fraction(1)
         for time in (*times, *(min(times) - round(run_up / tick) for run_up in _RUN_UPS)):
             self._container.seek(time, stream=self._stream)
             arrived = False
             for packet in self._container.demux(self._stream):
-                place = self._where.get(packet.pts)
+                place = self._place(packet.pts)
                 # In a transport stream the first packet may be the rest of one.
-                whole = place is not None and packet.size == self._entries[place].size
+                whole = place is not None and packet.size == self._known.size[place]
                 if packet.size == 0 or (arrived and not whole) or (place is not None and place > start and not arrived):
                     break
                 arrived = arrived or (place == start and whole)
@@ -180,7 +222,7 @@ class InOrder:
         """Nothing is read yet."""
         self._container, self._stream = container, stream
         self.errors = 0
-        """Packets that could not be read or decoded, so far; not those before the first good frame, because
+        """Packets that could not be read or (wholly) decoded, so far; not those before the first good frame, because
         recordings of broadcasts begin in the middle of something."""
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
@@ -200,5 +242,6 @@ class InOrder:
             except av.FFmpegError:
                 self.errors += begun
                 continue
+            self.errors += begun and any(frame.is_corrupt for frame in frames)
             begun = begun or bool(frames)
             yield from frames

@@ -72,7 +72,7 @@ class Sampling:
             spacing = timeline.seconds / self.max_frames
             warning = (
                 f"a frame every {float(self.every):g} s would be {asked} of them: it is "
-                f"{self.max_frames} (--max-frames), one every {float(spacing):.3g} s"
+                f"{self.max_frames} (--max-frames), one every {round(float(spacing), 3):g} s"
             )
         return at_times(timeline, spacing, min(asked, self.max_frames)), warning
 

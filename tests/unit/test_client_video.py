@@ -179,6 +179,35 @@ def test_rotation_is_applied(tmp_path: Path, rotation: int, corner: str, size: t
     assert red == [corner]
 
 
+@pytest.mark.parametrize(
+    ("exif", "corner", "size"),
+    [(1, (0, 0), (160, 96)), (3, (1, 1), (160, 96)), (6, (1, 0), (96, 160)), (8, (0, 1), (96, 160))],
+)
+def test_a_camera_s_motion_jpeg_with_exif(
+    tmp_path: Path, exif: int, corner: tuple[int, int], size: tuple[int, int]
+) -> None:
+    path, notes = tmp_path / "camera.avi", Image.Exif()
+    notes[0x0112] = exif
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuvj420p"
+        for number in range(3):
+            picture = io.BytesIO()
+            Image.fromarray(red_corner(number, (160, 96))).save(picture, "JPEG", exif=notes)
+            packet = av.Packet(picture.getvalue())
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, number, number, Fraction(1, 25)
+            container.mux(packet)
+    shown = Image.open(io.BytesIO(load_video(path, Sampling(1)).jpegs[0]))
+    assert shown.size == size
+    red = [
+        (x, y)
+        for x in (0, 1)
+        for y in (0, 1)
+        if shown.getpixel(((2 * x + 1) * size[0] // 4, (2 * y + 1) * size[1] // 4))[0] > 128
+    ]  # type: ignore[index]
+    assert red == [corner]
+
+
 def test_non_square_pixels_are_widened(tmp_path: Path) -> None:
     path = write_video(tmp_path / "dvd.mp4", 5, size=(144, 96), pixel_aspect=Fraction(4, 3))
     content = load_video(path, Sampling(2))

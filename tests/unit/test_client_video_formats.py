@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,6 +93,7 @@ def test_h264_in_every_container(tmp_path: Path, extension: str, b_frames: int) 
         ("wmv2.wmv", "-c:v wmv2 -g 24 -b:v 2M"),
         ("divx3.avi", "-c:v msmpeg4 -b:v 2M"),
         ("h263.3gp", "-s 176x144 -c:v h263 -b:v 2M"),
+        ("all-called-key.mkv", "-c:v h263p -g 20 -b:v 2M"),
         ("sorenson.flv", "-c:v flv -b:v 2M"),
         ("theora.ogv", "-c:v libtheora -g 24 -b:v 2M"),
         ("motion.avi", "-c:v mjpeg -q:v 3"),
@@ -224,3 +226,38 @@ def test_garbage_after_the_end_does_not_matter(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", SOURCES["h264.mp4"])
     path.write_bytes(path.read_bytes() + np.random.default_rng(0).bytes(5000))
     check(path)
+
+
+@pytest.mark.parametrize(
+    "settings", [f"{X264} -g 24 -bf 2", "-c:v libvpx -g 24 -b:v 300k"], ids=["seeking", "in-order"]
+)
+def test_a_long_video_takes_little_memory(tmp_path: Path, settings: str) -> None:
+    """Of what is not looked at only the times are kept."""
+    part, whole = encode(tmp_path / "part.mkv", settings), tmp_path / "long.mkv"
+    ffmpeg("-stream_loop", "399", "-i", part, "-c", "copy", whole)
+    load(part, identify(part), Sampling(4))  # what is imported and kept once
+    tracemalloc.start()
+    content = load(whole, identify(whole), Sampling(4))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert content.facts.frames == 400 * FRAMES
+    assert [number_of(jpeg) for jpeg in content.jpegs] == [place % FRAMES for place in evenly(400 * FRAMES, 4)]
+    assert peak < 1_500_000 + 100 * 400 * FRAMES
+
+
+def test_concealed_frames_are_not_passed_over_in_silence(tmp_path: Path) -> None:
+    """The decoder makes up what is missing and does not always call it an error; some damage looks like a picture."""
+    path = tmp_path / "a.mkv"
+    ffmpeg(*f"-f lavfi -i testsrc2=s=320x192:d=3 {X264} -g 12 -bf 2".split(), path)
+    clean = load(path, identify(path), Sampling(16)).jpegs
+    whole, rng, spoilt, warned = path.read_bytes(), np.random.default_rng(1), 0, 0
+    for place in rng.integers(len(whole) // 10, len(whole) * 9 // 10, 60):
+        changed = bytearray(whole)
+        changed[place] ^= 0xFF
+        path.write_bytes(changed)
+        content = load(path, identify(path), Sampling(16))
+        if content.jpegs != clean:
+            spoilt += 1
+            warned += bool(content.warnings)
+    assert spoilt > 20
+    assert warned > 0.75 * spoilt
