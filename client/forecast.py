@@ -127,9 +127,9 @@ def _identities(sources: list[Source], past: _Past, found: Forecast) -> Iterable
             yield source, known.identity if known else _by_name(source)
             continue
         try:
-            stat = source.path.stat()
-        except (OSError, ValueError) as error:
-            found.unreadable.append((source.name, str(getattr(error, "strerror", None) or error)))
+            stat = source.look()
+        except MediaError as error:
+            found.unreadable.append((source.name, str(error)))
             continue
         if known and known.stamp == stamp_of(stat):
             yield source, known.identity

@@ -69,7 +69,8 @@ def make_record(
 def unread_record(name: str, columns: Mapping[str, Any], problem: str) -> Record:
     """The record of a file that could not even be read."""
     manifest = {"manifest": dict(columns)} if columns else {}
-    return {"file": name, **manifest, "kind": None, "sha256": None, "tasks": {}, "warnings": [], "error": problem}
+    nothing: Record = {"kind": None, "sha256": None, "size_mb": None, "tasks": {}, "total_processing_time_sec": 0.0}
+    return {"file": name, **manifest, **nothing, "warnings": [], "error": problem}
 
 
 def _task(request: Request, answer: StoredAnswer, plan: Plan, warnings: list[str]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ _VIDEO_STARTS = (
 )
 _MOVIE_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"pnot")
 _STRANGERS = {
-    (b"<!doctype html", b"<html", b"<head", b"<script"): "this is an HTML page (a download that went wrong?)",
+    (b"<!doctype html", b"<!--", b"<html", b"<head", b"<script"): "this is an HTML page (a download that went wrong?)",
     (b"<?xml", b"<error", b"{", b"["): "this is a text file (a download that went wrong?)",
     (b"\xff\x0a", b"\0\0\0\x0cJXL "): "JPEG XL cannot be read: convert it to PNG or JPEG",
     (b"%PDF",): "this is a PDF: convert its pages to PNG or JPEG",

@@ -76,10 +76,7 @@ class Fetcher:
 
 
 def _find_local(source: Source, known: Known | None) -> Found:
-    try:
-        stat = source.path.stat()
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        raise MediaError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    stat = source.look()
     stamp = stamp_of(stat)
     if known and known.stamp == stamp:
         return Found(known)

@@ -48,9 +48,10 @@ def read_manifest(path: Path, column: str | None) -> list[Row]:
     """
     try:
         text = _decode(path.read_bytes())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
-        raise UsageError(f"manifest {path}: {reason or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"manifest {path}: it is not UTF-8: save it as that (spreadsheets: CSV UTF-8)") from error
+    except OSError as error:
+        raise UsageError(f"manifest {path}: {error.strerror or error}") from error
     lines = _json_lines(path, text) if path.suffix.lower() in _JSON_LINES else _csv_lines(path, text)
     rows: list[Row] = []
     for number, values in lines:

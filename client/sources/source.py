@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from client.errors import UnreadError
+from client.errors import MediaError, UnreadError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,9 +30,9 @@ def public(url: str) -> str:
     return printable(_PASSWORD.sub(r"\1@", url, count=1))
 
 
-def stamp_of(stat: os.stat_result) -> str:
+def stamp_of(found: os.stat_result) -> str:
     """What differs when a local file's content does."""
-    return f"{stat.st_size} {stat.st_mtime_ns}"
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def url_suffix(url: str) -> str:
@@ -64,6 +65,22 @@ class Source:
     def path(self) -> Path:
         """Where a local file is."""
         return Path(self.where)
+
+    def look(self) -> os.stat_result:
+        """What the system says of a local file.
+
+        Raises:
+            MediaError: there is none that can be read to an end.
+        """
+        try:
+            found = self.path.stat()
+        except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+            raise MediaError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        if stat.S_ISDIR(found.st_mode):
+            raise MediaError("cannot be read: it is a folder")
+        if not stat.S_ISREG(found.st_mode):
+            raise MediaError("cannot be read: it is a pipe or a device, not a file")
+        return found
 
     @property
     def key(self) -> str:

@@ -41,7 +41,7 @@ def test_before_the_first_run(servers: FakeServers, ads: Path, tmp_path: Path) -
         "1 are copies of others, 0 are done already, 0 failed before",
         "1 have yet to be fetched: their kind is taken from their names, copies are not known",
     ]
-    assert "unreadable: ads/missing.png: No such file or directory" in said
+    assert "unreadable: ads/missing.png: cannot be read: No such file or directory" in said
     assert any(line.startswith("unreadable: ads/bad.jpg: this is an HTML page") for line in said)
     assert "to translate: 5 answers into fra_Latn" in said
     requests = {kind: plan_of(["describe"]).requests[kind][0] for kind in Kind}

@@ -172,6 +172,7 @@ def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path, monkeypatch
     [
         ("a.jpg", b"", "empty"),
         ("a.png", b"<html>no</html>", "HTML"),
+        ("b.png", b"<!-- no --><html></html>", "HTML"),
         ("a.jpg", b"\xff\xd8\xff\xe0 nothing more", "not a picture|cannot be decoded"),
         ("a.xyz", b"\x01\x02\x03", "known format"),
     ],

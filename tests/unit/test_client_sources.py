@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from batch_runs import pictures, results, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from client.sources.gather import gather
 from client.sources.manifest import read_manifest
 
 if TYPE_CHECKING:
+    from fake_servers import FakeServers
+
     from client.sources.source import Source
 
 
@@ -163,7 +166,7 @@ def test_manifests(tmp_path: Path, name: str, content: str | bytes, rows: list[t
         ("a.csv", "file,file\na.jpg,1\n", None, "two columns have the same name"),
         ("a.csv", "file,n\n", None, "it is empty"),
         ("a.csv", "", None, "it is empty"),
-        ("a.csv", b"file\n\xff\xe9.jpg", None, "not UTF-8"),
+        ("a.csv", b"file\n\xff\xe9.jpg", None, "not UTF-8: save it as that"),
         ("a.jsonl", '{"file": "a.jpg"}\n{"file": \n', None, "line 2: this is no JSON "),
         ("a.jsonl", '["a.jpg"]\n', None, "line 1: this is no JSON object"),
         ("a.jsonl", '{"file": 7}\n', None, "line 1: file holds no path"),
@@ -226,3 +229,23 @@ def test_a_manifest_begins_at_its_own_folder(tmp_path: Path) -> None:
     assert [source.path.exists() for source in found] == [True, True, True, False]
     with pytest.raises(UsageError, match=r"manifest .*nothing.csv: No such file"):
         gather([], [tmp_path / "nothing.csv"])
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_what_never_ends_is_not_read(tmp_path: Path, servers: FakeServers, dry: bool) -> None:
+    """A pipe would be waited for, a device read, for ever; a folder in a manifest is none of a run's files either."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder").mkdir()
+    write(tmp_path, "list.csv", "file\nfolder\n/dev/zero\npipe.jpg\n")
+    pictures(tmp_path, 1)
+    options = ["--languages", "", *(["--dry-run"] if dry else [])]
+    done = run(servers, "list.csv", "pipe.jpg", "0000.png", *options, cwd=tmp_path)
+    assert done.returncode == (0 if dry else 1)
+    said = done.stdout + done.stderr
+    assert "folder: cannot be read: it is a folder" in said
+    assert "zero: cannot be read: it is a pipe or a device" in said
+    assert "pipe.jpg: cannot be read: it is a pipe or a device" in said
+    assert len(servers.asked) == (0 if dry else 1)
+    if not dry:
+        fields = {"file", "kind", "sha256", "size_mb", "tasks", "total_processing_time_sec", "warnings", "error"}
+        assert all(set(record) >= fields for record in results(tmp_path)["files"])
