@@ -154,8 +154,8 @@ def _input(options: Options) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="a list of files and URLs, CSV or JSONL; its other columns go to the results. A PATH that ends in .csv, "
-        ".tsv or .jsonl is one too",
+        help="a list of files and URLs, CSV or JSONL; its other columns go to the results. Relative paths begin at its "
+        "own folder, else at the working one. A PATH that ends in .csv, .tsv or .jsonl is one too",
     )
     options.option(
         "--column", None, metavar="NAME", help="the manifest's column of files (default: file, path, url ...)"

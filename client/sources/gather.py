@@ -88,13 +88,21 @@ def _rows(manifest: Path, column: str | None) -> Iterator[Source]:
 
 
 def _named(text: str, base: Path, columns: Mapping[str, Any]) -> Source:
-    """A single file or URL; a relative path begins at `base`."""
+    """A single file or URL; a relative path begins at `base`, or in the working folder if it is only there."""
     name = printable(text)
     if _URL.match(text):
         if _scheme(text) != "file":
             return Source(public(text), text, remote=True, columns=columns)
         return Source(name, _file_path(text), columns=columns)
-    return Source(name, str(base / text), columns=columns)
+    there = base / text
+    return Source(name, text if not _exists(there) and _exists(Path(text)) else str(there), columns=columns)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, say
+        return False
 
 
 def _file_path(url: str) -> str:

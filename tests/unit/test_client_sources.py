@@ -249,3 +249,12 @@ def test_what_never_ends_is_not_read(tmp_path: Path, servers: FakeServers, dry: 
     if not dry:
         fields = {"file", "kind", "sha256", "size_mb", "tasks", "total_processing_time_sec", "warnings", "error"}
         assert all(set(record) >= fields for record in results(tmp_path)["files"])
+
+
+def test_a_manifest_elsewhere_may_name_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree(tmp_path, "ads/here.jpg", "ads/both.jpg", "lists/ads/both.jpg"))
+    rows = "file\nads/here.jpg\nads/both.jpg\nads/gone.jpg\n" + "x" * 300 + ".jpg\n"
+    sources = gather([], [write(tmp_path, "lists/list.csv", rows)])
+    found = [os.path.relpath(source.where) for source in sources]
+    assert found[:3] == ["ads/here.jpg", "lists/ads/both.jpg", "lists/ads/gone.jpg"]
+    assert [source.name for source in sources][:3] == ["ads/here.jpg", "ads/both.jpg", "ads/gone.jpg"]
