@@ -88,7 +88,7 @@ class Results:
         return list(found)
 
     def records(self) -> Iterator[Record]:
-        """A record for each source that this run, or one before, has looked at; in the order of the run.
+        """A record for each source of the run, in its order; one that it has not come to yet says so.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -105,6 +105,8 @@ class Results:
                     stored = read_file(self._connection, identity, self.plan.requests[identity.kind])
                     reason = problem if finished else self._missing(stored)
                     yield make_record(name, stored, self.plan, columns=extra, size=size, problem=reason)
+                else:
+                    yield unread_record(name, extra, UNFINISHED)
 
     def _missing(self, stored: StoredFile) -> str | None:
         """What a file that this run has not finished with still lacks."""

@@ -12,6 +12,7 @@ from batch_runs import pictures, results, run, seen_in, start, wait_until
 from fake_servers import FakeServers, completion, error, free_port, listing, what_is_seen
 
 from client.http import JsonServer
+from client.results import UNFINISHED
 from client.waiting import FailedError
 
 if TYPE_CHECKING:
@@ -204,6 +205,7 @@ def test_a_server_that_stays_away_ends_the_run_and_loses_nothing(servers: FakeSe
     assert "gave up waiting" in done.stderr
     found = results(tmp_path)
     assert sum("describe" in record["tasks"] for record in found["files"]) == 5
+    assert [record["error"] for record in found["files"] if not record["tasks"]] == [UNFINISHED] * 7
     servers.on_ask = None
     assert run(servers, "ads", cwd=tmp_path).returncode == 0
     assert sorted(set(seen_in(servers.asked)), key=int) == [str(n) for n in range(12)]

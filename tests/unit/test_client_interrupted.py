@@ -14,6 +14,8 @@ import pytest
 from batch_runs import command, pictures, results, run, seen_in, start, wait_until
 from fake_servers import free_port
 
+from client.results import UNFINISHED
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -43,6 +45,8 @@ def test_an_interrupted_run_finishes_what_is_in_flight(servers: FakeServers, tmp
     assert asked < 15
     assert sum("describe" in record["tasks"] for record in found["files"]) == asked
     assert found["stats"]["interrupted"]
+    assert len(found["files"]) == 60
+    assert {record["error"] for record in found["files"] if not record["tasks"]} == {UNFINISHED}
     servers.on_ask = None
     assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
     assert sorted(map(int, seen_in(servers.asked))) == list(range(60))  # each once, nothing twice
