@@ -27,6 +27,8 @@ MOST_REDIRECTS = 5
 LONGEST_WISH_SEC = 60.0
 """A `Retry-After` beyond this is not waited for."""
 _CONNECT_SEC, _READ_SEC = 15.0, 60.0
+_SILENT_ATTEMPTS = 2
+"""Where nothing comes for so long, that will hardly change."""
 _BLOCK = 1 << 18
 _STORE_BLOCK = 1 << 22
 """Drivers ask for so much at a time, and keep it in memory; their own choice may be 50 MB."""
@@ -38,9 +40,9 @@ _HEADERS = {"Accept": "image/*, video/*, */*;q=0.5", "Accept-Encoding": "identit
 class _PassingError(Exception):
     """It may work next time; `retry_after` in seconds if the server said so."""
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after: float | None = None, attempts: int = ATTEMPTS) -> None:
         super().__init__(reason)
-        self.retry_after = retry_after
+        self.retry_after, self.attempts = retry_after, attempts
 
 
 class Remote:
@@ -73,8 +75,8 @@ class Remote:
             try:
                 return attempt(url, known)
             except _PassingError as error:
-                if failures == ATTEMPTS:
-                    raise MediaError(f"cannot be fetched: {error} ({ATTEMPTS} attempts)") from error
+                if failures >= error.attempts:
+                    raise MediaError(f"cannot be fetched: {error} ({failures} attempts)") from error
                 self._pause(failures, error)
         raise AssertionError("unreachable")
 
@@ -109,6 +111,8 @@ class Remote:
             raise MediaError(f"cannot be fetched: more than {MOST_REDIRECTS} redirects") from error
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
             raise MediaError(f"cannot be fetched: {error}") from error
+        except httpx2.ReadTimeout as error:
+            raise _PassingError(f"nothing came for {_READ_SEC:g} s", attempts=_SILENT_ATTEMPTS) from error
         except httpx2.HTTPError as error:
             raise _PassingError(str(error) or type(error).__name__) from error
 

@@ -182,6 +182,23 @@ def test_errors_that_pass_are_tried_again(site: Site, fetcher: Fetcher) -> None:
     assert site.asked.count("/down.png") == 5
 
 
+def test_a_server_that_says_nothing_is_asked_once_more(
+    site: Site, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "_READ_SEC", 0.2)
+    released = threading.Event()
+
+    def silent(*_: Any) -> Reply:
+        released.wait()
+        return 404, {}, b""
+
+    site.pages["/silent.png"] = silent
+    with pytest.raises(MediaError, match=r"nothing came for 0.2 s \(2 attempts\)"):
+        fetch(fetcher, f"{site.url}/silent.png")
+    released.set()
+    assert len(site.asked) == 2
+
+
 @pytest.mark.parametrize(
     ("path", "reply", "reason"),
     [
