@@ -87,7 +87,8 @@ def test_a_wrong_key_ends_the_run_at_once(servers: FakeServers, tmp_path: Path) 
     servers.on_ask = keep_out
     done = run(servers, pictures(tmp_path / "ads", 40), "--concurrency", "2", cwd=tmp_path)
     assert done.returncode == 1
-    assert "does not let us in (HTTP 401: invalid key); is BABELVIEW_API_KEY set and right?" in done.stderr
+    reason = "does not let us in (HTTP 401: invalid key); is BABELVIEW_API_KEY, or else OPENAI_API_KEY, set and right?"
+    assert reason in done.stderr
     assert len(servers.asked) < 10
 
 

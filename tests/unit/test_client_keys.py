@@ -75,15 +75,6 @@ def test_a_key_that_is_a_common_word_changes_no_answer(servers: FakeServers, tmp
     assert results(tmp_path)["files"][0]["tasks"]["describe"]["text"] == "A secret garden."
 
 
-def test_a_wrong_key_names_both_variables(servers: FakeServers, tmp_path: Path) -> None:
-    async def keep_out(*_: object) -> web.StreamResponse:
-        return error(401, "who are you?")
-
-    servers.on_ask = keep_out
-    done = run(servers, pictures(tmp_path / "ads", 1), "--languages", "", cwd=tmp_path)
-    assert "is BABELVIEW_API_KEY, or else OPENAI_API_KEY, set and right?" in done.stderr
-
-
 @pytest.mark.parametrize("variable", ["BABELVIEW_API_KEY", "OPENAI_API_KEY", "BABELVIEW_TRANSLATOR_API_KEY"])
 @pytest.mark.parametrize("key", ["sk-CANARY\nX-Evil: 1", "sk-CANARY\u2026", "sk CANARY", "sk-CANARY\x7f"])
 def test_what_cannot_be_a_key_is_told_and_not_shown(
