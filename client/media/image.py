@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pi_heif
@@ -32,6 +32,8 @@ CANVASES = [
 # Not all that Pillow knows: EPS, for one, would be handed to Ghostscript.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "HEIF", "PPM", "JPEG2000")
 _EXIF_ORIENTATION, _QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
+# The byte of the WebP container's flags, and two of them.
+_WEBP_FLAGS, _WEBP_ANIMATED, _WEBP_ALPHA = 20, 0x02, 0x10
 _DEEP_GREYS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 # Our own limit stands instead of Pillow's, which would only warn up to twice its number.
@@ -48,7 +50,7 @@ def load_image(path: Path) -> Content:
     """
     try:
         # By its name, Pillow would map it into memory, and garble a turned TIFF.
-        with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+        with _opened(path) as file, Image.open(file, formats=_FORMATS) as image:
             _check_size(image)
             warnings = []
             if getattr(image, "n_frames", 1) > 1:
@@ -68,6 +70,22 @@ def load_image(path: Path) -> Content:
         # Pillow's decoders raise all of these on damaged files.
         raise MediaError(f"the picture cannot be decoded ({error}): cut off or damaged?") from error
     return Content(Kind.IMAGE, Facts(width, height), [encode_rgb(pixels)], warnings)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file's bytes; of an animated WebP, with the mark of transparency.
+
+    Without it Pillow shows as black what its first frame leaves free, however transparent that is.
+    """
+    file = path.open("rb")
+    head = file.read(_WEBP_FLAGS + 1)
+    file.seek(0)
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[_WEBP_FLAGS] & _WEBP_ANIMATED:
+        with file:
+            content = bytearray(file.read())
+        content[_WEBP_FLAGS] |= _WEBP_ALPHA
+        return io.BytesIO(content)
+    return file
 
 
 def _check_size(image: Image.Image) -> None:

@@ -266,3 +266,14 @@ def test_the_first_frame_of_an_animation_is_not_what_others_show_instead(tmp_pat
     other.save(tmp_path / "a.png", save_all=True, default_image=True, append_images=[corner(), other])
     shown = Image.open(io.BytesIO(load_image(tmp_path / "a.png").jpegs[0])).convert("RGB")
     assert np.abs(np.subtract(shown.getpixel((10, 5)), RED)).max() < 12
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png", ".gif"])
+def test_what_a_first_frame_leaves_free_is_white(tmp_path: Path, suffix: str) -> None:
+    frames = [Image.new("RGBA", (80, 40)), Image.new("RGBA", (80, 40), "blue")]
+    frames[0].paste((*RED, 255), (0, 0, 40, 20))
+    path = tmp_path / f"a{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=50, lossless=True)
+    shown = Image.open(io.BytesIO(load_image(path).jpegs[0])).convert("RGB")
+    assert np.abs(np.subtract(shown.getpixel((10, 5)), RED)).max() < 12
+    assert shown.getpixel((70, 35)) == WHITE
