@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from contextlib import suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,12 +73,18 @@ class Packets(NamedTuple):
         return times[order], int(self.duration[~self.hidden][order[-1]]) if len(order) else 0
 
 
+def _demux(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
+    # After the last packet PyAV stumbles over streams that begin in mid-file, as in recordings of broadcasts.
+    with suppress(IndexError):
+        yield from container.demux(stream)
+
+
 def scan(container: InputContainer, stream: VideoStream) -> tuple[Packets, bool]:
     """Read all packets, decode none; and say whether nothing was amiss."""
     pts, dts, duration, size, key, hidden = (array(kind) for kind in "qqqqbb")
     clean = True
     try:
-        for packet in container.demux(stream):
+        for packet in _demux(container, stream):
             if packet.size == 0:  # the flush packet that ends the demuxer's sequence
                 continue
             if packet.is_corrupt:  # such as the last one of a file that was cut
@@ -201,7 +208,7 @@ class Seeker:
         for time in (*times, *(min(times) - round(run_up / tick) for run_up in _RUN_UPS)):
             self._container.seek(time, stream=self._stream)
             arrived = False
-            for packet in self._container.demux(self._stream):
+            for packet in _demux(self._container, self._stream):
                 place = self._place(packet.pts)
                 # In a transport stream the first packet may be the rest of one.
                 whole = place is not None and packet.size == self._known.size[place]
@@ -227,7 +234,7 @@ class InOrder:
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
         """All frames in the order of presentation."""
-        packets = self._container.demux(self._stream)
+        packets = _demux(self._container, self._stream)
         begun = False
         while True:
             try:

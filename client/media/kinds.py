@@ -90,6 +90,11 @@ def _is_transport_stream(head: bytes) -> bool:
     )
 
 
+def is_motion_jpeg(suffix: str) -> bool:
+    """Whether a file that begins with a JPEG is, by the suffix of its name, many of them: nothing else tells."""
+    return suffix.lower() in (".mjpg", ".mjpeg")
+
+
 def by_suffix(suffix: str) -> Kind | None:
     """The kind that a file name's suffix (with its dot) promises."""
     suffix = suffix.lower()

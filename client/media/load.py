@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from client.errors import MediaError
-from client.media.kinds import HEAD_BYTES, Kind, by_suffix, sniff, stranger
+from client.media.kinds import HEAD_BYTES, Kind, by_suffix, is_motion_jpeg, sniff, stranger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +46,8 @@ def recognise(head: bytes, sha256: str, suffix: str) -> Identity:
     """What a file is, by its first `HEAD_BYTES` bytes and the suffix of its name."""
     named = by_suffix(suffix)
     kind = sniff(head)
+    if kind is Kind.IMAGE and is_motion_jpeg(suffix):
+        kind = Kind.VIDEO
     problem = stranger(head) if kind is None else None
     if kind is None and named is None and problem is None:
         problem = "not a picture or video of a known format"

@@ -202,9 +202,11 @@ class _Wanted:
 
 def _cut_short(container: InputContainer, stream: VideoStream, packets: Packets, clean: bool) -> str | None:
     """A warning where the file ends before its own header says."""
-    if "mp4" in container.format.name and stream.frames > len(packets.pts) + _UNTOLD:
-        return f"cut off: {len(packets.pts)} of {stream.frames} frames can be read"
     there, promised = _duration(stream, packets), _promised(container, stream, packets)
+    # An edit list may hide frames at both ends: they are counted and cannot be read, but the time is there.
+    lacking = not promised or (promised - there) * len(packets.pts) > there
+    if "mp4" in container.format.name and lacking and stream.frames > len(packets.pts) + _UNTOLD:
+        return f"cut off: {len(packets.pts)} of {stream.frames} frames can be read"
     if promised - there > max(_MISSING_SECONDS, promised * _MISSING_SHARE):
         return f"cut off: {float(there):.1f} of {float(promised):.1f} seconds can be read"
     return None if clean else "cut off or damaged: read as far as possible"

@@ -12,6 +12,7 @@ from media_files import number_of
 
 from client.media import video
 from client.media.load import identify, load
+from client.media.loaders import Loaders
 from client.media.sampling import Sampling, evenly
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def test_h264_in_every_container(tmp_path: Path, extension: str, b_frames: int) 
         ("all-called-key.mkv", "-c:v h263p -g 20 -b:v 2M"),
         ("sorenson.flv", "-c:v flv -b:v 2M"),
         ("theora.ogv", "-c:v libtheora -g 24 -b:v 2M"),
+        ("motion.mjpg", "-c:v mjpeg -q:v 3 -f mjpeg"),
         ("motion.avi", "-c:v mjpeg -q:v 3"),
         ("prores.mov", "-c:v prores_ks -profile:v 4444 -pix_fmt yuva444p10le"),
         ("avid.mxf", "-s 1280x720 -c:v dnxhd -b:v 60M -pix_fmt yuv422p"),
@@ -174,6 +176,8 @@ def test_cut_without_encoding(tmp_path: Path, source: str, target: str) -> None:
         ("no-durations.mp4", "-i {} -c copy -bsf:v setts=duration=0"),
         ("lost-frames.mkv", "-i {} -c copy -bsf:v noise=drop=not(mod(n\\,17))*gt(n\\,0)"),
         ("before-zero.mkv", "-i {} -c copy -bsf:v setts=ts=TS-40000 -avoid_negative_ts disabled"),
+        ("whole-groups-hidden.mp4", "-i {} -c copy -output_ts_offset -2 -avoid_negative_ts disabled"),
+        ("whole-groups-hidden.mov", "-i {} -c copy -output_ts_offset -2 -avoid_negative_ts disabled"),
         ("a-long-gap.mp4", "-i {} -c copy -bsf:v setts=ts=if(gt(N\\,40)\\,TS+900000\\,TS)"),
         ("times-of-avi.avi", "-i {} -c copy"),
         ("long-sound.mkv", "-f lavfi -i sine=d=9 -i {} -c:v copy"),
@@ -198,6 +202,22 @@ def test_recordings_begin_and_break_anywhere(tmp_path: Path, source: str) -> Non
     assert len(check(joined, warning="damaged")) == 2 * FRAMES
     assert 0 < len(check(late)) < FRAMES
     assert 0 < len(check(torn)) < FRAMES
+
+
+def test_a_sound_that_begins_in_mid_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in recordings of broadcasts: the stream is unknown when the file is opened."""
+    silent, path = encode(tmp_path / "silent.ts", f"{X264} -g 24 -bf 0 -muxrate 14M"), tmp_path / "a.ts"
+    late = "-f lavfi -i sine=d=3 -i {} -map 1 -map 0 -c:v copy -c:a mp2 -output_ts_offset 4"
+    ffmpeg(*late.format(silent).split(), tmp_path / "sounding.ts")
+    path.write_bytes(silent.read_bytes() + (tmp_path / "sounding.ts").read_bytes() + silent.read_bytes())
+    monkeypatch.setenv("MALLOC_PERTURB_", "165")  # PyAV looks at memory that nobody wrote to
+    loaders = Loaders(1)
+    try:
+        content = loaders.load(path, identify(path), Sampling(8))
+    finally:
+        loaders.close()
+    assert len(content.jpegs) == 8
+    assert (content.facts.frames or 0) >= 3 * FRAMES - 2  # the packets at the seams count as broken
 
 
 @pytest.mark.parametrize("extension", ["mkv", "flv", "avi", "mpg", "ts"])
