@@ -6,10 +6,12 @@ import re
 from array import array
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 
 from client.errors import MediaError
@@ -109,7 +111,10 @@ class _Camera:
 
 def _orientation(frame: av.VideoFrame) -> Orientation:
     try:
-        return Orientation.of(frame)
+        # Asked for by `frame.side_data`, it and the frame would refer to each other, and all that a frame takes stay
+        # until the garbage collector happens to come by.
+        side_data = SideDataContainer(frame)  # type: ignore[call-arg]  # of PyAV's stub
+        return Orientation.of(cast("av.VideoFrame", SimpleNamespace(side_data=side_data)))
     except ValueError:  # PyAV reads no side data where it does not know the kind of one, such as EXIF
         quarters = round(frame.rotation / 90) % 4  # counterclockwise
         return Orientation(quarters % 2 == 1, quarters in (2, 3), quarters in (1, 2))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 import pytest
 from ffmpeg_files import FRAMES, X264, displayed, encode, ffmpeg
@@ -263,6 +265,18 @@ def test_a_long_video_takes_little_memory(tmp_path: Path, settings: str) -> None
     assert content.facts.frames == 400 * FRAMES
     assert [number_of(jpeg) for jpeg in content.jpegs] == [place % FRAMES for place in evenly(400 * FRAMES, 4)]
     assert peak < 1_500_000 + 100 * 400 * FRAMES
+
+
+def test_no_frame_is_kept_when_a_video_is_done(tmp_path: Path) -> None:
+    """A frame of 8K takes 50 MB, and the garbage collector does not know."""
+    path = encode(tmp_path / "a.mp4", f"{X264} -g 24 -bf 2")
+    gc.collect()
+    gc.disable()
+    try:
+        load(path, identify(path), Sampling(8))
+        assert not any(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 def test_concealed_frames_are_not_passed_over_in_silence(tmp_path: Path) -> None:
