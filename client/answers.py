@@ -27,7 +27,10 @@ _FEWEST_BEFORE_TALK = 5
 """A shorter list beside sentences may be a sentence itself."""
 _OTHER_WORDS = {"arms", "goods", "news", "shorts"}
 """They look like plurals of words that mean something else."""
-_TONE = re.compile(r"(?<!not )(?<!neither )(?<!nor )\b(positive|negative|neutral|mixed)\b")
+_NO_TONE = re.compile(
+    r"\b(?:neither \w+ n?or|(?:not|no|nor|without)(?: (?!only )\w+)?) (?:positive|negative|neutral|mixed)\b"
+)
+_TONE = re.compile(r"\b(positive|negative|neutral|mixed)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def read_tags(text: str) -> Reading:
 
 def read_sentiment(text: str) -> Reading:
     """The text, and beside it as `label` the tone that it names first: positive, negative, neutral or mixed."""
-    said = [_TONE.findall(sentence.lower()) for sentence in re.split(r"[.!?\n]", text)]
+    said = [_TONE.findall(_NO_TONE.sub("", sentence)) for sentence in re.split(r"[.!?\n]", text.lower())]
     tones = next((tones for tones in said if tones), [])
     if not tones:
         return Reading(text, facts={"label": None}, warnings=("the answer names no tone",))
@@ -168,14 +171,14 @@ def _quoted_strings(text: str, at: int) -> tuple[list[str], int]:
 # -- lists for people --------------------------------------------------------------------------------------
 
 _MARK = re.compile(r"\s*(?:[-*+•◦·‣▪●○■\u2013\u2014]|\(?\d{1,3}[.)])\s+")
-_NUMBERS_IN_LINE = re.compile(r"[ \t,;]+(?=\(?\d{1,3}[.)]\s)")
+_NUMBERS_IN_LINE = re.compile(r"(?<=[^\s,;])[ \t,;]+(?=\(?\d{1,3}[.)]\s)")
 _HEADING = re.compile(
-    r"^(?:[^:,\n]{1,60}:|[^:,\n]*\b(?:tags|keywords)\b[^:,\n]*\b(?:are|include)\b|(?:Sure|Certainly)!)\s+"
+    r"^(?:[^:,\n]{1,60}:|[^:,\n]{0,60}\b(?:tags|keywords)\b[^:,\n]{0,60}\b(?:are|include)\b|(?:Sure|Certainly)!)\s+"
 )
 """`Here are the tags: `, `Colours: `, `The tags of this picture are `."""
 _ELEMENT = re.compile(r"</?[a-z]{1,12} ?/?>")
 _SENTENCE_END = re.compile(r"(?<=[a-z\"]\.)\s+(?=[A-Z])")
-_EXPLAINED = re.compile(r"\s+[-\u2013\u2014]\s+|\s+\(")
+_EXPLAINED = re.compile(r"(?<=\S)\s+(?:[-\u2013\u2014]\s|\()")
 
 
 def _lines(text: str) -> list[str]:

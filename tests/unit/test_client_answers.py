@@ -127,6 +127,13 @@ def test_what_looks_like_a_plural_and_is_another_word() -> None:
     ]
 
 
+@pytest.mark.parametrize("piece", ["tags ", "tags are ", " ", "- ", "1. ", "a - ", "a (", "#a", "<a", "[", "'a", "no "])
+def test_a_long_answer_takes_no_long_time(piece: str) -> None:
+    """An answer of a megabyte, which would take hours if each character were looked at for each other one."""
+    for read in READERS.values():
+        read("a" + piece * (1_000_000 // len(piece)) + "b")
+
+
 def test_deep_nesting_is_no_trap() -> None:
     assert read_tags("[" * 50_000).items is None
     assert read_tags("[" * 50_000 + '"red"' + "]" * 50_000).items == ["red"]
@@ -158,6 +165,9 @@ def test_spelling_of_a_tag(tag: str, normal: str) -> None:
         ("It is not negative. It is positive.", "positive"),
         ("The tone is both positive and negative: joy turns into fear.", "mixed"),
         ("Mixed.", "mixed"),
+        ("The tone is very positive, with no negative notes.", "positive"),
+        ("It is not entirely positive; rather negative.", "negative"),
+        ("Neither negative or positive, but neutral.", "neutral"),
     ],
 )
 def test_the_tone_that_an_answer_names(text: str, label: str) -> None:
