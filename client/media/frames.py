@@ -65,6 +65,8 @@ class Packets(NamedTuple):
     key: NDArray[np.bool_]
     """Whether decoding can begin here."""
     hidden: NDArray[np.bool_]
+    position: int
+    """The byte of the file at which the first one begins; 0 where that is unknown."""
 
     def shown(self) -> tuple[NDArray[np.int64], int]:
         """When frames are shown, ascending, as far as it is told; and the duration of the last of them."""
@@ -82,7 +84,7 @@ def _demux(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet
 def scan(container: InputContainer, stream: VideoStream) -> tuple[Packets, bool]:
     """Read all packets, decode none; and say whether nothing was amiss."""
     pts, dts, duration, size, key, hidden = (array(kind) for kind in "qqqqbb")
-    clean = True
+    clean, position = True, 0
     try:
         for packet in _demux(container, stream):
             if packet.size == 0:  # the flush packet that ends the demuxer's sequence
@@ -90,6 +92,8 @@ def scan(container: InputContainer, stream: VideoStream) -> tuple[Packets, bool]
             if packet.is_corrupt:  # such as the last one of a file that was cut
                 clean = False
                 continue
+            if not pts:
+                position = packet.pos or 0
             pts.append(NO_TIME if packet.pts is None else packet.pts)
             dts.append(NO_TIME if packet.dts is None else packet.dts)
             duration.append(packet.duration or 0)
@@ -100,7 +104,7 @@ def scan(container: InputContainer, stream: VideoStream) -> tuple[Packets, bool]
         clean = False
     numbers = [np.frombuffer(column, np.int64) for column in (pts, dts, duration, size)]
     marks = [np.frombuffer(column, np.bool_) for column in (key, hidden)]
-    return Packets(*numbers, *marks), clean  # type: ignore[arg-type]
+    return Packets(*numbers, *marks, position=position), clean  # type: ignore[arg-type,misc]
 
 
 class Seeker:

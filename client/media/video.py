@@ -214,7 +214,14 @@ def _cut_short(container: InputContainer, stream: VideoStream, packets: Packets,
         return f"cut off: {len(packets.pts)} of {stream.frames} frames can be read"
     if promised - there > max(_MISSING_SECONDS, promised * _MISSING_SHARE):
         return f"cut off: {float(there):.1f} of {float(promised):.1f} seconds can be read"
+    if container.format.name == "mpegts" and not _ends_whole(container.size - packets.position):
+        return "cut off: the file ends in the middle of something"
     return None if clean else "cut off or damaged: read as far as possible"
+
+
+def _ends_whole(length: int) -> bool:
+    """Whether so many bytes of a transport stream are whole packets: plain, with a clock or with a checksum each."""
+    return length % 188 == 0 or length % 192 == 0 or length % 204 == 0
 
 
 def _promised(container: InputContainer, stream: VideoStream, packets: Packets) -> Fraction:

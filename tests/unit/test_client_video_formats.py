@@ -222,6 +222,19 @@ def test_a_sound_that_begins_in_mid_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert (content.facts.frames or 0) >= 3 * FRAMES - 2  # the packets at the seams count as broken
 
 
+@pytest.mark.parametrize("name", ["a.ts", "a.m2ts"])
+def test_a_transport_stream_that_ends_within_a_packet_was_cut(tmp_path: Path, name: str) -> None:
+    """It has no header that could tell how long it should be."""
+    path = encode(tmp_path / name, f"{X264} -g 12 -bf 0")
+    check(path)
+    whole = path.read_bytes()
+    for share in (0.5, 0.6, 0.9):
+        path.write_bytes(whole[: int(len(whole) * share) | 1])  # packets have an even length
+        content = load(path, identify(path), Sampling(4))
+        assert len(content.jpegs) == 4
+        assert content.warnings == ["cut off: the file ends in the middle of something"]
+
+
 @pytest.mark.parametrize("extension", ["mkv", "flv", "avi", "mpg", "ts"])
 def test_what_is_left_of_a_cut_file(tmp_path: Path, extension: str) -> None:
     settings = MPEG2 if extension == "mpg" else f"{X264} -g 12 -bf 0"
