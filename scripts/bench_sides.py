@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from statistics import mean, quantiles
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +141,8 @@ class Sides:
     def light(self, files: Path, seed: int) -> Light:
         """The requests about the same files and as many translations, and nothing else to do."""
         paths = sorted(files.iterdir())
-        requests = make_requests(paths, self.texts[: len(paths)], self._plan, seed)
+        # The warm-up had fewer files; the words change places in each one anew.
+        requests = make_requests(paths, list(islice(cycle(self.texts), len(paths))), self._plan, seed)
         where = self._where
         before = where.cpu_seconds()
         answers = fire(where.endpoint, where.translator, requests, self._concurrency, os.environ.get(API_KEY))

@@ -19,7 +19,7 @@ from bench_models import DEMO_MODELS
 from bench_pipeline import deal_out, read_arguments
 from bench_reference import Reference, Timing, read_video
 from bench_report import Report
-from bench_sides import Light, Rounds, Run
+from bench_sides import Light, Rounds, Run, Sides, Where
 
 from client.media.kinds import Kind, by_suffix
 from client.media.sampling import Sampling
@@ -29,6 +29,8 @@ from translator.models import DEMO_MODEL
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from bench_light import Requests
 
 NAMES = {Kind.VIDEO: "films", Kind.IMAGE: "stills"}
 
@@ -174,3 +176,22 @@ def test_wrong_usage_fails_before_anything_starts(arguments: list[str], capsys: 
 def make(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+def test_the_bare_loop_has_a_text_translated_for_each_file_also_after_a_warm_up_of_fewer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Requests] = []
+
+    def keep(_endpoint: str, _translator: str | None, requests: Requests, *_: object) -> Answers:
+        sent.append(requests)
+        return Answers(1, 1, 1)
+
+    monkeypatch.setattr("bench_sides.fire", keep)
+    (tmp_path / "files").mkdir()
+    draw_pictures(tmp_path / "files", 3, seed=0)
+    sides = Sides(Where("http://127.0.0.1:1", None), tmp_path, concurrency=2, languages=["fra_Latn"])
+    sides.texts = ["Red is left. Blue is right.", "Green is left. Grey is right."]
+    sides.light(tmp_path / "files", seed=1)
+    texts = [json.loads(body)["texts"][0] for body in sent[0].translations]
+    assert (len(sent[0].chats), len(texts), len(set(texts))) == (3, 3, 3)
