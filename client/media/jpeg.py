@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import simplejpeg
+from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from client.media.hdr import is_hdr, to_srgb
@@ -42,7 +43,13 @@ class Orientation:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Orientation:
         """To the nearest quarter turn, from the frame's display matrix (ISO 14496-12, 8.5.2)."""
-        side_data: Mapping[str, Any] = cast("Mapping[str, Any]", frame.side_data)
+        try:
+            # Asked for by `frame.side_data`, it and the frame would refer to each other, and all that a frame takes
+            # would stay until the garbage collector happens to come by.
+            side_data = cast("Mapping[str, Any]", SideDataContainer(frame))  # type: ignore[call-arg]  # PyAV's stub
+        except ValueError:  # PyAV reads no side data where it does not know the kind of one, such as EXIF
+            quarters = round(frame.rotation / 90) % 4  # counterclockwise
+            return cls(quarters % 2 == 1, quarters in (2, 3), quarters in (1, 2))
         if (matrix := side_data.get("DISPLAYMATRIX")) is None:
             return cls()
         a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))

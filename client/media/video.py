@@ -6,12 +6,10 @@ import re
 from array import array
 from contextlib import contextmanager
 from fractions import Fraction
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 
 from client.errors import MediaError
@@ -99,7 +97,7 @@ class _Camera:
         self.resized = False
 
     def take(self, frame: av.VideoFrame) -> bytes:
-        orientation = _orientation(frame)
+        orientation = Orientation.of(frame)
         stored = (frame.width, frame.height)
         if self._stored_size is None:
             self._stored_size = stored
@@ -107,17 +105,6 @@ class _Camera:
             self._target = fit_size(*self.shown_size, self._sampling.edge, self._sampling.fit)
         self.resized = self.resized or stored != self._stored_size
         return encode_frame(frame, self._target, orientation, square=self._sampling.fit is Fit.PAD)
-
-
-def _orientation(frame: av.VideoFrame) -> Orientation:
-    try:
-        # Asked for by `frame.side_data`, it and the frame would refer to each other, and all that a frame takes stay
-        # until the garbage collector happens to come by.
-        side_data = SideDataContainer(frame)  # type: ignore[call-arg]  # of PyAV's stub
-        return Orientation.of(cast("av.VideoFrame", SimpleNamespace(side_data=side_data)))
-    except ValueError:  # PyAV reads no side data where it does not know the kind of one, such as EXIF
-        quarters = round(frame.rotation / 90) % 4  # counterclockwise
-        return Orientation(quarters % 2 == 1, quarters in (2, 3), quarters in (1, 2))
 
 
 @contextmanager
