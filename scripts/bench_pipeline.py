@@ -204,6 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"length into {len(args.languages)} languages by {args.beams} beams, {args.count} files a round, "
                 f"{args.reference} of them the published way"
             )
+    if args.quick:
+        report.notes.append(f"{args.count} files: what is seen is above all the start of the client, once a run")
     for rounds in results:
         rounds.report_on(report)
     report.show(args.json)
