@@ -110,6 +110,7 @@ def encode_frame(
     planes = [np.ascontiguousarray(orientation.apply(_plane(plane))) for plane in small.planes]
     if square:
         planes = _on_square(planes)
+    planes[0] = _in_even(planes[0])
     jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=QUALITY)
     return jpeg
 
@@ -123,6 +124,14 @@ def _interpolation(frame: av.VideoFrame, width: int, height: int) -> Interpolati
 def _plane(plane: Any) -> NDArray[np.uint8]:
     lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
     return lines[: plane.height, : plane.width]
+
+
+def _in_even(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same, with a repeated last row and column beyond it where its size is odd: libjpeg-turbo reads them."""
+    height, width = luma.shape
+    if height % 2 or width % 2:
+        luma = np.pad(luma, ((0, height % 2), (0, width % 2)), mode="edge")
+    return luma[:height, :width]
 
 
 def _on_square(planes: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:

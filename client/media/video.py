@@ -6,6 +6,7 @@ import re
 from array import array
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import av
@@ -20,7 +21,7 @@ from client.media.kinds import Kind
 from client.media.sampling import Fit, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from av.container import InputContainer
@@ -35,6 +36,8 @@ _MISSING_SHARE, _MISSING_SECONDS = 0.05, 0.5
 _UNTOLD = 2
 # Frames a second of a file that says nothing of time.
 _USUAL_RATE = Fraction(25)
+# What a header may say in full.
+_TELLING_SUFFIXES, _TELLING_STREAMS = frozenset({".mp4", ".m4v", ".mov"}), 8
 
 
 def load_video(path: Path, sampling: Sampling) -> Content:
@@ -43,20 +46,20 @@ def load_video(path: Path, sampling: Sampling) -> Content:
     Raises:
         MediaError: it holds no video, or nothing of it can be decoded.
     """
-    with _opened(path) as (container, stream):
+    with _opened(path, quick=True) as (container, stream):
         packets, clean = scan(container, stream)
         if not len(packets.pts):
             raise MediaError(
                 "the video stream holds no frames" if clean else "the file is damaged: nothing can be read"
             )
         cut = _cut_short(container, stream, packets, clean)
-        camera = _Camera(stream, sampling)
+        camera = _Camera(sampling)
         timeline, duration = _timeline(stream, packets), _duration(stream, packets)
         jpegs: list[bytes] = []
         try:
             seeker = Seeker(container, stream, packets)
             times = [timeline.shown[index] for index in sampling.choose(timeline)[0]]
-            jpegs = [camera.take(frame) for frame in seeker.frames(times)]
+            jpegs = [camera.take(frame, stream) for frame in seeker.frames(times)]
         except InexactError:
             times = None  # they do not tell the frames
         except (av.FFmpegError, DamagedError):
@@ -88,36 +91,38 @@ def load_video(path: Path, sampling: Sampling) -> Content:
 class _Camera:
     """Takes JPEGs of decoded frames, all of one size."""
 
-    def __init__(self, stream: VideoStream, sampling: Sampling) -> None:
-        self._pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+    def __init__(self, sampling: Sampling) -> None:
         self._sampling = sampling
         self._stored_size: tuple[int, int] | None = None
         self._target = (0, 0)
         self.shown_size = (0, 0)
         self.resized = False
 
-    def take(self, frame: av.VideoFrame) -> bytes:
+    def take(self, frame: av.VideoFrame, stream: VideoStream) -> bytes:
         orientation = Orientation.of(frame)
         stored = (frame.width, frame.height)
         if self._stored_size is None:
             self._stored_size = stored
-            self.shown_size = display_size(*stored, self._pixel_aspect, orientation)
+            # What the container says comes first; the decoder knows its own only now.
+            aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1)
+            self.shown_size = display_size(*stored, aspect, orientation)
             self._target = fit_size(*self.shown_size, self._sampling.edge, self._sampling.fit)
         self.resized = self.resized or stored != self._stored_size
         return encode_frame(frame, self._target, orientation, square=self._sampling.fit is Fit.PAD)
 
 
 @contextmanager
-def _opened(path: Path, *, strict: bool = True) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _opened(path: Path, *, strict: bool = True, quick: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and find its video stream, which is not its cover picture.
 
-    A strict decoder reports errors, where the usual one hides them in the picture without a word.
+    A strict decoder reports errors, where the usual one hides them in the picture without a word. A `quick` look
+    decodes nothing where the header is enough.
 
     Raises:
         MediaError: it cannot be opened or has none.
     """
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        container = (quick and _open_undecoded(path)) or av.open(str(path), metadata_errors="replace")
     except av.FFmpegError as error:
         reason = (error.strerror or "cannot be read").lower()
         raise MediaError(f"cannot be opened as a video ({reason}): cut off, unfinished or not a video?") from error
@@ -136,6 +141,23 @@ def _opened(path: Path, *, strict: bool = True) -> Iterator[tuple[InputContainer
         if strict:
             stream.codec_context.options = {"err_detect": "explode"}
         yield container, stream
+
+
+def _open_undecoded(path: Path) -> InputContainer | None:
+    """Open a file of which FFmpeg need not decode the first keyframe, as it does to learn what it holds; else None.
+
+    The header of H.264 in MP4 says nearly all. How far frames are reordered stands there too if they are said to be:
+    if not, that may have been left out.
+    """
+    if path.suffix.lower() not in _TELLING_SUFFIXES:
+        return None
+    undecoded = [{"skip_frame": "all"}] * _TELLING_STREAMS
+    container = av.open(str(path), metadata_errors="replace", stream_options=undecoded)  # type: ignore[arg-type]  # PyAV's stub
+    codecs = [stream.codec_context for stream in container.streams.video]
+    if all(codec and codec.name == "h264" and codec.has_b_frames for codec in codecs):
+        return container
+    container.close()
+    return None
 
 
 class _InOrder:
@@ -165,8 +187,9 @@ class _InOrder:
         """The timeline, and the frames that were wanted by their places and by their times."""
         seen = array("q")
         lasting = 0
-        by_place, by_time = _Wanted(places, self._camera), _Wanted(times, self._camera)
         with _opened(self._path, strict=self._strict) as (container, stream):
+            take = partial(self._camera.take, stream=stream)
+            by_place, by_time = _Wanted(places, take), _Wanted(times, take)
             decoder = InOrder(container, stream)
             for frame in decoder:
                 by_place.offer(len(seen), frame)
@@ -181,13 +204,13 @@ class _InOrder:
 class _Wanted:
     """Takes the frames at some positions, or the next ones after them, of frames that come in order."""
 
-    def __init__(self, positions: list[int], camera: _Camera) -> None:
-        self._waiting, self._camera = positions[::-1], camera
+    def __init__(self, positions: list[int], take: Callable[[av.VideoFrame], bytes]) -> None:
+        self._waiting, self._take = positions[::-1], take
         self.jpegs: list[bytes] = []
 
     def offer(self, position: int, frame: av.VideoFrame) -> None:
         if self._waiting and position >= self._waiting[-1]:
-            self.jpegs.append(self._camera.take(frame))
+            self.jpegs.append(self._take(frame))
             while self._waiting and self._waiting[-1] <= position:
                 self._waiting.pop()
 

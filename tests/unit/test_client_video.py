@@ -14,6 +14,7 @@ from PIL import Image
 
 from client.errors import MediaError
 from client.media import video
+from client.media.jpeg import Orientation, encode_frame
 from client.media.load import identify, load
 from client.media.sampling import Sampling, evenly
 from client.media.video import load_video
@@ -220,6 +221,46 @@ def test_odd_sizes_survive(tmp_path: Path) -> None:
     content = load_video(path, Sampling(4))
     assert Image.open(io.BytesIO(content.jpegs[0])).size == (161, 95)
     assert [number_of(jpeg) for jpeg in content.jpegs] == [0, 3, 7, 11]
+
+
+def test_the_last_column_and_row_of_an_odd_size_are_those_of_the_picture() -> None:
+    """The encoder reads even sizes: what it finds beyond these must not be other pixels."""
+    rgb = np.full((95, 161, 3), 255, np.uint8)
+    rgb[:, 0] = 0
+    jpeg = encode_frame(av.VideoFrame.from_ndarray(rgb, format="rgb24"), (161, 95), Orientation())
+    shown = np.asarray(Image.open(io.BytesIO(jpeg)).convert("L"))
+    assert shown[:, -1].min() > 253
+    assert shown[-1, 8:].min() > 253
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "told"),
+    [
+        ("reordered.mp4", {"options": B_FRAMES}, True),
+        ("reordered.mov", {"options": B_FRAMES}, True),
+        ("reordered.mkv", {"options": B_FRAMES}, False),
+        ("in-order.mp4", {"options": {"bf": "0"}}, False),
+        ("other.mp4", {"codec": "mpeg4"}, False),
+    ],
+)
+def test_nothing_is_decoded_to_open_a_file_whose_header_is_enough(
+    tmp_path: Path, name: str, settings: dict[str, object], told: bool
+) -> None:
+    path = write_video(tmp_path / name, 60, **settings)  # type: ignore[arg-type]
+    container = video._open_undecoded(path)
+    assert (container is not None) is told
+    if container:
+        container.close()
+    assert sampled(path) == EVEN_60
+
+
+def test_the_pixel_aspect_that_only_the_bitstream_tells_is_applied(tmp_path: Path) -> None:
+    options = {**B_FRAMES, "x264-params": "sar=4/3"}
+    path = write_video(tmp_path / "dvd.mp4", 30, size=(144, 96), options=options)
+    with av.open(str(path), stream_options=[{"skip_frame": "all"}]) as container:
+        assert not container.streams.video[0].sample_aspect_ratio
+    content = load_video(path, Sampling(2))
+    assert (content.facts.width, content.facts.height) == (192, 96)
 
 
 @pytest.mark.parametrize(
