@@ -53,7 +53,7 @@ BENCHMARKS = (
     Benchmark("client", ("--runs", "1")),
     Benchmark("sampler"),
     Benchmark("gateway"),
-    Benchmark("translator", ("--quick", "--shape", "tiny")),
+    Benchmark("translator", ("--quick", "--shape", "mid")),
     Benchmark("server", ("--profile", "--quick")),
     Benchmark("pipeline"),
     Benchmark("plugin"),
