@@ -187,16 +187,17 @@ def test_requests_that_had_to_give_way_keep_their_pictures(models: Models) -> No
         assert written.logprobs == pytest.approx(expected.logprobs, abs=TOLERANCE)
 
 
-def test_fp8_writes_what_quantised_arithmetic_writes(models: Models) -> None:
-    for expected, written in pairs(models, "fp8"):
-        assert written.tokens == expected.tokens
-
-
-def test_bf16_parts_from_the_reference_only_where_two_tokens_are_close(models: Models) -> None:
-    for expected, written in pairs(models, "bf16"):
+@pytest.mark.parametrize(("name", "close"), [("fp8", 0.05), ("bf16", 0.15)])
+def test_rounding_parts_from_the_reference_only_where_two_tokens_are_close(
+    models: Models, name: str, close: float
+) -> None:
+    """The last bit of an fp32 sum, which differs from CPU to CPU, may decide to which FP8 number it is rounded."""
+    both = pairs(models, name)
+    for expected, written in both:
         steps = zip(expected.tokens, written.tokens, expected.margins, strict=True)
         first_other = next((margin for token, other, margin in steps if token != other), 0.0)
-        assert first_other <= 0.15
+        assert first_other <= close
+    assert sum(written.tokens == expected.tokens for expected, written in both) > len(both) / 2
 
 
 def test_eight_tasks_on_one_picture_run_the_tower_once(models: Models) -> None:

@@ -93,7 +93,7 @@ def test_right_translations_are_not_flagged(engine: Engine) -> None:
 def test_compute_types_are_chosen_and_checked() -> None:
     assert choose("cpu", "auto") == ("cpu", "int8")
     assert choose("auto", "float32")[1] == "float32"
-    with pytest.raises(ValueError, match="cpu does not compute in int7 here: use auto, float32, int16, int8"):
+    with pytest.raises(ValueError, match=r"cpu does not compute in int7 here: use auto, float32, .*int8\b"):
         choose("cpu", "int7")
     with pytest.raises(ValueError, match="no device tpu"):
         choose("tpu", "auto")
