@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import sys
@@ -38,7 +39,14 @@ _LISTED_FAILURES = 50
 
 
 class _Console(Console):
-    """Ends with what it writes to, say with a `tee`; the run goes on."""
+    """Ends with what it writes to, say with a `tee` or a window; the run goes on."""
+
+    def _write_buffer(self) -> None:
+        """As rich, which heeds broken pipes alone."""
+        try:
+            super()._write_buffer()
+        except OSError as error:
+            raise (BrokenPipeError() if error.errno == errno.EIO else error) from error
 
     def on_broken_pipe(self) -> None:
         """Nothing more is shown."""

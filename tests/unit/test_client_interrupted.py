@@ -88,6 +88,32 @@ def test_a_terminal_that_is_closed_interrupts_too(servers: FakeServers, tmp_path
     assert found["stats"]["interrupted"]
 
 
+def test_a_run_that_heeds_no_hangup_goes_on_without_its_terminal(servers: FakeServers, tmp_path: Path) -> None:
+    async def slowly(*_: Any) -> web.StreamResponse | None:
+        await asyncio.sleep(0.2)
+        return None
+
+    servers.on_ask = slowly
+    pictures(tmp_path / "ads", 20)
+    line, environment = command(servers, "ads", "--concurrency", "2", "--languages", "")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.chdir(tmp_path)
+        os.execve(line[0], line, environment)
+    os.set_blocking(terminal, False)
+
+    def under_way() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            os.read(terminal, 1 << 16)
+        return len(servers.asked) >= 4
+
+    wait_until(under_way)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert all("describe" in record["tasks"] for record in results(tmp_path)["files"])
+
+
 def test_what_nohup_started_outlives_its_terminal(servers: FakeServers, tmp_path: Path) -> None:
     async def slowly(*_: Any) -> web.StreamResponse | None:
         await asyncio.sleep(0.2)
