@@ -61,17 +61,19 @@ def test_an_interrupted_run_finishes_what_is_in_flight(servers: FakeServers, tmp
     assert sorted(map(int, seen_in(servers.asked))) == list(range(60))  # each once, nothing twice
 
 
-def test_a_terminal_that_is_closed_interrupts_too(servers: FakeServers, tmp_path: Path) -> None:
+def exit_code_without_terminal(servers: FakeServers, cwd: Path, *, heeds_hangup: bool) -> int:
+    """Of a run over ./ads whose terminal is closed once six requests were seen."""
+
     async def slowly(*_: Any) -> web.StreamResponse | None:
         await asyncio.sleep(0.5)
         return None
 
     servers.on_ask = slowly
-    pictures(tmp_path / "ads", 60)
     line, environment = command(servers, "ads", "--concurrency", "3", "--languages", "")
     pid, terminal = pty.fork()
     if pid == 0:
-        os.chdir(tmp_path)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL if heeds_hangup else signal.SIG_IGN)
+        os.chdir(cwd)
         os.execve(line[0], line, environment)
     os.set_blocking(terminal, False)
 
@@ -82,35 +84,20 @@ def test_a_terminal_that_is_closed_interrupts_too(servers: FakeServers, tmp_path
 
     wait_until(under_way)
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_terminal_that_is_closed_interrupts_too(servers: FakeServers, tmp_path: Path) -> None:
+    pictures(tmp_path / "ads", 60)
+    assert exit_code_without_terminal(servers, tmp_path, heeds_hangup=True) == 130
     found = results(tmp_path)
     assert sum("describe" in record["tasks"] for record in found["files"]) == len(servers.asked) < 15
     assert found["stats"]["interrupted"]
 
 
 def test_a_run_that_heeds_no_hangup_goes_on_without_its_terminal(servers: FakeServers, tmp_path: Path) -> None:
-    async def slowly(*_: Any) -> web.StreamResponse | None:
-        await asyncio.sleep(0.2)
-        return None
-
-    servers.on_ask = slowly
     pictures(tmp_path / "ads", 20)
-    line, environment = command(servers, "ads", "--concurrency", "2", "--languages", "")
-    pid, terminal = pty.fork()
-    if pid == 0:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        os.chdir(tmp_path)
-        os.execve(line[0], line, environment)
-    os.set_blocking(terminal, False)
-
-    def under_way() -> bool:
-        with contextlib.suppress(BlockingIOError):
-            os.read(terminal, 1 << 16)
-        return len(servers.asked) >= 4
-
-    wait_until(under_way)
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert exit_code_without_terminal(servers, tmp_path, heeds_hangup=False) == 0
     assert all("describe" in record["tasks"] for record in results(tmp_path)["files"])
 
 
