@@ -21,11 +21,11 @@ from client.errors import BabelviewError, LedgerError, UsageError
 from client.export.formats import check, export
 from client.export.interim import kept_up_to_date
 from client.forecast import forecast, lines
-from client.job import REDO_ALL, REDO_FAILED
 from client.log import open_log
 from client.model import ModelClient
 from client.pipeline import Pipeline
 from client.plan import Plan, make_plan
+from client.redo import REDO_ALL, REDO_FAILED
 from client.screen import CONTROL, Screen
 from client.settings import Settings, read_settings
 from client.sources.fetch import FOLDER, Fetcher
@@ -59,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("\n".join(line.translate(CONTROL) for line in said))
             return DONE
         with closing(Ledger(settings.output)) as ledger:
-            ledger.begin_run(plan, sources)
-            return asyncio.run(_run(settings, plan, sources, ledger))
+            goes_on = ledger.begin_run(plan, sources, settings.redo)
+            return asyncio.run(_run(settings, plan, sources, ledger, goes_on=goes_on))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BabelviewError as error:
@@ -92,10 +92,12 @@ def _prepare(settings: Settings) -> tuple[list[Source], Plan]:
     return sources, make_plan(tasks, settings.models, settings.temperature, settings.sampling, settings.languages)
 
 
-async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Ledger) -> int:
+async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Ledger, *, goes_on: bool) -> int:
     tally, stop = Tally(prices=settings.prices), asyncio.Event()
     with Screen(tally, quiet=settings.quiet) as screen:
         _heed_signals(stop, screen)
+        if goes_on:
+            screen.note(f"--redo {settings.redo} goes on where it was interrupted")
         patience: dict[str, Any] = {
             "deadline": settings.timeout,
             "wait": settings.wait,
@@ -141,6 +143,8 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
             stats = _stats(plan, tally, interrupted=stop.is_set())
             try:
                 ledger.write([lambda it: it.save_stats(stats)])
+                if settings.redo and tally.finished == tally.files:
+                    ledger.write([lambda it: it.end_redo(str(settings.redo))])
                 written = await asyncio.to_thread(export, settings.output, settings.formats)
             except LedgerError as error:
                 fatal = fatal or error
@@ -153,6 +157,8 @@ async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Le
             if translator:
                 await translator.close()
     screen.summary(", ".join(map(str, written)))
+    if settings.redo and tally.finished < tally.files:
+        screen.note(f"not all is done again yet: --redo {settings.redo} again goes on")
     if fatal:
         return _complain(fatal)
     if stop.is_set():

@@ -16,7 +16,7 @@ from client.media.load import Identity, identify, recognise
 from client.schema import MIGRATIONS
 from client.sources.source import stamp_of, url_suffix
 from client.store import LEDGER
-from client.stored import StoredFile, open_to_read, read_file, read_place
+from client.stored import StoredFile, open_to_read, read_file, read_place, read_redo
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from client.media.sampling import Sampling
     from client.plan import Plan, Request
+    from client.redo import Redo
     from client.sources.source import Known, Source
 
 _SHOWN = 20
@@ -68,6 +69,9 @@ class _Past(NamedTuple):
             if self.connection
             else StoredFile(identity.sha256, identity.kind)
         )
+
+    def redo(self, job: Job, what: str | None) -> Redo | None:
+        return read_redo(self.connection, job.sources[0].key, what) if self.connection and what else None
 
 
 def forecast(folder: Path, sources: list[Source], plan: Plan, redo: str | None) -> tuple[Forecast, Means]:
@@ -167,7 +171,7 @@ def _by_name(source: Source) -> Identity:
 
 def _count(found: Forecast, job: Job, past: _Past, plan: Plan, redo: str | None) -> None:
     requests = plan.requests[job.identity.kind]
-    missing = job.take_stock(past.file(job.identity, requests), plan, redo)
+    missing = job.take_stock(past.file(job.identity, requests), plan, past.redo(job, redo))
     for request in missing:
         found.requests.setdefault((request.key, job.identity.kind), []).append(request)
         found.translations.update(plan.languages)

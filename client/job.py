@@ -13,11 +13,10 @@ from client.store import Ledger
 if TYPE_CHECKING:
     from client.media.load import Identity
     from client.plan import Plan, Request
+    from client.redo import Redo
     from client.sources.source import Source
     from client.stored import StoredAnswer, StoredFile
     from client.writer import Change
-
-REDO_FAILED, REDO_ALL = "failed", "all"
 
 
 @dataclass(slots=True, eq=False)
@@ -53,12 +52,12 @@ class Job:
         """Count the time spent on it since then."""
         self.changes.append(partial(Ledger.add_seconds, sha256=self.identity.sha256, seconds=time.monotonic() - since))
 
-    def take_stock(self, stored: StoredFile, plan: Plan, redo: str | None) -> list[Request]:
+    def take_stock(self, stored: StoredFile, plan: Plan, redo: Redo | None) -> list[Request]:
         """What is to be asked; what is to be translated, or failed for good, is noted."""
         missing: list[Request] = []
         for request in plan.requests[self.identity.kind]:
             answer = stored.answers.get(request.key)
-            if answer is None or answer.state == "pending" or _again(redo, request, answer):
+            if answer is None or answer.state == "pending" or (redo and redo.again(request, answer)):
                 missing.append(request)
             elif answer.state == "done":
                 self.want_translations(request, answer, plan)
@@ -73,7 +72,3 @@ class Job:
         """Note what of an answer has yet to be translated."""
         if languages := missing_languages(request, answer, plan):
             self.texts.append((request, texts_of(request, answer.text), languages))
-
-
-def _again(redo: str | None, request: Request, answer: StoredAnswer) -> bool:
-    return redo in (REDO_ALL, request.task) or (redo == REDO_FAILED and answer.state == "failed")

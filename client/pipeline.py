@@ -194,7 +194,8 @@ class Pipeline:
             return
         job = self._jobs[identity.sha256] = Job(identity, [source], changes=changes)
         stored = await self._in_ledger(self._ledger.file, identity, self._plan.requests[identity.kind])
-        missing = job.take_stock(stored, self._plan, self._redo)
+        redo = await self._in_ledger(self._ledger.redo, source.key, self._redo) if self._redo else None
+        missing = job.take_stock(stored, self._plan, redo)
         if missing or job.texts:
             await self._check_servers(missing)
         if missing:
@@ -347,7 +348,7 @@ class Pipeline:
 
 
 def _fresh(answer: Answer) -> StoredAnswer:
-    return StoredAnswer("done", answer.text, answer.finish_reason, 0, 0, 0.0, None, {})
+    return StoredAnswer("done", answer.text, answer.finish_reason, 0, 0, 0.0, None, {}, 0)
 
 
 def _log_answer(job: Job, request: Request, answer: Answer) -> None:

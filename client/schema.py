@@ -65,6 +65,16 @@ MIGRATIONS = (
     -- How sure the translator is of its sentences, JSON: {"ok": 5, "retried": 1}; null where it did not say.
     ALTER TABLE translations ADD COLUMN verdicts TEXT;
     """,
+    """
+    -- Each --redo begins a round, and what is answered bears its number. So one that is interrupted goes on, when it
+    -- is given again, with what is of an earlier round.
+    ALTER TABLE run ADD COLUMN round INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE answers ADD COLUMN round INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE redo (                      -- what has begun and not ended
+        place TEXT NOT NULL, what TEXT NOT NULL, round INTEGER NOT NULL,
+        PRIMARY KEY (place, what)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 

@@ -248,7 +248,11 @@ def _output(options: Options) -> None:
 
 def _run(options: Options) -> None:
     options.group("run")
-    options.unset("--redo", metavar="failed|all|TASK", help="do again: what failed for good, everything, or one task")
+    options.unset(
+        "--redo",
+        metavar="failed|all|TASK",
+        help="do again: what failed for good, everything, or one task; given again after Ctrl-C or a crash, it goes on",
+    )
     options.option(
         "--loaders", str(_cores()), _count, metavar="N", help="files decoded at once, each by its own process"
     )

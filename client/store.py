@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from client.damage import ledger_errors
 from client.errors import LedgerBusyError, LedgerError
 from client.schema import migrate
-from client.stored import SELECT_ANSWER, StoredFile, StoredTranslation, read_answer, read_file, read_place
+from client.stored import SELECT_ANSWER, StoredFile, StoredTranslation, read_answer, read_file, read_place, read_redo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from client.media.load import Identity
     from client.model import Answer
     from client.plan import Plan, Request
+    from client.redo import Redo
     from client.sources.source import Known, Source
 
 LEDGER, LOCK = "ledger.db", "ledger.lock"
@@ -35,7 +36,8 @@ _DELETE_ANSWER = """
     DELETE FROM answers WHERE sha256 = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
 _INSERT_ANSWER = """
     INSERT INTO answers (sha256, task, prompt_hash, model, params, state, text, finish_reason, prompt_tokens,
-        generated_tokens, seconds, error, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+        generated_tokens, seconds, error, updated, round)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE((SELECT round FROM run), 0))"""
 
 
 class Ledger:
@@ -86,6 +88,11 @@ class Ledger:
         with ledger_errors(self._path):
             return read_file(self._connection, identity, requests)
 
+    def redo(self, place: str, what: str) -> Redo:
+        """What a `--redo` of this run does again of a path or URL."""
+        with ledger_errors(self._path):
+            return read_redo(self._connection, place, what)
+
     # -- writing ------------------------------------------------------------------------------------------
 
     def write(self, changes: list[Callable[[Ledger], None]]) -> None:
@@ -106,8 +113,11 @@ class Ledger:
                 raise
             self._connection.execute("COMMIT")
 
-    def begin_run(self, plan: Plan, sources: list[Source]) -> None:
+    def begin_run(self, plan: Plan, sources: list[Source], redo: str | None = None) -> bool:
         """Remember what this run is about, instead of the one before: its results can be made of the ledger alone.
+
+        Returns:
+            Does it go on with a `--redo` that was interrupted?
 
         Raises:
             LedgerError: it cannot be written.
@@ -115,7 +125,11 @@ class Ledger:
         with ledger_errors(self._path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("DELETE FROM sources")
-            self._connection.execute("INSERT OR REPLACE INTO run VALUES (1, ?, '{}')", (plan.to_json(),))
+            self._connection.execute(
+                "INSERT INTO run (id, plan, stats) VALUES (1, ?, '{}') "
+                "ON CONFLICT (id) DO UPDATE SET plan = excluded.plan, stats = excluded.stats",
+                (plan.to_json(),),
+            )
             self._connection.executemany(
                 "INSERT INTO sources (position, name, place, columns) VALUES (?, ?, ?, ?)",
                 (
@@ -128,6 +142,19 @@ class Ledger:
                     for source in sources
                 ),
             )
+            return self._begin_redo(redo) if redo else False
+
+    def _begin_redo(self, what: str) -> bool:
+        (begun,) = self._connection.execute(
+            "SELECT EXISTS (SELECT * FROM redo JOIN sources USING (place) WHERE what = ?)", (what,)
+        ).fetchone()
+        self._connection.execute("UPDATE run SET round = round + 1")
+        self._connection.execute("INSERT OR IGNORE INTO redo SELECT place, ?, round FROM sources, run", (what,))
+        return bool(begun)
+
+    def end_redo(self, what: str) -> None:
+        """The run has come to its end: the next `--redo` begins anew."""
+        self._connection.execute("DELETE FROM redo WHERE what = ? AND place IN (SELECT place FROM sources)", (what,))
 
     def save_stats(self, stats: dict[str, Any]) -> None:
         """Remember how the run went."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from client.media.content import Facts
 from client.media.kinds import Kind
 from client.media.load import Identity
+from client.redo import Redo
 from client.sources.source import Known
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from client.plan import Request
 
 SELECT_ANSWER = """
-    SELECT id, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error FROM answers
+    SELECT id, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error, round FROM answers
     WHERE sha256 = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
 
 
@@ -44,6 +45,8 @@ class StoredAnswer:
     seconds: float
     error: str | None
     translations: dict[str, StoredTranslation]
+    round: int
+    """Of the ledger, when it was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,16 @@ def read_place(connection: sqlite3.Connection, place: str) -> Known | None:
     return Known(row[0], row[1], Identity(row[2], Kind(row[3]), row[4])) if row else None
 
 
+def read_redo(connection: sqlite3.Connection, place: str, what: str) -> Redo:
+    """The `--redo` of a path or URL: one that has begun and not ended, else a new one.
+
+    Raises:
+        sqlite3.Error: the ledger cannot be read.
+    """
+    row = connection.execute("SELECT round FROM redo WHERE place = ? AND what = ?", (place, what)).fetchone()
+    return Redo(what, *row) if row else Redo(what)
+
+
 def read_file(connection: sqlite3.Connection, identity: Identity, requests: list[Request]) -> StoredFile:
     """What is known of a content: its facts and the answers to `requests`.
 
@@ -120,7 +133,7 @@ def read_answer(connection: sqlite3.Connection, sha256: str, request: Request) -
     row = connection.execute(SELECT_ANSWER, (sha256, *request.identity)).fetchone()
     if row is None:
         return None
-    answer, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error = row
+    answer, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error, asked_in = row
     translations = connection.execute(
         "SELECT language, texts, doubts, verdicts FROM translations WHERE answer = ?", (answer,)
     ).fetchall()
@@ -136,4 +149,5 @@ def read_answer(connection: sqlite3.Connection, sha256: str, request: Request) -
             language: StoredTranslation(json.loads(texts), json.loads(doubts), json.loads(verdicts or "{}"))
             for language, texts, doubts, verdicts in translations
         },
+        asked_in,
     )
