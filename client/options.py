@@ -48,6 +48,7 @@ class Options:
         )
         self._options: dict[str, _Option] = {}
         self._alternatives: list[list[str]] = []
+        self._typed: set[str] = set()
         self._group: argparse._ActionsContainer = self.parser
 
     def group(self, title: str, description: str | None = None) -> None:
@@ -68,7 +69,7 @@ class Options:
 
     def alternatives(self, *flags: str) -> None:
         """At most one of these may be set; one on the command line wins over others in the environment."""
-        self._alternatives.append([flag.removeprefix("--").replace("-", "_") for flag in flags])
+        self._alternatives.append([_name(flag) for flag in flags])
 
     def unset(self, flag: str, **settings: Any) -> None:
         """An argument or option that the environment cannot set."""
@@ -81,6 +82,7 @@ class Options:
             SystemExit: with code 2 and a message that names what is wrong, with code 0 after `--help`.
         """
         given = self.parser.parse_args(arguments)
+        self._typed = {name for name in self._options if getattr(given, name) is not None}
         settled = {name for group in self._alternatives for name in group if self._one_of(group, given)}
         for name, option in self._options.items():
             if getattr(given, name) is None and name not in settled:
@@ -88,6 +90,10 @@ class Options:
         for group in self._alternatives:
             self._one_of(group, given)
         return given
+
+    def typed(self, flag: str) -> bool:
+        """Whether an option stood on the command line that `read` has read, not in the environment alone."""
+        return _name(flag) in self._typed
 
     def _one_of(self, group: list[str], given: argparse.Namespace) -> bool:
         """Whether one of these is set; two of them are an error."""
@@ -130,8 +136,12 @@ class Options:
         return warnings
 
 
+def _name(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
 def _variable(flag: str) -> str:
-    return PREFIX + flag.removeprefix("--").replace("-", "_").upper()
+    return PREFIX + _name(flag).upper()
 
 
 def _switch(text: str) -> bool:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from client.media.kinds import Kind
 from client.media.sampling import FRAMES, MAX_FRAMES, Fit, Sampling
 from client.options import API_KEY, OPENAI_KEY, PREFIX, TRANSLATOR_KEY, Options
+from client.sources.gather import is_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -100,6 +101,10 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
     given = options.read(arguments)
     if not given.paths and not given.manifest:
         options.parser.error("give a PATH or a --manifest; --help shows how")
+    if options.typed("--max-frames") and not (given.fps or given.every):
+        options.parser.error("--max-frames limits --fps and --every; without them --frames says how many are taken")
+    if options.typed("--column") and not (given.manifest or any(map(is_manifest, given.paths))):
+        options.parser.error("--column names a column of a manifest, and none is given")
     return Settings(
         paths=given.paths,
         manifests=given.manifest,

@@ -45,7 +45,7 @@ def gather(
     found: list[Source] = []
     seen: set[str] = set()
     for text in given:
-        if _is_manifest(text):
+        if is_manifest(text):
             found += _rows(Path(text), column)
             continue
         for source in _of(text, choice, leave_out, warn):
@@ -58,7 +58,8 @@ def gather(
     return [replace(source, position=position) for position, source in enumerate(found)]
 
 
-def _is_manifest(text: str) -> bool:
+def is_manifest(text: str) -> bool:
+    """Whether a PATH is a list of files."""
     return not _URL.match(text) and Path(text).suffix.lower() in SUFFIXES and Path(text).is_file()
 
 
