@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from client.errors import RequestError, UsageError
-from client.export.language_names import known_codes, language_name, may_be
 from client.http import JsonServer
+from client.language_names import known_codes, language_name, may_be
 from client.options import TRANSLATOR_KEY
 from client.stored import StoredTranslation
 from client.waiting import FailedError, KeptOutError, Service, UnavailableError

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
-from client.export.language_names import language_name
+from client.language_names import language_name
 from client.media.kinds import Kind, by_suffix
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from client.export import interim
 from client.export.__main__ import main
 from client.export.csv_file import GUARDED
 from client.export.formats import FORMATS, export
-from client.export.language_names import language_name
+from client.language_names import language_name
 from client.results import UNFINISHED, Results
 
 if TYPE_CHECKING:
@@ -255,9 +255,10 @@ def test_what_a_killed_run_has_done_can_be_had(
     pictures(tmp_path / "ads", 30)
     process = start(servers, "ads", "--concurrency", "1", "--languages", "", cwd=tmp_path)
     wait_until(lambda: len(servers.asked) >= 8)
-    assert main([str(tmp_path / "captions")]) == 0
-    assert capsys.readouterr().out == f"{tmp_path}/captions/results.json\n"
-    early = results(tmp_path)["files"]
+    # The run itself writes results.json now and then, maybe just now.
+    assert main([str(tmp_path / "captions"), "--format", "jsonl"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/captions/results.jsonl\n"
+    early = [json.loads(line) for line in (tmp_path / "captions" / "results.jsonl").read_text().splitlines()]
     assert sum("describe" in record["tasks"] for record in early) >= 6
     process.kill()
     process.communicate()

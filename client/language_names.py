@@ -31,7 +31,7 @@ def may_be(code: str) -> bool:
 
 @cache
 def _rows() -> list[dict[str, str]]:
-    table = resources.files("client.export").joinpath("language_names.tsv").read_text("utf-8")
+    table = resources.files("client").joinpath("language_names.tsv").read_text("utf-8")
     return list(csv.DictReader(table.splitlines(), delimiter="\t"))
 
 
