@@ -81,8 +81,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="TYPE",
         help="of CTranslate2, such as int8_float16 (default: auto)",
     )
-    make.add_argument("--threads", type=_positive, default=0, help="CPU threads per replica (default: up to 4)")
-    make.add_argument("--replicas", type=_positive, default=1, help="batches run at once (default: 1)")
+    make.add_argument("--threads", type=_positive, default=0, help="CPU threads of a batch (default: up to 4)")
+    make.add_argument(
+        "--replicas",
+        type=_positive,
+        default=0,
+        help="batches that run at once (default: on CPU as many as cores have threads for, up to 4; on CUDA 1)",
+    )
     make.add_argument("--beam-size", type=_positive, default=4, help="1 is greedy and quicker (default: 4)")
     make.add_argument(
         "--scripts",
@@ -149,6 +154,7 @@ async def load(args: argparse.Namespace, state: State) -> Batcher:
     try:
         # Only now: loading CTranslate2 is what takes long, and a bad --model should not wait for it.
         from translator.batcher import Batcher  # noqa: PLC0415
+        from translator.cores import share_out, usable_cores  # noqa: PLC0415
         from translator.detect import Detector  # noqa: PLC0415
         from translator.engine import Engine, choose  # noqa: PLC0415
         from translator.guards import Thresholds  # noqa: PLC0415
@@ -163,14 +169,17 @@ async def load(args: argparse.Namespace, state: State) -> Batcher:
     except ValueError as error:
         raise models.ModelError(str(error)) from error
     folder = await models.prepare(args.model, compute_type=compute_type)
+    threads, replicas = args.threads, args.replicas or 1
+    if device == "cpu":
+        threads, replicas = share_out(args.threads, args.replicas, usable_cores())
 
     def start() -> Engine:
         return Engine(
             folder,
             device=device,
             compute_type=compute_type,
-            threads=args.threads,
-            replicas=args.replicas,
+            threads=threads,
+            replicas=replicas,
             beam_size=args.beam_size,
             scripts=args.scripts,
         )
@@ -189,7 +198,7 @@ async def load(args: argparse.Namespace, state: State) -> Batcher:
     thresholds = Thresholds()
     batcher = Batcher(
         guarded(engine.translate, thresholds),
-        replicas=args.replicas,
+        replicas=replicas,
         batch_tokens=args.batch_tokens or engine.batch_tokens,
         queue_limit=args.queue,
         cache_bytes=args.cache_mb << 20,
@@ -198,7 +207,9 @@ async def load(args: argparse.Namespace, state: State) -> Batcher:
     batcher.start()
     state.metrics.watch(state.model, engine.description, batcher)
     state.loaded = Loaded(TextTranslator(engine, batcher, thresholds), languages, Detector(languages))
-    logger.info("%s is ready: %d languages, %s", state.model, len(languages.all), engine.description)
+    logger.info(
+        "%s is ready: %d languages, %s, %d at once", state.model, len(languages.all), engine.description, replicas
+    )
     return batcher
 
 
