@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench_cli import INTERRUPTED, run
 from bench_page import page_of
 from bench_plots import read_reports, write_plots
+from demo_stack import STOP_SECONDS
 from rich.console import Console
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 SCRIPTS = Path(__file__).parent
 ROOT = SCRIPTS.parent
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ BENCHMARKS = (
     Benchmark("gateway"),
     Benchmark("translator", ("--quick", "--shape", "mid")),
     Benchmark("server", ("--profile", "--quick")),
-    Benchmark("pipeline"),
+    Benchmark("pipeline", ("--count", "8", "--tokens", "60", "--reference", "1")),
     Benchmark("plugin"),
     Benchmark("scale"),
 )
@@ -69,11 +70,25 @@ def run_all(benchmarks: Sequence[Benchmark], results: Path, console: Console) ->
         # What an earlier run measured must not stand for this one.
         (results / f"{benchmark.name}.json").unlink(missing_ok=True)
         began = time.monotonic()
-        code = subprocess.run(benchmark.command(results), cwd=ROOT, check=False).returncode
+        code = run_one(benchmark.command(results))
         console.print(f"{benchmark.name}: {time.monotonic() - began:.0f} s", style="dim")
         if code:
             failed.append(f"{benchmark.name}: exit code {code}")
     return failed
+
+
+def run_one(command: Sequence[str]) -> int:
+    """Its exit code. When this program is stopped, the benchmark is stopped too, and waited for: it stops servers."""
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()  # which one that has had Ctrl-C already does not mind
+        try:
+            process.wait(STOP_SECONDS)
+        finally:
+            process.kill()
+        raise
 
 
 def write_page(results: Path, title: str) -> Path | None:
@@ -90,7 +105,7 @@ def write_page(results: Path, title: str) -> Path | None:
 def chosen(text: str) -> list[Benchmark]:
     """Benchmarks by their names, separated by commas."""
     known = {benchmark.name: benchmark for benchmark in BENCHMARKS}
-    names = text.split(",")
+    names = list(dict.fromkeys(text.split(",")))
     if unknown := [name for name in names if name not in known]:
         raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
     return [known[name] for name in names]
@@ -109,7 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for benchmark in args.only:
             print(shlex.join(["python", *benchmark.command(results)[1:]]))
         return 0
-    results.mkdir(parents=True, exist_ok=True)
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--output {args.output}: {error.strerror or error}")
     try:
         failed, code = run_all(args.only, results, console), 0
     except KeyboardInterrupt:  # those that run have had it too
@@ -124,4 +142,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from bench_cli import new_file, positive, run, start
 from bench_report import Report
 from naive_client import MODEL, PROMPT
 from openai import AsyncOpenAI, DefaultAioHttpClient
@@ -62,7 +63,7 @@ def draw(folder: Path, count: int) -> None:
 def endpoint(latency_ms: float) -> Iterator[str]:
     """The endpoint's URL while it runs."""
     script = [sys.executable, str(ROOT / "scripts" / "instant_endpoint.py"), "--latency-ms", str(latency_ms)]
-    with subprocess.Popen(script, stdout=subprocess.PIPE, text=True) as process:
+    with start(script, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:
             yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"
@@ -168,12 +169,12 @@ def compare(runs: int, concurrency: int) -> Report:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=3, help="of each way, to take the median of (default: 3)")
-    parser.add_argument("--concurrency", type=int, default=32, help="(default: 32)")
-    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--runs", type=positive, default=3, help="of each way, to take the median of (default: 3)")
+    parser.add_argument("--concurrency", type=positive, default=32, help="(default: 32)")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures there")
     args = parser.parse_args()
     compare(args.runs, args.concurrency).show(args.json)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

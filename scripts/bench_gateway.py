@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
+from bench_cli import new_file, run, start
 from bench_report import Report
 from PIL import Image
 
@@ -171,7 +172,7 @@ def started(command: Sequence[str], log: Path, fds: Sequence[int] = ()) -> Itera
     """A process of ours, ended with the block; `log` gets its standard error."""
     with (
         log.open("w") as errors,
-        subprocess.Popen(
+        start(
             [sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, pass_fds=fds
         ) as process,
     ):
@@ -248,7 +249,7 @@ def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer requests")
-    parser.add_argument("--json", type=Path, help="write the figures there too")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures there too")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as (direct, through, gateway):
         report = asyncio.run(measure(direct, through, gateway, QUICK if args.quick else FULL))
@@ -256,4 +257,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

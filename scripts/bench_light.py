@@ -116,45 +116,54 @@ def _swapped(sentence: str, rng: random.Random) -> str:
 
 
 def fire(
-    endpoint: str, translator: str | None, requests: Requests, concurrency: int, key: str | None = None
+    endpoint: str,
+    translator: str | None,
+    requests: Requests,
+    concurrency: int,
+    keys: tuple[str | None, str | None] = (None, None),
 ) -> Answers:
-    """Send everything, as many requests at a time as the client does; `key` is the endpoint's.
+    """Send everything, as many requests at a time as the client does; `keys` are the endpoint's and the translator's.
 
     Raises:
         aiohttp.ClientResponseError: a request was refused.
     """
-    return asyncio.run(_fire(endpoint, translator, requests, concurrency, key))
+    headers = [{"Authorization": f"Bearer {key}"} if key else {} for key in keys]
+    return asyncio.run(_fire(endpoint, translator, requests, concurrency, headers))
 
 
 async def _fire(
-    endpoint: str, translator: str | None, requests: Requests, concurrency: int, key: str | None
+    endpoint: str,
+    translator: str | None,
+    requests: Requests,
+    concurrency: int,
+    keys: Sequence[dict[str, str]],
 ) -> Answers:
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     tokens = 0
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         timeout=aiohttp.ClientTimeout(total=None),
-        headers=headers,
+        headers={"Content-Type": "application/json"},
         raise_for_status=True,
     ) as session:
 
-        async def send(url: str, bodies: list[bytes]) -> None:
+        async def send(url: str, key: dict[str, str], bodies: list[bytes]) -> None:
             nonlocal tokens
             while bodies:
-                async with session.post(url, data=bodies.pop()) as response:
+                async with session.post(url, data=bodies.pop(), headers=key) as response:
                     answer = orjson.loads(await response.read())
                 tokens += answer.get("usage", {}).get("completion_tokens", 0)
 
-        async def send_all(url: str, bodies: Sequence[bytes], at_once: int) -> float:
+        async def send_all(url: str, key: dict[str, str], bodies: Sequence[bytes], at_once: int) -> float:
             waiting = list(reversed(bodies))
             async with asyncio.TaskGroup() as group:
                 for _ in range(at_once):
-                    group.create_task(send(url, waiting))
+                    group.create_task(send(url, key, waiting))
             return time.perf_counter()
 
         began = time.perf_counter()
-        sides = [send_all(f"{endpoint}/chat/completions", requests.chats, concurrency)]
+        sides = [send_all(f"{endpoint}/chat/completions", keys[0], requests.chats, concurrency)]
         if translator:
-            sides.append(send_all(f"{translator}/v1/translations", requests.translations, TRANSLATIONS_AT_ONCE))
+            url = f"{translator}/v1/translations"
+            sides.append(send_all(url, keys[1], requests.translations, TRANSLATIONS_AT_ONCE))
         ends = await asyncio.gather(*sides)
     return Answers(max(ends) - began, tokens, ends[0] - began)

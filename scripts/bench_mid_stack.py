@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench_cli import start
 from bench_models import PICTURE, TRANSLATION, VIDEO, ensure
 from bench_sides import Where
 from demo_stack import ROOT, running_stack
@@ -22,6 +22,7 @@ from client.prompt import read_prompt
 from client.tasks import BUILT_IN
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -121,7 +122,7 @@ def _translator(mid: Mid, folder: Path) -> Iterator[tuple[str, int]]:
     command += ["--replicas", str(mid.at_once), "--threads", str(mid.threads)]
     environment = os.environ | {"BABELVIEW_CACHE": str(mid.models / "converted")}
     with (folder / "translator.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        process = start(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_for(f"{url}/health", process)

@@ -92,6 +92,7 @@ def main() -> int:
     if not reports:
         print("error: no results of benchmarks there", file=sys.stderr)
         return 1
+    args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(page_of(reports, args.title), encoding="utf-8")
     print(args.output)
     return 0

@@ -4,6 +4,7 @@
     python scripts/bench_pipeline.py --models ./bench-models --kind video --runs 5 --json pipeline.json
     python scripts/bench_pipeline.py --quick                                  # the demo stack, a few files
     python scripts/bench_pipeline.py --profile gpu-24gb --files ./ads         # starts your stack; your files
+    python scripts/bench_pipeline.py --profile gpu-24gb --dummy-weights       # the published shapes, no downloads
     python scripts/bench_pipeline.py --files ./ads --base-url http://127.0.0.1:8000/v1 --translator http://127.0.0.1:8003
 
 Measured from the outside: `python -m client.batch FOLDER --concurrency 32`, start and exit included. Two yardsticks,
@@ -22,11 +23,13 @@ On a machine without a GPU the client shares the cores with the engines: each CP
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench_cli import natural, new_file, positive, run
 from bench_files import draw_pictures, draw_videos
 from bench_mid_stack import Mid, mid_stack
 from bench_report import Report
@@ -34,6 +37,7 @@ from bench_sides import WORDS, Rounds, Sides, Where, play_round
 from demo_stack import StackError, running_stack
 from rich.console import Console
 
+from client.errors import BabelviewError
 from client.media.kinds import Kind, by_suffix
 
 if TYPE_CHECKING:
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
 DRAW = {Kind.VIDEO: draw_videos, Kind.IMAGE: draw_pictures}
 COUNT, QUICK_COUNT = 64, 6
 """Files of a round."""
+TOKENS = 220
+"""Of an answer: about what the published descriptions of videos have."""
 WARM_UP = 8
 FEW = 2
 """Of the user's files, to warm up with."""
@@ -115,19 +121,39 @@ def measure_own(
 ) -> list[Rounds]:
     """On a stack that is the user's."""
     sides = Sides(where, scratch, concurrency=args.concurrency, languages=args.languages)
+    sides.check(kinds)
     results = []
     for kind in kinds:
-        if not args.files:
-            folders = draw_rounds(scratch, kind, args.runs, args.count, console)
+        if args.files:
+            folders = deal_out(scratch, files_of(args.files, kind), kind, args.runs)
         else:
-            paths = sorted(path for path in args.files.rglob("*") if by_suffix(path.suffix) is kind)
-            least = FEW + 2 * args.runs
-            if len(paths) < least:
-                console.print(f"{args.files}: {len(paths)} {WORDS[kind]}; --runs {args.runs} needs {least}")
-                continue
-            folders = deal_out(scratch, paths, kind, args.runs)
+            folders = draw_rounds(scratch, kind, args.runs, args.count, console)
         results.append(compare(kind, folders, sides, console))
     return results
+
+
+def files_of(folder: Path, kind: Kind) -> list[Path]:
+    """The user's files of a kind."""
+    return sorted(path for path in folder.rglob("*") if by_suffix(path.suffix) is kind)
+
+
+def with_enough_files(args: argparse.Namespace, kinds: Sequence[Kind], console: Console) -> list[Kind]:
+    """Those kinds of which the user has files for all rounds.
+
+    Raises:
+        SystemExit: there are none.
+    """
+    found = []
+    least = FEW + 2 * args.runs
+    for kind in kinds:
+        count = len(files_of(args.files, kind))
+        if count >= least:
+            found.append(kind)
+        else:
+            console.print(f"{args.files}: {count} {WORDS[kind]}; --runs {args.runs} needs {least}")
+    if not found:
+        raise SystemExit(f"--files {args.files}: not enough files to measure with")
+    return found
 
 
 def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -136,39 +162,49 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     parser.add_argument("--kind", choices=("video", "image", "both"), default="both", help="(default: both)")
     parser.add_argument(
         "--runs",
-        type=int,
-        default=2,
+        type=positive,
         help="rounds to take medians of; the client is first in one and the bare loop in the next, so better an even "
         "number (default: 2)",
     )
-    parser.add_argument("--count", type=int, default=COUNT, help=f"files to draw for a round (default: {COUNT})")
-    parser.add_argument("--concurrency", type=int, default=32, help="(default: 32)")
+    parser.add_argument("--count", type=positive, help=f"files to draw for a round (default: {COUNT})")
+    parser.add_argument("--concurrency", type=positive, default=32, help="(default: 32)")
     parser.add_argument(
         "--languages", default="spa_Latn,fra_Latn,hin_Deva", help='FLORES codes; "" for none (default: %(default)s)'
     )
     mid = parser.add_argument_group("the mid-sized models")
     mid.add_argument("--models", type=Path, metavar="DIR", help="folder to keep them in (default: a temporary one)")
-    mid.add_argument("--tokens", type=int, default=220, help="of an answer (default: 220, as published)")
-    mid.add_argument("--beams", type=int, default=1, help="of translations, both sides (default: 1, as published)")
+    mid.add_argument("--tokens", type=positive, help=f"of an answer (default: {TOKENS}, as published)")
+    mid.add_argument("--beams", type=positive, help="of translations, both sides (default: 1, as published)")
     mid.add_argument(
-        "--reference", type=int, default=3, metavar="N", help="files of a round for the published way (default: 3)"
+        "--reference", type=natural, metavar="N", help="files of a round for the published way (default: 3)"
     )
     own = parser.add_argument_group("your own stack")
     own.add_argument("--profile", help="of python -m server up: a name or a .toml file")
+    own.add_argument("--dummy-weights", action="store_true", help="random weights of its models' shapes, no downloads")
     own.add_argument("--base-url", metavar="URL", help="one that runs already")
     own.add_argument("--translator", metavar="URL", help="its translator")
     own.add_argument("--files", type=Path, metavar="DIR", help="your own files (default: drawn ones)")
     parser.add_argument("--quick", action="store_true", help="one round of a few files, by default on the demo stack")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures there")
     args = parser.parse_args(arguments)
     args.languages = [code for code in args.languages.split(",") if code]
-    if args.quick:
-        args.count, args.runs = min(args.count, QUICK_COUNT), 1
-        args.profile = args.profile or (None if args.base_url or args.models else "demo")
-    if min(args.runs, args.concurrency, args.tokens, args.beams) < 1 or args.count < 2 or args.reference < 0:
-        parser.error("too small: --count is at least 2, --reference 0 and all others 1")
+    mids = [name for name in ("models", "tokens", "beams", "reference") if getattr(args, name) is not None]
+    if args.quick and not (args.base_url or mids):
+        args.profile = args.profile or "demo"
+    if mids and (args.profile or args.base_url):
+        parser.error(f"--{mids[0]} is for the mid-sized models, not for a stack of your own")
+    if args.count and args.files:
+        parser.error("--count is of drawn files; yours are divided among the rounds")
+    args.count = args.count or (QUICK_COUNT if args.quick else COUNT)
+    args.runs = args.runs or (1 if args.quick else 2)
+    args.tokens, args.beams = args.tokens or TOKENS, args.beams or 1
+    args.reference = 3 if args.reference is None else args.reference
+    if args.count < 2:
+        parser.error("--count: at least 2")
     if args.profile and args.base_url:
         parser.error("give --profile or --base-url, not both")
+    if args.dummy_weights and not args.profile:
+        parser.error("--dummy-weights needs --profile")
     if args.base_url and args.languages and not args.translator:
         parser.error('--base-url needs --translator, or --languages ""')
     if args.files and not (args.profile or args.base_url):
@@ -178,25 +214,42 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     return args
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point."""
     args = read_arguments(arguments)
+    try:
+        measure(args)
+    except (BabelviewError, StackError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Measure and print.
+
+    Raises:
+        BabelviewError: a server is not there, or does not know what is asked for.
+        StackError: the stack did not start.
+    """
     kinds = [Kind(args.kind)] if args.kind != "both" else [Kind.VIDEO, Kind.IMAGE]
     console = Console(stderr=True)
-    report = Report(f"Files to translated captions, {args.concurrency} at once", "aiohttp", "torch", "transformers")
+    if args.files:
+        kinds = with_enough_files(args, kinds, console)
+    title = f"Files to translated captions, {args.concurrency} at once"
+    report = Report(title, "aiohttp", "ctranslate2", "torch", "transformers", "vllm")
     with tempfile.TemporaryDirectory(prefix="bench-pipeline-") as name, ExitStack() as running:
         scratch = Path(name)
         if args.profile or args.base_url:
             where = Where(args.base_url, args.translator)
             if args.profile:
                 options = ("--port", "0", "--translator-port", "0", "--log-dir", str(scratch / "logs"))
-                try:
-                    stack = running.enter_context(running_stack("--profile", args.profile, *options))
-                except StackError as error:
-                    raise SystemExit(str(error)) from error
+                options += ("--dummy-weights",) if args.dummy_weights else ()
+                stack = running.enter_context(running_stack("--profile", args.profile, *options))
                 where = Where(stack.endpoint, stack.translator, (stack.pid,))
             results = measure_own(where, kinds, args, scratch, console)
-            report.notes.append(f"stack: {args.profile or args.base_url}; files: {args.files or 'drawn'}")
+            weights = ", random weights" if args.dummy_weights else ""
+            report.notes.append(f"stack: {args.profile or args.base_url}{weights}; files: {args.files or 'drawn'}")
         else:
             results = [measure_mid(kind, args, scratch, console) for kind in kinds]
             report.notes.append(
@@ -204,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"length into {len(args.languages)} languages by {args.beams} beams, {args.count} files a round, "
                 f"{args.reference} of them the published way"
             )
-    if args.quick:
+    if args.quick and not args.files:
         report.notes.append(f"{args.count} files: what is seen is above all the start of the client, once a run")
     for rounds in results:
         rounds.report_on(report)
@@ -212,4 +265,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -122,8 +122,8 @@ def _figure(plot: Plot, colours: Sequence[str]) -> Figure:
     if first["log_y"]:
         axes.set_yscale("log")
     else:
-        axes.margins(y=0.12)
-        axes.set_ylim(bottom=0)  # or small changes look large
+        top = max((y for series in plot.series for y in series["y"]), default=0)
+        axes.set_ylim(0, 1.12 * top or 1)  # from 0 on, or small changes look large
     axes.yaxis.set_major_formatter(FuncFormatter(_number))
     axes.grid(visible=True, linewidth=0.7)
     axes.set_axisbelow(True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 import torch
+from bench_cli import new_file, positive, run
 from bench_files import draw_pictures, draw_videos
 from bench_models import PICTURE, TRANSLATION, VIDEO, ensure
 from bench_report import Report
@@ -85,6 +87,9 @@ class Reference:
             tokens: of every answer.
             languages: FLORES codes to translate into.
             beams: of the translations; 1 is greedy.
+
+        Raises:
+            ValueError: a language is unknown.
         """
         transformers_logging.disable_progress_bar()
         self._kind, self._tokens, self._languages, self._beams = kind, tokens, list(languages), beams
@@ -92,6 +97,8 @@ class Reference:
         self._processor = AutoProcessor.from_pretrained(vision)
         self._model = _MODELS[kind].from_pretrained(vision, dtype=torch.bfloat16).eval()
         self._tokenizer = AutoTokenizer.from_pretrained(translation, src_lang=SOURCE)
+        if unknown := [code for code in self._languages if code not in self._tokenizer.get_vocab()]:
+            raise ValueError(f"--languages {','.join(unknown)}: the translation model does not know them")
         self._translator = AutoModelForSeq2SeqLM.from_pretrained(translation, dtype=torch.float32).eval()
         self.records: list[dict[str, Any]] = []
 
@@ -183,25 +190,23 @@ _WORD = {Kind.VIDEO: "video", Kind.IMAGE: "picture"}
 _DRAW = {Kind.VIDEO: draw_videos, Kind.IMAGE: draw_pictures}
 
 
-def main() -> None:
-    """Measure and print."""
+def main() -> int:
+    """Measure and print; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder to keep the models in (default: temporary)")
     parser.add_argument("--files", type=Path, metavar="DIR", help="pictures and videos (default: new drawn ones)")
-    parser.add_argument("--count", type=int, default=4, help="files of each kind to draw (default: 4)")
-    parser.add_argument("--tokens", type=int, default=TOKENS, help=f"of an answer (default: {TOKENS})")
+    parser.add_argument("--count", type=positive, help="files of each kind to draw (default: 4, quick: 1)")
+    parser.add_argument("--tokens", type=positive, help=f"of an answer (default: {TOKENS}, quick: 24)")
     parser.add_argument("--languages", default=",".join(LANGUAGES), help="FLORES codes (default: three)")
-    parser.add_argument("--beams", type=int, default=1, help="of the translations (default: 1, greedy)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of PyTorch (default: one a core)")
+    parser.add_argument("--beams", type=positive, default=1, help="of the translations (default: 1, greedy)")
+    parser.add_argument("--threads", type=positive, default=os.cpu_count(), help="of PyTorch (default: one a core)")
     parser.add_argument("--quick", action="store_true", help="one file of each kind, 24 tokens")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures there")
     args = parser.parse_args()
     if args.files and not args.files.is_dir():
         parser.error(f"--files: no such folder: {args.files}")
-    if min(args.count, args.tokens, args.beams, args.threads) < 1:
-        parser.error("--count, --tokens, --beams and --threads are at least 1")
-    if args.quick:
-        args.count, args.tokens = 1, 24
+    args.count = args.count or (1 if args.quick else 4)
+    args.tokens = args.tokens or (24 if args.quick else TOKENS)
     torch.set_num_threads(args.threads)
     languages = [code for code in args.languages.split(",") if code]
     report = Report("The published sequential way", "torch", "transformers", "av")
@@ -216,15 +221,23 @@ def main() -> None:
             if not paths:
                 continue
             models = args.models or Path(scratch)
-            reference = load(models, kind, tokens=args.tokens, languages=languages, beams=args.beams)
+            try:
+                reference = load(models, kind, tokens=args.tokens, languages=languages, beams=args.beams)
+            except ValueError as error:
+                print(error, file=sys.stderr)
+                return 1
             reference.describe(paths[0])  # the first is slow: libraries make their plans
             reference.records.clear()
             timings = [reference.describe(path) for path in paths]
             reference.write(Path(scratch) / f"{kind}.json")
             report_on(report, kind, timings)
             Console(stderr=True).print([asdict(timing) for timing in timings], style="dim")
+    if not report.figures:
+        print(f"--files {args.files}: no pictures or videos", file=sys.stderr)
+        return 1
     report.show(args.json)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+
+from server.gpus import list_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +113,9 @@ class Report:
         machine, versions = content["machine"], content["versions"]
         for note in self.notes:
             console.print(note)
-        console.print(", ".join([f"{machine['cores']} cores, {machine['cpu']}", *map(" ".join, versions.items())]))
+        device = f", {machine['gpu']}" if machine["gpu"] else ""
+        found = f"{machine['cores']} cores, {machine['cpu']}{device}"
+        console.print(", ".join([found, *map(" ".join, versions.items())]))
         if path:
             path.write_text(json.dumps(content, indent=2) + "\n")
 
@@ -123,9 +128,23 @@ class Report:
             "figures": [asdict(figure) for figure in self.figures],
             "series": [asdict(series) for series in self.series],
             "notes": self.notes,
-            "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.platform()},
-            "versions": versions | {name: metadata.version(name) for name in self._packages},
+            "machine": {
+                "cpu": _cpu(),
+                "cores": os.cpu_count(),
+                "gpu": ", ".join(gpu.name for gpu in list_gpus()),
+                "system": platform.platform(),
+            },
+            "versions": versions | _versions("babelview", *self._packages),
         }
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    """Of those that are installed: a stack that is measured may run elsewhere."""
+    found = {}
+    for name in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _ratio(ours: float, theirs: float, more_is_better: bool) -> float | None:

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 import psutil
+from bench_cli import new_file, run, start
 from bench_report import Report
 from PIL import Image
 
@@ -77,7 +78,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a short version")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
     effort = QUICK if arguments.quick else FULL
     report = Report("Videos to JPEGs", "av", "simplejpeg", "pillow", "numpy")
@@ -338,11 +339,13 @@ def memory_of_all(pid: int) -> float:
 def instant_endpoint() -> Iterator[int]:
     """An OpenAI endpoint in a process of its own; gives its port."""
     command = [sys.executable, str(ROOT / "scripts" / "instant_endpoint.py")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with start(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        yield int(process.stdout.readline())
-        process.kill()
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -27,6 +27,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import av
+from bench_cli import new_file, positive, run
 from bench_client import draw, endpoint
 from bench_report import Report
 from bench_scale_inputs import (
@@ -244,7 +245,7 @@ SWEEPS = ("files", "videos", "languages", "tasks")
 
 def sweeps(text: str) -> list[str]:
     """Names of sweeps, separated by commas."""
-    names = text.split(",")
+    names = list(dict.fromkeys(text.split(",")))
     if unknown := [name for name in names if name not in SWEEPS]:
         raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(SWEEPS)}")
     return names
@@ -254,19 +255,17 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="smaller sizes, one round")
-    parser.add_argument("--runs", type=int, help="rounds (default: 3, quick: 1)")
+    parser.add_argument("--runs", type=positive, help="rounds (default: 3, quick: 1)")
     parser.add_argument("--only", type=sweeps, default=SWEEPS, metavar="A,B", help=f"of {', '.join(SWEEPS)}")
     parser.add_argument(
         "--base-url", metavar="URL", help="of a stack for the tasks (default: the demo stack is started)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures there too")
     args = parser.parse_args()
     effort = QUICK if args.quick else FULL
     if args.runs is not None:
-        if args.runs < 1:
-            parser.error("--runs: at least 1")
         effort = replace(effort, rounds=args.runs)
-    report = Report("How cost grows: files, length, languages, tasks", "av", "aiohttp", "ctranslate2")
+    report = Report("How cost grows: files, length, languages, tasks", "av", "aiohttp", "ctranslate2", "vllm")
     report.notes.append("A ratio of 1 is flat; below 1, one costs more where there are more.")
     with tempfile.TemporaryDirectory(prefix="bench-scale-") as folder:
         bench = Bench(effort, Path(folder), report)
@@ -279,4 +278,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

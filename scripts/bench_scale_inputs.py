@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bench_cli import start
 from bench_client import ROOT
 from bench_sampler import repeat, write_video
 from random_nllb import SHAPES, write
@@ -100,7 +101,7 @@ def translator(model: Path) -> Iterator[str]:
     log = model / "service.log"
     command = [sys.executable, script, "--model", str(model), "--port", "0", "--device", "cpu", "--beam-size", "1"]
     environment = os.environ | {"BABELVIEW_CACHE": str(model / "cache")}
-    with log.open("w") as file, subprocess.Popen(command, cwd=ROOT, env=environment, stderr=file) as process:
+    with log.open("w") as file, start(command, cwd=ROOT, env=environment, stderr=file) as process:
         try:
             yield _address(log, process)
         finally:
@@ -122,7 +123,7 @@ def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
 def numbered_endpoint() -> Iterator[str]:
     """`numbered_endpoint.py`, in a process of its own; its base URL."""
     command = [sys.executable, str(ROOT / "scripts" / "numbered_endpoint.py")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with start(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:
             yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"

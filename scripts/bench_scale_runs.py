@@ -18,11 +18,15 @@ from bench_client import ROOT
 from bench_report import Report, Series
 from bench_sampler import memory_of_all
 
+from client.options import API_KEY, TRANSLATOR_KEY
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 SAMPLE_SECONDS = 0.2
+KEYS = (API_KEY, TRANSLATOR_KEY)
+"""What else is set in the environment would be another run than ours."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,9 @@ def run_client(files: Path, output: Path, *options: str, again: bool = False) ->
     if not again:
         shutil.rmtree(output, ignore_errors=True)
     command = [sys.executable, "-m", "client.batch", str(files), "--output", str(output), "--quiet", *options]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("BABELVIEW_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("BABELVIEW_") or name in KEYS
+    }
     began = time.perf_counter()
     with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
         sizes: list[float] = []

@@ -2,6 +2,7 @@
 
     python scripts/bench_server.py --profile                        # starts the demo stack by itself, and stops it
     python scripts/bench_server.py --profile gpu-80gb --model llava-next-video-7b --send video
+    python scripts/bench_server.py --profile gpu-24gb --dummy-weights   # the published shapes, nothing to download
     python scripts/bench_server.py --base-url http://127.0.0.1:8000/v1 --concurrency 1,8,64 --goodput ttft:500 tpot:50
     python scripts/bench_server.py --profile --cross-check --quick  # beside vllm bench serve and guidellm
     python scripts/bench_server.py --profile --json sweep.json      # every percentile, and the lines of the plots
@@ -21,10 +22,10 @@ import asyncio
 import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from bench_cli import natural, new_file, positive, run
 from bench_report import Report, Series
 from bench_server_check import cross_check, find_command
 from bench_server_load import LATENCIES, PERCENTILES, Level, Load, LoadError, Requests, Sent, Target, check, measure
@@ -141,7 +142,7 @@ def _digits(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def run(args: argparse.Namespace, base_url: str, console: Console) -> int:
+def report_on(args: argparse.Namespace, base_url: str, console: Console) -> int:
     """Measure and report; returns the exit code."""
     target = Target(base_url, args.model, args.output_tokens, args.ignore_eos)
     asyncio.run(check(target))
@@ -179,20 +180,8 @@ def _objective(text: str) -> tuple[str, float]:
     return name, float(limit)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text!r}")
-    return int(text)
-
-
 def _levels(text: str) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(_positive(part) for part in text.split(",")))
-
-
-def _new_file(text: str) -> Path:
-    if not Path(text).absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: there is no such folder")
-    return Path(text)
+    return tuple(dict.fromkeys(positive(part) for part in text.split(",")))
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -203,10 +192,15 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     where.add_argument(
         "--profile", nargs="?", const="demo", help="start this profile's stack (default: demo) and stop it afterwards"
     )
+    parser.add_argument(
+        "--dummy-weights",
+        action="store_true",
+        help="with --profile: random weights of its models' shapes, no downloads",
+    )
     parser.add_argument("--model", default="llama-3.2-11b-vision", help="(default: %(default)s)")
     parser.add_argument("--send", type=Sent, choices=list(Sent), default=Sent.IMAGE, help="(default: %(default)s)")
     parser.add_argument("--concurrency", type=_levels, metavar="1,2,4", help="(default: 1,2,4 and so on up to 256)")
-    parser.add_argument("--output-tokens", type=_positive, default=64, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--output-tokens", type=positive, default=64, metavar="N", help="(default: %(default)s)")
     parser.add_argument(
         "--ignore-eos",
         action=argparse.BooleanOptionalAction,
@@ -222,12 +216,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="ttft:MS",
         help="objectives of a good request, as `vllm bench serve` takes them: ttft, tpot, e2el in milliseconds",
     )
-    parser.add_argument("--waves", type=_positive, metavar="N", help="requests for each one at a time (default: 4)")
-    parser.add_argument("--runs", type=_positive, metavar="N", help="rounds through all levels (default: 3)")
+    parser.add_argument("--waves", type=positive, metavar="N", help="requests for each one at a time (default: 4)")
+    parser.add_argument("--runs", type=positive, metavar="N", help="rounds through all levels (default: 3)")
     parser.add_argument("--quick", action="store_true", help="1, 4 and 16 at a time, 2 waves, 2 rounds")
     parser.add_argument(
         "--cross-check",
-        type=_positive,
+        type=positive,
         nargs="?",
         const=8,
         metavar="N",
@@ -239,11 +233,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="PATH",
         help="its command, if it has its own environment",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the pictures (default: 0)")
-    parser.add_argument("--json", type=_new_file, metavar="FILE", help="write all figures there")
+    parser.add_argument("--seed", type=natural, default=0, help="of the pictures (default: 0)")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write all figures there")
     args = parser.parse_args(arguments)
     if args.guidellm and shutil.which(args.guidellm) is None:
         parser.error(f"argument --guidellm: {args.guidellm} cannot be run")
+    if args.dummy_weights and not args.profile:
+        parser.error("--dummy-weights needs --profile")
     args.goodput = dict(args.goodput)
     args.concurrency = args.concurrency or (QUICK if args.quick else CONCURRENCY)
     args.waves = args.waves or (2 if args.quick else 4)
@@ -257,13 +253,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         if args.profile is None:
-            return run(args, args.base_url, console)
-        with running_stack("--profile", args.profile, *PORTS) as stack:
-            return run(args, stack.endpoint, console)
+            return report_on(args, args.base_url, console)
+        dummy = ["--dummy-weights"] if args.dummy_weights else []
+        with running_stack("--profile", args.profile, *dummy, *PORTS) as stack:
+            return report_on(args, stack.endpoint, console)
     except (BabelviewError, LoadError, StackError) as error:
         print(error, file=sys.stderr)
         return 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

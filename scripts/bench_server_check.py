@@ -67,6 +67,12 @@ def cross_check(report: Report, load: Load, rounds: int, guidellm: str | None) -
     ways: dict[str, list[Values]] = defaultdict(list)
     failed = 0
     videos = load.requests.sent is Sent.VIDEO
+    if guidellm and os.environ.get(API_KEY):
+        # It takes a key on its command line alone, which every user of the machine can read.
+        report.notes.append(f"guidellm is left out: it would show {API_KEY} to all users of this machine.")
+        guidellm = None
+    elif not guidellm:
+        report.notes.append("guidellm is left out: it is not installed (pip install guidellm), or see --guidellm.")
     measure(replace(load, count=load.concurrency), {})
     for _ in range(rounds):
         level = measure(load, {})
@@ -82,8 +88,6 @@ def cross_check(report: Report, load: Load, rounds: int, guidellm: str | None) -
             failed += load.count - round(values["requests answered"])
     if videos:
         report.notes.append("vllm bench serve is left out: its command does not send videos as frames (video/jpeg).")
-    if not guidellm:
-        report.notes.append("guidellm is left out: it is not installed (pip install guidellm), or see --guidellm.")
     ours = ways.pop("ours")
     for way, theirs in ways.items():
         for name, unit in COMPARED:

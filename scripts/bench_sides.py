@@ -5,6 +5,7 @@ All of it is seen from the outside: wall time of processes, the records they wro
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import subprocess
@@ -22,9 +23,11 @@ from demo_stack import ROOT, read_results
 
 from client.media.kinds import Kind
 from client.media.sampling import Sampling
-from client.options import API_KEY
+from client.model import ModelClient
+from client.options import API_KEY, TRANSLATOR_KEY
 from client.plan import make_plan
 from client.tasks import choose_tasks
+from client.translation import TranslatorClient
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 NAMES = {Kind.VIDEO: "llava-next-video-7b", Kind.IMAGE: "llama-3.2-11b-vision"}
 WORDS = {Kind.VIDEO: "videos", Kind.IMAGE: "pictures"}
+CHECK_SEC = 5.0
 CLIENT, GATEWAY, ENGINES, TRANSLATOR = "the client", "the gateway", "the engines", "the translator"
 
 
@@ -112,6 +116,34 @@ class Sides:
         self.texts: list[str] = []
         """Answers of the last run: what the bare loop has translated."""
 
+    def check(self, kinds: Sequence[Kind]) -> None:
+        """Make sure that the servers are there, and know the models and languages.
+
+        Raises:
+            BabelviewError: they do not.
+        """
+        asyncio.run(self._check({NAMES[kind] for kind in kinds}))
+
+    async def _check(self, models: set[str]) -> None:
+        patience: dict[str, Any] = {
+            "deadline": CHECK_SEC,
+            "wait": CHECK_SEC,
+            "notify": lambda text: print(text, file=sys.stderr),
+            "stop": asyncio.Event(),
+        }
+        model = ModelClient(self._where.endpoint, os.environ.get(API_KEY), **patience)
+        try:
+            await model.check(models)
+        finally:
+            await model.close()
+        if self._languages and self._where.translator:
+            translator = TranslatorClient(self._where.translator, os.environ.get(TRANSLATOR_KEY), **patience)
+            try:
+                await translator.check(tuple(self._languages))
+                await translator.translate(["Red."], self._languages[:1], "a first translation")
+            finally:
+                await translator.close()
+
     def run(self, files: Path) -> Run:
         """`python -m client.batch` in a process of its own.
 
@@ -145,7 +177,8 @@ class Sides:
         requests = make_requests(paths, list(islice(cycle(self.texts), len(paths))), self._plan, seed)
         where = self._where
         before = where.cpu_seconds()
-        answers = fire(where.endpoint, where.translator, requests, self._concurrency, os.environ.get(API_KEY))
+        keys = os.environ.get(API_KEY), os.environ.get(TRANSLATOR_KEY)
+        answers = fire(where.endpoint, where.translator, requests, self._concurrency, keys)
         return Light(answers, where.cpu_seconds() - before)
 
 
@@ -159,6 +192,7 @@ class Rounds:
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
+        self._translated = False
         self._values: dict[str, list[float]] = defaultdict(list)
         self._cpu: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
 
@@ -174,6 +208,7 @@ class Rounds:
         for side, cpu in (("ours", run.cpu), ("light", light.cpu)):
             for part, seconds in cpu.items():
                 self._cpu[part][side].append(seconds / files)
+        self._translated = any(timing.translated_tokens for timing in timings)
         if timings:
             values["reference files/s"].append(1 / mean(timing.seconds for timing in timings))
             for step in ("decode", "generate", "translate"):
@@ -188,7 +223,7 @@ class Rounds:
 
         if "reference files/s" in values:
             rates("beside the published way", "files/s", "reference files/s")
-            for step in ("decode", "generate", "translate"):
+            for step in ("decode", "generate", *(["translate"] if self._translated else [])):
                 report.add(f"{what}, the published way: {step}", "s a file", values[step])
         rates("beside the speed of light", "files/s", "light files/s")
         rates("generated, beside the speed of light", "tokens/s", "light tokens/s")

@@ -23,15 +23,19 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import psutil
+from bench_cli import new_file, positive, run
 from bench_report import Report
 from rich.console import Console
 from rich.table import Table
+
+from server.errors import ProfileError
+from server.profile import PROFILES, load_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
-PROFILES = ROOT / "server" / "profiles"
+
 EVENT = re.compile(r"^ *(?P<seconds>\d+\.\d) s {2}(?P<part>\S+) {2}(?P<stage>.+)$")
 """A line of progress as `up` prints it."""
 
@@ -145,7 +149,7 @@ def print_summary(title: str, summary: dict[str, object], console: Console) -> N
 
 def report_of(profile: str, ours: list[Start], plain: Sequence[Start] = ()) -> Report:
     """The common form: the profile as it is, beside it without its short cuts."""
-    report = Report(f"Start of the stack of {profile}", "psutil")
+    report = Report(f"Start of the stack of {profile}", "psutil", "ctranslate2", "vllm")
     measures: dict[str, Callable[[Start], float]] = {
         "until all is healthy": lambda start: start.wall_s,
         "until all is healthy: CPU of all processes": lambda start: sum(cpu for cpu, _ in start.processes.values()),
@@ -168,12 +172,15 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="demo", help="a profile's name or file (default: demo)")
-    parser.add_argument("--runs", type=int, default=3, help="starts to take the median of (default: 3)")
+    parser.add_argument("--runs", type=positive, default=3, help="starts to take the median of (default: 3)")
     parser.add_argument("--compare", action="store_true", help="also without the profile's short cuts")
-    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures there")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the stack would outlive us
     console = Console()
+    try:
+        load_profile(args.profile)
+    except ProfileError as error:
+        parser.error(str(error))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         variants = {"as the profile says": args.profile}
         if args.compare:
@@ -189,4 +196,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from bench_cli import new_file, positive, run
 from bench_fixed_translator import FixedLength
 from bench_report import Report
 from demo_world.scenes import COLOURS
@@ -199,7 +200,7 @@ def measure(bench: Bench, reference: Reference | None, runs: int, console: Conso
     bench.one_batch(32)
     if reference:
         reference.translate(bench.lengths(2), 1)
-    for run in range(runs):
+    for number in range(1, runs + 1):
         for beams in BEAMS:
             bench.engine.use_beams(beams)
             if reference:
@@ -207,7 +208,7 @@ def measure(bench: Bench, reference: Reference | None, runs: int, console: Conso
             for name, call in sides.items():
                 spent = cpu_seconds(call)
                 seconds[f"{name} {beams}"].append(spent)
-                console.print(f"run {run + 1} of {runs}, beam {beams}: {name} {spent:.2f} s", style="dim")
+                console.print(f"run {number} of {runs}, beam {beams}: {name} {spent:.2f} s", style="dim")
     return seconds
 
 
@@ -218,7 +219,8 @@ def report_on(seconds: dict[str, list[float]], tokens: int, title: str) -> Repor
         theirs = [32 * (tokens + 6) / each for each in seconds[f"reference {n}"]]
         for part, side in (("", "mixed batch"), (", whole vocabulary", "mixed batch, whole")):
             ours = [32 * (tokens + 6) / each for each in seconds[f"{side} {n}"]]
-            name = f"beam {n}: int8, batch of 32{part}; transformers fp32 (>= 4x)"
+            beside = "; transformers fp32 (>= 4x)" if theirs else ""
+            name = f"beam {n}: int8, batch of 32{part}{beside}"
             report.add(name, "tokens/CPU-s", ours, theirs, more_is_better=True)
         for name, side, baseline in (
             ("32 requests at once; one batch of 32 (>= 0.71x)", "singles", "batch"),
@@ -234,15 +236,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, help="folder to keep the models in (default: a temporary one)")
     parser.add_argument("--shape", choices=SHAPES, default="600M", help="(default: 600M)")
-    parser.add_argument("--runs", type=int, default=3, help="rounds to take medians of (default: 3)")
-    parser.add_argument("--tokens", type=int, default=24, help="of a sentence and its translation (default: 24)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(default: one a core)")
+    parser.add_argument("--runs", type=positive, help="rounds to take medians of (default: 3, quick: 1)")
+    parser.add_argument("--tokens", type=positive, help="of a sentence and its translation (default: 24, quick: 8)")
+    parser.add_argument("--threads", type=positive, default=os.cpu_count(), help="(default: one a core)")
     parser.add_argument("--no-reference", action="store_true", help="without transformers, which takes longest")
     parser.add_argument("--quick", action="store_true", help="one round, sentences of 8 tokens")
-    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures there")
     args = parser.parse_args()
-    if args.quick:
-        args.runs, args.tokens = 1, 8
+    args.runs = args.runs or (1 if args.quick else 3)
+    args.tokens = args.tokens or (8 if args.quick else 24)
     console = Console()
     torch.set_num_threads(args.threads)
     transformers_logging.disable_progress_bar()
@@ -256,4 +258,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

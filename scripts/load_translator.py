@@ -28,6 +28,7 @@ from pathlib import Path
 
 import aiohttp
 import psutil
+from bench_cli import natural, new_file, positive, run, seconds
 from bench_report import Report
 from demo_world.scenes import all_sentences
 from demo_world.translations import LANGUAGES
@@ -162,7 +163,7 @@ def p95(seconds: list[float]) -> float:
     return 1000 * sorted(seconds)[int(0.95 * len(seconds))]
 
 
-async def run(args: argparse.Namespace) -> int:
+async def load(args: argparse.Namespace) -> int:
     """All three parts; the exit code."""
     report = Report("python -m translator under load", "ctranslate2", "aiohttp")
     folder = Path(tempfile.mkdtemp(prefix="load-translator-"))
@@ -213,15 +214,15 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="demo", help="as python -m translator takes it (default: demo)")
-    parser.add_argument("--seconds", type=float, default=60, help="of the mixed load; a third for the other parts")
-    parser.add_argument("--clients", type=int, default=64, help="0 leaves the third part out (default: 64)")
-    parser.add_argument("--huge", type=int, default=5000, help="sentences of the huge request (default: 5000)")
+    parser.add_argument("--seconds", type=seconds, default=60, help="of the mixed load; a third for the other parts")
+    parser.add_argument("--clients", type=natural, default=64, help="0 leaves the third part out (default: 64)")
+    parser.add_argument("--huge", type=positive, default=5000, help="sentences of the huge request (default: 5000)")
     parser.add_argument("--fixed-length", action="store_true", help="for a model with random weights")
     parser.add_argument("--seed", type=int, default=os.getpid(), help="of the texts (default: a new one)")
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures there, too")
     parser.add_argument("arguments", nargs="*", help="further arguments of python -m translator, after --")
-    return asyncio.run(run(parser.parse_args()))
+    return asyncio.run(load(parser.parse_args()))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

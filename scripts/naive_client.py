@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ async def gather(url: str, paths: list[Path], concurrency: int) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what measures it says that it was interrupted
     way, url, folder, files, concurrency = sys.argv[1:]
     chosen = sorted(Path(folder).iterdir())[: int(files)]
     if way == "loop":

@@ -16,7 +16,7 @@ from aiohttp import web
 from bench_files import draw_pictures, draw_videos
 from bench_light import Answers, fire, make_requests, marked, reworded
 from bench_models import DEMO_MODELS
-from bench_pipeline import deal_out, read_arguments
+from bench_pipeline import deal_out, main, read_arguments
 from bench_reference import Reference, Timing, read_video
 from bench_report import Report
 from bench_sides import Light, Rounds, Run, Sides, Where
@@ -64,8 +64,10 @@ async def test_the_bare_loop_sends_what_the_client_would(tmp_path: Path) -> None
     folder.mkdir()
     draw_pictures(folder, 2, seed=1)
     seen: list[tuple[str, dict[str, object]]] = []
+    keys: set[tuple[str, str]] = set()
 
     async def answer(request: web.Request) -> web.Response:
+        keys.add((request.path, request.headers["Authorization"]))
         seen.append((request.path, await request.json()))
         return web.json_response({"usage": {"completion_tokens": 7}} if "chat" in request.path else {})
 
@@ -78,10 +80,11 @@ async def test_the_bare_loop_sends_what_the_client_would(tmp_path: Path) -> None
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     plan = make_plan(choose_tasks(["describe"], []), NAMES, 0.0, Sampling(), ("fra_Latn",))
     requests = make_requests(sorted(folder.iterdir()), ["It opens with red.", "Then comes blue."], plan, seed=3)
-    answers = await asyncio.to_thread(fire, f"{url}/v1", url, requests, 2)
+    answers = await asyncio.to_thread(fire, f"{url}/v1", url, requests, 2, ("ours", "its"))
     await runner.cleanup()
     chats = [body for path, body in seen if path == "/v1/chat/completions"]
     translations = [body for path, body in seen if path == "/v1/translations"]
+    assert keys == {("/v1/chat/completions", "Bearer ours"), ("/v1/translations", "Bearer its")}
     assert answers.generated_tokens == 14
     assert 0 < answers.chat_seconds <= answers.seconds
     assert len(chats) == len(translations) == 2
@@ -122,6 +125,24 @@ def test_the_reference_describes_and_translates(kind: Kind, name: str, tmp_path:
     assert timing.generated_tokens == 12
     assert timing.translated_tokens > 2 * 4
     assert timing.seconds == timing.decode + timing.generate + timing.translate > 0
+
+
+def test_the_reference_refuses_a_language_that_its_model_does_not_know() -> None:
+    vision = DEMO_MODELS / "llava-next-video-7b-bf16"
+    with pytest.raises(ValueError, match="--languages xxx_Zzzz: the translation model does not know them"):
+        Reference(vision, DEMO_MODEL, Kind.VIDEO, tokens=12, languages=["fra_Latn", "xxx_Zzzz"])
+
+
+def test_too_few_files_are_told_before_a_stack_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw_pictures(tmp_path, 5, seed=1)
+    with pytest.raises(SystemExit, match="not enough files to measure with"):
+        main(["--profile", "demo", "--files", str(tmp_path), "--runs", "2"])
+    assert "5 pictures; --runs 2 needs 6" in " ".join(capsys.readouterr().err.split())
+
+
+def test_servers_that_are_away_are_told_before_files_are_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--base-url", "http://127.0.0.1:9/v1", "--languages", "", "--quick"]) == 1
+    assert "http://127.0.0.1:9/v1" in capsys.readouterr().err
 
 
 def test_figures_are_rates_and_their_ratios() -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bench_report import Report
 from bench_server import add_figures, add_lines, main, parse, table
-from bench_server_check import find_command, guidellm_command, vllm_command
-from bench_server_load import Load, LoadError, Requests, Sent, Target, read_result
+from bench_server_check import cross_check, find_command, guidellm_command, vllm_command
+from bench_server_load import LATENCIES, Level, Load, LoadError, Requests, Sent, Target, read_result
 from PIL import Image
 from rich.console import Console
 
@@ -104,7 +104,7 @@ def test_every_figure_is_in_the_report_and_the_table_is_short() -> None:
         (["--goodput", "ttft"], "write ttft, tpot or e2el"),
         (["--send", "audio"], "--send"),
         (["--output-tokens", "0"], "above 0"),
-        (["--json", "/nowhere/figures.json"], "no such folder"),
+        (["--json", "/nowhere/figures.json"], "there is no folder"),
         (["--guidellm", "/nowhere/guidellm"], "cannot be run"),
         (["--profile", "demo", "--base-url", "http://127.0.0.1:1/v1"], "not allowed with"),
     ],
@@ -116,6 +116,18 @@ def test_a_wrong_flag_ends_before_anything_starts(
         main(arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_guidellm_would_show_a_key_and_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    level = Level(1, [], 10, 5, 1.0, None, {name: [1.0] for name in LATENCIES})
+    monkeypatch.setattr("bench_server_check.measure", lambda *_: level)
+    monkeypatch.setattr("bench_server_check.run_vllm", lambda *_: level)
+    monkeypatch.setenv("BABELVIEW_API_KEY", "secret")
+    report = Report("cross-check")
+    load = Load(Target("http://127.0.0.1:9/v1", "stills", 5), Requests(Sent.TEXT), 1, 1)
+    assert cross_check(report, load, 1, "/no/such/guidellm") == 0
+    assert "BABELVIEW_API_KEY" in report.notes[0]
+    assert not any("guidellm" in figure.name for figure in report.figures)
 
 
 def test_goodput_is_written_as_vllm_takes_it() -> None:
