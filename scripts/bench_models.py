@@ -5,10 +5,12 @@
     python scripts/bench_models.py --models ./bench-models --only llava-next-video-mid
 
 Every width and depth is a quarter of the published model's, so that the parts cost what they cost there, relative to
-each other: the vision tower beside the text stack, attention beside the linear layers. LLaVA-NeXT-Video keeps its
-336 pixels and 144 tokens a frame. Llama 3.2 Vision's tiles have 280 pixels and 401 tokens, a quarter of the published
-1601: with all of them attention would cost four times its share. Tokenizers, templates and processors are those of
-the demo models, so nothing is downloaded; their vocabularies are small, and so are embeddings and heads.
+each other: the vision tower beside the text stack, attention beside the linear layers. Not so the translator, half of
+NLLB-200 600M's width: beside these models it weighs about ten times as much as beside the published ones.
+LLaVA-NeXT-Video keeps its 336 pixels and 144 tokens a frame. Llama 3.2 Vision's tiles have 280 pixels and 401 tokens, a
+quarter of the published 1601: with all of them attention would cost four times its share. Tokenizers, templates and
+processors are those of the demo models, so nothing is downloaded; their vocabularies are small, and so are embeddings
+and heads.
 
 The models never end an answer and say nothing but words of the drawn world and full stops: rows of the head that
 belong to other tokens are zero. So an answer is as long as its `max_tokens`, differs from file to file, and can be
