@@ -6,27 +6,30 @@ requests write a token are told from those that read prompts. One that waits for
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import time
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-
-from server.llama_vision.encoder_cache import CAPACITY_VARIABLE, DEFAULT_MIB
+from bench_cli import deaf
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from multiprocessing.connection import Connection
-    from pathlib import Path
     from types import TracebackType
 
     from PIL.Image import Image
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
-    "PYTHONWARNINGS": "ignore::FutureWarning",
+    # The other is of semaphores of engines that were killed; it removes them itself.
+    "PYTHONWARNINGS": "ignore::FutureWarning,ignore::UserWarning:multiprocessing.resource_tracker",
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -35,6 +38,8 @@ ENVIRONMENT = {
 }
 FIRST_WORD = 300
 """The first of 256 token ids that are used as text; any will do."""
+QUESTION_TOKENS = 32
+"""Of a question about a picture."""
 
 
 class EngineError(Exception):
@@ -50,13 +55,13 @@ class Settings:
         arguments: Further arguments of `vllm.LLM`.
         threads: Of OpenMP, on a CPU. With one, CPU-seconds are measured, which other processes hardly disturb; else and
             on a GPU seconds.
-        encoder_cache_mib: Size of the plugin's encoder cache; 0 turns it off.
+        encoder_cache: With the plugin's encoder cache, of its default size.
     """
 
     checkpoint: str
     arguments: dict[str, Any] = field(default_factory=dict)
     threads: int = 1
-    encoder_cache_mib: int = DEFAULT_MIB
+    encoder_cache: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,12 @@ class Decoding:
 
     requests: int
     step_seconds: list[float]
+    unit: str
+    """Of the times: `s`, or `CPU-s`."""
 
     @property
     def tokens_per_s(self) -> float:
-        """Of all requests together, by the median step: all steps do the same work."""
+        """In the times' unit, of all requests together, by the median step: all steps do the same work."""
         return self.requests / median(self.step_seconds)
 
 
@@ -79,6 +86,8 @@ class Asked:
     seconds: float
     tower_runs: int
     """How often the vision tower ran."""
+    unit: str
+    """Of `seconds`: `s`, or `CPU-s`."""
 
 
 class Engine:
@@ -86,12 +95,18 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         """Begin to start it; whoever asks first waits until it has started."""
-        own = {CAPACITY_VARIABLE: str(settings.encoder_cache_mib), "OMP_NUM_THREADS": str(settings.threads)}
+        from server.llama_vision.encoder_cache import CAPACITY_VARIABLE, DEFAULT_MIB  # noqa: PLC0415 - loads torch
+
+        own = {
+            CAPACITY_VARIABLE: str(DEFAULT_MIB if settings.encoder_cache else 0),
+            "OMP_NUM_THREADS": str(settings.threads),
+        }
         os.environ.update(ENVIRONMENT | own)
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, settings), daemon=True)
-        self._process.start()
+        with deaf():
+            self._process.start()
         theirs.close()
 
     def __enter__(self) -> Self:
@@ -101,8 +116,12 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
-        self._process.join(30)
-        self._process.kill()
+        try:
+            if kind is None:
+                self._process.join(30)
+        finally:  # at once if something went wrong: it may start or compute for minutes
+            self._process.kill()
+            self._process.join()
 
     def decode(
         self, requests: int, prompt_tokens: int, output_tokens: int, picture: tuple[int, int] | None
@@ -145,8 +164,9 @@ class Worker:
         from vllm.platforms import current_platform  # noqa: PLC0415
 
         alone = current_platform.is_cpu() and settings.threads == 1
-        self._clock = time.process_time if alone else time.perf_counter
-        self._engine: Any = LLM(settings.checkpoint, **settings.arguments).llm_engine
+        self._clock, self._unit = (time.process_time, "CPU-s") if alone else (time.perf_counter, "s")
+        with nullcontext() if current_platform.is_cpu() else _one_at_a_time():
+            self._engine: Any = LLM(settings.checkpoint, **settings.arguments).llm_engine
         self._picture_token = getattr(self._engine.model_config.hf_config, "image_token_index", None)
         self._random = np.random.default_rng(0)
 
@@ -166,7 +186,9 @@ class Worker:
             if all_write:
                 steps.append(self._clock() - began)
             written.update(output.request_id for output in outputs)
-        return Decoding(requests, steps)
+        if not steps:
+            raise EngineError("no step in which all requests wrote: ask for longer answers or fewer requests at a time")
+        return Decoding(requests, steps, self._unit)
 
     def ask(self, tasks: int, output_tokens: int, picture: Path | tuple[int, int], together: bool) -> Asked:
         """See `Engine.ask`."""
@@ -174,10 +196,10 @@ class Worker:
         cache = self._engine.model_executor.driver_worker.worker.model_runner.model.encoder_cache
         before, began = cache.misses, self._clock()
         for batch in [tasks] if together else [1] * tasks:
-            self._add([shown] * batch, 32, output_tokens)
+            self._add([shown] * batch, QUESTION_TOKENS, output_tokens)
             while self._engine.has_unfinished_requests():
                 self._engine.step()
-        return Asked(self._clock() - began, cache.misses - before)
+        return Asked(self._clock() - began, cache.misses - before, self._unit)
 
     def _add(self, pictures: list[Image | None], prompt_tokens: int, output_tokens: int) -> None:
         from vllm import SamplingParams  # noqa: PLC0415 - as above
@@ -201,6 +223,14 @@ class Worker:
         return colours.resize(source)
 
 
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Engines on a GPU start in turn: vLLM measures the memory that goes while it starts, and takes it for its own."""
+    with Path(__file__).open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _serve(connection: Connection, settings: Settings) -> None:
     worker = Worker(settings)
     while True:
@@ -210,5 +240,7 @@ def _serve(connection: Connection, settings: Settings) -> None:
             return
         try:
             connection.send(getattr(worker, name)(*arguments))
+        except EngineError as error:
+            connection.send(error)
         except Exception as error:  # noqa: BLE001 - it is raised on the other side
             connection.send(EngineError(f"{type(error).__name__}: {error}"))

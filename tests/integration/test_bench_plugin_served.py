@@ -25,10 +25,14 @@ def test_an_engine_measures_decoding_and_the_encoder_cache() -> None:
             # The first token comes of the prompt; with pictures not all prompts may fit into one step.
             assert 8 <= len(done.step_seconds) <= 11
             assert done.tokens_per_s > 0
+            assert done.unit == "CPU-s"
         for together in (False, True):
             asked = engine.ask(3, 2, PICTURE, together=together)
             assert asked.tower_runs == 1
             assert asked.seconds > 0
+            assert asked.unit == "CPU-s"
+        with pytest.raises(EngineError, match="no step in which all"):
+            engine.decode(2, 16, 1, None)
         with pytest.raises(EngineError, match="max_tokens"):
             engine.decode(1, 16, -1, None)
         children = psutil.Process().children(recursive=True)
