@@ -145,7 +145,7 @@ def _digits(value: float) -> str:
 def report_on(args: argparse.Namespace, base_url: str, console: Console) -> int:
     """Measure and report; returns the exit code."""
     target = Target(base_url, args.model, args.output_tokens, args.ignore_eos)
-    asyncio.run(check(target))
+    asyncio.run(check(target, args.send))
     requests = Requests(args.send, args.seed)
     report = Report(f"{args.model} under load ({args.send} requests)", "vllm", "aiohttp")
     report.notes.append(

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import numpy as np
 import simplejpeg
 from PIL import Image
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 SOURCE = (1920, 1080)
 """Pixels of the files that the requests stand for."""
 CHECK_SEC = 5.0
+TRIAL_SEED = 1 << 32
+"""Of the request that is sent first: its media come in no measurement."""
+MOST_SAID = 500
 PERCENTILES = (50, 90, 95, 99)
 LATENCIES = ("TTFT", "TPOT", "ITL", "E2EL")
 """As vLLM and guidellm call them: time to first token, time per output token after it, time between two pieces of a
@@ -162,11 +166,12 @@ class Level:
         return float(np.percentile(values, percent)) if values else 0.0
 
 
-async def check(target: Target) -> None:
-    """Make sure that the endpoint is there and serves the model.
+async def check(target: Target, sent: Sent) -> None:
+    """Make sure that the endpoint is there, serves the model, and takes such a request.
 
     Raises:
         BabelviewError: It does not; the message says what it serves.
+        LoadError: It refuses the request; the message is its own.
     """
     stop, key = asyncio.Event(), os.environ.get(API_KEY)
     model = ModelClient(f"{target.root}/v1", key, deadline=CHECK_SEC, wait=CHECK_SEC, notify=_say, stop=stop)
@@ -174,6 +179,22 @@ async def check(target: Target) -> None:
         await model.check({target.model})
     finally:
         await model.close()
+    # The load generator keeps no more of a refusal than its status.
+    (messages,) = Requests(sent, TRIAL_SEED).take(1)
+    body = {"model": target.model, "messages": messages, "max_tokens": target.output_tokens, "temperature": 0}
+    body |= {"ignore_eos": True} if target.ignore_eos else {}
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(f"{target.root}/v1/chat/completions", json=body) as response,
+        ):
+            said = " ".join((await response.text()).split())[:MOST_SAID]
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise LoadError(f"a first request failed: {error or 'no answer in time'}") from error
+    if not response.ok:
+        hint = f" (a key comes from {API_KEY})" if response.status in (401, 403) else ""
+        raise LoadError(f"a first request was refused: {response.status} {response.reason}{hint}: {said}")
 
 
 def _say(text: str) -> None:

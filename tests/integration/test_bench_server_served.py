@@ -102,4 +102,6 @@ def test_an_endpoint_that_is_not_there_or_serves_other_models_is_named(
 def test_a_request_that_is_refused_is_told(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     # The video model takes no pictures.
     assert main(["--base-url", stack.endpoint, "--model", VIDEOS, "--send", "image", "--concurrency", "1"]) == 1
-    assert "no request was answered: Bad Request" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "a first request was refused: 400 Bad Request" in said
+    assert "takes at most 0 a request" in said  # why
