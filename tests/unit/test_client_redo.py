@@ -28,8 +28,9 @@ def asked_for(body: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body["messages"]).encode()).hexdigest()
 
 
-async def slowly(*_: Any) -> web.StreamResponse | None:
-    await asyncio.sleep(0.05)
+async def slowly(_: web.Request, __: dict[str, Any], number: int) -> web.StreamResponse | None:
+    """Slower than any test process once half is done: then it is stopped, and not at its end."""
+    await asyncio.sleep(0.05 if number < FILES else 0.5)
     return None
 
 
@@ -52,6 +53,7 @@ def test_one_that_is_interrupted_goes_on(servers: FakeServers, tmp_path: Path, h
     assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
     assert ("--redo all again goes on" in shown) == (how == signal.SIGINT)
     wait_until(lambda: servers.connections == 0)
+    servers.on_ask = None
     # Every answer is there, so that a run without the flag has nothing to ask.
     before = len(servers.asked)
     assert run(servers, *OPTIONS, cwd=tmp_path).returncode == 0
@@ -85,6 +87,7 @@ def test_one_that_is_interrupted_says_nothing_of_other_files_and_tasks(servers: 
     process.kill()
     process.communicate()
     wait_until(lambda: servers.connections == 0)
+    servers.on_ask = None
     servers.asked.clear()
     # Others, with the same flag: all of them, and nothing of the first.
     assert run(servers, "more", *OPTIONS[1:], "--redo", "all", cwd=tmp_path).returncode == 0
