@@ -45,13 +45,6 @@ def test_a_users_stack_and_files(stack: Stack, tmp_path: Path) -> None:
     assert not any("published way" in name for name in figures)
 
 
-def test_too_few_files_are_no_round(stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_ads(tmp_path / "ads", seed=32, videos=0, pictures=1)
-    arguments = ["--base-url", stack.endpoint, "--translator", stack.translator, "--files", str(tmp_path / "ads")]
-    bench_pipeline.main([*arguments, "--kind", "image", "--runs", "1"])
-    assert "needs 4" in capsys.readouterr().err
-
-
 @pytest.fixture
 def translator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Base URL of the fixed-length translator on a tiny model with random weights."""
