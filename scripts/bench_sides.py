@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 NAMES = {Kind.VIDEO: "llava-next-video-7b", Kind.IMAGE: "llama-3.2-11b-vision"}
 WORDS = {Kind.VIDEO: "videos", Kind.IMAGE: "pictures"}
-CHECK_SEC = 5.0
+CHECK_SEC, ANSWER_SEC = 5.0, 60.0
+"""How long servers may be away, and how long a first word may take, before anything is measured."""
 CLIENT, GATEWAY, ENGINES, TRANSLATOR = "the client", "the gateway", "the engines", "the translator"
 
 
@@ -126,7 +127,7 @@ class Sides:
 
     async def _check(self, models: set[str]) -> None:
         patience: dict[str, Any] = {
-            "deadline": CHECK_SEC,
+            "deadline": ANSWER_SEC,
             "wait": CHECK_SEC,
             "notify": lambda text: print(text, file=sys.stderr),
             "stop": asyncio.Event(),
