@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 VIDEO, PICTURE, TEXT, TRANSLATION = "llava-next-video-mid", "llama-3.2-vision-mid", "llama-text-mid", "nllb-mid"
+TOKENS = 220
+"""Of an answer: about what the published descriptions of videos have."""
 TILE = 280
 """Pixels of a side of Llama 3.2 Vision's tiles."""
 FRAME = 336

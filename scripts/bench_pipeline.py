@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 from bench_cli import natural, new_file, positive, run
 from bench_files import draw_pictures, draw_videos
 from bench_mid_stack import Mid, mid_stack
+from bench_models import TOKENS
 from bench_report import Report
 from bench_sides import WORDS, Rounds, Sides, Where, play_round
 from demo_stack import StackError, running_stack
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 DRAW = {Kind.VIDEO: draw_videos, Kind.IMAGE: draw_pictures}
 COUNT, QUICK_COUNT = 64, 6
 """Files of a round."""
-TOKENS = 220
-"""Of an answer: about what the published descriptions of videos have."""
 WARM_UP = 8
 FEW = 2
 """Of the user's files, to warm up with."""

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from bench_cli import new_file, positive, run
 from bench_files import draw_pictures, draw_videos
-from bench_models import PICTURE, TRANSLATION, VIDEO, ensure
+from bench_models import PICTURE, TOKENS, TRANSLATION, VIDEO, ensure
 from bench_report import Report
 from PIL import Image
 from rich.console import Console
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LANGUAGES = ("spa_Latn", "fra_Latn", "hin_Deva")
-TOKENS = 220
-"""Of an answer: about what the published descriptions of videos have."""
 SOURCE = "eng_Latn"
 # By name: where our vLLM plugin is registered, transformers' "auto" classes read its configuration, which is vLLM's.
 _MODELS = {Kind.VIDEO: LlavaNextVideoForConditionalGeneration, Kind.IMAGE: MllamaForConditionalGeneration}
