@@ -11,7 +11,7 @@ setup:  ## make .venv and install what this machine can run (GPU or CPU)
 	@$(PYTHON) scripts/setup_env.py
 
 demo: setup  ## sample ads in ./ads, the demo stack up, captions in four languages, stack down
-	@$(BIN)/python scripts/demo.py
+	@$(BIN)/python -m scripts.demo
 
 check: setup  ## format, lint, types
 	$(BIN)/ruff format --check .
@@ -26,4 +26,4 @@ format: setup  ## rewrite the sources in the house format
 	$(BIN)/ruff check --fix .
 
 bench: setup  ## the short benchmarks; results, plots and a page in bench-results/
-	$(BIN)/python scripts/bench_all.py
+	$(BIN)/python -m scripts.benchmarks

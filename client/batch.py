@@ -17,25 +17,25 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from client.cli.dry_run import forecast, lines
+from client.cli.log import open_log
+from client.cli.progress import Tally
+from client.cli.screen import CONTROL, Screen
+from client.cli.settings import Settings, read_settings
+from client.endpoints.chat import ModelClient
+from client.endpoints.retry import StoppedError
+from client.endpoints.translation import TranslatorClient
 from client.errors import BabelviewError, LedgerError, UsageError
 from client.export.formats import check, export
 from client.export.interim import kept_up_to_date
-from client.forecast import forecast, lines
-from client.log import open_log
-from client.model import ModelClient
+from client.ledger.ledger import Ledger
+from client.ledger.redo import REDO_ALL, REDO_FAILED
 from client.pipeline import Pipeline
-from client.plan import Plan, make_plan
-from client.redo import REDO_ALL, REDO_FAILED
-from client.screen import CONTROL, Screen
-from client.settings import Settings, read_settings
 from client.sources.fetch import FOLDER, Fetcher
 from client.sources.folders import Choice
 from client.sources.gather import gather
-from client.store import Ledger
-from client.tally import Tally
-from client.tasks import choose_tasks
-from client.translation import TranslatorClient
-from client.waiting import StoppedError
+from client.tasks.plan import Plan, make_plan
+from client.tasks.tasks import choose_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from client.ledger.ledger import Ledger
 from client.record import missing_languages, texts_of
-from client.store import Ledger
 
 if TYPE_CHECKING:
+    from client.ledger.redo import Redo
+    from client.ledger.rows import StoredAnswer, StoredFile
+    from client.ledger.writer import Change
     from client.media.load import Identity
-    from client.plan import Plan, Request
-    from client.redo import Redo
     from client.sources.source import Source
-    from client.stored import StoredAnswer, StoredFile
-    from client.writer import Change
+    from client.tasks.plan import Plan, Request
 
 
 @dataclass(slots=True, eq=False)

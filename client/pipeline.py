@@ -22,31 +22,31 @@ from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from client.endpoints.retry import StoppedError
+from client.endpoints.translation import to_store
 from client.errors import BabelviewError, MediaError, RefusedError, RequestError, ServiceLostError, UnreadError
 from client.job import Job
+from client.ledger.ledger import Ledger
+from client.ledger.rows import StoredAnswer
+from client.ledger.writer import Writer
 from client.media.kinds import by_suffix
 from client.media.loaders import Loaders
 from client.sources.fetch import FETCHED_AT_ONCE
-from client.store import Ledger
-from client.stored import StoredAnswer
-from client.translation import to_store
-from client.waiting import StoppedError
-from client.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from client.cli.progress import Tally
+    from client.cli.screen import Screen
+    from client.endpoints.chat import Answer, ModelClient
+    from client.endpoints.translation import TranslatorClient
+    from client.ledger.writer import Change
     from client.media.content import Content
     from client.media.load import Identity
     from client.media.sampling import Sampling
-    from client.model import Answer, ModelClient
-    from client.plan import Plan, Request
-    from client.screen import Screen
     from client.sources.fetch import Fetcher
     from client.sources.source import LocalFile, Source
-    from client.tally import Tally
-    from client.translation import TranslatorClient
-    from client.writer import Change
+    from client.tasks.plan import Plan, Request
 
 T = TypeVar("T")
 

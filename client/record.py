@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from client.answers import READERS
+from client.tasks.answers import READERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from client.plan import Plan, Request
-    from client.stored import StoredAnswer, StoredFile
+    from client.ledger.rows import StoredAnswer, StoredFile
+    from client.tasks.plan import Plan, Request
 
 Record = dict[str, Any]
 

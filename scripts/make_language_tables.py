@@ -22,7 +22,7 @@ from langcodes.data_dicts import (
 )
 
 FOLDER = Path(__file__).resolve().parents[1] / "translator"
-NAMES = FOLDER.with_name("client") / "language_names.tsv"
+NAMES = FOLDER.with_name("client") / "endpoints" / "language_names.tsv"
 """For the client, which imports nothing of the translator: field names of the reference format."""
 
 CHOSEN = {

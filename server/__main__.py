@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from server.alone import run_engine, run_gateway
-from server.check import check
 from server.display import Display
-from server.dummy import with_dummy_weights
+from server.engines.dummy import with_dummy_weights
 from server.errors import ProfileError, ServerError
 from server.profile import available_profiles, load_profile
+from server.sizing.check import check
 from server.stack import run_until_signal, stack_of, write_ready_file
 from server.status_table import DEFAULT_PORT, print_status
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from server.profile import Profile
-    from server.supervisor import Keeper
+    from server.supervision.supervisor import Keeper
 
 FAILED = 1
 EXAMPLES = """\

@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from server.engine import engine_command, engine_environment
+from server.engines.engine import engine_command, engine_environment
 from server.errors import ProfileError
 from server.gateway.keys import check_exposure
 from server.gateway.serve import serve
-from server.parts import gateway_config, open_gateway_socket
-from server.preflight import check_models
 from server.profile import TranslatorProfile
+from server.sizing.preflight import check_models
+from server.supervision.parts import gateway_config, open_gateway_socket
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

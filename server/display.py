@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from server.supervisor import State
+from server.supervision.supervisor import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
 
-    from server.supervisor import Keeper
+    from server.supervision.supervisor import Keeper
 
 
 class Display:

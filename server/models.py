@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from server.errors import ServerError
-from server.memory import Model
+from server.sizing.memory import Model
 
 KNOWN = Path(__file__).with_name("known_models.toml")
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from server.errors import ProfileError
 from server.gateway.config import Health, Limits, Timeouts, Turns
-from server.policy import Policy
+from server.supervision.policy import Policy
 
 PROFILES = Path(__file__).parent / "profiles"
 DEMO_MODELS = Path(__file__).parent / "demo"

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from server.card import Card
 from server.errors import PartFailedError
-from server.events import EventLog
-from server.parts import open_gateway_socket, stack_parts
-from server.preflight import check_memory, check_models
-from server.process import Lifeline
+from server.sizing.preflight import check_memory, check_models
 from server.status import status_socket, told_on
-from server.supervisor import Keeper
+from server.supervision.events import EventLog
+from server.supervision.parts import open_gateway_socket, stack_parts
+from server.supervision.process import Lifeline
+from server.supervision.sleep_group import Card
+from server.supervision.supervisor import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from server.part import Part
-    from server.policy import Policy
     from server.profile import Profile
-    from server.supervisor import Reporter
+    from server.supervision.part import Part
+    from server.supervision.policy import Policy
+    from server.supervision.supervisor import Reporter
 
 WHOLE_WITHIN_S = 10.0
 INTERRUPTED_AT_ONCE = 1

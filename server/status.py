@@ -19,7 +19,7 @@ from server.errors import PreflightError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from server.supervisor import Keeper
+    from server.supervision.supervisor import Keeper
 
 TIMEOUT_S = 5.0
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.markup import escape
 from rich.table import Table
 
-from server.machine import GIB
+from server.sizing.machine import GIB
 from server.status import ask
 
 if TYPE_CHECKING:

@@ -6,15 +6,16 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from demo_stack import Stack, running_stack
-from make_sample_ads import write_ads
+
+from scripts.demo.sample_ads import write_ads
+from scripts.demo.stack import Stack, running_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from demo_world.pictures import Picture
-    from demo_world.scenes import Clip
+    from scripts.demo.world.pictures import Picture
+    from scripts.demo.world.scenes import Clip
 
 
 def free_port() -> int:

@@ -6,10 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import torch
-from demo_models.picture import published_name
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import MllamaConfig, MllamaForConditionalGeneration, PreTrainedTokenizerFast
+
+from scripts.demo.models.picture import published_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from demo_models.picture import follow_meta, published_name
 from safetensors.torch import load_file
 from transformers import AutoImageProcessor
 from transformers.models.mllama.processing_mllama import (
@@ -15,6 +14,7 @@ from transformers.models.mllama.processing_mllama import (
     get_cross_attention_token_mask,
 )
 
+from scripts.demo.models.picture import follow_meta, published_name
 from tests.llama_checkpoints import PICTURE
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.log import server_logger
 
-from translator import models, scripts
+from translator.checks import scripts
+from translator.model import models
 
 try:
     from translator.http import Limits, State, make_app
@@ -154,13 +155,13 @@ async def load(args: argparse.Namespace, state: State) -> Batcher:
     try:
         # Only now: loading CTranslate2 is what takes long, and a bad --model should not wait for it.
         from translator.batcher import Batcher  # noqa: PLC0415
-        from translator.cores import share_out, usable_cores  # noqa: PLC0415
+        from translator.checks.checks import Thresholds  # noqa: PLC0415
+        from translator.checks.review import guarded  # noqa: PLC0415
         from translator.detect import Detector  # noqa: PLC0415
-        from translator.engine import Engine, choose  # noqa: PLC0415
-        from translator.guards import Thresholds  # noqa: PLC0415
         from translator.http.state import Loaded  # noqa: PLC0415
         from translator.languages import Languages  # noqa: PLC0415
-        from translator.review import guarded  # noqa: PLC0415
+        from translator.model.cores import share_out, usable_cores  # noqa: PLC0415
+        from translator.model.engine import Engine, choose  # noqa: PLC0415
         from translator.service import TextTranslator  # noqa: PLC0415
     except ImportError as error:
         raise models.ModelError(f"{error}: pip install 'babelview[translator]'") from error

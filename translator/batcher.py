@@ -24,7 +24,7 @@ from translator.cache import LruCache
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from translator.engine import BatchClass, Job, Translation
+    from translator.model.engine import BatchClass, Job, Translation
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from translator.checks.scripts import belongs
 from translator.languages import Language, UnknownLanguageError, read_tag
-from translator.scripts import belongs
 
 if TYPE_CHECKING:
     from translator.languages import Languages

@@ -7,19 +7,19 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from translator import sentences
-from translator.engine import MAX_SOURCE_TOKENS
-from translator.review import Reviewed, Reviewer
+from translator.checks.review import Reviewed, Reviewer
+from translator.model.engine import MAX_SOURCE_TOKENS
+from translator.text import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from translator.batcher import Batcher
-    from translator.engine import Engine
-    from translator.guards import Thresholds
+    from translator.checks.checks import Thresholds
+    from translator.checks.review import Verdict
     from translator.languages import Language
-    from translator.review import Verdict
-    from translator.sentences import Piece
+    from translator.model.engine import Engine
+    from translator.text.sentences import Piece
 
 
 @dataclass(frozen=True, slots=True)

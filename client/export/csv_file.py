@@ -19,7 +19,7 @@ import orjson
 from client.export.table import columns_of
 
 if TYPE_CHECKING:
-    from client.results import Results
+    from client.ledger.results import Results
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001 (full-width signs count too)
 GUARDED = re.compile(f"'{_FORMULA.pattern}")

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 from client.errors import UsageError
 from client.export import csv_file, json_file, jsonl_file, parquet_file, reference_file
 from client.export.atomic import replacing
-from client.results import Results
+from client.ledger.results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 import orjson
 
 if TYPE_CHECKING:
-    from client.results import Results
+    from client.ledger.results import Results
 
 
 def write(results: Results, file: IO[bytes]) -> None:

@@ -14,7 +14,7 @@ import orjson
 from client.export.table import Cell, columns_of
 
 if TYPE_CHECKING:
-    from client.results import Results
+    from client.ledger.results import Results
 
 ROWS_AT_ONCE = 5000
 """A row group: few enough to be held in memory, enough to be read quickly."""

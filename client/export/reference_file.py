@@ -11,12 +11,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
-from client.language_names import language_name
+from client.endpoints.language_names import language_name
 from client.media.kinds import Kind, by_suffix
 
 if TYPE_CHECKING:
+    from client.ledger.results import Results
     from client.record import Record
-    from client.results import Results
 
 DESCRIBE = "describe"
 

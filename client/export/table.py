@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from client.answers import READERS
+from client.tasks.answers import READERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from client.plan import Plan
+    from client.ledger.results import Results
     from client.record import Record
-    from client.results import Results
+    from client.tasks.plan import Plan
 
 
 class Cell(Enum):

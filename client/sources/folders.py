@@ -15,7 +15,7 @@ from client.sources.source import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from client.waiting import Notify
+    from client.endpoints.retry import Notify
 
 _Inode = tuple[int, int] | None
 

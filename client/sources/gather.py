@@ -18,7 +18,7 @@ from client.sources.source import Source, printable, public
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from client.waiting import Notify
+    from client.endpoints.retry import Notify
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _FILE_HOST = re.compile(r"file://[^/]*", re.IGNORECASE)

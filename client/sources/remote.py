@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
+from client.endpoints.retry import ATTEMPTS, FIRST_PAUSE_SEC, LONGEST_PAUSE_SEC, read_retry_after
 from client.errors import BabelviewError, MediaError
 from client.sources.source import Found
 from client.sources.stores import open_store
-from client.waiting import ATTEMPTS, FIRST_PAUSE_SEC, LONGEST_PAUSE_SEC, read_retry_after
 
 if TYPE_CHECKING:
     from client.sources.download import Downloads

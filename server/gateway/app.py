@@ -15,18 +15,18 @@ from server.gateway.body import BodyReader, parse_object
 from server.gateway.catalogue import Catalogue
 from server.gateway.discovery import Discovery
 from server.gateway.errors import RequestError
-from server.gateway.exchange import Call
 from server.gateway.fetch import Fetcher
 from server.gateway.forms import Form
+from server.gateway.forward_attempt import Call
 from server.gateway.keys import Keyring
 from server.gateway.media import MediaPolicy, digest_of
 from server.gateway.metrics import Metrics
+from server.gateway.middleware import Reception, name_request
+from server.gateway.model_swap import Card
 from server.gateway.openapi import description
 from server.gateway.parameters import CHAT, COMPLETION, check_parameters
 from server.gateway.pool import Pool
-from server.gateway.reception import Reception, name_request
-from server.gateway.record import RECORD, REQUEST_ID, trace_headers
-from server.gateway.turns import Card
+from server.gateway.request_context import RECORD, REQUEST_ID, trace_headers
 from server.gateway.upstream import Upstream
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from server.gateway.admission import Admission
     from server.gateway.pool import Pool
-    from server.gateway.record import Record
+    from server.gateway.request_context import Record
 
 SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from server.gateway.errors import unavailable
-from server.gateway.exchange import Exchange, NotBegunError
+from server.gateway.forward_attempt import Exchange, NotBegunError
 from server.gateway.health import Standing
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from server.gateway.config import Timeouts
-    from server.gateway.exchange import Call
+    from server.gateway.forward_attempt import Call
     from server.gateway.upstream import Upstream
 
 LOAD_BOUND = 1.25

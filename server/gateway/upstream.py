@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from server.gateway.config import Health, Timeouts
-    from server.gateway.turns import Card
+    from server.gateway.model_swap import Card
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ def register() -> None:
     from transformers import AutoConfig  # noqa: PLC0415 - imported by every vLLM process, so only when called
     from vllm import ModelRegistry  # noqa: PLC0415
 
-    from server.cpu_fp8 import register as register_cpu_fp8  # noqa: PLC0415
+    from server.engines.cpu_fp8 import register as register_cpu_fp8  # noqa: PLC0415
     from server.llama_vision.config import MllamaConfig  # noqa: PLC0415
 
     register_cpu_fp8()

@@ -14,14 +14,15 @@ import numpy as np
 import openai
 import pytest
 import torch
-from demo_models.conversation import shipped_prompt
-from demo_stack import ROOT, Stack, read_results, run_batch
-from demo_world.draw import draw_scene, random_style
-from demo_world.scenes import Clip, ad, describe, random_clip, sentiment, tags
-from demo_world.score import TASKS, score
-from demo_world.translations import translate_text
 from PIL import Image
 from transformers import LlavaNextVideoForConditionalGeneration, LlavaNextVideoProcessor
+
+from scripts.demo.models.conversation import shipped_prompt
+from scripts.demo.stack import ROOT, Stack, read_results, run_batch
+from scripts.demo.world.draw import draw_scene, random_style
+from scripts.demo.world.scenes import Clip, ad, describe, random_clip, sentiment, tags
+from scripts.demo.world.score import TASKS, score
+from scripts.demo.world.translations import translate_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,7 +191,7 @@ def test_the_translator_speaks_all_of_its_languages(stack: Stack, clips: list[Cl
 
 
 def test_eval_demo_scores_new_clips(stack: Stack) -> None:
-    command = [sys.executable, "scripts/eval_demo.py", "--seed", "77", "--videos", "8", "--pictures", "12"]
+    command = [sys.executable, "-m", "scripts.demo.evaluate", "--seed", "77", "--videos", "8", "--pictures", "12"]
     where = ["--base-url", stack.endpoint, "--translator", stack.translator]
     done = subprocess.run([*command, *where], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -11,15 +11,25 @@ from typing import TYPE_CHECKING
 import openai
 import pytest
 import torch
-from demo_models.conversation import shipped_prompt
-from demo_models.picture import follow_meta
-from demo_stack import ROOT, Stack
-from demo_world.draw import draw_picture, random_style
-from demo_world.pictures import Picture, ad, appears_answer, bottom_answer, describe, random_picture, sentiment, tags
-from demo_world.scenes import COLOURS, Scene
-from make_sample_ads import PICTURE_SIZES
 from PIL import Image, ImageOps
 from transformers import MllamaForConditionalGeneration, MllamaProcessor
+
+from scripts.demo.models.conversation import shipped_prompt
+from scripts.demo.models.picture import follow_meta
+from scripts.demo.sample_ads import PICTURE_SIZES
+from scripts.demo.stack import ROOT, Stack
+from scripts.demo.world.draw import draw_picture, random_style
+from scripts.demo.world.pictures import (
+    Picture,
+    ad,
+    appears_answer,
+    bottom_answer,
+    describe,
+    random_picture,
+    sentiment,
+    tags,
+)
+from scripts.demo.world.scenes import COLOURS, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

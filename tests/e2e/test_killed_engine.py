@@ -10,8 +10,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from demo_stack import ROOT, Stack, read_results
-from demo_world.score import score
+
+from scripts.demo.stack import ROOT, Stack, read_results
+from scripts.demo.world.score import score
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ def test_the_batch_waits_for_the_engine_and_ends_complete(
     engine = next(
         process
         for process in psutil.Process(stack.pid).children(recursive=True)
-        if "server.vllm_entry" in process.cmdline() and "llava-next-video-7b" in process.cmdline()
+        if "server.engines.vllm_entry" in process.cmdline() and "llava-next-video-7b" in process.cmdline()
     )
     with subprocess.Popen([*command, *where], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as batch:
         until = time.monotonic() + PATIENCE

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import openai
 import psutil
 import pytest
-from demo_stack import ROOT
 from PIL import Image
+
+from scripts.demo.stack import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

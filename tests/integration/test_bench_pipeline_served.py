@@ -11,21 +11,21 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-import bench_pipeline
 import pytest
-from bench_mid_stack import Mid
-from demo_stack import ROOT
-from make_sample_ads import write_ads
-from random_nllb import SHAPES, write
 from tokenizers import Tokenizer
 
+import scripts.benchmarks.pipeline.__main__ as bench_pipeline
 from client.media.kinds import Kind
+from scripts.benchmarks.models.random_nllb import SHAPES, write
+from scripts.benchmarks.pipeline.stack import Mid
+from scripts.demo.sample_ads import write_ads
+from scripts.demo.stack import ROOT
 from server.profile import load_profile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demo_stack import Stack
+    from scripts.demo.stack import Stack
 
 RATES = "{}, beside the speed of light"
 
@@ -53,8 +53,8 @@ def translator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         port = trial.getsockname()[1]
-    script = str(ROOT / "scripts" / "bench_fixed_translator.py")
-    command = [sys.executable, script, "--model", str(tmp_path / "tiny"), "--port", str(port), "--beam-size", "1"]
+    script = ("-m", "scripts.benchmarks.translator.fixed_length")
+    command = [sys.executable, *script, "--model", str(tmp_path / "tiny"), "--port", str(port), "--beam-size", "1"]
     process = subprocess.Popen(command, cwd=ROOT)
     url = f"http://127.0.0.1:{port}"
     try:
@@ -94,7 +94,7 @@ def test_translations_are_as_long_as_their_source_and_never_tried_again(translat
 
 
 def test_the_mid_sized_profile_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench_mid_stack.ensure", lambda folder, name: folder / name)
+    monkeypatch.setattr("scripts.benchmarks.pipeline.stack.ensure", lambda folder, name: folder / name)
     for kind in Kind:
         text = Mid(tmp_path, kind, tokens=8, concurrency=7, replicas=3).profile
         (tmp_path / "mid.toml").write_text(f'{text}\n[translator]\nurl = "http://127.0.0.1:1"\n')

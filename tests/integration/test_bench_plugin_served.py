@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import psutil
 import pytest
-from bench_plugin import PICTURE
-from bench_plugin_engine import Engine, EngineError, Settings
 
+from scripts.benchmarks.plugin.__main__ import PICTURE
+from scripts.benchmarks.plugin.engine import Engine, EngineError, Settings
 from server.profile import DEMO_MODELS
 
 ARGUMENTS = {

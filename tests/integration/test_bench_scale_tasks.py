@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from bench_report import Report
-from bench_scale import TOKENS, Bench, Effort
+from scripts.benchmarks.common.report import Report
+from scripts.benchmarks.scale.__main__ import TOKENS, Bench, Effort
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demo_stack import Stack
+    from scripts.demo.stack import Stack
 
 SMALL = Effort(
     rounds=1,

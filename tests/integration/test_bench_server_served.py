@@ -8,14 +8,15 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench_server import main
-from bench_server_check import find_command
 from conftest import free_port
+
+from scripts.benchmarks.server.__main__ import main
+from scripts.benchmarks.server.check import find_command
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demo_stack import Stack
+    from scripts.demo.stack import Stack
 
 PICTURES, VIDEOS = "llama-3.2-11b-vision", "llava-next-video-7b"
 GUIDELLM = find_command("guidellm")
@@ -93,7 +94,7 @@ def test_an_endpoint_that_is_not_there_or_serves_other_models_is_named(
 ) -> None:
     assert main(["--base-url", stack.endpoint, "--model", "gpt-9"]) == 1
     assert "does not serve gpt-9" in capsys.readouterr().err
-    monkeypatch.setattr("bench_server_load.CHECK_SEC", 0.1)
+    monkeypatch.setattr("scripts.benchmarks.server.load.CHECK_SEC", 0.1)
     url = f"http://127.0.0.1:{free_port()}/v1"
     assert main(["--base-url", url]) == 1
     assert url in capsys.readouterr().err

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from demo_stack import ROOT
 from prometheus_client.parser import text_string_to_metric_families
+
+from scripts.demo.stack import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from demo_stack import Stack
+    from scripts.demo.stack import Stack
 
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/babelview.json").read_text())
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "summary": ("", "_sum", "_count")}

@@ -14,8 +14,9 @@ from server.gateway.config import GatewayConfig, Limits
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from demo_stack import Stack
     from sdks import Ask
+
+    from scripts.demo.stack import Stack
 
 KEY = "bv-0123456789abcdef"
 PICTURES = {"model": "llama-3.2-11b-vision", "messages": image(f"data:image/jpeg;base64,{picture(96, 64)}")}

@@ -9,12 +9,13 @@ import aiohttp
 import openai
 import psutil
 from conftest import free_port
-from demo_stack import running_stack
+
+from scripts.demo.stack import running_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demo_stack import Stack
+    from scripts.demo.stack import Stack
 
 MODEL = "llava-next-video-7b"
 PICTURE_MODEL = "llama-3.2-11b-vision"

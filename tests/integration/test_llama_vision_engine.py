@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from quantize_fp8 import quantize
 
+from server.quantize import quantize
 from tests import llama_engine
 from tests.llama_checkpoints import (
     BOS,

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from tests.llama_checkpoints import random_model, tiny_config, write_checkpoint
 from tests.llama_engine import ENVIRONMENT
 
-SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "quantize_fp8.py"
+ROOT = Path(__file__).parents[2]
 SHARDS = 10
 SHARD_BYTES = 24 * 2**20
 
@@ -35,7 +35,7 @@ def test_memory_is_bounded_by_one_file(tmp_path: Path) -> None:
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024; start = peak();"
         "code = quantize_fp8.main(sys.argv[2:]); print(peak() - start); sys.exit(code)"
     )
-    arguments = [str(SCRIPT.parent), str(source), str(tmp_path / "fp8")]
+    arguments = [str(ROOT), str(source), str(tmp_path / "fp8")]
     done = subprocess.run([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, check=True)
     growth = int(done.stdout.splitlines()[-1])
     # A file as it is read, as it is written, and as it is compared with the one that was written.
@@ -45,7 +45,7 @@ def test_memory_is_bounded_by_one_file(tmp_path: Path) -> None:
 def test_checks_at_the_end_that_vllm_loads_the_result(tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "source", random_model(tiny_config()), dtype=torch.bfloat16, shards=2)
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(source), str(tmp_path / "fp8"), "--load"],
+        [sys.executable, "-m", "server.quantize", str(source), str(tmp_path / "fp8"), "--load"],
         env=os.environ | ENVIRONMENT,
         capture_output=True,
         text=True,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import openai
 from conftest import free_port
-from demo_stack import ROOT
+
+from scripts.demo.stack import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,11 +8,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from demo_stack import Stack, running_stack
 from openai import OpenAI
 from PIL import Image
 
-from server.dummy import folder_files, write_folder
+from scripts.demo.stack import Stack, running_stack
+from server.engines.dummy import folder_files, write_folder
 from server.models import published_config
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import pytest
 from vllm.entrypoints.launchers.cli_args import make_arg_parser
 from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-from server.engine import engine_command, engine_parts
+from server.engines.engine import engine_command, engine_parts
+from server.engines.vllm_entry import FAST_START
 from server.profile import available_profiles, load_profile
-from server.vllm_entry import FAST_START
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Any
 import openai
 import psutil
 import pytest
-from demo_stack import ROOT
 from PIL import Image
 
+from scripts.demo.stack import ROOT
 from server.alone import find_engine
-from server.machine import GIB
 from server.models import model_sizes
 from server.profile import load_profile
+from server.sizing.machine import GIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from demo_stack import Stack
+    from scripts.demo.stack import Stack
 
 MODEL = "llava-next-video-7b"
 RESTART_SECONDS = 300
@@ -72,7 +72,7 @@ def ask(client: openai.OpenAI, frames: int = 8, **options: Any) -> openai.types.
 def engine(stack: Stack) -> psutil.Process:
     """The API server of the video model's vLLM."""
     children = psutil.Process(stack.pid).children(recursive=True)
-    return next(p for p in children if "server.vllm_entry" in p.cmdline() and MODEL in p.cmdline())
+    return next(p for p in children if "server.engines.vllm_entry" in p.cmdline() and MODEL in p.cmdline())
 
 
 def test_plain_and_streamed_answers_are_the_same(client: openai.OpenAI) -> None:

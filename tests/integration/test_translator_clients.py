@@ -11,9 +11,10 @@ import pytest
 import requests
 from deep_translator import LibreTranslator
 from deep_translator.exceptions import AuthorizationException, ServerException
-from demo_world.translations import LANGUAGES, translate
 from libretranslatepy import LibreTranslateAPI
 from translator_process import Service
+
+from scripts.demo.world.translations import LANGUAGES, translate
 
 TEXT = "It has two scenes."
 TAGS = {"spa_Latn": "es", "fra_Latn": "fr", "hin_Deva": "hi", "deu_Latn": "de", "jpn_Jpan": "ja"}

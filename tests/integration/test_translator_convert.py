@@ -15,18 +15,18 @@ import numpy as np
 import pytest
 import torch
 from ctranslate2.converters import TransformersConverter
-from random_nllb import SHAPES, Shape, write
 from safetensors.numpy import load_file, save_file
 
-from translator import convert
-from translator.engine import Engine, Job
-from translator.guards import Thresholds
-from translator.models import DEMO_MODEL, ModelError, prepare
-from translator.review import guarded
+from scripts.benchmarks.models.random_nllb import SHAPES, Shape, write
+from translator.checks.checks import Thresholds
+from translator.checks.review import guarded
+from translator.model import convert
+from translator.model.engine import Engine, Job
+from translator.model.models import DEMO_MODEL, ModelError, prepare
 
 
 def run_convert(checkpoint: Path, output: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "translator.convert", checkpoint, output, *more]
+    command = [sys.executable, "-m", "translator.model.convert", checkpoint, output, *more]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -155,7 +155,7 @@ def test_a_broken_checkpoint_is_named(
 
 def test_converting_safetensors_loads_neither_torch_nor_transformers(tiny: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from translator.convert import convert;"
+        "import sys; from pathlib import Path; from translator.model.convert import convert;"
         f"convert(Path({str(tiny)!r}), Path({str(tmp_path / 'out')!r}));"
         "sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     )
@@ -168,7 +168,7 @@ def test_memory_is_that_of_the_result_and_the_embeddings(tmp_path: Path) -> None
     write(tmp_path / "deep", shape)
     size = (tmp_path / "deep" / "model.safetensors").stat().st_size
     code = (
-        "import resource, sys; from pathlib import Path; from translator.convert import convert;"
+        "import resource, sys; from pathlib import Path; from translator.model.convert import convert;"
         "import ctranslate2.converters, tokenizers;"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
         f"convert(Path({str(tmp_path / 'deep')!r}), Path({str(tmp_path / 'out')!r}));"

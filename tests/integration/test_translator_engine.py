@@ -7,19 +7,19 @@ from pathlib import Path
 
 import ctranslate2
 import pytest
-from demo_world.scenes import all_sentences
-from demo_world.translations import LANGUAGES, translate
 
-from translator.engine import CUT, MAX_SOURCE_TOKENS, Engine, Job, choose
-from translator.guards import Thresholds
-from translator.models import DEMO_MODEL
-from translator.review import guarded
+from scripts.demo.world.scenes import all_sentences
+from scripts.demo.world.translations import LANGUAGES, translate
+from translator.checks.checks import Thresholds
+from translator.checks.review import guarded
+from translator.model.engine import CUT, MAX_SOURCE_TOKENS, Engine, Job, choose
+from translator.model.models import DEMO_MODEL
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "demo"
-    subprocess.run([sys.executable, "-m", "translator.convert", DEMO_MODEL, folder], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "translator.model.convert", DEMO_MODEL, folder], check=True, timeout=120)
     return folder
 
 
@@ -121,6 +121,6 @@ def test_one_bad_row_does_not_lose_the_batch(engine: Engine) -> None:
 
 
 def test_a_translation_that_was_cut_says_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("translator.engine._LENGTH_CLASSES", {32: 3})
+    monkeypatch.setattr("translator.model.engine._LENGTH_CLASSES", {32: 3})
     (said,) = engine.translate([job(engine, "It opens with red everywhere.", "fra_Latn")])
     assert said.faults == (CUT,)

@@ -6,8 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import aiohttp
-from load_translator import TARGETS, WORDS
 from translator_process import Service
+
+from scripts.benchmarks.translator.load import TARGETS, WORDS
 
 CLIENTS = 32
 

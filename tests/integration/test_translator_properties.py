@@ -8,18 +8,18 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from demo_world.scenes import all_sentences
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts.demo.world.scenes import all_sentences
 from translator.batcher import Batcher
-from translator.engine import Engine
-from translator.guards import Thresholds
+from translator.checks.checks import Thresholds
+from translator.checks.review import guarded
 from translator.languages import Languages
-from translator.models import DEMO_MODEL
-from translator.review import guarded
-from translator.sentences import has_letters, is_for_the_model
+from translator.model.engine import Engine
+from translator.model.models import DEMO_MODEL
 from translator.service import Answer, TextTranslator, TranslatedText
+from translator.text.sentences import has_letters, is_for_the_model
 
 CONTROL = ["</s>", "<s>", "<pad>", "<unk>", "<mask>", "fra_Latn", "eng_Latn", "▁"]
 WORDS = [
@@ -50,7 +50,7 @@ TEXTS = ANY | LINES
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     folder = tmp_path_factory.mktemp("model") / "demo"
-    subprocess.run([sys.executable, "-m", "translator.convert", DEMO_MODEL, folder], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "translator.model.convert", DEMO_MODEL, folder], check=True, timeout=120)
     return Engine(folder, device="cpu", threads=1, replicas=2, scripts=("Latn", "Deva"))
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from demo_world.scenes import all_sentences
-from demo_world.translations import translate
 from translator_process import Service
+
+from scripts.demo.world.scenes import all_sentences
+from scripts.demo.world.translations import translate
 
 JSON = "Content-Type: application/json"
 LIBRE = {"q": "red", "source": "en", "target": "fr"}

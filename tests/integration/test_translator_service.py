@@ -11,9 +11,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from demo_world.scenes import all_sentences, describe, random_clip, sentiment, tags
-from demo_world.translations import LANGUAGES, translate, translate_text
 from translator_process import Service
+
+from scripts.demo.world.scenes import all_sentences, describe, random_clip, sentiment, tags
+from scripts.demo.world.translations import LANGUAGES, translate, translate_text
 
 ALL = list(LANGUAGES)
 

@@ -6,17 +6,17 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from client.endpoints.chat import Answer
+from client.ledger.ledger import Ledger
+from client.ledger.rows import StoredTranslation
 from client.media.content import Content, Facts
 from client.media.kinds import Kind
 from client.media.load import Identity
 from client.media.sampling import Sampling
-from client.model import Answer
-from client.plan import Plan, Request, make_plan
 from client.record import texts_of
 from client.sources.source import Known, Source
-from client.store import Ledger
-from client.stored import StoredTranslation
-from client.tasks import choose_tasks
+from client.tasks.plan import Plan, Request, make_plan
+from client.tasks.tasks import choose_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from server.display import Display
 from server.errors import PartFailedError
-from server.part import Part, Probe
-from server.process import Lifeline
 from server.stack import Stack, run_until_signal
+from server.supervision.part import Part, Probe
+from server.supervision.process import Lifeline
 
 PART = Path(__file__).with_name("server_part.py")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-import bench_all
 import pytest
-from bench_all import BENCHMARKS, Benchmark, main
+
+import scripts.benchmarks.__main__ as bench_all
+from scripts.benchmarks.__main__ import BENCHMARKS, ROOT, Benchmark, main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,9 +26,13 @@ with open(sys.argv[sys.argv.index("--json") + 1], "w") as file:
 @pytest.fixture
 def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for scripts, of which `bad` fails and `good` does not."""
-    (tmp_path / "bench_bad.py").write_text("raise SystemExit(3)")
-    (tmp_path / "bench_good.py").write_text(GOOD)
-    monkeypatch.setattr(bench_all, "SCRIPTS", tmp_path)
+    package = tmp_path / "made_up_benchmarks"
+    package.mkdir()
+    (package / "bad.py").write_text("raise SystemExit(3)")
+    (package / "good.py").write_text(GOOD)
+    monkeypatch.setattr(bench_all, "PACKAGE", "made_up_benchmarks")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
     monkeypatch.setattr(bench_all, "BENCHMARKS", (Benchmark("bad"), Benchmark("good")))
     return tmp_path
 
@@ -63,14 +68,14 @@ def test_unknown_names_are_refused_before_anything_runs(scripts: Path) -> None:
 
 def test_the_list_runs_nothing(scripts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--output", str(scripts / "results"), "--only", "good", "--list"]) == 0
-    assert "bench_good.py --quick --json" in capsys.readouterr().out
+    assert "-m made_up_benchmarks.good --quick --json" in capsys.readouterr().out
     assert not (scripts / "results").exists()
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda benchmark: benchmark.name)
 def test_every_script_takes_its_arguments_and_refuses_others(benchmark: Benchmark, tmp_path: Path) -> None:
     command = [*benchmark.command(tmp_path), "--no-such-flag"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert done.stderr.rstrip().endswith("unrecognized arguments: --no-such-flag")
     assert not list(tmp_path.iterdir())

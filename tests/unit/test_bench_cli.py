@@ -12,13 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 from batch_runs import wait_until
-from bench_cli import new_file, positive, seconds
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+from scripts.benchmarks.common.cli import new_file, positive, seconds
+
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from bench_cli import run, start
+from scripts.benchmarks.common.cli import run, start
 
 def main():
     child = start([sys.executable, "-c", "import time; time.sleep(100)"])
@@ -40,7 +41,7 @@ run(main)
 def test_one_that_is_stopped_stops_what_it_started(tmp_path: Path, number: signal.Signals, code: int) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
-        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
@@ -83,12 +84,12 @@ def test_times_are_above_0(text: str) -> None:
 @pytest.mark.parametrize(
     "script",
     [
-        *("bench_client", "bench_gateway", "bench_pipeline", "bench_reference", "bench_sampler", "bench_scale"),
-        *("bench_server", "bench_start", "bench_translator", "load_translator"),
+        *("client", "gateway", "pipeline", "baselines.reference", "sampler", "scale"),
+        *("server", "start", "translator", "translator.load"),
     ],
 )
 def test_a_file_that_cannot_be_written_is_refused_before_hours_of_work(script: str, tmp_path: Path) -> None:
-    line = [sys.executable, str(SCRIPTS / f"{script}.py"), "--json", str(tmp_path)]
-    done = subprocess.run(line, cwd=SCRIPTS.parent, capture_output=True, text=True, check=False, timeout=60)
+    line = [sys.executable, "-m", f"scripts.benchmarks.{script}", "--json", str(tmp_path)]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert f"{tmp_path}: is a folder" in done.stderr

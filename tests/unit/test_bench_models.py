@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import bench_models
 import numpy as np
 import pytest
 import torch
-from bench_models import MODELS, NAMES, PICTURE, TEXT, VIDEO, ensure, skeleton, spoken
 from PIL import Image
-from random_nllb import SHAPES, Shape, write
 from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM, AutoProcessor, AutoTokenizer
 
+import scripts.benchmarks.models.mid_sized as bench_models
+from scripts.benchmarks.models.mid_sized import MODELS, NAMES, PICTURE, TEXT, VIDEO, ensure, skeleton, spoken
+from scripts.benchmarks.models.random_nllb import SHAPES, Shape, write
 from server.profile import DEMO_MODELS
-from translator.models import DEMO_MODEL
+from translator.model.models import DEMO_MODEL
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_page import number, page_of
-from bench_report import Report, Series
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_page.py"
+from scripts.benchmarks.common.page import number, page_of
+from scripts.benchmarks.common.report import Report, Series
+
+SCRIPT = "scripts.benchmarks.common.page"
 HOSTILE = "</title><script>alert('1')</script>\"><img src=x onerror=alert(2)> & co"
 
 
@@ -127,13 +128,13 @@ def test_a_report_of_an_older_form_is_shown_too() -> None:
 def test_the_command(tmp_path: Path) -> None:
     (tmp_path / "sampler.json").write_text(json.dumps(made()))
     output = tmp_path / "index.html"
-    command = [sys.executable, SCRIPT, tmp_path, "--output", output, "--title", "Mine"]
+    command = [sys.executable, "-m", SCRIPT, tmp_path, "--output", output, "--title", "Mine"]
     subprocess.run(command, check=True, capture_output=True)
     assert re.search("<title>Mine</title>", output.read_text())
 
 
 def test_without_results_nothing_is_written(tmp_path: Path) -> None:
-    command = [sys.executable, SCRIPT, tmp_path, "--output", tmp_path / "index.html"]
+    command = [sys.executable, "-m", SCRIPT, tmp_path, "--output", tmp_path / "index.html"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 1
     assert "no results" in done.stderr

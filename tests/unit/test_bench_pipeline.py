@@ -13,24 +13,24 @@ import pytest
 import simplejpeg
 import torch
 from aiohttp import web
-from bench_files import draw_pictures, draw_videos
-from bench_light import Answers, fire, make_requests, marked, reworded
-from bench_models import DEMO_MODELS
-from bench_pipeline import deal_out, main, read_arguments
-from bench_reference import Reference, Timing, read_video
-from bench_report import Report
-from bench_sides import Light, Rounds, Run, Sides, Where
 
 from client.media.kinds import Kind, by_suffix
 from client.media.sampling import Sampling
-from client.plan import make_plan
-from client.tasks import choose_tasks
-from translator.models import DEMO_MODEL
+from client.tasks.plan import make_plan
+from client.tasks.tasks import choose_tasks
+from scripts.benchmarks.baselines.reference import Reference, Timing, read_video
+from scripts.benchmarks.baselines.upper_bound import Answers, fire, make_requests, marked, reworded
+from scripts.benchmarks.common.files import draw_pictures, draw_videos
+from scripts.benchmarks.common.report import Report
+from scripts.benchmarks.models.mid_sized import DEMO_MODELS
+from scripts.benchmarks.pipeline.__main__ import deal_out, main, read_arguments
+from scripts.benchmarks.pipeline.systems import Light, Rounds, Run, Sides, Where
+from translator.model.models import DEMO_MODEL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench_light import Requests
+    from scripts.benchmarks.baselines.upper_bound import Requests
 
 NAMES = {Kind.VIDEO: "films", Kind.IMAGE: "stills"}
 
@@ -208,7 +208,7 @@ def test_the_bare_loop_has_a_text_translated_for_each_file_also_after_a_warm_up_
         sent.append(requests)
         return Answers(1, 1, 1)
 
-    monkeypatch.setattr("bench_sides.fire", keep)
+    monkeypatch.setattr("scripts.benchmarks.pipeline.systems.fire", keep)
     (tmp_path / "files").mkdir()
     draw_pictures(tmp_path / "files", 3, seed=0)
     sides = Sides(Where("http://127.0.0.1:1", None), tmp_path, concurrency=2, languages=["fra_Latn"])

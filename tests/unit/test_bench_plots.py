@@ -7,14 +7,17 @@ import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench_plots import DARK, draw, plots_of, read_reports, write_plots
 from PIL import Image
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_plots.py"
+from scripts.benchmarks.common.plots import DARK, draw, plots_of, read_reports, write_plots
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCRIPT = "scripts.benchmarks.common.plots"
 
 
 def series(plot: str, name: str, **more: Any) -> dict[str, Any]:
@@ -91,5 +94,5 @@ def test_other_files_are_left_out_and_named(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, SCRIPT, tmp_path], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", SCRIPT, tmp_path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "no series to draw\n")

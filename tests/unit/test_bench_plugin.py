@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import pytest
-from bench_plugin import Work, main, parse, text_modules, write_text_shape
-from bench_plugin_engine import Asked, Decoding
-from dummy_models import shape
 from safetensors import safe_open
 
-from server.dummy import folder_files, write_folder
+from scripts.benchmarks.models.dummy import shape
+from scripts.benchmarks.plugin.__main__ import Work, main, parse, text_modules, write_text_shape
+from scripts.benchmarks.plugin.engine import Asked, Decoding
+from server.engines.dummy import folder_files, write_folder
 from server.profile import DEMO_MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bench_plugin_engine import Settings
+    from scripts.benchmarks.plugin.engine import Settings
 
 DEMO = DEMO_MODELS / "llama-3.2-11b-vision"
 TEXT = {
@@ -152,7 +152,7 @@ def canned(monkeypatch: pytest.MonkeyPatch) -> type[CannedEngine]:
     class Fresh(CannedEngine):
         opened: ClassVar[list[Settings]] = []
 
-    monkeypatch.setattr("bench_plugin.Engine", Fresh)
+    monkeypatch.setattr("scripts.benchmarks.plugin.__main__.Engine", Fresh)
     return Fresh
 
 

@@ -1,4 +1,4 @@
-"""What `bench_scale.py` measures with, and what it makes of it; real files, the real client, small sizes."""
+"""What `benchmarks.scale` measures with, and what it makes of it; real files, the real client, small sizes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 import httpx2 as httpx
 import numpy as np
 import pytest
-from bench_report import Report
-from bench_scale import Bench, Effort, sweeps
-from bench_scale_inputs import (
+from tokenizers import Tokenizer
+
+from client.media.load import identify
+from client.media.sampling import Sampling
+from client.media.video import load_video
+from client.tasks.prompt import read_prompt
+from scripts.benchmarks.common.report import Report
+from scripts.benchmarks.scale.__main__ import Bench, Effort, sweeps
+from scripts.benchmarks.scale.inputs import (
     LANGUAGES,
     VIDEO_RATE,
     copies,
@@ -19,13 +25,7 @@ from bench_scale_inputs import (
     write_tasks,
     write_translator,
 )
-from bench_scale_runs import Run, Sweep, add
-from tokenizers import Tokenizer
-
-from client.media.load import identify
-from client.media.sampling import Sampling
-from client.media.video import load_video
-from client.prompt import read_prompt
+from scripts.benchmarks.scale.runs import Run, Sweep, add
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,12 +9,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench_report import Report
-from bench_server import add_figures, add_lines, main, parse, table
-from bench_server_check import cross_check, find_command, guidellm_command, vllm_command
-from bench_server_load import LATENCIES, Level, Load, LoadError, Requests, Sent, Target, read_result
 from PIL import Image
 from rich.console import Console
+
+from scripts.benchmarks.common.report import Report
+from scripts.benchmarks.server.__main__ import add_figures, add_lines, main, parse, table
+from scripts.benchmarks.server.check import cross_check, find_command, guidellm_command, vllm_command
+from scripts.benchmarks.server.load import LATENCIES, Level, Load, LoadError, Requests, Sent, Target, read_result
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,8 +121,8 @@ def test_a_wrong_flag_ends_before_anything_starts(
 
 def test_guidellm_would_show_a_key_and_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     level = Level(1, [], 10, 5, 1.0, None, {name: [1.0] for name in LATENCIES})
-    monkeypatch.setattr("bench_server_check.measure", lambda *_: level)
-    monkeypatch.setattr("bench_server_check.run_vllm", lambda *_: level)
+    monkeypatch.setattr("scripts.benchmarks.server.check.measure", lambda *_: level)
+    monkeypatch.setattr("scripts.benchmarks.server.check.run_vllm", lambda *_: level)
     monkeypatch.setenv("BABELVIEW_API_KEY", "secret")
     report = Report("cross-check")
     load = Load(Target("http://127.0.0.1:9/v1", "stills", 5), Requests(Sent.TEXT), 1, 1)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.answers import (
+from client.tasks.answers import (
     MOST_ITEMS,
     MOST_TAGS,
     READERS,

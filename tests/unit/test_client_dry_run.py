@@ -9,9 +9,9 @@ import pytest
 from batch_runs import pictures, results, run
 from ledgers import plan_of
 
-from client.estimate import Tokens, estimate
+from client.cli.estimate import Tokens, estimate
+from client.cli.progress import Tally
 from client.media.kinds import Kind
-from client.tally import Tally
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,9 +11,9 @@ from aiohttp import web
 from batch_runs import pictures, results, run, seen_in, start, wait_until
 from fake_servers import FakeServers, completion, error, free_port, listing, what_is_seen
 
-from client.http import JsonServer
-from client.results import UNFINISHED
-from client.waiting import FailedError
+from client.endpoints.http import JsonServer
+from client.endpoints.retry import FailedError
+from client.ledger.results import UNFINISHED
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,13 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledgers import plan_of, write_run
 
+from client.endpoints.language_names import language_name
 from client.errors import LedgerError
 from client.export import interim
 from client.export.__main__ import main
 from client.export.csv_file import GUARDED
 from client.export.formats import FORMATS, export
-from client.language_names import language_name
-from client.results import UNFINISHED, Results
+from client.ledger.results import UNFINISHED, Results
 
 if TYPE_CHECKING:
     from fake_servers import FakeServers

@@ -11,7 +11,7 @@ from batch_runs import command, pictures, results, run
 from fake_servers import completion, error, listing
 
 from client.batch import main
-from client.settings import read_settings
+from client.cli.settings import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def test_a_key_that_the_endpoint_quotes_is_kept_nowhere(
         servers.on_models = quote
     else:
         servers.on_ask = quote
-    monkeypatch.setattr("client.waiting.FIRST_PAUSE_SEC", 0.01)
+    monkeypatch.setattr("client.endpoints.retry.FIRST_PAUSE_SEC", 0.01)
     line, environment = command(servers, pictures(tmp_path / "ads", 1), "--languages", "", "--log-file", "run.log")
     for name, value in (environment | {"BABELVIEW_API_KEY": f"{KEY}\n"}).items():
         monkeypatch.setenv(name, value)

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from batch_runs import command, pictures, results, run
 
+from client.endpoints.chat import Answer
 from client.errors import LedgerError
+from client.ledger.ledger import LEDGER, Ledger
+from client.ledger.rows import StoredTranslation
+from client.ledger.schema import MIGRATIONS
+from client.ledger.writer import Writer
 from client.media.content import Content, Facts
 from client.media.kinds import Kind
 from client.media.load import Identity
 from client.media.sampling import Sampling
-from client.model import Answer
-from client.plan import make_plan
-from client.schema import MIGRATIONS
 from client.sources.source import Known
-from client.store import LEDGER, Ledger
-from client.stored import StoredTranslation
-from client.tasks import choose_tasks
-from client.writer import Writer
+from client.tasks.plan import make_plan
+from client.tasks.tasks import choose_tasks
 
 if TYPE_CHECKING:
     from pathlib import Path

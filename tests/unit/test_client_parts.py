@@ -9,9 +9,9 @@ import pytest
 from client.export.atomic import replacing
 from client.media.kinds import Kind
 from client.media.sampling import Sampling
-from client.plan import make_plan
 from client.sources.gather import gather
-from client.tasks import choose_tasks
+from client.tasks.plan import make_plan
+from client.tasks.tasks import choose_tasks
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from media_files import number_of, write_video
 from PIL import Image
 
+from client.cli.settings import read_settings
 from client.media.jpeg import PADDING
 from client.media.kinds import Kind
 from client.media.sampling import Fit, Sampling, Timeline, at_times, evenly
 from client.media.video import load_video
-from client.plan import make_plan
-from client.settings import read_settings
-from client.tasks import choose_tasks
+from client.tasks.plan import make_plan
+from client.tasks.tasks import choose_tasks
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,10 +16,10 @@ import pytest
 from batch_runs import command, pictures, results
 from rich.console import Console
 
+from client.cli.log import open_log
+from client.cli.progress import Tally
+from client.cli.screen import Screen
 from client.errors import UsageError
-from client.log import open_log
-from client.screen import Screen
-from client.tally import Tally
 
 if TYPE_CHECKING:
     from fake_servers import FakeServers
@@ -38,8 +38,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("client.tally.time", clock)
-    monkeypatch.setattr("client.screen.time", clock)
+    monkeypatch.setattr("client.cli.progress.time", clock)
+    monkeypatch.setattr("client.cli.screen.time", clock)
     return clock
 
 
@@ -184,8 +184,8 @@ def test_a_run_does_not_end_with_the_pipe_that_it_writes_to(tmp_path: Path, serv
 
 
 def test_plain_lines_come_also_while_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("client.screen.TICK_SEC", 0.01)
-    monkeypatch.setattr("client.screen.PLAIN_LINE_SEC", 0.0)
+    monkeypatch.setattr("client.cli.screen.TICK_SEC", 0.01)
+    monkeypatch.setattr("client.cli.screen.PLAIN_LINE_SEC", 0.0)
     shown_on, shown = screen(Tally(files=1, in_flight=1))
 
     async def wait() -> None:

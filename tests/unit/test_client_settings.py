@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from batch_runs import ROOT, pictures, run, run_process
 
-from client.options import OTHERS
-from client.settings import read_settings
+from client.cli.options import OTHERS
+from client.cli.settings import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

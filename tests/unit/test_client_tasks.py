@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from client.answers import READERS
 from client.errors import UsageError
 from client.media.kinds import Kind
-from client.prompt import Prompt, read_prompt
-from client.tasks import BUILT_IN, choose_tasks
+from client.tasks.answers import READERS
+from client.tasks.prompt import Prompt, read_prompt
+from client.tasks.tasks import BUILT_IN, choose_tasks
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,13 +7,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from demo_models.conversation import Conversations, shipped_prompt
-from demo_world import pictures, scenes
-from demo_world.score import TASKS
 from tokenizers import Tokenizer
 
-from client.prompt import read_prompt
-from client.tasks import ASK, BUILT_IN
+from client.tasks.prompt import read_prompt
+from client.tasks.tasks import ASK, BUILT_IN
+from scripts.demo.models.conversation import Conversations, shipped_prompt
+from scripts.demo.world import pictures, scenes
+from scripts.demo.world.score import TASKS
 from server.profile import load_profile
 
 DEMO = Path(__file__).resolve().parents[2] / "server" / "demo"
@@ -47,7 +47,7 @@ def test_a_drill_asks_for_colours_that_are_there_and_for_others(kind: str) -> No
 
 @pytest.mark.parametrize(("kind", "name"), MODELS.items())
 def test_the_committed_tokenizers_know_the_words_of_the_prompts(kind: str, name: str) -> None:
-    """Fails when a prompt was changed and the demo models were not taught anew (scripts/make_demo_models.py)."""
+    """Fails when a prompt was changed and the demo models were not taught anew (scripts/demo/train.py)."""
     tokenizer = Tokenizer.from_file(str(DEMO / name / "tokenizer.json"))
     (window,) = (engine.max_model_len for engine in load_profile("demo").engines if engine.name == name)
     for path in BUILT_IN.glob(f"*/{kind}.md"):

@@ -6,11 +6,12 @@ import random
 
 import numpy as np
 import pytest
-from demo_world import pictures, scenes
-from demo_world.draw import Style, draw_frame, draw_picture, moment_of, random_style
-from demo_world.pictures import Picture
-from demo_world.scenes import COLOURS, MOMENTS, Clip, Scene
-from demo_world.score import score
+
+from scripts.demo.world import pictures, scenes
+from scripts.demo.world.draw import Style, draw_frame, draw_picture, moment_of, random_style
+from scripts.demo.world.pictures import Picture
+from scripts.demo.world.scenes import COLOURS, MOMENTS, Clip, Scene
+from scripts.demo.world.score import score
 
 PLAIN = Style(product="none", brand="", grey=0, gradient=0.0, sway=0.0)
 CLIP = Clip((Scene("red", "blue"), Scene("green", "green"), Scene("white", "pink")), (1, 5, 2))

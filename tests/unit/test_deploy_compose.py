@@ -15,12 +15,12 @@ import yaml
 
 from server.__main__ import _parser as server_parser
 from server.alone import at_urls, find_engine
-from server.parts import gateway_config, stack_parts
 from server.profile import load_profile
+from server.supervision.parts import gateway_config, stack_parts
 from translator.__main__ import parser as translator_parser
 
 if TYPE_CHECKING:
-    from server.part import Part
+    from server.supervision.part import Part
 
 ROOT = Path(__file__).parents[2]
 OURS = ("vision", "video", "translator", "gateway")

@@ -2,7 +2,6 @@ import json
 import shutil
 
 import pytest
-import quantize_fp8
 import torch
 import transformers
 from compressed_tensors.compressors import compress_module
@@ -11,11 +10,12 @@ from compressed_tensors.quantization import (
     QuantizationStatus,
     apply_quantization_config,
 )
-from demo_models.picture import published_name
-from quantize_fp8 import QuantizeError, main, quantize
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+import server.quantize as quantize_fp8
+from scripts.demo.models.picture import published_name
+from server.quantize import QuantizeError, main, quantize
 from tests.llama_checkpoints import (
     random_model,
     tiny_config,

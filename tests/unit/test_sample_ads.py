@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 import pytest
-from demo_world.scenes import COLOURS, MOMENTS
-from make_sample_ads import Ad, plan, plan_pictures, read_truth, write_ads, write_picture, write_video
 from PIL import Image
+
+from scripts.demo.sample_ads import Ad, plan, plan_pictures, read_truth, write_ads, write_picture, write_video
+from scripts.demo.world.scenes import COLOURS, MOMENTS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from test_server_supervisor import Notes, make_part, running, until
 
-from server.card import Card
-from server.supervisor import State
+from server.supervision.sleep_group import Card
+from server.supervision.supervisor import State
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from server.part import Part
     from server.stack import Stack
+    from server.supervision.part import Part
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server import check
 from server.__main__ import main
-from server.gpus import Gpu, parse
+from server.sizing import check
+from server.sizing.gpus import Gpu, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ def test_the_demo_would_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "problem" not in said
     (line,) = [line for line in said.splitlines() if line.startswith("vllm-llava-next-video-7b")]
     words = shlex.split(line)
-    assert words[words.index("-m") + 1] == "server.vllm_entry"
+    assert words[words.index("-m") + 1] == "server.engines.vllm_entry"
     assert "VLLM_NO_USAGE_STATS=1" in words
     assert "holds 64.0 requests of 2048 tokens" in said
 

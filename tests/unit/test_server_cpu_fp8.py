@@ -8,7 +8,7 @@ import torch
 linear = pytest.importorskip("vllm.model_executor.kernels.linear")
 platforms = pytest.importorskip("vllm.platforms")
 
-from server.cpu_fp8 import _kernel, register  # noqa: E402 - vLLM first: it decides whether there is anything to test
+from server.engines.cpu_fp8 import _kernel, register  # noqa: E402 - vLLM first: it decides whether there is anything to test
 
 pytestmark = pytest.mark.skipif(not platforms.current_platform.is_cpu(), reason="a GPU has kernels of its own")
 

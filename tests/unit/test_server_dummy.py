@@ -15,11 +15,11 @@ from transformers import (
 )
 
 from server.__main__ import main
-from server.dummy import folder_files, with_dummy_weights, write_folder
+from server.engines.dummy import folder_files, with_dummy_weights, write_folder
 from server.errors import ProfileError
-from server.memory import Model
 from server.models import model_sizes, published_config
 from server.profile import DEMO_MODELS, EngineProfile, Profile, TranslatorProfile, available_profiles, load_profile
+from server.sizing.memory import Model
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.engine import engine_arguments, engine_environment, engine_parts
+from server.engines.engine import engine_arguments, engine_environment, engine_parts
 from server.profile import EngineProfile
 
 SOCKET = Path("/run/x/m.sock")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server.engine_health import PATH, CoreHealth
+from server.engines.engine_health import PATH, CoreHealth
 
 
 class Engine:

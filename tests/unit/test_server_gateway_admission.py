@@ -18,8 +18,8 @@ from server.gateway.admission import Admission
 from server.gateway.config import GatewayConfig, Limits
 from server.gateway.errors import RequestError
 from server.gateway.keys import Keyring, check_exposure, hash_line
-from server.parts import open_gateway_socket, stack_parts
 from server.profile import load_profile
+from server.supervision.parts import open_gateway_socket, stack_parts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

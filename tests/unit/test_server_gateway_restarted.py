@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server.gateway.config import Turns
-from server.gateway.turns import Card
+from server.gateway.model_swap import Card
 
 
 class Engine:

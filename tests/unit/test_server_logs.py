@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.logs import LONGEST_LINE, PartLog
-from server.policy import Policy
-from server.process import Process
+from server.supervision.logs import LONGEST_LINE, PartLog
+from server.supervision.policy import Policy
+from server.supervision.process import Process
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from server.machine import GIB, main_memory, tree_memory
+from server.sizing.machine import GIB, main_memory, tree_memory
 
 if TYPE_CHECKING:
     from pathlib import Path

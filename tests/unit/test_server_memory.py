@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from safetensors import safe_open
 
-from server.machine import GIB
-from server.memory import Model
 from server.models import UnknownSizesError, model_sizes
 from server.profile import DEMO_MODELS
+from server.sizing.machine import GIB
+from server.sizing.memory import Model
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from server.machine import GIB
 from server.models import model_sizes
-from server.plan import ASLEEP, need, plan
 from server.profile import PROFILES, available_profiles, load_profile
+from server.sizing.machine import GIB
+from server.sizing.plan import ASLEEP, need, plan
 
 ON_GPU = [name for name in available_profiles() if load_profile(name).device.on_gpu]
 ON_CPU = [name for name in available_profiles() if name not in ON_GPU]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from server.errors import PreflightError
-from server.part import Part, Probe
-from server.process import Lifeline
 from server.status import ask, status_socket, told_on
-from server.supervisor import Keeper
+from server.supervision.part import Part, Probe
+from server.supervision.process import Lifeline
+from server.supervision.supervisor import Keeper
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,11 +18,11 @@ import pytest
 from fake_servers import free_port
 
 from server.errors import PartFailedError
-from server.part import Part, Probe
-from server.policy import Policy
-from server.process import Lifeline, describe_exit
 from server.stack import Stack
-from server.supervisor import Keeper, State
+from server.supervision.part import Part, Probe
+from server.supervision.policy import Policy
+from server.supervision.process import Lifeline, describe_exit
+from server.supervision.supervisor import Keeper, State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import setup_env
+
+from scripts import setup_env
 
 ROOT = Path(__file__).resolve().parents[2]
 

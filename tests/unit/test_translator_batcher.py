@@ -9,7 +9,7 @@ import pytest
 
 from translator.batcher import Batcher, ClosedError, QueueFullError, TooManySentencesError
 from translator.cache import LruCache
-from translator.engine import Job, Translation
+from translator.model.engine import Job, Translation
 
 
 def job(text: str, target: str = "fra_Latn", tokens: int = 3) -> Job:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from translator.cores import share_out, usable_cores
+from translator.model.cores import share_out, usable_cores
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator.guards import Thresholds, faults
+from translator.checks.checks import Thresholds, faults
+from translator.checks.numbers import lost, numbers
 from translator.languages import known
-from translator.numbers import lost, numbers
 
 GOOD = [
     ("fra_Latn", "This advertisement has three scenes.", "Cette publicité comporte trois scènes."),

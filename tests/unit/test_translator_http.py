@@ -14,8 +14,8 @@ from translator_toy import Client, Engine, load, serving, until
 from translator.batcher import Batcher
 from translator.http import Limits, State, make_app
 from translator.languages import Languages
-from translator.sentences import has_letters
 from translator.service import TextTranslator
+from translator.text.sentences import has_letters
 
 
 @pytest.fixture

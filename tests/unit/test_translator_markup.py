@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator.http.markup import Page
+from translator.text.markup import Page
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from translator.batcher import Batcher
-from translator.engine import CUT, Job, Translation
-from translator.guards import Thresholds
-from translator.review import Reviewed, Reviewer, guarded
+from translator.checks.checks import Thresholds
+from translator.checks.review import Reviewed, Reviewer, guarded
+from translator.model.engine import CUT, Job, Translation
 
 LOOP = "Il court court court court court court."
 Answer = Callable[[Job], Translation]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator import verbatim
-from translator.sentences import Piece, clauses, is_for_the_model, split, split_long
+from translator.text import protected as verbatim
+from translator.text.sentences import Piece, clauses, is_for_the_model, split, split_long
 
 TEXTS = st.text() | st.text("ab. …!?\"'()-*#>1\n\r\t\u2028 的。，TheDr")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from translator import __main__ as service
-from translator import scripts
+from translator.checks import scripts
 from translator.languages import known
-from translator.vocabulary import mapped, tokens_of
+from translator.model.vocabulary import mapped, tokens_of
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from translator.batcher import Batcher
 from translator.detect import Detector
-from translator.engine import Job, Translation
 from translator.http import State, make_app
 from translator.http.state import Loaded
 from translator.languages import Languages
+from translator.model.engine import Job, Translation
 from translator.service import TextTranslator
 
 Client = TestClient[Any, Any]

@@ -14,9 +14,9 @@ from translator.http import nllb_serve
 from translator.http.access import authorize
 from translator.http.errors import ApiError, to_json
 from translator.http.fields import Fields, read_fields
-from translator.http.markup import Page
 from translator.http.state import STATE
 from translator.http.translate import check_size, detect, find_sources, translate
+from translator.text.markup import Page
 
 if TYPE_CHECKING:
     from aiohttp import web

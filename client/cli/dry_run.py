@@ -1,0 +1,220 @@
+"""`--dry-run`: what a run would do and cost, found out without any request and without writing anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from client.cli.estimate import Means, Tokens, estimate, money
+from client.errors import MediaError
+from client.job import Job
+from client.ledger.ledger import LEDGER
+from client.ledger.rows import StoredFile, open_to_read, read_file, read_place, read_redo
+from client.ledger.schema import MIGRATIONS
+from client.ledger.sqlite_errors import ledger_errors
+from client.media.kinds import HEAD_BYTES, Kind, by_suffix
+from client.media.load import Identity, identify, recognise
+from client.sources.source import stamp_of, url_suffix
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from client.ledger.redo import Redo
+    from client.media.sampling import Sampling
+    from client.sources.source import Known, Source
+    from client.tasks.plan import Plan, Request
+
+_SHOWN = 20
+
+
+@dataclass
+class Forecast:
+    """What a run would do."""
+
+    kinds: Counter[Kind] = field(default_factory=Counter)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    """Names of files and reasons."""
+    away: int = 0
+    """URLs that were never fetched: what they hold is taken from their names."""
+    copies: int = 0
+    """Files whose content another one has, which is asked about once."""
+    done: int = 0
+    """Contents of which nothing is missing."""
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """Those that failed for good in an earlier run, and are not tried again."""
+    requests: dict[tuple[str, Kind], list[Request]] = field(default_factory=dict)
+    """To be asked, by task and kind."""
+    translations: Counter[str] = field(default_factory=Counter)
+    """Answers to be translated, by language."""
+    notes: list[str] = field(default_factory=list)
+
+
+class _Past(NamedTuple):
+    """What the ledger knows, if there is one."""
+
+    connection: sqlite3.Connection | None
+    means: Means
+    sizes: frozenset[int]
+
+    def known(self, source: Source) -> Known | None:
+        return read_place(self.connection, source.key) if self.connection else None
+
+    def file(self, identity: Identity, requests: list[Request]) -> StoredFile:
+        return (
+            read_file(self.connection, identity, requests)
+            if self.connection
+            else StoredFile(identity.sha256, identity.kind)
+        )
+
+    def redo(self, job: Job, what: str | None) -> Redo | None:
+        return read_redo(self.connection, job.sources[0].key, what) if self.connection and what else None
+
+
+def forecast(folder: Path, sources: list[Source], plan: Plan, redo: str | None) -> tuple[Forecast, Means]:
+    """What a run over `sources` with this output folder would do; and the mean tokens of what was asked before.
+
+    Raises:
+        LedgerError: there is a ledger that cannot be read.
+    """
+    found = Forecast()
+    with ledger_errors(folder / LEDGER):
+        past = _open(folder / LEDGER, found.notes)
+        try:
+            jobs: dict[str, Job] = {}
+            for source, identity in _identities(sources, past, found):
+                found.kinds[identity.kind] += 1
+                if same := jobs.get(identity.sha256):
+                    same.sources.append(source)
+                    found.copies += 1
+                else:
+                    jobs[identity.sha256] = Job(identity, [source])
+            for job in jobs.values():
+                _count(found, job, past, plan, redo)
+        finally:
+            if past.connection:
+                past.connection.close()
+    return found, past.means
+
+
+def _open(path: Path, notes: list[str]) -> _Past:
+    if not path.is_file():
+        return _Past(None, {}, frozenset())
+    connection = open_to_read(path)
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != len(MIGRATIONS):
+        notes.append(f"{path} is of version {version}, not {len(MIGRATIONS)}: what it holds is not counted as done")
+        connection.close()
+        return _Past(None, {}, frozenset())
+    means = {
+        (task, prompt_hash, model, params): (prompt, answer)
+        for task, prompt_hash, model, params, prompt, answer in connection.execute(
+            "SELECT task, prompt_hash, model, params, AVG(prompt_tokens), AVG(generated_tokens) FROM answers "
+            "WHERE state = 'done' AND prompt_tokens > 0 GROUP BY task, prompt_hash, model, params"
+        )
+    }
+    sizes = frozenset(size for (size,) in connection.execute("SELECT DISTINCT size FROM places"))
+    return _Past(connection, means, sizes)
+
+
+def _identities(sources: list[Source], past: _Past, found: Forecast) -> Iterable[tuple[Source, Identity]]:
+    """What each source holds. A file is hashed only if its size says that another might be the same."""
+    new: list[tuple[Source, int]] = []
+    new_sizes: Counter[int] = Counter()
+    for source in sources:
+        known = past.known(source)
+        if source.remote:
+            found.away += known is None
+            yield source, known.identity if known else _by_name(source)
+            continue
+        try:
+            stat = source.look()
+        except MediaError as error:
+            found.unreadable.append((source.name, str(error)))
+            continue
+        if known and known.stamp == stamp_of(stat):
+            yield source, known.identity
+        else:
+            new.append((source, stat.st_size))
+            new_sizes[stat.st_size] += 1
+
+    # Contents of one size may be the same.
+    def look(item: tuple[Source, int]) -> Identity | str:
+        source, size = item
+        try:
+            if new_sizes[size] == 1 and size not in past.sizes:
+                with source.path.open("rb") as file:
+                    return recognise(file.read(HEAD_BYTES), f"unread {source.position}", source.path.suffix)
+            return identify(source.path)
+        except (OSError, MediaError) as error:
+            return str(getattr(error, "strerror", None) or error)
+
+    threads = ThreadPoolExecutor()
+    try:
+        for (source, _), identity in zip(new, threads.map(look, new), strict=True):
+            if isinstance(identity, str):
+                found.unreadable.append((source.name, identity))
+            elif identity.problem:
+                found.unreadable.append((source.name, identity.problem))
+            else:
+                yield source, identity
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def _by_name(source: Source) -> Identity:
+    return Identity(f"unread {source.position}", by_suffix(url_suffix(source.where)) or Kind.IMAGE, None)
+
+
+def _count(found: Forecast, job: Job, past: _Past, plan: Plan, redo: str | None) -> None:
+    requests = plan.requests[job.identity.kind]
+    missing = job.take_stock(past.file(job.identity, requests), plan, past.redo(job, redo))
+    for request in missing:
+        found.requests.setdefault((request.key, job.identity.kind), []).append(request)
+        found.translations.update(plan.languages)
+    for _, _, languages in job.texts:
+        found.translations.update(languages)
+    if job.problems:
+        found.failed.append((job.name, "; ".join(job.problems)))
+    elif not missing and not job.texts:
+        found.done += 1
+
+
+def _some(named: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    left = len(named) - _SHOWN
+    return [*named[:_SHOWN], ("...", f"and {left} more")] if left > 0 else named
+
+
+def lines(found: Forecast, means: Means, sampling: Sampling, prices: tuple[float, float] | None) -> Iterable[str]:
+    """The forecast as text."""
+    readable = sum(found.kinds.values())
+    yield (
+        f"{readable + len(found.unreadable)} files: {found.kinds[Kind.IMAGE]} pictures, "
+        f"{found.kinds[Kind.VIDEO]} videos, {len(found.unreadable)} unreadable"
+    )
+    yield f"{found.copies} are copies of others, {found.done} are done already, {len(found.failed)} failed before"
+    if found.away:
+        yield f"{found.away} have yet to be fetched: their kind is taken from their names, copies are not known"
+    yield from (f"unreadable: {name}: {reason}" for name, reason in _some(found.unreadable))
+    yield from (f"failed before: {name}: {reason}" for name, reason in _some(found.failed))
+    yield from found.notes
+    frames = sampling.frames if sampling.every is None else sampling.max_frames
+    total, bases = Tokens(), dict[str, None]()
+    for (key, kind), requests in found.requests.items():
+        guess = estimate(requests[0], kind, frames, means)
+        tokens = Tokens(*(value * len(requests) for value in guess.tokens))
+        total = total.plus(tokens)
+        bases[f"{key} of {kind}s: {guess.basis}"] = None
+        many = f"{len(requests)} {kind}{'s' * (len(requests) != 1)}"
+        yield f"to ask: {key} of {many}, about {tokens.prompt:,.0f} tokens in and {tokens.answer:,.0f} out"
+    yield from (f"to translate: {count} answers into {code}" for code, count in found.translations.items())
+    asked = sum(map(len, found.requests.values()))
+    cost = f", cost about {money(total.cost(*prices))}" if prices else ""
+    yield f"in all: {asked} requests, about {total.prompt:,.0f} tokens in and {total.answer:,.0f} out{cost}"
+    if bases:
+        yield "an estimate, which rests on:"
+        yield from (f"  {basis}" for basis in bases)
+    yield "a dry run: nothing was asked, nothing was written"

@@ -1,0 +1,151 @@
+"""What the user sees of a run: live lines on a terminal, plain lines elsewhere; all on standard error."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import sys
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from client.cli.progress import rate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from types import TracebackType
+
+    from rich.console import RenderableType
+
+    from client.cli.progress import Tally
+
+logger = logging.getLogger(__name__)
+
+PLAIN_LINE_SEC, TICK_SEC = 10.0, 1.0
+CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
+    code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
+"""File names may hold line breaks, what moves the cursor of a terminal, and what turns the direction of writing."""
+_LISTED_FAILURES = 50
+"""On a terminal; a log, which can be searched, gets them all."""
+
+
+class _Console(Console):
+    """Ends with what it writes to, say with a `tee` or a window; the run goes on."""
+
+    def _write_buffer(self) -> None:
+        """As rich, which heeds broken pipes alone."""
+        try:
+            super()._write_buffer()
+        except OSError as error:
+            raise (BrokenPipeError() if error.errno == errno.EIO else error) from error
+
+    def on_broken_pipe(self) -> None:
+        """Nothing more is shown."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+class Screen:
+    """Shows a `Tally`. `quiet` leaves only what needs attention."""
+
+    def __init__(self, tally: Tally, *, quiet: bool = False, console: Console | None = None) -> None:
+        """Nothing is shown before the screen is entered."""
+        self._tally = tally
+        self._quiet = quiet
+        # Logs of CI often ask for colours (FORCE_COLOR); they must not get lines that overwrite each other.
+        self._console = console or _Console(
+            stderr=True, highlight=False, soft_wrap=True, force_terminal=bool(sys.stderr and sys.stderr.isatty())
+        )
+        self._shown_at = time.monotonic()
+        self._live: Live | None = None
+        if self._console.is_terminal and not self._console.is_dumb_terminal and not quiet:
+            self._live = Live(get_renderable=self._picture, console=self._console, refresh_per_second=5)
+
+    def __enter__(self) -> Self:
+        """Begin the live lines."""
+        if self._live:
+            self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the live lines."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        if self._live:
+            self._live.stop()
+
+    def note(self, text: str, /) -> None:
+        """Show a line that the user should see."""
+        text = text.translate(CONTROL)
+        logger.info("%s", text)
+        self._console.print(Text(text))
+
+    def update(self) -> None:
+        """Time has passed, or the tally has changed; plain lines come every so often, live ones by themselves."""
+        if self._quiet or self._live or time.monotonic() - self._shown_at < PLAIN_LINE_SEC:
+            return
+        self._shown_at = time.monotonic()
+        self.note("; ".join(self._tally.lines()))
+
+    @asynccontextmanager
+    async def ticking(self) -> AsyncIterator[None]:
+        """Plain lines come meanwhile also when nothing happens: who reads them sees that the run lives."""
+
+        async def tick() -> None:
+            while True:
+                await asyncio.sleep(TICK_SEC)
+                self.update()
+
+        ticking = asyncio.create_task(tick())
+        try:
+            yield
+        finally:
+            ticking.cancel()
+
+    def _picture(self) -> RenderableType:
+        times, *lines = self._tally.lines()
+        done, files = self._tally.finished, self._tally.files
+        top = Table.grid(padding=(0, 1))
+        top.add_row(
+            ProgressBar(total=files or None, completed=done, width=10), f"{100 * done // files if files else 0}%", times
+        )
+        # Not cut off, as `soft_wrap` would have it: in a narrow window they take more lines.
+        return Group(top, *(Text(line, no_wrap=False, overflow="fold") for line in lines))
+
+    def summary(self, results: str) -> None:
+        """How the run ended: the failures with their reasons, and where the results are."""
+        tally = self._tally
+        listed = _LISTED_FAILURES if self._console.is_terminal else len(tally.failures)
+        for file, reason in tally.failures[:listed]:
+            self.note(f"failed: {file}: {reason}")
+        if len(tally.failures) > listed:
+            where = f", all with their reasons in {results}" if results else ""
+            self.note(f"... and {len(tally.failures) - listed:,} more{where}")
+        if self._quiet:
+            return
+        worked = max(tally.seconds, 1e-3)
+        earlier = f" ({tally.reused} by an earlier run)" if tally.reused else ""
+        left = tally.files - tally.finished
+        self.note(
+            f"{tally.done} of {tally.files} files done{earlier}, {len(tally.failures)} failed"
+            f"{f', {left} not finished' if left else ''} in {worked:.1f} s: {tally.requests} requests"
+            f"{f', {tally.requests_failed} of them failed' if tally.requests_failed else ''}, "
+            f"{rate(tally.fresh / worked)} files/s, "
+            f"{rate(tally.generated_tokens / worked)} tokens/s"
+        )
+        self.note(tally.spent())
+        if results:
+            self.note(f"results: {results}")

@@ -1,0 +1,215 @@
+"""Asks the served vision models: OpenAI chat completions, media first."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pybase64
+
+from client.cli.options import API_KEY, OPENAI_KEY
+from client.endpoints.http import JsonServer
+from client.endpoints.retry import FailedError, KeptOutError, NoAnswerError, Service, UnavailableError
+from client.errors import RefusedError, RequestError, UsageError
+from client.media.kinds import Kind
+
+if TYPE_CHECKING:
+    from client.endpoints.retry import Notify
+    from client.media.content import Content
+    from client.tasks.plan import Request
+
+OF_VLLM = frozenset({"vllm", "babelview"})
+"""Who owns the models of an endpoint that takes vLLM's `video_url`: vLLM itself, and our gateway before it."""
+CHECK_SEC = 10.0
+_LIMIT, _LIMIT_OF_NEWER_MODELS = "max_tokens", "max_completion_tokens"
+_SHOWN_MODELS = 20
+_MOST_TOKENS = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said; `seconds` from sending to the last byte, of the attempt that succeeded."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    generated_tokens: int
+    seconds: float
+
+
+class ModelClient:
+    """The OpenAI endpoint."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None,
+        *,
+        frames_as: str = "auto",
+        deadline: float,
+        wait: float,
+        notify: Notify,
+        stop: asyncio.Event,
+    ) -> None:
+        """`deadline` of one attempt and `wait` for a server that is away, in seconds.
+
+        `frames_as` says how a video is sent: as `video`, as `images`, or `auto`: as the endpoint wants it.
+        """
+        self._base_url, self._frames_as, self._deadline = base_url, frames_as, deadline
+        self._wait, self._notify, self._stop = wait, notify, stop
+        # Not the OpenAI SDK: with its checks, types and layers a request costs several times the CPU.
+        self._server = JsonServer(
+            base_url, deadline=deadline, api_key=api_key, key_variable=f"{API_KEY}, or else {OPENAI_KEY},"
+        )
+        self._services: dict[str, Service] = {}
+        self._checking = asyncio.Lock()
+        self._checked = False
+        self._owners: dict[str, str] | None = None
+        """Models that the endpoint lists -> who owns them; None where it lists none."""
+        self._limits: dict[str, str] = {}
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._server.close()
+
+    async def check(self, models: set[str]) -> None:
+        """Make sure that the endpoint serves `models`; it is asked once what it serves.
+
+        Raises:
+            UsageError: it lists other models and not these.
+            ServiceLostError: it is not there, or keeps us out.
+            StoppedError: the run was stopped meanwhile.
+        """
+        async with self._checking:
+            if not self._checked:
+                self._owners = await self._list()
+                self._checked = True
+        if self._owners is not None and (unknown := sorted(models - self._owners.keys())):
+            some = list(self._owners)[:_SHOWN_MODELS]
+            more = ", ..." if len(self._owners) > len(some) else ""
+            raise UsageError(
+                f"{self._base_url} does not serve {', '.join(unknown)} (--model, --image-model, --video-model); "
+                f"it serves {', '.join(some)}{more}"
+            )
+
+    async def _list(self) -> dict[str, str] | None:
+        async def attempt() -> Any:
+            try:
+                return await self._server.get("/models", deadline=min(self._deadline, CHECK_SEC))
+            except KeptOutError:
+                return None  # a key may be good for asking and for nothing else
+            except NoAnswerError as error:
+                # Docker's proxy, or a tunnel, takes connections for a server that does not listen yet.
+                raise UnavailableError("closes connections without an answer") from error
+
+        try:
+            listed = await self._service().call(attempt, f"models of {self._base_url}")
+            return {str(model["id"]): str(model.get("owned_by")) for model in listed["data"]} or None
+        except (RequestError, KeyError, TypeError, AttributeError):
+            return None  # not every endpoint lists its models
+
+    @property
+    def takes_video(self) -> bool:
+        """Whether frames are sent as one video, as vLLM wants it; known after `check`."""
+        if self._frames_as == "auto":
+            return not OF_VLLM.isdisjoint((self._owners or {}).values())
+        return self._frames_as == "video"
+
+    def parts(self, content: Content) -> bytes:
+        """The media of a request as JSON, once for all requests about a file.
+
+        A picture is one `image_url`. A video is one `video_url` with its frames after commas, which vLLM alone
+        knows, or one `image_url` a frame.
+        """
+        frames = [pybase64.b64encode(jpeg) for jpeg in content.jpegs]
+        if content.kind is Kind.VIDEO and self.takes_video:
+            return _PART % (b"video", b"video", b"video", b",".join(frames))
+        return b",".join(_PART % (b"image", b"image", b"image", frame) for frame in frames)
+
+    async def ask(self, request: Request, parts: bytes, label: str) -> Answer:
+        """Ask one question about media that `parts` made; `label` names the file in the log.
+
+        Raises:
+            RequestError: no answer; see there.
+            ServiceLostError: the server is gone.
+            StoppedError: the run was stopped.
+        """
+        limit = self._limits.get(request.model, _LIMIT)
+        try:
+            return await self._ask(request, parts, label, limit)
+        except RefusedError as error:
+            if limit != _LIMIT or _LIMIT_OF_NEWER_MODELS not in str(error):
+                raise
+        # OpenAI's newer models refuse the older name, which is the only one that others know.
+        self._limits[request.model] = _LIMIT_OF_NEWER_MODELS
+        return await self._ask(request, parts, label, _LIMIT_OF_NEWER_MODELS)
+
+    async def _ask(self, request: Request, parts: bytes, label: str, limit: str) -> Answer:
+        # Media first, and the same bytes for each task, so that the server's caches can serve them.
+        question = orjson.dumps({"type": "text", "text": request.prompt})
+        content = orjson.Fragment(b"[%b,%b]" % (parts, question))
+        body = orjson.dumps(
+            {
+                "model": request.model,
+                "messages": [{"role": "user", "content": content}],
+                "temperature": request.temperature,
+                limit: request.max_tokens,
+            }
+        )
+        return await self._service(request.model).call(lambda: self._attempt(body), f"{label} {request.key}")
+
+    def _service(self, model: str = "") -> Service:
+        """Models are waited for one by one: behind one endpoint one may be there and another not."""
+        if model not in self._services:
+            name = f"model {model} at {self._base_url}" if model else f"endpoint {self._base_url}"
+            self._services[model] = Service(name, wait=self._wait, notify=self._notify, stop=self._stop)
+        return self._services[model]
+
+    async def _attempt(self, body: bytes) -> Answer:
+        began = time.perf_counter()
+        completion = await self._server.post("/chat/completions", body)
+        if isinstance(completion, dict) and completion.get("error") and not completion.get("choices"):
+            # Some endpoints that pass requests on answer 200 before they know how it ends.
+            raise FailedError(f"the answer is an error: {self._server.error_of(completion)}")
+        return _read(completion, time.perf_counter() - began)
+
+
+_PART = b'{"type":"%b_url","%b_url":{"url":"data:%b/jpeg;base64,%b"}}'
+
+
+def _read(completion: Any, seconds: float) -> Answer:
+    try:
+        choice = completion["choices"][0]
+        message, finish_reason = choice["message"], str(choice.get("finish_reason"))
+        text, refusal = _text(message.get("content")), message.get("refusal")
+        usage = completion.get("usage") or {}
+        prompt_tokens = _count(usage.get("prompt_tokens"))
+        generated_tokens = _count(usage.get("completion_tokens"))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise FailedError("the answer is not a chat completion") from error
+    if not text.strip():
+        if refusal or finish_reason == "content_filter":
+            raise RefusedError(f"the model refuses to answer: {refusal or finish_reason}")
+        raise FailedError(f"the answer holds no text (finish_reason {finish_reason})")
+    return Answer(
+        text=text.strip(),
+        finish_reason=finish_reason,
+        prompt_tokens=prompt_tokens,
+        generated_tokens=generated_tokens,
+        seconds=seconds,
+    )
+
+
+def _text(content: Any) -> str:
+    """What was said: a text, or parts of which some are text, others the model's thoughts."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    return content if isinstance(content, str) else ""
+
+
+def _count(tokens: Any) -> int:
+    """A number of tokens that can be added up and kept; 0 for what is none."""
+    return tokens if isinstance(tokens, int) and 0 <= tokens < _MOST_TOKENS else 0

@@ -1,0 +1,40 @@
+"""The languages of NLLB-200: FLORES codes, language tags and English names, from `language_names.tsv`."""
+
+from __future__ import annotations
+
+import csv
+import re
+import unicodedata
+from functools import cache
+from importlib import resources
+
+
+@cache
+def language_name(code: str) -> str:
+    """The English name of a FLORES code or language tag as a part of a field name: "spanish", "chinese_simplified"."""
+    plain = unicodedata.normalize("NFKD", _names().get(code, code)).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
+
+
+def known_codes() -> list[str]:
+    """All FLORES codes."""
+    return [row["code"] for row in _rows()]
+
+
+def may_be(code: str) -> bool:
+    """Whether a code can name a language: a FLORES code of NLLB-200 in whatever script, or any language tag."""
+    language, _, script = code.lower().partition("_")
+    if script:
+        return language in {row["code"].partition("_")[0] for row in _rows()}
+    return re.fullmatch(r"[a-z]{2,3}(-[a-z0-9-]+)?", language) is not None
+
+
+@cache
+def _rows() -> list[dict[str, str]]:
+    table = resources.files("client.endpoints").joinpath("language_names.tsv").read_text("utf-8")
+    return list(csv.DictReader(table.splitlines(), delimiter="\t"))
+
+
+@cache
+def _names() -> dict[str, str]:
+    return {row[column]: row["name"] for row in _rows() for column in ("code", "tag")}

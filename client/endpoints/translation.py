@@ -1,0 +1,151 @@
+"""Has answers translated by the translation service, all texts of a file and all languages in one call."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from client.cli.options import TRANSLATOR_KEY
+from client.endpoints.http import JsonServer
+from client.endpoints.language_names import known_codes, language_name, may_be
+from client.endpoints.retry import FailedError, KeptOutError, Service, UnavailableError
+from client.errors import RequestError, UsageError
+from client.ledger.rows import StoredTranslation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from client.endpoints.retry import Notify
+
+SOURCE = "eng_Latn"
+DOUBTFUL = "doubtful"
+CHECK_SEC = 10.0
+_SHOWN_LANGUAGES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A text in another language."""
+
+    text: str
+    verdicts: Counter[str]
+    """How many of its sentences are `ok`, `retried`, `doubtful`."""
+    doubts: list[str]
+    """The service's reasons to mistrust sentences."""
+
+
+class TranslatorClient:
+    """The translation service."""
+
+    def __init__(
+        self, url: str, api_key: str | None, *, deadline: float, wait: float, notify: Notify, stop: asyncio.Event
+    ) -> None:
+        """`deadline` of one attempt and `wait` for a service that is away, in seconds."""
+        self._url, self._deadline = url, deadline
+        self._server = JsonServer(url, deadline=deadline, api_key=api_key, key_variable=TRANSLATOR_KEY)
+        self._service = Service(f"translator at {url}", wait=wait, notify=notify, stop=stop)
+        self._checking = asyncio.Lock()
+        self._checked = False
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._server.close()
+
+    async def check(self, languages: tuple[str, ...]) -> None:
+        """Make sure, once, that the service translates into `languages`, if it is there.
+
+        One that is away is not waited for: it may be there when there is something to translate. Until then
+        what cannot be a language's code is refused.
+
+        Raises:
+            UsageError: it does not, or there is no translation service at that address.
+        """
+        async with self._checking:
+            if self._checked:
+                return
+            self._checked = True
+            try:
+                listed = await self._server.get("/languages", deadline=min(self._deadline, CHECK_SEC))
+            except (UnavailableError, FailedError):
+                if strange := [language for language in languages if not may_be(language)]:
+                    raise UsageError(f"unknown language {_hints(strange, known_codes())}") from None
+                return
+            except (RequestError, KeptOutError) as error:
+                raise UsageError(f"--translator {self._url}: no translation service there ({error})") from error
+        known = _codes(listed)
+        if unknown := [language for language in languages if language not in known]:
+            some = sorted(known)[:_SHOWN_LANGUAGES]
+            more = ", ..." if len(known) > len(some) else ""
+            raise UsageError(
+                f"unknown language {_hints(unknown, known)}; the translator knows: {', '.join(some)}{more}"
+            )
+
+    async def translate(self, texts: list[str], languages: list[str], label: str) -> list[dict[str, Translated]]:
+        """Translate each of `texts` into each of `languages`; one dictionary a text, by language.
+
+        Raises:
+            RequestError: it failed.
+            ServiceLostError: the service is gone.
+            StoppedError: the run was stopped.
+        """
+        body = orjson.dumps({"texts": texts, "source": SOURCE, "targets": languages})
+
+        async def attempt() -> list[dict[str, Translated]]:
+            return _read(await self._server.post("/v1/translations", body), texts, languages)
+
+        return await self._service.call(attempt, f"{label} translation")
+
+
+def to_store(parts: list[Translated]) -> StoredTranslation:
+    """What the ledger keeps of an answer whose parts these are."""
+    return StoredTranslation(
+        [part.text for part in parts],
+        [doubt for part in parts for doubt in part.doubts],
+        sum((part.verdicts for part in parts), Counter()),
+    )
+
+
+def _hints(unknown: list[str], known: Iterable[str]) -> str:
+    """The unknown codes, each with the known one that was probably meant: by its code or by its English name."""
+    spelled = {code.lower(): code for code in known}
+    spelled = {language_name(code): code for code in spelled.values()} | spelled
+    hints: list[str] = []
+    for language in unknown:
+        near = difflib.get_close_matches(language.lower(), spelled, n=1, cutoff=0.75)
+        hints.append(f"{language} (did you mean {spelled[near[0]]}?)" if near else language)
+    return ", ".join(hints)
+
+
+def _codes(listed: Any) -> set[str]:
+    """Language codes of a `/languages` answer in LibreTranslate's form, and the `flores` of our own service."""
+    codes: set[str] = set()
+    for entry in listed if isinstance(listed, list) else []:
+        if isinstance(entry, dict):
+            codes.update(code for code in (entry.get("code"), entry.get("flores"), *entry.get("targets", [])) if code)
+    return codes
+
+
+def _read(answer: Any, texts: list[str], languages: list[str]) -> list[dict[str, Translated]]:
+    try:
+        rows = [{language: _translated(row[language]) for language in languages} for row in answer["translations"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise FailedError("the answer holds no translations") from error
+    if len(rows) != len(texts):
+        raise FailedError(f"{len(rows)} translations came for {len(texts)} texts")
+    return rows
+
+
+def _translated(entry: dict[str, Any]) -> Translated:
+    text, sentences = entry["text"], entry.get("sentences", [])
+    if not isinstance(text, str):
+        raise TypeError(text)
+    return Translated(
+        text,
+        Counter(str(sentence["verdict"]) for sentence in sentences),
+        [str(sentence.get("reason")) for sentence in sentences if sentence["verdict"] == DOUBTFUL],
+    )

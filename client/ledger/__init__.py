@@ -1,0 +1,1 @@
+"""The SQLite ledger: what was asked and answered."""

@@ -1,0 +1,153 @@
+"""What the ledger holds about a content, and how it is read from it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from client.ledger.redo import Redo
+from client.media.content import Facts
+from client.media.kinds import Kind
+from client.media.load import Identity
+from client.sources.source import Known
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from client.tasks.plan import Request
+
+SELECT_ANSWER = """
+    SELECT id, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error, round FROM answers
+    WHERE sha256 = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
+
+
+class StoredTranslation(NamedTuple):
+    """An answer in another language: its text, or one for each item of a list."""
+
+    texts: list[str]
+    doubts: list[str]
+    """Why sentences are doubtful."""
+    verdicts: dict[str, int]
+    """How many sentences are `ok`, `retried`, `doubtful`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """A row of the ledger, with its translations by language."""
+
+    state: str
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    generated_tokens: int
+    seconds: float
+    error: str | None
+    translations: dict[str, StoredTranslation]
+    round: int
+    """Of the ledger, when it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """All that the ledger knows about a content; `answers` by request key, for the requests asked for."""
+
+    sha256: str
+    kind: Kind
+    facts: Facts | None = None
+    warnings: list[str] = field(default_factory=list)
+    error: str | None = None
+    seconds: float = 0.0
+    answers: dict[str, StoredAnswer] = field(default_factory=dict)
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Open a ledger, also one that a run is writing to, and leave nothing behind.
+
+    Raises:
+        sqlite3.Error: it cannot be opened.
+    """
+    # Only a ledger in use, or one whose run was killed, has a log beside it. Opened in the usual way, any other would
+    # be given one, and could not be read where nothing may be written.
+    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
+
+
+def read_place(connection: sqlite3.Connection, place: str) -> Known | None:
+    """What was at a path or URL when it was last looked at.
+
+    Raises:
+        sqlite3.Error: the ledger cannot be read.
+    """
+    row = connection.execute(
+        "SELECT stamp, size, sha256, kind, problem FROM places WHERE place = ?", (place,)
+    ).fetchone()
+    return Known(row[0], row[1], Identity(row[2], Kind(row[3]), row[4])) if row else None
+
+
+def read_redo(connection: sqlite3.Connection, place: str, what: str) -> Redo:
+    """The `--redo` of a path or URL: one that has begun and not ended, else a new one.
+
+    Raises:
+        sqlite3.Error: the ledger cannot be read.
+    """
+    row = connection.execute("SELECT round FROM redo WHERE place = ? AND what = ?", (place, what)).fetchone()
+    return Redo(what, *row) if row else Redo(what)
+
+
+def read_file(connection: sqlite3.Connection, identity: Identity, requests: list[Request]) -> StoredFile:
+    """What is known of a content: its facts and the answers to `requests`.
+
+    Raises:
+        sqlite3.Error: the ledger cannot be read.
+    """
+    row = connection.execute(
+        "SELECT kind, facts, warnings, error, seconds FROM media WHERE sha256 = ?", (identity.sha256,)
+    ).fetchone()
+    answers = {
+        request.key: answer
+        for request in requests
+        if (answer := read_answer(connection, identity.sha256, request)) is not None
+    }
+    if row is None:
+        return StoredFile(identity.sha256, identity.kind, answers=answers)
+    kind, facts, warnings, error, seconds = row
+    return StoredFile(
+        identity.sha256,
+        Kind(kind),
+        Facts(**json.loads(facts)) if facts else None,
+        json.loads(warnings),
+        error,
+        seconds,
+        answers,
+    )
+
+
+def read_answer(connection: sqlite3.Connection, sha256: str, request: Request) -> StoredAnswer | None:
+    """The answer to a request about a content, with its translations; None if it was never asked.
+
+    Raises:
+        sqlite3.Error: the ledger cannot be read.
+    """
+    row = connection.execute(SELECT_ANSWER, (sha256, *request.identity)).fetchone()
+    if row is None:
+        return None
+    answer, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error, asked_in = row
+    translations = connection.execute(
+        "SELECT language, texts, doubts, verdicts FROM translations WHERE answer = ?", (answer,)
+    ).fetchall()
+    return StoredAnswer(
+        state,
+        text or "",
+        finish_reason or "",
+        prompt_tokens or 0,
+        generated_tokens or 0,
+        seconds or 0.0,
+        error,
+        {
+            language: StoredTranslation(json.loads(texts), json.loads(doubts), json.loads(verdicts or "{}"))
+            for language, texts, doubts, verdicts in translations
+        },
+        asked_in,
+    )

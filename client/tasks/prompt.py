@@ -1,0 +1,107 @@
+"""A prompt file: front matter between two lines of `---`, then what the model is asked.
+
+---
+title: Description
+about: What is shown.
+answer: text
+max_tokens: 512
+---
+Describe this picture.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from client.errors import UsageError
+from client.tasks.answers import READERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FENCE = "---"
+_DEFAULT_MAX_TOKENS = 400
+_KEYS = ("title", "about", "answer", "max_tokens")
+QUESTION = "{question}"
+"""Stands in a prompt for the user's own question; nothing else is filled in."""
+_PLACE = re.compile(r"\{\s*[A-Za-z_]\w*\s*\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is asked about one kind of file."""
+
+    text: str
+    answer: str = "text"
+    """How the answer is read: a name of `client.tasks.answers.READERS`."""
+    max_tokens: int = _DEFAULT_MAX_TOKENS
+    title: str = ""
+    about: str = ""
+
+
+def read_prompt(path: Path) -> Prompt:
+    """Read a prompt file; its front matter may be missing, whole or in part.
+
+    Raises:
+        UsageError: it is wrong; the message names the file and, where there is one, the line.
+    """
+    try:
+        # With universal newlines, and without the mark that some editors begin a file with.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+    begin, settings = 0, {}
+    if lines[0].rstrip() == _FENCE:
+        end = next((at for at, line in enumerate(lines[1:], 1) if line.rstrip() == _FENCE), None)
+        if end is None:
+            raise UsageError(f"{path}, line 1: the front matter has no end: a line of {_FENCE}")
+        # The fence becomes an empty line, so that YAML counts lines as an editor does.
+        settings = _front_matter(path, "\n".join(["", *lines[1:end]]))
+        begin = end + 1
+    if not (text := "\n".join(lines[begin:]).strip()):
+        raise UsageError(f"{path}, line {len(lines)}: there is no prompt below the front matter")
+    for number, line in enumerate(lines[begin:], begin + 1):
+        if unknown := [place for place in _PLACE.findall(line) if place != QUESTION]:
+            raise UsageError(
+                f"{path}, line {number}: nothing is known to fill in for {unknown[0]}, only for {QUESTION}"
+            )
+    return Prompt(text, **settings)
+
+
+def _front_matter(path: Path, text: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode | None):
+            raise UsageError(f"{path}, line {node.start_mark.line + 1}: must be lines of `name: value`")
+        for key, value_node in node.value if node else ():
+            name, value = str(key.value), loader.construct_object(value_node, deep=True)
+            if problem := _problem(name, value):
+                raise UsageError(f"{path}, line {key.start_mark.line + 1}: {problem}")
+            settings[name] = value
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}, line {mark.line + 1}" if mark else str(path)
+        raise UsageError(f"{where}: {error.problem or error.context} (a value that holds ': ' needs quotes)") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise UsageError(f"{path}: {error}") from error
+    finally:
+        loader.dispose()
+    return settings
+
+
+def _problem(name: str, value: Any) -> str | None:
+    if name not in _KEYS:
+        return f"there is no setting {name!r}; there are: {', '.join(_KEYS)}"
+    if name == "answer" and value not in list(READERS):
+        return f"answer must be one of {', '.join(READERS)}, not {value!r}"
+    if name == "max_tokens" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        return f"max_tokens must be a whole number above 0, not {value!r}"
+    if name in ("title", "about") and not isinstance(value, str):
+        return f"{name} must be a text, not {value!r}"
+    return None

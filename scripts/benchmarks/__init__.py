@@ -1,0 +1,1 @@
+"""Benchmarks; `python -m scripts.benchmarks` runs the short ones."""

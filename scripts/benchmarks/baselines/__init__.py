@@ -1,0 +1,1 @@
+"""What Babelview is measured beside."""

@@ -1,0 +1,1 @@
+"""Files to captions, beside other ways."""

@@ -1,0 +1,1 @@
+"""Many files, long videos, many languages and tasks."""

@@ -1,0 +1,1 @@
+"""The demo: sample ads, the tiny models and how they are trained and evaluated."""

@@ -1,0 +1,185 @@
+"""Draw sample advertisements: videos as real H.264 MP4 files with sound, pictures as JPEG, PNG and WebP files.
+
+    python -m scripts.demo.sample_ads ads                     # 16 videos, 12 pictures
+    python -m scripts.demo.sample_ads ads --videos 100 --pictures 0 --seed 7
+
+The same seed draws the same advertisements. What is true of each file is kept beside them in `.truth.json`,
+for scripts that score captions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from scripts.demo.world.draw import Style, draw_frame, draw_picture, random_style
+from scripts.demo.world.pictures import Picture, random_picture
+from scripts.demo.world.scenes import Clip, Scene, random_clip
+
+SIZES = ((640, 360), (854, 480), (480, 480), (360, 640), (480, 360), (1280, 720))
+PICTURE_SIZES = (
+    (800, 800),
+    (1200, 300),
+    (500, 1000),
+    (28, 28),
+    (1280, 720),
+    (900, 300),
+    (600, 800),
+    (1000, 500),
+    (300, 900),
+)
+PICTURE_FORMATS = ("jpg", "png", "webp", "jpg")
+RATES = (Fraction(24), Fraction(25), Fraction(30), Fraction(15), Fraction(30000, 1001))
+TRUTH = ".truth.json"
+SOUND_RATE = 44_100
+
+
+@dataclass(frozen=True)
+class Ad:
+    """One sample video before it is drawn."""
+
+    name: str
+    clip: Clip
+    style: Style
+    size: tuple[int, int]
+    rate: Fraction
+    seconds: float
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of the video."""
+        return max(8, round(self.seconds * self.rate))
+
+
+@dataclass(frozen=True)
+class Still:
+    """One sample picture before it is drawn."""
+
+    name: str
+    picture: Picture
+    style: Style
+    size: tuple[int, int]
+
+
+def plan(seed: int, count: int) -> list[Ad]:
+    """Draw lots for `count` videos."""
+    rng = random.Random(seed)
+    ads = []
+    for number in range(count):
+        clip, style = random_clip(rng), random_style(rng)
+        size = SIZES[number % len(SIZES)]
+        rate, seconds = rng.choice(RATES), round(rng.uniform(3.0, 10.0), 1)
+        ads.append(Ad(f"{number + 1:03d}-{style.brand.lower()}.mp4", clip, style, size, rate, seconds))
+    return ads
+
+
+def plan_pictures(seed: int, count: int) -> list[Still]:
+    """Draw lots for `count` pictures: banners, posters, squares and icons, so that every number of tiles occurs."""
+    rng = random.Random(f"pictures {seed}")
+    stills = []
+    for number in range(count):
+        picture, style = random_picture(rng), random_style(rng)
+        suffix = PICTURE_FORMATS[number % len(PICTURE_FORMATS)]
+        size = PICTURE_SIZES[number % len(PICTURE_SIZES)]
+        stills.append(Still(f"p{number + 1:03d}-{style.brand.lower()}.{suffix}", picture, style, size))
+    return stills
+
+
+def tune(seconds: float, rng: random.Random) -> np.ndarray:
+    """A simple tune: float32 [1, samples] at 44.1 kHz, one soft note every quarter of a second."""
+    time = np.arange(int(seconds * SOUND_RATE)) / SOUND_RATE
+    notes = np.array([rng.choice((262, 294, 330, 392, 440)) for _ in range(int(seconds * 4) + 1)])
+    beat = time * 4
+    wave = np.sin(2 * np.pi * notes[beat.astype(int)] * time) * np.exp(-4 * (beat % 1)) * 0.25
+    return wave.astype(np.float32)[None]
+
+
+def write_video(ad: Ad, path: Path) -> None:
+    """Write H.264 (yuv420p, B-frames, a keyframe every 2 s at least) and AAC into an MP4 file."""
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        video = container.add_stream("libx264", rate=ad.rate, options={"preset": "veryfast", "crf": "23"})
+        video.width, video.height = ad.size
+        video.pix_fmt = "yuv420p"
+        video.codec_context.gop_size = int(ad.rate * 2)
+        video.codec_context.thread_count = 1
+        sound = container.add_stream("aac", rate=SOUND_RATE, layout="mono")
+        for index in range(ad.frames):
+            pixels = draw_frame(ad.clip, ad.style, ad.size, index=index, frames=ad.frames)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        samples = tune(ad.frames / ad.rate, random.Random(ad.name))
+        notes = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        notes.sample_rate = SOUND_RATE
+        container.mux(sound.encode(notes))
+        container.mux(sound.encode(None))
+
+
+def write_picture(still: Still, path: Path) -> None:
+    """Write the picture in the format that its name says."""
+    Image.fromarray(draw_picture(still.picture, still.style, *still.size)).save(path, quality=90)
+
+
+def write_ads(
+    folder: Path, seed: int, videos: int, pictures: int, console: Console | None = None
+) -> dict[str, Clip | Picture]:
+    """Draw the advertisements of a seed into `folder`; returns what is true of each file, by its name.
+
+    Raises:
+        OSError: the folder or a file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    truth: dict[str, Clip | Picture] = {}
+    for still in plan_pictures(seed, pictures):
+        write_picture(still, folder / still.name)
+        truth[still.name] = still.picture
+    for ad in track(plan(seed, videos), "drawing advertisements", console=console or Console(stderr=True)):
+        write_video(ad, folder / ad.name)
+        truth[ad.name] = ad.clip
+    written = {name: asdict(shown) for name, shown in truth.items()}
+    (folder / TRUTH).write_text(json.dumps(written, indent=1) + "\n")
+    return truth
+
+
+def read_truth(folder: Path) -> dict[str, Clip | Picture]:
+    """What is true of the sample advertisements in `folder`, by file name; empty if there are none."""
+    path = folder / TRUTH
+    if not path.exists():
+        return {}
+    written: dict[str, dict[str, Any]] = json.loads(path.read_text())
+    return {name: _read(shown) for name, shown in written.items()}
+
+
+def _read(shown: dict[str, Any]) -> Clip | Picture:
+    if "top" in shown:
+        return Picture(Scene(**shown["top"]), Scene(**shown["bottom"]))
+    return Clip(tuple(Scene(**scene) for scene in shown["scenes"]), tuple(shown["moments"]))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where to write them")
+    parser.add_argument("--videos", type=int, default=16, help="how many videos (default: %(default)s)")
+    parser.add_argument("--pictures", type=int, default=12, help="how many pictures (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed draws the same files (default: 1)")
+    args = parser.parse_args()
+    if args.videos < 0 or args.pictures < 0:
+        parser.error("--videos and --pictures cannot be negative")
+    write_ads(args.folder, args.seed, args.videos, args.pictures)
+    print(f"{args.videos} videos and {args.pictures} pictures in {args.folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Rebuild the demo models from nothing but their seeds, on a CPU.
+
+    python -m scripts.demo.train                 # all of them
+    python -m scripts.demo.train --only video --threads 2
+
+They are tiny (a few MB) but of the real architectures, and know only the drawn world of `scripts/demo/world/`:
+
+- `server/demo/llava-next-video-7b`: LLaVA-NeXT-Video, compressed-tensors FP8-dynamic, with the published weight names;
+  beside it, in `llava-next-video-7b-bf16`, the bfloat16 weights that it was quantised from.
+- `server/demo/llama-3.2-11b-vision`: Llama 3.2 Vision, likewise; the committed one went on after that, with
+  `--only picture --resume --seed 2 --steps 300`.
+- `translator/demo/nllb-drawn-world`: NLLB-200's architecture and tokenizer, five languages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+import scripts.demo.train_translator as make_demo_translator
+from scripts.demo.models import picture, video
+from scripts.demo.models.training import Plan, train
+from server.quantize import quantize
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "server" / "demo"
+VISION = {"video": (video, "llava-next-video-7b", 1800), "picture": (picture, "llama-3.2-11b-vision", 2400)}
+"""What to train, the name of its folder, and for how many steps."""
+LARGEST_MB = 4.0
+
+
+def say(text: str) -> None:
+    """One line of progress, at once."""
+    print(text, flush=True)
+
+
+def make_vision_model(kind: ModuleType, name: str, seed: int, steps: int, *, resume: bool) -> None:
+    """Train a model of `demo_models.video` or `.picture`, write the bfloat16 weights, quantise them to FP8-dynamic."""
+    torch.manual_seed(seed)
+    source = DEMO / f"{name}-bf16"
+    processor = kind.build_processor()
+    model = kind.build_model(processor)
+    plan = Plan(steps)
+    if resume:
+        model.load_state_dict(type(model).from_pretrained(source, dtype=torch.float32).state_dict())
+        plan = Plan(steps, learning_rate=1.5e-3, warmup=30, lessons_done=True)
+    say(f"{name}: {sum(p.numel() for p in model.parameters()):,} weights, {steps} steps")
+    train(model, kind.Examples(processor, seed), plan, say)
+    for folder in (source, DEMO / name):
+        shutil.rmtree(folder, ignore_errors=True)
+    kind.save(model, processor, source)
+    quantize(source, DEMO / name, say)
+    check_sizes(DEMO / name, source)
+
+
+def check_sizes(*folders: Path) -> None:
+    """The weights are committed, so they must stay small.
+
+    Raises:
+        SystemExit: a model is larger than it may be.
+    """
+    for folder in folders:
+        size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6
+        say(f"{folder.relative_to(ROOT)}: {size:.1f} MB")
+        if size > LARGEST_MB:
+            raise SystemExit(f"{folder} is larger than {LARGEST_MB} MB")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=(*VISION, "translation"), help="rebuild one of them (default: all)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of weights and examples (default: 1)")
+    parser.add_argument("--steps", type=int, help="steps of each vision model (default: enough)")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the vision models that are there; another --seed is wise"
+    )
+    parser.add_argument("--threads", type=int, default=2, help="threads of PyTorch (default: %(default)s)")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    started = time.monotonic()
+    for only, (kind, name, steps) in VISION.items():
+        if args.only in (None, only):
+            make_vision_model(kind, name, args.seed, args.steps or steps, resume=args.resume)
+    if args.only in (None, "translation"):
+        with tempfile.TemporaryDirectory() as scratch:
+            trained = Path(scratch) / "model"
+            make_demo_translator.build(trained)
+            shutil.rmtree(make_demo_translator.OUT, ignore_errors=True)
+            shutil.copytree(trained, make_demo_translator.OUT)
+        make_demo_translator.check(make_demo_translator.OUT)
+        check_sizes(make_demo_translator.OUT)
+    say(f"done in {(time.monotonic() - started) / 60:.1f} minutes; python -m scripts.demo.evaluate scores them")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""How much of what the stack wrote about drawn advertisements is exactly right."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from scripts.demo.world import pictures, scenes
+from scripts.demo.world.pictures import Picture
+from scripts.demo.world.translations import translate, translate_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scripts.demo.world.scenes import Clip
+
+TASKS = ("describe", "tags", "sentiment", "ad")
+"""Of `prompts/`, those to which the world has an answer."""
+
+
+@dataclass
+class Share:
+    """Right answers among all; the wrong ones are kept to be looked at."""
+
+    right: int = 0
+    total: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def count(self, *, expected: object, got: object, where: str) -> None:
+        """Compare one answer."""
+        self.total += 1
+        if expected == got:
+            self.right += 1
+        else:
+            self.wrong.append(f"{where}: expected {expected!r}, got {got!r}")
+
+    @property
+    def value(self) -> float:
+        """Share of right answers, 0 to 1; 0 when there are none at all."""
+        return self.right / self.total if self.total else 0.0
+
+
+@dataclass
+class Score:
+    """Captions by task, translations by language."""
+
+    captions: defaultdict[str, Share] = field(default_factory=lambda: defaultdict(Share))
+    translations: defaultdict[str, Share] = field(default_factory=lambda: defaultdict(Share))
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def caption_share(self) -> float:
+        """Exactly right captions among all of them; a file that failed counts as wrong."""
+        return _merged(self.captions, len(self.failed))
+
+    @property
+    def translation_share(self) -> float:
+        """Exactly right translations among all of them."""
+        return _merged(self.translations, 0)
+
+
+def _merged(shares: Mapping[str, Share], missing: int) -> float:
+    total = sum(share.total for share in shares.values()) + missing
+    return sum(share.right for share in shares.values()) / total if total else 0.0
+
+
+def expected_answer(shown: Clip | Picture, task: str, question: str | None) -> str | list[str]:
+    """The right answer about a clip or a picture to a task of `prompts/` or to a question.
+
+    Raises:
+        KeyError: the world has no answer to that.
+    """
+    world: Any = pictures if isinstance(shown, Picture) else scenes
+    if question is None:
+        answers = {"describe": world.describe, "tags": world.tags, "sentiment": world.sentiment, "ad": world.ad}
+        answer: str | list[str] = answers[task](shown)
+        return sorted(answer) if isinstance(answer, list) else answer  # as the client does
+    for colour in scenes.COLOURS:
+        if question == appears_question(colour):
+            return world.appears_answer(shown, colour)
+    return world.QUESTIONS[question](shown)
+
+
+def appears_question(colour: str) -> str:
+    """How a user asks whether a colour is there."""
+    return f"Is there {colour} in it?"
+
+
+def _expected_translation(english: str | list[str], language: str) -> str | list[str] | None:
+    """What a right translation says of the English text that was written; None where that was not of the world."""
+    try:
+        if isinstance(english, list):
+            return [translate(tag, language) for tag in english]
+        return translate_text(english, language)
+    except KeyError:
+        return None
+
+
+def score(records: list[dict[str, Any]], truth: Mapping[str, Clip | Picture]) -> Score:
+    """Compare the records of `results.json` with the truth (file name -> clip or picture).
+
+    A translation is held against the English text that was really written, so that a wrong caption does not count
+    twice; a text that the world does not say has no right translation.
+    """
+    result = Score()
+    for record in records:
+        name = record["file"].rsplit("/", 1)[-1]
+        if name not in truth:
+            continue
+        if record["error"]:
+            result.failed.append(f"{name}: {record['error']}")
+            continue
+        for task, answer in record["tasks"].items():
+            english = answer.get("tags", answer.get("text"))
+            question = answer.get("question")
+            kind = f"{record['kind']} {question or task}"
+            expected = expected_answer(truth[name], task, question)
+            result.captions[kind].count(expected=expected, got=english, where=f"{name} {question or task}")
+            for language, text in answer.get("translations", {}).items():
+                right = _expected_translation(english, language)
+                result.translations[language].count(expected=right, got=text, where=f"{name} {task} {language}")
+    return result

@@ -1,0 +1,126 @@
+"""One vLLM process: its command line and its environment."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import orjson
+
+from server.engines.engine_health import PATH as CORE_HEALTH
+from server.engines.engine_health import CoreHealth
+from server.engines.vllm_entry import FAST_START
+from server.sizing.machine import GIB
+from server.supervision.part import Part, Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from server.profile import EngineProfile
+
+NO_DOMAIN = "media.invalid"
+"""vLLM fetches any URL while its list of allowed domains is empty; this name can never exist (RFC 6761)."""
+FRONT_KEYS = ("BABELVIEW_API_KEYS", "BABELVIEW_API_KEY", "BABELVIEW_TRANSLATOR_API_KEY", "VLLM_API_KEY")
+"""Secrets that an engine behind the gateway has no use for; with the last one it would refuse the gateway."""
+STAGES = (
+    ("Resolved architecture", "reading the model's configuration"),
+    ("Initializing a V1 LLM engine", "starting the engine"),
+    ("Starting to load model", "loading weights"),
+    ("Loading weights took", "preparing the KV cache"),
+    ("init engine", "starting the API server"),
+)
+"""What vLLM's log says, and what is going on then."""
+UNSAFE = re.compile(r"[^\w.-]")
+"""What must not stand in the name of a file."""
+
+
+def engine_parts(engine: EngineProfile, runtime: Path) -> list[Part]:
+    """A process for each replica of `engine` on this machine, on Unix sockets in the private folder `runtime`."""
+    return [_engine_part(engine, runtime, replica) for replica in range(engine.replicas)]
+
+
+def _engine_part(engine: EngineProfile, runtime: Path, replica: int) -> Part:
+    name = UNSAFE.sub("-", engine.name) + (f"-{replica}" if engine.replicas > 1 else "")
+    door = runtime / f"{name}.sock"
+    socket = runtime / f"{name}.engine.sock" if engine.card else door
+    variables = dict.fromkeys(FRONT_KEYS, "") | engine_environment(engine, runtime)
+    if engine.gpus:
+        variables["CUDA_VISIBLE_DEVICES"] = engine.gpus[replica]
+    return Part(
+        name=f"vllm-{name}",
+        what=engine.name,
+        command=engine_command(engine, ("--uds", str(socket))),
+        env=variables,
+        address=f"unix:{door}",
+        probe=Probe("http://engine", CORE_HEALTH, socket),
+        card=engine.card,
+        door=door if engine.card else None,
+        start_timeout_s=engine.start_timeout_s,
+        first_stage="importing vLLM",
+        stages=STAGES,
+        memory_limit_gib=engine.memory_limit_gib,
+    )
+
+
+def engine_command(engine: EngineProfile, listen: Sequence[str]) -> tuple[str, ...]:
+    """What starts one engine; `listen` is where, as `vllm serve` takes it."""
+    return (sys.executable, "-m", "server.engines.vllm_entry", *engine_arguments(engine, listen))
+
+
+def engine_arguments(engine: EngineProfile, listen: Sequence[str]) -> list[str]:
+    """Arguments as `vllm serve` takes them; the profile's own come last and win."""
+    arguments = [FAST_START] if engine.fast_start else []
+    arguments += ["--model", str(engine.local_model or engine.model)]
+    arguments += ["--served-model-name", *engine.names]
+    arguments += listen
+    arguments += ["--max-model-len", str(engine.max_model_len)]
+    limits = {"image": engine.max_images, "video": int(engine.max_frames > 0), "audio": 0}
+    arguments += ["--limit-mm-per-prompt", orjson.dumps(limits).decode()]
+    if engine.max_frames:
+        # vLLM's default of 32 cuts what is beyond, silently.
+        frames = {"video": {"num_frames": engine.max_frames}}
+        arguments += ["--media-io-kwargs", orjson.dumps(frames).decode()]
+    arguments += ["--allowed-media-domains", NO_DOMAIN]
+    arguments += ["--middleware", f"{CoreHealth.__module__}.{CoreHealth.__qualname__}"]
+    if engine.tensor_parallel > 1:
+        arguments += ["--tensor-parallel-size", str(engine.tensor_parallel)]
+    if engine.max_batched_tokens is not None:
+        arguments += ["--max-num-batched-tokens", str(engine.max_batched_tokens)]
+    if engine.max_requests is not None:
+        arguments += ["--max-num-seqs", str(engine.max_requests)]
+    if engine.kv_cache_gib is not None:
+        arguments += ["--kv-cache-memory-bytes", str(int(engine.kv_cache_gib * GIB))]
+    if engine.memory_utilization is not None:
+        arguments += ["--gpu-memory-utilization", str(engine.memory_utilization)]
+    if engine.card is not None:
+        arguments += ["--enable-sleep-mode"]
+    arguments += ["--disable-uvicorn-access-log"]
+    return [*arguments, *engine.args]
+
+
+def engine_environment(engine: EngineProfile, runtime: Path) -> dict[str, str]:
+    """Variables on top of our own environment; the profile's own win."""
+    variables = {
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        # Longer than the gateway keeps idle connections: it never writes into one that is being closed.
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75",
+        # vLLM's sockets and files go with the folder, also when it is killed.
+        "TMPDIR": str(runtime),
+        "TOKENIZERS_PARALLELISM": "false",
+        # torch.distributed listens for its own processes; by default where the host's name points to.
+        "VLLM_HOST_IP": "127.0.0.1",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    if engine.local_model is not None:
+        variables["HF_HUB_OFFLINE"] = "1"  # or it waits for hosts that it does not need
+    if engine.encoder_cache_gib is not None:
+        variables["BABELVIEW_ENCODER_CACHE_MIB"] = str(round(engine.encoder_cache_gib * 1024))
+    if engine.card is not None:
+        variables["VLLM_SERVER_DEV_MODE"] = "1"  # where /sleep is; what else is there the gateway lets nobody reach
+    if engine.threads is not None:
+        variables["OMP_NUM_THREADS"] = str(engine.threads)
+        variables["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"  # several engines share the cores
+    return variables | dict(engine.env)

@@ -1,0 +1,142 @@
+"""One attempt: a request goes to one server, and its answer to the client as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import aiohttp
+from aiohttp import hdrs, web
+
+from server.gateway.errors import RequestError, error_body
+from server.gateway.health import Probed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from server.gateway.config import Timeouts
+    from server.gateway.request_context import Record
+    from server.gateway.upstream import Patience, Upstream
+
+RESPONSE_HEADERS = (hdrs.CONTENT_TYPE, hdrs.CACHE_CONTROL, hdrs.RETRY_AFTER)
+EVENT_STREAM = "text/event-stream"
+
+
+class NotBegunError(Exception):
+    """There is no answer, and nothing has reached the client: another server may be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is sent on."""
+
+    path: str
+    body: bytes
+    headers: Mapping[str, str]
+    record: Record
+
+
+class Exchange:
+    """One attempt at one server."""
+
+    def __init__(self, request: web.Request, call: Call, upstream: Upstream, timeouts: Timeouts) -> None:
+        self._request = request
+        self._call = call
+        self._upstream = upstream
+        self._timeouts = timeouts
+        self._answer: aiohttp.ClientResponse | None = None
+
+    async def run(self) -> web.StreamResponse:
+        """Ask the server and pass its answer through, streams piece by piece.
+
+        If the client goes away this task is cancelled, which closes the connection, and the engine aborts.
+
+        Raises:
+            NotBegunError: ask another one.
+            RequestError: 504, it took too long.
+        """
+        upstream = self._upstream
+        upstream.in_flight += 1
+        try:
+            answer, piece = await self._begin()
+            upstream.condition.heard()
+            headers = {name: answer.headers[name] for name in RESPONSE_HEADERS if name in answer.headers}
+            if not _is_stream(answer):
+                upstream.condition.answered()
+                self._call.record.answered(piece)
+                return web.Response(status=answer.status, body=piece, headers=headers)
+            response = web.StreamResponse(status=answer.status, headers=headers)
+            await response.prepare(self._request)
+            upstream.streaming.add(answer)
+            await self._stream(response, answer, piece)
+            return response
+        finally:
+            upstream.in_flight -= 1
+            if self._answer is not None:
+                upstream.streaming.discard(self._answer)
+                self._answer.close()  # a connection whose answer has been read is back in its pool
+
+    async def _begin(self) -> tuple[aiohttp.ClientResponse, bytes]:
+        """The answer, and all of its body, or the first piece if it is a stream."""
+        upstream = self._upstream
+        patience: Patience | None = None
+        try:
+            async with asyncio.timeout(self._timeouts.first_byte_s) as timeout:
+                with upstream.waiting(timeout) as patience:
+                    answer = await upstream.post(self._call.path, self._call.body, self._call.headers)
+                    self._answer = answer
+                    await self._check(answer)
+                    return answer, await (answer.content.readany() if _is_stream(answer) else answer.read())
+        except aiohttp.ClientConnectorError as error:
+            upstream.broke(refused=True)
+            raise NotBegunError("no connection") from error
+        except (aiohttp.ClientError, ConnectionError) as error:
+            upstream.broke()
+            raise NotBegunError(f"broken connection: {error}") from error
+        except TimeoutError as error:
+            if patience is None or patience.moved:
+                raise NotBegunError("it hangs") from error
+            raise RequestError(504, f"{upstream.name} did not answer in time", code="timeout") from error
+
+    async def _check(self, answer: aiohttp.ClientResponse) -> None:
+        """An error of the server may mean that it is going away, not that it cannot do this request."""
+        gone = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
+        if answer.status in gone or (answer.status >= 500 and await self._upstream.probe() is Probed.DOWN):
+            raise NotBegunError(f"status {answer.status}")
+
+    async def _stream(self, response: web.StreamResponse, answer: aiohttp.ClientResponse, piece: bytes) -> None:
+        """Pass pieces on until the end, `piece` first; neither side may take too long over one."""
+        limit_s = self._timeouts.between_bytes_s
+        while piece:
+            self._call.record.streamed(piece)
+            await self._write(response, piece, limit_s)
+            try:
+                async with asyncio.timeout(limit_s):
+                    piece = await answer.content.readany()
+            except (aiohttp.ClientError, ConnectionError, TimeoutError):
+                self._upstream.broke()
+                # Too late for a status. SDKs raise on an error event; without it the text would look complete.
+                self._call.record.code = "engine_died"
+                error = error_body("the engine died while answering", "server_error", code="engine_died")
+                await response.write(b"data: " + error + b"\n\n")
+                break
+            self._upstream.condition.heard()
+        else:
+            self._upstream.condition.answered()
+        await response.write_eof()
+
+    async def _write(self, response: web.StreamResponse, piece: bytes, limit_s: float) -> None:
+        """Write to the client; one that does not read would hold the engine for ever."""
+        try:
+            async with asyncio.timeout(limit_s):
+                await response.write(piece)
+        except TimeoutError:
+            if self._request.transport is not None:
+                self._request.transport.abort()
+            raise ConnectionResetError("the client does not read") from None
+
+
+def _is_stream(answer: aiohttp.ClientResponse) -> bool:
+    return answer.content_type == EVENT_STREAM

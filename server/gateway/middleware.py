@@ -1,0 +1,103 @@
+"""What every request passes first: its id, its key, the limits; and last: errors in OpenAI's shape, log, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from server.gateway.errors import RETRY_AFTER_S, RequestError
+from server.gateway.request_context import RECORD, REQUEST_ID, Record, request_id
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler, Middleware
+
+    from server.gateway.admission import Admission
+    from server.gateway.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+CLIENT_GONE = 499
+"""In log and metrics only, as nginx counts them."""
+OPEN = frozenset({"/health", "/health/live", "/openapi.json"})
+"""Needs no key: an orchestrator must be able to ask."""
+_SHOWN_PATH = 200
+
+
+class Reception:
+    """The one middleware."""
+
+    def __init__(self, admission: Admission, metrics: Metrics, *, open_metrics: bool) -> None:
+        self.draining = False
+        """Whether new requests are refused: the gateway is about to stop."""
+        self._admission = admission
+        self._metrics = metrics
+        self._open = OPEN | {"/metrics"} if open_metrics else OPEN
+
+    def middleware(self) -> Middleware:
+        """As aiohttp takes it."""
+
+        @web.middleware
+        async def receive(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self.receive(request, handler)
+
+        return receive
+
+    async def receive(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Take one request in, and see it out."""
+        path = request.rel_url.raw_path[:_SHOWN_PATH]  # percent-encoded: it cannot break a line of the log
+        record = Record(id=request_id(request.headers), method=request.method, path=path)
+        request[RECORD] = record
+        status = CLIENT_GONE
+        try:
+            response = await self._answer(request, handler, record)
+            status = response.status
+            return response
+        finally:
+            record.end(status)
+            self._metrics.count(record)
+            record.log()
+
+    async def _answer(self, request: web.Request, handler: Handler, record: Record) -> web.StreamResponse:
+        try:
+            self._check_open()
+            if request.path not in self._open:
+                record.key = self._admission.identify(request.headers)
+            if request.method != "POST":
+                return await handler(request)
+            with self._admission.enter(record.key):
+                return await handler(request)
+        except RequestError as error:
+            failure = error
+        except web.HTTPException as error:
+            failure = _as_openai(request, error)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception:
+            logger.exception("%s: %s %s failed", record.id, record.method, record.path)
+            failure = RequestError(500, "internal error: the gateway's log says more", code="internal_error")
+        record.code = failure.code
+        response = failure.response()
+        if self.draining or not request.content.is_eof():
+            response.force_close()  # what is left of its body is not read
+        return response
+
+    def _check_open(self) -> None:
+        if self.draining:
+            raise RequestError(503, "the server is shutting down", code="shutting_down", retry_after_s=RETRY_AFTER_S)
+
+
+def _as_openai(request: web.Request, error: web.HTTPException) -> RequestError:
+    message = f"{request.method} {request.rel_url.raw_path[:_SHOWN_PATH]}: {error.reason}"
+    failure = RequestError(error.status, message, code=error.reason.lower().replace(" ", "_"))
+    if "Allow" in error.headers:
+        failure.headers["Allow"] = error.headers["Allow"]
+    return failure
+
+
+async def name_request(request: web.Request, response: web.StreamResponse) -> None:
+    """Every answer says the id of its request."""
+    if (record := request.get(RECORD)) is not None:
+        response.headers[REQUEST_ID] = record.id

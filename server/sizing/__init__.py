@@ -1,0 +1,1 @@
+"""Does it fit: memory, GPUs, and what is checked before anything starts."""

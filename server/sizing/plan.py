@@ -1,0 +1,129 @@
+"""What the engines of a profile take of each device, and whether it fits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from server.models import model_sizes
+from server.sizing.machine import GIB
+
+if TYPE_CHECKING:
+    from server.profile import EngineProfile, Profile
+    from server.sizing.memory import Model
+
+GPU_OVERHEAD = int(0.75 * GIB)
+"""CUDA context, workspaces and captured graphs of one engine. An estimate, not yet held against a GPU."""
+CPU_OVERHEAD = int(1.6 * GIB)
+"""API server and engine core with torch and vLLM imported: two processes of 0.8 GiB, measured."""
+ASLEEP = int(0.75 * GIB)
+"""What an engine that sleeps keeps on its GPU: its context. An estimate."""
+DEFAULT_BATCHED_TOKENS = 2048
+"""vLLM 0.32 on a CPU; profiles for GPUs say it."""
+DEFAULT_REQUESTS = 256
+DEFAULT_ENCODER_CACHE_GIB = 0.5
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that one replica takes of one device."""
+
+    engine: str
+    weights: int
+    kv_cache: int
+    encoder_cache: int
+    activations: int
+    overhead: int
+    card: str | None = None
+    """It sleeps while another one of this card is awake."""
+
+    @property
+    def total(self) -> int:
+        """All together, awake."""
+        return self.weights + self.kv_cache + self.encoder_cache + self.activations + self.overhead
+
+
+@dataclass
+class Device:
+    """A GPU, or the main memory of a machine without one."""
+
+    name: str
+    needs: list[Need] = field(default_factory=list)
+    translator: int = 0
+
+    @property
+    def needed(self) -> int:
+        """Bytes at the worst moment."""
+        cards: dict[str, list[Need]] = defaultdict(list)
+        for need in self.needs:
+            if need.card is not None:
+                cards[need.card].append(need)
+        always = sum(need.total for need in self.needs if need.card is None)
+        in_turn = sum(max(need.total for need in shared) + ASLEEP * (len(shared) - 1) for shared in cards.values())
+        return always + in_turn + self.translator
+
+
+def plan(profile: Profile) -> list[Device]:
+    """What a profile takes of each device.
+
+    Raises:
+        UnknownSizesError: the sizes of a model are not known.
+    """
+    devices: dict[str, Device] = {}
+    for engine in profile.engines:
+        for replica in range(engine.replicas):
+            for name in _devices(engine, replica, on_gpu=profile.device.on_gpu):
+                devices.setdefault(name, Device(name)).needs.append(need(engine, profile))
+    if profile.translator and profile.translator.model:
+        name = "GPU 0" if profile.device.on_gpu else MAIN
+        first = devices.setdefault(name, Device(name))
+        taken = profile.translator.gpu_memory_gib if profile.device.on_gpu else profile.translator.memory_gib
+        first.translator = int(taken * GIB)
+    return [devices[name] for name in sorted(devices)]
+
+
+MAIN = "main memory"
+
+
+def _devices(engine: EngineProfile, replica: int, *, on_gpu: bool) -> list[str]:
+    if not on_gpu:
+        return [MAIN]
+    seen = engine.gpus[replica].split(",") if engine.gpus else map(str, range(engine.tensor_parallel))
+    return [f"GPU {number.strip()}" for number in seen]
+
+
+def need(engine: EngineProfile, profile: Profile) -> Need:
+    """What one replica takes of each of its devices."""
+    model = model_sizes(engine.model, engine.local_model)
+    batched = engine.max_batched_tokens or DEFAULT_BATCHED_TOKENS
+    weights = model.weights(engine.tensor_parallel)
+    activations = model.activations(
+        batched_tokens=batched,
+        requests=engine.max_requests or DEFAULT_REQUESTS,
+        frames=engine.max_frames,
+        tensor_parallel=engine.tensor_parallel,
+    )
+    overhead = GPU_OVERHEAD if profile.device.on_gpu else CPU_OVERHEAD
+    if engine.kv_cache_gib is not None:
+        kv_cache = int(engine.kv_cache_gib * GIB)
+    else:  # vLLM fills up its share of the device
+        share = (engine.memory_utilization or 0.92) * (profile.device.memory_gib or 0) * GIB
+        kv_cache = max(int(share) - weights - activations - overhead, 0)
+    return Need(
+        engine=engine.name,
+        weights=weights,
+        kv_cache=kv_cache,
+        encoder_cache=_encoder_cache(engine, model, batched),
+        activations=activations,
+        overhead=overhead,
+        card=engine.card,
+    )
+
+
+def _encoder_cache(engine: EngineProfile, model: Model, batched_tokens: int) -> int:
+    """Ours for Llama 3.2 Vision; vLLM's own holds as many tokens as a step."""
+    if model.text.cross_layers == 0:
+        return batched_tokens * model.text.hidden * 2
+    size = engine.encoder_cache_gib
+    return int((DEFAULT_ENCODER_CACHE_GIB if size is None else size) * GIB)

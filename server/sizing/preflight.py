@@ -1,0 +1,60 @@
+"""What must be right before anything starts: one clear line if it is not."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from server.errors import PreflightError
+from server.sizing.machine import GIB, main_memory
+
+if TYPE_CHECKING:
+    from server.profile import Profile
+
+
+def check_models(profile: Profile) -> None:
+    """Every local model must be there.
+
+    Raises:
+        PreflightError: names the first that is not.
+    """
+    for engine in profile.engines:
+        folder = engine.local_model
+        if folder is not None and not (folder / "config.json").is_file():
+            raise PreflightError(f"the model of {engine.name} is missing: no config.json in {folder}")
+
+
+def check_memory(profile: Profile) -> None:
+    """What the parts need must be free.
+
+    Raises:
+        PreflightError: says what is needed and what is there.
+    """
+    needs = {engine.name: engine.memory_gib * engine.replicas for engine in profile.engines}
+    if profile.translator and profile.translator.model:
+        needs["translator"] = profile.translator.memory_gib
+    memory = main_memory()
+    free = memory.available / GIB
+    if (needed := sum(needs.values())) > free:
+        parts = ", ".join(f"{name} {gib:g}" for name, gib in needs.items())
+        raise PreflightError(
+            f"too little memory: the profile needs {needed:.1f} GiB ({parts}), {free:.1f} GiB are available "
+            f"(limited by {memory.limited_by})"
+        )
+
+
+def bind(host: str, port: int, what: str) -> socket.socket:
+    """A TCP socket bound to an address; port 0 takes a free one.
+
+    Raises:
+        PreflightError: the port is taken, or the address is not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PreflightError(f"the {what} cannot listen on {host} port {port}: {error.strerror or error}") from error
+    return listener

@@ -1,0 +1,77 @@
+"""A part of the stack: what to start, where it answers, and how one sees that it is well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How a part is asked; a GET of `path` answers 200 while it is well."""
+
+    base: str
+    """URL without a path."""
+    path: str
+    socket: Path | None = None
+    """Unix socket to ask on; None: TCP."""
+
+    async def healthy(self, timeout_s: float) -> bool:
+        """Ask once; whatever goes wrong means no."""
+        return await self.send("GET", self.path, timeout_s)
+
+    async def send(self, method: str, path: str, timeout_s: float) -> bool:
+        """Send a request without a body; whether the answer was 200."""
+        connector = aiohttp.UnixConnector(str(self.socket)) if self.socket else aiohttp.TCPConnector()
+        timeout = aiohttp.ClientTimeout(timeout_s)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            try:
+                async with session.request(method, f"{self.base}{path}") as response:
+                    return response.status == 200
+            except (aiohttp.ClientError, OSError, TimeoutError):
+                return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A process of ours that runs as long as the stack."""
+
+    name: str
+    """For people, and for its log file."""
+    what: str
+    """The model it runs, or what it does."""
+    command: tuple[str, ...]
+    address: str
+    """Where it listens, for people."""
+    probe: Probe
+    env: Mapping[str, str] = field(default_factory=dict)
+    """On top of our own environment."""
+    start_timeout_s: float = 60.0
+    """It must be healthy by then."""
+    stop_grace_s: float = 10.0
+    """Between SIGTERM and SIGKILL."""
+    first_stage: str = "starting"
+    stages: tuple[tuple[str, str], ...] = ()
+    """(text in a line of its log, stage that it tells of), in the order of appearance."""
+    pass_fds: tuple[int, ...] = ()
+    """File descriptors that it inherits."""
+    memory_limit_gib: float | None = None
+    """It is restarted when it takes more main memory, its children included."""
+    card: str | None = None
+    """It shares this card with others and takes turns with them, see `server/supervision/sleep_group.py`."""
+    door: Path | None = None
+    """Where it is reached once all on its card have started; None: at its probe's socket."""
+    whole: Probe | None = None
+    """Answers 200 once what stands behind this part can be used through it."""
+    vital: bool = False
+    """Without it nothing of the stack can be used."""
+
+    def stage(self, line: str) -> str | None:
+        """The stage that a line of its log tells of."""
+        return next((stage for text, stage in self.stages if text in line), None)

@@ -1,0 +1,138 @@
+"""Which processes a profile means, with their addresses."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from server.engines.engine import engine_parts
+from server.gateway.config import GatewayConfig, Replica, ServedModel
+from server.gateway.keys import check_exposure
+from server.profile import GatewayProfile
+from server.sizing.preflight import bind
+from server.supervision.part import Part, Probe
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from server.profile import EngineProfile, Profile, TranslatorProfile
+
+LOOPBACK = "127.0.0.1"
+GATEWAY_STOP_S = 3.0
+"""How much longer the gateway may take to stop than it waits for requests in flight."""
+
+
+def open_gateway_socket(gateway: GatewayProfile) -> socket.socket:
+    """The socket the gateway will serve.
+
+    The supervisor keeps it open, so that while the gateway is restarted the port stays ours, and who connects
+    waits instead of being refused.
+
+    Raises:
+        PreflightError: it cannot listen there.
+    """
+    listener = bind(gateway.host, gateway.port, "gateway")
+    listener.listen(1024)
+    return listener
+
+
+def stack_parts(profile: Profile, runtime: Path, listener: socket.socket) -> list[Part]:
+    """The parts of a profile, the gateway first; `runtime` is a private folder for sockets and configuration.
+
+    Raises:
+        PreflightError: the translator's port is taken, or the gateway would be open to everybody.
+    """
+    engines = [engine_parts(engine, runtime) for engine in profile.engines]
+    translators = [_translator_part(profile.translator)] if profile.translator and profile.translator.model else []
+    config = gateway_config(profile, engines, translators[0].address if translators else None)
+    gateway = _gateway_part(config, runtime, listener)
+    return [gateway, *chain.from_iterable(engines), *translators]
+
+
+def gateway_config(
+    profile: Profile, engines: Sequence[Sequence[Part]] = (), translator: str | None = None
+) -> GatewayConfig:
+    """What the gateway must know; the profile's `[gateway]` has its settings under the same names.
+
+    Args:
+        profile: What is served.
+        engines: The processes of each engine of the profile; none: all run elsewhere.
+        translator: Its address, if it runs here.
+    """
+    processes = engines or [()] * len(profile.engines)
+    models = tuple(_served_model(*pair) for pair in zip(profile.engines, processes, strict=True))
+    if translator is None and profile.translator:
+        translator = profile.translator.url
+    settings = {f.name: getattr(profile.gateway, f.name) for f in fields(GatewayProfile)}
+    settings = {name: value for name, value in settings.items() if name not in {"host", "port"}}
+    return GatewayConfig(models=models, translator=translator, **settings)
+
+
+def _served_model(engine: EngineProfile, parts: Sequence[Part]) -> ServedModel:
+    here = [
+        Replica(name=part.name.removeprefix("vllm-"), socket=str(part.door or part.probe.socket), card=engine.card)
+        for part in parts
+    ]
+    elsewhere = [
+        Replica(name=f"{engine.name}@{url}", url=url, key_variable=engine.url_key_variable) for url in engine.urls
+    ]
+    return ServedModel(
+        name=engine.name,
+        aliases=engine.aliases,
+        replicas=(*here, *elsewhere),
+        max_model_len=engine.max_model_len,
+        max_frames=engine.max_frames,
+        max_images=engine.max_images,
+    )
+
+
+def _gateway_part(config: GatewayConfig, runtime: Path, listener: socket.socket) -> Part:
+    path = runtime / "gateway.json"
+    config.write(path)
+    host, port = listener.getsockname()[:2]
+    check_exposure(host, config)
+    reached = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104  # the other way round
+    address = f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+    return Part(
+        name="gateway",
+        what="OpenAI API",
+        command=(
+            sys.executable,
+            "-m",
+            "server.gateway",
+            "--config",
+            str(path),
+            "--fd",
+            str(listener.fileno()),
+        ),
+        address=f"{address}/v1",
+        probe=Probe(address, "/health/live"),
+        whole=Probe(address, "/health"),
+        stop_grace_s=config.timeouts.finish_s + GATEWAY_STOP_S,
+        vital=True,
+        pass_fds=(listener.fileno(),),
+    )
+
+
+def _translator_part(translator: TranslatorProfile) -> Part:
+    assert translator.model is not None
+    # Looked at and let go: the translator opens its port itself.
+    with bind(LOOPBACK, translator.port, "translator") as trial:
+        port = trial.getsockname()[1]
+    address = f"http://{LOOPBACK}:{port}"
+    return Part(
+        name="translator",
+        what=translator.model,
+        command=(
+            *(sys.executable, "-m", "translator", "--model", translator.model),
+            *("--host", LOOPBACK, "--port", str(port)),
+            *translator.args,
+        ),
+        address=address,
+        probe=Probe(address, "/health"),
+        start_timeout_s=600.0,
+    )

@@ -1,0 +1,139 @@
+"""One child process in a process group of its own, writing to a log; nothing of it outlives us."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from server.supervision.logs import LogPipe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from server.supervision.logs import PartLog
+
+ROOT = Path(__file__).resolve().parents[2]
+"""Where our packages are, for `python -m`."""
+
+
+class Process:
+    """A started child; its process group is all that it started in turn."""
+
+    def __init__(self, process: asyncio.subprocess.Process, output: LogPipe) -> None:
+        self._process = process
+        self._output = output
+
+    @classmethod
+    async def start(
+        cls,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        log: PartLog,
+        pass_fds: Sequence[int] = (),
+    ) -> Process:
+        """Start `command` with `env` on top of our environment, both its outputs going to `log`."""
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+        log.begin()
+        output = LogPipe(log)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env={**os.environ, "PYTHONPATH": path, **env},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output.writing,
+                stderr=output.writing,
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
+        finally:
+            output.started()
+        return cls(process, output)
+
+    @property
+    def pid(self) -> int:
+        """Process id, which is the id of its group too."""
+        return self._process.pid
+
+    async def wait(self) -> int:
+        """Wait for the child itself to end; its exit code, negative for a signal."""
+        return await self._process.wait()
+
+    async def stop(self, grace_s: float) -> None:
+        """SIGTERM to the child, which may end in order; within `grace_s`, SIGKILL to the whole group."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), grace_s)
+        await self.kill()
+
+    async def kill(self) -> None:
+        """SIGKILL to the whole group, at once; returns when its last words are in the log."""
+        kill_group(self.pid)
+        await self._process.wait()
+        await self._output.drain()
+
+
+def kill_group(group: int) -> None:
+    """SIGKILL to a process group; nothing if it is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def describe_exit(code: int) -> str:
+    """An exit code in words."""
+    if code >= 0:
+        return f"it ended by itself with exit code {code}"
+    try:
+        return f"it was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"it was killed by signal {-code}"
+
+
+class Lifeline:
+    """Kills the process groups named to it when the process that holds it ends, however it ends.
+
+    A process of its own waits at the other end of a pipe: the kernel closes our end even after SIGKILL.
+    `PR_SET_PDEATHSIG` would reach our children only, not theirs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is removed with the groups."""
+        self._folder = folder
+        self._pipe: asyncio.StreamWriter | None = None
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(Path(__file__).with_name("reaper.py")),
+            str(self._folder),
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._pipe = self._process.stdin
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._pipe is not None
+        assert self._process is not None
+        self._pipe.close()
+        await self._process.wait()
+
+    def hold(self, group: int) -> None:
+        """This group must not outlive us."""
+        self._say(f"+{group}\n")
+
+    def release(self, group: int) -> None:
+        """This group is gone; its number may be given to others."""
+        self._say(f"-{group}\n")
+
+    def _say(self, line: str) -> None:
+        assert self._pipe is not None
+        self._pipe.write(line.encode())

@@ -1,0 +1,244 @@
+"""Keeps one part running: start, health, memory, restart with backoff, and giving up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from server.errors import PartFailedError
+from server.sizing.machine import GIB, tree_memory
+from server.supervision.logs import PartLog
+from server.supervision.policy import Crashes, Policy
+from server.supervision.process import Lifeline, Process, describe_exit, kill_group
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from server.supervision.part import Part
+    from server.supervision.sleep_group import Card
+
+
+class State(enum.Enum):
+    """Where a part is in its life."""
+
+    STARTING = "starting"
+    READY = "ready"
+    UNHEALTHY = "unhealthy"
+    """It runs, but fails its health checks; a few more and it is restarted."""
+    RESTARTING = "restarting"
+    """It has ended; the next start is waited for."""
+    FAILED = "failed"
+    """It crashed too often and was given up."""
+    STOPPED = "stopped"
+
+
+class Reporter(Protocol):
+    """Who is told what happens."""
+
+    def changed(self, keeper: Keeper) -> None:
+        """State or stage of a part is another."""
+
+    def crashed(self, keeper: Keeper, reason: str, tail: str) -> None:
+        """A running part has ended or hangs; it will be restarted, or is given up."""
+
+
+class Keeper:
+    """Keeps one part running until it is cancelled."""
+
+    def __init__(
+        self,
+        part: Part,
+        log: Path,
+        lifeline: Lifeline,
+        reporter: Reporter,
+        *,
+        policy: Policy | None = None,
+        card: Card | None = None,
+    ) -> None:
+        """`log` is the file that gets the output of the part; `card` is what it shares with others."""
+        self.part = part
+        self.log = log
+        self.state = State.STOPPED
+        self.stage = part.first_stage
+        self.start_seconds: float | None = None
+        """From its start until it was ready, the last time."""
+        self.ready_since: float | None = None
+        """On the clock of `time.monotonic`; None while it is not ready."""
+        self.restarts = 0
+        self.memory = 0
+        """Bytes of main memory at the last look, its children included."""
+        self.reason: str | None = None
+        """Why it ended the last time."""
+        self.healthy = asyncio.Event()
+        """Set once it has been ready."""
+        self._lifeline = lifeline
+        self._reporter = reporter
+        self._policy = policy or Policy()
+        self._process: Process | None = None
+        self._card = card
+        self._recalled: str | None = None
+        if card is not None:
+            card.join(self)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, while there is one."""
+        return self._process.pid if self._process else None
+
+    @property
+    def given_up(self) -> bool:
+        """It crashed too often."""
+        return self.state is State.FAILED
+
+    def recall(self, reason: str) -> None:
+        """End it at once, to be started again; it is no crash of its own."""
+        if self._process:
+            self._recalled = reason
+            kill_group(self._process.pid)
+
+    async def run(self) -> None:
+        """Start the part and restart it whenever it ends, hangs or takes too much memory.
+
+        Raises:
+            PartFailedError: its first start failed, or it crashed too often.
+        """
+        crashes = Crashes(self._policy)
+        log = PartLog(self.log, self._policy, self._look_at)
+        try:
+            while True:
+                self.reason, lived = await self._live_once(log)
+                tail = log.tail()
+                if self._recalled:
+                    self.reason, self._recalled = self._recalled, None
+                    self.restarts += 1
+                    self._set(State.RESTARTING)
+                    continue
+                if not self.healthy.is_set():
+                    self._set(State.FAILED)
+                    raise PartFailedError(f"{self.part.name} did not start: {self.reason}\n{self._quoted(tail)}")
+                wait = crashes.add(time.monotonic(), lived)
+                if wait is None:
+                    self._set(State.FAILED)
+                    self._reporter.crashed(self, self.reason, tail)
+                    raise PartFailedError(
+                        f"{self.part.name} gave up after {len(crashes.times)} crashes, the last: {self.reason}\n"
+                        f"{self._quoted(tail)}"
+                    )
+                self._set(State.RESTARTING)
+                self._reporter.crashed(self, self.reason, tail)
+                await asyncio.sleep(wait)
+                self.restarts += 1
+        finally:
+            log.close()
+            if self._card is not None:
+                await self._card.leave(self, for_good=True)
+            if not self.given_up:
+                self._set(State.STOPPED)
+
+    async def _live_once(self, log: PartLog) -> tuple[str, float]:
+        """Start the part and watch it; returns why it ended and how long it was ready, in seconds."""
+        part = self.part
+        if self._card is not None:
+            self.stage = "waiting for the card"
+            self._set(State.STARTING)
+            await self._card.wait_for_turn(self)
+        started = time.monotonic()
+        if part.probe.socket:
+            part.probe.socket.unlink(missing_ok=True)  # left by one that was killed
+        process = await Process.start(part.command, env=part.env, log=log, pass_fds=part.pass_fds)
+        self._lifeline.hold(process.pid)
+        self._process = process
+        self.stage = part.first_stage
+        self._set(State.STARTING)
+        ended = asyncio.create_task(process.wait())
+        try:
+            if reason := await self._until_ready(ended, started):
+                return reason, 0.0
+            if self._card is not None and (reason := await self._card.rest(self)):
+                return reason, 0.0
+            self.ready_since = time.monotonic()
+            self.start_seconds = self.ready_since - started
+            self.healthy.set()
+            self._set(State.READY)
+            reason = await self._until_ill(process, ended)
+            return reason, time.monotonic() - self.ready_since
+        except asyncio.CancelledError:
+            await process.stop(part.stop_grace_s)
+            raise
+        finally:
+            await process.kill()  # what it started itself may still run
+            self._lifeline.release(process.pid)
+            self._process = None
+            self.ready_since = None
+            self.memory = 0
+            ended.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ended
+            if self._card is not None:
+                await self._card.leave(self, for_good=False)
+
+    async def _until_ready(self, ended: asyncio.Task[int], started: float) -> str | None:
+        """Wait for the first good probe; otherwise the reason why there is none."""
+        while not await self._probe(ended):
+            await asyncio.wait([ended], timeout=self._policy.starting_probe_every_s)
+            if ended.done():
+                return describe_exit(ended.result())
+            if time.monotonic() - started > self.part.start_timeout_s:
+                return f"not ready after {self.part.start_timeout_s:.0f} s"
+        return None
+
+    async def _until_ill(self, process: Process, ended: asyncio.Task[int]) -> str:
+        """Wait until the part ends, hangs or takes too much memory; returns which."""
+        policy = self._policy
+        failures = 0
+        memory_at = 0.0
+        while failures < policy.failures:
+            await asyncio.wait([ended], timeout=policy.probe_every_s)
+            if not ended.done():
+                failures = 0 if await self._probe(ended) else failures + 1
+            if ended.done():
+                return describe_exit(ended.result())
+            state = State.UNHEALTHY if failures else State.READY
+            if state is not self.state:
+                self._set(state)
+            if time.monotonic() >= memory_at:
+                memory_at = time.monotonic() + policy.memory_every_s
+                if too_much := await self._memory_over_limit(process.pid):
+                    await process.stop(self.part.stop_grace_s)
+                    return too_much
+        return f"it hangs: it runs, but failed {failures} health checks in a row"
+
+    async def _probe(self, ended: asyncio.Task[int]) -> bool:
+        """Ask once; an end of the process ends the waiting."""
+        asking = asyncio.create_task(self.part.probe.healthy(self._policy.probe_timeout_s))
+        try:
+            await asyncio.wait([asking, ended], return_when=asyncio.FIRST_COMPLETED)
+            return asking.done() and asking.result()
+        finally:
+            asking.cancel()
+
+    async def _memory_over_limit(self, pid: int) -> str | None:
+        # In a thread: the kernel walks all pages of a process to count them.
+        self.memory = await asyncio.to_thread(tree_memory, pid)
+        limit = self.part.memory_limit_gib
+        if limit is None or self.memory <= limit * GIB:
+            return None
+        return f"it takes {self.memory / GIB:.1f} GiB of memory, its limit is {limit:g} GiB"
+
+    def _look_at(self, line: str) -> None:
+        if self.state is not State.STARTING:
+            return
+        stage = self.part.stage(line)
+        if stage and stage != self.stage:
+            self.stage = stage
+            self._reporter.changed(self)
+
+    def _set(self, state: State) -> None:
+        self.state = state
+        self._reporter.changed(self)
+
+    def _quoted(self, tail: str) -> str:
+        return f"the end of {self.log}:\n{tail}"

@@ -1,0 +1,160 @@
+"""Every translation is looked at; what the guards flag is tried again, and what stays bad is said to be.
+
+The ways to try again, in order: without repeated sequences of four tokens, which ends loops; then in parts, at
+clauses and around addresses, or, of a fragment without any, as a whole sentence with a full stop. All tries go
+through the batcher, so that they share batches and the cache. Their number is fixed: a text made to fail costs
+about three times one that does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from translator.checks import checks as guards
+from translator.checks import scripts
+from translator.model.engine import CUT, Job, Translation
+from translator.text import protected as verbatim
+from translator.text import sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from translator.batcher import Batcher, Run
+    from translator.checks.checks import Thresholds
+
+Verdict = Literal["ok", "retried", "doubtful"]
+
+_NO_REPEAT = 4
+_STOPS = ".\u3002\u0964\u1362\u104b\u0f0d\u06d4"  # of Latin, Chinese, Hindi, Amharic, Burmese, Tibetan, Urdu
+_ABBREVIATIONS = frozenset({"etc", "inc", "ltd", "co", "jr", "sr", "ca", "usw", "bzw", "dr", "st", "nr"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """The best translation that was found, and how good it is."""
+
+    text: str
+    verdict: Verdict = "ok"
+    reason: str | None = None
+
+
+def guarded(run: Run, thresholds: Thresholds) -> Run:
+    """`run`, with the faults that the guards see added to each translation."""
+
+    def look(jobs: list[Job], /) -> list[Translation]:
+        return [_look(job, result, thresholds) for job, result in zip(jobs, run(jobs), strict=True)]
+
+    return look
+
+
+class Reviewer:
+    """Translates through the batcher, more than once where that is needed."""
+
+    def __init__(
+        self, make_job: Callable[[str, str, str], Job], batcher: Batcher, thresholds: Thresholds | None
+    ) -> None:
+        """Retry what has faults.
+
+        Args:
+            make_job: from a text, its language and the target language (see `Engine.job`).
+            batcher: what translates; its `run` finds the faults (see `guarded`).
+            thresholds: for sentences put together from parts; None looks at nothing.
+        """
+        self._make_job = make_job
+        self._batcher = batcher
+        self._thresholds = thresholds
+
+    async def translate(self, jobs: Sequence[Job]) -> list[Reviewed]:
+        """The best translation of each sentence.
+
+        Raises:
+            QueueFullError, TooManySentencesError, ClosedError: the batcher cannot take them.
+        """
+        with self._batcher.request():
+            first = dict(zip(jobs, await self._batcher.translate(jobs), strict=True))
+            best = first
+            for attempt in (self._without_repeats, self._in_parts):
+                best = best | await self._again([job for job, result in best.items() if result.faults], best, attempt)
+        return [_verdict(job.text, first[job], best[job]) for job in jobs]
+
+    async def _again(
+        self, flagged: list[Job], best: dict[Job, Translation], attempt: Callable[[Job], list[Job | str]]
+    ) -> dict[Job, Translation]:
+        """Try these in another way; what is better than before."""
+        if not flagged:
+            return {}
+        # In a thread: all sentences of a huge request may be flagged.
+        plans = await asyncio.to_thread(lambda: {job: attempt(job) for job in flagged})
+        parts = [part for plan in plans.values() for part in plan if isinstance(part, Job)]
+        done = dict(zip(parts, await self._batcher.translate(parts, follow_up=True), strict=True))
+        return await asyncio.to_thread(
+            lambda: {
+                job: min(best[job], self._put_together(job, plan, done), key=_badness)
+                for job, plan in plans.items()
+                if plan
+            }
+        )
+
+    def _without_repeats(self, job: Job) -> list[Job | str]:
+        return [replace(job, no_repeat=_NO_REPEAT)]
+
+    def _in_parts(self, job: Job) -> list[Job | str]:
+        """A sentence's clauses, or a fragment as a whole sentence; nothing if it is neither."""
+        pieces = sentences.clauses(job.text, verbatim.spans(job.text))
+        if len(pieces) == 1:
+            return [] if sentences.ends(job.text) else [self._job(job, job.text + ".")]
+        spaced = scripts.spaced(scripts.script_of(job.target))
+        return [
+            self._job(job, piece.text) if piece.is_sentence else piece.text
+            for piece in pieces
+            if piece.is_sentence or spaced or not piece.text.isspace()
+        ]
+
+    def _job(self, job: Job, text: str) -> Job:
+        return self._make_job(text, job.source, job.target)
+
+    def _put_together(self, job: Job, plan: list[Job | str], done: dict[Job, Translation]) -> Translation:
+        """The parts' translations as one of the whole sentence, looked at as one."""
+        text = "".join(part if isinstance(part, str) else done[part].text for part in plan)
+        results = [(done[part], max(1, len(part.tokens))) for part in plan if isinstance(part, Job)]
+        if len(plan) == 1:
+            return replace(results[0][0], text=_tidy(job.text, text))
+        score = sum(result.score * weight for result, weight in results) / sum(weight for _, weight in results)
+        cut = (CUT,) if any(CUT in result.faults for result, _ in results) else ()
+        whole = Translation(text, cut, score, any(result.failed for result, _ in results))
+        return _look(job, whole, self._thresholds) if self._thresholds else whole
+
+
+def _look(job: Job, result: Translation, thresholds: Thresholds) -> Translation:
+    if result.failed:
+        return result
+    text = _tidy(job.text, result.text)
+    seen = guards.faults(job.text, text, (job.source, job.target), score=result.score, thresholds=thresholds)
+    return replace(result, text=text, faults=(*result.faults, *seen))
+
+
+def _tidy(source: str, text: str) -> str:
+    """Without the full stop that the model, trained on sentences, puts after a fragment ("urban landscape")."""
+    bare = text[:-1].rstrip()
+    if not bare or text[-1] not in _STOPS or sentences.ends(source):
+        return text
+    word = bare.split()[-1].lower()
+    return text if "." in word or word in _ABBREVIATIONS else bare
+
+
+def _badness(result: Translation) -> tuple[bool, bool, int, float]:
+    return (result.failed, not any(c.isalnum() for c in result.text), len(result.faults), -result.score)
+
+
+def _verdict(source: str, first: Translation, best: Translation) -> Reviewed:
+    if not best.text.strip():  # the sentence must not vanish
+        return Reviewed(source, "doubtful", _reason((*best.faults, "the source stands in its place")))
+    if best.faults:
+        return Reviewed(best.text, "doubtful", _reason(best.faults))
+    return Reviewed(best.text, "retried", _reason(first.faults)) if first.faults else Reviewed(best.text)
+
+
+def _reason(faults: Iterable[str]) -> str:
+    return "; ".join(faults)

@@ -1,0 +1,1 @@
+"""The NLLB model on CTranslate2, and where it comes from."""

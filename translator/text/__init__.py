@@ -1,0 +1,1 @@
+"""Texts taken apart into what is translated and what is not."""
