@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from client.cli.dry_run import forecast, lines
 from client.cli.log import open_log
-from client.cli.progress import Tally
-from client.cli.screen import CONTROL, Screen
+from client.cli.progress import Progress
+from client.cli.screen import CONTROL, ProgressDisplay
 from client.cli.settings import Settings, read_settings
 from client.endpoints.chat import ModelClient
 from client.endpoints.retry import StoppedError
@@ -93,8 +93,8 @@ def _prepare(settings: Settings) -> tuple[list[Source], Plan]:
 
 
 async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Ledger, *, goes_on: bool) -> int:
-    tally, stop = Tally(prices=settings.prices), asyncio.Event()
-    with Screen(tally, quiet=settings.quiet) as screen:
+    tally, stop = Progress(prices=settings.prices), asyncio.Event()
+    with ProgressDisplay(tally, quiet=settings.quiet) as screen:
         _heed_signals(stop, screen)
         if goes_on:
             screen.note(f"--redo {settings.redo} goes on where it was interrupted")
@@ -170,7 +170,7 @@ def _but(settings: Settings) -> str:
     return " that --include and --exclude let through" if settings.include or settings.exclude else ""
 
 
-def _heed_signals(stop: asyncio.Event, screen: Screen) -> None:
+def _heed_signals(stop: asyncio.Event, screen: ProgressDisplay) -> None:
     """The first Ctrl-C ends the run in good order, the second at once: the ledger bears that."""
 
     def interrupted() -> None:
@@ -194,7 +194,7 @@ def _leave_closed_terminal() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
 
 
-def _stats(plan: Plan, tally: Tally, *, interrupted: bool) -> dict[str, Any]:
+def _stats(plan: Plan, tally: Progress, *, interrupted: bool) -> dict[str, Any]:
     """The `stats` of results.json, for this run alone; `mean_time_per_file_sec` is wall time."""
     seconds = tally.seconds
     fresh = tally.finished - tally.reused

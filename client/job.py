@@ -52,7 +52,7 @@ class Job:
         """Count the time spent on it since then."""
         self.changes.append(partial(Ledger.add_seconds, sha256=self.identity.sha256, seconds=time.monotonic() - since))
 
-    def take_stock(self, stored: StoredFile, plan: Plan, redo: Redo | None) -> list[Request]:
+    def missing_requests(self, stored: StoredFile, plan: Plan, redo: Redo | None) -> list[Request]:
         """What is to be asked; what is to be translated, or failed for good, is noted."""
         missing: list[Request] = []
         for request in plan.requests[self.identity.kind]:

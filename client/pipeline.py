@@ -36,8 +36,8 @@ from client.sources.fetch import FETCHED_AT_ONCE
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from client.cli.progress import Tally
-    from client.cli.screen import Screen
+    from client.cli.progress import Progress
+    from client.cli.screen import ProgressDisplay
     from client.endpoints.chat import Answer, ModelClient
     from client.endpoints.translation import TranslatorClient
     from client.ledger.writer import Change
@@ -74,8 +74,8 @@ class Pipeline:
         concurrency: int,
         loaders: int,
         redo: str | None,
-        tally: Tally,
-        screen: Screen,
+        tally: Progress,
+        screen: ProgressDisplay,
         stop: asyncio.Event,
     ) -> None:
         """`concurrency` requests in flight, `loaders` files decoded at once; setting `stop` ends the run early."""
@@ -178,24 +178,24 @@ class Pipeline:
             known = await self._in_ledger(self._ledger.known, source.key)
             found = await self._fetcher.find(source, known)
         except MediaError as error:
-            await self._settle(source, None, [str(error)], [])
+            await self._complete_source(source, None, [str(error)], [])
             return
         changes: list[Change] = []
         if found.known != known:
-            changes.append(partial(Ledger.save_place, place=source.key, known=found.known))
+            changes.append(partial(Ledger.save_uri, place=source.key, known=found.known))
         identity = found.known.identity
         if same := self._jobs.get(identity.sha256):
             found.discard()
             same.sources.append(source)
             if same.finished:
-                await self._settle(source, same.identity.sha256, same.problems, changes, reused=same.reused)
+                await self._complete_source(source, same.identity.sha256, same.problems, changes, reused=same.reused)
             else:
                 same.changes += changes
             return
         job = self._jobs[identity.sha256] = Job(identity, [source], changes=changes)
         stored = await self._in_ledger(self._ledger.file, identity, self._plan.requests[identity.kind])
         redo = await self._in_ledger(self._ledger.redo, source.key, self._redo) if self._redo else None
-        missing = job.take_stock(stored, self._plan, redo)
+        missing = job.missing_requests(stored, self._plan, redo)
         if missing or job.texts:
             await self._check_servers(missing)
         if missing:
@@ -323,10 +323,10 @@ class Pipeline:
         job.texts = []
         changes = job.take_changes()
         for source in tuple(job.sources):  # one that comes now settles itself
-            await self._settle(source, job.identity.sha256, job.problems, changes, reused=reused)
+            await self._complete_source(source, job.identity.sha256, job.problems, changes, reused=reused)
             changes = []
 
-    async def _settle(
+    async def _complete_source(
         self, source: Source, sha256: str | None, problems: list[str], changes: list[Change], *, reused: bool = False
     ) -> None:
         """A source is done or has failed: write that with the `changes` that it brought."""

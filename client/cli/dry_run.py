@@ -11,12 +11,12 @@ from client.cli.estimate import Means, Tokens, estimate, money
 from client.errors import MediaError
 from client.job import Job
 from client.ledger.ledger import LEDGER
-from client.ledger.rows import StoredFile, open_to_read, read_file, read_place, read_redo
+from client.ledger.rows import StoredFile, open_to_read, read_file, read_redo, read_uri
 from client.ledger.schema import MIGRATIONS
 from client.ledger.sqlite_errors import ledger_errors
 from client.media.kinds import HEAD_BYTES, Kind, by_suffix
 from client.media.load import Identity, identify, recognise
-from client.sources.source import stamp_of, url_suffix
+from client.sources.source import fingerprint_of, url_suffix
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from client.ledger.redo import Redo
     from client.media.sampling import Sampling
-    from client.sources.source import Known, Source
+    from client.sources.source import KnownSource, Source
     from client.tasks.plan import Plan, Request
 
 _SHOWN = 20
@@ -60,8 +60,8 @@ class _Past(NamedTuple):
     means: Means
     sizes: frozenset[int]
 
-    def known(self, source: Source) -> Known | None:
-        return read_place(self.connection, source.key) if self.connection else None
+    def known(self, source: Source) -> KnownSource | None:
+        return read_uri(self.connection, source.key) if self.connection else None
 
     def file(self, identity: Identity, requests: list[Request]) -> StoredFile:
         return (
@@ -135,7 +135,7 @@ def _identities(sources: list[Source], past: _Past, found: Forecast) -> Iterable
         except MediaError as error:
             found.unreadable.append((source.name, str(error)))
             continue
-        if known and known.stamp == stamp_of(stat):
+        if known and known.fingerprint == fingerprint_of(stat):
             yield source, known.identity
         else:
             new.append((source, stat.st_size))
@@ -171,7 +171,7 @@ def _by_name(source: Source) -> Identity:
 
 def _count(found: Forecast, job: Job, past: _Past, plan: Plan, redo: str | None) -> None:
     requests = plan.requests[job.identity.kind]
-    missing = job.take_stock(past.file(job.identity, requests), plan, past.redo(job, redo))
+    missing = job.missing_requests(past.file(job.identity, requests), plan, past.redo(job, redo))
     for request in missing:
         found.requests.setdefault((request.key, job.identity.kind), []).append(request)
         found.translations.update(plan.languages)

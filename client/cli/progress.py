@@ -18,7 +18,7 @@ flies by and says nothing."""
 
 
 @dataclass
-class Tally:
+class Progress:
     """Counts of a run."""
 
     files: int = 0

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from client.cli.progress import Tally
+    from client.cli.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -54,10 +54,10 @@ class _Console(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
-class Screen:
-    """Shows a `Tally`. `quiet` leaves only what needs attention."""
+class ProgressDisplay:
+    """Shows a `Progress`. `quiet` leaves only what needs attention."""
 
-    def __init__(self, tally: Tally, *, quiet: bool = False, console: Console | None = None) -> None:
+    def __init__(self, tally: Progress, *, quiet: bool = False, console: Console | None = None) -> None:
         """Nothing is shown before the screen is entered."""
         self._tally = tally
         self._quiet = quiet

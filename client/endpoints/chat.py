@@ -12,7 +12,7 @@ import pybase64
 
 from client.cli.options import API_KEY, OPENAI_KEY
 from client.endpoints.http import JsonServer
-from client.endpoints.retry import FailedError, KeptOutError, NoAnswerError, Service, UnavailableError
+from client.endpoints.retry import AuthError, FailedError, NoAnswerError, RetryPolicy, UnavailableError
 from client.errors import RefusedError, RequestError, UsageError
 from client.media.kinds import Kind
 
@@ -64,7 +64,7 @@ class ModelClient:
         self._server = JsonServer(
             base_url, deadline=deadline, api_key=api_key, key_variable=f"{API_KEY}, or else {OPENAI_KEY},"
         )
-        self._services: dict[str, Service] = {}
+        self._retries: dict[str, RetryPolicy] = {}
         self._checking = asyncio.Lock()
         self._checked = False
         self._owners: dict[str, str] | None = None
@@ -99,14 +99,14 @@ class ModelClient:
         async def attempt() -> Any:
             try:
                 return await self._server.get("/models", deadline=min(self._deadline, CHECK_SEC))
-            except KeptOutError:
+            except AuthError:
                 return None  # a key may be good for asking and for nothing else
             except NoAnswerError as error:
                 # Docker's proxy, or a tunnel, takes connections for a server that does not listen yet.
                 raise UnavailableError("closes connections without an answer") from error
 
         try:
-            listed = await self._service().call(attempt, f"models of {self._base_url}")
+            listed = await self._retry().call(attempt, f"models of {self._base_url}")
             return {str(model["id"]): str(model.get("owned_by")) for model in listed["data"]} or None
         except (RequestError, KeyError, TypeError, AttributeError):
             return None  # not every endpoint lists its models
@@ -159,14 +159,14 @@ class ModelClient:
                 limit: request.max_tokens,
             }
         )
-        return await self._service(request.model).call(lambda: self._attempt(body), f"{label} {request.key}")
+        return await self._retry(request.model).call(lambda: self._attempt(body), f"{label} {request.key}")
 
-    def _service(self, model: str = "") -> Service:
+    def _retry(self, model: str = "") -> RetryPolicy:
         """Models are waited for one by one: behind one endpoint one may be there and another not."""
-        if model not in self._services:
+        if model not in self._retries:
             name = f"model {model} at {self._base_url}" if model else f"endpoint {self._base_url}"
-            self._services[model] = Service(name, wait=self._wait, notify=self._notify, stop=self._stop)
-        return self._services[model]
+            self._retries[model] = RetryPolicy(name, wait=self._wait, notify=self._notify, stop=self._stop)
+        return self._retries[model]
 
     async def _attempt(self, body: bytes) -> Answer:
         began = time.perf_counter()

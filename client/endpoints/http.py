@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import orjson
 
-from client.endpoints.retry import FailedError, KeptOutError, NoAnswerError, UnavailableError, failure, read_retry_after
+from client.endpoints.retry import AuthError, FailedError, NoAnswerError, UnavailableError, failure, read_retry_after
 from client.errors import RequestError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class JsonServer:
         Raises:
             UnavailableError: the server did not take the request.
             FailedError: it did, and gave no proper answer.
-            KeptOutError, RequestError: trying again would not help.
+            AuthError, RequestError: trying again would not help.
         """
         return await self._request("POST", path, body, self._deadline)
 
@@ -77,7 +77,7 @@ class JsonServer:
                 begun = True
                 content = self._without_key(await _read(response))
         except aiohttp.ClientSSLError as error:
-            raise KeptOutError(f"no secure connection to {self._url} ({error})") from error
+            raise AuthError(f"no secure connection to {self._url} ({error})") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise UnavailableError(f"cannot be reached ({_why(error)})") from error
         except TimeoutError as error:
@@ -89,8 +89,8 @@ class JsonServer:
         if response.status >= 400:
             retry_after = read_retry_after(response.headers.get("Retry-After"))
             refusal = failure(response.status, self._shown(_message(content) or response.reason or ""), retry_after)
-            if isinstance(refusal, KeptOutError):
-                raise KeptOutError(f"{refusal}; is {self._key_variable} set and right?", certain=refusal.certain)
+            if isinstance(refusal, AuthError):
+                raise AuthError(f"{refusal}; is {self._key_variable} set and right?", certain=refusal.certain)
             raise refusal
         if response.status >= 300:
             target = response.headers.get("Location", "nowhere")

@@ -60,7 +60,7 @@ class NoAnswerError(FailedError):
     """The connection broke before anything came back: something fails, or nobody is there behind a proxy."""
 
 
-class KeptOutError(Exception):
+class AuthError(Exception):
     """The server does not let us in: our key is wrong (HTTP 401, 403), or no secure connection comes about."""
 
     def __init__(self, reason: str, *, certain: bool = True) -> None:
@@ -80,7 +80,7 @@ class Notify(Protocol):
         """Show it."""
 
 
-class Service:
+class RetryPolicy:
     """A server as seen by all the requests that go to it."""
 
     def __init__(self, name: str, *, wait: float, notify: Notify, stop: asyncio.Event) -> None:
@@ -117,7 +117,7 @@ class Service:
                 if failures >= ATTEMPTS:
                     raise self._give_up(f"{error} ({ATTEMPTS} attempts)") from error
                 longest, reason, retry_after = LONGEST_PAUSE_SEC, str(error), error.retry_after
-            except KeptOutError as error:
+            except AuthError as error:
                 if self._answered_at is None and (error.certain or self._given_up + 1 >= HOPELESS):
                     raise ServiceLostError(f"{self._name}: {error}") from error
                 raise self._give_up(str(error)) from error
@@ -185,7 +185,7 @@ def failure(status: int, reason: str, retry_after: float | None) -> Exception:
     if status in (408, 409) or status >= 500:
         return FailedError(text, retry_after)
     if status in (401, 403):
-        return KeptOutError(f"the server does not let us in ({text})", certain=status == 401)
+        return AuthError(f"the server does not let us in ({text})", certain=status == 401)
     return RefusedError(text) if status in (400, 413, 415, 422) else RequestError(text)
 
 

@@ -13,7 +13,7 @@ import orjson
 from client.cli.options import TRANSLATOR_KEY
 from client.endpoints.http import JsonServer
 from client.endpoints.language_names import known_codes, language_name, may_be
-from client.endpoints.retry import FailedError, KeptOutError, Service, UnavailableError
+from client.endpoints.retry import AuthError, FailedError, RetryPolicy, UnavailableError
 from client.errors import RequestError, UsageError
 from client.ledger.rows import StoredTranslation
 
@@ -48,7 +48,7 @@ class TranslatorClient:
         """`deadline` of one attempt and `wait` for a service that is away, in seconds."""
         self._url, self._deadline = url, deadline
         self._server = JsonServer(url, deadline=deadline, api_key=api_key, key_variable=TRANSLATOR_KEY)
-        self._service = Service(f"translator at {url}", wait=wait, notify=notify, stop=stop)
+        self._retry = RetryPolicy(f"translator at {url}", wait=wait, notify=notify, stop=stop)
         self._checking = asyncio.Lock()
         self._checked = False
 
@@ -75,7 +75,7 @@ class TranslatorClient:
                 if strange := [language for language in languages if not may_be(language)]:
                     raise UsageError(f"unknown language {_hints(strange, known_codes())}") from None
                 return
-            except (RequestError, KeptOutError) as error:
+            except (RequestError, AuthError) as error:
                 raise UsageError(f"--translator {self._url}: no translation service there ({error})") from error
         known = _codes(listed)
         if unknown := [language for language in languages if language not in known]:
@@ -98,7 +98,7 @@ class TranslatorClient:
         async def attempt() -> list[dict[str, Translated]]:
             return _read(await self._server.post("/v1/translations", body), texts, languages)
 
-        return await self._service.call(attempt, f"{label} translation")
+        return await self._retry.call(attempt, f"{label} translation")
 
 
 def to_store(parts: list[Translated]) -> StoredTranslation:

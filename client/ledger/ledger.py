@@ -22,8 +22,8 @@ from client.ledger.rows import (
     StoredTranslation,
     read_answer,
     read_file,
-    read_place,
     read_redo,
+    read_uri,
 )
 from client.ledger.schema import migrate
 from client.ledger.sqlite_errors import ledger_errors
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from client.ledger.redo import Redo
     from client.media.content import Content
     from client.media.load import Identity
-    from client.sources.source import Known, Source
+    from client.sources.source import KnownSource, Source
     from client.tasks.plan import Plan, Request
 
 LEDGER, LOCK = "ledger.db", "ledger.lock"
@@ -86,10 +86,10 @@ class Ledger:
 
     # -- reading ------------------------------------------------------------------------------------------
 
-    def known(self, place: str) -> Known | None:
+    def known(self, place: str) -> KnownSource | None:
         """What was at a path or URL when it was last looked at."""
         with ledger_errors(self._path):
-            return read_place(self._connection, place)
+            return read_uri(self._connection, place)
 
     def file(self, identity: Identity, requests: list[Request]) -> StoredFile:
         """What is known of a content: its facts and the answers to `requests`."""
@@ -109,7 +109,7 @@ class Ledger:
         Raises:
             LedgerError: they cannot be written; none of them is.
         """
-        self._check_place()
+        self._check_not_replaced()
         with ledger_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -174,7 +174,7 @@ class Ledger:
             "UPDATE sources SET finished = 1, sha256 = ?, problem = ? WHERE position = ?", (sha256, problem, position)
         )
 
-    def _check_place(self) -> None:
+    def _check_not_replaced(self) -> None:
         """SQLite goes on writing to a file that was deleted: all of it would be lost at the end."""
         try:
             same = self._path.stat().st_ino == self._inode
@@ -186,11 +186,12 @@ class Ledger:
                 "which asks everything anew"
             )
 
-    def save_place(self, place: str, known: Known) -> None:
+    def save_uri(self, place: str, known: KnownSource) -> None:
         """Remember what is at a path or URL."""
+        content = known.identity
         self._connection.execute(
             "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?, ?)",
-            (place, known.stamp, known.size, known.identity.sha256, known.identity.kind.value, known.identity.problem),
+            (place, known.fingerprint, known.size, content.sha256, content.kind.value, content.problem),
         )
 
     def save_media(self, identity: Identity, content: Content | None, error: str | None, seconds: float) -> None:

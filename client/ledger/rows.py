@@ -11,7 +11,7 @@ from client.ledger.redo import Redo
 from client.media.content import Facts
 from client.media.kinds import Kind
 from client.media.load import Identity
-from client.sources.source import Known
+from client.sources.source import KnownSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
 
 
-def read_place(connection: sqlite3.Connection, place: str) -> Known | None:
+def read_uri(connection: sqlite3.Connection, place: str) -> KnownSource | None:
     """What was at a path or URL when it was last looked at.
 
     Raises:
@@ -83,7 +83,7 @@ def read_place(connection: sqlite3.Connection, place: str) -> Known | None:
     row = connection.execute(
         "SELECT stamp, size, sha256, kind, problem FROM places WHERE place = ?", (place,)
     ).fetchone()
-    return Known(row[0], row[1], Identity(row[2], Kind(row[3]), row[4])) if row else None
+    return KnownSource(row[0], row[1], Identity(row[2], Kind(row[3]), row[4])) if row else None
 
 
 def read_redo(connection: sqlite3.Connection, place: str, what: str) -> Redo:

@@ -1,6 +1,6 @@
 """Frame-exact access to a video by presentation order, decoding as little as can be.
 
-Two ways. `Seeker` knows every packet's time stamp after one pass over the file (no decoding), jumps to the
+Two ways. `IndexedDecoder` knows every packet's time stamp after one pass over the file (no decoding), jumps to the
 keyframe before each wanted frame and decodes from there, leaving out frames that no other needs. `InOrder`
 decodes all from the beginning and tolerates errors: slower, right for every file, and used wherever the first
 way cannot promise to be exact.
@@ -107,7 +107,7 @@ def scan(container: InputContainer, stream: VideoStream) -> tuple[Packets, bool]
     return Packets(*numbers, *marks, position=position), clean  # type: ignore[arg-type,misc]
 
 
-class Seeker:
+class IndexedDecoder:
     """Decodes single frames of a file whose packets are known."""
 
     def __init__(self, container: InputContainer, stream: VideoStream, packets: Packets) -> None:

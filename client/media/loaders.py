@@ -51,7 +51,7 @@ class Loaders:
         """`timeout` is in seconds, for one file (a large one gets longer); `work` is what workers do, by its name."""
         self.count = count
         self._timeout, self._work = timeout, work
-        self._nursery = _Nursery()
+        self._fork_server = _ForkServer()
         self._workers: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         for _ in range(count):
             self._workers.put(None)
@@ -67,22 +67,22 @@ class Loaders:
         worker = self._workers.get()
         try:
             for _ in range(_TRIES):
-                worker = worker or self._nursery.fork()
+                worker = worker or self._fork_server.fork()
                 worker.files += 1
                 try:
                     answer = worker.ask((self._work, (path, identity, sampling)), timeout)
                 except TimeoutError:
-                    self._nursery.end(worker)
+                    self._fork_server.end(worker)
                     worker = None
                     raise MediaError(f"not decoded within {timeout:g} s") from None
                 except (EOFError, ConnectionError):
-                    exit_code = self._nursery.end(worker)
+                    exit_code = self._fork_server.end(worker)
                     worker = None
                     if exit_code in _ENDED_BY_OTHERS:
                         continue  # that says nothing about the file
-                    raise MediaError(_obituary(exit_code)) from None
+                    raise MediaError(_exit_message(exit_code)) from None
                 if worker.files >= FILES_PER_WORKER:
-                    self._nursery.end(worker)
+                    self._fork_server.end(worker)
                     worker = None
                 if isinstance(answer, MediaError):
                     raise answer
@@ -94,7 +94,7 @@ class Loaders:
 
     def close(self) -> None:
         """End the workers, whatever they are doing."""
-        self._nursery.close()
+        self._fork_server.close()
 
 
 class _Worker:
@@ -118,7 +118,7 @@ class _Worker:
         return self.pipe.recv()
 
 
-class _Nursery:
+class _ForkServer:
     """The process that forks the workers; it starts with the first of them."""
 
     def __init__(self) -> None:
@@ -192,7 +192,7 @@ def _size(path: Path) -> int:
         return 0  # the decoder will say why
 
 
-def _obituary(exit_code: int) -> str:
+def _exit_message(exit_code: int) -> str:
     if exit_code == -signal.SIGKILL:
         return "the decoder was killed (SIGKILL): out of memory?"
     if exit_code < 0:

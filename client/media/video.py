@@ -15,7 +15,7 @@ from av.stream import Disposition
 
 from client.errors import MediaError
 from client.media.content import Content, Facts
-from client.media.frames import NO_TIME, DamagedError, InexactError, InOrder, Packets, Seeker, scan
+from client.media.frames import NO_TIME, DamagedError, IndexedDecoder, InexactError, InOrder, Packets, scan
 from client.media.jpeg import Orientation, display_size, encode_frame, fit_size
 from client.media.kinds import Kind
 from client.media.sampling import Fit, Timeline
@@ -53,13 +53,13 @@ def load_video(path: Path, sampling: Sampling) -> Content:
                 "the video stream holds no frames" if clean else "the file is damaged: nothing can be read"
             )
         cut = _cut_short(container, stream, packets, clean)
-        camera = _Camera(sampling)
+        encoder = _FrameEncoder(sampling)
         timeline, duration = _timeline(stream, packets), _duration(stream, packets)
         jpegs: list[bytes] = []
         try:
-            seeker = Seeker(container, stream, packets)
+            decoder = IndexedDecoder(container, stream, packets)
             times = [timeline.shown[index] for index in sampling.choose(timeline)[0]]
-            jpegs = [camera.take(frame, stream) for frame in seeker.frames(times)]
+            jpegs = [encoder.take(frame, stream) for frame in decoder.frames(times)]
         except InexactError:
             times = None  # they do not tell the frames
         except (av.FFmpegError, DamagedError):
@@ -67,7 +67,7 @@ def load_video(path: Path, sampling: Sampling) -> Content:
     spoilt = False
     for strict in (True, False):
         if not jpegs:
-            decoding = _InOrder(path, camera, strict=strict)
+            decoding = _InOrder(path, encoder, strict=strict)
             timeline, jpegs = decoding.take(timeline, sampling, times)
             spoilt = decoding.errors > 0 or not strict
     if not jpegs:
@@ -77,10 +77,10 @@ def load_video(path: Path, sampling: Sampling) -> Content:
         warnings.append(remark)
     if cut:
         warnings.append(cut)
-    if camera.resized:
+    if encoder.resized:
         warnings.append("the picture size changes within the video: all frames were brought to the first one's size")
     facts = Facts(
-        *camera.shown_size,
+        *encoder.shown_size,
         duration_sec=round(float(duration), 3) if duration else None,
         fps=round(float(len(timeline.shown) / duration), 3) if duration else None,
         frames=len(timeline.shown),
@@ -88,7 +88,7 @@ def load_video(path: Path, sampling: Sampling) -> Content:
     return Content(Kind.VIDEO, facts, jpegs, warnings)
 
 
-class _Camera:
+class _FrameEncoder:
     """Takes JPEGs of decoded frames, all of one size."""
 
     def __init__(self, sampling: Sampling) -> None:
@@ -163,8 +163,8 @@ def _open_undecoded(path: Path) -> InputContainer | None:
 class _InOrder:
     """Takes the wanted frames while decoding all of them."""
 
-    def __init__(self, path: Path, camera: _Camera, *, strict: bool) -> None:
-        self._path, self._camera, self._strict = path, camera, strict
+    def __init__(self, path: Path, encoder: _FrameEncoder, *, strict: bool) -> None:
+        self._path, self._encoder, self._strict = path, encoder, strict
         self.errors = 0
 
     def take(self, guess: Timeline, sampling: Sampling, times: list[int] | None) -> tuple[Timeline, list[bytes]]:
@@ -188,7 +188,7 @@ class _InOrder:
         seen = array("q")
         lasting = 0
         with _opened(self._path, strict=self._strict) as (container, stream):
-            take = partial(self._camera.take, stream=stream)
+            take = partial(self._encoder.take, stream=stream)
             by_place, by_time = _Wanted(places, take), _Wanted(times, take)
             decoder = InOrder(container, stream)
             for frame in decoder:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from client.errors import MediaError
 from client.media.kinds import HEAD_BYTES
 from client.media.load import recognise
-from client.sources.source import Found, Known, LocalFile, url_suffix
+from client.sources.source import Found, KnownSource, LocalFile, url_suffix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +92,7 @@ class Download:
         except OSError as error:
             raise MediaError(f"cannot be stored in {self._path.parent}: {error.strerror or error}") from error
 
-    def found(self, stamp: str | None) -> Found:
+    def found(self, fingerprint: str | None) -> Found:
         """What came, once it is all there.
 
         Raises:
@@ -103,7 +103,7 @@ class Download:
         except OSError as error:
             raise MediaError(f"cannot be stored in {self._path.parent}: {error.strerror or error}") from error
         identity = recognise(self._head, self._digest.hexdigest(), self._suffix)
-        return Found(Known(stamp, self._size, identity), LocalFile(self._path, temporary=True))
+        return Found(KnownSource(fingerprint, self._size, identity), LocalFile(self._path, temporary=True))
 
     def _check(self, size: int) -> None:
         if size > self._most:

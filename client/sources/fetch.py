@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from client.errors import MediaError
 from client.media.load import identify
 from client.sources.download import Downloads
-from client.sources.source import Found, Known, LocalFile, stamp_of
+from client.sources.source import Found, KnownSource, LocalFile, fingerprint_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +32,8 @@ class Fetcher:
         self._downloads = Downloads(folder, most_bytes)
         self._remote: Remote | None = None
 
-    async def find(self, source: Source, known: Known | None) -> Found:
-        """Tell what is at a place; `known` is what was there before, and is believed if its stamp is still right.
+    async def find(self, source: Source, known: KnownSource | None) -> Found:
+        """Tell what is at a place; `known` is what was there before, and is believed if its fingerprint is still right.
 
         Raises:
             MediaError: it cannot be read.
@@ -43,14 +43,14 @@ class Fetcher:
             return await loop.run_in_executor(self._readers, _find_local, source, known)
         return await loop.run_in_executor(self._fetchers, self._fetch, source.where, known)
 
-    async def get(self, source: Source, known: Known) -> LocalFile:
+    async def get(self, source: Source, known: KnownSource) -> LocalFile:
         """A file with the content that was found at a source.
 
         Raises:
             MediaError: it cannot be had.
         """
         if not source.remote:
-            return LocalFile(source.path, temporary=False, stamp=known.stamp)
+            return LocalFile(source.path, temporary=False, fingerprint=known.fingerprint)
         found = await self.find(source, None)
         assert found.file  # nothing was known
         if found.known.identity != known.identity:
@@ -58,7 +58,7 @@ class Fetcher:
             raise MediaError("it has just changed: run again")
         return found.file
 
-    def _fetch(self, url: str, known: Known | None) -> Found:
+    def _fetch(self, url: str, known: KnownSource | None) -> Found:
         if self._remote is None:
             # Imported late: most runs fetch nothing.
             from client.sources.remote import Remote  # noqa: PLC0415
@@ -75,9 +75,9 @@ class Fetcher:
         self._downloads.close()
 
 
-def _find_local(source: Source, known: Known | None) -> Found:
+def _find_local(source: Source, known: KnownSource | None) -> Found:
     stat = source.look()
-    stamp = stamp_of(stat)
-    if known and known.stamp == stamp:
+    fingerprint = fingerprint_of(stat)
+    if known and known.fingerprint == fingerprint:
         return Found(known)
-    return Found(Known(stamp, stat.st_size, identify(source.path)))
+    return Found(KnownSource(fingerprint, stat.st_size, identify(source.path)))

@@ -1,6 +1,6 @@
 """Fetching URLs: `http(s)` by httpx2, all others by fsspec. Blocking; meant for threads.
 
-A content that the ledger knows is not fetched again as long as its stamp is the same: for `http(s)` the ETag, else
+A content that the ledger knows is not fetched again while its fingerprint is the same: for `http(s)` the ETag, else
 Last-Modified with the size, else the size alone; what a store says of the object. Where there is none of these it is
 fetched again, and recognised by its hash.
 """
@@ -21,7 +21,7 @@ from client.sources.stores import open_store
 
 if TYPE_CHECKING:
     from client.sources.download import Downloads
-    from client.sources.source import Known
+    from client.sources.source import KnownSource
 
 MOST_REDIRECTS = 5
 LONGEST_WISH_SEC = 60.0
@@ -64,7 +64,7 @@ class Remote:
         self._closed.set()
         self._client.close()
 
-    def fetch(self, url: str, known: Known | None) -> Found:
+    def fetch(self, url: str, known: KnownSource | None) -> Found:
         """What is at a URL: as `known`, if it has not changed since, else with a file that holds it.
 
         Raises:
@@ -91,22 +91,22 @@ class Remote:
         if self._closed.wait(seconds):
             raise MediaError("interrupted")
 
-    def _http(self, url: str, known: Known | None) -> Found:
+    def _http(self, url: str, known: KnownSource | None) -> Found:
         try:
             with self._client.stream("GET", url, headers=_condition(known)) as response:
                 if known and response.status_code == httpx2.codes.NOT_MODIFIED:
                     return Found(known)
                 if response.status_code != httpx2.codes.OK:
                     raise _refusal(response)
-                stamp = _stamp(response.headers)
-                if known and stamp and stamp == known.stamp:
+                fingerprint = _fingerprint(response.headers)
+                if known and fingerprint and fingerprint == known.fingerprint:
                     return Found(known)
                 size = response.headers.get("content-length", "")
                 with self._downloads.begin(url, int(size) if size.isdecimal() else None) as download:
                     for block in response.iter_bytes(_BLOCK):
                         self._heed_end()
                         download.write(block)
-                    return download.found(stamp)
+                    return download.found(fingerprint)
         except httpx2.TooManyRedirects as error:
             raise MediaError(f"cannot be fetched: more than {MOST_REDIRECTS} redirects") from error
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
@@ -116,11 +116,11 @@ class Remote:
         except httpx2.HTTPError as error:
             raise _PassingError(str(error) or type(error).__name__) from error
 
-    def _store(self, url: str, known: Known | None) -> Found:
+    def _store(self, url: str, known: KnownSource | None) -> Found:
         try:
             store, path = open_store(url)
-            size, stamp = store.info(path).get("size"), store.ukey(path)
-            if known and stamp == known.stamp:
+            size, fingerprint = store.info(path).get("size"), store.ukey(path)
+            if known and fingerprint == known.fingerprint:
                 return Found(known)
             with (
                 self._downloads.begin(url, size) as download,
@@ -129,7 +129,7 @@ class Remote:
                 while block := file.read(_BLOCK):
                     self._heed_end()
                     download.write(block)
-                return download.found(stamp)
+                return download.found(fingerprint)
         except BabelviewError as error:
             raise MediaError(str(error)) from error
         except FileNotFoundError as error:
@@ -144,15 +144,15 @@ class Remote:
             raise MediaError("interrupted")
 
 
-def _condition(known: Known | None) -> dict[str, str]:
+def _condition(known: KnownSource | None) -> dict[str, str]:
     """Headers that spare us the body of what we know (RFC 9110, 13.1)."""
-    kind, _, value = (known.stamp or "").partition(" ") if known else ("", "", "")
+    kind, _, value = (known.fingerprint or "").partition(" ") if known else ("", "", "")
     if kind == "etag":
         return {"If-None-Match": value}
     return {"If-Modified-Since": value.partition("; ")[2]} if kind == "modified" else {}
 
 
-def _stamp(headers: httpx2.Headers) -> str | None:
+def _fingerprint(headers: httpx2.Headers) -> str | None:
     size = headers.get("content-length", "")
     if tag := headers.get("etag"):
         return f"etag {tag}"

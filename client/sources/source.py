@@ -30,7 +30,7 @@ def public(url: str) -> str:
     return printable(_PASSWORD.sub(r"\1@", url, count=1))
 
 
-def stamp_of(found: os.stat_result) -> str:
+def fingerprint_of(found: os.stat_result) -> str:
     """What differs when a local file's content does."""
     return f"{found.st_size} {found.st_mtime_ns}"
 
@@ -95,10 +95,10 @@ class Source:
         return str(path)
 
 
-class Known(NamedTuple):
+class KnownSource(NamedTuple):
     """What was at a place when it was last looked at."""
 
-    stamp: str | None
+    fingerprint: str | None
     """Differs when the content does; None where the server says nothing to tell by."""
     size: int
     """Bytes."""
@@ -110,7 +110,7 @@ class LocalFile(NamedTuple):
 
     path: Path
     temporary: bool
-    stamp: str | None = None
+    fingerprint: str | None = None
     """Of the content that was hashed, where another program may write to it."""
 
     def check(self) -> None:
@@ -119,14 +119,14 @@ class LocalFile(NamedTuple):
         Raises:
             UnreadError: it may be something else, or nothing that can be read.
         """
-        if self.stamp is None:
+        if self.fingerprint is None:
             return
         try:
             with self.path.open("rb") as file:
-                stamp = stamp_of(os.fstat(file.fileno()))
+                fingerprint = fingerprint_of(os.fstat(file.fileno()))
         except OSError as error:
             raise UnreadError(f"cannot be read: {error.strerror or error}") from error
-        if stamp != self.stamp:
+        if fingerprint != self.fingerprint:
             raise UnreadError("it has just changed: run again")
 
     def discard(self) -> None:
@@ -138,7 +138,7 @@ class LocalFile(NamedTuple):
 class Found(NamedTuple):
     """What is at a place now, and the file if it had to be fetched to know it."""
 
-    known: Known
+    known: KnownSource
     file: LocalFile | None = None
 
     def discard(self) -> None:

@@ -14,7 +14,7 @@ from client.media.kinds import Kind
 from client.media.load import Identity
 from client.media.sampling import Sampling
 from client.record import texts_of
-from client.sources.source import Known, Source
+from client.sources.source import KnownSource, Source
 from client.tasks.plan import Plan, Request, make_plan
 from client.tasks.tasks import choose_tasks
 
@@ -53,7 +53,7 @@ def write_run(
 def _file(
     ledger: Ledger, source: Source, identity: Identity, requests: list[Request], plan: Plan, answers: dict[str, str]
 ) -> None:
-    ledger.save_place(source.key, Known("s", 1234, identity))
+    ledger.save_uri(source.key, KnownSource("s", 1234, identity))
     ledger.save_media(identity, Content(identity.kind, FACTS[identity.kind], [], ["odd"]), None, 1.5)
     for request in requests:
         if (text := answers.get(request.key)) is not None:

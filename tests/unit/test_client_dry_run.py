@@ -10,7 +10,7 @@ from batch_runs import pictures, results, run
 from ledgers import plan_of
 
 from client.cli.estimate import Tokens, estimate
-from client.cli.progress import Tally
+from client.cli.progress import Progress
 from client.media.kinds import Kind
 
 if TYPE_CHECKING:
@@ -97,12 +97,14 @@ def test_prices_are_shown_and_kept(servers: FakeServers, tmp_path: Path) -> None
 
 
 def test_the_cost_of_the_whole_run_is_projected_from_what_it_did() -> None:
-    tally = Tally(files=100, done=30, reused=20, prompt_tokens=5_000_000, generated_tokens=1_000_000, prices=(0.5, 2))
+    tally = Progress(
+        files=100, done=30, reused=20, prompt_tokens=5_000_000, generated_tokens=1_000_000, prices=(0.5, 2)
+    )
     assert tally.cost == pytest.approx(4.5)
     assert tally.projected_cost == pytest.approx(4.5 * (1 + 70 / 10))
     assert "; ".join(tally.lines()).endswith("5,000,000 tokens in and 1,000,000 out, cost 4.50 of about 36.00")
-    assert "cost" not in "".join(Tally(files=1).lines())
-    assert Tally(files=1, prices=(1, 1)).projected_cost is None
+    assert "cost" not in "".join(Progress(files=1).lines())
+    assert Progress(files=1, prices=(1, 1)).projected_cost is None
 
 
 def test_ctrl_c_while_files_are_looked_for(

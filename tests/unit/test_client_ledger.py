@@ -24,7 +24,7 @@ from client.media.content import Content, Facts
 from client.media.kinds import Kind
 from client.media.load import Identity
 from client.media.sampling import Sampling
-from client.sources.source import Known
+from client.sources.source import KnownSource
 from client.tasks.plan import make_plan
 from client.tasks.tasks import choose_tasks
 
@@ -112,7 +112,7 @@ def test_what_lay_at_a_path_is_still_known_after_the_update(tmp_path: Path) -> N
     connection.commit()
     connection.close()
     ledger = Ledger(tmp_path)
-    assert ledger.known("/ads/a.mp4") == Known("7 123456789", 7, Identity("ab", Kind.VIDEO, None))
+    assert ledger.known("/ads/a.mp4") == KnownSource("7 123456789", 7, Identity("ab", Kind.VIDEO, None))
     ledger.close()
 
 

@@ -21,7 +21,7 @@ from client.media.kinds import Kind
 from client.sources import download, remote
 from client.sources.fetch import Fetcher
 from client.sources.gather import gather
-from client.sources.source import Found, Known, Source
+from client.sources.source import Found, KnownSource, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ def fetcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fetcher
     assert not (tmp_path / ".downloads").exists()
 
 
-def fetch(fetcher: Fetcher, url: str, known: Known | None = None) -> Found:
+def fetch(fetcher: Fetcher, url: str, known: KnownSource | None = None) -> Found:
     return asyncio.run(fetcher.find(Source(url, url, remote=True), known))
 
 

@@ -17,8 +17,8 @@ from batch_runs import command, pictures, results
 from rich.console import Console
 
 from client.cli.log import open_log
-from client.cli.progress import Tally
-from client.cli.screen import Screen
+from client.cli.progress import Progress
+from client.cli.screen import ProgressDisplay
 from client.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ def run_on_a_terminal(servers: FakeServers, folder: Path, *, cwd: Path, **variab
     return shown.decode()
 
 
-def screen(tally: Tally, *, quiet: bool = False) -> tuple[Screen, io.StringIO]:
+def screen(tally: Progress, *, quiet: bool = False) -> tuple[ProgressDisplay, io.StringIO]:
     shown = io.StringIO()
-    return Screen(tally, quiet=quiet, console=Console(file=shown, width=300)), shown
+    return ProgressDisplay(tally, quiet=quiet, console=Console(file=shown, width=300)), shown
 
 
 def test_the_time_left_is_told_by_what_this_run_did_of_late(clock: Clock) -> None:
-    tally = Tally(files=1000, began=clock.now)
+    tally = Progress(files=1000, began=clock.now)
     tally.done = tally.reused = 400  # at once: an earlier run had done them
     for _ in range(100):
         clock.now += 1
@@ -84,7 +84,7 @@ def test_the_time_left_is_told_by_what_this_run_did_of_late(clock: Clock) -> Non
 
 
 def test_files_that_take_minutes_have_a_pace_too(clock: Clock) -> None:
-    tally = Tally(files=100, began=clock.now)
+    tally = Progress(files=100, began=clock.now)
     for second in range(3000):
         clock.now += 1
         tally.done += second % 100 == 99
@@ -95,7 +95,7 @@ def test_files_that_take_minutes_have_a_pace_too(clock: Clock) -> None:
 
 
 def test_plain_lines_come_every_few_seconds(clock: Clock) -> None:
-    tally = Tally(files=1000, began=clock.now)
+    tally = Progress(files=1000, began=clock.now)
     shown_on, shown = screen(tally)
     for _ in range(305):
         clock.now += 0.1
@@ -113,7 +113,7 @@ def test_plain_lines_come_every_few_seconds(clock: Clock) -> None:
 
 
 def test_quiet_leaves_what_needs_attention() -> None:
-    tally = Tally(files=60, done=0, failures=[(f"{number}.jpg", "broken") for number in range(60)])
+    tally = Progress(files=60, done=0, failures=[(f"{number}.jpg", "broken") for number in range(60)])
     quiet, shown = screen(tally, quiet=True)
     quiet.update()
     quiet.note("the server is away")
@@ -124,9 +124,9 @@ def test_quiet_leaves_what_needs_attention() -> None:
 
 
 def test_a_terminal_is_not_flooded_with_failures() -> None:
-    tally = Tally(files=60, done=0, failures=[(f"{number}.jpg", "broken") for number in range(60)])
+    tally = Progress(files=60, done=0, failures=[(f"{number}.jpg", "broken") for number in range(60)])
     shown = io.StringIO()
-    quiet = Screen(tally, quiet=True, console=Console(file=shown, force_terminal=True, width=300))
+    quiet = ProgressDisplay(tally, quiet=True, console=Console(file=shown, force_terminal=True, width=300))
     quiet.summary("captions/results.json")
     lines = shown.getvalue().splitlines()
     assert len(lines) == 51
@@ -134,7 +134,7 @@ def test_a_terminal_is_not_flooded_with_failures() -> None:
 
 
 def test_names_are_shown_as_they_are_and_move_nothing() -> None:
-    tally = Tally(files=1, failures=[("a:car: [bold]\x1b[2J\u202e\n\\", "broken")])
+    tally = Progress(files=1, failures=[("a:car: [bold]\x1b[2J\u202e\n\\", "broken")])
     quiet, shown = screen(tally, quiet=True)
     quiet.summary("")
     assert shown.getvalue() == "failed: a:car: [bold]\\x1b[2J\\u202e\\x0a\\: broken\n"
@@ -142,12 +142,12 @@ def test_names_are_shown_as_they_are_and_move_nothing() -> None:
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])
 def test_live_lines_are_never_cut_off(clock: Clock, columns: int) -> None:
-    tally = Tally(files=1_000_000, done=999, files_in_flight=64, requests=1_234_567, requests_failed=1_000)
+    tally = Progress(files=1_000_000, done=999, files_in_flight=64, requests=1_234_567, requests_failed=1_000)
     tally.in_flight, tally.prices, tally.began = 256, (0.15, 0.6), clock.now - 100_000
     tally.prompt_tokens, tally.generated_tokens = 123_456_789, 12_345_678
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=columns, height=30, color_system=None, soft_wrap=True)
-    with Screen(tally, console=console):
+    with ProgressDisplay(tally, console=console):
         pass
     words = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue()).split())
     for line in tally.lines():
@@ -186,7 +186,7 @@ def test_a_run_does_not_end_with_the_pipe_that_it_writes_to(tmp_path: Path, serv
 def test_plain_lines_come_also_while_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("client.cli.screen.TICK_SEC", 0.01)
     monkeypatch.setattr("client.cli.screen.PLAIN_LINE_SEC", 0.0)
-    shown_on, shown = screen(Tally(files=1, in_flight=1))
+    shown_on, shown = screen(Progress(files=1, in_flight=1))
 
     async def wait() -> None:
         async with shown_on.ticking():

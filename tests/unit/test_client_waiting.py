@@ -10,9 +10,9 @@ import pytest
 
 from client.endpoints.retry import (
     HOPELESS,
+    AuthError,
     FailedError,
-    KeptOutError,
-    Service,
+    RetryPolicy,
     UnavailableError,
     failure,
     read_retry_after,
@@ -37,7 +37,7 @@ def test_retry_after_may_be_a_date() -> None:
         *((status, FailedError) for status in (408, 409, 500)),
         *((status, UnavailableError) for status in (429, 502, 503, 504)),
         (404, RequestError),
-        (401, KeptOutError),
+        (401, AuthError),
     ],
 )
 def test_what_a_status_means(status: int, kind: type[Exception]) -> None:
@@ -46,7 +46,7 @@ def test_what_a_status_means(status: int, kind: type[Exception]) -> None:
 
 async def test_a_request_that_keeps_failing_is_given_up() -> None:
     notes: list[str] = []
-    service = Service("it", wait=60, notify=notes.append, stop=asyncio.Event())
+    service = RetryPolicy("it", wait=60, notify=notes.append, stop=asyncio.Event())
     tries = 0
 
     async def fail() -> None:
@@ -61,7 +61,7 @@ async def test_a_request_that_keeps_failing_is_given_up() -> None:
 
 
 async def test_a_busy_server_that_asks_for_too_long_a_wait_is_not_obeyed() -> None:
-    service = Service("it", wait=5, notify=lambda _: None, stop=asyncio.Event())
+    service = RetryPolicy("it", wait=5, notify=lambda _: None, stop=asyncio.Event())
 
     async def busy() -> None:
         raise UnavailableError("full", retry_after=3600, busy=True)
@@ -70,7 +70,7 @@ async def test_a_busy_server_that_asks_for_too_long_a_wait_is_not_obeyed() -> No
         await service.call(busy, "a")
 
 
-class Unhurried(Service):
+class Unhurried(RetryPolicy):
     """Notes how long it would pause, and does not."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Unhurried(Service):
         self.pauses.append(seconds)
 
 
-async def away(service: Service, times: int, retry_after: float | None, *, busy: bool) -> None:
+async def away(service: RetryPolicy, times: int, retry_after: float | None, *, busy: bool) -> None:
     left = iter(range(times))
 
     async def attempt() -> None:
@@ -117,7 +117,7 @@ async def test_a_server_that_is_too_busy_for_anybody_is_told(monkeypatch: pytest
 
 async def test_a_server_that_gives_nothing_but_errors_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("client.endpoints.retry.FIRST_PAUSE_SEC", 0.0)
-    service = Service("it", wait=0.1, notify=lambda _: None, stop=asyncio.Event())
+    service = RetryPolicy("it", wait=0.1, notify=lambda _: None, stop=asyncio.Event())
 
     async def fail() -> None:
         await asyncio.sleep(0.005)
