@@ -53,7 +53,7 @@ def fetch(fetcher: Fetcher, url: str, known: KnownSource | None = None) -> Found
 def test_a_file_is_hashed_as_it_comes(site: Site, fetcher: Fetcher, tmp_path: Path) -> None:
     found = fetch(fetcher, site.put("/a%20b.PNG", png(5), {"ETag": '"1"'}) + "?size=big")
     assert found.known.identity.sha256 == hashlib.sha256(png(5)).hexdigest()
-    assert (found.known.identity.kind, found.known.size, found.known.stamp) == (Kind.IMAGE, len(png(5)), 'etag "1"')
+    assert (found.known.identity.kind, found.known.size, found.known.fingerprint) == (Kind.IMAGE, len(png(5)), 'etag "1"')
     assert found.file
     assert found.file.path.read_bytes() == png(5)
     assert found.file.path.suffix == ".PNG"
@@ -105,7 +105,7 @@ def test_without_any_stamp_a_file_is_fetched_again_and_recognised(site: Site, fe
 
     site.pages["/a.png"] = chunked
     first = fetch(fetcher, f"{site.url}/a.png")
-    assert first.known.stamp is None
+    assert first.known.fingerprint is None
     again = fetch(fetcher, f"{site.url}/a.png", first.known)
     assert again.file
     assert again.known == first.known
