@@ -182,7 +182,7 @@ class Pipeline:
             return
         changes: list[Change] = []
         if found.known != known:
-            changes.append(partial(Ledger.save_uri, place=source.key, known=found.known))
+            changes.append(partial(Ledger.save_uri, uri=source.key, known=found.known))
         identity = found.known.identity
         if same := self._jobs.get(identity.sha256):
             found.discard()
@@ -257,9 +257,9 @@ class Pipeline:
             job.problems.append(f"{request.key}: {reason}")
             self._tally.requests_failed += 1
             logger.warning("%s %s: failed: %s", job.name, request.key, reason)
-            job.changes.append(partial(Ledger.save_failure, sha256=sha256, request=request, error=reason, final=final))
+            job.changes.append(partial(Ledger.save_failure, unit=sha256, request=request, error=reason, final=final))
         else:
-            job.changes.append(partial(Ledger.save_answer, sha256=sha256, request=request, answer=answer))
+            job.changes.append(partial(Ledger.save_answer, unit=sha256, request=request, answer=answer))
             self._tally.count(answer)
             _log_answer(job, request, answer)
             job.want_translations(request, _fresh(answer), self._plan)
@@ -302,7 +302,7 @@ class Pipeline:
                     job.changes.append(
                         partial(
                             Ledger.save_translations,
-                            sha256=job.identity.sha256,
+                            unit=job.identity.sha256,
                             request=request,
                             translations=by_language,
                         )
@@ -348,13 +348,13 @@ class Pipeline:
 
 
 def _fresh(answer: Answer) -> StoredAnswer:
-    return StoredAnswer("done", answer.text, answer.finish_reason, 0, 0, 0.0, None, {}, 0)
+    return StoredAnswer("done", answer.text, answer.finish_reason, 0, 0, 0.0, None, None, {}, 0, 0.0)
 
 
 def _log_answer(job: Job, request: Request, answer: Answer) -> None:
     logger.info(
         "%s %s: answered in %.2f s, %d + %d tokens, %s",
-        *(job.name, request.key, answer.seconds, answer.prompt_tokens, answer.generated_tokens, answer.finish_reason),
+        *(job.name, request.key, answer.request_s, answer.prompt_tokens, answer.generated_tokens, answer.finish_reason),
     )
 
 

@@ -60,7 +60,7 @@ def make_record(
         record |= {"width": facts.width, "height": facts.height}
     return record | {
         "tasks": tasks,
-        "total_processing_time_sec": round(stored.seconds, 3),
+        "total_processing_time_sec": round(stored.spent_s, 3),
         "warnings": warnings,
         "error": problem,
     }
@@ -99,6 +99,6 @@ def _task(request: Request, answer: StoredAnswer, plan: Plan, warnings: list[str
         "translations": translations,
         **({"translation_verdicts": verdicts} if verdicts else {}),
         "generated_tokens": answer.generated_tokens,
-        "generation_time_sec": round(answer.seconds, 3),
+        "generation_time_sec": round(answer.request_s, 3),
         "finish_reason": answer.finish_reason,
     }

@@ -116,7 +116,7 @@ def _open(path: Path, notes: list[str]) -> _Past:
             "WHERE state = 'done' AND prompt_tokens > 0 GROUP BY task, prompt_hash, model, params"
         )
     }
-    sizes = frozenset(size for (size,) in connection.execute("SELECT DISTINCT size FROM places"))
+    sizes = frozenset(size for (size,) in connection.execute("SELECT DISTINCT size FROM uris"))
     return _Past(connection, means, sizes)
 
 

@@ -31,13 +31,16 @@ _MOST_TOKENS = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model said; `seconds` from sending to the last byte, of the attempt that succeeded."""
+    """What a model said."""
 
     text: str
     finish_reason: str
     prompt_tokens: int
     generated_tokens: int
-    seconds: float
+    request_s: float
+    """From sending to the last byte, of the attempt that succeeded."""
+    tokens_per_s: float | None = None
+    """As the server tells it; None where it does not."""
 
 
 class ModelClient:
@@ -199,7 +202,7 @@ def _read(completion: Any, seconds: float) -> Answer:
         finish_reason=finish_reason,
         prompt_tokens=prompt_tokens,
         generated_tokens=generated_tokens,
-        seconds=seconds,
+        request_s=seconds,
     )
 
 

@@ -1,8 +1,8 @@
 """The ledger: what was asked and answered, in an SQLite file that survives every kind of ending.
 
-One row for each (content, task, prompt, model, sampling parameters). `done` rows are never asked again,
-`failed` ones (refused by the server: the same request would be refused again) only when told to; `pending`
-ones failed for reasons that may pass.
+One row for each (unit, task, prompt, model, sampling parameters); a unit is a whole file, or a part of it. `done` rows
+are never asked again, `failed` ones (refused by the server: the same request would be refused again) only when told
+to; `pending` ones failed for reasons that may pass.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import sqlite3
 import time
+from collections import Counter
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
@@ -27,9 +28,10 @@ from client.ledger.rows import (
 )
 from client.ledger.schema import migrate
 from client.ledger.sqlite_errors import ledger_errors
+from client.sources.source import is_gone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from client.endpoints.chat import Answer
@@ -41,11 +43,19 @@ if TYPE_CHECKING:
 
 LEDGER, LOCK = "ledger.db", "ledger.lock"
 _DELETE_ANSWER = """
-    DELETE FROM answers WHERE sha256 = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
+    DELETE FROM answers WHERE unit = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
 _INSERT_ANSWER = """
-    INSERT INTO answers (sha256, task, prompt_hash, model, params, state, text, finish_reason, prompt_tokens,
-        generated_tokens, seconds, error, updated, round)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE((SELECT round FROM run), 0))"""
+    INSERT INTO answers (unit, task, prompt_hash, model, params, state, text, finish_reason, prompt_tokens,
+        generated_tokens, request_s, tokens_per_s, error, updated, run)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_UPSERT_SOURCE = """
+    INSERT INTO sources (uri, ordinal, name, columns, run, position) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (uri, ordinal) DO UPDATE SET name = excluded.name, columns = excluded.columns, run = excluded.run,
+        position = excluded.position, finished = 0, sha256 = NULL, problem = NULL, gone = 0"""
+_UPSERT_PROMPT = """
+    INSERT INTO prompts (task, hash, text, question, reader, max_tokens) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (task, hash) DO UPDATE SET question = excluded.question, reader = excluded.reader,
+        max_tokens = excluded.max_tokens"""
 
 
 class Ledger:
@@ -78,6 +88,7 @@ class Ledger:
             self._lock.close()
             raise
         self._inode = self._path.stat().st_ino
+        self._run: int | None = None
 
     def close(self) -> None:
         """Close and unlock it."""
@@ -86,20 +97,20 @@ class Ledger:
 
     # -- reading ------------------------------------------------------------------------------------------
 
-    def known(self, place: str) -> KnownSource | None:
+    def known(self, uri: str) -> KnownSource | None:
         """What was at a path or URL when it was last looked at."""
         with ledger_errors(self._path):
-            return read_uri(self._connection, place)
+            return read_uri(self._connection, uri)
 
     def file(self, identity: Identity, requests: list[Request]) -> StoredFile:
         """What is known of a content: its facts and the answers to `requests`."""
         with ledger_errors(self._path):
             return read_file(self._connection, identity, requests)
 
-    def redo(self, place: str, what: str) -> Redo:
+    def redo(self, uri: str, what: str) -> Redo:
         """What a `--redo` of this run does again of a path or URL."""
         with ledger_errors(self._path):
-            return read_redo(self._connection, place, what)
+            return read_redo(self._connection, uri, what)
 
     # -- writing ------------------------------------------------------------------------------------------
 
@@ -122,7 +133,7 @@ class Ledger:
             self._connection.execute("COMMIT")
 
     def begin_run(self, plan: Plan, sources: list[Source], redo: str | None = None) -> bool:
-        """Remember what this run is about, instead of the one before: its results can be made of the ledger alone.
+        """Remember what this run is about: its results can be made of the ledger alone.
 
         Returns:
             Does it go on with a `--redo` that was interrupted?
@@ -132,46 +143,49 @@ class Ledger:
         """
         with ledger_errors(self._path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute("DELETE FROM sources")
-            self._connection.execute(
-                "INSERT INTO run (id, plan, stats) VALUES (1, ?, '{}') "
-                "ON CONFLICT (id) DO UPDATE SET plan = excluded.plan, stats = excluded.stats",
-                (plan.to_json(),),
-            )
-            self._connection.executemany(
-                "INSERT INTO sources (position, name, place, columns) VALUES (?, ?, ?, ?)",
-                (
-                    (
-                        source.position,
-                        source.name,
-                        source.key,
-                        json.dumps(dict(source.columns)) if source.columns else None,
-                    )
-                    for source in sources
-                ),
-            )
+            self._run = self._connection.execute(
+                "INSERT INTO runs (started, plan, stats) VALUES (?, ?, '{}')", (time.time(), plan.to_json())
+            ).lastrowid
+            self._connection.executemany(_UPSERT_PROMPT, _prompts(plan))
+            self._connection.executemany(_UPSERT_SOURCE, _rows(sources, self._run or 0))
+            self._mark_gone()
             return self._begin_redo(redo) if redo else False
+
+    def _mark_gone(self) -> None:
+        """Note which local files that this run does not name are no longer there."""
+        others = self._connection.execute(
+            "SELECT id, uri, gone FROM sources WHERE run IS NOT ?", (self._run,)
+        ).fetchall()
+        changed = [(gone, row) for row, uri, before in others if (gone := is_gone(uri)) != before]
+        self._connection.executemany("UPDATE sources SET gone = ? WHERE id = ?", changed)
 
     def _begin_redo(self, what: str) -> bool:
         (begun,) = self._connection.execute(
-            "SELECT EXISTS (SELECT * FROM redo JOIN sources USING (place) WHERE what = ?)", (what,)
+            "SELECT EXISTS (SELECT * FROM redo JOIN sources USING (uri) WHERE what = ? AND sources.run = ?)",
+            (what, self._run),
         ).fetchone()
-        self._connection.execute("UPDATE run SET round = round + 1")
-        self._connection.execute("INSERT OR IGNORE INTO redo SELECT place, ?, round FROM sources, run", (what,))
+        self._connection.execute(
+            "INSERT OR IGNORE INTO redo SELECT uri, ?, run FROM sources WHERE run = ?", (what, self._run)
+        )
         return bool(begun)
 
     def end_redo(self, what: str) -> None:
         """The run has come to its end: the next `--redo` begins anew."""
-        self._connection.execute("DELETE FROM redo WHERE what = ? AND place IN (SELECT place FROM sources)", (what,))
+        self._connection.execute(
+            "DELETE FROM redo WHERE what = ? AND uri IN (SELECT uri FROM sources WHERE run = ?)", (what, self._run)
+        )
 
     def save_stats(self, stats: dict[str, Any]) -> None:
-        """Remember how the run went."""
-        self._connection.execute("UPDATE run SET stats = ?", (json.dumps(stats),))
+        """Remember how the run went, and that it has ended."""
+        self._connection.execute(
+            "UPDATE runs SET stats = ?, finished = ? WHERE id = ?", (json.dumps(stats), time.time(), self._run)
+        )
 
     def save_outcome(self, position: int, sha256: str | None, problem: str | None) -> None:
         """Remember that this run has finished with a source; `sha256` is None where it could not be read."""
         self._connection.execute(
-            "UPDATE sources SET finished = 1, sha256 = ?, problem = ? WHERE position = ?", (sha256, problem, position)
+            "UPDATE sources SET finished = 1, sha256 = ?, problem = ? WHERE run = ? AND position = ?",
+            (sha256, problem, self._run, position),
         )
 
     def _check_not_replaced(self) -> None:
@@ -186,20 +200,21 @@ class Ledger:
                 "which asks everything anew"
             )
 
-    def save_uri(self, place: str, known: KnownSource) -> None:
+    def save_uri(self, uri: str, known: KnownSource) -> None:
         """Remember what is at a path or URL."""
         content = known.identity
         self._connection.execute(
-            "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?, ?)",
-            (place, known.fingerprint, known.size, content.sha256, content.kind.value, content.problem),
+            "INSERT OR REPLACE INTO uris VALUES (?, ?, ?, ?, ?, ?)",
+            (uri, known.fingerprint, known.size, content.sha256, content.kind.value, content.problem),
         )
 
     def save_media(self, identity: Identity, content: Content | None, error: str | None, seconds: float) -> None:
         """Store what loading a file gave: content or an error."""
         self._connection.execute(
-            "INSERT INTO media VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET "
+            "INSERT INTO media (sha256, kind, facts, warnings, error, spent_s) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (sha256) DO UPDATE SET "
             "kind = excluded.kind, facts = excluded.facts, warnings = excluded.warnings, "
-            "error = excluded.error, seconds = seconds + excluded.seconds",
+            "error = excluded.error, spent_s = spent_s + excluded.spent_s",
             (
                 identity.sha256,
                 identity.kind.value,
@@ -212,12 +227,12 @@ class Ledger:
 
     def add_seconds(self, sha256: str, seconds: float) -> None:
         """Count time spent on a file."""
-        self._connection.execute("UPDATE media SET seconds = seconds + ? WHERE sha256 = ?", (seconds, sha256))
+        self._connection.execute("UPDATE media SET spent_s = spent_s + ? WHERE sha256 = ?", (seconds, sha256))
 
-    def save_answer(self, sha256: str, request: Request, answer: Answer) -> None:
+    def save_answer(self, unit: str, request: Request, answer: Answer) -> None:
         """Store an answer; what hung on an earlier one goes."""
         self._replace(
-            sha256,
+            unit,
             request,
             (
                 "done",
@@ -225,36 +240,53 @@ class Ledger:
                 answer.finish_reason,
                 answer.prompt_tokens,
                 answer.generated_tokens,
-                answer.seconds,
+                answer.request_s,
+                answer.tokens_per_s,
             ),
             None,
         )
 
-    def save_failure(self, sha256: str, request: Request, error: str, *, final: bool) -> None:
+    def save_failure(self, unit: str, request: Request, error: str, *, final: bool) -> None:
         """Store that a request failed, `final` if it would fail again; an answer that is there stays."""
-        stored = read_answer(self._connection, sha256, request)
+        stored = read_answer(self._connection, unit, request)
         if stored and stored.state == "done":
             return
-        self._replace(sha256, request, ("failed" if final else "pending", None, None, None, None, None), error)
+        self._replace(unit, request, ("failed" if final else "pending", None, None, None, None, None, None), error)
 
-    def _replace(self, sha256: str, request: Request, row: tuple[Any, ...], error: str | None) -> None:
-        key = (sha256, *request.identity)
+    def _replace(self, unit: str, request: Request, row: tuple[Any, ...], error: str | None) -> None:
+        key = (unit, *request.identity)
         self._connection.execute(_DELETE_ANSWER, key)
         self._connection.execute(
             _INSERT_ANSWER,
-            (*key, *row, error, time.time()),
+            (*key, *row, error, time.time(), self._run or 0),
         )
 
-    def save_translations(self, sha256: str, request: Request, translations: dict[str, StoredTranslation]) -> None:
+    def save_translations(self, unit: str, request: Request, translations: dict[str, StoredTranslation]) -> None:
         """Store translations of an answer, by language."""
         answer, *_ = self._connection.execute(
             SELECT_ANSWER,
-            (sha256, *request.identity),
+            (unit, *request.identity),
         ).fetchone()
         self._connection.executemany(
             "INSERT OR REPLACE INTO translations VALUES (?, ?, ?, ?, ?)",
             [(answer, language, *map(json.dumps, translation)) for language, translation in translations.items()],
         )
+
+
+def _prompts(plan: Plan) -> Iterator[tuple[Any, ...]]:
+    for requests in plan.requests.values():
+        for asked in requests:
+            yield asked.task, asked.prompt_hash, asked.prompt, asked.question, asked.answer, asked.max_tokens
+
+
+def _rows(sources: list[Source], run: int) -> Iterator[tuple[Any, ...]]:
+    """The sources of a run as rows; those that share a uri are numbered."""
+    named: Counter[str] = Counter()
+    for source in sources:
+        uri = source.key
+        columns = json.dumps(dict(source.columns)) if source.columns else None
+        yield uri, named[uri], source.name, columns, run, source.position
+        named[uri] += 1
 
 
 def _lock(path: Path) -> IO[str]:

@@ -18,10 +18,10 @@ class Redo:
     """What is done again of a file: `failed`, `all`, or a task by its name."""
 
     what: str
-    round: int = sys.maxsize
-    """Answers of this round of the ledger, and of later ones, are its own."""
+    run: int = sys.maxsize
+    """The one that began it: its answers, and those of later runs, are not asked for again."""
 
     def again(self, request: Request, answer: StoredAnswer) -> bool:
         """Is an answer to be asked for again?"""
         wanted = self.what in (REDO_ALL, request.task) or (self.what == REDO_FAILED and answer.state == "failed")
-        return wanted and answer.round < self.round
+        return wanted and answer.run < self.run

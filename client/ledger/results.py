@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 UNFINISHED = "not finished: run again to go on"
 # A source that this run has not come to yet is as an earlier run found it.
 _SOURCES = """
-    SELECT name, columns, finished, sources.problem, COALESCE(sources.sha256, places.sha256), places.size, places.kind,
-        places.problem, finished AND sources.sha256 IS NULL
-    FROM sources LEFT JOIN places USING (place) ORDER BY position"""
+    SELECT name, columns, finished, sources.problem, COALESCE(sources.sha256, uris.sha256), uris.size, uris.kind,
+        uris.problem, finished AND sources.sha256 IS NULL
+    FROM sources LEFT JOIN uris USING (uri) WHERE run = (SELECT MAX(id) FROM runs) ORDER BY position"""
 
 
 class Results:
@@ -60,7 +60,7 @@ class Results:
                 f"{self._path} is of version {version}, this Babelview reads version {len(MIGRATIONS)}: "
                 "run the batch once more, which brings it up to date"
             )
-        row = self._connection.execute("SELECT plan, stats FROM run").fetchone()
+        row = self._connection.execute("SELECT plan, stats FROM runs ORDER BY id DESC LIMIT 1").fetchone()
         if row is None:
             raise LedgerError(f"{self._path} knows of no run: run the batch once more")
         try:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from client.tasks.plan import Request
 
 SELECT_ANSWER = """
-    SELECT id, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error, round FROM answers
-    WHERE sha256 = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
+    SELECT id, state, text, finish_reason, prompt_tokens, generated_tokens, request_s, tokens_per_s, error, run, updated
+    FROM answers WHERE unit = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
 
 
 class StoredTranslation(NamedTuple):
@@ -42,11 +42,15 @@ class StoredAnswer:
     finish_reason: str
     prompt_tokens: int
     generated_tokens: int
-    seconds: float
+    request_s: float
+    tokens_per_s: float | None
+    """As the server tells it; None where it does not."""
     error: str | None
     translations: dict[str, StoredTranslation]
-    round: int
-    """Of the ledger, when it was asked."""
+    run: int
+    """The one that asked; 0 where that is not known."""
+    updated: float
+    """When it was answered, or failed: seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ class StoredFile:
     facts: Facts | None = None
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
-    seconds: float = 0.0
+    spent_s: float = 0.0
+    """Over all runs."""
     answers: dict[str, StoredAnswer] = field(default_factory=dict)
 
 
@@ -74,25 +79,25 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
 
 
-def read_uri(connection: sqlite3.Connection, place: str) -> KnownSource | None:
+def read_uri(connection: sqlite3.Connection, uri: str) -> KnownSource | None:
     """What was at a path or URL when it was last looked at.
 
     Raises:
         sqlite3.Error: the ledger cannot be read.
     """
     row = connection.execute(
-        "SELECT stamp, size, sha256, kind, problem FROM places WHERE place = ?", (place,)
+        "SELECT fingerprint, size, sha256, kind, problem FROM uris WHERE uri = ?", (uri,)
     ).fetchone()
     return KnownSource(row[0], row[1], Identity(row[2], Kind(row[3]), row[4])) if row else None
 
 
-def read_redo(connection: sqlite3.Connection, place: str, what: str) -> Redo:
+def read_redo(connection: sqlite3.Connection, uri: str, what: str) -> Redo:
     """The `--redo` of a path or URL: one that has begun and not ended, else a new one.
 
     Raises:
         sqlite3.Error: the ledger cannot be read.
     """
-    row = connection.execute("SELECT round FROM redo WHERE place = ? AND what = ?", (place, what)).fetchone()
+    row = connection.execute("SELECT run FROM redo WHERE uri = ? AND what = ?", (uri, what)).fetchone()
     return Redo(what, *row) if row else Redo(what)
 
 
@@ -103,7 +108,7 @@ def read_file(connection: sqlite3.Connection, identity: Identity, requests: list
         sqlite3.Error: the ledger cannot be read.
     """
     row = connection.execute(
-        "SELECT kind, facts, warnings, error, seconds FROM media WHERE sha256 = ?", (identity.sha256,)
+        "SELECT kind, facts, warnings, error, spent_s FROM media WHERE sha256 = ?", (identity.sha256,)
     ).fetchone()
     answers = {
         request.key: answer
@@ -112,28 +117,40 @@ def read_file(connection: sqlite3.Connection, identity: Identity, requests: list
     }
     if row is None:
         return StoredFile(identity.sha256, identity.kind, answers=answers)
-    kind, facts, warnings, error, seconds = row
+    kind, facts, warnings, error, spent_s = row
     return StoredFile(
         identity.sha256,
         Kind(kind),
         Facts(**json.loads(facts)) if facts else None,
         json.loads(warnings),
         error,
-        seconds,
+        spent_s,
         answers,
     )
 
 
-def read_answer(connection: sqlite3.Connection, sha256: str, request: Request) -> StoredAnswer | None:
-    """The answer to a request about a content, with its translations; None if it was never asked.
+def read_answer(connection: sqlite3.Connection, unit: str, request: Request) -> StoredAnswer | None:
+    """The answer to a request about a unit, with its translations; None if it was never asked.
 
     Raises:
         sqlite3.Error: the ledger cannot be read.
     """
-    row = connection.execute(SELECT_ANSWER, (sha256, *request.identity)).fetchone()
+    row = connection.execute(SELECT_ANSWER, (unit, *request.identity)).fetchone()
     if row is None:
         return None
-    answer, state, text, finish_reason, prompt_tokens, generated_tokens, seconds, error, asked_in = row
+    (
+        answer,
+        state,
+        text,
+        finish_reason,
+        prompt_tokens,
+        generated_tokens,
+        request_s,
+        tokens_per_s,
+        error,
+        run,
+        updated,
+    ) = row
     translations = connection.execute(
         "SELECT language, texts, doubts, verdicts FROM translations WHERE answer = ?", (answer,)
     ).fetchall()
@@ -143,11 +160,13 @@ def read_answer(connection: sqlite3.Connection, sha256: str, request: Request) -
         finish_reason or "",
         prompt_tokens or 0,
         generated_tokens or 0,
-        seconds or 0.0,
+        request_s or 0.0,
+        tokens_per_s,
         error,
         {
             language: StoredTranslation(json.loads(texts), json.loads(doubts), json.loads(verdicts or "{}"))
             for language, texts, doubts, verdicts in translations
         },
-        asked_in,
+        run,
+        updated,
     )

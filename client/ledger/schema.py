@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from client.errors import LedgerError
+from client.tasks.plan import prompt_hash
+from client.tasks.prompt import read_prompt
+from client.tasks.tasks import BUILT_IN
 
 if TYPE_CHECKING:
     import sqlite3
@@ -75,7 +78,95 @@ MIGRATIONS = (
         PRIMARY KEY (place, what)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- An answer is about a unit: a whole file, a window of its time, its sound, or what is merged of other answers.
+    -- Every run is kept, with all that it named; so are the texts of prompts.
+    ALTER TABLE places RENAME TO uris;
+    ALTER TABLE uris RENAME COLUMN place TO uri;
+    ALTER TABLE uris RENAME COLUMN stamp TO fingerprint;
+    ALTER TABLE media RENAME COLUMN seconds TO spent_s;
+    ALTER TABLE media ADD COLUMN probe TEXT; -- JSON: what a look at its packets told, without decoding
+    ALTER TABLE answers RENAME COLUMN sha256 TO unit;
+    ALTER TABLE answers RENAME COLUMN round TO run;         -- that asked; 0: none that is known
+    ALTER TABLE answers RENAME COLUMN seconds TO request_s; -- from sending it to the last byte of its answer
+    ALTER TABLE answers ADD COLUMN tokens_per_s REAL;       -- as the server tells; null where it does not
+    ALTER TABLE redo RENAME COLUMN place TO uri;
+    ALTER TABLE redo RENAME COLUMN round TO run;            -- that began it: answers of earlier ones are asked again
+
+    CREATE TABLE units (                     -- a whole file has no row: its unit is its content's sha256
+        id TEXT PRIMARY KEY, content TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('window', 'audio', 'merge', 'live')),
+        start_us INTEGER, end_us INTEGER,    -- half open, on the video's own clock
+        inputs TEXT                          -- JSON array of units: of a merge, what it is made of
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX units_of_content ON units (content);
+    CREATE TABLE prompts (
+        task TEXT NOT NULL, hash TEXT NOT NULL, text TEXT NOT NULL, question TEXT, reader TEXT NOT NULL,
+        max_tokens INTEGER, PRIMARY KEY (task, hash)
+    ) STRICT;
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY, started REAL, finished REAL, plan TEXT NOT NULL, stats TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO runs SELECT round, ended - json_extract(stats, '$.wall_time_sec'), ended, plan, stats
+        FROM (SELECT *, CAST(strftime('%s', json_extract(stats, '$.finished_at')) AS REAL) AS ended FROM run);
+    INSERT OR IGNORE INTO prompts SELECT
+            json_extract(asked.value, '$.task'), json_extract(asked.value, '$.prompt_hash'),
+            json_extract(asked.value, '$.prompt'), json_extract(asked.value, '$.question'),
+            json_extract(asked.value, '$.answer'), json_extract(asked.value, '$.max_tokens')
+        FROM run, json_each(run.plan, '$.requests') AS kinds, json_each(kinds.value) AS asked;
+
+    ALTER TABLE sources RENAME TO old_sources;
+    CREATE TABLE sources (                   -- all that any run named; their order is that in which they came
+        id INTEGER PRIMARY KEY,
+        uri TEXT NOT NULL, ordinal INTEGER NOT NULL, -- one uri may be named several times in a run: 0, 1, ...
+        name TEXT NOT NULL,
+        columns TEXT,                        -- JSON object: what else a manifest says
+        run INTEGER, position INTEGER,       -- the last one that named it, and where; null: before version 6
+        finished INTEGER NOT NULL DEFAULT 0, -- by that run
+        sha256 TEXT,                         -- of what was found, once finished; null where it cannot be read
+        problem TEXT,                        -- what that run could not do about it
+        gone INTEGER NOT NULL DEFAULT 0,     -- a local file that was not there when the last run began
+        UNIQUE (uri, ordinal)
+    ) STRICT;
+    CREATE INDEX sources_of_run ON sources (run, position);
+    INSERT INTO sources (uri, ordinal, name, finished, sha256, problem)
+        SELECT uri, 0, uri, 1, sha256, problem FROM uris
+        WHERE uri NOT IN (SELECT place FROM old_sources) ORDER BY rowid;
+    INSERT INTO sources (uri, ordinal, name, columns, run, position, finished, sha256, problem)
+        SELECT place, ROW_NUMBER() OVER (PARTITION BY place ORDER BY position) - 1, name, columns,
+            (SELECT round FROM run), position, finished, sha256, problem
+        FROM old_sources ORDER BY position;
+    DROP TABLE old_sources;
+    DROP TABLE run;
+
+    -- To browse: a row for each answer as it came, and for each of its translations.
+    CREATE VIEW captions AS
+        WITH files AS (
+            SELECT DISTINCT name, COALESCE(sources.sha256, uris.sha256) AS content
+            FROM sources LEFT JOIN uris USING (uri)
+        ), said AS (
+            SELECT files.name AS file, answers.id, answers.task, answers.text, model, question, updated,
+                start_us / 1e6 AS start_s, end_us / 1e6 AS end_s
+            FROM answers LEFT JOIN units ON units.id = unit JOIN files ON files.content = COALESCE(units.content, unit)
+            LEFT JOIN prompts ON prompts.task = answers.task AND prompts.hash = prompt_hash
+            WHERE state = 'done'
+        )
+        SELECT file, task, 'eng_Latn' AS language, text, NULL AS verdict, start_s, end_s, model, question,
+            strftime('%Y-%m-%dT%H:%M:%SZ', updated, 'unixepoch') AS answered_at
+        FROM said
+        UNION ALL
+        SELECT file, task, language, (SELECT group_concat(value, ', ') FROM json_each(texts)),
+            CASE
+                WHEN json_array_length(doubts) OR json_extract(verdicts, '$.doubtful') THEN 'doubtful'
+                WHEN json_extract(verdicts, '$.retried') THEN 'retried'
+                WHEN json_extract(verdicts, '$.ok') THEN 'ok'
+            END,
+            start_s, end_s, model, question, strftime('%Y-%m-%dT%H:%M:%SZ', updated, 'unixepoch')
+        FROM said JOIN translations ON translations.answer = said.id;
+    """,
 )
+_PROMPTS_SINCE = 6
+"""The version that keeps the texts of prompts."""
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -91,4 +182,20 @@ def migrate(connection: sqlite3.Connection) -> None:
             f"the ledger is of version {version}, this Babelview knows up to {len(MIGRATIONS)}: update it"
         )
     for number, step in enumerate(MIGRATIONS[version:], version + 1):
-        connection.executescript(f"BEGIN; {step} PRAGMA user_version = {number}; COMMIT;")
+        connection.executescript(f"BEGIN; {step} PRAGMA user_version = {number};")
+        if number == _PROMPTS_SINCE:
+            _recall_prompts(connection)
+        connection.execute("COMMIT")
+
+
+def _recall_prompts(connection: sqlite3.Connection) -> None:
+    """Keep the texts of those built-in prompts that were ever asked, told by their hashes."""
+    asked = set(connection.execute("SELECT DISTINCT task, prompt_hash FROM answers"))
+    for path in sorted(BUILT_IN.glob("*/*.md")) if asked else ():
+        task = path.parent.name
+        prompt = read_prompt(path)
+        if (task, prompt_hash(prompt.text)) in asked:
+            connection.execute(
+                "INSERT OR IGNORE INTO prompts (task, hash, text, reader, max_tokens) VALUES (?, ?, ?, ?, ?)",
+                (task, prompt_hash(prompt.text), prompt.text, prompt.answer, prompt.max_tokens),
+            )

@@ -8,6 +8,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from client.errors import MediaError, UnreadError
 
@@ -33,6 +34,13 @@ def public(url: str) -> str:
 def fingerprint_of(found: os.stat_result) -> str:
     """What differs when a local file's content does."""
     return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def is_gone(uri: str) -> bool:
+    """Whether a `Source.key` names a local file that is not there; whether a URL is, only fetching it tells."""
+    if uri.startswith("file://"):
+        return not os.path.lexists(unquote_to_bytes(uri.removeprefix("file://")))
+    return uri.startswith("/") and not os.path.lexists(uri)
 
 
 def url_suffix(url: str) -> str:

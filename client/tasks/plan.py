@@ -64,6 +64,11 @@ class Plan:
         )
 
 
+def prompt_hash(text: str) -> str:
+    """What stands for a prompt in the ledger's key: the hex SHA-256 of its UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def make_plan(
     tasks: list[Task],
     models: dict[Kind, str],
@@ -88,7 +93,7 @@ def make_plan(
                     temperature=temperature,
                     max_tokens=prompt.max_tokens,
                     params=json.dumps(params, sort_keys=True),
-                    prompt_hash=hashlib.sha256(prompt.text.encode()).hexdigest(),
+                    prompt_hash=prompt_hash(prompt.text),
                 )
             )
     return Plan(requests, models, temperature, languages)

@@ -219,8 +219,8 @@ def test_a_damaged_ledger_is_told_with_what_to_do(servers: FakeServers, tmp_path
     [
         "UPDATE media SET facts = '{'",
         "UPDATE media SET facts = '{\"wings\": 2}'",
-        "UPDATE places SET kind = 'smell'",
-        "UPDATE places SET kind = CAST(x'696d61676500ff' AS TEXT)",
+        "UPDATE uris SET kind = 'smell'",
+        "UPDATE uris SET kind = CAST(x'696d61676500ff' AS TEXT)",
     ],
 )
 def test_damage_that_sqlite_does_not_see_is_told_too(servers: FakeServers, tmp_path: Path, damage: str) -> None:
