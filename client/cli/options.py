@@ -1,150 +1,198 @@
-"""Command line options in groups, each of which can be set in the environment too (`BABELVIEW_*`)."""
+"""The options of the client's commands, in the groups of their help."""
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import os
-import shutil
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+import click
 
-PREFIX = "BABELVIEW_"
-API_KEY, TRANSLATOR_KEY = PREFIX + "API_KEY", PREFIX + "TRANSLATOR_API_KEY"
-OPENAI_KEY = "OPENAI_API_KEY"
-OTHERS = frozenset(
-    PREFIX + name
-    for name in (
-        *("API_KEY", "TRANSLATOR_API_KEY"),
-        *("API_KEYS", "PROFILE", "HOST", "PORT", "LOG_DIR", "ENCODER_CACHE_MIB", "CACHE"),
-        *("TRANSLATOR_MODEL", "TRANSLATOR_HOST", "TRANSLATOR_PORT"),
-    )
+from client.cli import values
+from client.cli.command import Option
+from client.media.sampling import FRAMES, MAX_FRAMES, Fit
+
+FRAMES_AS = ("auto", "video", "images")
+SAMPLING = (
+    "What the model sees of a video: --frames N, spread from the first to the last, or --fps or --every, by the "
+    "clock. LLaVA-NeXT-Video spends 144 tokens on a frame, of 4096 for frames, question and answer together."
 )
-"""Variables that are not options of the client: its keys, and those of the server and the translator."""
-_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
+"""What the help says of the group `sampling`."""
+
+_PATH = click.Path(path_type=Path)
+_input, _questions, _sampling, _server, _output, _run = (
+    partial(Option, group=name) for name in ("input", "questions", "sampling", "server", "output", "run")
+)
 
 
-@dataclass(frozen=True, slots=True)
-class _Option:
-    variable: str
-    default: str | None
-    read: Callable[[str], Any]
+def _pattern(flag: str, what: str) -> Option:
+    text = f"{what} of a folder's files, as in a .gitignore: '*.mp4', 'brand/', '/top/*.jpg'; repeatable"
+    return _input(flag, multiple=True, metavar="GLOB", help=text, allow_from_autoenv=False)
 
 
-class Options:
-    """An `ArgumentParser` whose options fall back to the environment and then to their defaults."""
-
-    def __init__(self, **parser: Any) -> None:
-        """`parser` are the arguments of `ArgumentParser`."""
-        width = min(shutil.get_terminal_size((110, 24)).columns, 110)
-        self.parser = argparse.ArgumentParser(
-            formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=width, max_help_position=26),
-            allow_abbrev=False,
-            **parser,
-        )
-        self._options: dict[str, _Option] = {}
-        self._alternatives: list[list[str]] = []
-        self._typed: set[str] = set()
-        self._group: argparse._ActionsContainer = self.parser
-
-    def group(self, title: str, description: str | None = None) -> None:
-        """What is added from now on stands under this title in the help."""
-        self._group = self.parser.add_argument_group(title, description)
-
-    def option(self, flag: str, default: str | None, read: Callable[[str], Any] = str, **settings: Any) -> None:
-        """An option with a value; `read` makes it of a string, also of the default and the variable."""
-        shown = f"(default: {default})" if default else ""
-        settings["help"] = f"{settings['help']} {shown}".rstrip().replace("%", "%%")
-        action = self._group.add_argument(flag, type=read, **settings)
-        self._options[action.dest] = _Option(_variable(flag), default, read)
-
-    def switch(self, flag: str, **settings: Any) -> None:
-        """An option that is on or off; the variable is 1 or 0."""
-        action = self._group.add_argument(flag, action="store_const", const=True, **settings)
-        self._options[action.dest] = _Option(_variable(flag), "0", _switch)
-
-    def alternatives(self, *flags: str) -> None:
-        """At most one of these may be set; one on the command line wins over others in the environment."""
-        self._alternatives.append([_name(flag) for flag in flags])
-
-    def unset(self, flag: str, **settings: Any) -> None:
-        """An argument or option that the environment cannot set."""
-        self._group.add_argument(flag, **settings)
-
-    def read(self, arguments: Sequence[str] | None) -> argparse.Namespace:
-        """Read the command line, then the environment, then the defaults.
-
-        Raises:
-            SystemExit: with code 2 and a message that names what is wrong, with code 0 after `--help`.
-        """
-        given = self.parser.parse_args(arguments)
-        self._typed = {name for name in self._options if getattr(given, name) is not None}
-        settled = {name for group in self._alternatives for name in group if self._one_of(group, given)}
-        for name, option in self._options.items():
-            if getattr(given, name) is None and name not in settled:
-                setattr(given, name, self._fallback(option))
-        for group in self._alternatives:
-            self._one_of(group, given)
-        return given
-
-    def typed(self, flag: str) -> bool:
-        """Whether an option stood on the command line that `read` has read, not in the environment alone."""
-        return _name(flag) in self._typed
-
-    def _one_of(self, group: list[str], given: argparse.Namespace) -> bool:
-        """Whether one of these is set; two of them are an error."""
-        flags = ["--" + name.replace("_", "-") for name in group if getattr(given, name) is not None]
-        if len(flags) > 1:
-            self.parser.error(f"{' and '.join(flags)} cannot be combined: choose one")
-        return bool(flags)
-
-    def _fallback(self, option: _Option) -> Any:
-        text = os.environ.get(option.variable)
-        if text is None:
-            return None if option.default is None else option.read(option.default)
-        try:
-            return option.read(text)
-        except argparse.ArgumentTypeError as error:
-            self.parser.error(f"{option.variable} in the environment: {error}")
-
-    def key(self, *variables: str, several: bool = False) -> str | None:
-        """The first of these environment variables that is set; of `several`, with commas between, the first key.
-
-        It is a secret, which no message quotes.
-        """
-        for variable in variables:
-            text = os.environ.get(variable, "")
-            if key := (text.partition(",")[0] if several else text).strip():  # files of secrets end with a line break
-                if not (key.isascii() and key.isprintable()) or " " in key:
-                    self.parser.error(f"{variable} in the environment: a key is ASCII letters, digits and marks alone")
-                return key
-        return None
-
-    def unknown_variables(self) -> list[str]:
-        """A warning for each `BABELVIEW_*` variable that means nothing."""
-        known = {option.variable for option in self._options.values()}
-        warnings: list[str] = []
-        for name in sorted(os.environ):
-            if name.startswith(PREFIX) and name not in known | OTHERS:
-                near = difflib.get_close_matches(name, known, n=1)
-                meant = f": did you mean {near[0]}?" if near else " (see --help)"
-                warnings.append(f"warning: {name} is set but is no setting of this command{meant}")
-        return warnings
+def _cores() -> int:
+    """The cores that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _name(flag: str) -> str:
-    return flag.removeprefix("--").replace("-", "_")
-
-
-def _variable(flag: str) -> str:
-    return PREFIX + _name(flag).upper()
-
-
-def _switch(text: str) -> bool:
-    if text.lower() not in _YES + _NO:
-        raise argparse.ArgumentTypeError(f"must be 1 or 0, not {text!r}")
-    return text.lower() in _YES
+INPUT = (
+    _input(
+        "--manifest",
+        multiple=True,
+        type=_PATH,
+        metavar="FILE",
+        help="a list of files and URLs, CSV or JSONL; its other columns go to the results. Relative paths begin at its "
+        "own folder, else at the working one. A PATH that ends in .csv, .tsv or .jsonl is one too; other PATHs are "
+        "folders (with all below them), files, and URLs: https://, s3://, gs://, az:// and others",
+        allow_from_autoenv=False,
+    ),
+    _input("--column", metavar="NAME", help="the manifest's column of files  [default: file, path, url ...]"),
+    _pattern("--include", "take only these"),
+    _pattern("--exclude", "pass over these"),
+    _input(
+        "--max-download-mb",
+        default="2000",
+        type=values.count,
+        metavar="MB",
+        help="the largest file to fetch from a URL",
+    ),
+)
+QUESTIONS = (
+    _questions(
+        "--tasks",
+        default="describe",
+        type=values.names,
+        metavar="A,B",
+        help="describe, tags, sentiment, ad, or one of --prompts",
+    ),
+    _questions(
+        "--question",
+        multiple=True,
+        metavar="TEXT",
+        help="ask this as well; may be given repeatedly",
+        allow_from_autoenv=False,
+    ),
+    _questions(
+        "--languages",
+        default="spa_Latn,fra_Latn,hin_Deva",
+        type=values.names,
+        metavar="A,B",
+        help='FLORES codes; "" for none',
+    ),
+    _questions("--prompts", type=_PATH, metavar="DIR", help="your own prompts, beside the built-in ones"),
+    _questions(
+        "--temperature",
+        default="0",
+        type=values.amount,
+        metavar="T",
+        help="0 always gives the likeliest answer",
+    ),
+)
+FRAMES_OF_VIDEOS = (
+    _sampling(
+        "--frames",
+        type=values.count,
+        metavar="N",
+        help=f"frames of a video, evenly spread  [default: {FRAMES}]",
+    ),
+    _sampling("--fps", type=values.fraction, metavar="F", help="so many frames a second of the video, such as 0.5"),
+    _sampling("--every", type=values.fraction, metavar="SECONDS", help="a frame every so many seconds of the video"),
+    _sampling(
+        "--max-frames",
+        default=str(MAX_FRAMES),
+        type=values.count,
+        metavar="N",
+        help="for --fps and --every: of a longer video, so many frames at wider steps",
+    ),
+    _sampling(
+        "--frame-size",
+        default="336",
+        type=values.count,
+        metavar="PIXELS",
+        help="the square that the model sees of a frame",
+    ),
+    _sampling(
+        "--fit",
+        default=Fit.CROP.value,
+        type=click.Choice([fit.value for fit in Fit]),
+        metavar="|".join(Fit),
+        help="crop: the model sees the central square of each frame, as in its training: of a 16:9 video 56%, at full "
+        "size. pad: it sees the whole frame on a square with plain bars, at 56% of that width and height: for small "
+        "print and logos at the edges. Pictures are always seen whole: Llama 3.2 Vision pads them itself",
+    ),
+)
+SERVER = (
+    _server(
+        "--base-url",
+        default="http://127.0.0.1:8000/v1",
+        type=values.base_url,
+        metavar="URL",
+        help="any OpenAI-compatible endpoint",
+    ),
+    _server("--model", metavar="NAME", help="who looks at everything; else these two:"),
+    _server("--image-model", default="llama-3.2-11b-vision", metavar="NAME", help="who looks at pictures"),
+    _server("--video-model", default="llava-next-video-7b", metavar="NAME", help="who looks at videos"),
+    _server(
+        "--frames-as",
+        default="auto",
+        type=click.Choice(FRAMES_AS),
+        metavar="|".join(FRAMES_AS),
+        help="send a video as one video part, which only vLLM knows, or as pictures; auto asks the endpoint",
+    ),
+    _server(
+        "--translator",
+        default="http://127.0.0.1:8003",
+        type=values.url,
+        metavar="URL",
+        help="the translation service",
+    ),
+    _server("--concurrency", default="32", type=values.count, metavar="N", help="requests in flight"),
+    _server("--timeout", default="300", type=values.seconds, metavar="SECONDS", help="deadline of a single request"),
+    _server(
+        "--wait",
+        default="600",
+        type=values.amount,
+        metavar="SECONDS",
+        help="how long to wait for a server that is away",
+    ),
+)
+EXPORT = (
+    _output(
+        "--format",
+        default="json",
+        type=values.names,
+        metavar="A,B",
+        help="of json, jsonl, csv, parquet and reference; babelview export writes them at any other time",
+    ),
+    _output(
+        "--only-run",
+        is_flag=True,
+        help="write the results of the last run alone, not of all that the folder knows",
+    ),
+)
+"""What is written of an output folder, and how: options of `batch` and of `export`."""
+OUTPUT = (
+    _output("--output", default="captions", type=_PATH, metavar="DIR", help="where results and ledger are kept"),
+    *EXPORT,
+)
+RUN = (
+    _run(
+        "--redo",
+        metavar="failed|all|TASK",
+        help="do again: what failed for good, everything, or one task; given again after Ctrl-C or a crash, it goes on",
+        allow_from_autoenv=False,
+    ),
+    _run(
+        "--loaders",
+        default=str(_cores()),
+        type=values.count,
+        metavar="N",
+        help="files decoded at once, each by its own process",
+    ),
+    _run("--dry-run", is_flag=True, help="say what would be done and what it would cost, and do nothing"),
+    _run("--price-in", type=values.amount, metavar="PRICE", help="of a million tokens of prompts: shows the cost"),
+    _run("--price-out", type=values.amount, metavar="PRICE", help="of a million tokens of answers"),
+    _run("--quiet", is_flag=True, help="show only what needs attention"),
+    _run("--log-file", type=_PATH, metavar="FILE", help="append every request, retry and failure to this file"),
+)
+BATCH_OPTIONS = (*INPUT, *QUESTIONS, *FRAMES_OF_VIDEOS, *SERVER, *OUTPUT, *RUN)

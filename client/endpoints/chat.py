@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pybase64
 
-from client.cli.options import API_KEY, OPENAI_KEY
 from client.endpoints.http import JsonServer
+from client.endpoints.keys import API_KEY, OPENAI_KEY
 from client.endpoints.retry import AuthError, FailedError, NoAnswerError, RetryPolicy, UnavailableError
 from client.errors import RefusedError, RequestError, UsageError
 from client.media.kinds import Kind

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from client.cli.options import TRANSLATOR_KEY
 from client.endpoints.http import JsonServer
+from client.endpoints.keys import TRANSLATOR_KEY
 from client.endpoints.language_names import known_codes, language_name, may_be
 from client.endpoints.retry import AuthError, FailedError, RetryPolicy, UnavailableError
 from client.errors import RequestError, UsageError

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 from client.errors import UsageError
 from client.sources import stores
 from client.sources.folders import Choice, walk
-from client.sources.manifest import SUFFIXES, read_manifest
+from client.sources.manifest import is_manifest, read_manifest
 from client.sources.source import Source, printable, public
 
 if TYPE_CHECKING:
@@ -56,11 +56,6 @@ def gather(
         found += _rows(manifest, column)
     stores.check({source.where for source in found if source.remote and _scheme(source.where) not in _HTTP})
     return [replace(source, position=position) for position, source in enumerate(found)]
-
-
-def is_manifest(text: str) -> bool:
-    """Whether a PATH is a list of files."""
-    return not _URL.match(text) and Path(text).suffix.lower() in SUFFIXES and Path(text).is_file()
 
 
 def _of(text: str, choice: Choice, leave_out: Path | None, warn: Notify) -> Iterator[Source]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -16,7 +17,6 @@ from client.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson"})
 # fmt: off
@@ -29,6 +29,12 @@ COLUMNS = (
 _JSON_LINES = frozenset({".jsonl", ".ndjson"})
 _DELIMITERS = ",;\t|"
 _LARGEST_FIELD = 1 << 27
+
+
+def is_manifest(text: str) -> bool:
+    """Whether a PATH is a list of files."""
+    path = Path(text)
+    return "://" not in text and path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 class Row(NamedTuple):

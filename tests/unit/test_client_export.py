@@ -309,7 +309,7 @@ def test_results_are_kept_up_to_date_while_a_run_goes_on(
 
 def test_export_without_a_ledger_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 1
-    assert f"client.export: there is no ledger.db in {tmp_path}" in capsys.readouterr().err
+    assert f"Error: there is no ledger.db in {tmp_path}" in capsys.readouterr().err
     assert main([str(tmp_path), "--format", "word"]) == 2
     with pytest.raises(LedgerError):
         export(tmp_path / "nowhere", ["json"])

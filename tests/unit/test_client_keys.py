@@ -103,5 +103,5 @@ def test_no_secret_within_a_url_of_a_server(capsys: pytest.CaptureFixture[str], 
         read_settings(["ads", option, url])
     assert wrong.value.code == 2
     message = capsys.readouterr().err
-    assert f"argument {option}: must be a URL without user name" in message
+    assert f"Invalid value for '{option}': must be a URL without user name" in message
     assert "CANARY" not in message

@@ -53,7 +53,11 @@ def fetch(fetcher: Fetcher, url: str, known: KnownSource | None = None) -> Found
 def test_a_file_is_hashed_as_it_comes(site: Site, fetcher: Fetcher, tmp_path: Path) -> None:
     found = fetch(fetcher, site.put("/a%20b.PNG", png(5), {"ETag": '"1"'}) + "?size=big")
     assert found.known.identity.sha256 == hashlib.sha256(png(5)).hexdigest()
-    assert (found.known.identity.kind, found.known.size, found.known.fingerprint) == (Kind.IMAGE, len(png(5)), 'etag "1"')
+    assert (found.known.identity.kind, found.known.size, found.known.fingerprint) == (
+        Kind.IMAGE,
+        len(png(5)),
+        'etag "1"',
+    )
     assert found.file
     assert found.file.path.read_bytes() == png(5)
     assert found.file.path.suffix == ".PNG"

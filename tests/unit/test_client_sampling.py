@@ -137,7 +137,7 @@ def test_the_command_line_says_how_to_sample(monkeypatch: pytest.MonkeyPatch) ->
         (["--every", "often"], "must be a number above 0, not 'often'"),
         (["--every", "nan"], "must be a number above 0"),
         (["--max-frames", "0"], "whole number above 0"),
-        (["--fit", "stretch"], "must be one of crop, pad"),
+        (["--fit", "stretch"], "'stretch' is not one of 'crop', 'pad'"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from batch_runs import ROOT, pictures, run, run_process
 
-from client.cli.options import OTHERS
-from client.cli.settings import read_settings
+from client.cli.settings import OTHER_VARIABLES, read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,8 +83,11 @@ def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
             "must be the URL to which /chat/completions is added: http://host/v1",
         ),
         (["ads", "--timeout", "0"], "must be more than 0"),
-        (["ads", "--frames-as", "film"], "must be one of auto, video, images"),
-        (["ads", "--temp", "1"], "unrecognized arguments: --temp"),
+        (
+            ["ads", "--frames-as", "film"],
+            "'--frames-as': 'film' is not one of 'auto', 'video', 'images'",
+        ),
+        (["ads", "--temp", "1"], "No such option '--temp'. (Did you mean one of: '--help', '--temperature'?)"),
         (["ads", "--log-file", "."], "--log-file .: Is a directory"),
         (["ads", "--tasks", "ask"], "needs a question"),
         (["ads", "--max-frames", "4"], "--max-frames limits --fps and --every"),
@@ -94,7 +96,7 @@ def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
         (["ads", "--redo", "everything"], "must be failed, all or one of the tasks"),
         (["ads", "--redo", ""], "must be failed, all or one of the tasks"),
         (["ads", "--output", "ads/0000.png"], "--output ads/0000.png: is a file, not a folder"),
-        (["ads", "--price-in", "cheap"], "--price-in: must be a number, 0 or more, not 'cheap'"),
+        (["ads", "--price-in", "cheap"], "Invalid value for '--price-in': must be a number, 0 or more, not 'cheap'"),
         (["ads", "--prompts", "nowhere"], "no such folder"),
         (["empty"], "no pictures or videos"),
         ([], "PATH"),
@@ -119,7 +121,7 @@ def test_wrong_usage_is_exit_code_2(tmp_path: Path) -> None:
 def test_help_teaches(tmp_path: Path) -> None:
     done = run_process("http://127.0.0.1:9", "--help", cwd=tmp_path)
     assert done.returncode == 0
-    assert done.stdout.count("python -m client.batch ") >= 5
+    assert done.stdout.count("  babelview batch ") >= 5
 
 
 def test_the_variables_of_the_other_parts_are_known() -> None:
@@ -129,4 +131,4 @@ def test_the_variables_of_the_other_parts_are_known() -> None:
         for path in (ROOT / part).rglob("*.py"):
             used.update(re.findall(r"\bBABELVIEW_[A-Z_]+", path.read_text()))
     assert used
-    assert used - OTHERS == set()
+    assert used - OTHER_VARIABLES == set()

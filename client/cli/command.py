@@ -1,0 +1,93 @@
+"""Commands whose options stand in groups and can be set in the environment too (`BABELVIEW_*`); made of click's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PREFIX = "BABELVIEW"
+WIDTH, NARROWEST = 110, 50
+
+
+class Option(click.Option):
+    """An option that belongs to a group of the help, and tells in errors when its value came from the environment."""
+
+    def __init__(self, *flags: str, group: str, **attributes: Any) -> None:
+        """`flags` and `attributes` as `click.Option` takes them; the default is shown in the help."""
+        attributes.setdefault("show_default", attributes.get("default") is not None)
+        super().__init__(flags, **attributes)
+        self.group = group
+
+    @property
+    def variable(self) -> str | None:
+        """The environment variable that sets it, if one does."""
+        return f"{PREFIX}_{self.name.upper()}" if self.name and self.allow_from_autoenv else None
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Also an empty variable counts: `BABELVIEW_LANGUAGES=` is no language, not the default ones."""
+        return os.environ.get(self.variable) if self.variable else super().resolve_envvar_value(ctx)
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """What an error names: the flag, or the variable that held the value."""
+        if ctx and self.name and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
+            return f"{self.variable} in the environment"
+        return super().get_error_hint(ctx)
+
+
+class Command(click.Command):
+    """A command with grouped options; its help keeps the lines of its texts as they are."""
+
+    def __init__(self, name: str, *, groups: dict[str, str] | None = None, **attributes: Any) -> None:
+        """`groups` gives those groups of options that need it a text of their own."""
+        columns = shutil.get_terminal_size((WIDTH, 24)).columns
+        settings = {
+            "auto_envvar_prefix": PREFIX,
+            "help_option_names": ["-h", "--help"],
+            "terminal_width": max(min(columns, WIDTH), NARROWEST),
+        }
+        super().__init__(name, context_settings=settings, **attributes)
+        self._groups = groups or {}
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the description."""
+        formatter.write(f"\n{self.help}")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, group by group, in the order in which they were given."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if row := parameter.get_help_record(ctx):
+                groups.setdefault(parameter.group if isinstance(parameter, Option) else "other", []).append(row)
+        for name, rows in groups.items():
+            with formatter.section(name):
+                if text := self._groups.get(name):
+                    formatter.write_text(text)
+                formatter.write_dl(rows, col_max=26)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what stands at the end."""
+        if self.epilog:
+            formatter.write(f"\n{self.epilog}")
+
+
+def invoke(command: click.Command, arguments: Sequence[str] | None, prog: str) -> Any:
+    """Run a command within this process; gives what it returns, or an exit code after `--help`.
+
+    Raises:
+        SystemExit: with code 2 and a message, if the arguments are wrong.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    try:
+        return command.main(arguments, prog, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except click.Abort:
+        raise KeyboardInterrupt from None

@@ -1,0 +1,55 @@
+"""What ends a run early: Ctrl-C, SIGTERM, a terminal that is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+INTERRUPTED = 130
+
+
+def end_at_once() -> None:
+    """Let a signal end this process without a word: while it imports and looks through folders, nothing can be lost."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(INTERRUPTED))
+
+
+def end_in_order(stop: asyncio.Event, note: Callable[[str], None], close: Callable[[], None]) -> None:
+    """Let the first signal set `stop`, which ends the run in good order, and the second one end it at once.
+
+    The ledger bears either. `note` shows a line, `close` gives the terminal back.
+    """
+
+    def interrupted() -> None:
+        _leave_closed_terminal()
+        if stop.is_set():
+            close()
+            os._exit(INTERRUPTED)
+        stop.set()
+        note("interrupted: finishing what is in flight (Ctrl-C again stops at once)")
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+            loop.add_signal_handler(number, interrupted)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process, all being written: a thread that still reads a long file would hold up its usual end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _leave_closed_terminal() -> None:
+    """Where the terminal is gone (SIGHUP), whatever is written to it would fail."""
+    for file in (sys.__stdout__, sys.__stderr__):
+        if file and stat.S_ISCHR(os.fstat(file.fileno()).st_mode) and not file.isatty():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())

@@ -1,0 +1,74 @@
+"""What the values of options may be: functions that read one from text, for click."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from urllib.parse import urlsplit
+
+from click import BadParameter
+
+_CHAT = "/chat/completions"
+
+
+def names(text: str) -> list[str]:
+    """Names with commas between, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def count(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise BadParameter(f"must be a whole number above 0, not {text!r}")
+    return int(text)
+
+
+def amount(text: str) -> float:
+    """A finite number, 0 or more."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise BadParameter(f"must be a number, 0 or more, not {text!r}")
+    return number
+
+
+def seconds(text: str) -> float:
+    """A finite time, more than 0."""
+    number = amount(text)
+    if number == 0:
+        raise BadParameter("must be more than 0")
+    return number
+
+
+def fraction(text: str) -> Fraction:
+    """An exact number above 0, such as 0.5 or 1/3."""
+    try:
+        number = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        number = Fraction(0)
+    if number <= 0:
+        raise BadParameter(f"must be a number above 0, not {text!r}")
+    return number
+
+
+def url(text: str) -> str:
+    """The address of a server, without a slash at its end."""
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # of the port, or of an IPv6 address
+        right = False
+    if not right:
+        raise BadParameter(f"must be a URL such as http://127.0.0.1:8000, not {text!r}")
+    if parts.username is not None or parts.query or parts.fragment:  # which may be secrets: they are not quoted
+        raise BadParameter("must be a URL without user name, ? and #; keys come from the environment")
+    return text.rstrip("/?#")
+
+
+def base_url(text: str) -> str:
+    """The address of an OpenAI endpoint; `/v1` where only a host is given."""
+    address = url(text)
+    if address.endswith(_CHAT):
+        raise BadParameter(f"must be the URL to which {_CHAT} is added: {address.removesuffix(_CHAT)}")
+    return address if urlsplit(address).path else f"{address}/v1"
