@@ -1,12 +1,8 @@
 """Sentences of many requests and languages, run together.
 
 CTranslate2 does not merge calls: 32 separate sentences cost seven times one batch of 32. So every sentence of
-every request waits here, and each batch takes from all requests in turn. That keeps the batches full, and a
-request of two sentences does not wait for all of one with thousands.
-
-A batch that runs cannot be stopped, and a full one takes several times as long as a sentence alone. So while
-small requests come, a huge one gets only small batches (it is then about 40 % slower), and a batch led by a small
-request takes nothing of a huge one.
+every request waits here, and each batch takes from all requests in turn (see `fair_queue`), which keeps it full.
+Each sentence runs once, however many requests want it, and is then kept for those that come later.
 """
 
 from __future__ import annotations
@@ -19,24 +15,21 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
-from translator.cache import LruCache
+from translator.cache import SentenceCache
+from translator.errors import ClosedError, QueueFullError, TooManySentencesError
+from translator.fair_queue import Entry, FairQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from translator.model.engine import BatchClass, Job, Translation
+    from translator.model.job import Job, Translation
 
 logger = logging.getLogger(__name__)
 
-_ENTRY_BYTES = 400  # of a cached sentence, besides its text: two objects, their strings' heads, the table's slot
-
-
-_SMALL_SHARE = 5
-"""A request of at most this part of a batch is small; and huge ones get batches of that size beside it."""
-_HUGE_BATCHES = 4
-"""A request of more batches than this is huge."""
-_MEMORY = 10.0
-"""Seconds for which small requests are expected to go on after one has come."""
+_PACE_WEIGHT = 0.2
+"""How much the last batch counts in the average time of a sentence."""
+_LONGEST_RETRY_S = 60
+"""A client that finds the queue full is never sent away for longer."""
 
 
 class Run(Protocol):
@@ -44,67 +37,6 @@ class Run(Protocol):
 
     def __call__(self, jobs: list[Job], /) -> list[Translation]:
         """Translate `jobs`."""
-
-
-class QueueFullError(Exception):
-    """Too much is waiting already; `retry_after` says in how many seconds to come back."""
-
-    def __init__(self, retry_after: int) -> None:
-        """Say when to come back."""
-        super().__init__(f"the translation queue is full: try again in {retry_after} s")
-        self.retry_after = retry_after
-
-
-class TooManySentencesError(Exception):
-    """One request holds more than the queue can ever take."""
-
-
-class ClosedError(Exception):
-    """The service is shutting down and takes nothing new."""
-
-
-class _Entry:
-    """A sentence that waits or runs, and how many requests want it."""
-
-    __slots__ = ("future", "job", "started", "waiters")
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.future: asyncio.Future[Translation] = asyncio.get_running_loop().create_future()
-        self.waiters = 0
-        self.started = False
-
-
-class _Line:
-    """What one request has waiting, by batch class; within a class sorted by length."""
-
-    def __init__(self, entries: Sequence[_Entry], served: int) -> None:
-        self.served = served  # number of the last batch that took from here
-        self.tokens = sum(len(entry.job.tokens) for entry in entries)
-        self._classes: dict[BatchClass, list[_Entry]] = {}
-        for entry in sorted(entries, key=lambda entry: len(entry.job.tokens)):
-            self._classes.setdefault(entry.job.batch_class, []).append(entry)
-
-    def next_class(self) -> BatchClass | None:
-        """The lowest class that still has wanted sentences."""
-        for batch_class in sorted(self._classes):
-            if self.peek(batch_class):
-                return batch_class
-        return None
-
-    def peek(self, batch_class: BatchClass) -> _Entry | None:
-        """The longest sentence of a class, which `pop` takes; what nobody wants, or another line gave, falls out."""
-        entries = self._classes.get(batch_class, [])
-        while entries and (entries[-1].started or not entries[-1].waiters):
-            entries.pop()
-        if not entries:
-            self._classes.pop(batch_class, None)
-            return None
-        return entries[-1]
-
-    def pop(self, batch_class: BatchClass) -> None:
-        """Take what `peek` showed."""
-        self._classes[batch_class].pop()
 
 
 class Batcher:
@@ -118,7 +50,7 @@ class Batcher:
         batch_tokens: int = 512,
         queue_limit: int = 20_000,
         cache_bytes: int = 16 << 20,
-        linger: float = 0.005,
+        linger_s: float = 0.005,
         ran: Callable[[int, int, float], None] | None = None,
     ) -> None:
         """Prepare the queue; `start` it within a running loop.
@@ -129,25 +61,20 @@ class Batcher:
             batch_tokens: most source tokens of a batch, padding included (a longer sentence runs alone).
             queue_limit: most sentences that wait.
             cache_bytes: memory for finished sentences.
-            linger: seconds to wait for company, only when nothing was running.
+            linger_s: seconds to wait for company, only when nothing was running.
             ran: is told of each batch that ran: its sentences, source tokens and seconds.
         """
         self._run = run
         self._replicas = replicas
-        self._batch_tokens = batch_tokens
-        self._small = batch_tokens // _SMALL_SHARE
-        self._huge = batch_tokens * _HUGE_BATCHES
-        self._small_came = -math.inf
+        self._queue = FairQueue(batch_tokens)
         self._queue_limit = queue_limit
-        self._linger = linger
+        self._linger_s = linger_s
         self._ran = ran
-        self.cache: LruCache[Job, Translation] = LruCache(cache_bytes, _bytes_of)
-        self._entries: dict[Job, _Entry] = {}
-        self._lines: list[_Line] = []
+        self.cache = SentenceCache(cache_bytes)
+        self._entries: dict[Job, Entry] = {}
         self._waiting = 0
         self._requests = 0
-        self._batches = 0
-        self._seconds_per_sentence = 0.05
+        self._sentence_s = 0.05  # the average, before there is one
         self._wake = asyncio.Event()
         self._closing = False
         self._executor = ThreadPoolExecutor(replicas, thread_name_prefix="translate")
@@ -200,18 +127,20 @@ class Batcher:
         if self._closing and not follow_up:
             raise ClosedError("the translation service is shutting down")
         done: dict[Job, Translation] = {}
-        wanted: dict[Job, _Entry] = {}
-        fresh: list[_Entry] = []
+        wanted: dict[Job, Entry] = {}
+        fresh: list[Entry] = []
         for job in dict.fromkeys(jobs):
             if (cached := self.cache.get(job)) is not None:
                 done[job] = cached
                 continue
             if (entry := self._entries.get(job)) is None:
-                entry = _Entry(job)
+                entry = Entry(job)
                 fresh.append(entry)
             wanted[job] = entry
         self._admit(fresh, follow_up=follow_up)
-        self._queue([entry for entry in wanted.values() if not entry.started])
+        if waiting := [entry for entry in wanted.values() if not entry.started]:
+            self._queue.add(waiting)
+            self._wake.set()
         for entry in wanted.values():
             entry.waiters += 1
         try:
@@ -222,32 +151,18 @@ class Batcher:
                 self._leave(entry)
         return [done[job] for job in jobs]
 
-    def _admit(self, fresh: list[_Entry], *, follow_up: bool) -> None:
+    def _admit(self, fresh: list[Entry], *, follow_up: bool) -> None:
         if not follow_up and len(fresh) > self._queue_limit:
             raise TooManySentencesError(
                 f"{len(fresh)} sentences (times languages) in one request, of at most {self._queue_limit}"
             )
         if not follow_up and self._waiting + len(fresh) > self._queue_limit:
-            seconds = self._waiting * self._seconds_per_sentence
-            raise QueueFullError(min(60, max(1, math.ceil(seconds))))
+            wait_s = self._waiting * self._sentence_s
+            raise QueueFullError(min(_LONGEST_RETRY_S, max(1, math.ceil(wait_s))))
         self._entries.update((entry.job, entry) for entry in fresh)
         self._waiting += len(fresh)
 
-    def _queue(self, entries: list[_Entry]) -> None:
-        """Let a request wait for its turn, also with sentences that wait in another's line already.
-
-        Else two sentences would take as long as the thousands of which one of them happens to be one.
-        """
-        if not entries:
-            return
-        # As if it had been served just before the last batch: it is next, but not before who waits for longer.
-        line = _Line(entries, self._batches - 1)
-        if line.tokens <= self._small:
-            self._small_came = time.monotonic()
-        self._lines.append(line)
-        self._wake.set()
-
-    def _leave(self, entry: _Entry) -> None:
+    def _leave(self, entry: Entry) -> None:
         """A request has its answer or was cancelled; what nobody wants any more frees its place."""
         entry.waiters -= 1
         if not entry.waiters and not entry.started:
@@ -261,45 +176,15 @@ class Batcher:
                     return
                 self._wake.clear()
                 await self._wake.wait()
-                await asyncio.sleep(self._linger)
+                await asyncio.sleep(self._linger_s)
                 continue
-            await self._run_batch(self._next_batch())
+            batch = self._queue.next_batch()
+            self._waiting -= len(batch)
+            if batch:
+                await self._run_batch(batch)
 
-    def _next_batch(self) -> list[_Entry]:
-        """Sentences of one batch class: one of each request in turn, until the batch is full.
-
-        The request that was served longest ago says which class.
-        """
-        classes = {line: line.next_class() for line in self._lines}
-        self._lines = sorted((line for line in self._lines if classes[line] is not None), key=lambda x: x.served)
-        self._batches += 1
-        batch: list[_Entry] = []
-        batch_class = classes[self._lines[0]] if self._lines else None
-        if batch_class is None:
-            return batch
-        led_by_small = self._lines[0].tokens <= self._small
-        turn = [line for line in self._lines if not (led_by_small and line.tokens > self._huge)]
-        huge_budget = self._small if time.monotonic() - self._small_came < _MEMORY else self._batch_tokens
-        longest = 0
-        while turn:
-            for line in list(turn):
-                entry = line.peek(batch_class)
-                width = max(longest, len(entry.job.tokens)) if entry else 0
-                budget = huge_budget if line.tokens > self._huge else self._batch_tokens
-                if entry is None or (batch and width * (len(batch) + 1) > budget):
-                    turn.remove(line)
-                    continue
-                line.pop(batch_class)
-                line.served = self._batches
-                entry.started = True
-                batch.append(entry)
-                longest = width
-        self._waiting -= len(batch)
-        return batch
-
-    async def _run_batch(self, batch: list[_Entry]) -> None:
-        if not batch:
-            return
+    async def _run_batch(self, batch: list[Entry]) -> None:
+        """Run it in a thread, and hand out what comes back."""
         began = time.monotonic()
         loop = asyncio.get_running_loop()
         try:
@@ -317,13 +202,8 @@ class Batcher:
             entry.future.set_result(result)
             if not result.failed:
                 self.cache.put(entry.job, result)
-        seconds = time.monotonic() - began
+        duration_s = time.monotonic() - began
         if self._ran:
-            self._ran(len(batch), sum(len(entry.job.tokens) for entry in batch), seconds)
-        pace = seconds / len(batch) / self._replicas
-        self._seconds_per_sentence += 0.2 * (pace - self._seconds_per_sentence)
-
-
-def _bytes_of(job: Job, result: Translation) -> int:
-    parts = sum(len(part) + 60 for part in (*job.tokens, *result.faults))
-    return _ENTRY_BYTES + 4 * (len(job.text) + len(result.text)) + parts
+            self._ran(len(batch), sum(len(entry.job.tokens) for entry in batch), duration_s)
+        pace_s = duration_s / len(batch) / self._replicas
+        self._sentence_s += _PACE_WEIGHT * (pace_s - self._sentence_s)

@@ -1,48 +1,53 @@
-"""A small least-recently-used cache, bounded in bytes."""
+"""Finished sentences, kept for whoever asks for the same ones again; bounded in bytes, the last used stay."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Generic, TypeVar
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from cachetools import LRUCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from translator.model.job import Job, Translation
 
-K = TypeVar("K", bound="Hashable")
-V = TypeVar("V")
+_ENTRY_BYTES = 400
+"""What a kept sentence takes besides its text: the objects, their strings' heads, the table's slot."""
+_STRING_BYTES = 60
+_CHARACTER_BYTES = 4
 
 
-class LruCache(Generic[K, V]):
-    """Keeps what was used last, as much of it as fits."""
+class SentenceCache:
+    """Translations by their jobs."""
 
-    def __init__(self, limit: int, size: Callable[[K, V], int]) -> None:
-        """Keep at most `limit` bytes, as `size` counts them; 0 keeps nothing."""
-        self._limit = limit
-        self._size = size
-        self._items: OrderedDict[K, V] = OrderedDict()
-        self.bytes = 0
+    def __init__(self, limit_bytes: int) -> None:
+        """Keep at most `limit_bytes`; 0 keeps nothing."""
+        # cachetools' `getsizeof` sees values alone, so each is kept with the size that it has together with its job.
+        self._kept: LRUCache[Job, tuple[Translation, int]] = LRUCache(limit_bytes, getsizeof=itemgetter(1))
         self.hits = 0
         self.misses = 0
 
-    def __len__(self) -> int:
-        """How many items are kept."""
-        return len(self._items)
+    @property
+    def size_bytes(self) -> int:
+        """Memory of what is kept, estimated."""
+        return int(self._kept.currsize)
 
-    def get(self, key: K) -> V | None:
-        """The value kept for `key`, if any; it is now the last used."""
-        if key not in self._items:
+    def get(self, job: Job) -> Translation | None:
+        """The translation kept for `job`, if any; it is now the last used."""
+        found = self._kept.get(job)
+        if found is None:
             self.misses += 1
             return None
         self.hits += 1
-        self._items.move_to_end(key)
-        return self._items[key]
+        return found[0]
 
-    def put(self, key: K, value: V) -> None:
-        """Keep `value`, dropping what was used longest ago."""
-        if key in self._items:
-            self.bytes -= self._size(key, self._items.pop(key))
-        self._items[key] = value
-        self.bytes += self._size(key, value)
-        while self.bytes > self._limit:
-            oldest, dropped = self._items.popitem(last=False)
-            self.bytes -= self._size(oldest, dropped)
+    def put(self, job: Job, translation: Translation) -> None:
+        """Keep a translation, dropping what was used longest ago; one larger than the whole cache is not kept."""
+        size = entry_bytes(job, translation)
+        if size <= self._kept.maxsize:
+            self._kept[job] = (translation, size)
+
+
+def entry_bytes(job: Job, translation: Translation) -> int:
+    """About how much memory a job and its translation take."""
+    strings = sum(len(part) + _STRING_BYTES for part in (*job.tokens, *translation.issues))
+    return _ENTRY_BYTES + _CHARACTER_BYTES * (len(job.text) + len(translation.text)) + strings

@@ -12,8 +12,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from translator.checks.scripts import belongs
-from translator.languages import Language, UnknownLanguageError, read_tag
+from translator.errors import DetectionError, UnknownLanguageError
+from translator.languages import Language, read_tag
+from translator.text.scripts import belongs
 
 if TYPE_CHECKING:
     from translator.languages import Languages
@@ -37,10 +38,6 @@ class Guess:
     language: Language
     confidence: float
     """0 to 100, as LibreTranslate has it."""
-
-
-class DetectionError(RuntimeError):
-    """Languages cannot be detected."""
 
 
 class _Identifier(Protocol):
@@ -96,7 +93,7 @@ class Detector:
         try:
             from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415 (loaded when needed)
         except ImportError as error:
-            message = "languages cannot be detected here: name the source, or pip install 'babelview[translator]'"
+            message = 'languages cannot be detected here: name the source, or pip install ".[translator]"'
             raise DetectionError(message) from error
         identifier: _Identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
         for label in identifier.nb_classes:

@@ -17,6 +17,8 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from translator.errors import UnknownLanguageError, UnsupportedScriptError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -53,20 +55,6 @@ class Language:
     def script(self) -> str:
         """The script's ISO 15924 code: "Latn"."""
         return self.code.partition("_")[2]
-
-
-class UnknownLanguageError(ValueError):
-    """A language code that the model does not have."""
-
-    def __init__(self, code: str, why: str) -> None:
-        """Name the code, shortened if it is no code at all, say why, and where the right ones are."""
-        shown = code if len(code) <= _LONGEST_CODE else code[:_LONGEST_CODE] + "..."
-        super().__init__(f"unknown language {shown!r}: {why} (GET /languages lists all)")
-        self.code = code
-
-
-class UnsupportedScriptError(UnknownLanguageError):
-    """A language that NLLB has, in a script in which it does not have it."""
 
 
 @cache

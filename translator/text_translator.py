@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from translator.checks.review import Reviewed, Reviewer
-from translator.model.engine import MAX_SOURCE_TOKENS
+from translator.model.job import MAX_SOURCE_TOKENS
 from translator.text import sentences
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Sentence:
     reason: str | None = None
     """What was wrong with the translation, or with the first one if it was retried; None if nothing was."""
     verdict: Verdict = "ok"
-    """`retried`: the first translation had a fault, this later one has none; `doubtful`: this is the best of
-    several, and has the fault that `reason` says."""
+    """`retried`: the first translation had an issue, this later one has none; `doubtful`: this is the best of
+    several, and has the issue that `reason` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ class TextTranslator:
 
         Args:
             engine: the model.
-            batcher: the queue before it; its `run` is `review.guarded`, or else nothing but cuts is retried.
-            thresholds: those of the guards.
+            batcher: the queue before it; its `run` is `review.with_checks`, or else nothing but cuts is retried.
+            thresholds: those of the quality checks.
         """
         self._engine = engine
         self._batcher = batcher
@@ -109,7 +109,7 @@ class TextTranslator:
         ]
         end = time.monotonic()
         timings = {"prepare": ready - began, "translate": end - ready, "total": end - began}
-        return Answer(answer, {name: round(seconds, 6) for name, seconds in timings.items()})
+        return Answer(answer, {name: round(duration_s, 6) for name, duration_s in timings.items()})
 
     def _prepare(self, text: str, source: Language) -> _Prepared:
         """Pieces of a text, each sentence short enough for the model, with its tokens."""

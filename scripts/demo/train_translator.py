@@ -25,8 +25,9 @@ from transformers import M2M100Config, M2M100ForConditionalGeneration, NllbToken
 
 from scripts.demo.world.scenes import all_sentences
 from scripts.demo.world.translations import LANGUAGES, SOURCE, translate
-from translator.model.convert import convert
-from translator.model.engine import Engine, Job
+from translator.model.conversion import convert
+from translator.model.engine import Engine
+from translator.model.job import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,10 +19,12 @@ from safetensors.numpy import load_file, save_file
 
 from scripts.benchmarks.models.random_nllb import SHAPES, Shape, write
 from translator.checks.checks import Thresholds
-from translator.checks.review import guarded
-from translator.model import convert
-from translator.model.engine import Engine, Job
-from translator.model.models import DEMO_MODEL, ModelError, prepare
+from translator.checks.review import with_checks
+from translator.errors import ModelError
+from translator.model import conversion
+from translator.model.engine import Engine
+from translator.model.job import Job
+from translator.model.models import DEMO_MODEL, prepare
 
 
 def run_convert(checkpoint: Path, output: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -63,7 +65,7 @@ def test_it_is_what_the_library_makes_of_it(tmp_path: Path) -> None:
         assert (tmp_path / "ours" / name).read_bytes() == (tmp_path / "theirs" / name).read_bytes()
     theirs = (tmp_path / "theirs" / "model.bin").read_bytes()
     assert len(ours) == len(theirs)
-    table = convert.sinusoids(1024, 64).tobytes()
+    table = conversion.sinusoids(1024, 64).tobytes()
     start = ours.index(table)
     end = start + len(table)
     assert ours[:start] + ours[end:] == theirs[:start] + theirs[end:]
@@ -155,7 +157,7 @@ def test_a_broken_checkpoint_is_named(
 
 def test_converting_safetensors_loads_neither_torch_nor_transformers(tiny: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from translator.model.convert import convert;"
+        "import sys; from pathlib import Path; from translator.model.conversion import convert;"
         f"convert(Path({str(tiny)!r}), Path({str(tmp_path / 'out')!r}));"
         "sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     )
@@ -168,7 +170,7 @@ def test_memory_is_that_of_the_result_and_the_embeddings(tmp_path: Path) -> None
     write(tmp_path / "deep", shape)
     size = (tmp_path / "deep" / "model.safetensors").stat().st_size
     code = (
-        "import resource, sys; from pathlib import Path; from translator.model.convert import convert;"
+        "import resource, sys; from pathlib import Path; from translator.model.conversion import convert;"
         "import ctranslate2.converters, tokenizers;"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
         f"convert(Path({str(tmp_path / 'deep')!r}), Path({str(tmp_path / 'out')!r}));"
@@ -205,6 +207,6 @@ def test_random_weights_give_doubts_not_errors(tiny: Path, tmp_path: Path) -> No
     engine = Engine(tmp_path / "model", device="cpu", threads=1)
     texts = ["A red car.", "日本", "x", "</s>", "12 %, or 13?", "a " * 150]
     jobs = [Job(text, "eng_Latn", code, engine.tokenize(text)) for text in texts for code in ("fra_Latn", "hin_Deva")]
-    results = [guarded(engine.translate, Thresholds())([job])[0] for job in jobs]
-    assert all(result.faults for result in results)
+    results = [with_checks(engine.translate, Thresholds())([job])[0] for job in jobs]
+    assert all(result.issues for result in results)
     assert not any(result.failed for result in results)

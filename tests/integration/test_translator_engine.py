@@ -11,8 +11,10 @@ import pytest
 from scripts.demo.world.scenes import all_sentences
 from scripts.demo.world.translations import LANGUAGES, translate
 from translator.checks.checks import Thresholds
-from translator.checks.review import guarded
-from translator.model.engine import CUT, MAX_SOURCE_TOKENS, Engine, Job, choose
+from translator.checks.review import with_checks
+from translator.errors import ModelError
+from translator.model.engine import Engine, choose
+from translator.model.job import CUT, MAX_SOURCE_TOKENS, Job
 from translator.model.models import DEMO_MODEL
 
 
@@ -80,22 +82,22 @@ def test_right_translations_are_not_flagged(engine: Engine) -> None:
     jobs = [job(engine, text, code) for text in all_sentences()[::7] for code in LANGUAGES]
     for each in {job.batch_class for job in jobs}:
         batch = [job for job in jobs if job.batch_class == each]
-        said = guarded(engine.translate, Thresholds())(batch)
+        said = with_checks(engine.translate, Thresholds())(batch)
         right = [
             result
             for asked, result in zip(batch, said, strict=True)
             if result.text == translate(asked.text, asked.target)
         ]
         assert len(right) >= 0.99 * len(batch)
-        assert [result for result in right if result.faults] == []
+        assert [result for result in right if result.issues] == []
 
 
 def test_compute_types_are_chosen_and_checked() -> None:
     assert choose("cpu", "auto") == ("cpu", "int8")
     assert choose("auto", "float32")[1] == "float32"
-    with pytest.raises(ValueError, match=r"cpu does not compute in int7 here: use auto, float32, .*int8\b"):
+    with pytest.raises(ModelError, match=r"cpu does not compute in int7 here: use auto, float32, .*int8\b"):
         choose("cpu", "int7")
-    with pytest.raises(ValueError, match="no device tpu"):
+    with pytest.raises(ModelError, match="no device tpu"):
         choose("tpu", "auto")
 
 
@@ -114,13 +116,13 @@ def test_one_bad_row_does_not_lose_the_batch(engine: Engine) -> None:
     bad = TooLong("red" * 2000, "eng_Latn", "fra_Latn", ("▁red",) * 2000)
     first, second, third = engine.translate([good, bad, good])
     assert first.text == third.text == "deux scènes"
-    assert first.faults == third.faults == ()
+    assert first.issues == third.issues == ()
     assert second.text == bad.text
     assert second.failed
-    assert second.faults[0].startswith("not translated")
+    assert second.issues[0].startswith("not translated")
 
 
 def test_a_translation_that_was_cut_says_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("translator.model.engine._LENGTH_CLASSES", {32: 3})
+    monkeypatch.setattr("translator.model.engine.ANSWER_TOKENS", {32: 3})
     (said,) = engine.translate([job(engine, "It opens with red everywhere.", "fra_Latn")])
-    assert said.faults == (CUT,)
+    assert said.issues == (CUT,)

@@ -1,4 +1,4 @@
-"""What holds for any text, on the demo model: the real engine, guards, batcher and splitting, without HTTP."""
+"""What holds for any text, on the demo model: the real engine, quality checks, batcher and splitting, without HTTP."""
 
 import asyncio
 import random
@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from scripts.demo.world.scenes import all_sentences
 from translator.batcher import Batcher
 from translator.checks.checks import Thresholds
-from translator.checks.review import guarded
+from translator.checks.review import with_checks
 from translator.languages import Languages
 from translator.model.engine import Engine
 from translator.model.models import DEMO_MODEL
-from translator.service import Answer, TextTranslator, TranslatedText
 from translator.text.sentences import has_letters, is_for_the_model
+from translator.text_translator import Answer, TextTranslator, TranslatedText
 
 CONTROL = ["</s>", "<s>", "<pad>", "<unk>", "<mask>", "fra_Latn", "eng_Latn", "▁"]
 WORDS = [
@@ -62,7 +62,7 @@ def run(engine: Engine, *requests: Request, at_once: bool = True, **batching: in
     languages = Languages(engine.vocabulary)
 
     async def ask() -> list[Answer]:
-        batcher = Batcher(guarded(engine.translate, Thresholds()), linger=0, **batching)  # type: ignore[arg-type]
+        batcher = Batcher(with_checks(engine.translate, Thresholds()), linger_s=0, **batching)  # type: ignore[arg-type]
         translator = TextTranslator(engine, batcher, Thresholds())
         batcher.start()
         asked = [

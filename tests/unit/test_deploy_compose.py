@@ -17,7 +17,7 @@ from server.__main__ import _parser as server_parser
 from server.alone import at_urls, find_engine
 from server.profile import load_profile
 from server.supervision.parts import gateway_config, stack_parts
-from translator.__main__ import parser as translator_parser
+from translator.cli import translate
 
 if TYPE_CHECKING:
     from server.supervision.part import Part
@@ -116,15 +116,17 @@ def test_the_gateways_command_knows_every_engine_and_the_translator(stack: str) 
         host, port = re.fullmatch(r"http://(\w+):(\d+)", str(replica.url)).groups()  # type: ignore[union-attr]
         asked = server_parser().parse_args(command(stack, host))
         assert (asked.model, str(asked.port)) == (model.name, port)
-    assert config.translator == f"http://translator:{translator_parser().parse_args(command(stack, 'translator')).port}"
+    translator = translate.make_context("translate", command(stack, "translator")).params
+    assert config.translator == f"http://translator:{translator['port']}"
     assert args.host == "0.0.0.0"
     assert services["gateway"]["ports"] == ["${BABELVIEW_ADDRESS:-127.0.0.1}:${BABELVIEW_PORT:-8000}:8000"]
 
 
 @pytest.mark.parametrize(("stack", "model"), [("gpu", "facebook/nllb-200-distilled-600M"), ("cpu", "demo")])
 def test_the_translators_command_is_understood(stack: str, model: str) -> None:
-    args = translator_parser().parse_args(command(stack, "translator"))
-    assert (args.model, args.host, args.port, args.device) == (model, "0.0.0.0", 8003, "cpu")
+    params = translate.make_context("translate", command(stack, "translator")).params
+    said = {name: params[name] for name in ("model", "host", "port", "device")}
+    assert said == {"model": model, "host": "0.0.0.0", "port": 8003, "device": "cpu"}
 
 
 @pytest.mark.parametrize(("stack", "name"), SERVICES)

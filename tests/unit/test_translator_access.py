@@ -9,9 +9,10 @@ from aiohttp.test_utils import TestServer
 from prometheus_client.parser import text_string_to_metric_families
 from translator_toy import Client, Engine, serving
 
-from translator.__main__ import main, make_state, parser
+from translator.cli import make_settings, translate
 from translator.http import Limits, State
 from translator.http.server import Listener
+from translator.service import make_state
 
 ASK = {"q": "Red. Blue.", "source": "en", "target": "fr"}
 NATIVE = {"texts": ["a"], "targets": ["fr"]}
@@ -94,7 +95,7 @@ async def test_what_prometheus_is_told() -> None:
 
 
 async def test_a_slow_body_is_given_up() -> None:
-    async with serving(Engine(), State("toy", limits=Limits(body_seconds=0.1))) as client:
+    async with serving(Engine(), State("toy", limits=Limits(body_timeout_s=0.1))) as client:
         for kind in ("application/json", "multipart/form-data; boundary=x"):
             reader, writer = await asyncio.open_connection(client.host, client.port)
             head = f"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n--x"
@@ -135,11 +136,12 @@ def test_the_world_is_let_in_only_with_a_key_or_on_purpose(
 ) -> None:
     monkeypatch.delenv("BABELVIEW_TRANSLATOR_API_KEY", raising=False)
     with pytest.raises(SystemExit) as stopped:
-        main(["--host", "0.0.0.0", "--model", "demo"])
+        translate(["--host", "0.0.0.0", "--model", "demo"])
     assert stopped.value.code == 2
     assert "BABELVIEW_TRANSLATOR_API_KEY" in capsys.readouterr().err
     monkeypatch.setenv("BABELVIEW_TRANSLATOR_API_KEY", " one, two ,")
-    state = make_state(parser().parse_args(["--max-texts", "5", "--cors", "https://a", "--cors", "https://b"]))
+    said = translate.make_context("translate", ["--max-texts", "5", "--cors", "https://a", "--cors", "https://b"])
+    state = make_state(make_settings(**said.params))
     assert state.keys == ("one", "two")
     assert state.limits.texts == 5
     assert state.origins == ("https://a", "https://b")

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from translator.batcher import Batcher, ClosedError, QueueFullError, TooManySentencesError
-from translator.cache import LruCache
-from translator.model.engine import Job, Translation
+from translator.batcher import Batcher
+from translator.cache import SentenceCache, entry_bytes
+from translator.errors import ClosedError, QueueFullError, TooManySentencesError
+from translator.model.job import Job, Translation
 
 
 def job(text: str, target: str = "fra_Latn", tokens: int = 3) -> Job:
@@ -159,7 +160,7 @@ async def test_small_requests_do_not_starve_a_huge_one() -> None:
         for i in range(30):
             await batcher.translate([job(f"small {name} {i}")])
 
-    async with batching(model, batch_tokens=24, linger=0) as batcher:
+    async with batching(model, batch_tokens=24, linger_s=0) as batcher:
         huge = asyncio.create_task(batcher.translate([job(f"h{i}") for i in range(60)]))
         await asyncio.gather(*(small(batcher, str(n)) for n in range(12)))
         assert sum(j.text.startswith("h") for batch in model.batches for j in batch) >= 20
@@ -177,7 +178,7 @@ async def test_a_full_queue_says_when_to_come_back() -> None:
         assert batcher.waiting == 5
         with pytest.raises(QueueFullError) as full:
             await batcher.translate([job("too much")])
-        assert 1 <= full.value.retry_after <= 60
+        assert 1 <= full.value.retry_after_s <= 60
         assert (await asyncio.gather(batcher.translate([]), return_exceptions=True)) == [[]]
         model.gate.set()
         await asyncio.gather(running, waiting)
@@ -245,15 +246,34 @@ async def test_replicas_run_at_the_same_time() -> None:
 
 
 def test_the_cache_is_bounded_and_drops_what_was_used_longest_ago() -> None:
-    cache: LruCache[str, str] = LruCache(30, lambda key, value: len(key) + len(value))
-    for key in "abc":
-        cache.put(key, "x" * 9)
-    assert cache.get("a")
-    cache.put("d", "x" * 9)
-    assert cache.get("b") is None
-    assert cache.get("a")
-    cache.put("a", "y")
-    assert cache.bytes == 22
-    cache.put("e", "x" * 100)
-    assert cache.bytes <= 30
-    assert cache.get("e") is None
+    jobs = {name: job(name) for name in "abcde"}
+    said = Translation("x" * 9)
+    each = entry_bytes(jobs["a"], said)
+    cache = SentenceCache(3 * each)
+    for name in "abc":
+        cache.put(jobs[name], said)
+    assert cache.get(job("a")) == said  # equal, not the same
+    cache.put(jobs["d"], said)
+    assert cache.get(jobs["b"]) is None
+    assert cache.get(jobs["a"]) == said
+    assert cache.size_bytes == 3 * each
+    cache.put(jobs["a"], Translation("y"))
+    assert cache.size_bytes == 3 * each - 4 * 8
+    cache.put(jobs["e"], Translation("x" * each))  # larger than everything: not kept, and drops nothing
+    assert cache.get(jobs["e"]) is None
+    assert cache.size_bytes == 3 * each - 4 * 8
+    assert (cache.hits, cache.misses) == (2, 2)
+
+
+def test_what_is_kept_is_counted_with_its_text_tokens_and_issues() -> None:
+    plain = entry_bytes(job("a", tokens=0), Translation(""))
+    assert entry_bytes(job("abc", tokens=0), Translation("de")) == plain + 4 * 4
+    assert entry_bytes(job("a", tokens=2), Translation("", ("cut",))) == plain + 3 * 60 + 2 + 3
+
+
+async def test_a_cache_of_nothing_keeps_nothing() -> None:
+    model = Model()
+    async with batching(model, cache_bytes=0) as batcher:
+        for _ in range(2):
+            await batcher.translate([job("a")])
+    assert len(model.batches) == 2

@@ -1,11 +1,11 @@
 # ruff: noqa: RUF001  (signs of many scripts)
-"""The guards on translations as they come: good ones pass, bad ones are named."""
+"""The quality checks on translations as they come: good ones pass, bad ones are named."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator.checks.checks import Thresholds, faults
+from translator.checks.checks import Thresholds, find_issues
 from translator.checks.numbers import lost, numbers
 from translator.languages import known
 
@@ -132,12 +132,12 @@ BAD = [
 
 @pytest.mark.parametrize(("target", "source", "text"), GOOD)
 def test_a_good_translation_passes(target: str, source: str, text: str) -> None:
-    assert faults(source, text, ("eng_Latn", target)) == ()
+    assert find_issues(source, text, ("eng_Latn", target)) == ()
 
 
-@pytest.mark.parametrize(("target", "source", "text", "fault"), BAD)
-def test_a_bad_translation_is_named(target: str, source: str, text: str, fault: str) -> None:
-    assert any(found.startswith(fault) for found in faults(source, text, ("eng_Latn", target)))
+@pytest.mark.parametrize(("target", "source", "text", "issue"), BAD)
+def test_a_bad_translation_is_named(target: str, source: str, text: str, issue: str) -> None:
+    assert any(found.startswith(issue) for found in find_issues(source, text, ("eng_Latn", target)))
 
 
 @pytest.mark.parametrize(
@@ -148,30 +148,32 @@ def test_a_bad_translation_is_named(target: str, source: str, text: str, fault: 
     ],
 )
 def test_related_languages_may_say_the_same(source: str, target: str, same: str) -> None:
-    assert faults(same, same, (source, target)) == ()
+    assert find_issues(same, same, (source, target)) == ()
 
 
 def test_into_english_too() -> None:
-    assert faults("红色的汽车驶过村庄。", "The red car drives through the village.", ("zho_Hans", "eng_Latn")) == ()
-    assert faults("红色的汽车驶过村庄。", "红色的汽车驶过村庄。", ("zho_Hans", "eng_Latn")) != ()
+    assert (
+        find_issues("红色的汽车驶过村庄。", "The red car drives through the village.", ("zho_Hans", "eng_Latn")) == ()
+    )
+    assert find_issues("红色的汽车驶过村庄。", "红色的汽车驶过村庄。", ("zho_Hans", "eng_Latn")) != ()
 
 
 def test_a_translation_that_the_model_finds_unlikely_is_named() -> None:
     pair = ("A red car.", "Une voiture rouge.", ("eng_Latn", "fra_Latn"))
-    assert faults(*pair, score=-0.5) == ()
-    (found,) = faults(*pair, score=-9.0)
+    assert find_issues(*pair, score=-0.5) == ()
+    (found,) = find_issues(*pair, score=-9.0)
     assert found == "unlikely: mean log-probability below -2"
-    assert faults(*pair, score=-9.0, thresholds=Thresholds(lowest_score=-10)) == ()
+    assert find_issues(*pair, score=-9.0, thresholds=Thresholds(lowest_score=-10)) == ()
 
 
 def test_what_repeats_in_the_source_may_repeat() -> None:
     song = "La la la la la la, sing with me, la la la la la la."
-    assert faults(song, "La la la la la la, chante avec moi, la la la la la la.", ("eng_Latn", "fra_Latn")) == ()
+    assert find_issues(song, "La la la la la la, chante avec moi, la la la la la la.", ("eng_Latn", "fra_Latn")) == ()
 
 
 @given(st.text(), st.text(), st.sampled_from(sorted(known())), st.sampled_from(sorted(known())))
-def test_no_text_upsets_the_guards(source: str, text: str, first: str, second: str) -> None:
-    assert all(isinstance(found, str) for found in faults(source, text, (first, second)))
+def test_no_text_upsets_the_checks(source: str, text: str, first: str, second: str) -> None:
+    assert all(isinstance(found, str) for found in find_issues(source, text, (first, second)))
 
 
 @pytest.mark.parametrize(

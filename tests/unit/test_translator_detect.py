@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from translator.detect import DetectionError, Detector
+from translator.detect import Detector
+from translator.errors import DetectionError
 from translator.languages import Languages, known
 
 

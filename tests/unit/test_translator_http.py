@@ -14,8 +14,8 @@ from translator_toy import Client, Engine, load, serving, until
 from translator.batcher import Batcher
 from translator.http import Limits, State, make_app
 from translator.languages import Languages
-from translator.service import TextTranslator
 from translator.text.sentences import has_letters
+from translator.text_translator import TextTranslator
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def engine() -> Engine:
 
 @pytest.fixture
 async def client(engine: Engine) -> AsyncIterator[Client]:
-    limits = Limits(body=10_000, texts=60, characters=9_000)
+    limits = Limits(body_bytes=10_000, texts=60, characters=9_000)
     async with serving(engine, State("toy", limits=limits), queue_limit=50) as client:
         yield client
 

@@ -7,14 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator.languages import (
-    Language,
-    Languages,
-    UnknownLanguageError,
-    UnsupportedScriptError,
-    known,
-    read_tag,
-)
+from translator.errors import UnknownLanguageError, UnsupportedScriptError
+from translator.languages import Language, Languages, known, read_tag
 
 ALL = list(known().values())
 CASES = (str, str.lower, str.upper, str.title, str.swapcase, lambda code: code.replace("_", "-"))

@@ -16,7 +16,7 @@ from translator.http import Limits, State
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    limits = Limits(body=100_000, texts=60, characters=9_000)
+    limits = Limits(body_bytes=100_000, texts=60, characters=9_000)
     async with serving(Engine(), State("toy", limits=limits), queue_limit=500) as client:
         yield client
 

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001  (Chinese commas)
-"""What is done about a bad translation: the real batcher and guards, with scripted answers in the model's place."""
+"""What is done about a bad translation: the real batcher and checks, with scripted answers in the model's place."""
 
 import asyncio
 import threading
@@ -10,8 +10,8 @@ import pytest
 
 from translator.batcher import Batcher
 from translator.checks.checks import Thresholds
-from translator.checks.review import Reviewed, Reviewer, guarded
-from translator.model.engine import CUT, Job, Translation
+from translator.checks.review import Reviewed, Reviewer, with_checks
+from translator.model.job import CUT, Job, Translation
 
 LOOP = "Il court court court court court court."
 Answer = Callable[[Job], Translation]
@@ -44,7 +44,7 @@ def job(text: str, target: str = "fra_Latn") -> Job:
 
 @asynccontextmanager
 async def reviewing(model: Model, **settings: float) -> AsyncIterator[tuple[Reviewer, Batcher]]:
-    batcher = Batcher(guarded(model, Thresholds()), **settings)  # type: ignore[arg-type]
+    batcher = Batcher(with_checks(model, Thresholds()), **settings)  # type: ignore[arg-type]
     batcher.start()
     try:
         yield Reviewer(make_job, batcher, Thresholds()), batcher
@@ -122,9 +122,9 @@ async def test_a_fragment_gets_no_full_stop(source: str, said: str, text: str) -
     assert found.text == text
 
 
-async def test_the_best_of_all_is_kept_and_its_faults_are_said() -> None:
+async def test_the_best_of_all_is_kept_and_its_issues_are_said() -> None:
     def answer(asked: Job) -> Translation:
-        if asked.no_repeat:  # one fault
+        if asked.no_repeat:  # one issue
             return Translation("Il court pendant 7 km dans la grande forêt.", score=-1)
         return Translation(LOOP, (CUT,), -0.5)  # several
 

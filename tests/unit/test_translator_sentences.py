@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator.text import protected as verbatim
+from translator.text import protected
 from translator.text.sentences import Piece, clauses, is_for_the_model, split, split_long
 
 TEXTS = st.text() | st.text("ab. …!?\"'()-*#>1\n\r\t\u2028 的。，TheDr")
@@ -101,14 +101,14 @@ def test_sentences_of(text: str, sentences: list[str]) -> None:
 
 @given(st.text(max_size=300) | st.text("ab, ;：，กa\u0301👍🏽\u200d", max_size=300), st.integers(1, 12))
 def test_a_sentence_at_its_clauses_is_the_sentence(text: str, most: int) -> None:
-    pieces = clauses(text, verbatim.spans(text), most)
+    pieces = clauses(text, protected.spans(text), most)
     assert "".join(piece.text for piece in pieces) == text
     assert all(piece.is_sentence == is_for_the_model(piece.text) for piece in pieces)
 
 
 def test_clauses_and_what_is_not_for_the_model() -> None:
     sentence = "A red car turns left, no, right, and it stops at https://example.org/a,b before the bridge."
-    pieces = [(piece.text, piece.is_sentence) for piece in clauses(sentence, verbatim.spans(sentence))]
+    pieces = [(piece.text, piece.is_sentence) for piece in clauses(sentence, protected.spans(sentence))]
     assert pieces == [
         ("A red car turns left,", True),
         (" ", False),

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from translator import __main__ as service
-from translator.checks import scripts
+from translator.cli import make_settings, translate
 from translator.languages import known
 from translator.model.vocabulary import mapped, tokens_of
+from translator.text import scripts
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,11 @@ def test_the_map_stands_beside_links_to_the_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("said", "means"), [("Latn, Deva", ["Latn", "Deva"]), ("", [])])
 def test_scripts_on_the_command_line(said: str, means: list[str]) -> None:
-    assert service.parser().parse_args(["--scripts", said]).scripts == means
+    params = translate.make_context("translate", ["--scripts", said]).params
+    assert make_settings(**params).scripts == tuple(means)
 
 
 def test_an_unknown_script_fails_before_work_starts(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        service.parser().parse_args(["--scripts", "Latn,Runr"])
+        translate(["--scripts", "Latn,Runr"])
     assert "no script 'Runr': choose of Arab, Armn, Beng" in capsys.readouterr().err

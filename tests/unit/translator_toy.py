@@ -13,8 +13,8 @@ from translator.detect import Detector
 from translator.http import State, make_app
 from translator.http.state import Loaded
 from translator.languages import Languages
-from translator.model.engine import Job, Translation
-from translator.service import TextTranslator
+from translator.model.job import Job, Translation
+from translator.text_translator import TextTranslator
 
 Client = TestClient[Any, Any]
 LANGUAGES = Languages({"eng_Latn", "fra_Latn", "hin_Deva", "srp_Cyrl", "zho_Hans"})

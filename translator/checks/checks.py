@@ -1,7 +1,8 @@
 """What can be seen to be wrong with a translation by looking at it, without knowing the languages.
 
-Every guard is a cheap heuristic: what it flags is tried again, and marked if nothing better comes. The thresholds
-have been set by hand on examples. They are not calibrated on the output of the published NLLB weights.
+Every check is a cheap heuristic: a translation with an issue is tried again (see `review`), and marked if nothing
+better comes. The thresholds have been set by hand on examples. They are not calibrated on the output of the
+published NLLB weights.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from translator.checks import numbers, scripts
-from translator.text import protected as verbatim
+from translator.checks import numbers
+from translator.text import protected, scripts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From where on a translation is flagged. All uncalibrated on real weights."""
+    """From where on a translation has an issue. All uncalibrated on real weights."""
 
     loop_times: int = 3
     """A word or phrase so often in a row, and more often than anything in the source, is a loop."""
@@ -28,30 +29,32 @@ class Thresholds:
     loop_clause: int = 5
     """A phrase of at least so many words (or twice as many letters of such scripts) is a loop at two times in a row."""
     repeated_share: float = 0.3
-    """Share of three-word (or six-letter) sequences that were there before; the source's share comes on top."""
+    """Above so large a share of three-word (or six-letter) sequences that were there before, and the source's own
+    share on top, a translation is a loop."""
     common_share: float = 0.22
-    """Share of all words that one long word makes up, if it comes `common_times` as often as any in the source."""
+    """Above so large a share of all words, one word of four letters or more is a loop, if it also comes at least
+    `common_times` times, and more than twice as often as any word of the source."""
     common_times: int = 4
-    """See `common_share`."""
+    """The fewest times that one word comes in a loop by `common_share`."""
     longest: float = 2.6
-    """Length in terms of the source's; lengths are in letters of English (`scripts.size`)."""
+    """Above so many times the source's length a translation is too long; in letters of English (`scripts.size`)."""
     shortest: float = 0.38
-    """Likewise."""
+    """Below so many times the source's length a translation is too short."""
     length_slack: float = 12.0
     """Letters added to both lengths, because short texts vary more: "TV", "télévision"."""
     copied_words: int = 3
     """From so many lower-case words on, a translation that is the source itself is a copy: names are not."""
     copied_share: float = 0.8
-    """Share of the source's lower-case words in the translation, from `copied_long` words on."""
+    """From so large a share of the source's lower-case words on, a translation that holds them is a copy."""
     copied_long: int = 6
-    """See `copied_share`."""
+    """The fewest lower-case words of a source that are looked at for `copied_share`."""
     script_share: float = 0.7
-    """Share of the letters that must be of the target's script, names in Latin letters not counted."""
+    """The least share of the letters that must be of the target's script, names in Latin letters not counted."""
     script_letters: int = 8
     """From so many letters on, Japanese must have kana and Korean hangul, and not Chinese characters alone."""
     lowest_score: float = -2.0
-    """Mean log-probability of a token. It differs in the third decimal with the company in a batch, so that
-    faults do not quote it."""
+    """The least mean log-probability of a token. It differs in the third decimal with the company in a batch, so
+    that issues do not quote it."""
 
 
 _RELATED = [
@@ -79,9 +82,10 @@ _RELATED = [
 ]
 """Languages in which a whole sentence can be the same, or nearly."""
 _LOOP_UNITS = 20
+"""The longest phrase, in words or letters, that is looked at for following itself."""
 
 
-def faults(
+def find_issues(
     source: str,
     text: str,
     languages: tuple[str, str],
@@ -96,7 +100,7 @@ def faults(
         text: what came back.
         languages: FLORES codes of both.
         score: mean log-probability of a token.
-        thresholds: from where on something is a fault.
+        thresholds: from where on something is an issue.
     """
     t = thresholds or Thresholds()
     if not any(c.isalpha() for c in text) and not _only_numbers(source, text):
@@ -108,9 +112,9 @@ def faults(
         _script(source, text, scripts.script_of(languages[1]), t),
         f"unlikely: mean log-probability below {t.lowest_score:g}" if score < t.lowest_score else None,
         _numbers(source, text),
-        _kept(source, text),
+        _protected(source, text),
     ]
-    return tuple(fault for fault in found if fault)
+    return tuple(issue for issue in found if issue)
 
 
 def _only_numbers(source: str, text: str) -> bool:
@@ -210,12 +214,12 @@ def _copied(source: str, text: str, languages: tuple[str, str], t: Thresholds) -
 
 def _plain_words(text: str) -> list[str]:
     """The words that are no names: in lower case, or of a script without case; without addresses."""
-    return [word for part in verbatim.without(text).split() if part == part.lower() for word in scripts.words(part)]
+    return [word for part in protected.without(text).split() if part == part.lower() for word in scripts.words(part)]
 
 
 def _script(source: str, text: str, script: str, t: Thresholds) -> str | None:
     names = {word for part in source.split() if part != part.lower() for word in scripts.words(part)}
-    bare = verbatim.without(text)
+    bare = protected.without(text)
     foreign: list[str] = []
     right = 0
     for word in scripts.words(bare):
@@ -232,10 +236,10 @@ def _script(source: str, text: str, script: str, t: Thresholds) -> str | None:
 
 
 def _numbers(source: str, text: str) -> str | None:
-    gone = numbers.lost(verbatim.without(source), verbatim.without(text))
+    gone = numbers.lost(protected.without(source), protected.without(text))
     return f"numbers lost or changed: {', '.join(gone)}" if gone else None
 
 
-def _kept(source: str, text: str) -> str | None:
-    gone = Counter(verbatim.find(source)) - Counter(verbatim.find(text))
+def _protected(source: str, text: str) -> str | None:
+    gone = Counter(protected.find(source)) - Counter(protected.find(text))
     return f"lost: {', '.join(gone)}" if gone else None

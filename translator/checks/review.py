@@ -1,4 +1,4 @@
-"""Every translation is looked at; what the guards flag is tried again, and what stays bad is said to be.
+"""Every translation is checked; one with issues is tried again, and what stays bad is said to be.
 
 The ways to try again, in order: without repeated sequences of four tokens, which ends loops; then in parts, at
 clauses and around addresses, or, of a fragment without any, as a whole sentence with a full stop. All tries go
@@ -12,11 +12,9 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from translator.checks import checks as guards
-from translator.checks import scripts
-from translator.model.engine import CUT, Job, Translation
-from translator.text import protected as verbatim
-from translator.text import sentences
+from translator.checks.checks import find_issues
+from translator.model.job import CUT, Job, Translation
+from translator.text import protected, scripts, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -40,13 +38,13 @@ class Reviewed:
     reason: str | None = None
 
 
-def guarded(run: Run, thresholds: Thresholds) -> Run:
-    """`run`, with the faults that the guards see added to each translation."""
+def with_checks(run: Run, thresholds: Thresholds) -> Run:
+    """`run`, with the issues that the quality checks find added to each translation."""
 
-    def look(jobs: list[Job], /) -> list[Translation]:
-        return [_look(job, result, thresholds) for job, result in zip(jobs, run(jobs), strict=True)]
+    def checked(jobs: list[Job], /) -> list[Translation]:
+        return [_check(job, result, thresholds) for job, result in zip(jobs, run(jobs), strict=True)]
 
-    return look
+    return checked
 
 
 class Reviewer:
@@ -55,12 +53,12 @@ class Reviewer:
     def __init__(
         self, make_job: Callable[[str, str, str], Job], batcher: Batcher, thresholds: Thresholds | None
     ) -> None:
-        """Retry what has faults.
+        """Retry what has issues.
 
         Args:
             make_job: from a text, its language and the target language (see `Engine.job`).
-            batcher: what translates; its `run` finds the faults (see `guarded`).
-            thresholds: for sentences put together from parts; None looks at nothing.
+            batcher: what translates; its `run` finds the issues (see `with_checks`).
+            thresholds: of the checks of sentences put together from parts; None checks nothing.
         """
         self._make_job = make_job
         self._batcher = batcher
@@ -76,17 +74,17 @@ class Reviewer:
             first = dict(zip(jobs, await self._batcher.translate(jobs), strict=True))
             best = first
             for attempt in (self._without_repeats, self._in_parts):
-                best = best | await self._again([job for job, result in best.items() if result.faults], best, attempt)
+                best = best | await self._again([job for job, result in best.items() if result.issues], best, attempt)
         return [_verdict(job.text, first[job], best[job]) for job in jobs]
 
     async def _again(
-        self, flagged: list[Job], best: dict[Job, Translation], attempt: Callable[[Job], list[Job | str]]
+        self, poor: list[Job], best: dict[Job, Translation], attempt: Callable[[Job], list[Job | str]]
     ) -> dict[Job, Translation]:
-        """Try these in another way; what is better than before."""
-        if not flagged:
+        """Try these in another way: job -> the better of what it gives and what was best before."""
+        if not poor:
             return {}
-        # In a thread: all sentences of a huge request may be flagged.
-        plans = await asyncio.to_thread(lambda: {job: attempt(job) for job in flagged})
+        # In a thread: all sentences of a huge request may have issues.
+        plans = await asyncio.to_thread(lambda: {job: attempt(job) for job in poor})
         parts = [part for plan in plans.values() for part in plan if isinstance(part, Job)]
         done = dict(zip(parts, await self._batcher.translate(parts, follow_up=True), strict=True))
         return await asyncio.to_thread(
@@ -102,7 +100,7 @@ class Reviewer:
 
     def _in_parts(self, job: Job) -> list[Job | str]:
         """A sentence's clauses, or a fragment as a whole sentence; nothing if it is neither."""
-        pieces = sentences.clauses(job.text, verbatim.spans(job.text))
+        pieces = sentences.clauses(job.text, protected.spans(job.text))
         if len(pieces) == 1:
             return [] if sentences.ends(job.text) else [self._job(job, job.text + ".")]
         spaced = scripts.spaced(scripts.script_of(job.target))
@@ -116,23 +114,23 @@ class Reviewer:
         return self._make_job(text, job.source, job.target)
 
     def _put_together(self, job: Job, plan: list[Job | str], done: dict[Job, Translation]) -> Translation:
-        """The parts' translations as one of the whole sentence, looked at as one."""
+        """The parts' translations as one of the whole sentence, checked as one."""
         text = "".join(part if isinstance(part, str) else done[part].text for part in plan)
         results = [(done[part], max(1, len(part.tokens))) for part in plan if isinstance(part, Job)]
         if len(plan) == 1:
             return replace(results[0][0], text=_tidy(job.text, text))
         score = sum(result.score * weight for result, weight in results) / sum(weight for _, weight in results)
-        cut = (CUT,) if any(CUT in result.faults for result, _ in results) else ()
+        cut = (CUT,) if any(CUT in result.issues for result, _ in results) else ()
         whole = Translation(text, cut, score, any(result.failed for result, _ in results))
-        return _look(job, whole, self._thresholds) if self._thresholds else whole
+        return _check(job, whole, self._thresholds) if self._thresholds else whole
 
 
-def _look(job: Job, result: Translation, thresholds: Thresholds) -> Translation:
+def _check(job: Job, result: Translation, thresholds: Thresholds) -> Translation:
     if result.failed:
         return result
     text = _tidy(job.text, result.text)
-    seen = guards.faults(job.text, text, (job.source, job.target), score=result.score, thresholds=thresholds)
-    return replace(result, text=text, faults=(*result.faults, *seen))
+    found = find_issues(job.text, text, (job.source, job.target), score=result.score, thresholds=thresholds)
+    return replace(result, text=text, issues=(*result.issues, *found))
 
 
 def _tidy(source: str, text: str) -> str:
@@ -145,16 +143,16 @@ def _tidy(source: str, text: str) -> str:
 
 
 def _badness(result: Translation) -> tuple[bool, bool, int, float]:
-    return (result.failed, not any(c.isalnum() for c in result.text), len(result.faults), -result.score)
+    return (result.failed, not any(c.isalnum() for c in result.text), len(result.issues), -result.score)
 
 
 def _verdict(source: str, first: Translation, best: Translation) -> Reviewed:
     if not best.text.strip():  # the sentence must not vanish
-        return Reviewed(source, "doubtful", _reason((*best.faults, "the source stands in its place")))
-    if best.faults:
-        return Reviewed(best.text, "doubtful", _reason(best.faults))
-    return Reviewed(best.text, "retried", _reason(first.faults)) if first.faults else Reviewed(best.text)
+        return Reviewed(source, "doubtful", _reason((*best.issues, "the source stands in its place")))
+    if best.issues:
+        return Reviewed(best.text, "doubtful", _reason(best.issues))
+    return Reviewed(best.text, "retried", _reason(first.issues)) if first.issues else Reviewed(best.text)
 
 
-def _reason(faults: Iterable[str]) -> str:
-    return "; ".join(faults)
+def _reason(issues: Iterable[str]) -> str:
+    return "; ".join(issues)

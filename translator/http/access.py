@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
-from translator.http.errors import ApiError
+from translator.errors import ApiError
 from translator.http.state import STATE
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from translator.errors import ApiError
 from translator.http import libretranslate, native
 from translator.http.access import authorize, cors
-from translator.http.errors import ApiError, to_json
+from translator.http.responses import error_response, from_aiohttp, json_response
 from translator.http.state import STATE, SUMMARY, State
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _PROBES = frozenset({"/health", "/metrics"})
 
 def make_app(state: State) -> web.Application:
     """The application that serves `state`."""
-    app = web.Application(client_max_size=state.limits.body, middlewares=[_account, cors, _errors])
+    app = web.Application(client_max_size=state.limits.body_bytes, middlewares=[_account, cors, _errors])
     app[STATE] = state
     app.router.add_post("/v1/translations", native.translations)
     for method in ("GET", "POST"):
@@ -45,7 +46,7 @@ def make_app(state: State) -> web.Application:
 
 async def _health(request: web.Request) -> web.Response:
     state = request.app[STATE]
-    return to_json({"status": "ok", "model": state.model, "waiting": state.ready().translator.waiting})
+    return json_response({"status": "ok", "model": state.model, "waiting": state.ready().translator.waiting})
 
 
 async def _metrics(request: web.Request) -> web.Response:
@@ -62,14 +63,14 @@ async def _account(request: web.Request, handler: Handler) -> web.StreamResponse
     number = given if re.fullmatch(r"[\w.:-]{1,64}", given, re.ASCII) else uuid.uuid4().hex[:12]
     with state.metrics.in_flight.track_inprogress():
         response = await handler(request)
-    seconds = time.monotonic() - began
+    duration_s = time.monotonic() - began
     response.headers[_REQUEST_ID] = number
     if state.closing:
         response.force_close()  # or a client would send its next request to a connection that is being closed
     resource = request.match_info.route.resource
     path = resource.canonical if resource else "other"
     state.metrics.requests.labels(path, str(response.status)).inc()
-    state.metrics.seconds.labels(path).observe(seconds)
+    state.metrics.request_seconds.labels(path).observe(duration_s)
     logger.log(
         logging.DEBUG if path in _PROBES else logging.INFO,
         "%s %s %s %d %.3f s %s",
@@ -77,7 +78,7 @@ async def _account(request: web.Request, handler: Handler) -> web.StreamResponse
         request.method,
         request.rel_url.raw_path[:100],
         response.status,
-        seconds,
+        duration_s,
         request.get(SUMMARY, ""),
     )
     return response
@@ -89,13 +90,13 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         if not request.app[STATE].closing:
             return await handler(request)
-        failure = ApiError(503, "the translation service is shutting down", code="shutting_down", retry_after=5)
+        failure = ApiError(503, "the translation service is shutting down", code="shutting_down", retry_after_s=5)
     except ApiError as error:
         failure = error
     except web.HTTPException as error:
-        failure = ApiError.of(error, request)
+        failure = from_aiohttp(error, request)
     except Exception:
         logger.exception("%s %s failed", request.method, request.rel_url.raw_path[:100])
         failure = ApiError(500, "internal error: the service's log says more")
     request[SUMMARY] = str(failure)
-    return failure.response(request)
+    return error_response(failure, request)

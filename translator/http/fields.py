@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 
-from translator.http.errors import ApiError
+from translator.errors import ApiError
 from translator.http.state import STATE
 
 if TYPE_CHECKING:
@@ -140,12 +140,12 @@ async def read_fields(request: web.Request) -> Fields:
 
 
 async def _body(request: web.Request) -> bytes:
-    limit = request.app[STATE].limits.body_seconds
+    limit_s = request.app[STATE].limits.body_timeout_s
     try:
-        async with asyncio.timeout(limit):
+        async with asyncio.timeout(limit_s):
             return await request.read()
     except TimeoutError as error:
-        raise ApiError(408, f"the body did not arrive within {limit:g} s", code="timeout", close=True) from error
+        raise ApiError(408, f"the body did not arrive within {limit_s:g} s", code="timeout", close=True) from error
     except (web.RequestPayloadError, BadHttpMessage) as error:
         message = "the body cannot be read: it is broken, or not in its Content-Encoding"
         raise ApiError(400, message, close=True) from error
@@ -192,12 +192,12 @@ def _urlencoded(body: bytes, request: web.Request) -> dict[str, Any]:
 
 
 async def _multipart(request: web.Request) -> dict[str, Any]:
-    limit = request.app[STATE].limits.body_seconds
+    limit_s = request.app[STATE].limits.body_timeout_s
     try:
-        async with asyncio.timeout(limit):
+        async with asyncio.timeout(limit_s):
             form = await request.post()
     except TimeoutError as error:
-        raise ApiError(408, f"the body did not arrive within {limit:g} s", code="timeout", close=True) from error
+        raise ApiError(408, f"the body did not arrive within {limit_s:g} s", code="timeout", close=True) from error
     except _BROKEN_FORM as error:
         raise ApiError(400, f"the form cannot be read: {type(error).__name__}", close=True) from error
     for name, value in form.items():

@@ -10,10 +10,11 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from translator.errors import ApiError
 from translator.http import nllb_serve
 from translator.http.access import authorize
-from translator.http.errors import ApiError, to_json
 from translator.http.fields import Fields, read_fields
+from translator.http.responses import json_response
 from translator.http.state import STATE
 from translator.http.translate import check_size, detect, find_sources, translate
 from translator.text.markup import Page
@@ -52,7 +53,7 @@ async def translate_path(request: web.Request) -> web.Response:
         body["detectedLanguage"] = detected[0] if single else detected
     if alternatives:
         body["alternatives"] = [] if single else [[] for _ in said]
-    return to_json(body)
+    return json_response(body)
 
 
 async def _translate(request: web.Request, texts: list[str], sources: list[Language], target: str) -> list[str]:
@@ -79,14 +80,14 @@ async def detect_path(request: web.Request) -> web.Response:
     texts, _ = fields.one_or_more("q")
     check_size(texts, request.app[STATE].limits)
     (found,) = await detect(request, ["\n".join(texts)])
-    return to_json([_shown(guess) for guess in found])
+    return json_response([_shown(guess) for guess in found])
 
 
 async def languages(request: web.Request) -> web.Response:
     """Answer `/languages`: BCP-47 tags, as LibreTranslate's clients expect, with NLLB's own code beside."""
     have = request.app[STATE].ready().languages.all
     tags = [language.tag for language in have]
-    return to_json(
+    return json_response(
         [{"code": language.tag, "name": language.name, "flores": language.code, "targets": tags} for language in have]
     )
 
@@ -96,7 +97,7 @@ async def frontend_settings(request: web.Request) -> web.Response:
     state = request.app[STATE]
     have = sorted(state.ready().languages.all, key=lambda language: _FIRST.get(language.tag, len(_FIRST)))
     source, target = ({"code": language.tag, "name": language.name} for language in have[:2])
-    return to_json(
+    return json_response(
         {
             "charLimit": state.limits.characters,
             "frontendTimeout": 500,

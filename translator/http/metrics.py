@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""The service's metrics, as Prometheus reads them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from translator.batcher import Batcher
-    from translator.service import Answer
+    from translator.text_translator import Answer
 
-_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_BUCKETS_S = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _SENTENCES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -38,11 +38,11 @@ class Metrics:
             ("path", "status"),
             registry=self.registry,
         )
-        self.seconds = Histogram(
+        self.request_seconds = Histogram(
             "babelview_translator_request_seconds",
             "Time from a request's head to its answer.",
             ("path",),
-            buckets=_SECONDS,
+            buckets=_BUCKETS_S,
             registry=self.registry,
         )
         self.in_flight = Gauge(
@@ -64,7 +64,7 @@ class Metrics:
         self.batch_seconds = Histogram(
             "babelview_translator_batch_seconds",
             "Time that a batch ran.",
-            buckets=_SECONDS,
+            buckets=_BUCKETS_S,
             registry=self.registry,
         )
         self.tokens = Counter(
@@ -73,14 +73,14 @@ class Metrics:
             registry=self.registry,
         )
 
-    def ran(self, sentences: int, tokens: int, seconds: float) -> None:
-        """A batch ran."""
+    def ran(self, sentences: int, tokens: int, duration_s: float) -> None:
+        """Count a batch that ran: its sentences, source tokens and seconds."""
         self.batch_sentences.observe(sentences)
-        self.batch_seconds.observe(seconds)
+        self.batch_seconds.observe(duration_s)
         self.tokens.inc(tokens)
 
     def answered(self, answer: Answer) -> None:
-        """Texts were translated."""
+        """Count an answer's texts and sentences."""
         self.texts.inc(len(answer.texts))
         for text in answer.texts:
             for target, translated in text.items():
@@ -88,7 +88,7 @@ class Metrics:
                     self.sentences.labels(target, sentence.verdict).inc()
 
     def watch(self, model: str, description: str, batcher: Batcher) -> None:
-        """Tell of a loaded model and its queue, too."""
+        """Add a loaded model and its queue to the metrics."""
         Info("babelview_translator_build", "What runs.", registry=self.registry).info(
             {
                 "version": metadata.version("babelview"),
@@ -101,12 +101,12 @@ class Metrics:
         self.registry.register(_Queue(batcher))
 
     def text(self) -> bytes:
-        """All of it, in Prometheus' text format."""
+        """All metrics, in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 class _Queue(Collector):
-    """Reads the batcher when it is asked."""
+    """Metrics of the queue and its cache, read from the batcher at each scrape."""
 
     def __init__(self, batcher: Batcher) -> None:
         self._batcher = batcher
@@ -117,6 +117,6 @@ class _Queue(Collector):
     def _read(self) -> Iterator[Metric]:
         batcher, name = self._batcher, "babelview_translator_"
         yield GaugeMetricFamily(name + "queue_sentences", "Sentences that wait for a batch.", batcher.waiting)
-        yield GaugeMetricFamily(name + "cache_bytes", "Memory of finished sentences.", batcher.cache.bytes)
+        yield GaugeMetricFamily(name + "cache_bytes", "Memory of finished sentences.", batcher.cache.size_bytes)
         yield CounterMetricFamily(name + "cache_hits", "Sentences found in the cache.", batcher.cache.hits)
         yield CounterMetricFamily(name + "cache_misses", "Sentences not found there.", batcher.cache.misses)

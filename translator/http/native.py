@@ -15,15 +15,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from translator.http.access import authorize
-from translator.http.errors import to_json
 from translator.http.fields import read_json
+from translator.http.responses import json_response
 from translator.http.state import STATE
 from translator.http.translate import check_size, find_sources, translate
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from translator.service import Sentence
+    from translator.text_translator import Sentence
 
 
 async def translations(request: web.Request) -> web.Response:
@@ -52,7 +52,7 @@ async def translations(request: web.Request) -> web.Response:
     }
     if guesses is not None:
         body["detected"] = [{"language": g.language.code, "confidence": g.confidence} for g in guesses]
-    return to_json(body)
+    return json_response(body)
 
 
 def _sentence(sentence: Sentence) -> dict[str, str]:

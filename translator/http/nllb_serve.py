@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from translator.http.errors import to_json
+from translator.http.responses import json_response
 from translator.http.state import STATE
 from translator.http.translate import check_size, find_sources, translate
 
@@ -29,13 +29,13 @@ def is_meant(fields: Fields) -> bool:
 
 
 async def answer(request: web.Request, fields: Fields) -> web.Response:
-    """Answer it."""
+    """Answer nllb-serve's call on `/translate`."""
     texts, _ = fields.one_or_more("source")
     source, target = fields.string("src_lang", _SOURCE), fields.string("tgt_lang", _TARGET)
     check_size(texts, request.app[STATE].limits)
     sources, _ = await find_sources(request, texts, source, "src_lang")
     done = await translate(request, texts, sources, [target], field="tgt_lang")
-    return to_json(
+    return json_response(
         {
             "source": texts,
             "translation": [done.text(number, target).text for number in range(len(texts))],

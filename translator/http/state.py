@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from translator.http.errors import ApiError
+from translator.errors import ApiError
 from translator.http.metrics import Metrics
 
 if TYPE_CHECKING:
     from translator.detect import Detector
     from translator.languages import Languages
-    from translator.service import TextTranslator
+    from translator.text_translator import TextTranslator
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one client may ask for; beyond it is refused with the reason."""
 
-    body: int = 4 << 20
-    """Bytes of a request's body."""
+    body_bytes: int = 4 << 20
+    """A request's body."""
     texts: int = 10_000
     """Texts in a request."""
     characters: int = 2_000_000
     """Characters in a request, over all texts."""
-    body_seconds: float = 30.0
+    body_timeout_s: float = 30.0
     """Time for a body to arrive."""
 
 
@@ -45,7 +45,7 @@ class State:
 
     model: str
     limits: Limits = field(default_factory=Limits)
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...] = field(default=(), repr=False)
     """API keys; none means that everybody may ask."""
     origins: tuple[str, ...] = ()
     """Web pages' origins that may ask from a browser; "*" is every one."""
@@ -61,7 +61,7 @@ class State:
             ApiError: 503, it is still being loaded.
         """
         if self.loaded is None:
-            raise ApiError(503, f"{self.model} is still being loaded", code="loading", retry_after=2)
+            raise ApiError(503, f"{self.model} is still being loaded", code="loading", retry_after_s=2)
         return self.loaded
 
 

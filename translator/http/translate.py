@@ -1,4 +1,4 @@
-"""What the three ways to ask have in common: languages looked up, texts translated, errors said."""
+"""What the three APIs share: languages are looked up, texts translated, and the translator's errors made HTTP's."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from translator.batcher import ClosedError, QueueFullError, TooManySentencesError
-from translator.detect import DetectionError
-from translator.http.errors import ApiError
+from translator.errors import (
+    ApiError,
+    ClosedError,
+    DetectionError,
+    QueueFullError,
+    TooManySentencesError,
+    UnknownLanguageError,
+)
 from translator.http.state import STATE, SUMMARY
-from translator.languages import UnknownLanguageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from translator.detect import Guess
     from translator.http.state import Limits
     from translator.languages import Language, Languages
-    from translator.service import Answer, TranslatedText
+    from translator.text_translator import Answer, TranslatedText
 
 AUTO = "auto"
 
@@ -48,7 +52,7 @@ async def find_sources(
     """
     loaded = request.app[STATE].ready()
     if source.lower() != AUTO:
-        return [find(loaded.languages, source, field)] * len(texts), None
+        return [find_language(loaded.languages, source, field)] * len(texts), None
     guesses = [found[0] for found in await detect(request, texts)]
     return [guess.language for guess in guesses], guesses
 
@@ -70,18 +74,18 @@ async def translate(
     """
     state = request.app[STATE]
     loaded = state.ready()
-    wanted = {code: find(loaded.languages, code, field) for code in dict.fromkeys(targets)}
+    wanted = {code: find_language(loaded.languages, code, field) for code in dict.fromkeys(targets)}
     if not wanted:
         raise ApiError(400, f"{field} is empty: name at least one language", param=field)
     distinct = list({language.code: language for language in wanted.values()}.values())
     try:
         answer = await loaded.translator.translate(texts, sources, distinct)
     except QueueFullError as error:
-        raise ApiError(429, str(error), code="queue_full", retry_after=error.retry_after) from error
+        raise ApiError(429, str(error), code="queue_full", retry_after_s=error.retry_after_s) from error
     except TooManySentencesError as error:
         raise ApiError(413, f"{error}: send fewer texts or languages at a time", code="too_large") from error
     except ClosedError as error:
-        raise ApiError(503, str(error), code="shutting_down", retry_after=5) from error
+        raise ApiError(503, str(error), code="shutting_down", retry_after_s=5) from error
     state.metrics.answered(answer)
     request[SUMMARY] = (
         f"{len(texts)} texts of {sum(map(len, texts))} characters, {_codes(sources)} to {_codes(distinct)}, "
@@ -120,7 +124,7 @@ def check_size(texts: list[str], limits: Limits) -> None:
             raise ApiError(413, message, code="too_large")
 
 
-def find(languages: Languages, code: str, field: str) -> Language:
+def find_language(languages: Languages, code: str, field: str) -> Language:
     """The language that a code means.
 
     Raises:

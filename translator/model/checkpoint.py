@@ -1,7 +1,7 @@
 """The weights of a transformers checkpoint, read one at a time: a file is mapped, never loaded as a whole.
 
 Safetensors need only numpy. `pytorch_model*.bin`, which the published NLLB-200 repositories hold, are pickles: they
-are read by torch with `weights_only=True`, which runs no code of theirs (`pip install 'babelview[convert]'`).
+are read by torch with `weights_only=True`, which runs no code of theirs (`pip install ".[convert]"`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from translator.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +35,7 @@ class Checkpoint:
 
         Raises:
             ImportError: there are only pickles, and torch is missing.
-            ValueError: there are no weights.
+            ModelError: there are no weights.
         """
         self._read: dict[str, Callable[[], Weight]] = {}
         files = sorted(folder.glob("*.safetensors"))
@@ -44,24 +46,24 @@ class Checkpoint:
             for file in files:
                 self._read |= _pickle(file)
         if not files:
-            raise ValueError(f"{folder} has no weights: neither *.safetensors nor pytorch_model*.bin")
+            raise ModelError(f"{folder} has no weights: neither *.safetensors nor pytorch_model*.bin")
 
     def __contains__(self, name: object) -> bool:
         """Whether there is such a weight."""
         return name in self._read
 
     def __iter__(self) -> Iterator[str]:
-        """The names."""
+        """The weights' names."""
         return iter(self._read)
 
     def __getitem__(self, name: str) -> Weight:
         """A weight; float32, or float16 as it is stored.
 
         Raises:
-            ValueError: the checkpoint lacks it.
+            ModelError: the checkpoint lacks it.
         """
         if name not in self._read:
-            raise ValueError(f"the checkpoint lacks {name}: are all of its files there?")
+            raise ModelError(f"the checkpoint lacks {name}: are all of its files there?")
         return self._read[name]()
 
 
@@ -70,7 +72,7 @@ def _safetensors(file: Path) -> dict[str, Callable[[], Weight]]:
     with file.open("rb") as opened:
         (length,) = struct.unpack("<Q", opened.read(8))
         if length > file.stat().st_size:
-            raise ValueError(f"{file} is no safetensors file")
+            raise ModelError(f"{file} is no safetensors file")
         header = json.loads(opened.read(length))
 
     return {
@@ -83,7 +85,7 @@ def _safetensors(file: Path) -> dict[str, Callable[[], Weight]]:
 def _mapped(file: Path, data: int, described: dict[str, Any]) -> Weight:
     dtype = _TYPES.get(described["dtype"])
     if dtype is None:
-        raise ValueError(f"{file} holds {described['dtype']} weights: only {', '.join(_TYPES)} can be converted")
+        raise ModelError(f"{file} holds {described['dtype']} weights: only {', '.join(_TYPES)} can be converted")
     start, _ = described["data_offsets"]
     weight = np.memmap(file, dtype, mode="c", offset=data + start, shape=tuple(described["shape"]))
     if described["dtype"] == "BF16":  # numpy lacks it: it is the upper half of a float32

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import ctranslate2
 from tokenizers import Tokenizer
 
-from translator.checks.scripts import script_of
+from translator.errors import ModelError
+from translator.model.job import ANSWER_TOKENS, CUT, Job, Translation
 from translator.model.vocabulary import ALWAYS, mapped, tokens_of
+from translator.text.scripts import script_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,56 +21,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 END = "</s>"
-CUT = "no end: the translation was cut"
-MAX_SOURCE_TOKENS = 200
-"""Longest sentence given to the model. It takes 1024, but was trained on sentences: longer ones lose parts, and
-one of 500 keeps a CPU busy, and everybody else waiting, for a minute."""
-_LENGTH_CLASSES = {8: 48, 32: 128, 96: 288, MAX_SOURCE_TOKENS: 500}
-"""Source tokens up to -> answer tokens at most. A batch has one limit for all its rows, so only sentences of
-one class share a batch: then a sentence's translation does not depend on its company."""
 _PATIENCE = 2.0
 """Beam search ends when this many times `beam_size` hypotheses have ended. At 1, poor ones that end early
 hide a better one that is a little longer: the demo model, right with greedy search, then errs once in 300."""
-
-BatchClass = tuple[int, int, bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A sentence to translate; equal jobs have equal translations."""
-
-    text: str
-    source: str
-    target: str
-    tokens: tuple[str, ...] = field(compare=False, repr=False)
-    """The text's tokens, without language and end."""
-    no_repeat: int = 0
-    """No run of so many tokens may come twice in the translation; 0 allows all."""
-    whole: bool = field(default=True, compare=False)
-    """Whether it needs the whole vocabulary (see `Engine.job`)."""
-
-    @property
-    def length_class(self) -> int:
-        """Its place among the classes of length."""
-        return next(limit for limit in _LENGTH_CLASSES if len(self.tokens) <= limit)
-
-    @property
-    def batch_class(self) -> BatchClass:
-        """Only sentences of one class share a batch, whatever their languages; low classes are quick."""
-        return self.length_class, self.no_repeat, self.whole
-
-
-@dataclass(frozen=True, slots=True)
-class Translation:
-    """What the model made of a sentence."""
-
-    text: str
-    faults: tuple[str, ...] = ()
-    """What speaks against it, each in a few words; empty for a good one."""
-    score: float = 0.0
-    """Mean log-probability of its tokens, the end among them."""
-    failed: bool = False
-    """The model raised an error; `text` is the source."""
 
 
 class Engine:
@@ -99,6 +53,7 @@ class Engine:
                 of these scripts alone, which is quicker, and others with the whole vocabulary; () for all of them.
 
         Raises:
+            ModelError: there is no such device, or it cannot compute in that type.
             RuntimeError, ValueError: CTranslate2 cannot load the model on that device.
         """
         device, compute_type = choose(device, compute_type)
@@ -194,7 +149,7 @@ class Engine:
             "beam_size": self._beam_size,
             "patience": _PATIENCE,
             "max_input_length": 0,  # nothing is cut: `MAX_SOURCE_TOKENS` is kept before
-            "max_decoding_length": max(_LENGTH_CLASSES[job.length_class] for job in jobs),
+            "max_decoding_length": max(ANSWER_TOKENS[job.length_class] for job in jobs),
             "no_repeat_ngram_size": jobs[0].no_repeat,
             "disable_unk": True,
             "return_end_token": True,
@@ -216,17 +171,17 @@ def choose(device: str, compute_type: str) -> tuple[str, str]:
     up) before bfloat16 (8.0 and up). That order has not been run on a GPU yet.
 
     Raises:
-        ValueError: there is no such device, or it cannot compute in that type; the message says what it can.
+        ModelError: there is no such device, or it cannot compute in that type; the message says what it can.
     """
     if device == "auto":
         device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
     try:
         have = ctranslate2.get_supported_compute_types(device)
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"no device {device}: {error}") from error
+        raise ModelError(f"no device {device}: {error}") from error
     if compute_type == "auto":
         wanted = ("int8_float16", "int8_bfloat16", "int8", "float16")
         return device, next((kind for kind in wanted if kind in have), "default")
     if compute_type not in have | {"default"}:
-        raise ValueError(f"{device} does not compute in {compute_type} here: use auto, {', '.join(sorted(have))}")
+        raise ModelError(f"{device} does not compute in {compute_type} here: use auto, {', '.join(sorted(have))}")
     return device, compute_type

@@ -21,19 +21,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from translator.errors import ModelError
+from translator.settings import DEFAULT_MODEL
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "facebook/nllb-200-distilled-600M"
 DEMO_MODEL = Path(__file__).parents[1] / "demo" / "nllb-drawn-world"
-_TELL_EVERY = 3.0  # seconds
+_TELL_EVERY_S = 3.0
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-class ModelError(Exception):
-    """The model cannot be had; the message says why and what to do."""
 
 
 def locate(model: str) -> Path | str:
@@ -129,6 +127,7 @@ async def _run(*arguments: str) -> str:
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",  # a folder with a `translator.py` or a `json.py` of the user's may be the current one
         "-m",
         "translator.model.convert",
         *arguments,
@@ -156,7 +155,7 @@ async def _follow(stream: asyncio.StreamReader) -> str:
     while chunk := await stream.read(1 << 16):
         *lines, rest = re.split(rb"[\r\n]+", rest + chunk)
         last = next((line.decode(errors="replace") for line in reversed(lines) if line.strip()), last)
-        if last and time.monotonic() - told > _TELL_EVERY:
+        if last and time.monotonic() - told > _TELL_EVERY_S:
             logger.info("%s", last.strip())
             told = time.monotonic()
     return (rest.decode(errors="replace").strip() or last).strip()

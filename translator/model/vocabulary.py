@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from translator.checks import scripts
+from translator.text import scripts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

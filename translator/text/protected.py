@@ -1,4 +1,4 @@
-"""What must come through a translation as it is: addresses, handles, placeholders, tags, emoji."""
+"""Protected spans: what must come through a translation as it is (addresses, handles, placeholders, tags, emoji)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _PATTERN = re.compile(
 
 
 def find(text: str) -> list[str]:
-    """What of a text must come through, in order."""
+    """The protected parts of a text, in order."""
     return _PATTERN.findall(text)
 
 
 def spans(text: str) -> list[tuple[int, int]]:
-    """Where that stands."""
+    """Start and end of each protected part, in order."""
     return [match.span() for match in _PATTERN.finditer(text)]
 
 
 def without(text: str) -> str:
-    """The text with a space for each such thing."""
+    """The text with a space for each protected part."""
     return _PATTERN.sub(" ", text)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import sentencex
 
-from translator.text import protected as verbatim
+from translator.text import protected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -112,7 +112,7 @@ def has_letters(text: str) -> bool:
 
 def is_for_the_model(text: str) -> bool:
     """Whether there is anything to translate: letters, in more than an address or a placeholder."""
-    return has_letters(text) and has_letters(verbatim.without(text))
+    return has_letters(text) and has_letters(protected.without(text))
 
 
 def ends(text: str) -> bool:

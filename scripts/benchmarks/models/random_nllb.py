@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save_file
 
-from translator.checks import scripts
 from translator.languages import known
 from translator.model.models import DEMO_MODEL
+from translator.text import scripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

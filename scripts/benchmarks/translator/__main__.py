@@ -40,10 +40,10 @@ from scripts.benchmarks.translator.fixed_length import FixedLength
 from scripts.demo.world.scenes import COLOURS
 from scripts.demo.world.translations import LANGUAGES
 from translator.batcher import Batcher
-from translator.checks.scripts import script_of
 from translator.languages import Languages
-from translator.model.engine import MAX_SOURCE_TOKENS, Job, Translation
-from translator.service import Answer, TextTranslator
+from translator.model.job import MAX_SOURCE_TOKENS, Job, Translation
+from translator.text.scripts import script_of
+from translator.text_translator import Answer, TextTranslator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,8 +61,8 @@ class AnyBeams(FixedLength):
         self._beam_size = beams
 
     def translate(self, jobs: Sequence[Job]) -> list[Translation]:
-        """As the engine does, without the fault that there is no end."""
-        return [replace(result, faults=()) for result in super().translate(jobs)]
+        """As the engine does, without the issue that there is no end."""
+        return [replace(result, issues=()) for result in super().translate(jobs)]
 
 
 class Reference:

@@ -2,29 +2,29 @@
 
     python -m scripts.benchmarks.translator.fixed_length --model ./bench-models/nllb-mid --port 0
 
-Random weights do not end, and what they write is flagged by the guards, which would have every sentence translated
-three times. So lengths are fixed, and the guards look at everything and find nothing. All else is the service's own.
+Random weights do not end, and what they write has issues, which would have every sentence translated three times. So
+lengths are fixed, and the quality checks look at everything and find nothing. All else is the service's own.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from translator import __main__ as service
-from translator.checks import review
-from translator.model import engine
+from translator import loading
+from translator.checks.review import with_checks
+from translator.cli import translate
+from translator.model.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from translator.batcher import Run
     from translator.checks.checks import Thresholds
-    from translator.model.engine import Job, Translation
+    from translator.model.job import Job, Translation
 
 
-class FixedLength(engine.Engine):
+class FixedLength(Engine):
     """The engine, with translations as long as the longest source of their batch."""
 
     def _decoding(self, jobs: Sequence[Job]) -> dict[str, Any]:
@@ -32,20 +32,17 @@ class FixedLength(engine.Engine):
         return super()._decoding(jobs) | {"min_decoding_length": length, "max_decoding_length": length}
 
 
-def never_flagged(run: Run, thresholds: Thresholds) -> Run:
-    """`run`, looked at by the guards, whose findings are dropped; so is the fault that there is no end."""
-    looked_at = _guarded(run, thresholds)
+def without_issues(run: Run, thresholds: Thresholds) -> Run:
+    """`run` with the quality checks, whose findings are dropped; so is the issue that there is no end."""
+    checked = with_checks(run, thresholds)
 
-    def look(jobs: list[Job], /) -> list[Translation]:
-        return [replace(result, faults=()) for result in looked_at(jobs)]
+    def run_and_drop(jobs: list[Job], /) -> list[Translation]:
+        return [replace(result, issues=()) for result in checked(jobs)]
 
-    return look
-
-
-_guarded = review.guarded
+    return run_and_drop
 
 
 if __name__ == "__main__":
-    engine.Engine = FixedLength  # type: ignore[misc]
-    review.guarded = never_flagged
-    sys.exit(service.main())
+    loading.Engine = FixedLength  # type: ignore[misc]
+    loading.with_checks = without_issues
+    translate(prog_name="python -m scripts.benchmarks.translator.fixed_length")
