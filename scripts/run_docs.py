@@ -7,10 +7,10 @@
 
 The rules, for whoever writes a page:
 
-- A block fenced as `sh` or `python` is run. One whose first line is a comment that begins with `# needs` (a GPU, Docker, a
-  key) is for readers alone; so is every block fenced otherwise (`json`, `toml`, `text`).
-- A command that serves (`babelview up`, `babelview translate`, `vllm serve`) is started in the background; the next ones
-  run once it answers. It is stopped by the next server and at the end of its page.
+- A block fenced as `sh` or `python` is run. One whose first line is a comment that begins with `# needs` (a GPU)
+  is for readers alone; so is every block fenced otherwise (`json`, `toml`, `text`).
+- A command that serves (`babelview up`, `babelview translate`, `vllm serve`) is started in the background; the next
+  ones run once it answers. It is stopped by the next server and at the end of its page.
 - A page can count on `./ads` and, until it starts a server of its own, on the demo stack.
 """
 
