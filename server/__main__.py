@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from server.profile import Profile
-    from server.supervision.supervisor import Keeper
+    from server.supervision.supervisor import ProcessSupervisor
 
 FAILED = 1
 EXAMPLES = """\
@@ -89,27 +89,27 @@ async def _up(profile: Profile, logs: Path, ready_file: Path | None, console: Co
     was_healthy = False
     async with stack_of(profile, logs=logs, reporter=display) as stack:
 
-        def when_healthy(keepers: Sequence[Keeper]) -> None:
+        def when_healthy(supervisors: Sequence[ProcessSupervisor]) -> None:
             nonlocal was_healthy
             was_healthy = True
-            display.running(keepers)
+            display.running(supervisors)
             if ready_file:
-                write_ready_file(ready_file, _ready(keepers))
+                write_ready_file(ready_file, _ready(supervisors))
 
         number = await run_until_signal(stack, when_healthy, display.stopping)
     if not was_healthy:
         return 128 + number
-    return FAILED if any(keeper.given_up for keeper in stack.keepers) else 0
+    return FAILED if any(supervisor.given_up for supervisor in stack.supervisors) else 0
 
 
-def _ready(keepers: Sequence[Keeper]) -> dict[str, object]:
+def _ready(supervisors: Sequence[ProcessSupervisor]) -> dict[str, object]:
     """What a script that started the stack wants to know."""
-    addresses = {keeper.part.name: keeper.part.address for keeper in keepers}
+    addresses = {supervisor.part.name: supervisor.part.address for supervisor in supervisors}
     return {
         "endpoint": addresses["gateway"],
         "translator": addresses.get("translator"),
         "pid": os.getpid(),
-        "parts": {k.part.name: {"pid": k.pid, "start_seconds": k.start_seconds} for k in keepers},
+        "parts": {k.part.name: {"pid": k.pid, "start_seconds": k.start_s} for k in supervisors},
     }
 
 

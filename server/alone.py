@@ -6,9 +6,10 @@ import asyncio
 import logging
 import os
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+
+from msgspec.structs import replace
 
 from server.engines.engine import engine_command, engine_environment
 from server.errors import ProfileError
@@ -17,6 +18,7 @@ from server.gateway.serve import serve
 from server.profile import TranslatorProfile
 from server.sizing.preflight import check_models
 from server.supervision.parts import gateway_config, open_gateway_socket
+from server.supervision.process import child_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,12 +36,12 @@ def run_engine(profile: Profile, name: str, host: str, port: int) -> NoReturn:
         PreflightError: the model is not there.
     """
     engine = find_engine(profile, name)
-    if engine.card is not None:
-        raise ProfileError(f"{name} takes turns on its card: only `python -m server up` can start it")
+    if engine.sleep_group is not None:
+        raise ProfileError(f"{name} shares its GPU with others (sleep_group): only `babelview up` can start it")
     check_models(replace(profile, engines=(engine,)))
     command = engine_command(engine, ("--host", host, "--port", str(port)))
     environment = engine_environment(engine, Path(tempfile.gettempdir()))
-    os.execvpe(command[0], command, {**os.environ, **environment})  # noqa: S606  # it takes our place
+    os.execvpe(command[0], command, child_environment(environment))  # noqa: S606  # it takes our place
 
 
 def run_gateway(profile: Profile, urls: Mapping[str, str], translator: str | None) -> None:
@@ -72,9 +74,9 @@ def at_urls(profile: Profile, urls: Mapping[str, str], translator: str | None) -
         find_engine(profile, name)
     try:
         engines = tuple(
-            replace(engine, replicas=0, gpus=(), card=None, urls=(urls[engine.name],))
+            replace(engine, replicas=0, gpus=(), sleep_group=None, urls=(urls[engine.name],))
             if engine.name in urls
-            else replace(engine, replicas=0, gpus=(), card=None)
+            else replace(engine, replicas=0, gpus=(), sleep_group=None)
             for engine in profile.engines
         )
         sidecar = TranslatorProfile(url=translator) if translator else None

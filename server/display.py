@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from server.supervision.supervisor import Keeper
+    from server.supervision.supervisor import ProcessSupervisor
 
 
 class Display:
@@ -25,31 +25,31 @@ class Display:
         self._console = console
         self._began = time.monotonic()
 
-    def changed(self, keeper: Keeper) -> None:
+    def changed(self, supervisor: ProcessSupervisor) -> None:
         """A part has reached another state or stage."""
-        if keeper.state is State.STARTING:
-            self._line(keeper.part.name, keeper.stage)
-        elif keeper.state is State.READY:
-            self._line(keeper.part.name, f"[green]ready[/] after {keeper.start_seconds:.1f} s")
-        elif keeper.state is State.UNHEALTHY:
-            self._line(keeper.part.name, "[yellow]does not answer its health check[/]")
-        elif keeper.state is State.STOPPED:
-            self._line(keeper.part.name, "stopped")
+        if supervisor.state is State.STARTING:
+            self._line(supervisor.part.name, supervisor.stage)
+        elif supervisor.state is State.READY:
+            self._line(supervisor.part.name, f"[green]ready[/] after {supervisor.start_s:.1f} s")
+        elif supervisor.state is State.UNHEALTHY:
+            self._line(supervisor.part.name, "[yellow]does not answer its health check[/]")
+        elif supervisor.state is State.STOPPED:
+            self._line(supervisor.part.name, "stopped")
 
-    def crashed(self, keeper: Keeper, reason: str, tail: str) -> None:
+    def crashed(self, supervisor: ProcessSupervisor, reason: str, tail: str) -> None:
         """A part has ended or hangs."""
-        then = "given up" if keeper.state is State.FAILED else "restarting it"
-        self._line(keeper.part.name, f"[bold red]{escape(reason)}[/]: {then}. The end of {keeper.log}:")
+        then = "given up" if supervisor.state is State.FAILED else "restarting it"
+        self._line(supervisor.part.name, f"[bold red]{escape(reason)}[/]: {then}. The end of {supervisor.log}:")
         self._console.print(escape(tail), style="dim", highlight=False, soft_wrap=True)
 
-    def running(self, keepers: Sequence[Keeper]) -> None:
+    def running(self, supervisors: Sequence[ProcessSupervisor]) -> None:
         """The table of what runs where."""
         table = Table(title="Babelview is up", title_justify="left")
         for column in ("part", "serves", "address", "pid", "started in"):
             table.add_column(column, justify="right" if column in {"pid", "started in"} else "left", overflow="fold")
-        for keeper in keepers:
-            part = keeper.part
-            table.add_row(part.name, part.what, part.address, str(keeper.pid), f"{keeper.start_seconds:.1f} s")
+        for supervisor in supervisors:
+            part = supervisor.part
+            table.add_row(part.name, part.what, part.address, str(supervisor.pid), f"{supervisor.start_s:.1f} s")
         self._console.print(table)
         self._console.print("Ctrl-C stops it.")
 

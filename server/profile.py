@@ -1,16 +1,16 @@
-"""A profile: what runs on this machine, as plain data in a TOML file, checked into typed dataclasses."""
+"""A profile: what runs on this machine, as plain data in a TOML file, checked against the types here."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping  # noqa: TC003  # read at run time, to check a profile against the types
-from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec.structs import replace
 
 from server.errors import ProfileError
-from server.gateway.config import Health, Limits, Timeouts, Turns
+from server.gateway.config import GatewaySettings
+from server.settings import Settings, did_you_mean, read_toml
 from server.supervision.policy import Policy
 
 PROFILES = Path(__file__).parent / "profiles"
@@ -18,31 +18,19 @@ DEMO_MODELS = Path(__file__).parent / "demo"
 DEMO_PREFIX = "demo:"
 
 
-@dataclass(frozen=True, kw_only=True)
-class GatewayProfile:
-    """The one endpoint."""
+class GatewayProfile(GatewaySettings, frozen=True, kw_only=True):
+    """The one endpoint: where it listens, and its settings."""
 
     host: str = "127.0.0.1"
     """Where it listens. Loopback unless told otherwise."""
     port: int = 8000
     """0 takes a free port."""
-    limits: Limits = field(default_factory=Limits)
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    health: Health = field(default_factory=Health)
-    turns: Turns = field(default_factory=Turns)
-    keys_file: str | None = None
-    """Hashes of API keys; see server/gateway/config.py for this and what follows."""
-    allow_anonymous: bool = False
-    open_metrics: bool = False
-    media_domains: tuple[str, ...] = ()
-    json_logs: bool = False
 
     def __post_init__(self) -> None:
         _check_port(self.port)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TranslatorProfile:
+class TranslatorProfile(Settings, frozen=True, kw_only=True):
     """The translation sidecar, on loopback."""
 
     model: str | None = None
@@ -66,8 +54,7 @@ class TranslatorProfile:
             _check_url(self.url)
 
 
-@dataclass(frozen=True, kw_only=True)
-class EngineProfile:
+class EngineProfile(Settings, frozen=True, kw_only=True):
     """One vLLM process and the model it serves."""
 
     name: str
@@ -86,9 +73,9 @@ class EngineProfile:
     """Engines of this model on this machine; the gateway spreads requests over them. 0: none, only `urls`."""
     gpus: tuple[str, ...] = ()
     """For each replica the GPUs that it sees, as CUDA_VISIBLE_DEVICES takes them ("0", or "0,1")."""
-    card: str | None = None
-    """Engines that name the same card take turns on it, all but one asleep (vLLM's sleep mode, level 1: their
-    weights wait in main memory). None: always awake."""
+    sleep_group: str | None = None
+    """Engines that name the same group share a GPU, all but one asleep (vLLM's sleep mode, level 1: their weights
+    wait in main memory). None: always awake."""
     urls: tuple[str, ...] = ()
     """Further replicas that run elsewhere: base URLs without /v1. Nothing is started there."""
     url_key_variable: str | None = None
@@ -118,7 +105,7 @@ class EngineProfile:
     """How long it may take to become healthy."""
     args: tuple[str, ...] = ()
     """Further arguments of `vllm serve`."""
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Further environment variables."""
 
     def __post_init__(self) -> None:
@@ -130,8 +117,8 @@ class EngineProfile:
             raise ValueError("it needs at least one of replicas and urls")
         if self.gpus and len(self.gpus) != self.replicas:
             raise ValueError(f"gpus names the GPUs of {len(self.gpus)} replicas, but there are {self.replicas}")
-        if self.card is not None and self.replicas > 1:
-            raise ValueError("engines take turns on a card as one replica each")
+        if self.sleep_group is not None and self.replicas > 1:
+            raise ValueError("engines of a sleep_group have one replica each")
         for url in self.urls:
             _check_url(url)
         if self.max_frames < 0 or self.max_images < 0:
@@ -155,8 +142,7 @@ class EngineProfile:
         return path if path.is_absolute() or self.model.startswith((".", "~")) else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeviceProfile:
+class DeviceProfile(Settings, frozen=True, kw_only=True):
     """What the engines compute on."""
 
     kind: str = "cpu"
@@ -178,16 +164,15 @@ class DeviceProfile:
         return self.kind == "gpu"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Profile:
-    """Everything that one `python -m server up` starts."""
+class Profile(Settings, frozen=True, kw_only=True):
+    """Everything that one `babelview up` starts."""
 
     engines: tuple[EngineProfile, ...]
-    gateway: GatewayProfile = field(default_factory=GatewayProfile)
+    gateway: GatewayProfile = msgspec.field(default_factory=GatewayProfile)
     translator: TranslatorProfile | None = None
     """None: no translations."""
-    device: DeviceProfile = field(default_factory=DeviceProfile)
-    supervisor: Policy = field(default_factory=Policy)
+    device: DeviceProfile = DeviceProfile()
+    supervisor: Policy = Policy()
 
     def __post_init__(self) -> None:
         if not self.engines:
@@ -224,60 +209,13 @@ def load_profile(name: str) -> Profile:
     """
     path = Path(name) if name.endswith(".toml") else PROFILES / f"{name}.toml"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path, Profile)
     except FileNotFoundError:
-        known = ", ".join(available_profiles())
-        raise ProfileError(f"no profile {name!r}: choose one of {known}, or name a .toml file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ProfileError(f"{path}: {error}") from error
-    try:
-        return _build(Profile, data, "")
-    except ValueError as error:
-        raise ProfileError(f"{path}: {error}") from error
-
-
-Built = TypeVar("Built")
-
-
-def _build(kind: type[Built], data: Mapping[str, Any], where: str) -> Built:
-    """Make a dataclass of a TOML table; unknown or missing keys and wrong types are errors naming the key."""
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]  # every caller passes a dataclass
-    prefix = f"{where}." if where else ""
-    if unknown := sorted(data.keys() - known.keys()):
-        raise ValueError(f"unknown key {prefix}{unknown[0]} (known: {', '.join(known)})")
-    required = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
-    if missing := [name for name in required if name not in data]:
-        raise ValueError(f"missing key {prefix}{missing[0]}")
-    hints = get_type_hints(kind)
-    values = {key: _convert(hints[key], value, prefix + key) for key, value in data.items()}
-    try:
-        return kind(**values)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}" if where else str(error)) from error
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    """Turn one TOML value into what the dataclass's field holds."""
-    if get_origin(hint) is UnionType:  # `X | None`: TOML has no null, so a present key is an X
-        hint = next(member for member in get_args(hint) if member is not NoneType)
-    origin = get_origin(hint)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ValueError(f"{where} must be a list, not {value!r}")
-        return tuple(_convert(get_args(hint)[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if origin is not None:  # Mapping[str, str]
-        if not isinstance(value, dict):
-            raise ValueError(f"{where} must be a table, not {value!r}")
-        return {key: _convert(str, item, f"{where}.{key}") for key, item in value.items()}
-    if hasattr(hint, "__dataclass_fields__"):
-        if not isinstance(value, dict):
-            raise ValueError(f"{where} must be a table, not {value!r}")
-        return _build(hint, value, where)
-    if hint is float and type(value) is int:
-        return float(value)
-    if type(value) is not hint:  # exact: True is no int here
-        raise ValueError(f"{where} must be of type {hint.__name__}, not {value!r}")
-    return value
+        known = available_profiles()
+        guess = did_you_mean(name, known)
+        raise ProfileError(
+            f"no profile {name!r}: choose one of {', '.join(known)}, or name a .toml file{guess}"
+        ) from None
 
 
 def _check_port(port: int) -> None:

@@ -17,9 +17,9 @@ from server.sizing.preflight import check_memory, check_models
 from server.status import status_socket, told_on
 from server.supervision.events import EventLog
 from server.supervision.parts import open_gateway_socket, stack_parts
-from server.supervision.process import Lifeline
-from server.supervision.sleep_group import Card
-from server.supervision.supervisor import Keeper
+from server.supervision.reaper import Reaper
+from server.supervision.sleep_group import SleepGroup
+from server.supervision.supervisor import ProcessSupervisor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from server.supervision.policy import Policy
     from server.supervision.supervisor import Reporter
 
-WHOLE_WITHIN_S = 10.0
+READY_WITHIN_S = 10.0
 INTERRUPTED_AT_ONCE = 1
 """Exit code after a second signal."""
 
@@ -45,31 +45,33 @@ class Stack:
         parts: Sequence[Part],
         *,
         logs: Path,
-        lifeline: Lifeline,
+        reaper: Reaper,
         reporter: Reporter,
         policy: Policy | None = None,
     ) -> None:
         """`logs` is a folder that gets the log files of each part."""
-        cards = {part.card: Card() for part in parts if part.card}
-        self.keepers = [
-            Keeper(
+        sleep_groups = {part.sleep_group: SleepGroup() for part in parts if part.sleep_group}
+        self.supervisors = [
+            ProcessSupervisor(
                 part,
                 logs / f"{part.name}.log",
-                lifeline,
+                reaper,
                 reporter,
                 policy=policy,
-                card=cards[part.card] if part.card else None,
+                sleep_group=sleep_groups[part.sleep_group] if part.sleep_group else None,
             )
             for part in parts
         ]
 
-    async def run(self, when_healthy: Callable[[list[Keeper]], None]) -> None:
+    async def run(self, when_healthy: Callable[[list[ProcessSupervisor]], None]) -> None:
         """Run until cancelled; `when_healthy` is called once, when every part has become ready.
 
         Raises:
             PartFailedError: a part did not start, or what is left is of no use; everything is stopped then.
         """
-        tasks = [asyncio.create_task(self._keep(keeper), name=keeper.part.name) for keeper in self.keepers]
+        tasks = [
+            asyncio.create_task(self._keep(supervisor), name=supervisor.part.name) for supervisor in self.supervisors
+        ]
         ready = asyncio.create_task(self._report_ready(when_healthy))
         try:
             done, _ = await asyncio.wait([*tasks, ready], return_when=asyncio.FIRST_EXCEPTION)
@@ -80,25 +82,25 @@ class Stack:
             await _cancel(ready, front)
             await _cancel(*rest)
 
-    async def _keep(self, keeper: Keeper) -> None:
+    async def _keep(self, supervisor: ProcessSupervisor) -> None:
         """Run a part; that it is given up is an error only if the stack is of no use without it."""
         try:
-            await keeper.run()
+            await supervisor.run()
         except PartFailedError:
-            others = [other for other in self.keepers if not other.part.vital and not other.given_up]
-            if keeper.part.vital or not keeper.healthy.is_set() or not others:
+            others = [other for other in self.supervisors if not other.part.vital and not other.given_up]
+            if supervisor.part.vital or not supervisor.healthy.is_set() or not others:
                 raise
 
-    async def _report_ready(self, when_healthy: Callable[[list[Keeper]], None]) -> None:
-        for keeper in self.keepers:
-            await keeper.healthy.wait()
+    async def _report_ready(self, when_healthy: Callable[[list[ProcessSupervisor]], None]) -> None:
+        for supervisor in self.supervisors:
+            await supervisor.healthy.wait()
         # The gateway looks for itself, a moment later. Not for ever: a replica elsewhere may be down.
         with suppress(TimeoutError):
-            async with asyncio.timeout(WHOLE_WITHIN_S):
-                for whole in filter(None, (keeper.part.whole for keeper in self.keepers)):
-                    while not await whole.healthy(WHOLE_WITHIN_S):  # noqa: ASYNC110  # it is in another process
+            async with asyncio.timeout(READY_WITHIN_S):
+                for probe in filter(None, (supervisor.part.ready_probe for supervisor in self.supervisors)):
+                    while not await probe.healthy(READY_WITHIN_S):  # noqa: ASYNC110  # it is in another process
                         await asyncio.sleep(0.05)
-        when_healthy(self.keepers)
+        when_healthy(self.supervisors)
 
 
 async def _cancel(*tasks: asyncio.Task[None]) -> None:
@@ -122,17 +124,17 @@ async def stack_of(profile: Profile, *, logs: Path, reporter: Reporter) -> Async
     with listener:
         logs.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # nothing else runs yet
         runtime = Path(tempfile.mkdtemp(prefix="babelview-"))  # 0700: engines listen in it
-        async with Lifeline(runtime) as lifeline:
+        async with Reaper(runtime) as reaper:
             parts = stack_parts(profile, runtime, listener)
             events = EventLog(logs, policy, reporter)
             with closing(events):
-                stack = Stack(parts, logs=logs, lifeline=lifeline, reporter=events, policy=policy)
-                async with told_on(status_socket(listener.getsockname()[1]), stack.keepers):
+                stack = Stack(parts, logs=logs, reaper=reaper, reporter=events, policy=policy)
+                async with told_on(status_socket(listener.getsockname()[1]), stack.supervisors):
                     yield stack
 
 
 async def run_until_signal(
-    stack: Stack, when_healthy: Callable[[list[Keeper]], None], when_stopping: Callable[[], None]
+    stack: Stack, when_healthy: Callable[[list[ProcessSupervisor]], None], when_stopping: Callable[[], None]
 ) -> signal.Signals:
     """Run a stack until SIGINT, SIGTERM or SIGHUP, then stop it; a second one kills everything.
 
@@ -147,7 +149,7 @@ async def run_until_signal(
 
     def stop(number: signal.Signals) -> None:
         if received:
-            os._exit(INTERRUPTED_AT_ONCE)  # the lifeline kills what is left
+            os._exit(INTERRUPTED_AT_ONCE)  # the reaper kills what is left
         received.append(number)
         when_stopping()
         running.cancel()

@@ -19,7 +19,7 @@ from server.errors import PreflightError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from server.supervision.supervisor import Keeper
+    from server.supervision.supervisor import ProcessSupervisor
 
 TIMEOUT_S = 5.0
 
@@ -30,32 +30,32 @@ def status_socket(port: int) -> Path:
     return Path(base) / f"babelview-{os.getuid()}" / f"{port}.sock"
 
 
-def snapshot(keepers: Sequence[Keeper]) -> dict[str, Any]:
+def snapshot(supervisors: Sequence[ProcessSupervisor]) -> dict[str, Any]:
     """The state of every part, for people and scripts."""
     now = time.monotonic()
     return {
         "pid": os.getpid(),
-        "endpoint": keepers[0].part.address,
+        "endpoint": supervisors[0].part.address,
         "parts": [
             {
-                "name": keeper.part.name,
-                "serves": keeper.part.what,
-                "address": keeper.part.address,
-                "state": keeper.state.value,
-                "pid": keeper.pid,
-                "uptime_s": None if keeper.ready_since is None else round(now - keeper.ready_since, 1),
-                "restarts": keeper.restarts,
-                "memory_bytes": keeper.memory,
-                "last_end": keeper.reason,
-                "log": str(keeper.log),
+                "name": supervisor.part.name,
+                "serves": supervisor.part.what,
+                "address": supervisor.part.address,
+                "state": supervisor.state.value,
+                "pid": supervisor.pid,
+                "uptime_s": None if supervisor.ready_since is None else round(now - supervisor.ready_since, 1),
+                "restarts": supervisor.restarts,
+                "memory_bytes": supervisor.memory,
+                "last_end": supervisor.reason,
+                "log": str(supervisor.log),
             }
-            for keeper in keepers
+            for supervisor in supervisors
         ],
     }
 
 
 @asynccontextmanager
-async def told_on(path: Path, keepers: Sequence[Keeper]) -> AsyncIterator[None]:
+async def told_on(path: Path, supervisors: Sequence[ProcessSupervisor]) -> AsyncIterator[None]:
     """Tell everybody of this user who connects to `path` how the parts are.
 
     Raises:
@@ -65,7 +65,7 @@ async def told_on(path: Path, keepers: Sequence[Keeper]) -> AsyncIterator[None]:
 
     async def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
-            writer.write(orjson.dumps(snapshot(keepers)))
+            writer.write(orjson.dumps(snapshot(supervisors)))
             await writer.drain()
         writer.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING
 
 import orjson
@@ -12,7 +11,7 @@ from server.engines.engine_health import PATH as CORE_HEALTH
 from server.engines.engine_health import CoreHealth
 from server.engines.vllm_entry import FAST_START
 from server.sizing.machine import GIB
-from server.supervision.part import Part, Probe
+from server.supervision.part import PYTHON, Part, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +42,8 @@ def engine_parts(engine: EngineProfile, runtime: Path) -> list[Part]:
 
 def _engine_part(engine: EngineProfile, runtime: Path, replica: int) -> Part:
     name = UNSAFE.sub("-", engine.name) + (f"-{replica}" if engine.replicas > 1 else "")
-    door = runtime / f"{name}.sock"
-    socket = runtime / f"{name}.engine.sock" if engine.card else door
+    public_socket = runtime / f"{name}.sock"
+    socket = runtime / f"{name}.engine.sock" if engine.sleep_group else public_socket
     variables = dict.fromkeys(FRONT_KEYS, "") | engine_environment(engine, runtime)
     if engine.gpus:
         variables["CUDA_VISIBLE_DEVICES"] = engine.gpus[replica]
@@ -53,10 +52,10 @@ def _engine_part(engine: EngineProfile, runtime: Path, replica: int) -> Part:
         what=engine.name,
         command=engine_command(engine, ("--uds", str(socket))),
         env=variables,
-        address=f"unix:{door}",
+        address=f"unix:{public_socket}",
         probe=Probe("http://engine", CORE_HEALTH, socket),
-        card=engine.card,
-        door=door if engine.card else None,
+        sleep_group=engine.sleep_group,
+        public_socket=public_socket if engine.sleep_group else None,
         start_timeout_s=engine.start_timeout_s,
         first_stage="importing vLLM",
         stages=STAGES,
@@ -66,7 +65,7 @@ def _engine_part(engine: EngineProfile, runtime: Path, replica: int) -> Part:
 
 def engine_command(engine: EngineProfile, listen: Sequence[str]) -> tuple[str, ...]:
     """What starts one engine; `listen` is where, as `vllm serve` takes it."""
-    return (sys.executable, "-m", "server.engines.vllm_entry", *engine_arguments(engine, listen))
+    return (*PYTHON, "-m", "server.engines.vllm_entry", *engine_arguments(engine, listen))
 
 
 def engine_arguments(engine: EngineProfile, listen: Sequence[str]) -> list[str]:
@@ -94,8 +93,11 @@ def engine_arguments(engine: EngineProfile, listen: Sequence[str]) -> list[str]:
         arguments += ["--kv-cache-memory-bytes", str(int(engine.kv_cache_gib * GIB))]
     if engine.memory_utilization is not None:
         arguments += ["--gpu-memory-utilization", str(engine.memory_utilization)]
-    if engine.card is not None:
+    if engine.sleep_group is not None:
         arguments += ["--enable-sleep-mode"]
+    if "--disable-log-stats" not in engine.args:  # without them vLLM refuses to start
+        # Each answer tells its times in the engine, without the queue, under "metrics".
+        arguments += ["--enable-per-request-metrics"]
     arguments += ["--disable-uvicorn-access-log"]
     return [*arguments, *engine.args]
 
@@ -118,7 +120,7 @@ def engine_environment(engine: EngineProfile, runtime: Path) -> dict[str, str]:
         variables["HF_HUB_OFFLINE"] = "1"  # or it waits for hosts that it does not need
     if engine.encoder_cache_gib is not None:
         variables["BABELVIEW_ENCODER_CACHE_MIB"] = str(round(engine.encoder_cache_gib * 1024))
-    if engine.card is not None:
+    if engine.sleep_group is not None:
         variables["VLLM_SERVER_DEV_MODE"] = "1"  # where /sleep is; what else is there the gateway lets nobody reach
     if engine.threads is not None:
         variables["OMP_NUM_THREADS"] = str(engine.threads)

@@ -21,12 +21,12 @@ from server.gateway.forward_attempt import Call
 from server.gateway.keys import Keyring
 from server.gateway.media import MediaPolicy, digest_of
 from server.gateway.metrics import Metrics
-from server.gateway.middleware import Reception, name_request
-from server.gateway.model_swap import Card
+from server.gateway.middleware import RequestMiddleware, name_request
+from server.gateway.model_swap import ModelSwapper
 from server.gateway.openapi import description
 from server.gateway.parameters import CHAT, COMPLETION, check_parameters
 from server.gateway.pool import Pool
-from server.gateway.request_context import RECORD, REQUEST_ID, trace_headers
+from server.gateway.request_context import CONTEXT, REQUEST_ID, trace_headers
 from server.gateway.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def create_app(config: GatewayConfig, *, resolver: AbstractResolver | None = Non
         PreflightError: an API key is not right.
     """
     gateway = Gateway(config, resolver)
-    app = web.Application(middlewares=[gateway.reception.middleware()])
+    app = web.Application(middlewares=[gateway.middleware.middleware()])
     app[GATEWAY] = gateway
     app.cleanup_ctx.append(gateway.connections)
     app.on_response_prepare.append(name_request)
@@ -72,7 +72,7 @@ class Gateway:
     def __init__(self, config: GatewayConfig, resolver: AbstractResolver | None = None) -> None:
         self._config = config
         self._catalogue = Catalogue(config.models)
-        self._cards: dict[str, Card] = {}
+        self._swappers: dict[str, ModelSwapper] = {}
         self._pools = {model.name: self._pool(model) for model in config.models}
         self._translator = self._translator_pool(config.translator) if config.translator else None
         pools = [*self._pools.values(), *([self._translator] if self._translator else [])]
@@ -82,7 +82,7 @@ class Gateway:
         self._media = MediaPolicy(config.limits, self._fetcher)
         metrics = Metrics(pools, self.admission)
         self.discovery = Discovery(pools, metrics)
-        self.reception = Reception(self.admission, metrics, open_metrics=config.open_metrics)
+        self.middleware = RequestMiddleware(self.admission, metrics, open_metrics=config.open_metrics)
 
     def _pool(self, model: ServedModel) -> Pool:
         upstreams = [
@@ -91,13 +91,18 @@ class Gateway:
                 socket=replica.socket,
                 url=replica.url,
                 key=os.environ.get(replica.key_variable) if replica.key_variable else None,
-                card=self._cards.setdefault(replica.card, Card(self._config.turns)) if replica.card else None,
+                swapper=self._swapper(replica.sleep_group),
                 timeouts=self._config.timeouts,
                 health=self._config.health,
             )
             for replica in model.replicas
         ]
         return Pool(model.name, upstreams, self._config.timeouts)
+
+    def _swapper(self, sleep_group: str | None) -> ModelSwapper | None:
+        if sleep_group is None:
+            return None
+        return self._swappers.setdefault(sleep_group, ModelSwapper(self._config.model_swap))
 
     def _translator_pool(self, url: str) -> Pool:
         config = self._config
@@ -112,8 +117,8 @@ class Gateway:
             await opened.enter_async_context(self._fetcher)
             for pool in self._all_pools():
                 await opened.enter_async_context(pool.running())
-            for card in self._cards.values():
-                opened.push_async_callback(card.close)
+            for swapper in self._swappers.values():
+                opened.push_async_callback(swapper.close)
             yield
 
     def _all_pools(self) -> list[Pool]:
@@ -165,7 +170,7 @@ class Gateway:
         async with self._bodies.read(request) as body:
             form = await Form.parse(request, body, self._config.limits)
             model = self._catalogue.find(form.model, "transcribe")
-            request[RECORD].model = model.name
+            request[CONTEXT].model = model.name
             checked, content_type = await form.encode()
             return await self._pools[model.name].send(request, _call(request, checked, content_type))
 
@@ -174,16 +179,16 @@ class Gateway:
         if self._translator is None:
             raise RequestError(404, "this stack has no translator", code="not_found")
         async with self._bodies.read(request) as body:
-            request[RECORD].model = self._translator.name
+            request[CONTEXT].model = self._translator.name
             parse_object(body)  # the translator has its own rules for what is in it
             return await self._translator.send(request, _call(request, body))
 
     def _asked(self, request: web.Request, body: bytes, known: frozenset[str]) -> tuple[dict[str, Any], ServedModel]:
         asked = parse_object(body)
         model = self._catalogue.find(asked.get("model"), "generate")
-        record = request[RECORD]
-        record.model = model.name
-        record.body_bytes = len(body)
+        context = request[CONTEXT]
+        context.model = model.name
+        context.body_bytes = len(body)
         check_parameters(asked, known, model, self._config.limits)
         return asked, model
 
@@ -193,9 +198,9 @@ GATEWAY = web.AppKey("gateway", Gateway)
 
 def _call(request: web.Request, body: bytes, content_type: str = JSON) -> Call:
     """What goes on: the path of the route, never one of the client's, and no header but these."""
-    record = request[RECORD]
-    headers = {hdrs.CONTENT_TYPE: content_type, REQUEST_ID: record.id, **trace_headers(request.headers)}
-    return Call(request.path, body, headers, record)
+    context = request[CONTEXT]
+    headers = {hdrs.CONTENT_TYPE: content_type, REQUEST_ID: context.id, **trace_headers(request.headers)}
+    return Call(request.path, body, headers, context)
 
 
 def _json(content: dict[str, Any], status: int = 200) -> web.Response:

@@ -5,10 +5,11 @@ Secrets are not in it: keys come from the environment, or from a file that holds
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import orjson
+import msgspec
+
+from server.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,8 +18,7 @@ OWNER = "babelview"
 """`owned_by` of every model at `/v1/models`: how a client sees that frames may be sent in vLLM's form."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Replica:
+class Replica(Settings, frozen=True, kw_only=True):
     """One server of a model: a Unix socket of this machine, or a base URL (another machine, `vllm-router`).
 
     It must know its model under the served name and all aliases: requests go on as they came.
@@ -32,16 +32,15 @@ class Replica:
     """Its base URL, without `/v1`."""
     key_variable: str | None = None
     """The environment variable that holds its API key, if it wants one."""
-    card: str | None = None
-    """Replicas with the same card take turns on it: all but one sleep (vLLM's sleep mode). None: always awake."""
+    sleep_group: str | None = None
+    """Replicas of one group share a GPU: all but one sleep (vLLM's sleep mode). None: always awake."""
 
     def __post_init__(self) -> None:
         if (self.socket is None) == (self.url is None):
             raise ValueError(f"replica {self.name}: give a socket or a url, one of them")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServedModel:
+class ServedModel(Settings, frozen=True, kw_only=True):
     """A model, and the engines that serve it."""
 
     name: str
@@ -61,8 +60,7 @@ class ServedModel:
             raise ValueError(f"model {self.name}: it needs at least one replica")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
+class Limits(Settings, frozen=True, kw_only=True):
     """What is taken; more is refused with 400, 413 or 429 and the reason."""
 
     max_body_bytes: int = 64 << 20
@@ -84,9 +82,8 @@ class Limits:
     """`n` of a request."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Timeouts:
-    """Seconds."""
+class Timeouts(Settings, frozen=True, kw_only=True):
+    """How long the gateway waits, for servers and for clients."""
 
     connect_s: float = 5.0
     first_byte_s: float = 900.0
@@ -103,8 +100,7 @@ class Timeouts:
     """How long requests in flight may go on after SIGTERM."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Health:
+class Health(Settings, frozen=True, kw_only=True):
     """When a replica is left out, and used again."""
 
     probe_every_s: float = 1.0
@@ -120,31 +116,26 @@ class Health:
     longest_open_s: float = 30.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Turns:
-    """How models take turns on a card."""
+class ModelSwap(Settings, frozen=True, kw_only=True):
+    """How models of one sleep group take turns on their GPU."""
 
     least_s: float = 20.0
-    """How long a model that is being asked keeps the card while another waits."""
+    """How long a model that is being asked stays awake while another is waited for."""
     idle_s: float = 1.0
-    """A model that is not being asked gives the card up after so long."""
+    """A model that is not being asked gives the GPU up after so long."""
     longest_drain_s: float = 300.0
     """How long its requests in flight may go on once its turn is over; then they are aborted with 503."""
     switch_timeout_s: float = 180.0
     """How long falling asleep or waking up may take."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class GatewayConfig:
-    """Everything the gateway serves."""
+class GatewaySettings(Settings, frozen=True, kw_only=True):
+    """What a profile's `[gateway]` sets of the gateway itself."""
 
-    models: tuple[ServedModel, ...]
-    translator: str | None = None
-    """Base URL of the translator."""
-    limits: Limits = field(default_factory=Limits)
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    health: Health = field(default_factory=Health)
-    turns: Turns = field(default_factory=Turns)
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+    health: Health = Health()
+    model_swap: ModelSwap = ModelSwap()
     keys_file: str | None = None
     """Hashes of API keys (`python -m server.gateway.keys` makes them). More keys may come from BABELVIEW_API_KEYS."""
     allow_anonymous: bool = False
@@ -156,6 +147,14 @@ class GatewayConfig:
     json_logs: bool = False
     """A line of JSON per request instead of one for people."""
 
+
+class GatewayConfig(GatewaySettings, frozen=True, kw_only=True):
+    """Everything that the gateway's process must know: its settings, and what it serves."""
+
+    models: tuple[ServedModel, ...]
+    translator: str | None = None
+    """Base URL of the translator."""
+
     def __post_init__(self) -> None:
         names = [replica.name for model in self.models for replica in model.replicas]
         if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -163,18 +162,13 @@ class GatewayConfig:
 
     def write(self, path: Path) -> None:
         """Write it for `read`."""
-        path.write_bytes(orjson.dumps(asdict(self)))
+        path.write_bytes(msgspec.json.encode(self))
 
     @classmethod
     def read(cls, path: Path) -> GatewayConfig:
-        """Read what `write` wrote."""
-        data = orjson.loads(path.read_bytes())
-        parts = {"limits": Limits, "timeouts": Timeouts, "health": Health, "turns": Turns}
-        built = {name: kind(**data.pop(name)) for name, kind in parts.items()}
-        models = tuple(_model(model) for model in data.pop("models"))
-        return cls(models=models, media_domains=tuple(data.pop("media_domains")), **built, **data)
+        """Read what `write` wrote.
 
-
-def _model(data: dict[str, Any]) -> ServedModel:
-    replicas = tuple(Replica(**replica) for replica in data.pop("replicas"))
-    return ServedModel(aliases=tuple(data.pop("aliases")), replicas=replicas, **data)
+        Raises:
+            msgspec.ValidationError: it is something else.
+        """
+        return msgspec.json.decode(path.read_bytes(), type=cls)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from server.gateway.config import Timeouts
-    from server.gateway.request_context import Record
-    from server.gateway.upstream import Patience, Upstream
+    from server.gateway.request_context import RequestContext
+    from server.gateway.upstream import Deadline, Upstream
 
 RESPONSE_HEADERS = (hdrs.CONTENT_TYPE, hdrs.CACHE_CONTROL, hdrs.RETRY_AFTER)
 EVENT_STREAM = "text/event-stream"
@@ -35,10 +35,10 @@ class Call:
     path: str
     body: bytes
     headers: Mapping[str, str]
-    record: Record
+    context: RequestContext
 
 
-class Exchange:
+class ForwardAttempt:
     """One attempt at one server."""
 
     def __init__(self, request: web.Request, call: Call, upstream: Upstream, timeouts: Timeouts) -> None:
@@ -61,11 +61,11 @@ class Exchange:
         upstream.in_flight += 1
         try:
             answer, piece = await self._begin()
-            upstream.condition.heard()
+            upstream.breaker.heard()
             headers = {name: answer.headers[name] for name in RESPONSE_HEADERS if name in answer.headers}
             if not _is_stream(answer):
-                upstream.condition.answered()
-                self._call.record.answered(piece)
+                upstream.breaker.answered()
+                self._call.context.answered(piece)
                 return web.Response(status=answer.status, body=piece, headers=headers)
             response = web.StreamResponse(status=answer.status, headers=headers)
             await response.prepare(self._request)
@@ -81,10 +81,10 @@ class Exchange:
     async def _begin(self) -> tuple[aiohttp.ClientResponse, bytes]:
         """The answer, and all of its body, or the first piece if it is a stream."""
         upstream = self._upstream
-        patience: Patience | None = None
+        deadline: Deadline | None = None
         try:
             async with asyncio.timeout(self._timeouts.first_byte_s) as timeout:
-                with upstream.waiting(timeout) as patience:
+                with upstream.waiting(timeout) as deadline:
                     answer = await upstream.post(self._call.path, self._call.body, self._call.headers)
                     self._answer = answer
                     await self._check(answer)
@@ -96,7 +96,7 @@ class Exchange:
             upstream.broke()
             raise NotBegunError(f"broken connection: {error}") from error
         except TimeoutError as error:
-            if patience is None or patience.moved:
+            if deadline is None or deadline.moved:
                 raise NotBegunError("it hangs") from error
             raise RequestError(504, f"{upstream.name} did not answer in time", code="timeout") from error
 
@@ -110,7 +110,7 @@ class Exchange:
         """Pass pieces on until the end, `piece` first; neither side may take too long over one."""
         limit_s = self._timeouts.between_bytes_s
         while piece:
-            self._call.record.streamed(piece)
+            self._call.context.streamed(piece)
             await self._write(response, piece, limit_s)
             try:
                 async with asyncio.timeout(limit_s):
@@ -118,13 +118,13 @@ class Exchange:
             except (aiohttp.ClientError, ConnectionError, TimeoutError):
                 self._upstream.broke()
                 # Too late for a status. SDKs raise on an error event; without it the text would look complete.
-                self._call.record.code = "engine_died"
+                self._call.context.code = "engine_died"
                 error = error_body("the engine died while answering", "server_error", code="engine_died")
                 await response.write(b"data: " + error + b"\n\n")
                 break
-            self._upstream.condition.heard()
+            self._upstream.breaker.heard()
         else:
-            self._upstream.condition.answered()
+            self._upstream.breaker.answered()
         await response.write_eof()
 
     async def _write(self, response: web.StreamResponse, piece: bytes, limit_s: float) -> None:

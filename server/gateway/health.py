@@ -22,7 +22,7 @@ class Probed(enum.Enum):
     """Refused, or it says itself that it is not well."""
 
 
-class Standing(enum.IntEnum):
+class HealthState(enum.IntEnum):
     """What it is good for, the better the smaller."""
 
     GOOD = 0
@@ -32,8 +32,8 @@ class Standing(enum.IntEnum):
     """Not asked."""
 
 
-class Condition:
-    """The condition of one server."""
+class CircuitBreaker:
+    """The breaker of one server."""
 
     def __init__(self, settings: Health, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` gives seconds."""
@@ -46,16 +46,16 @@ class Condition:
         self._closed_until = 0.0
 
     @property
-    def standing(self) -> Standing:
+    def health_state(self) -> HealthState:
         """What it is good for now."""
-        return Standing.OUT if self._down or self._clock() < self._closed_until else self.silence
+        return HealthState.OUT if self._down or self._clock() < self._closed_until else self.silence
 
     @property
-    def silence(self) -> Standing:
+    def silence(self) -> HealthState:
         """What it is good for by its answers to probes alone: a server that hangs keeps its connections open."""
         if self._silent >= self._settings.dead_misses:
-            return Standing.OUT
-        return Standing.DOUBTFUL if self._silent >= self._settings.misses else Standing.GOOD
+            return HealthState.OUT
+        return HealthState.DOUBTFUL if self._silent >= self._settings.misses else HealthState.GOOD
 
     def probed(self, result: Probed) -> None:
         """A probe has ended."""

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from server.gateway.health import Standing
+from server.gateway.health import HealthState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from server.gateway.admission import Admission
     from server.gateway.pool import Pool
-    from server.gateway.request_context import Record
+    from server.gateway.request_context import RequestContext
 
 SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
@@ -59,19 +59,19 @@ class Metrics:
         self._registry.register(_Live(pools, admission))
         ProcessCollector(registry=self._registry)
 
-    def count(self, record: Record) -> None:
+    def count(self, context: RequestContext) -> None:
         """Count a request that is over."""
-        self._requests.labels(record.model, record.replica, record.status).inc()
-        if record.code:
-            self._refused.labels(record.code).inc()
-        if not record.model:
+        self._requests.labels(context.model, context.replica, context.status).inc()
+        if context.code:
+            self._refused.labels(context.code).inc()
+        if not context.model:
             return
-        self._seconds.labels(record.model).observe(record.seconds)
-        if record.first_s is not None:
-            self._first.labels(record.model).observe(record.first_s)
-        if record.prompt_tokens:
-            self._tokens.labels(record.model, "prompt").inc(record.prompt_tokens)
-            self._tokens.labels(record.model, "completion").inc(record.completion_tokens)
+        self._seconds.labels(context.model).observe(context.seconds)
+        if context.first_s is not None:
+            self._first.labels(context.model).observe(context.first_s)
+        if context.prompt_tokens:
+            self._tokens.labels(context.model, "prompt").inc(context.prompt_tokens)
+            self._tokens.labels(context.model, "completion").inc(context.completion_tokens)
 
     def page(self) -> bytes:
         """The page that Prometheus reads."""
@@ -96,7 +96,7 @@ class _Live(Collector):
             retries.add_metric([pool.name], pool.retries)
             for upstream in pool.upstreams:
                 labels = [pool.name, upstream.name]
-                up.add_metric(labels, _UP[upstream.standing])
+                up.add_metric(labels, _UP[upstream.health_state])
                 busy.add_metric(labels, upstream.in_flight)
                 ejected.add_metric(labels, upstream.ejections)
         yield from (up, busy, ejected, retries)
@@ -109,4 +109,4 @@ class _Live(Collector):
 
 
 _REPLICA = ["model", "replica"]
-_UP = {Standing.GOOD: 1.0, Standing.DOUBTFUL: 0.5, Standing.OUT: 0.0}
+_UP = {HealthState.GOOD: 1.0, HealthState.DOUBTFUL: 0.5, HealthState.OUT: 0.0}

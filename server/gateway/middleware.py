@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from server.gateway.errors import RETRY_AFTER_S, RequestError
-from server.gateway.request_context import RECORD, REQUEST_ID, Record, request_id
+from server.gateway.request_context import CONTEXT, REQUEST_ID, RequestContext, request_id
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -26,7 +26,7 @@ OPEN = frozenset({"/health", "/health/live", "/openapi.json"})
 _SHOWN_PATH = 200
 
 
-class Reception:
+class RequestMiddleware:
     """The one middleware."""
 
     def __init__(self, admission: Admission, metrics: Metrics, *, open_metrics: bool) -> None:
@@ -48,26 +48,26 @@ class Reception:
     async def receive(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Take one request in, and see it out."""
         path = request.rel_url.raw_path[:_SHOWN_PATH]  # percent-encoded: it cannot break a line of the log
-        record = Record(id=request_id(request.headers), method=request.method, path=path)
-        request[RECORD] = record
+        context = RequestContext(id=request_id(request.headers), method=request.method, path=path)
+        request[CONTEXT] = context
         status = CLIENT_GONE
         try:
-            response = await self._answer(request, handler, record)
+            response = await self._answer(request, handler, context)
             status = response.status
             return response
         finally:
-            record.end(status)
-            self._metrics.count(record)
-            record.log()
+            context.end(status)
+            self._metrics.count(context)
+            context.log()
 
-    async def _answer(self, request: web.Request, handler: Handler, record: Record) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, handler: Handler, context: RequestContext) -> web.StreamResponse:
         try:
             self._check_open()
             if request.path not in self._open:
-                record.key = self._admission.identify(request.headers)
+                context.key = self._admission.identify(request.headers)
             if request.method != "POST":
                 return await handler(request)
-            with self._admission.enter(record.key):
+            with self._admission.enter(context.key):
                 return await handler(request)
         except RequestError as error:
             failure = error
@@ -76,9 +76,9 @@ class Reception:
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:
-            logger.exception("%s: %s %s failed", record.id, record.method, record.path)
+            logger.exception("%s: %s %s failed", context.id, context.method, context.path)
             failure = RequestError(500, "internal error: the gateway's log says more", code="internal_error")
-        record.code = failure.code
+        context.code = failure.code
         response = failure.response()
         if self.draining or not request.content.is_eof():
             response.force_close()  # what is left of its body is not read
@@ -99,5 +99,5 @@ def _as_openai(request: web.Request, error: web.HTTPException) -> RequestError:
 
 async def name_request(request: web.Request, response: web.StreamResponse) -> None:
     """Every answer says the id of its request."""
-    if (record := request.get(RECORD)) is not None:
-        response.headers[REQUEST_ID] = record.id
+    if (context := request.get(CONTEXT)) is not None:
+        response.headers[REQUEST_ID] = context.id

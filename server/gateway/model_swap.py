@@ -20,7 +20,7 @@ from server.gateway.errors import unavailable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from server.gateway.config import Turns
+    from server.gateway.config import ModelSwap
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +39,10 @@ class Sleeper(Protocol):
         """End everything that it does."""
 
 
-class Card:
+class ModelSwapper:
     """A card that several engines share."""
 
-    def __init__(self, settings: Turns) -> None:
+    def __init__(self, settings: ModelSwap) -> None:
         self.switches = 0
         self._settings = settings
         self._awake: Sleeper | None = None
@@ -61,7 +61,7 @@ class Card:
         self._members.append(member)
 
     @asynccontextmanager
-    async def turn(self, member: Sleeper) -> AsyncIterator[None]:
+    async def lease(self, member: Sleeper) -> AsyncIterator[None]:
         """Inside the block `member` is awake.
 
         Raises:

@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from server.gateway.errors import unavailable
-from server.gateway.forward_attempt import Exchange, NotBegunError
-from server.gateway.health import Standing
+from server.gateway.forward_attempt import ForwardAttempt, NotBegunError
+from server.gateway.health import HealthState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
@@ -62,11 +62,13 @@ class Pool:
     async def usable(self) -> bool:
         """Whether a request would find a server; waits for the first probes."""
         await asyncio.gather(*(upstream.checked.wait() for upstream in self.upstreams))
-        return any(upstream.standing < Standing.OUT for upstream in self.upstreams)
+        return any(upstream.health_state < HealthState.OUT for upstream in self.upstreams)
 
     def parts(self) -> dict[str, str]:
-        """A word on each server."""
-        return {upstream.name: "down" if upstream.standing is Standing.OUT else "ok" for upstream in self.upstreams}
+        """`ok` or `down` for each server, by its name."""
+        return {
+            upstream.name: "down" if upstream.health_state is HealthState.OUT else "ok" for upstream in self.upstreams
+        }
 
     async def send(self, request: web.Request, call: Call, digest: bytes | None = None) -> web.StreamResponse:
         """Send a request on, to a second server if the first one fails before its answer has begun.
@@ -86,13 +88,13 @@ class Pool:
                 break
             if tried:
                 self.retries += 1
-                call.record.retries += 1
-            call.record.replica = upstream.name
+                call.context.retries += 1
+            call.context.replica = upstream.name
             try:
-                async with upstream.turn():
-                    return await Exchange(request, call, upstream, self._timeouts).run()
+                async with upstream.lease():
+                    return await ForwardAttempt(request, call, upstream, self._timeouts).run()
             except NotBegunError as error:
-                logger.warning("%s: %s failed: %s", call.record.id, upstream.name, error)
+                logger.warning("%s: %s failed: %s", call.context.id, upstream.name, error)
                 tried.append(upstream)
         raise unavailable(self.name)
 
@@ -101,11 +103,11 @@ class Pool:
 
         By rendezvous hashing of the digest, with bounded load; else the one with the least to do.
         """
-        left = [u for u in self.upstreams if u not in tried and u.standing < Standing.OUT]
+        left = [u for u in self.upstreams if u not in tried and u.health_state < HealthState.OUT]
         if not left:
             return None
-        best = min(upstream.standing for upstream in left)
-        left = [upstream for upstream in left if upstream.standing == best]
+        best = min(upstream.health_state for upstream in left)
+        left = [upstream for upstream in left if upstream.health_state == best]
         if len(left) == 1:
             return left[0]
         if digest is not None:
@@ -117,9 +119,9 @@ class Pool:
     async def _watch(self, upstream: Upstream) -> None:
         """Probe one server for ever; what waits at one that hangs goes elsewhere, if there is a better one."""
         async for _ in upstream.probes():
-            silence = upstream.condition.silence
-            better = any(u.standing < silence for u in self.upstreams if u is not upstream)
-            if silence is Standing.OUT or (silence is Standing.DOUBTFUL and better):
+            silence = upstream.breaker.silence
+            better = any(u.health_state < silence for u in self.upstreams if u is not upstream)
+            if silence is HealthState.OUT or (silence is HealthState.DOUBTFUL and better):
                 upstream.send_elsewhere()
 
 

@@ -26,7 +26,7 @@ access = logging.getLogger("babelview.access")
 
 
 @dataclass(slots=True)
-class Record:
+class RequestContext:
     """One request."""
 
     id: str
@@ -84,12 +84,12 @@ class Record:
 
 @dataclass(slots=True)
 class _Line:
-    """A record for people; written only if somebody reads it so."""
+    """A context for people; written only if somebody reads it so."""
 
-    record: Record
+    context: RequestContext
 
     def __str__(self) -> str:
-        of = self.record
+        of = self.context
         tokens = f"{of.prompt_tokens}+{of.completion_tokens}"
         line = f"{of.id} {of.method} {of.path} {of.status} {of.seconds:.3f}s key={of.key or '-'} "
         line += f"model={of.model or '-'} replica={of.replica or '-'} tokens={tokens}"
@@ -97,8 +97,8 @@ class _Line:
         return line + (f" error={of.code}" if of.code else "")
 
 
-_LOGGED = tuple(name for name in Record.__slots__ if name != "started")
-RECORD = web.RequestKey("record", Record)
+_LOGGED = tuple(name for name in RequestContext.__slots__ if name != "started")
+CONTEXT = web.RequestKey("context", RequestContext)
 
 
 def request_id(headers: Mapping[str, str]) -> str:

@@ -56,7 +56,7 @@ async def serve(config: GatewayConfig, listener: socket.socket) -> None:
     try:
         await web.SockSite(runner, listener).start()
         await stop.wait()
-        gateway.reception.draining = True
+        gateway.middleware.draining = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(config.timeouts.finish_s):
                 await gateway.admission.empty()

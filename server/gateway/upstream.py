@@ -1,4 +1,4 @@
-"""One server behind the gateway: its connections, its condition, and what is waiting there."""
+"""One server behind the gateway: its connections, its breaker, and what is waiting there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import aiohttp
 
-from server.gateway.health import Condition, Probed, Standing
+from server.gateway.health import CircuitBreaker, HealthState, Probed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from server.gateway.config import Health, Timeouts
-    from server.gateway.model_swap import Card
+    from server.gateway.model_swap import ModelSwapper
 
 logger = logging.getLogger(__name__)
 
 
-class Patience:
+class Deadline:
     """How long a request waits for its answer to begin; it can be told to go elsewhere."""
 
     __slots__ = ("_timeout", "moved")
@@ -49,31 +49,31 @@ class Upstream:
         socket: str | None = None,
         url: str | None = None,
         key: str | None = None,
-        card: Card | None = None,
+        swapper: ModelSwapper | None = None,
         timeouts: Timeouts,
         health: Health,
     ) -> None:
         """`socket` is a Unix socket; None means TCP to `url`. `key` goes with each request."""
-        if card is not None:
-            card.join(self)
+        if swapper is not None:
+            swapper.join(self)
         self.name = name
         self.in_flight = 0
         self.ejections = 0
         """How often it has been left out."""
-        self.condition = Condition(health)
+        self.breaker = CircuitBreaker(health)
         self.checked = asyncio.Event()
         """Set after the first probe."""
         self.streaming: set[aiohttp.ClientResponse] = set()
         """Answers that are being passed on."""
-        self._card = card
+        self._swapper = swapper
         self._health = health
         self._timeouts = timeouts
         self._url = (url or "http://engine").rstrip("/")
         self._socket = socket
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._session: aiohttp.ClientSession | None = None
-        self._waiting: set[Patience] = set()
-        self._last = Standing.GOOD
+        self._waiting: set[Deadline] = set()
+        self._last = HealthState.GOOD
         self._probe_now = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -104,9 +104,9 @@ class Upstream:
         return self._session
 
     @property
-    def standing(self) -> Standing:
+    def health_state(self) -> HealthState:
         """What it is good for now."""
-        return self.condition.standing
+        return self.breaker.health_state
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """Send a request; the answer's body is still to be read, and the answer to be closed."""
@@ -132,9 +132,9 @@ class Upstream:
         async with self.session.post(f"{self._url}{path}", timeout=timeout, allow_redirects=False) as response:
             return response.status
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
-        """Inside the block it has its card."""
-        return nullcontext() if self._card is None else self._card.turn(self)
+    def lease(self) -> AbstractAsyncContextManager[None]:
+        """A context in which the engine is awake; at once, unless it shares its GPU with others."""
+        return nullcontext() if self._swapper is None else self._swapper.lease(self)
 
     async def probe(self) -> Probed:
         """Ask for `/health` once, and draw the conclusions."""
@@ -146,10 +146,10 @@ class Upstream:
             result = Probed.SILENT
         except (aiohttp.ClientError, OSError):
             pass
-        if result is Probed.DOWN and self._card is not None:
-            self._card.lost(self)
-        self.condition.probed(result)
-        self.note_standing()
+        if result is Probed.DOWN and self._swapper is not None:
+            self._swapper.lost(self)
+        self.breaker.probed(result)
+        self.note_health()
         self.checked.set()
         return result
 
@@ -169,36 +169,36 @@ class Upstream:
     def broke(self, *, refused: bool = False) -> None:
         """A request has found it gone; look at once whether it is."""
         if refused:
-            self.condition.refused()
+            self.breaker.refused()
         else:
-            self.condition.broke()
-        self.note_standing()
+            self.breaker.broke()
+        self.note_health()
         self._probe_now.set()
 
-    def note_standing(self) -> None:
+    def note_health(self) -> None:
         """Say when it is left out and when it returns."""
-        standing = self.standing
-        if standing is self._last:
+        health_state = self.health_state
+        if health_state is self._last:
             return
-        if self._last is Standing.GOOD:
+        if self._last is HealthState.GOOD:
             self.ejections += 1
-        self._last = standing
-        logger.warning("%s is %s", self.name, _WORDS[standing])
+        self._last = health_state
+        logger.warning("%s is %s", self.name, _WORDS[health_state])
 
     @contextmanager
-    def waiting(self, timeout: asyncio.Timeout) -> Iterator[Patience]:
+    def waiting(self, timeout: asyncio.Timeout) -> Iterator[Deadline]:
         """A request waits here for its answer to begin, under `timeout`."""
-        patience = Patience(timeout)
-        self._waiting.add(patience)
+        deadline = Deadline(timeout)
+        self._waiting.add(deadline)
         try:
-            yield patience
+            yield deadline
         finally:
-            self._waiting.discard(patience)
+            self._waiting.discard(deadline)
 
     def send_elsewhere(self) -> None:
         """End the waiting of all whose answer has not begun."""
-        for patience in list(self._waiting):
-            patience.end()
+        for deadline in list(self._waiting):
+            deadline.end()
 
     def abort_all(self) -> None:
         """End everything that it does."""
@@ -208,7 +208,7 @@ class Upstream:
 
 
 _WORDS = {
-    Standing.GOOD: "well",
-    Standing.DOUBTFUL: "silent: others are asked if there are any",
-    Standing.OUT: "left out until it is well",
+    HealthState.GOOD: "well",
+    HealthState.DOUBTFUL: "silent: others are asked if there are any",
+    HealthState.OUT: "left out until it is well",
 }

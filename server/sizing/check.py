@@ -165,7 +165,7 @@ def _table(devices: list[Device], room: dict[str, int]) -> Table:
     for device in devices:
         for need in device.needs:
             sizes = (need.weights, need.kv_cache, need.encoder_cache, need.activations, need.overhead, need.total)
-            turn = " (in turn)" if need.card else ""
+            turn = " (in turn)" if need.sleep_group else ""
             table.add_row(device.name, need.engine + turn, *(f"{size / GIB:.2f}" for size in sizes))
         if device.translator:
             table.add_row(device.name, "translator", *[""] * 5, f"{device.translator / GIB:.2f}")

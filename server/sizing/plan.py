@@ -35,8 +35,8 @@ class Need:
     encoder_cache: int
     activations: int
     overhead: int
-    card: str | None = None
-    """It sleeps while another one of this card is awake."""
+    sleep_group: str | None = None
+    """Sleeps while another engine of this group is awake."""
 
     @property
     def total(self) -> int:
@@ -55,12 +55,12 @@ class Device:
     @property
     def needed(self) -> int:
         """Bytes at the worst moment."""
-        cards: dict[str, list[Need]] = defaultdict(list)
+        groups: dict[str, list[Need]] = defaultdict(list)
         for need in self.needs:
-            if need.card is not None:
-                cards[need.card].append(need)
-        always = sum(need.total for need in self.needs if need.card is None)
-        in_turn = sum(max(need.total for need in shared) + ASLEEP * (len(shared) - 1) for shared in cards.values())
+            if need.sleep_group is not None:
+                groups[need.sleep_group].append(need)
+        always = sum(need.total for need in self.needs if need.sleep_group is None)
+        in_turn = sum(max(need.total for need in shared) + ASLEEP * (len(shared) - 1) for shared in groups.values())
         return always + in_turn + self.translator
 
 
@@ -117,7 +117,7 @@ def need(engine: EngineProfile, profile: Profile) -> Need:
         encoder_cache=_encoder_cache(engine, model, batched),
         activations=activations,
         overhead=overhead,
-        card=engine.card,
+        sleep_group=engine.sleep_group,
     )
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from server.supervision.policy import Policy
-    from server.supervision.supervisor import Keeper, Reporter
+    from server.supervision.supervisor import ProcessSupervisor, Reporter
 
 
 class EventLog:
@@ -21,23 +21,28 @@ class EventLog:
         self._log = PartLog(logs / "supervisor.log", policy)
         self._other = other
 
-    def changed(self, keeper: Keeper) -> None:
+    def changed(self, supervisor: ProcessSupervisor) -> None:
         """State or stage of a part is another."""
         self._log.write_event(
-            part=keeper.part.name,
-            event=keeper.state.value,
-            stage=keeper.stage,
-            pid=keeper.pid,
-            restarts=keeper.restarts,
+            part=supervisor.part.name,
+            event=supervisor.state.value,
+            stage=supervisor.stage,
+            pid=supervisor.pid,
+            restarts=supervisor.restarts,
         )
-        self._other.changed(keeper)
+        self._other.changed(supervisor)
 
-    def crashed(self, keeper: Keeper, reason: str, tail: str) -> None:
+    def crashed(self, supervisor: ProcessSupervisor, reason: str, tail: str) -> None:
         """A part has ended or hangs."""
         self._log.write_event(
-            part=keeper.part.name, event="crashed", level="ERROR", reason=reason, state=keeper.state.value, tail=tail
+            part=supervisor.part.name,
+            event="crashed",
+            level="ERROR",
+            reason=reason,
+            state=supervisor.state.value,
+            tail=tail,
         )
-        self._other.crashed(keeper, reason, tail)
+        self._other.crashed(supervisor, reason, tail)
 
     def close(self) -> None:
         """Close the file."""

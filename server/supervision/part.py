@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+PYTHON = (sys.executable, "-P")
+"""Starts a module of ours as a part; -P: nothing of the current folder is imported."""
+
+
 @dataclass(frozen=True)
 class Probe:
-    """How a part is asked; a GET of `path` answers 200 while it is well."""
+    """The HTTP request that tells whether a part is well: a GET of `path` answers 200 while it is."""
 
     base: str
     """URL without a path."""
@@ -63,11 +68,11 @@ class Part:
     """File descriptors that it inherits."""
     memory_limit_gib: float | None = None
     """It is restarted when it takes more main memory, its children included."""
-    card: str | None = None
-    """It shares this card with others and takes turns with them, see `server/supervision/sleep_group.py`."""
-    door: Path | None = None
-    """Where it is reached once all on its card have started; None: at its probe's socket."""
-    whole: Probe | None = None
+    sleep_group: str | None = None
+    """Name of the group of engines that share a GPU, one awake at a time (`server/supervision/sleep_group.py`)."""
+    public_socket: Path | None = None
+    """Where the gateway reaches it once all of its group have started; None: at its probe's socket."""
+    ready_probe: Probe | None = None
     """Answers 200 once what stands behind this part can be used through it."""
     vital: bool = False
     """Without it nothing of the stack can be used."""

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import fields
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from server.engines.engine import engine_parts
-from server.gateway.config import GatewayConfig, Replica, ServedModel
+from server.gateway.config import GatewayConfig, GatewaySettings, Replica, ServedModel
 from server.gateway.keys import check_exposure
-from server.profile import GatewayProfile
 from server.sizing.preflight import bind
-from server.supervision.part import Part, Probe
+from server.supervision.part import PYTHON, Part, Probe
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
     from pathlib import Path
 
-    from server.profile import EngineProfile, Profile, TranslatorProfile
+    from server.profile import EngineProfile, GatewayProfile, Profile, TranslatorProfile
 
 LOOPBACK = "127.0.0.1"
 GATEWAY_STOP_S = 3.0
@@ -67,14 +64,17 @@ def gateway_config(
     models = tuple(_served_model(*pair) for pair in zip(profile.engines, processes, strict=True))
     if translator is None and profile.translator:
         translator = profile.translator.url
-    settings = {f.name: getattr(profile.gateway, f.name) for f in fields(GatewayProfile)}
-    settings = {name: value for name, value in settings.items() if name not in {"host", "port"}}
+    settings = {name: getattr(profile.gateway, name) for name in GatewaySettings.__struct_fields__}
     return GatewayConfig(models=models, translator=translator, **settings)
 
 
 def _served_model(engine: EngineProfile, parts: Sequence[Part]) -> ServedModel:
     here = [
-        Replica(name=part.name.removeprefix("vllm-"), socket=str(part.door or part.probe.socket), card=engine.card)
+        Replica(
+            name=part.name.removeprefix("vllm-"),
+            socket=str(part.public_socket or part.probe.socket),
+            sleep_group=engine.sleep_group,
+        )
         for part in parts
     ]
     elsewhere = [
@@ -101,17 +101,12 @@ def _gateway_part(config: GatewayConfig, runtime: Path, listener: socket.socket)
         name="gateway",
         what="OpenAI API",
         command=(
-            sys.executable,
-            "-m",
-            "server.gateway",
-            "--config",
-            str(path),
-            "--fd",
-            str(listener.fileno()),
+            *(*PYTHON, "-m", "server.gateway"),
+            *("--config", str(path), "--fd", str(listener.fileno())),
         ),
         address=f"{address}/v1",
         probe=Probe(address, "/health/live"),
-        whole=Probe(address, "/health"),
+        ready_probe=Probe(address, "/health"),
         stop_grace_s=config.timeouts.finish_s + GATEWAY_STOP_S,
         vital=True,
         pass_fds=(listener.fileno(),),
@@ -128,7 +123,7 @@ def _translator_part(translator: TranslatorProfile) -> Part:
         name="translator",
         what=translator.model,
         command=(
-            *(sys.executable, "-m", "translator", "--model", translator.model),
+            *(*PYTHON, "-m", "translator", "--model", translator.model),
             *("--host", LOOPBACK, "--port", str(port)),
             *translator.args,
         ),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+
+from server.settings import Settings
 
 
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """Times are in seconds."""
+class Policy(Settings, frozen=True, kw_only=True):
+    """How parts are probed, restarted and given up, and how their logs are kept."""
 
     probe_every_s: float = 2.0
     starting_probe_every_s: float = 0.1
@@ -34,9 +35,9 @@ class Policy:
     """Older logs that are kept, for each part."""
 
     def __post_init__(self) -> None:
-        for setting in fields(self):
-            if setting.name != "log_json" and getattr(self, setting.name) <= 0:
-                raise ValueError(f"{setting.name} must be positive, not {getattr(self, setting.name)}")
+        for name in self.__struct_fields__:
+            if name != "log_json" and getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
 
 
 @dataclass

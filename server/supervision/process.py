@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from server.supervision.logs import LogPipe
 
@@ -19,6 +18,16 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 """Where our packages are, for `python -m`."""
+
+
+def child_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a part: ours, `env` on top, and a safe path.
+
+    Our packages come first on the path, and the current folder is not on it, in the part as in every Python process
+    that it starts in turn: a user's own `server.py` there is not imported instead of our `server`.
+    """
+    path = os.pathsep.join(filter(None, (str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep))))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", **env}
 
 
 class Process:
@@ -38,13 +47,12 @@ class Process:
         pass_fds: Sequence[int] = (),
     ) -> Process:
         """Start `command` with `env` on top of our environment, both its outputs going to `log`."""
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
         log.begin()
         output = LogPipe(log)
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
-                env={**os.environ, "PYTHONPATH": path, **env},
+                env=child_environment(env),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output.writing,
                 stderr=output.writing,
@@ -94,46 +102,3 @@ def describe_exit(code: int) -> str:
         return f"it was killed by {signal.Signals(-code).name}"
     except ValueError:
         return f"it was killed by signal {-code}"
-
-
-class Lifeline:
-    """Kills the process groups named to it when the process that holds it ends, however it ends.
-
-    A process of its own waits at the other end of a pipe: the kernel closes our end even after SIGKILL.
-    `PR_SET_PDEATHSIG` would reach our children only, not theirs.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """`folder` is removed with the groups."""
-        self._folder = folder
-        self._pipe: asyncio.StreamWriter | None = None
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(Path(__file__).with_name("reaper.py")),
-            str(self._folder),
-            stdin=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-        self._pipe = self._process.stdin
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._pipe is not None
-        assert self._process is not None
-        self._pipe.close()
-        await self._process.wait()
-
-    def hold(self, group: int) -> None:
-        """This group must not outlive us."""
-        self._say(f"+{group}\n")
-
-    def release(self, group: int) -> None:
-        """This group is gone; its number may be given to others."""
-        self._say(f"-{group}\n")
-
-    def _say(self, line: str) -> None:
-        assert self._pipe is not None
-        self._pipe.write(line.encode())

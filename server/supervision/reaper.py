@@ -1,30 +1,52 @@
-"""`python lifeline.py FOLDER`: kills process groups and removes FOLDER when its standard input ends.
+"""Sees to it that no process of a stack outlives the supervisor, even one that is killed."""
 
-Before that it reads the groups: `+GROUP` to be killed, `-GROUP` gone by itself.
-A script without imports of ours: it must be there at once and weigh nothing.
-"""
+from __future__ import annotations
 
-import os
-import shutil
-import signal
+import asyncio
 import sys
+from pathlib import Path
+from typing import Self
+
+SCRIPT = Path(__file__).with_name("reaper_process.py")
 
 
-def main(folder: str) -> None:
-    """Wait for the supervisor to end."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    groups: set[int] = set()
-    for line in sys.stdin:
-        change = groups.add if line[0] == "+" else groups.discard
-        change(int(line[1:]))
-    for group in groups:
-        try:
-            os.killpg(group, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    shutil.rmtree(folder, ignore_errors=True)
+class Reaper:
+    """Kills the process groups named to it when the process that holds it ends, however it ends.
 
+    A process of its own waits at the other end of a pipe: the kernel closes our end even after SIGKILL.
+    `PR_SET_PDEATHSIG` would reach our children only, not theirs.
+    """
 
-if __name__ == "__main__":
-    main(sys.argv[1])
+    def __init__(self, folder: Path) -> None:
+        """`folder` is removed with the groups."""
+        self._folder = folder
+        self._pipe: asyncio.StreamWriter | None = None
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", str(SCRIPT)),
+            str(self._folder),
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._pipe = self._process.stdin
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._pipe is not None
+        assert self._process is not None
+        self._pipe.close()
+        await self._process.wait()
+
+    def hold(self, group: int) -> None:
+        """This group must not outlive us."""
+        self._say(f"+{group}\n")
+
+    def release(self, group: int) -> None:
+        """This group is gone; its number may be given to others."""
+        self._say(f"-{group}\n")
+
+    def _say(self, line: str) -> None:
+        assert self._pipe is not None
+        self._pipe.write(line.encode())

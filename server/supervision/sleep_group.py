@@ -1,83 +1,96 @@
-"""Engines that share a card: they start one after the other, each put to sleep before the next one starts.
+"""Engines that share a GPU: they start one after the other, each put to sleep before the next one starts.
 
-An engine that starts needs the card for itself. So the gateway, which wakes them in turn, must not reach any
-before all are asleep: each listens on a socket of its own, and its door, the path that the gateway knows, is made
-when the last one sleeps. When one ends the doors are shut and the others are restarted with it: nobody else can
-know which of them is awake.
+An engine that starts needs the GPU for itself. So the gateway, which wakes them in turn, must not reach any before
+all are asleep: each listens on a socket of its own, and its public socket, the path that the gateway knows, is linked
+when the last one sleeps. When one ends the public sockets are removed and the others are restarted with it: nobody
+else can know which of them is awake.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from server.supervision.supervisor import Keeper
+    from server.supervision.part import Part
 
 SLEEP_TIMEOUT_S = 300.0
 
 
-class Card:
-    """The keepers of the engines on one card, and whose turn to start it is."""
+class Member(Protocol):
+    """What a group asks of the supervisor of an engine."""
+
+    part: Part
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the engine, while it runs."""
+
+    def recall(self, reason: str) -> None:
+        """End the engine at once, to be started again."""
+
+
+class SleepGroup:
+    """The engines of one GPU, and which of them may start."""
 
     def __init__(self) -> None:
-        self._members: set[Keeper] = set()
-        self._resting: set[Keeper] = set()
-        self._starting: Keeper | None = None
+        self._members: set[Member] = set()
+        self._asleep: set[Member] = set()
+        self._starting: Member | None = None
         self._news = asyncio.Condition()
 
-    def join(self, keeper: Keeper) -> None:
-        """Its engine is on this card."""
-        self._members.add(keeper)
+    def join(self, member: Member) -> None:
+        """Add an engine to the group."""
+        self._members.add(member)
 
-    async def wait_for_turn(self, keeper: Keeper) -> None:
+    async def wait_for_turn(self, member: Member) -> None:
         """Wait until every other engine sleeps or has ended."""
-        others = self._members - {keeper}
+        others = self._members - {member}
         async with self._news:
             await self._news.wait_for(
-                lambda: self._starting is None and all(o in self._resting or o.pid is None for o in others)
+                lambda: self._starting is None and all(o in self._asleep or o.pid is None for o in others)
             )
-            self._starting = keeper
+            self._starting = member
 
-    async def rest(self, keeper: Keeper) -> str | None:
+    async def put_to_sleep(self, member: Member) -> str | None:
         """Put an engine to sleep that has just started; returns why it could not be."""
-        if not await keeper.part.probe.send("POST", "/sleep?level=1", SLEEP_TIMEOUT_S):
-            return "it did not go to sleep: the card is not free for the others"
+        if not await member.part.probe.send("POST", "/sleep?level=1", SLEEP_TIMEOUT_S):
+            return "it did not go to sleep: the GPU is not free for the others"
         async with self._news:
-            self._resting.add(keeper)
+            self._asleep.add(member)
             self._starting = None
             self._news.notify_all()
-            self._open_if_complete()
+            self._publish_if_complete()
         return None
 
-    async def leave(self, keeper: Keeper, *, for_good: bool) -> None:
-        """An engine has ended; `for_good`: it will not be started again."""
+    async def leave(self, member: Member, *, for_good: bool) -> None:
+        """Note that an engine has ended; `for_good`: it will not be started again."""
         async with self._news:
-            if self._starting is keeper:
+            if self._starting is member:
                 self._starting = None
             if self._complete:
-                self._shut_doors()
-                for member in self._members - {keeper}:
-                    member.recall(f"{keeper.part.name}, on the same card, has ended")
-                self._resting.clear()
-            self._resting.discard(keeper)
+                self._withdraw()
+                for other in self._members - {member}:
+                    other.recall(f"{member.part.name}, on the same GPU, has ended")
+                self._asleep.clear()
+            self._asleep.discard(member)
             if for_good:
-                self._members.discard(keeper)
-                self._open_if_complete()
+                self._members.discard(member)
+                self._publish_if_complete()
             self._news.notify_all()
 
     @property
     def _complete(self) -> bool:
-        return bool(self._members) and self._resting == self._members
+        return bool(self._members) and self._asleep == self._members
 
-    def _open_if_complete(self) -> None:
+    def _publish_if_complete(self) -> None:
         if self._complete:
-            self._shut_doors()
+            self._withdraw()
             for part in (member.part for member in self._members):
-                if part.door and part.probe.socket:
-                    part.door.symlink_to(part.probe.socket)
+                if part.public_socket and part.probe.socket:
+                    part.public_socket.symlink_to(part.probe.socket)
 
-    def _shut_doors(self) -> None:
+    def _withdraw(self) -> None:
         for member in self._members:
-            if member.part.door:
-                member.part.door.unlink(missing_ok=True)
+            if member.part.public_socket:
+                member.part.public_socket.unlink(missing_ok=True)

@@ -12,13 +12,14 @@ from server.errors import PartFailedError
 from server.sizing.machine import GIB, tree_memory
 from server.supervision.logs import PartLog
 from server.supervision.policy import Crashes, Policy
-from server.supervision.process import Lifeline, Process, describe_exit, kill_group
+from server.supervision.process import Process, describe_exit, kill_group
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from server.supervision.part import Part
-    from server.supervision.sleep_group import Card
+    from server.supervision.reaper import Reaper
+    from server.supervision.sleep_group import SleepGroup
 
 
 class State(enum.Enum):
@@ -38,32 +39,32 @@ class State(enum.Enum):
 class Reporter(Protocol):
     """Who is told what happens."""
 
-    def changed(self, keeper: Keeper) -> None:
+    def changed(self, supervisor: ProcessSupervisor) -> None:
         """State or stage of a part is another."""
 
-    def crashed(self, keeper: Keeper, reason: str, tail: str) -> None:
+    def crashed(self, supervisor: ProcessSupervisor, reason: str, tail: str) -> None:
         """A running part has ended or hangs; it will be restarted, or is given up."""
 
 
-class Keeper:
+class ProcessSupervisor:
     """Keeps one part running until it is cancelled."""
 
     def __init__(
         self,
         part: Part,
         log: Path,
-        lifeline: Lifeline,
+        reaper: Reaper,
         reporter: Reporter,
         *,
         policy: Policy | None = None,
-        card: Card | None = None,
+        sleep_group: SleepGroup | None = None,
     ) -> None:
-        """`log` is the file that gets the output of the part; `card` is what it shares with others."""
+        """`log` is the file that gets the output of the part; `sleep_group`: the engines that share its GPU."""
         self.part = part
         self.log = log
         self.state = State.STOPPED
         self.stage = part.first_stage
-        self.start_seconds: float | None = None
+        self.start_s: float | None = None
         """From its start until it was ready, the last time."""
         self.ready_since: float | None = None
         """On the clock of `time.monotonic`; None while it is not ready."""
@@ -74,14 +75,14 @@ class Keeper:
         """Why it ended the last time."""
         self.healthy = asyncio.Event()
         """Set once it has been ready."""
-        self._lifeline = lifeline
+        self._reaper = reaper
         self._reporter = reporter
         self._policy = policy or Policy()
         self._process: Process | None = None
-        self._card = card
+        self._sleep_group = sleep_group
         self._recalled: str | None = None
-        if card is not None:
-            card.join(self)
+        if sleep_group is not None:
+            sleep_group.join(self)
 
     @property
     def pid(self) -> int | None:
@@ -133,23 +134,23 @@ class Keeper:
                 self.restarts += 1
         finally:
             log.close()
-            if self._card is not None:
-                await self._card.leave(self, for_good=True)
+            if self._sleep_group is not None:
+                await self._sleep_group.leave(self, for_good=True)
             if not self.given_up:
                 self._set(State.STOPPED)
 
     async def _live_once(self, log: PartLog) -> tuple[str, float]:
         """Start the part and watch it; returns why it ended and how long it was ready, in seconds."""
         part = self.part
-        if self._card is not None:
-            self.stage = "waiting for the card"
+        if self._sleep_group is not None:
+            self.stage = "waiting for the GPU"
             self._set(State.STARTING)
-            await self._card.wait_for_turn(self)
+            await self._sleep_group.wait_for_turn(self)
         started = time.monotonic()
         if part.probe.socket:
             part.probe.socket.unlink(missing_ok=True)  # left by one that was killed
         process = await Process.start(part.command, env=part.env, log=log, pass_fds=part.pass_fds)
-        self._lifeline.hold(process.pid)
+        self._reaper.hold(process.pid)
         self._process = process
         self.stage = part.first_stage
         self._set(State.STARTING)
@@ -157,10 +158,10 @@ class Keeper:
         try:
             if reason := await self._until_ready(ended, started):
                 return reason, 0.0
-            if self._card is not None and (reason := await self._card.rest(self)):
+            if self._sleep_group is not None and (reason := await self._sleep_group.put_to_sleep(self)):
                 return reason, 0.0
             self.ready_since = time.monotonic()
-            self.start_seconds = self.ready_since - started
+            self.start_s = self.ready_since - started
             self.healthy.set()
             self._set(State.READY)
             reason = await self._until_ill(process, ended)
@@ -170,15 +171,15 @@ class Keeper:
             raise
         finally:
             await process.kill()  # what it started itself may still run
-            self._lifeline.release(process.pid)
+            self._reaper.release(process.pid)
             self._process = None
             self.ready_since = None
             self.memory = 0
             ended.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ended
-            if self._card is not None:
-                await self._card.leave(self, for_good=False)
+            if self._sleep_group is not None:
+                await self._sleep_group.leave(self, for_good=False)
 
     async def _until_ready(self, ended: asyncio.Task[int], started: float) -> str | None:
         """Wait for the first good probe; otherwise the reason why there is none."""

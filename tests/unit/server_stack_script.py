@@ -13,7 +13,7 @@ from server.display import Display
 from server.errors import PartFailedError
 from server.stack import Stack, run_until_signal
 from server.supervision.part import Part, Probe
-from server.supervision.process import Lifeline
+from server.supervision.reaper import Reaper
 
 PART = Path(__file__).with_name("server_part.py")
 
@@ -31,8 +31,8 @@ async def main() -> int:
     )
     display = Display(Console(width=200))
     runtime = Path(tempfile.mkdtemp(dir=folder, prefix="run-"))
-    async with Lifeline(runtime) as lifeline:
-        stack = Stack([part], logs=Path(folder), lifeline=lifeline, reporter=display)
+    async with Reaper(runtime) as reaper:
+        stack = Stack([part], logs=Path(folder), reaper=reaper, reporter=display)
         try:
             await run_until_signal(stack, display.running, display.stopping)
         except PartFailedError as error:

@@ -45,7 +45,7 @@ def test_an_engine_takes_the_place_of_the_command(monkeypatch: pytest.MonkeyPatc
     ("arguments", "says"),
     [
         (["engine", "gpt-4o", "--profile", "demo"], "no model 'gpt-4o' in this profile: llava-next-video-7b"),
-        (["engine", "llama-3.2-11b-vision", "--profile", "gpu-16gb"], "takes turns on its card"),
+        (["engine", "llama-3.2-11b-vision", "--profile", "gpu-16gb"], "shares its GPU with others"),
         (["gateway", "--profile", "demo", "--port", "0"], "at least one of replicas and urls"),
         (["gateway", "--profile", "demo", "--port", "0", "--engine", "x=http://x"], "no model 'x'"),
         (["gateway", "--profile", "demo", "--port", "0", *ENGINES[:3], "llama-3.2-11b-vision=ftp://x"], "ftp://x"),

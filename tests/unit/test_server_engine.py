@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from server.engines.engine import engine_arguments, engine_environment, engine_parts
 from server.profile import EngineProfile

@@ -238,7 +238,7 @@ async def test_translations_pass_to_the_translator(
 
 
 def test_the_configuration_survives_its_file(tmp_path: Path) -> None:
-    replicas = (Replica(name="m-0", socket="/s"), Replica(name="m-1", url="http://there:8000", card="gpu-0"))
+    replicas = (Replica(name="m-0", socket="/s"), Replica(name="m-1", url="http://there:8000", sleep_group="gpu-0"))
     model = ServedModel(name="m", aliases=("a", "b"), replicas=replicas, max_model_len=5, max_frames=1)
     config = GatewayConfig(
         models=(model,), translator="http://t", limits=Limits(max_body_bytes=3), media_domains=("example.org",)

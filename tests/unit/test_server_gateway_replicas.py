@@ -12,7 +12,7 @@ import pytest
 from gateway_rig import HELLO, PICTURE, QUICK, Engine, image, picture, picture_model, serving, short_folder, until
 
 from server.gateway.config import GatewayConfig, Health, Timeouts
-from server.gateway.health import Condition, Probed, Standing
+from server.gateway.health import CircuitBreaker, HealthState, Probed
 from server.gateway.pool import Pool
 from server.gateway.upstream import Upstream
 
@@ -54,7 +54,7 @@ async def ask(sdk: openai.AsyncOpenAI, messages: Any = HELLO, **options: Any) ->
     return str(said.choices[0].message.content)
 
 
-async def standing(url: str, parts: dict[str, str]) -> None:
+async def health_state(url: str, parts: dict[str, str]) -> None:
     """Wait until the gateway's own view is `parts`."""
     async with aiohttp.ClientSession() as session, asyncio.timeout(20):
         while True:
@@ -94,7 +94,7 @@ async def test_a_picture_that_everybody_asks_about_does_not_overload_its_replica
 async def test_a_request_that_fails_before_its_answer_goes_to_another_replica(
     engines: dict[str, Engine], sdk: openai.AsyncOpenAI, url: str, behave: str
 ) -> None:
-    await standing(url, {"a": "ok", "b": "ok"})
+    await health_state(url, {"a": "ok", "b": "ok"})
     engines["a"].behave = behave.split(maxsplit=1)[0] if "fail" in behave else behave
     engines["a"].healthy = "ill" not in behave
     assert {await ask(sdk) for _ in range(8)} == {"b"}
@@ -132,7 +132,7 @@ async def test_a_stream_that_has_begun_is_not_retried(engines: dict[str, Engine]
 async def test_what_waits_at_a_replica_that_goes_silent_moves_to_another(
     engines: dict[str, Engine], sdk: openai.AsyncOpenAI, url: str
 ) -> None:
-    await standing(url, {"a": "ok", "b": "ok"})
+    await health_state(url, {"a": "ok", "b": "ok"})
     for engine in engines.values():
         engine.behave = "wait"
     asking = [asyncio.create_task(ask(sdk, stream=False)) for _ in range(6)]
@@ -144,10 +144,10 @@ async def test_what_waits_at_a_replica_that_goes_silent_moves_to_another(
 
 async def test_a_replica_that_returns_is_used_again(folder: Path, sdk: openai.AsyncOpenAI, url: str) -> None:
     async with Engine(folder / "b.sock").running():
-        await standing(url, {"a": "down", "b": "ok"})
+        await health_state(url, {"a": "down", "b": "ok"})
         assert {await ask(sdk) for _ in range(4)} == {"b"}
         async with Engine(folder / "a.sock").running():
-            await standing(url, {"a": "ok", "b": "ok"})
+            await health_state(url, {"a": "ok", "b": "ok"})
             assert {await ask(sdk) for _ in range(20)} == {"a", "b"}
 
 
@@ -176,44 +176,44 @@ class Clock:
 
 
 def test_silence_makes_a_replica_doubtful_then_dead_and_a_word_heals_it() -> None:
-    condition = Condition(Health(misses=2, dead_misses=4), Clock())
+    breaker = CircuitBreaker(Health(misses=2, dead_misses=4), Clock())
     seen = []
     for _ in range(4):
-        condition.probed(Probed.SILENT)
-        seen.append(condition.standing)
-    assert seen == [Standing.GOOD, Standing.DOUBTFUL, Standing.DOUBTFUL, Standing.OUT]
-    condition.heard()
-    assert condition.standing is Standing.GOOD
+        breaker.probed(Probed.SILENT)
+        seen.append(breaker.health_state)
+    assert seen == [HealthState.GOOD, HealthState.DOUBTFUL, HealthState.DOUBTFUL, HealthState.OUT]
+    breaker.heard()
+    assert breaker.health_state is HealthState.GOOD
 
 
 def test_the_circuit_opens_after_failures_in_a_row_and_longer_each_time() -> None:
     clock = Clock()
-    condition = Condition(Health(failures=3, open_s=2, longest_open_s=5), clock)
-    condition.broke()
-    condition.broke()
-    condition.answered()
-    condition.broke()
-    condition.broke()
-    assert condition.standing is Standing.GOOD
+    breaker = CircuitBreaker(Health(failures=3, open_s=2, longest_open_s=5), clock)
+    breaker.broke()
+    breaker.broke()
+    breaker.answered()
+    breaker.broke()
+    breaker.broke()
+    assert breaker.health_state is HealthState.GOOD
     for wait in (2, 4, 5, 5):
-        condition.broke()
-        condition.probed(Probed.WELL)
+        breaker.broke()
+        breaker.probed(Probed.WELL)
         clock.now += wait - 0.1
-        assert condition.standing is Standing.OUT
+        assert breaker.health_state is HealthState.OUT
         clock.now += 0.2
-        assert condition.standing is Standing.GOOD  # half open
-    condition.answered()
-    condition.broke()
-    assert condition.standing is Standing.GOOD
+        assert breaker.health_state is HealthState.GOOD  # half open
+    breaker.answered()
+    breaker.broke()
+    assert breaker.health_state is HealthState.GOOD
 
 
 def test_many_requests_that_break_at_once_open_the_circuit_once() -> None:
     clock = Clock()
-    condition = Condition(Health(failures=3, open_s=2), clock)
+    breaker = CircuitBreaker(Health(failures=3, open_s=2), clock)
     for _ in range(32):
-        condition.broke()
+        breaker.broke()
     clock.now = 2.1
-    assert condition.standing is Standing.GOOD
+    assert breaker.health_state is HealthState.GOOD
 
 
 def test_a_replica_more_moves_only_what_it_takes_over() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from server.gateway.config import Turns
-from server.gateway.model_swap import Card
+from server.gateway.config import ModelSwap
+from server.gateway.model_swap import ModelSwapper
 
 
 class Engine:
@@ -22,16 +22,16 @@ class Engine:
 
 
 async def test_one_that_was_lost_is_woken_before_it_is_asked() -> None:
-    card, first, second = Card(Turns()), Engine("first"), Engine("second")
+    swapper, first, second = ModelSwapper(ModelSwap()), Engine("first"), Engine("second")
     for engine in (first, second):
-        card.join(engine)
+        swapper.join(engine)
     for _ in range(2):
-        async with card.turn(first):
+        async with swapper.lease(first):
             assert first.told == ["/wake_up"]
-    card.lost(second)
-    async with card.turn(first):
+    swapper.lost(second)
+    async with swapper.lease(first):
         assert first.told == ["/wake_up"]
-    card.lost(first)
-    async with card.turn(first):
+    swapper.lost(first)
+    async with swapper.lease(first):
         assert first.told == ["/wake_up", "/wake_up"]
-    await card.close()
+    await swapper.close()

@@ -43,8 +43,15 @@ def test_settings_win_over_the_profile(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (ENGINE + "max_frame = 8", "unknown key engines[0].max_frame"),
-        ("colour = 1\n" + ENGINE, "unknown key colour"),
+        (ENGINE + "max_frame = 8", "unknown key engines[0].max_frame (known: name, model, "),
+        (ENGINE + "max_frame = 8", "; did you mean max_frames?)"),
+        (ENGINE + 'card = "0"', "unknown key engines[0].card: it is called sleep_group now"),
+        (ENGINE + "[gateway.turns]\nleast_s = 2", "unknown key gateway.turns: it is called model_swap now"),
+        (ENGINE + "[gateway.limits]\nmax_choice = 2", "unknown key gateway.limits.max_choice (known: max_body_bytes, "),
+        (ENGINE + "[gateway.model_swap]\nleast_s = true", "gateway.model_swap.least_s must be of type float, not True"),
+        ('gateway = "x"\n' + ENGINE, "gateway must be a table, not 'x'"),
+        (ENGINE + "[supervisor]\nfailures = 0", "supervisor: failures must be positive, not 0"),
+        ("colour = 1\n" + ENGINE, "unknown key colour (known: engines, gateway, "),
         ('[[engines]]\nname = "m"\nmodel = "x"\n', "missing key engines[0].max_model_len"),
         (ENGINE + 'max_frames = "8"', "engines[0].max_frames must be of type int, not '8'"),
         (ENGINE + "max_frames = true", "engines[0].max_frames must be of type int"),
@@ -69,7 +76,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
 
 
 def test_an_unknown_profile_lists_the_known_ones() -> None:
-    with pytest.raises(ProfileError, match="demo"):
+    with pytest.raises(ProfileError, match=r"choose one of cpu, demo, .*; did you mean demo\?"):
         load_profile("dmeo")
 
 

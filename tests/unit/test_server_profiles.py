@@ -64,7 +64,7 @@ def test_the_start_of_an_engine_asks_for_no_more_than_is_free(name: str) -> None
             engine = next(e for e in profile.engines if e.name == wanted.engine)
             assert engine.memory_utilization is not None
             assert engine.memory_utilization * profile.device.memory_gib <= profile.device.memory_gib - before / GIB
-            before += ASLEEP if wanted.card else wanted.total
+            before += ASLEEP if wanted.sleep_group else wanted.total
 
 
 @pytest.mark.parametrize("name", [*ON_GPU, "cpu"])
@@ -91,6 +91,6 @@ def test_the_sums_in_the_comments_are_those_that_are_computed(name: str) -> None
     said = re.findall(r"^#.* = (\d+\.\d+)$", (PROFILES / f"{name}.toml").read_text(), re.MULTILINE)
     profile = load_profile(name)
     on_one_card = [need(engine, profile) for engine in profile.engines]
-    others = {wanted.card: ASLEEP for wanted in on_one_card if wanted.card}
-    computed = [(wanted.total + others.get(wanted.card, 0)) / GIB for wanted in on_one_card]
+    others = {wanted.sleep_group: ASLEEP for wanted in on_one_card if wanted.sleep_group}
+    computed = [(wanted.total + others.get(wanted.sleep_group, 0)) / GIB for wanted in on_one_card]
     assert [float(figure) for figure in said] == pytest.approx(computed, abs=0.011)

@@ -10,26 +10,26 @@ import pytest
 from server.errors import PreflightError
 from server.status import ask, status_socket, told_on
 from server.supervision.part import Part, Probe
-from server.supervision.process import Lifeline
-from server.supervision.supervisor import Keeper
+from server.supervision.reaper import Reaper
+from server.supervision.supervisor import ProcessSupervisor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 class Silent:
-    def changed(self, keeper: Keeper) -> None:
+    def changed(self, supervisor: ProcessSupervisor) -> None:
         """Nothing."""
 
-    def crashed(self, keeper: Keeper, reason: str, tail: str) -> None:
+    def crashed(self, supervisor: ProcessSupervisor, reason: str, tail: str) -> None:
         """Nothing."""
 
 
-def keeper(folder: Path) -> Keeper:
+def supervisor(folder: Path) -> ProcessSupervisor:
     part = Part(
         name="toy", what="a toy", command=("true",), address="http://127.0.0.1:1", probe=Probe("http://x", "/health")
     )
-    return Keeper(part, folder / "toy.log", Lifeline(folder), Silent())
+    return ProcessSupervisor(part, folder / "toy.log", Reaper(folder), Silent())
 
 
 def mode(path: Path) -> int:
@@ -43,7 +43,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def test_everybody_who_asks_is_told(home: Path, tmp_path: Path) -> None:
-    async with told_on(status_socket(81), [keeper(tmp_path)]):
+    async with told_on(status_socket(81), [supervisor(tmp_path)]):
         assert mode(home) == 0o700
         for _ in range(2):
             told = await asyncio.to_thread(ask, 81)
@@ -63,7 +63,7 @@ def stale(home: Path) -> Path:
 @pytest.mark.usefixtures("stale")
 async def test_a_socket_that_a_killed_supervisor_left_is_replaced(tmp_path: Path) -> None:
     assert ask(81) is None
-    async with told_on(status_socket(81), [keeper(tmp_path)]):
+    async with told_on(status_socket(81), [supervisor(tmp_path)]):
         assert await asyncio.to_thread(ask, 81)
 
 
@@ -80,5 +80,5 @@ def open_to_others(home: Path) -> Path:
 
 async def test_a_folder_that_others_may_enter_is_refused(open_to_others: Path, tmp_path: Path) -> None:
     with pytest.raises(PreflightError, match=str(open_to_others)):
-        async with told_on(status_socket(81), [keeper(tmp_path)]):
+        async with told_on(status_socket(81), [supervisor(tmp_path)]):
             pass

@@ -21,8 +21,9 @@ from server.errors import PartFailedError
 from server.stack import Stack
 from server.supervision.part import Part, Probe
 from server.supervision.policy import Policy
-from server.supervision.process import Lifeline, describe_exit
-from server.supervision.supervisor import Keeper, State
+from server.supervision.process import describe_exit
+from server.supervision.reaper import Reaper
+from server.supervision.supervisor import ProcessSupervisor, State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -78,10 +79,10 @@ class Notes:
         self.crashes: asyncio.Queue[str] = asyncio.Queue()
         self.states: list[tuple[State, str]] = []
 
-    def changed(self, keeper: Keeper) -> None:
-        self.states.append((keeper.state, keeper.stage))
+    def changed(self, supervisor: ProcessSupervisor) -> None:
+        self.states.append((supervisor.state, supervisor.stage))
 
-    def crashed(self, keeper: Keeper, reason: str, tail: str) -> None:
+    def crashed(self, supervisor: ProcessSupervisor, reason: str, tail: str) -> None:
         assert "stage two" in tail
         self.crashes.put_nowait(reason)
 
@@ -91,8 +92,8 @@ async def running(
     parts: list[Part], folder: Path, notes: Notes, policy: Policy = BRISK
 ) -> AsyncIterator[tuple[Stack, asyncio.Task[None]]]:
     ready = asyncio.Event()
-    async with Lifeline(folder / "runtime") as lifeline:
-        stack = Stack(parts, logs=folder, lifeline=lifeline, reporter=notes, policy=policy)
+    async with Reaper(folder / "runtime") as reaper:
+        stack = Stack(parts, logs=folder, reaper=reaper, reporter=notes, policy=policy)
         task = asyncio.create_task(stack.run(lambda _: ready.set()))
         waiting = asyncio.create_task(ready.wait())
         await asyncio.wait([task, waiting], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
@@ -118,17 +119,17 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 async def ready_again(stack: Stack) -> None:
-    await until(lambda: stack.keepers[0].state is State.READY)
+    await until(lambda: stack.supervisors[0].state is State.READY)
 
 
 async def test_a_part_that_is_killed_is_reported_and_restarted(tmp_path: Path, notes: Notes) -> None:
     async with running([make_part(tmp_path, "good")], tmp_path, notes) as (stack, _):
-        first = stack.keepers[0].pid
+        first = stack.supervisors[0].pid
         assert first == pids(tmp_path)[0][0]
         os.kill(first, signal.SIGKILL)
         assert "SIGKILL" in await asyncio.wait_for(notes.crashes.get(), PATIENCE)
         await ready_again(stack)
-        assert stack.keepers[0].pid == pids(tmp_path)[1][0] != first
+        assert stack.supervisors[0].pid == pids(tmp_path)[1][0] != first
         assert set(alive(tmp_path)) == set(pids(tmp_path)[1])  # the killed part's child is gone as well
     assert not alive(tmp_path)
 
@@ -146,9 +147,9 @@ async def test_a_part_that_answers_again_in_time_is_left_alone(tmp_path: Path, n
     patient = replace(BRISK, failures=1000)
     async with running([make_part(tmp_path, "good")], tmp_path, notes, patient) as (stack, _):
         (tmp_path / "ill").touch()
-        await until(lambda: stack.keepers[0].state is State.UNHEALTHY)
+        await until(lambda: stack.supervisors[0].state is State.UNHEALTHY)
         (tmp_path / "ill").unlink()
-        await until(lambda: stack.keepers[0].state is State.READY)
+        await until(lambda: stack.supervisors[0].state is State.READY)
         assert len(pids(tmp_path)) == 1
 
 
@@ -162,8 +163,8 @@ async def test_a_part_that_takes_too_much_memory_is_restarted(tmp_path: Path, no
 
 async def test_a_part_within_its_memory_is_left_alone(tmp_path: Path, notes: Notes) -> None:
     async with running([make_part(tmp_path, "good", memory_limit_gib=8.0)], tmp_path, notes) as (stack, _):
-        await until(lambda: stack.keepers[0].memory > 1 << 20)
-        assert stack.keepers[0].state is State.READY
+        await until(lambda: stack.supervisors[0].memory > 1 << 20)
+        assert stack.supervisors[0].state is State.READY
         assert len(pids(tmp_path)) == 1
 
 
@@ -172,13 +173,13 @@ async def test_one_that_is_given_up_leaves_the_others_running(tmp_path: Path, no
     other.mkdir()
     parts = [make_part(tmp_path, "crash"), make_part(other, "good", "other")]
     async with running(parts, tmp_path, notes) as (stack, task):
-        await until(lambda: stack.keepers[0].state is State.FAILED)
+        await until(lambda: stack.supervisors[0].state is State.FAILED)
         assert len(pids(tmp_path)) == 3
         assert not alive(tmp_path)
         assert not task.done()
-        assert stack.keepers[1].state is State.READY
-        assert stack.keepers[0].reason is not None
-        assert "SIGSEGV" in stack.keepers[0].reason
+        assert stack.supervisors[1].state is State.READY
+        assert stack.supervisors[0].reason is not None
+        assert "SIGSEGV" in stack.supervisors[0].reason
 
 
 @pytest.mark.parametrize("others", [0, 1])

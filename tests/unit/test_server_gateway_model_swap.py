@@ -1,25 +1,27 @@
-"""Two models that take turns on one card, played by engines that notice when both are awake."""
+"""Two models that take turns on one GPU, played by engines that notice when both are awake."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
+import aiohttp
 import openai
 import pytest
 from aiohttp import web
 from gateway_rig import HELLO, Engine, picture_model, serving, short_folder, until
 
-from server.gateway.config import GatewayConfig, Replica, Turns
+from server.gateway.config import GatewayConfig, ModelSwap, Replica
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 
-class SharedCard:
-    """The card's memory: room for one model."""
+class SharedGpu:
+    """The memory of a GPU: room for one model."""
 
     def __init__(self) -> None:
         self.awake: set[str] = set()
@@ -29,13 +31,13 @@ class SharedCard:
 class Sleeper(Engine):
     """An engine in vLLM's sleep mode, awake at first."""
 
-    def __init__(self, name: str, folder: Path, card: SharedCard) -> None:
+    def __init__(self, name: str, folder: Path, gpu: SharedGpu) -> None:
         super().__init__(folder / f"{name}.sock")
         self.name = name
-        self.card = card
+        self.gpu = gpu
         self.running_now = 0
         self.can_sleep = self.can_wake = True
-        card.awake.add(name)
+        gpu.awake.add(name)
 
     def routes(self, app: web.Application) -> None:
         app.router.add_post("/sleep", self.sleep)
@@ -43,21 +45,21 @@ class Sleeper(Engine):
 
     async def sleep(self, request: web.Request) -> web.Response:
         assert request.query["level"] == "1"
-        self.card.log.append(f"sleep {self.name}, {self.running_now} running")
+        self.gpu.log.append(f"sleep {self.name}, {self.running_now} running")
         if not self.can_sleep:
             return web.Response(status=500)
-        self.card.awake.discard(self.name)
+        self.gpu.awake.discard(self.name)
         return web.Response()
 
     async def wake_up(self, _: web.Request) -> web.Response:
-        self.card.log.append(f"wake {self.name}, beside {sorted(self.card.awake - {self.name})}")
+        self.gpu.log.append(f"wake {self.name}, beside {sorted(self.gpu.awake - {self.name})}")
         if not self.can_wake:
             return web.Response(status=500)
-        self.card.awake.add(self.name)
+        self.gpu.awake.add(self.name)
         return web.Response()
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        if self.card.awake != {self.name}:
+        if self.gpu.awake != {self.name}:
             return web.json_response({"error": {"message": "asked while not alone awake"}}, status=400)
         self.running_now += 1
         try:
@@ -73,28 +75,28 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def card() -> SharedCard:
-    return SharedCard()
+def gpu() -> SharedGpu:
+    return SharedGpu()
 
 
 @pytest.fixture
-async def engines(folder: Path, card: SharedCard) -> AsyncIterator[dict[str, Sleeper]]:
+async def engines(folder: Path, gpu: SharedGpu) -> AsyncIterator[dict[str, Sleeper]]:
     async with AsyncExitStack() as opened:
-        made = {name: Sleeper(name, folder, card) for name in ("a", "b")}
+        made = {name: Sleeper(name, folder, gpu) for name in ("a", "b")}
         for engine in made.values():
             await opened.enter_async_context(engine.running())
         yield made
 
 
 @asynccontextmanager
-async def turns(folder: Path, **settings: float) -> AsyncIterator[openai.AsyncOpenAI]:
+async def swapping(folder: Path, **settings: float) -> AsyncIterator[openai.AsyncOpenAI]:
     models = tuple(
         picture_model(
-            folder, name=name, replicas=(Replica(name=name, socket=str(folder / f"{name}.sock"), card="gpu-0"),)
+            folder, name=name, replicas=(Replica(name=name, socket=str(folder / f"{name}.sock"), sleep_group="gpu-0"),)
         )
         for name in ("a", "b")
     )
-    config = GatewayConfig(models=models, turns=Turns(**{"least_s": 0.2, "idle_s": 0.05} | settings))
+    config = GatewayConfig(models=models, model_swap=ModelSwap(**{"least_s": 0.2, "idle_s": 0.05} | settings))
     async with (
         serving(config) as address,
         openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="x", max_retries=0) as sdk,
@@ -107,54 +109,66 @@ async def ask(sdk: openai.AsyncOpenAI, model: str) -> str:
     return str(said.choices[0].message.content)
 
 
-def awakenings(card: SharedCard) -> list[str]:
-    return [line.split()[1].strip(",") for line in card.log if line.startswith("wake")]
+def awakenings(gpu: SharedGpu) -> list[str]:
+    return [line.split()[1].strip(",") for line in gpu.log if line.startswith("wake")]
 
 
 async def test_the_model_that_is_asked_is_woken_and_never_two_are(
-    engines: dict[str, Sleeper], card: SharedCard, folder: Path
+    engines: dict[str, Sleeper], gpu: SharedGpu, folder: Path
 ) -> None:
-    async with turns(folder) as sdk:
+    async with swapping(folder) as sdk:
         for name in ("a", "a", "b", "a"):
             assert await ask(sdk, name) == name
-    assert card.log == [
+    assert gpu.log == [
         *("sleep b, 0 running", "wake a, beside []"),
         *("sleep a, 0 running", "wake b, beside []"),
         *("sleep b, 0 running", "wake a, beside []"),
     ]
 
 
-async def test_many_requests_of_both_make_few_turns(
-    engines: dict[str, Sleeper], card: SharedCard, folder: Path
-) -> None:
-    async with turns(folder, least_s=0.3) as sdk:
-        names = ["a", "b"] * 30
-        assert await asyncio.gather(*(ask(sdk, name) for name in names)) == names
-    assert len(awakenings(card)) == 2
+async def in_flight(sdk: openai.AsyncOpenAI) -> int:
+    """Requests in the gateway, as it counts them."""
+    async with aiohttp.ClientSession() as session, session.get(str(sdk.base_url.join("/metrics"))) as page:
+        found = re.search(r"^babelview_gateway_in_flight (\d+)", await page.text(), re.MULTILINE)
+    assert found
+    return int(found[1])
 
 
-async def test_what_runs_ends_before_the_other_wakes(
-    engines: dict[str, Sleeper], card: SharedCard, folder: Path
-) -> None:
+async def test_many_requests_of_both_make_few_turns(engines: dict[str, Sleeper], gpu: SharedGpu, folder: Path) -> None:
     engines["a"].behave = "wait"
-    async with turns(folder) as sdk:
+    async with swapping(folder, least_s=60) as sdk:
+        names = ["a", "b"] * 30
+        first = asyncio.create_task(ask(sdk, names[0]))
+        await until(lambda: engines["a"].running_now == 1)
+        others = [asyncio.create_task(ask(sdk, name)) for name in names[1:]]
+        async with asyncio.timeout(60):
+            while await in_flight(sdk) < len(names):  # noqa: ASYNC110  # it is in the gateway
+                await asyncio.sleep(0.05)
+        engines["a"].go_on.set()
+        assert await asyncio.gather(first, *others) == names
+    assert awakenings(gpu) == ["a", "b"]
+
+
+async def test_what_runs_ends_before_the_other_wakes(engines: dict[str, Sleeper], gpu: SharedGpu, folder: Path) -> None:
+    engines["a"].behave = "wait"
+    async with swapping(folder) as sdk:
         first = asyncio.create_task(ask(sdk, "a"))
         await until(lambda: engines["a"].running_now == 1)
         second = asyncio.create_task(ask(sdk, "b"))
         await asyncio.sleep(0.5)  # its turn is over
         late = asyncio.create_task(ask(sdk, "a"))  # waits for the next turn: the other has waited longer
         await asyncio.sleep(0.1)
-        assert card.awake == {"a"}
+        assert gpu.awake == {"a"}
         assert len(engines["a"].bodies) == 1
         engines["a"].go_on.set()
         assert await asyncio.gather(first, second, late) == ["a", "b", "a"]
-    assert all("0 running" in line for line in card.log if line.startswith("sleep"))
+    assert all("0 running" in line for line in gpu.log if line.startswith("sleep"))
 
 
 async def test_a_model_that_is_asked_without_end_does_not_starve_the_other(
-    engines: dict[str, Sleeper], card: SharedCard, folder: Path
+    engines: dict[str, Sleeper], gpu: SharedGpu, folder: Path
 ) -> None:
-    async with turns(folder) as sdk:
+    async with swapping(folder) as sdk:
         stop = asyncio.Event()
 
         async def ask_on() -> None:
@@ -168,9 +182,9 @@ async def test_a_model_that_is_asked_without_end_does_not_starve_the_other(
         await asyncio.gather(*asking)
 
 
-async def test_what_does_not_end_in_time_is_ended(engines: dict[str, Sleeper], card: SharedCard, folder: Path) -> None:
+async def test_what_does_not_end_in_time_is_ended(engines: dict[str, Sleeper], gpu: SharedGpu, folder: Path) -> None:
     engines["a"].behave = "wait"
-    async with turns(folder, longest_drain_s=0.2) as sdk:
+    async with swapping(folder, longest_drain_s=0.2) as sdk:
         plain = asyncio.create_task(ask(sdk, "a"))
         await until(lambda: engines["a"].running_now == 1)
         engines["a"].behave = "answer"
@@ -180,14 +194,14 @@ async def test_what_does_not_end_in_time_is_ended(engines: dict[str, Sleeper], c
             await plain
         with pytest.raises(openai.APIError, match="died"):
             _ = [chunk async for chunk in stream]
-    assert card.log[-2:] == ["sleep a, 0 running", "wake b, beside []"]
+    assert gpu.log[-2:] == ["sleep a, 0 running", "wake b, beside []"]
 
 
-async def test_clients_that_leave_the_queue_do_not_hold_the_card(
-    engines: dict[str, Sleeper], card: SharedCard, folder: Path
+async def test_clients_that_leave_the_queue_do_not_hold_the_gpu(
+    engines: dict[str, Sleeper], gpu: SharedGpu, folder: Path
 ) -> None:
     engines["a"].behave = "wait"
-    async with turns(folder) as sdk:
+    async with swapping(folder) as sdk:
         first = asyncio.create_task(ask(sdk, "a"))
         await until(lambda: engines["a"].running_now == 1)
         leaving = [asyncio.create_task(ask(sdk, "b")) for _ in range(3)]
@@ -201,9 +215,9 @@ async def test_clients_that_leave_the_queue_do_not_hold_the_card(
 
 
 async def test_an_engine_that_cannot_switch_is_503_and_is_tried_again(
-    engines: dict[str, Sleeper], card: SharedCard, folder: Path
+    engines: dict[str, Sleeper], gpu: SharedGpu, folder: Path
 ) -> None:
-    async with turns(folder) as sdk:
+    async with swapping(folder) as sdk:
         for broken, flag in (("b", "can_sleep"), ("a", "can_wake")):
             setattr(engines[broken], flag, False)
             with pytest.raises(openai.InternalServerError) as raised:
@@ -214,8 +228,8 @@ async def test_an_engine_that_cannot_switch_is_503_and_is_tried_again(
         assert await ask(sdk, "b") == "b"
 
 
-async def test_an_engine_that_is_down_leaves_the_card_to_the_other(card: SharedCard, folder: Path) -> None:
-    async with Sleeper("a", folder, card).running(), turns(folder) as sdk:
+async def test_an_engine_that_is_down_leaves_the_gpu_to_the_other(gpu: SharedGpu, folder: Path) -> None:
+    async with Sleeper("a", folder, gpu).running(), swapping(folder) as sdk:
         assert await ask(sdk, "a") == "a"
         with pytest.raises(openai.InternalServerError):
             await ask(sdk, "b")
