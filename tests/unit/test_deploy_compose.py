@@ -99,7 +99,7 @@ def test_a_mistake_would_be_found(specification: Any) -> None:
 def test_an_engines_command_starts_a_model_of_its_profile(stack: str, name: str) -> None:
     args = server_parser().parse_args(command(stack, name))
     engine = find_engine(load_profile(profile_of(stack, name)), args.model)
-    assert engine.card is None, "nobody could let it take turns"
+    assert engine.sleep_group is None, "nobody could let it take turns"
     assert (args.command, args.host, args.port) == ("engine", "0.0.0.0", 8000)
     assert bool(engine.max_images) == (name == "vision")
 
