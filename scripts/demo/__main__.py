@@ -103,6 +103,10 @@ def main() -> int:
         f"all of it is in ./{OUTPUT}/results.json; your own files: put them into ./{ADS} and run it again "
         "(but the demo models know only drawn pictures)"
     )
+    console.print(
+        "to go on: [bold]source .venv/bin/activate[/], then [bold]babelview up --profile demo[/] in one terminal and "
+        "[bold]babelview batch ./ads[/] in another; [bold]babelview --help[/] lists all commands"
+    )
     return code
 
 
