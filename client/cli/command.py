@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PREFIX = "BABELVIEW"
+ARGUMENTS = f"{__name__}.arguments"
 WIDTH, NARROWEST = 110, 50
 
 
@@ -54,6 +55,11 @@ class Command(click.Command):
         }
         super().__init__(name, context_settings=settings, **attributes)
         self._groups = groups or {}
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; what was typed is kept in `ctx.meta[ARGUMENTS]`."""
+        ctx.meta[ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the description."""

@@ -32,7 +32,7 @@ _SHOWN = 20
 
 
 @dataclass
-class Forecast:
+class DryRun:
     """What a run would do."""
 
     kinds: Counter[Kind] = field(default_factory=Counter)
@@ -74,13 +74,13 @@ class _Past(NamedTuple):
         return read_redo(self.connection, job.sources[0].key, what) if self.connection and what else None
 
 
-def forecast(folder: Path, sources: list[Source], plan: Plan, redo: str | None) -> tuple[Forecast, Means]:
+def dry_run(folder: Path, sources: list[Source], plan: Plan, redo: str | None) -> tuple[DryRun, Means]:
     """What a run over `sources` with this output folder would do; and the mean tokens of what was asked before.
 
     Raises:
         LedgerError: there is a ledger that cannot be read.
     """
-    found = Forecast()
+    found = DryRun()
     with ledger_errors(folder / LEDGER):
         past = _open(folder / LEDGER, found.notes)
         try:
@@ -120,7 +120,7 @@ def _open(path: Path, notes: list[str]) -> _Past:
     return _Past(connection, means, sizes)
 
 
-def _identities(sources: list[Source], past: _Past, found: Forecast) -> Iterable[tuple[Source, Identity]]:
+def _identities(sources: list[Source], past: _Past, found: DryRun) -> Iterable[tuple[Source, Identity]]:
     """What each source holds. A file is hashed only if its size says that another might be the same."""
     new: list[tuple[Source, int]] = []
     new_sizes: Counter[int] = Counter()
@@ -169,7 +169,7 @@ def _by_name(source: Source) -> Identity:
     return Identity(f"unread {source.position}", by_suffix(url_suffix(source.where)) or Kind.IMAGE, None)
 
 
-def _count(found: Forecast, job: Job, past: _Past, plan: Plan, redo: str | None) -> None:
+def _count(found: DryRun, job: Job, past: _Past, plan: Plan, redo: str | None) -> None:
     requests = plan.requests[job.identity.kind]
     missing = job.missing_requests(past.file(job.identity, requests), plan, past.redo(job, redo))
     for request in missing:
@@ -188,8 +188,8 @@ def _some(named: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [*named[:_SHOWN], ("...", f"and {left} more")] if left > 0 else named
 
 
-def lines(found: Forecast, means: Means, sampling: Sampling, prices: tuple[float, float] | None) -> Iterable[str]:
-    """The forecast as text."""
+def lines(found: DryRun, means: Means, sampling: Sampling, prices: tuple[float, float] | None) -> Iterable[str]:
+    """What a run would do, as lines of text."""
     readable = sum(found.kinds.values())
     yield (
         f"{readable + len(found.unreadable)} files: {found.kinds[Kind.IMAGE]} pictures, "

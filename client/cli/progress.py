@@ -12,7 +12,7 @@ from client.cli.estimate import Tokens, money
 if TYPE_CHECKING:
     from client.endpoints.chat import Answer
 
-SAMPLE_SEC, WINDOW_SEC, WINDOW_FILES = 1.0, 60.0, 10
+SAMPLE_S, WINDOW_S, WINDOW_FILES = 1.0, 60.0, 10
 """The pace is that of the last minute, or of the last files where these take longer: what an earlier run had done
 flies by and says nothing."""
 
@@ -84,7 +84,7 @@ class Progress:
     def pace(self) -> tuple[float, float]:
         """Files and tokens a second, of late."""
         now = time.monotonic()
-        if not self._samples or now - self._samples[-1][0] >= SAMPLE_SEC:
+        if not self._samples or now - self._samples[-1][0] >= SAMPLE_S:
             self._samples.append((now, self.fresh, self.generated_tokens))
         while len(self._samples) > 1 and self._is_enough(now, *self._samples[1]):
             self._samples.popleft()
@@ -95,7 +95,7 @@ class Progress:
         return (self.fresh - files) / seconds, (self.generated_tokens - tokens) / seconds
 
     def _is_enough(self, now: float, since: float, files: int, _: int) -> bool:
-        return now - since >= WINDOW_SEC and self.fresh - files >= WINDOW_FILES
+        return now - since >= WINDOW_S and self.fresh - files >= WINDOW_FILES
 
     def lines(self) -> list[str]:
         """How long it has taken and will take, what is done, how fast, and what it costs; short lines."""

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import closing
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from contextlib import asynccontextmanager, closing
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from client.cli.dry_run import forecast, lines
+from client.cli.dry_run import dry_run, lines
 from client.cli.log import open_log
 from client.cli.progress import Progress
 from client.cli.screen import CONTROL, ProgressDisplay
 from client.cli.signals import INTERRUPTED, end_in_order
+from client.cli.stats import run_stats
 from client.endpoints.chat import ModelClient
 from client.endpoints.retry import StoppedError
 from client.endpoints.translation import TranslatorClient
-from client.errors import BabelviewError, LedgerError, UsageError
+from client.errors import BabelviewError, UsageError
 from client.export.formats import check, export
 from client.export.interim import kept_up_to_date
+from client.hints import did_you_mean
 from client.ledger.ledger import Ledger
 from client.ledger.redo import REDO_ALL, REDO_FAILED
 from client.pipeline import Pipeline
@@ -29,37 +31,48 @@ from client.tasks.plan import Plan, make_plan
 from client.tasks.tasks import choose_tasks
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from client.cli.settings import Settings
     from client.sources.source import Source
 
 DONE, FAILED, USAGE = 0, 1, 2
+_SHOWN_KINDS = 6
+
+
+class _Work(NamedTuple):
+    """What a run asks, and about what."""
+
+    sources: list[Source]
+    plan: Plan
+    passed_over: str
+    """The files of folders that are neither picture nor video, in words; empty where there are none."""
 
 
 def run(settings: Settings) -> int:
     """Run a batch; returns the exit code: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted."""
     for warning in settings.warnings:
-        print(warning, file=sys.stderr)
+        _say(warning)
     try:
-        sources, plan = _prepare(settings)
+        work = _prepare(settings)
         if settings.dry_run:
-            found, means = forecast(settings.output, sources, plan, settings.redo)
-            said = lines(found, means, settings.sampling, settings.prices)
-            print("\n".join(line.translate(CONTROL) for line in said))
+            _dry_run(settings, work)
             return DONE
+        if work.passed_over and not settings.quiet:
+            _say(work.passed_over)
         with closing(Ledger(settings.output)) as ledger:
-            goes_on = ledger.begin_run(plan, sources, settings.redo)
-            return asyncio.run(_run(settings, plan, sources, ledger, goes_on=goes_on))
+            goes_on = ledger.begin_run(work.plan, work.sources, settings.redo)
+            return asyncio.run(_run(settings, work, ledger, goes_on=goes_on))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BabelviewError as error:
         return _complain(error)
     except OSError as error:
-        return _complain(BabelviewError(f"cannot write to {settings.output}: {error.strerror or error}"))
+        return _complain(_unwritable(settings, error))
 
 
-def _prepare(settings: Settings) -> tuple[list[Source], Plan]:
+def _prepare(settings: Settings) -> _Work:
     """What is asked, and about what; all that can be wrong with it is found before anything starts."""
     check(settings.formats)
     if settings.output.exists() and not settings.output.is_dir():
@@ -67,126 +80,144 @@ def _prepare(settings: Settings) -> tuple[list[Source], Plan]:
     if not settings.dry_run:
         open_log(settings.log_file, settings.api_key, settings.translator_key)
     tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
-    if settings.redo is not None and settings.redo not in (REDO_ALL, REDO_FAILED, *(task.name for task in tasks)):
-        raise UsageError(f"--redo {settings.redo}: must be failed, all or one of the tasks of this run")
+    known = (REDO_FAILED, REDO_ALL, *(task.name for task in tasks))
+    if settings.redo is not None and settings.redo not in known:
+        hint = did_you_mean(settings.redo, known)
+        raise UsageError(f"--redo {settings.redo}{hint}: must be failed, all or one of the tasks of this run")
+    others = Counter[str]()
     sources = gather(
         settings.paths,
         settings.manifests,
         column=settings.column,
         choice=Choice(settings.include, settings.exclude),
         leave_out=settings.output,
-        warn=lambda text: print(text.translate(CONTROL), file=sys.stderr),
+        warn=_say,
+        passed_over=others,
     )
+    passed_over = _passed_over(others)
     if not sources:
-        raise UsageError(f"no pictures or videos in {', '.join(settings.paths)}{_but(settings)}")
-    return sources, make_plan(tasks, settings.models, settings.temperature, settings.sampling, settings.languages)
+        but = " that --include and --exclude let through" if settings.include or settings.exclude else ""
+        more = f" ({passed_over})" if passed_over else ""
+        raise UsageError(f"no pictures or videos in {', '.join(settings.paths)}{but}{more}")
+    plan = make_plan(tasks, settings.models, settings.temperature, settings.sampling, settings.languages)
+    return _Work(sources, plan, passed_over)
 
 
-async def _run(settings: Settings, plan: Plan, sources: list[Source], ledger: Ledger, *, goes_on: bool) -> int:
-    tally, stop = Progress(prices=settings.prices), asyncio.Event()
-    with ProgressDisplay(tally, quiet=settings.quiet) as screen:
-        end_in_order(stop, screen.note, screen.close)
+def _passed_over(others: Counter[str]) -> str:
+    """Other files of folders, by kind: "5 others passed over: 3 .pdf, 2 without a suffix"."""
+    if not others:
+        return ""
+    kinds = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in others.most_common(_SHOWN_KINDS)]
+    if len(others) > _SHOWN_KINDS:
+        kinds.append(f"{len(others) - _SHOWN_KINDS} more kinds")
+    total = others.total()
+    return f"{total:,} other{'s' * (total != 1)} passed over: {', '.join(kinds)}"
+
+
+def _dry_run(settings: Settings, work: _Work) -> None:
+    found, means = dry_run(settings.output, work.sources, work.plan, settings.redo)
+    said = [*lines(found, means, settings.sampling, settings.prices)]
+    if work.passed_over:
+        said.insert(1, work.passed_over)
+    print("\n".join(line.translate(CONTROL) for line in said))
+
+
+async def _run(settings: Settings, work: _Work, ledger: Ledger, *, goes_on: bool) -> int:
+    progress, stop = Progress(prices=settings.prices), asyncio.Event()
+    with ProgressDisplay(progress, quiet=settings.quiet) as display:
+        end_in_order(asyncio.get_running_loop(), stop, note=display.note, close=display.close)
         if goes_on:
-            screen.note(f"--redo {settings.redo} goes on where it was interrupted")
-        patience: dict[str, Any] = {
-            "deadline": settings.timeout_s,
-            "wait": settings.wait_s,
-            "notify": screen.note,
-            "stop": stop,
-        }
-        model = ModelClient(settings.base_url, settings.api_key, frames_as=settings.frames_as, **patience)
-        translator = (
-            TranslatorClient(settings.translator, settings.translator_key, **patience) if plan.languages else None
-        )
-        fetcher = Fetcher(settings.output / FOLDER, settings.max_download_bytes)
-        pipeline = Pipeline(
-            plan,
-            ledger,
-            fetcher,
-            model,
-            translator,
-            sampling=settings.sampling,
-            concurrency=settings.concurrency,
-            loaders=settings.loaders,
-            redo=settings.redo,
-            tally=tally,
-            screen=screen,
-            stop=stop,
-        )
+            display.note(f"--redo {settings.redo} goes on where it was interrupted")
 
         def write() -> list[Path]:
-            return export(settings.output, settings.formats, _stats(plan, tally, interrupted=stop.is_set()))
+            stats = run_stats(work.plan, progress, interrupted=stop.is_set())
+            return export(settings.output, settings.formats, stats)
 
-        fatal: BabelviewError | None = None
-        written: list[Path] = []
-        try:
+        async with _pipeline(settings, work.plan, ledger, progress=progress, display=display, stop=stop) as pipeline:
+            fatal: BabelviewError | None = None
             try:
-                async with kept_up_to_date(write), screen.ticking():
-                    await pipeline.run(sources)
+                async with kept_up_to_date(write), display.ticking():
+                    await pipeline.run(work.sources)
             except StoppedError:
                 pass  # interrupted before anything was asked; `stop` says so
             except BabelviewError as error:
-                if isinstance(error, UsageError) and not tally.finished:
+                if isinstance(error, UsageError) and not progress.finished:
                     raise
                 fatal = error
-            # However it ended: what is done is written, where it can be.
-            stats = _stats(plan, tally, interrupted=stop.is_set())
             try:
-                ledger.write([lambda it: it.save_stats(stats)])
-                if settings.redo and tally.finished == tally.files:
-                    ledger.write([lambda it: it.end_redo(str(settings.redo))])
-                written = await asyncio.to_thread(export, settings.output, settings.formats)
-            except LedgerError as error:
-                fatal = fatal or error
-            except OSError as error:
-                fatal = fatal or BabelviewError(f"cannot write to {settings.output}: {error.strerror or error}")
-        finally:
-            pipeline.close()
-            fetcher.close()
-            await model.close()
-            if translator:
-                await translator.close()
-    screen.summary(", ".join(map(str, written)))
-    if settings.redo and tally.finished < tally.files:
-        screen.note(f"not all is done again yet: --redo {settings.redo} again goes on")
-    if fatal:
-        return _complain(fatal)
-    if stop.is_set():
-        return INTERRUPTED
-    return FAILED if tally.failures else DONE
+                written = await _write(settings, work.plan, ledger, progress, interrupted=stop.is_set())
+            except BabelviewError as error:
+                written, fatal = [], fatal or error
+    display.summary(", ".join(map(str, written)))
+    code = _complain(fatal) if fatal else FAILED if progress.failures else DONE
+    if progress.finished < progress.files:
+        again = f"not all is done again yet, --redo {settings.redo} again goes on" if settings.redo else "to go on"
+        display.note(f"{again}: {settings.command_line}")
+    return INTERRUPTED if stop.is_set() and not fatal else code
 
 
-def _but(settings: Settings) -> str:
-    return " that --include and --exclude let through" if settings.include or settings.exclude else ""
-
-
-def _stats(plan: Plan, tally: Progress, *, interrupted: bool) -> dict[str, Any]:
-    """The `stats` of results.json, for this run alone; `mean_time_per_file_sec` is wall time."""
-    seconds = tally.seconds
-    fresh = tally.finished - tally.reused
-    return {
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "models": {kind.value: model for kind, model in plan.models.items()},
-        "temperature": plan.temperature,
-        "languages": list(plan.languages),
-        "files": tally.files,
-        "done": tally.done,
-        "done_earlier": tally.reused,
-        "failures": len(tally.failures),
-        "unfinished": tally.files - tally.finished,
-        "interrupted": interrupted,
-        "wall_time_sec": round(seconds, 3),
-        "mean_time_per_file_sec": round(seconds / fresh, 3) if fresh else None,
-        "files_per_sec": round(fresh / seconds, 3),
-        "requests": tally.requests,
-        "requests_failed": tally.requests_failed,
-        "prompt_tokens": tally.prompt_tokens,
-        "generated_tokens": tally.generated_tokens,
-        "tokens_per_sec": round(tally.generated_tokens / seconds, 1),
-        **(
-            {} if tally.cost is None else {"cost": round(tally.cost, 6), "prices_per_million": list(tally.prices or ())}
-        ),
+@asynccontextmanager
+async def _pipeline(
+    settings: Settings, plan: Plan, ledger: Ledger, *, progress: Progress, display: ProgressDisplay, stop: asyncio.Event
+) -> AsyncIterator[Pipeline]:
+    """A pipeline and its clients, which are closed in the end."""
+    patience: dict[str, Any] = {
+        "deadline": settings.timeout_s,
+        "wait": settings.wait_s,
+        "notify": display.note,
+        "stop": stop,
     }
+    model = ModelClient(settings.base_url, settings.api_key, frames_as=settings.frames_as, **patience)
+    translator = TranslatorClient(settings.translator, settings.translator_key, **patience) if plan.languages else None
+    fetcher = Fetcher(settings.output / FOLDER, settings.max_download_bytes)
+    pipeline = Pipeline(
+        plan,
+        ledger,
+        fetcher,
+        model,
+        translator,
+        sampling=settings.sampling,
+        concurrency=settings.concurrency,
+        loaders=settings.loaders,
+        redo=settings.redo,
+        tally=progress,
+        screen=display,
+        stop=stop,
+    )
+    try:
+        yield pipeline
+    finally:
+        pipeline.close()
+        fetcher.close()
+        await model.close()
+        if translator:
+            await translator.close()
+
+
+async def _write(
+    settings: Settings, plan: Plan, ledger: Ledger, progress: Progress, *, interrupted: bool
+) -> list[Path]:
+    """Write what is done, however the run ended; gives the files of results.
+
+    Raises:
+        BabelviewError: the ledger or a file of results cannot be written.
+    """
+    stats = run_stats(plan, progress, interrupted=interrupted)
+    try:
+        ledger.write([lambda it: it.save_stats(stats)])
+        if settings.redo and progress.finished == progress.files:
+            ledger.write([lambda it: it.end_redo(str(settings.redo))])
+        return await asyncio.to_thread(export, settings.output, settings.formats)
+    except OSError as error:
+        raise _unwritable(settings, error) from error
+
+
+def _unwritable(settings: Settings, error: OSError) -> BabelviewError:
+    return BabelviewError(f"cannot write to {settings.output}: {error.strerror or error}")
+
+
+def _say(text: str) -> None:
+    print(text.translate(CONTROL), file=sys.stderr)
 
 
 def _complain(error: BabelviewError) -> int:

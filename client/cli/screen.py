@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PLAIN_LINE_SEC, TICK_SEC = 10.0, 1.0
+PLAIN_LINE_S, TICK_S = 10.0, 1.0
 CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
     code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))
 }
@@ -57,9 +57,9 @@ class _Console(Console):
 class ProgressDisplay:
     """Shows a `Progress`. `quiet` leaves only what needs attention."""
 
-    def __init__(self, tally: Progress, *, quiet: bool = False, console: Console | None = None) -> None:
-        """Nothing is shown before the screen is entered."""
-        self._tally = tally
+    def __init__(self, progress: Progress, *, quiet: bool = False, console: Console | None = None) -> None:
+        """Nothing is shown before the display is entered."""
+        self._progress = progress
         self._quiet = quiet
         # Logs of CI often ask for colours (FORCE_COLOR); they must not get lines that overwrite each other.
         self._console = console or _Console(
@@ -68,7 +68,7 @@ class ProgressDisplay:
         self._shown_at = time.monotonic()
         self._live: Live | None = None
         if self._console.is_terminal and not self._console.is_dumb_terminal and not quiet:
-            self._live = Live(get_renderable=self._picture, console=self._console, refresh_per_second=5)
+            self._live = Live(get_renderable=self._live_lines, console=self._console, refresh_per_second=5)
 
     def __enter__(self) -> Self:
         """Begin the live lines."""
@@ -94,11 +94,11 @@ class ProgressDisplay:
         self._console.print(Text(text))
 
     def update(self) -> None:
-        """Time has passed, or the tally has changed; plain lines come every so often, live ones by themselves."""
-        if self._quiet or self._live or time.monotonic() - self._shown_at < PLAIN_LINE_SEC:
+        """Show plain lines if it is time for them; live ones come by themselves."""
+        if self._quiet or self._live or time.monotonic() - self._shown_at < PLAIN_LINE_S:
             return
         self._shown_at = time.monotonic()
-        self.note("; ".join(self._tally.lines()))
+        self.note("; ".join(self._progress.lines()))
 
     @asynccontextmanager
     async def ticking(self) -> AsyncIterator[None]:
@@ -106,7 +106,7 @@ class ProgressDisplay:
 
         async def tick() -> None:
             while True:
-                await asyncio.sleep(TICK_SEC)
+                await asyncio.sleep(TICK_S)
                 self.update()
 
         ticking = asyncio.create_task(tick())
@@ -115,9 +115,9 @@ class ProgressDisplay:
         finally:
             ticking.cancel()
 
-    def _picture(self) -> RenderableType:
-        times, *lines = self._tally.lines()
-        done, files = self._tally.finished, self._tally.files
+    def _live_lines(self) -> RenderableType:
+        times, *lines = self._progress.lines()
+        done, files = self._progress.finished, self._progress.files
         top = Table.grid(padding=(0, 1))
         top.add_row(
             ProgressBar(total=files or None, completed=done, width=10), f"{100 * done // files if files else 0}%", times
@@ -127,25 +127,25 @@ class ProgressDisplay:
 
     def summary(self, results: str) -> None:
         """How the run ended: the failures with their reasons, and where the results are."""
-        tally = self._tally
-        listed = _LISTED_FAILURES if self._console.is_terminal else len(tally.failures)
-        for file, reason in tally.failures[:listed]:
+        progress = self._progress
+        listed = _LISTED_FAILURES if self._console.is_terminal else len(progress.failures)
+        for file, reason in progress.failures[:listed]:
             self.note(f"failed: {file}: {reason}")
-        if len(tally.failures) > listed:
+        if len(progress.failures) > listed:
             where = f", all with their reasons in {results}" if results else ""
-            self.note(f"... and {len(tally.failures) - listed:,} more{where}")
+            self.note(f"... and {len(progress.failures) - listed:,} more{where}")
         if self._quiet:
             return
-        worked = max(tally.seconds, 1e-3)
-        earlier = f" ({tally.reused} by an earlier run)" if tally.reused else ""
-        left = tally.files - tally.finished
+        worked = max(progress.seconds, 1e-3)
+        earlier = f" ({progress.reused} by an earlier run)" if progress.reused else ""
+        left = progress.files - progress.finished
         self.note(
-            f"{tally.done} of {tally.files} files done{earlier}, {len(tally.failures)} failed"
-            f"{f', {left} not finished' if left else ''} in {worked:.1f} s: {tally.requests} requests"
-            f"{f', {tally.requests_failed} of them failed' if tally.requests_failed else ''}, "
-            f"{rate(tally.fresh / worked)} files/s, "
-            f"{rate(tally.generated_tokens / worked)} tokens/s"
+            f"{progress.done} of {progress.files} files done{earlier}, {len(progress.failures)} failed"
+            f"{f', {left} not finished' if left else ''} in {worked:.1f} s: {progress.requests} requests"
+            f"{f', {progress.requests_failed} of them failed' if progress.requests_failed else ''}, "
+            f"{rate(progress.fresh / worked)} files/s, "
+            f"{rate(progress.generated_tokens / worked)} tokens/s"
         )
-        self.note(tally.spent())
+        self.note(progress.spent())
         if results:
             self.note(f"results: {results}")

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from client.cli.command import PREFIX, Command, Option, invoke
+from client.cli.command import ARGUMENTS, PREFIX, Command, Option, invoke
 from client.cli.options import BATCH_OPTIONS, SAMPLING
 from client.endpoints.keys import API_KEY, OPENAI_KEY, TRANSLATOR_KEY, endpoint_key, translator_key
 from client.errors import UsageError
 from client.media.kinds import Kind
 from client.media.sampling import FRAMES, Fit, Sampling
 from client.sources.manifest import is_manifest
+from client.sources.source import public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,6 +95,8 @@ class Settings:
     log_file: Path | None
     api_key: str | None
     translator_key: str | None
+    command_line: str
+    """What the user typed, to be typed again; without passwords of URLs."""
     warnings: list[str]
     """What is odd about the environment, to be shown."""
 
@@ -179,6 +183,7 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
         quiet=given["quiet"],
         log_file=given["log_file"],
         **keys,
+        command_line=shlex.join([*ctx.command_path.split(), *map(public, ctx.meta[ARGUMENTS])]),
         warnings=_unknown_variables(ctx.command),
     )
 

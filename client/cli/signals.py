@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import stat
@@ -10,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
 INTERRUPTED = 130
@@ -21,7 +21,13 @@ def end_at_once() -> None:
         signal.signal(number, lambda *_: os._exit(INTERRUPTED))
 
 
-def end_in_order(stop: asyncio.Event, note: Callable[[str], None], close: Callable[[], None]) -> None:
+def end_in_order(
+    loop: asyncio.AbstractEventLoop,
+    stop: asyncio.Event,
+    *,
+    note: Callable[[str], None],
+    close: Callable[[], None],
+) -> None:
     """Let the first signal set `stop`, which ends the run in good order, and the second one end it at once.
 
     The ledger bears either. `note` shows a line, `close` gives the terminal back.
@@ -35,7 +41,6 @@ def end_in_order(stop: asyncio.Event, note: Callable[[str], None], close: Callab
         stop.set()
         note("interrupted: finishing what is in flight (Ctrl-C again stops at once)")
 
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
             loop.add_signal_handler(number, interrupted)

@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 from client.errors import UsageError
 from client.export import csv_file, json_file, jsonl_file, parquet_file, reference_file
 from client.export.atomic import replacing
+from client.hints import did_you_mean, install
 from client.ledger.results import Results
 
 if TYPE_CHECKING:
@@ -47,10 +48,11 @@ def check(formats: Iterable[str]) -> None:
     """
     for name in formats:
         if name not in FORMATS:
-            raise UsageError(f"--format: unknown format {name!r}; there are: {', '.join(FORMATS)}")
+            hint = did_you_mean(name, FORMATS)
+            raise UsageError(f"--format: unknown format {name!r}{hint}; there are: {', '.join(FORMATS)}")
         package = FORMATS[name].package
         if package and importlib.util.find_spec(package) is None:
-            raise UsageError(f"--format {name} needs the package {package}: pip install 'babelview[{name}]'")
+            raise UsageError(f"--format {name} needs the package {package}: {install(name)}")
 
 
 def export(folder: Path, formats: Iterable[str], stats: dict[str, Any] | None = None) -> list[Path]:

@@ -166,8 +166,9 @@ class _ForkServer:
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
+            # -P: the working folder may hold a client.py of the user's, which is not ours.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "client.media.loader_process", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "client.media.loader_process", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # Ctrl-C is for the parent to heed

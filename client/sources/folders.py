@@ -13,6 +13,7 @@ from client.media.kinds import HEAD_BYTES, by_suffix, sniff
 from client.sources.source import printable
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator, Sequence
 
     from client.endpoints.retry import Notify
@@ -43,12 +44,12 @@ class Choice:
         return not self._exclude.match_file(f"{relative}/")
 
 
-def walk(folder: str, choice: Choice, leave_out: Path | None, warn: Notify) -> Iterator[str]:
+def walk(folder: str, choice: Choice, leave_out: Path | None, warn: Notify, passed_over: Counter[str]) -> Iterator[str]:
     """The paths of the pictures and videos in `folder` and below, sorted within each folder, its own files first.
 
     Hidden files and folders are passed over, and so is `leave_out` (the output folder). Links are followed, but never
     back into a folder that they lie in. Files count by their suffix; those without one by their first bytes. What is
-    not read is told to `warn`.
+    not read is told to `warn`; files that are neither picture nor video are counted in `passed_over`, by suffix.
     """
     skipped = _inode(leave_out) if leave_out else None
     waiting: list[tuple[str, str, frozenset[_Inode]]] = [(folder, "", frozenset({_inode(folder)}))]
@@ -66,8 +67,12 @@ def walk(folder: str, choice: Choice, leave_out: Path | None, warn: Notify) -> I
             if entry.name.startswith("."):
                 continue
             if not _is_folder(entry):
-                if choice.wants(name) and _is_media(entry):
+                if not choice.wants(name):
+                    continue
+                if _is_media(entry):
                     yield entry.path
+                else:
+                    passed_over[PurePath(entry.name).suffix.lower()] += 1
             elif choice.enters(name):
                 inode = _inode(entry.path)
                 if inode is None or (inode != skipped and inode not in above):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,22 +34,25 @@ def gather(
     choice: Choice | None = None,
     leave_out: Path | None = None,
     warn: Notify = print,
+    passed_over: Counter[str] | None = None,
 ) -> list[Source]:
     """The sources of a run, in the order in which they are given; a place that is given twice counts once.
 
     Rows of manifests all count: they may say different things of one file. `leave_out` is passed over in folders.
+    Other files of folders that are no pictures or videos are counted in `passed_over`, by suffix in lower case.
 
     Raises:
         UsageError: something given does not exist, or cannot be listed or read.
     """
     choice = choice or Choice()
+    others = Counter[str]() if passed_over is None else passed_over
     found: list[Source] = []
     seen: set[str] = set()
     for text in given:
         if is_manifest(text):
             found += _rows(Path(text), column)
             continue
-        for source in _of(text, choice, leave_out, warn):
+        for source in _of(text, choice, leave_out, warn, others):
             if source.where not in seen:
                 seen.add(source.where)
                 found.append(source)
@@ -58,13 +62,13 @@ def gather(
     return [replace(source, position=position) for position, source in enumerate(found)]
 
 
-def _of(text: str, choice: Choice, leave_out: Path | None, warn: Notify) -> Iterator[Source]:
+def _of(text: str, choice: Choice, leave_out: Path | None, warn: Notify, passed_over: Counter[str]) -> Iterator[Source]:
     if _URL.match(text) and not Path(text).exists():
         if _scheme(text) in _HTTP:
             yield _named(text, Path(), {})
             return
         if _scheme(text) != "file":
-            yield from stores.listed(text, choice)
+            yield from stores.listed(text, choice, passed_over)
             return
         text = _file_path(text)
     path = Path(text)
@@ -74,7 +78,7 @@ def _of(text: str, choice: Choice, leave_out: Path | None, warn: Notify) -> Iter
         yield Source.local(path)
         return
     # Path drops a leading "./", and a slash at the end, from the names of what is below.
-    for where in walk(str(path), choice, leave_out, warn):
+    for where in walk(str(path), choice, leave_out, warn, passed_over):
         yield Source.local(where.removeprefix("./"))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from client.errors import UsageError
+from client.hints import install
 from client.media.kinds import by_suffix
 from client.sources.source import Source, public
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterable, Iterator
 
     from client.sources.folders import Choice
@@ -37,14 +40,14 @@ def open_store(url: str) -> tuple[Any, str]:
         import fsspec  # noqa: PLC0415 (optional)
     except ImportError as error:
         extra = DRIVERS.get(scheme, ("", "remote"))[1]
-        raise UsageError(f"{scheme}:// needs the package fsspec: pip install 'babelview[{extra}]'") from error
+        raise UsageError(f"{scheme}:// needs the package fsspec: {install(extra)}") from error
     if "::" in url:
         raise UsageError(f"{public(url)}: chained URLs are not taken")
     try:
         fsspec.get_filesystem_class(scheme)
     except ImportError as error:
         if driver := DRIVERS.get(scheme):
-            reason = f"needs the package {driver[0]}: pip install 'babelview[{driver[1]}]'"
+            reason = f"needs the package {driver[0]}: {install(driver[1])}"
         else:
             reason = f"cannot be opened: {error}"
         raise UsageError(f"{scheme}:// {reason}") from error
@@ -67,8 +70,10 @@ def check(urls: Iterable[str]) -> None:
         open_store(url)
 
 
-def listed(url: str, choice: Choice) -> Iterator[Source]:
+def listed(url: str, choice: Choice, passed_over: Counter[str]) -> Iterator[Source]:
     """What a URL stands for: an object, all the pictures and videos below a folder, or those that a glob matches.
+
+    What else is there, hidden files apart, is counted in `passed_over`, by suffix.
 
     Raises:
         UsageError: there is nothing, or it cannot be listed.
@@ -90,9 +95,13 @@ def listed(url: str, choice: Choice) -> Iterator[Source]:
     for name in names:
         relative = name.removeprefix(root).lstrip("/")
         hidden = any(part.startswith(".") for part in relative.split("/"))
-        if not hidden and by_suffix(f".{relative.rpartition('.')[2]}") and choice.wants(relative):
+        if hidden or not choice.wants(relative):
+            continue
+        if by_suffix(suffix := PurePosixPath(relative).suffix):
             where = store.unstrip_protocol(name)
             yield Source(where, where, remote=True)
+        else:
+            passed_over[suffix.lower()] += 1
 
 
 def _reason(error: Exception) -> str:

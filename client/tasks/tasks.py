@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from client.errors import UsageError
+from client.hints import did_you_mean
 from client.media.kinds import Kind
 from client.tasks.prompt import QUESTION, read_prompt
 
@@ -46,7 +47,8 @@ def choose_tasks(names: list[str], questions: list[str], folder: Path | None = N
     if "" in questions:
         raise UsageError('--question "": say what to ask')
     if unknown := [name for name in names if name not in available]:
-        raise UsageError(f"unknown task {', '.join(unknown)}; there are:\n{_listing(available)}")
+        named = ", ".join(name + did_you_mean(name, available) for name in unknown)
+        raise UsageError(f"unknown task {named}; there are:\n{_listing(available)}")
     prompts = {name: {kind: read_prompt(path) for kind, path in available[name].items()} for name in names}
     if questions and not any(map(_takes_question, prompts.values())):
         prompts[ASK] = {kind: read_prompt(path) for kind, path in available[ASK].items()}

@@ -30,6 +30,15 @@ def pictures(folder: Path, count: int, first: int = 0, size: tuple[int, int] = S
     return folder
 
 
+def tree(folder: Path, *names: str) -> Path:
+    """A folder with files of these names, whose content is nothing that could be decoded."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"?")
+    return folder
+
+
 def command(servers: FakeServers | str, *arguments: str | Path) -> tuple[list[str], dict[str, str]]:
     url = servers if isinstance(servers, str) else servers.url
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BABELVIEW_")}

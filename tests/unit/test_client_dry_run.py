@@ -36,8 +36,9 @@ def test_before_the_first_run(servers: FakeServers, ads: Path, tmp_path: Path) -
     assert contents(tmp_path) == before
     assert servers.asked == []
     said = done.stdout.splitlines()
-    assert said[:3] == [
+    assert said[:4] == [
         "8 files: 1 pictures, 5 videos, 2 unreadable",
+        "1 other passed over: 1 .txt",
         "1 are copies of others, 0 are done already, 0 failed before",
         "1 have yet to be fetched: their kind is taken from their names, copies are not known",
     ]
@@ -97,12 +98,12 @@ def test_prices_are_shown_and_kept(servers: FakeServers, tmp_path: Path) -> None
 
 
 def test_the_cost_of_the_whole_run_is_projected_from_what_it_did() -> None:
-    tally = Progress(
+    progress = Progress(
         files=100, done=30, reused=20, prompt_tokens=5_000_000, generated_tokens=1_000_000, prices=(0.5, 2)
     )
-    assert tally.cost == pytest.approx(4.5)
-    assert tally.projected_cost == pytest.approx(4.5 * (1 + 70 / 10))
-    assert "; ".join(tally.lines()).endswith("5,000,000 tokens in and 1,000,000 out, cost 4.50 of about 36.00")
+    assert progress.cost == pytest.approx(4.5)
+    assert progress.projected_cost == pytest.approx(4.5 * (1 + 70 / 10))
+    assert "; ".join(progress.lines()).endswith("5,000,000 tokens in and 1,000,000 out, cost 4.50 of about 36.00")
     assert "cost" not in "".join(Progress(files=1).lines())
     assert Progress(files=1, prices=(1, 1)).projected_cost is None
 

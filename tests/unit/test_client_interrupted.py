@@ -49,6 +49,9 @@ def test_an_interrupted_run_finishes_what_is_in_flight(servers: FakeServers, tmp
     output = process.communicate(timeout=30)[1]
     assert process.returncode == 130, output
     assert "interrupted" in output
+    # What is to be typed to go on stands at the end, as it was typed.
+    again = "python -m client.batch ads --concurrency 3 --languages ''"
+    assert output.splitlines()[-1] == f"to go on: {again}"
     found = results(tmp_path)
     asked = len(servers.asked)
     assert asked < 15

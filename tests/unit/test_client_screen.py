@@ -60,48 +60,48 @@ def run_on_a_terminal(servers: FakeServers, folder: Path, *, cwd: Path, **variab
     return shown.decode()
 
 
-def screen(tally: Progress, *, quiet: bool = False) -> tuple[ProgressDisplay, io.StringIO]:
+def screen(progress: Progress, *, quiet: bool = False) -> tuple[ProgressDisplay, io.StringIO]:
     shown = io.StringIO()
-    return ProgressDisplay(tally, quiet=quiet, console=Console(file=shown, width=300)), shown
+    return ProgressDisplay(progress, quiet=quiet, console=Console(file=shown, width=300)), shown
 
 
 def test_the_time_left_is_told_by_what_this_run_did_of_late(clock: Clock) -> None:
-    tally = Progress(files=1000, began=clock.now)
-    tally.done = tally.reused = 400  # at once: an earlier run had done them
+    progress = Progress(files=1000, began=clock.now)
+    progress.done = progress.reused = 400  # at once: an earlier run had done them
     for _ in range(100):
         clock.now += 1
-        tally.done += 2
-        tally.generated_tokens += 50
-        tally.pace()
-    assert tally.pace() == (pytest.approx(2), pytest.approx(50))
-    assert "600 of 1,000 files done, 0 failed, 0 in flight" in tally.lines()
-    assert "3:20 left" in tally.lines()[0]  # 400 files at 2 a second
+        progress.done += 2
+        progress.generated_tokens += 50
+        progress.pace()
+    assert progress.pace() == (pytest.approx(2), pytest.approx(50))
+    assert "600 of 1,000 files done, 0 failed, 0 in flight" in progress.lines()
+    assert "3:20 left" in progress.lines()[0]  # 400 files at 2 a second
     for _ in range(200):
         clock.now += 1
-        tally.done += 1
-        tally.pace()
-    assert tally.pace()[0] == pytest.approx(1)  # the faster beginning is forgotten
+        progress.done += 1
+        progress.pace()
+    assert progress.pace()[0] == pytest.approx(1)  # the faster beginning is forgotten
 
 
 def test_files_that_take_minutes_have_a_pace_too(clock: Clock) -> None:
-    tally = Progress(files=100, began=clock.now)
+    progress = Progress(files=100, began=clock.now)
     for second in range(3000):
         clock.now += 1
-        tally.done += second % 100 == 99
-        tally.pace()
-    assert tally.pace()[0] == pytest.approx(0.01, rel=0.15)
-    assert tally.lines()[0].startswith("50:00, 1:")
-    assert "0.011 files/s, 0 tokens/s" in tally.lines()
+        progress.done += second % 100 == 99
+        progress.pace()
+    assert progress.pace()[0] == pytest.approx(0.01, rel=0.15)
+    assert progress.lines()[0].startswith("50:00, 1:")
+    assert "0.011 files/s, 0 tokens/s" in progress.lines()
 
 
 def test_plain_lines_come_every_few_seconds(clock: Clock) -> None:
-    tally = Progress(files=1000, began=clock.now)
-    shown_on, shown = screen(tally)
+    progress = Progress(files=1000, began=clock.now)
+    shown_on, shown = screen(progress)
     for _ in range(305):
         clock.now += 0.1
-        tally.done += 1
-        tally.requests += 2
-        tally.prompt_tokens += 1000
+        progress.done += 1
+        progress.requests += 2
+        progress.prompt_tokens += 1000
         shown_on.update()
     lines = shown.getvalue().splitlines()
     assert len(lines) == 3
@@ -113,8 +113,8 @@ def test_plain_lines_come_every_few_seconds(clock: Clock) -> None:
 
 
 def test_quiet_leaves_what_needs_attention() -> None:
-    tally = Progress(files=60, done=0, failures=[(f"{number}.jpg", "broken") for number in range(60)])
-    quiet, shown = screen(tally, quiet=True)
+    progress = Progress(files=60, done=0, failures=[(f"{number}.jpg", "broken") for number in range(60)])
+    quiet, shown = screen(progress, quiet=True)
     quiet.update()
     quiet.note("the server is away")
     quiet.summary("captions/results.json")
@@ -124,9 +124,9 @@ def test_quiet_leaves_what_needs_attention() -> None:
 
 
 def test_a_terminal_is_not_flooded_with_failures() -> None:
-    tally = Progress(files=60, done=0, failures=[(f"{number}.jpg", "broken") for number in range(60)])
+    progress = Progress(files=60, done=0, failures=[(f"{number}.jpg", "broken") for number in range(60)])
     shown = io.StringIO()
-    quiet = ProgressDisplay(tally, quiet=True, console=Console(file=shown, force_terminal=True, width=300))
+    quiet = ProgressDisplay(progress, quiet=True, console=Console(file=shown, force_terminal=True, width=300))
     quiet.summary("captions/results.json")
     lines = shown.getvalue().splitlines()
     assert len(lines) == 51
@@ -134,23 +134,23 @@ def test_a_terminal_is_not_flooded_with_failures() -> None:
 
 
 def test_names_are_shown_as_they_are_and_move_nothing() -> None:
-    tally = Progress(files=1, failures=[("a:car: [bold]\x1b[2J\u202e\n\\", "broken")])
-    quiet, shown = screen(tally, quiet=True)
+    progress = Progress(files=1, failures=[("a:car: [bold]\x1b[2J\u202e\n\\", "broken")])
+    quiet, shown = screen(progress, quiet=True)
     quiet.summary("")
     assert shown.getvalue() == "failed: a:car: [bold]\\x1b[2J\\u202e\\x0a\\: broken\n"
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])
 def test_live_lines_are_never_cut_off(clock: Clock, columns: int) -> None:
-    tally = Progress(files=1_000_000, done=999, files_in_flight=64, requests=1_234_567, requests_failed=1_000)
-    tally.in_flight, tally.prices, tally.began = 256, (0.15, 0.6), clock.now - 100_000
-    tally.prompt_tokens, tally.generated_tokens = 123_456_789, 12_345_678
+    progress = Progress(files=1_000_000, done=999, files_in_flight=64, requests=1_234_567, requests_failed=1_000)
+    progress.in_flight, progress.prices, progress.began = 256, (0.15, 0.6), clock.now - 100_000
+    progress.prompt_tokens, progress.generated_tokens = 123_456_789, 12_345_678
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=columns, height=30, color_system=None, soft_wrap=True)
-    with ProgressDisplay(tally, console=console):
+    with ProgressDisplay(progress, console=console):
         pass
     words = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue()).split())
-    for line in tally.lines():
+    for line in progress.lines():
         assert line in words
 
 
@@ -184,8 +184,8 @@ def test_a_run_does_not_end_with_the_pipe_that_it_writes_to(tmp_path: Path, serv
 
 
 def test_plain_lines_come_also_while_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("client.cli.screen.TICK_SEC", 0.01)
-    monkeypatch.setattr("client.cli.screen.PLAIN_LINE_SEC", 0.0)
+    monkeypatch.setattr("client.cli.screen.TICK_S", 0.01)
+    monkeypatch.setattr("client.cli.screen.PLAIN_LINE_S", 0.0)
     shown_on, shown = screen(Progress(files=1, in_flight=1))
 
     async def wait() -> None:

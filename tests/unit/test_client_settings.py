@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from batch_runs import ROOT, pictures, run, run_process
+from batch_runs import ROOT, pictures, run, run_process, tree
 
 from client.cli.settings import OTHER_VARIABLES, read_settings
 
@@ -62,6 +62,10 @@ def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
             ["ads", "--tasks", "describe,dance"],
             "unknown task dance; there are:\n  ad         Creative analysis of",
         ),
+        (["ads", "--tasks", "Descrbe"], "unknown task Descrbe (did you mean describe?); there are:"),
+        (["ads", "--format", "jsno,csv"], "unknown format 'jsno' (did you mean json?); there are: json, jsonl,"),
+        (["ads", "--redo", "faild"], "--redo faild (did you mean failed?): must be failed, all or one of the tasks"),
+        (["ads", "--redo", "descripe"], "--redo descripe (did you mean describe?): must be"),
         (
             ["ads", "--languages", "fra_Latn,xxx_Zzzz"],
             "unknown language xxx_Zzzz; the translator knows: eng_Latn",
@@ -98,7 +102,9 @@ def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
         (["ads", "--output", "ads/0000.png"], "--output ads/0000.png: is a file, not a folder"),
         (["ads", "--price-in", "cheap"], "Invalid value for '--price-in': must be a number, 0 or more, not 'cheap'"),
         (["ads", "--prompts", "nowhere"], "no such folder"),
-        (["empty"], "no pictures or videos"),
+        (["empty"], "no pictures or videos in empty\n"),
+        (["other"], "no pictures or videos in other (3 others passed over: 2 .pdf, 1 without a suffix)"),
+        (["ads", "--include", "*.mp4"], "no pictures or videos in ads that --include and --exclude let through\n"),
         ([], "PATH"),
     ],
 )
@@ -107,6 +113,7 @@ def test_wrong_usage_is_told_before_anything_starts(
 ) -> None:
     pictures(tmp_path / "ads", 1)
     (tmp_path / "empty").mkdir()
+    tree(tmp_path / "other", "a.pdf", "b/c.PDF", "Makefile", ".hidden.pdf")
     done = run(servers, *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert reason in done.stderr

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from batch_runs import pictures, results, run
+from batch_runs import pictures, results, run, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
     from fake_servers import FakeServers
 
     from client.sources.source import Source
-
-
-def tree(folder: Path, *names: str) -> Path:
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"?")
-    return folder
 
 
 def below(folder: Path, sources: list[Source]) -> list[str]:
@@ -54,6 +47,23 @@ def test_include_and_exclude(tmp_path: Path, include: list[str], exclude: list[s
     assert below(folder, gather([str(folder)], choice=Choice(include, exclude))) == expected
     # A file that is named is wanted.
     assert len(gather([str(folder / "z" / "d.jpg")], choice=Choice(include, ["*"]))) == 1
+
+
+def test_other_files_of_folders_are_counted_by_suffix(tmp_path: Path) -> None:
+    folder = tree(tmp_path / "ads", "a.mp4", "b.pdf", "x/c.PDF", "x/d.docx", "Makefile", ".hidden.pdf", "e.png")
+    others = Counter[str]()
+    gather([str(folder)], choice=Choice(["*"], ["*.png", "d.*"]), passed_over=others)
+    assert others == {".pdf": 2, "": 1}  # not what is hidden, and not what --exclude names
+
+
+def test_a_run_tells_what_it_passes_over(servers: FakeServers, tmp_path: Path) -> None:
+    pictures(tmp_path / "ads", 1)
+    tree(tmp_path / "ads", *(f"{number}.kind{number}" for number in range(9)), "a.kind3", "b.kind3", "c")
+    done = run(servers, "ads", "--languages", "", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr.startswith("12 others passed over: 3 .kind3, 1 .kind0, 1 .kind1, ")
+    assert ", 4 more kinds\n" in done.stderr
+    assert "passed over" not in run(servers, "ads", "--languages", "", "--quiet", cwd=tmp_path).stderr
 
 
 def test_linked_folders_are_entered_and_loops_are_not(tmp_path: Path) -> None:

@@ -1,0 +1,21 @@
+"""What messages say to help: what was probably meant, and what to type."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` (did you mean describe?)` for `descrbe`; nothing where no known word is near."""
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return f" (did you mean {by_lower[near[0]]}?)" if near else ""
+
+
+def install(extra: str) -> str:
+    """The command that installs the packages of one of our extras; nothing of ours is published yet."""
+    return f"pip install '.[{extra}]' in Babelview's own folder"
