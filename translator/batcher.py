@@ -33,14 +33,14 @@ _LONGEST_RETRY_S = 60
 
 
 class Run(Protocol):
-    """What translates a batch, in a thread: one result per job, in order."""
+    """A function that translates a batch, and runs in a thread: one result per job, in order."""
 
     def __call__(self, jobs: list[Job], /) -> list[Translation]:
-        """Translate `jobs`."""
+        """Translate the sentences of one batch."""
 
 
 class Batcher:
-    """The queue before the engine."""
+    """The queue before the engine: takes the sentences of all requests, runs them in batches, keeps what is done."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class Batcher:
         self._waiting += len(fresh)
 
     def _leave(self, entry: Entry) -> None:
-        """A request has its answer or was cancelled; what nobody wants any more frees its place."""
+        """Count one request less that wants `entry`; one that waits and that nobody wants any more frees its place."""
         entry.waiters -= 1
         if not entry.waiters and not entry.started:
             self._waiting -= 1
@@ -184,7 +184,7 @@ class Batcher:
                 await self._run_batch(batch)
 
     async def _run_batch(self, batch: list[Entry]) -> None:
-        """Run it in a thread, and hand out what comes back."""
+        """Run a batch in a thread, and give each sentence's result to the requests that wait for it."""
         began = time.monotonic()
         loop = asyncio.get_running_loop()
         try:

@@ -1,4 +1,4 @@
-"""Finished sentences, kept for whoever asks for the same ones again; bounded in bytes, the last used stay."""
+"""A cache of finished sentences, for requests that ask for the same ones again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHARACTER_BYTES = 4
 
 
 class SentenceCache:
-    """Translations by their jobs."""
+    """A least-recently-used cache of translations by their jobs, bounded in bytes."""
 
     def __init__(self, limit_bytes: int) -> None:
         """Keep at most `limit_bytes`; 0 keeps nothing."""

@@ -1,4 +1,4 @@
-"""In which language a text is: py3langid, offline, about 120 of NLLB's languages.
+"""Language detection: py3langid, offline, about 120 of NLLB's languages.
 
 The library tells languages; the script is read off the text. A language that NLLB does not write in that script is
 passed over for the next likely one: Serbian in Latin letters comes out as Croatian or Bosnian, which is nearly the
@@ -41,15 +41,15 @@ class Guess:
 
 
 class _Identifier(Protocol):
-    """What is used of py3langid."""
+    """The part of py3langid's `LanguageIdentifier` that is used here."""
 
     nb_classes: list[str]
 
     def set_languages(self, langs: list[str] | None = None) -> None:
-        """Consider these only."""
+        """Tell only these languages apart."""
 
     def rank(self, text: str) -> list[tuple[str, float]]:
-        """Languages with their probabilities."""
+        """Languages with their probabilities, the likeliest first."""
 
 
 class Detector:

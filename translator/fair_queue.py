@@ -26,12 +26,12 @@ _SMALL_EXPECTED_S = 10.0
 
 
 class Entry:
-    """A sentence that waits or runs, and how many requests want it."""
+    """A sentence that waits or runs, its result to come, and how many requests want it."""
 
     __slots__ = ("future", "job", "started", "waiters")
 
     def __init__(self, job: Job) -> None:
-        """Wait with `job`, within a running loop; nobody wants it yet."""
+        """Take `job`, which no request wants yet; within a running loop."""
         self.job = job
         self.future: asyncio.Future[Translation] = asyncio.get_running_loop().create_future()
         self.waiters = 0
@@ -56,7 +56,10 @@ class _Line:
         return None
 
     def peek(self, batch_class: BatchClass) -> Entry | None:
-        """The longest sentence of a class, which `pop` takes; what nobody wants, or another line gave, falls out."""
+        """The longest sentence of a class, which `pop` takes, or None.
+
+        Sentences that nobody wants any more, and those that have run from another line, are dropped.
+        """
         entries = self._classes.get(batch_class, [])
         while entries and (entries[-1].started or not entries[-1].waiters):
             entries.pop()
@@ -66,12 +69,12 @@ class _Line:
         return entries[-1]
 
     def pop(self, batch_class: BatchClass) -> None:
-        """Take what `peek` showed."""
+        """Take the sentence that `peek` showed."""
         self._classes[batch_class].pop()
 
 
 class FairQueue:
-    """What waits, a line for each request, and which batch comes next."""
+    """Sentences that wait, a line for each request; picks those of the next batch."""
 
     def __init__(self, batch_tokens: int) -> None:
         """Make batches of at most `batch_tokens` source tokens, padding included (a longer sentence runs alone)."""

@@ -13,7 +13,7 @@ from aiohttp.log import server_logger
 
 from translator.errors import ModelError
 from translator.http import Limits, State, make_app
-from translator.http.server import Listener, Terse
+from translator.http.server import Listener, MalformedRequests
 from translator.model import models
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ async def serve(settings: Settings, state: State) -> None:
         ModelError: no usable model.
         OSError: the address cannot be listened on.
     """
-    server_logger.addFilter(Terse())
+    server_logger.addFilter(MalformedRequests())
     runner = web.AppRunner(
         make_app(state),
         handler_cancellation=True,  # who hangs up no longer waits in the queue

@@ -45,9 +45,10 @@ class TranslatedText:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Per text, target language code -> translation."""
+    """The translations of the texts of one request."""
 
     texts: list[dict[str, TranslatedText]]
+    """For each text: target language's FLORES code -> translation."""
     timings: dict[str, float]
     """Seconds: `prepare` (taking apart), `translate` (waiting and running) and `total`."""
 

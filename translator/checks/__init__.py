@@ -1,1 +1,1 @@
-"""Quality checks of translations."""
+"""Quality checks of translations, and what is done about those with issues."""

@@ -1,4 +1,4 @@
-"""What can be seen to be wrong with a translation by looking at it, without knowing the languages.
+"""Quality checks: what can be seen to be wrong with a translation without knowing the languages.
 
 Every check is a cheap heuristic: a translation with an issue is tried again (see `review`), and marked if nothing
 better comes. The thresholds have been set by hand on examples. They are not calibrated on the output of the

@@ -41,7 +41,7 @@ class Fields:
     """The named values of a request; a form's are strings, or lists where a name came several times."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        """Read from `values`."""
+        """Hold the fields `values`, by name."""
         self._values = values
 
     def __contains__(self, name: str) -> bool:
@@ -215,7 +215,7 @@ def _gather(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 
 def _text(value: str, name: str) -> str:
-    """JSON can spell half a surrogate pair, which is no character: no tokenizer takes it."""
+    """`value`, if it is text: JSON can spell half a surrogate pair, which no tokenizer takes."""
     try:
         value.encode()
     except UnicodeEncodeError as error:

@@ -23,7 +23,7 @@ _SENTENCES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """Counters of one service.
+    """The Prometheus metrics of one service.
 
     Labels are taken from fixed sets (known paths, languages of the model, verdicts), so that no client can make
     the number of series grow.

@@ -1,4 +1,4 @@
-"""Listening, and stopping without losing what was accepted."""
+"""The listening socket: a limit of connections, and a stop that loses nothing of what was accepted."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _FULL = (
 _LAST_CALL_S = 0.5
 
 
-class Terse(logging.Filter):
-    """What is not HTTP is one line in the log, without what was sent: that may be a text."""
+class MalformedRequests(logging.Filter):
+    """Makes one line of the log of a request that is not HTTP, without what was sent, which may be a text."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Shorten the record, if it is one of those."""
+        """Shorten a record of a malformed request; all records pass."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError | web.RequestPayloadError):
             record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
@@ -39,7 +39,7 @@ class Listener:
         self._listening: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen; the address and the port that it is.
+        """Listen; the address and the port that were taken.
 
         Raises:
             OSError: the address cannot be listened on.
@@ -71,10 +71,10 @@ class Listener:
 
 
 class _Refusal(asyncio.Protocol):
-    """Says that there are too many connections."""
+    """Answers one connection with 503: there are too many."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say it and hang up."""
+        """Answer and hang up."""
         assert isinstance(transport, asyncio.WriteTransport)
         transport.write(_FULL)
         # Not at once: closing with the request unread resets the connection, and the answer may be lost.

@@ -1,4 +1,4 @@
-"""What the handlers know: the model once it is loaded, the limits, and who may ask."""
+"""The state that the handlers share: the model once it is loaded, the limits, and who may ask."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client may ask for; beyond it is refused with the reason."""
+    """The most that one request may be; one beyond it is refused with the reason."""
 
     body_bytes: int = 4 << 20
-    """A request's body."""
+    """Size of a request's body."""
     texts: int = 10_000
     """Texts in a request."""
     characters: int = 2_000_000
@@ -32,7 +32,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model that answers."""
+    """A model that is loaded, with what answering needs."""
 
     translator: TextTranslator
     languages: Languages
@@ -41,7 +41,7 @@ class Loaded:
 
 @dataclass
 class State:
-    """The service; whoever loads the model fills in `loaded`."""
+    """What all handlers share; `translator.loading` fills in `loaded`."""
 
     model: str
     limits: Limits = field(default_factory=Limits)
@@ -55,7 +55,7 @@ class State:
     metrics: Metrics = field(default_factory=Metrics)
 
     def ready(self) -> Loaded:
-        """The model.
+        """The loaded model.
 
         Raises:
             ApiError: 503, it is still being loaded.

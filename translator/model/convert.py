@@ -1,4 +1,4 @@
-"""Turn an NLLB checkpoint of transformers into a CTranslate2 model.
+"""The command that turns an NLLB checkpoint of transformers into a CTranslate2 model.
 
     python -m translator.model.convert CHECKPOINT OUTPUT --quantization int8
     python -m translator.model.convert --download facebook/nllb-200-distilled-600M   # prints where it is

@@ -94,7 +94,7 @@ def cache_folder() -> Path:
 
 
 def fingerprint(checkpoint: Path) -> str:
-    """Changes with the checkpoint's files and with the converter."""
+    """A digest of the checkpoint's files (names, sizes, times) and of the converter's version."""
     parts = [importlib.metadata.version("ctranslate2"), str(checkpoint.resolve())]
     for file in sorted(checkpoint.iterdir()):
         stat = file.stat()
@@ -150,7 +150,7 @@ async def _run(*arguments: str) -> str:
 
 
 async def _follow(stream: asyncio.StreamReader) -> str:
-    """Log lines (a progress bar ends its own with a carriage return) now and then; the last one."""
+    """Log a line of `stream` every few seconds; the last line. Carriage returns, of progress bars, end lines too."""
     last, rest, told = "", b"", time.monotonic()
     while chunk := await stream.read(1 << 16):
         *lines, rest = re.split(rb"[\r\n]+", rest + chunk)

@@ -33,7 +33,7 @@ _NOT_TO_TRANSLATE = re.compile(
 
 
 class Page:
-    """A piece of HTML."""
+    """A piece of HTML, and the texts in it."""
 
     def __init__(self, source: str) -> None:
         """Take `source` apart; any text is HTML enough."""
