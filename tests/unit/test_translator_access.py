@@ -9,10 +9,10 @@ from aiohttp.test_utils import TestServer
 from prometheus_client.parser import text_string_to_metric_families
 from translator_toy import Client, Engine, serving
 
-from translator.cli import make_settings, translate
 from translator.http import Limits, State
 from translator.http.server import Listener
 from translator.service import make_state
+from translator.settings import Settings
 
 ASK = {"q": "Red. Blue.", "source": "en", "target": "fr"}
 NATIVE = {"texts": ["a"], "targets": ["fr"]}
@@ -131,17 +131,17 @@ async def test_one_connection_too_many_is_told_so() -> None:
             await asyncio.open_connection(host, port)
 
 
-def test_the_world_is_let_in_only_with_a_key_or_on_purpose(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("BABELVIEW_TRANSLATOR_API_KEY", raising=False)
-    with pytest.raises(SystemExit) as stopped:
-        translate(["--host", "0.0.0.0", "--model", "demo"])
-    assert stopped.value.code == 2
-    assert "BABELVIEW_TRANSLATOR_API_KEY" in capsys.readouterr().err
-    monkeypatch.setenv("BABELVIEW_TRANSLATOR_API_KEY", " one, two ,")
-    said = translate.make_context("translate", ["--max-texts", "5", "--cors", "https://a", "--cors", "https://b"])
-    state = make_state(make_settings(**said.params))
-    assert state.keys == ("one", "two")
-    assert state.limits.texts == 5
-    assert state.origins == ("https://a", "https://b")
+def test_the_state_is_what_the_settings_ask_for() -> None:
+    settings = Settings(
+        model="demo",
+        max_body_mib=3,
+        max_texts=5,
+        max_chars=70,
+        body_timeout_s=1.5,
+        origins=("https://a", "https://b"),
+        keys=("one", "two"),
+    )
+    state = make_state(settings)
+    assert state.limits == Limits(body_bytes=3 << 20, texts=5, characters=70, body_timeout_s=1.5)
+    assert (state.model, state.keys, state.origins) == ("nllb-drawn-world", settings.keys, settings.origins)
+    assert "two" not in repr(state)

@@ -2,14 +2,16 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from translator_toy import Model, batching
 
 from translator.batcher import Batcher
 from translator.cache import SentenceCache, entry_bytes
 from translator.errors import ClosedError, QueueFullError, TooManySentencesError
+from translator.fair_queue import Entry, FairQueue
 from translator.model.job import Job, Translation
 
 
@@ -17,45 +19,12 @@ def job(text: str, target: str = "fra_Latn", tokens: int = 3) -> Job:
     return Job(text, "eng_Latn", target, ("t",) * tokens)
 
 
-class Model:
-    """Stands for the engine: upper-cases, remembers its batches, and waits at a gate while that is shut."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[Job]] = []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.running = threading.Semaphore(0)
-
-    def __call__(self, jobs: list[Job], /) -> list[Translation]:
-        self.batches.append(jobs)
-        self.running.release()
-        assert self.gate.wait(30)
-        if any(job.text == "explode" for job in jobs):
-            raise RuntimeError("boom")
-        return [Translation(f"{job.target}:{job.text.upper()}") for job in jobs]
-
-    async def is_running(self) -> None:
-        assert await asyncio.to_thread(self.running.acquire, timeout=30)
-
-
-@asynccontextmanager
-async def batching(model: Callable[[list[Job]], list[Translation]], **settings: float) -> AsyncIterator[Batcher]:
-    batcher = Batcher(model, **settings)  # type: ignore[arg-type]
-    batcher.start()
-    try:
-        yield batcher
-    finally:
-        if isinstance(model, Model):
-            model.gate.set()
-        await batcher.close()
-
-
 async def test_concurrent_requests_share_a_batch_and_get_their_own_answers() -> None:
     model = Model()
     async with batching(model) as batcher:
         answers = await asyncio.gather(*(batcher.translate([job(f"s{i}"), job("same")]) for i in range(10)))
-    assert [a[0].text for a in answers] == [f"fra_Latn:S{i}" for i in range(10)]
-    assert {a[1].text for a in answers} == {"fra_Latn:SAME"}
+    assert [a[0].text for a in answers] == [f"<fra_Latn>S{i}" for i in range(10)]
+    assert {a[1].text for a in answers} == {"<fra_Latn>SAME"}
     assert len(model.batches) == 1
     assert len(model.batches[0]) == 11  # "same" runs once
 
@@ -64,7 +33,7 @@ async def test_languages_share_a_batch() -> None:
     model = Model()
     async with batching(model) as batcher:
         answer = await batcher.translate([job("a", "fra_Latn"), job("a", "hin_Deva")])
-    assert [a.text for a in answer] == ["fra_Latn:A", "hin_Deva:A"]
+    assert [a.text for a in answer] == ["<fra_Latn>A", "<hin_Deva>A"]
     assert len(model.batches) == 1
 
 
@@ -78,17 +47,11 @@ async def test_what_was_translated_is_kept() -> None:
 
 @pytest.mark.parametrize(("failed", "calls"), [(False, 1), (True, 2)])
 async def test_what_is_doubtful_is_kept_and_what_failed_is_not(failed: bool, calls: int) -> None:
-    called = 0
-
-    def doubtful(jobs: list[Job], /) -> list[Translation]:
-        nonlocal called
-        called += 1
-        return [Translation(job.text, ("no end",), failed=failed) for job in jobs]
-
-    async with batching(doubtful) as batcher:
+    model = Model(lambda asked: Translation(asked.text, ("no end",), failed=failed))
+    async with batching(model) as batcher:
         first = await batcher.translate([job("a")])
         assert await batcher.translate([job("a")]) == first
-    assert called == calls
+    assert len(model.batches) == calls
 
 
 async def test_a_batch_keeps_to_its_tokens_and_to_one_batch_class() -> None:
@@ -100,6 +63,28 @@ async def test_a_batch_keeps_to_its_tokens_and_to_one_batch_class() -> None:
     for batch in model.batches:
         assert len(batch) == 1 or len(batch) * max(len(job.tokens) for job in batch) <= 64
         assert len({job.length_class for job in batch}) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.dictionaries(st.integers(0, 60), st.integers(1, 200), max_size=30), max_size=6), st.integers(1, 300))
+def test_each_wanted_sentence_comes_in_one_batch(requests: list[dict[int, int]], batch_tokens: int) -> None:
+    """Requests that share sentences (numbers with their tokens), some of which nobody wants any more."""
+
+    async def check() -> None:
+        queue, entries = FairQueue(batch_tokens), dict[int, Entry]()
+        for request in requests:
+            for number, tokens in request.items():
+                entries.setdefault(number, Entry(job(str(number), tokens=tokens))).waiters = number % 5
+            queue.add([entries[number] for number in request])
+        came: list[Entry] = []
+        while batch := queue.next_batch():
+            came += batch
+            assert len({entry.job.batch_class for entry in batch}) == 1
+            assert len(batch) == 1 or len(batch) * max(len(entry.job.tokens) for entry in batch) <= batch_tokens
+        assert sorted(int(entry.job.text) for entry in came) == sorted(n for n in entries if n % 5)
+        assert all(entry.started for entry in came)
+
+    asyncio.run(check())
 
 
 async def test_a_small_request_does_not_wait_for_a_huge_one() -> None:
@@ -128,7 +113,7 @@ async def test_a_sentence_shared_with_a_huge_request_does_not_wait_for_it() -> N
         small = asyncio.create_task(batcher.translate([job("shared", tokens=1), job("own")]))
         await asyncio.sleep(0)
         model.gate.set()
-        assert [said.text for said in await small] == ["fra_Latn:SHARED", "fra_Latn:OWN"]
+        assert [said.text for said in await small] == ["<fra_Latn>SHARED", "<fra_Latn>OWN"]
         assert not huge.done()
         await huge
         assert batcher.waiting == 0
@@ -182,7 +167,7 @@ async def test_a_full_queue_says_when_to_come_back() -> None:
         assert (await asyncio.gather(batcher.translate([]), return_exceptions=True)) == [[]]
         model.gate.set()
         await asyncio.gather(running, waiting)
-        assert (await batcher.translate([job("now")]))[0].text == "fra_Latn:NOW"
+        assert (await batcher.translate([job("now")]))[0].text == "<fra_Latn>NOW"
 
 
 async def test_a_request_larger_than_the_queue_is_refused_for_good() -> None:
@@ -205,7 +190,7 @@ async def test_a_cancelled_request_frees_its_place_but_not_what_others_want() ->
         await asyncio.gather(leaver, return_exceptions=True)
         assert batcher.waiting == 1
         model.gate.set()
-        assert (await stayer)[0].text == "fra_Latn:SHARED"
+        assert (await stayer)[0].text == "<fra_Latn>SHARED"
         await running
     assert [[j.text for j in batch] for batch in model.batches] == [["running"], ["shared"]]
 
@@ -215,7 +200,7 @@ async def test_an_engine_that_fails_fails_its_batch_only() -> None:
     async with batching(model) as batcher:
         with pytest.raises(RuntimeError, match="boom"):
             await batcher.translate([job("explode"), job("with it")])
-        assert (await batcher.translate([job("with it")]))[0].text == "fra_Latn:WITH IT"
+        assert (await batcher.translate([job("with it")]))[0].text == "<fra_Latn>WITH IT"
 
 
 async def test_closing_finishes_what_waits_and_takes_nothing_new() -> None:
@@ -231,17 +216,17 @@ async def test_closing_finishes_what_waits_and_takes_nothing_new() -> None:
         await batcher.translate([job("late")])
     model.gate.set()
     await closing
-    assert [a.text for a in await request] == [f"fra_Latn:S{i}" for i in range(5)]
+    assert [a.text for a in await request] == [f"<fra_Latn>S{i}" for i in range(5)]
 
 
 async def test_replicas_run_at_the_same_time() -> None:
     both = threading.Barrier(2, timeout=30)
 
-    def model(jobs: list[Job], /) -> list[Translation]:
+    def answer(asked: Job) -> Translation:
         both.wait()  # breaks unless a second batch comes while this one runs
-        return [Translation(job.text) for job in jobs]
+        return Translation(asked.text)
 
-    async with batching(model, replicas=2, batch_tokens=3) as batcher:
+    async with batching(Model(answer), replicas=2, batch_tokens=3) as batcher:
         assert len(await batcher.translate([job("a"), job("b")])) == 2
 
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from translator_toy import Client, Engine, load, serving, until
+from translator_toy import Client, Engine, batching, load, serving, until
 
 from translator.batcher import Batcher
 from translator.http import Limits, State, make_app
@@ -169,7 +169,7 @@ async def test_what_was_accepted_before_closing_is_finished(engine: Engine) -> N
     async with serving(engine, state) as client:
         engine.gate.clear()
         accepted = asyncio.create_task(ask(client, ["red"]))
-        await until(engine.started.is_set)
+        await engine.is_running()
         state.closing = True
         status, answer = await ask(client, ["late"])
         assert (status, answer["error"]["code"]) == (503, "shutting_down")
@@ -193,7 +193,7 @@ async def test_too_many_sentences_at_once_are_refused(client: Client) -> None:
 async def test_a_full_queue_answers_429_and_when_to_come_back(client: Client, engine: Engine) -> None:
     engine.gate.clear()
     first = asyncio.create_task(ask(client, ["running"]))
-    await until(engine.started.is_set)  # the queue is empty again
+    await engine.is_running()  # the queue is empty again
     second = asyncio.create_task(ask(client, [f"word {i}" for i in range(50)]))
     async with asyncio.timeout(30):
         while (await (await client.get("/health")).json())["waiting"] < 50:  # noqa: ASYNC110 (asks from outside)
@@ -237,24 +237,17 @@ async def test_not_healthy_until_loaded_nor_while_closing(engine: Engine) -> Non
 async def test_who_hangs_up_leaves_the_queue() -> None:
     engine = Engine()
     engine.gate.clear()
-    batcher = Batcher(engine.translate)
-    batcher.start()
     state = State("toy")
-    load(state, batcher, engine)
-    server = TestServer(make_app(state))
-    await server.start_server()
-    try:
+    async with batching(engine) as batcher, TestServer(make_app(state)) as server:
+        load(state, batcher, engine)
         _, running = await open_request(server, "running")
-        await until(engine.started.is_set)
+        await engine.is_running()
         _, waiting = await open_request(server, "waiting")
         await until(lambda: batcher.waiting == 1)
         waiting.close()
         await until(lambda: batcher.waiting == 0)
         running.close()
-    finally:
         engine.gate.set()
-        await server.close()
-        await batcher.close()
 
 
 async def open_request(server: TestServer, text: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -11,7 +11,6 @@ from translator.errors import UnknownLanguageError, UnsupportedScriptError
 from translator.languages import Language, Languages, known, read_tag
 
 ALL = list(known().values())
-CASES = (str, str.lower, str.upper, str.title, str.swapcase, lambda code: code.replace("_", "-"))
 
 
 def test_the_table_has_all_of_nllb_with_distinct_tags_and_names() -> None:
@@ -29,16 +28,34 @@ def test_tags_carry_a_script_only_where_nllb_has_several() -> None:
     assert (table["zho_Hant"].primary, table["zho_Hant"].script) == ("zh", "Hant")
 
 
-@pytest.mark.parametrize("language", ALL, ids=lambda language: language.code)
-def test_every_language_is_found_by_each_of_its_codes(language: Language) -> None:
-    bare = [language.primary, language.code.partition("_")[0], *language.iso]
-    for code in (language.code, language.tag, *(f"{code}-{language.script}" for code in bare)):
-        for case in CASES:
-            assert read_tag(case(code)) == language, code
-    for code in bare:  # the script that goes without saying
-        found = read_tag(code)
-        assert found.primary == language.primary, code
-        assert found == language or found.script != language.script
+def bare_codes(language: Language) -> list[str]:
+    """The codes of a language that leave the script out."""
+    return [language.primary, language.code.partition("_")[0], *language.iso]
+
+
+def whole_codes(language: Language) -> list[str]:
+    """The codes of a language that name its script, or need not."""
+    return [language.code, language.tag, *(f"{code}-{language.script}" for code in bare_codes(language))]
+
+
+def test_every_language_is_found_by_each_of_its_codes() -> None:
+    found = {(language.code, code): read_tag(code).code for language in ALL for code in whole_codes(language)}
+    assert {asked: code for asked, code in found.items() if asked[0] != code} == {}
+
+
+def test_a_code_without_a_script_means_its_language_in_a_script_that_goes_without_saying() -> None:
+    found = [(language, code, read_tag(code)) for language in ALL for code in bare_codes(language)]
+    assert [code for language, code, read in found if read.primary != language.primary] == []
+    assert [code for language, code, read in found if read != language and read.script == language.script] == []
+
+
+@given(st.sampled_from([code for language in ALL for code in whole_codes(language)]), st.data())
+def test_letter_case_and_the_separator_do_not_matter(code: str, data: st.DataObject) -> None:
+    written = "".join(
+        data.draw(st.sampled_from("-_" if character in "-_" else [character.lower(), character.upper()]))
+        for character in code
+    )
+    assert read_tag(written) == read_tag(code)
 
 
 def test_a_bare_code_means_the_same_script_by_any_name() -> None:

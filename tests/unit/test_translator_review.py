@@ -2,11 +2,12 @@
 """What is done about a bad translation: the real batcher and checks, with scripted answers in the model's place."""
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
+from translator_toy import Model, batching
 
 from translator.batcher import Batcher
 from translator.checks.checks import Thresholds
@@ -14,24 +15,6 @@ from translator.checks.review import Reviewed, Reviewer, with_checks
 from translator.model.job import CUT, Job, Translation
 
 LOOP = "Il court court court court court court."
-Answer = Callable[[Job], Translation]
-
-
-class Model:
-    """Answers as it is told to, and remembers what it was asked."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        self.asked: list[Job] = []
-        self.running = threading.Semaphore(0)
-        self.gate = threading.Event()
-        self.gate.set()
-
-    def __call__(self, jobs: list[Job], /) -> list[Translation]:
-        self.asked += jobs
-        self.running.release()
-        assert self.gate.wait(30)
-        return [self._answer(job) for job in jobs]
 
 
 def make_job(text: str, source: str, target: str) -> Job:
@@ -43,14 +26,9 @@ def job(text: str, target: str = "fra_Latn") -> Job:
 
 
 @asynccontextmanager
-async def reviewing(model: Model, **settings: float) -> AsyncIterator[tuple[Reviewer, Batcher]]:
-    batcher = Batcher(with_checks(model, Thresholds()), **settings)  # type: ignore[arg-type]
-    batcher.start()
-    try:
+async def reviewing(model: Model, **settings: Any) -> AsyncIterator[tuple[Reviewer, Batcher]]:
+    async with batching(model, with_checks(model, Thresholds()), **settings) as batcher:
         yield Reviewer(make_job, batcher, Thresholds()), batcher
-    finally:
-        model.gate.set()
-        await batcher.close()
 
 
 async def review(model: Model, *jobs: Job) -> list[Reviewed]:
@@ -83,6 +61,31 @@ async def test_then_it_is_split_at_its_clauses() -> None:
     model = Model(lambda asked: Translation(parts.get(asked.text, LOOP)))
     (found,) = await review(model, job(" ".join(parts)))
     assert (found.text, found.verdict) == (" ".join(parts.values()), "retried")
+
+
+async def test_the_ways_to_try_again_have_an_order_and_the_first_that_helps_is_the_last() -> None:
+    sentence = "A red car turns left at the corner, and a small dog looks at it."
+    first, second = "A red car turns left at the corner,", "and a small dog looks at it."
+    parts = {first: "Une voiture rouge tourne à gauche au coin,", second: "et un petit chien la regarde."}
+
+    def helps(attempt: int) -> Model:
+        def answer(asked: Job) -> Translation:
+            if asked.text in parts:
+                return Translation(parts[asked.text] if attempt == 2 else LOOP)
+            good = attempt == 0 or (attempt == 1 and asked.no_repeat)
+            return Translation("Au coin, une voiture rouge tourne et un chien la regarde." if good else LOOP)
+
+        return Model(answer)
+
+    asked = [(sentence, 0), (sentence, 4), (first, 0), (second, 0)]
+    for attempt, calls in ((0, asked[:1]), (1, asked[:2]), (2, asked), (3, asked)):
+        model = helps(attempt)
+        (found,) = await review(model, job(sentence))
+        assert [(each.text, each.no_repeat) for each in model.asked] == calls
+        assert found.verdict == ("ok", "retried", "retried", "doubtful")[attempt]
+        assert found.text == {2: " ".join(parts.values()), 3: LOOP}.get(
+            attempt, "Au coin, une voiture rouge tourne et un chien la regarde."
+        )
 
 
 async def test_parts_are_joined_without_spaces_where_the_language_has_none() -> None:
@@ -188,7 +191,7 @@ async def test_closing_waits_for_the_retries() -> None:
     async with reviewing(model) as (reviewer, batcher):
         model.gate.clear()
         request = asyncio.create_task(reviewer.translate([job("He runs fast.")]))
-        assert await asyncio.to_thread(model.running.acquire, timeout=30)
+        await model.is_running()
         closing = asyncio.create_task(batcher.close())
         await asyncio.sleep(0)
         model.gate.set()

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from translator.cli import make_settings, translate
 from translator.languages import known
 from translator.model.vocabulary import mapped, tokens_of
 from translator.text import scripts
@@ -50,15 +49,3 @@ def test_the_map_stands_beside_links_to_the_model(tmp_path: Path) -> None:
         assert (place / "vmap.txt").read_text() == "\ta b\n"
     assert not place.exists()
     assert (tmp_path / "vmap.txt").read_text() == "of somebody else"
-
-
-@pytest.mark.parametrize(("said", "means"), [("Latn, Deva", ["Latn", "Deva"]), ("", [])])
-def test_scripts_on_the_command_line(said: str, means: list[str]) -> None:
-    params = translate.make_context("translate", ["--scripts", said]).params
-    assert make_settings(**params).scripts == tuple(means)
-
-
-def test_an_unknown_script_fails_before_work_starts(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        translate(["--scripts", "Latn,Runr"])
-    assert "no script 'Runr': choose of Arab, Armn, Beng" in capsys.readouterr().err

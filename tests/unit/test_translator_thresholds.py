@@ -1,0 +1,223 @@
+"""Each threshold of the quality checks, on both sides of its value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import pytest
+
+from translator.checks.checks import Thresholds, find_issues
+
+SOURCE = "A man of great height walks past an old gate with his two friends."  # no letter twice in a row
+LETTERS = "voici une bien longue suite sans aucun sens pour compter les lettres de chaque mot dans cette phrase"
+
+
+def letters(count: int) -> str:
+    """The first words of `LETTERS`, up to so many letters."""
+    text, left = "", count
+    for character in LETTERS:
+        if not left:
+            break
+        text += character
+        left -= character != " "
+    return text
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A translation that is just good enough by one threshold, and one that just is not."""
+
+    threshold: str
+    good: str
+    bad: str
+    issue: str
+    tighter: float
+    """A value of the threshold by which `good` has the issue, too."""
+    looser: float
+    """A value of the threshold by which `bad` is good enough."""
+    source: str = SOURCE
+    bad_source: str | None = None
+    """The source of `bad`, where it is not that of `good`."""
+    target: str = "fra_Latn"
+
+
+EDGES = [
+    Edge(
+        "loop_times",
+        "Un homme grand grand passe la vieille porte avec deux amis.",
+        "Un homme grand grand grand passe la vieille porte avec deux amis.",
+        "loop: 'grand' 3 times in a row",
+        2,
+        4,
+    ),
+    Edge(
+        "loop_times",
+        "Un homme très grand très grand passe la vieille porte.",
+        "Un homme très grand très grand très grand passe la vieille porte.",
+        "loop: 'très grand' 3 times in a row",
+        2,
+        4,
+    ),
+    Edge(
+        "loop_times_short",
+        "高个子男人人人人走过旧门",
+        "高个子男人人人人人走过旧门",
+        "loop: '人' 5 times in a row",
+        4,
+        6,
+        target="zho_Hans",
+    ),
+    Edge(
+        "loop_times_short",
+        "Un homme chante lalalala sous la vieille porte.",
+        "Un homme chante lalalalala sous la vieille porte.",
+        "loop: 'la' 5 times in a word",
+        4,
+        6,
+    ),
+    Edge(
+        "loop_clause",
+        "Il passe la porte, il passe la porte.",
+        "Il passe la vieille porte, il passe la vieille porte.",
+        "loop: 'il passe la vieille porte' 2 times in a row",
+        4,
+        6,
+    ),
+    Edge(
+        "loop_clause",
+        "一二三四五六七八九一二三四五六七八九高个子男人走过",
+        "一二三四五六七八九十一二三四五六七八九十高个子男人走过",
+        "loop: '一二三四五六七八九十' 2 times in a row",
+        4,
+        6,
+        target="zho_Hans",
+    ),
+    Edge(  # 3 of 11 and 4 of 11 sequences
+        "repeated_share",
+        "un homme grand et vieux mais un homme grand et vieux passe ici",
+        "un homme grand et vieux passe mais un homme grand et vieux passe",
+        "loop: 36% of it repeats itself",
+        0.25,
+        0.4,
+    ),
+    Edge(  # "porte" is 4 of 19 and 4 of 18 words
+        "common_share",
+        "une porte puis deux porte et avec trois porte sous quatre grand arbre vert un bel soir porte bleu ici",
+        "une porte puis deux porte et avec trois porte sous quatre grand arbre vert un bel soir porte",
+        "loop: 'porte' 4 times",
+        0.19,
+        0.23,
+    ),
+    Edge(
+        "common_times",
+        "une porte puis deux porte et avec trois porte",
+        "une porte puis deux porte et avec trois porte sous porte",
+        "loop: 'porte' 4 times",
+        3,
+        5,
+    ),
+    Edge("longest", letters(40), letters(41), "too long: 2.6 times", 2.55, 2.7, source="blue cars"),
+    Edge("shortest", letters(26), letters(25), "too short: 0.37 of", 0.39, 0.36, source="xyzw " * 22),
+    Edge("length_slack", letters(40), letters(41), "too long", 11, 13, source="blue cars"),
+    Edge(
+        "copied_words",
+        "sports car",
+        "red sports car",
+        "copied: the source itself",
+        2,
+        4,
+        source="sports car",
+        bad_source="red sports car",
+    ),
+    Edge(  # 7 and 8 of 10 words
+        "copied_share",
+        "the tall man walks through an old porte avec ami",
+        "the tall man walks through an old gate avec ami",
+        "copied: 80% of the source's words",
+        0.7,
+        0.85,
+        source="the tall man walks through an old gate with friends",
+    ),
+    Edge(
+        "copied_long",
+        "the tall man walks away ici",
+        "the tall man walks away today ici",
+        "copied: 100% of the source's words",
+        5,
+        7,
+        source="the tall man walks away",
+        bad_source="the tall man walks away today",
+    ),
+    Edge(  # 7 of 10 and 6 of 9 letters
+        "script_share",
+        "машинка car",
+        "машина car",
+        "wrong script: 67% of the letters are Cyrl",
+        0.71,
+        0.66,
+        source="a little car",
+        target="rus_Cyrl",
+    ),
+    Edge(
+        "script_letters",
+        "高个子男人走过",
+        "高个子男人走过门",
+        "wrong script: no letter is Jpan alone",
+        7,
+        9,
+        source="The tall man walks past.",
+        target="jpn_Jpan",
+    ),
+]
+EACH = pytest.mark.parametrize("edge", EDGES, ids=lambda edge: f"{edge.threshold}: {edge.issue.partition(':')[0]}")
+
+
+def issues(edge: Edge, text: str, value: float | None = None) -> tuple[str, ...]:
+    """What is found in one of the edge's texts, with the threshold as it is or at `value`."""
+    source = edge.bad_source if edge.bad_source and text == edge.bad else edge.source
+    thresholds = Thresholds() if value is None else replace(Thresholds(), **{edge.threshold: value})  # type: ignore[arg-type]
+    return find_issues(source, text, ("eng_Latn", edge.target), thresholds=thresholds)
+
+
+@EACH
+def test_both_sides_of_each_threshold(edge: Edge) -> None:
+    assert issues(edge, edge.good) == ()
+    (found,) = issues(edge, edge.bad)
+    assert found.startswith(edge.issue)
+
+
+@EACH
+def test_each_threshold_can_be_moved(edge: Edge) -> None:
+    (found,) = issues(edge, edge.good, edge.tighter)
+    assert found.partition(":")[0] == edge.issue.partition(":")[0]
+    assert issues(edge, edge.bad, edge.looser) == ()
+
+
+@pytest.mark.parametrize(("score", "said"), [(-2.0, ()), (-2.001, ("unlikely: mean log-probability below -2",))])
+def test_the_lowest_score(score: float, said: tuple[str, ...]) -> None:
+    pair = ("A red car.", "Une voiture rouge.", ("eng_Latn", "fra_Latn"))
+    assert find_issues(*pair, score=score) == said
+    assert find_issues(*pair, score=score, thresholds=Thresholds(lowest_score=-2.5)) == ()
+
+
+def test_no_threshold_is_left_out() -> None:
+    assert {field.name for field in fields(Thresholds)} == {edge.threshold for edge in EDGES} | {"lowest_score"}
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        # As often in a row as the source has it, and as often in a word as twice that.
+        ("It is a big big big gate.", "C'est une grande grande grande porte."),
+        ("He sings lala lululu.", "Il chante lalalalalala."),
+        # The source repeats three of its eleven sequences, too.
+        (
+            "a tall man and old but a tall man and old goes here",
+            "un homme grand et vieux passe mais un homme grand et vieux passe",
+        ),
+        # Twice as often as the source's most frequent word.
+        ("a gate or two gate with three old trees", "une porte puis deux porte et avec trois porte sous porte"),
+    ],
+)
+def test_what_the_source_repeats_may_be_repeated(source: str, text: str) -> None:
+    assert find_issues(source, text, ("eng_Latn", "fra_Latn")) == ()
