@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from server.profile import Profile
     from server.supervision.supervisor import ProcessSupervisor
 
 
@@ -60,3 +61,14 @@ class Display:
     def _line(self, name: str, text: str) -> None:
         seconds = time.monotonic() - self._began
         self._console.print(f"[dim]{seconds:6.1f} s[/]  [cyan]{name}[/]  {text}", highlight=False, soft_wrap=True)
+
+
+def models_table(profile: Profile) -> Table:
+    """What a profile serves: names, weights and limits of each model."""
+    table = Table()
+    for column in ("served name", "aliases", "weights", "context", "frames", "pictures"):
+        table.add_column(column, overflow="fold")
+    for engine in profile.engines:
+        limits = (engine.max_model_len, engine.max_frames, engine.max_images)
+        table.add_row(engine.name, ", ".join(engine.aliases), engine.model, *(str(limit or "-") for limit in limits))
+    return table

@@ -9,14 +9,10 @@ from typing import Any
 
 import orjson
 
-from server.errors import ServerError
+from server.errors import UnknownSizesError
 from server.sizing.memory import Model
 
 KNOWN = Path(__file__).with_name("known_models.toml")
-
-
-class UnknownSizesError(ServerError):
-    """Nothing here says how large a model is."""
 
 
 def model_sizes(name: str, folder: Path | None) -> Model:

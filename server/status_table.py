@@ -1,4 +1,4 @@
-"""`python -m server status`: the parts of the running stack as a table."""
+"""`babelview status`: the parts of the running stack as a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from server.status import ask
 if TYPE_CHECKING:
     from rich.console import Console
 
-DEFAULT_PORT = 8000
 NOT_READY = 1
 NOTHING_RUNS = 3
 TIMEOUT_S = 10.0

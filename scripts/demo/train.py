@@ -26,7 +26,7 @@ import torch
 import scripts.demo.train_translator as make_demo_translator
 from scripts.demo.models import picture, video
 from scripts.demo.models.training import Plan, train
-from server.quantize import quantize
+from server.fp8_checkpoint import quantize
 
 if TYPE_CHECKING:
     from types import ModuleType

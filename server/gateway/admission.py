@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from server.gateway.errors import RETRY_AFTER_S, RequestError
+from server.errors import RETRY_AFTER_S, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

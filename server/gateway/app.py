@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aiohttp import hdrs, web
 
+from server.errors import RequestError
 from server.gateway.admission import Admission
 from server.gateway.body import BodyReader, parse_object
 from server.gateway.catalogue import Catalogue
 from server.gateway.discovery import Discovery
-from server.gateway.errors import RequestError
 from server.gateway.fetch import Fetcher
 from server.gateway.forms import Form
 from server.gateway.forward_attempt import Call

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 from aiohttp import hdrs
 
-from server.gateway.errors import RequestError
+from server.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from server.errors import RequestError
 from server.gateway.config import OWNER
-from server.gateway.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,8 @@ import orjson
 from aiohttp import hdrs, web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from server.gateway.errors import RequestError, unavailable
+from server.errors import RequestError
+from server.gateway.refusals import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

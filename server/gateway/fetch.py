@@ -9,8 +9,8 @@ import aiohttp
 import pybase64
 from yarl import URL
 
+from server.errors import RequestError
 from server.gateway.addresses import PublicResolver, is_address
-from server.gateway.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

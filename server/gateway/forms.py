@@ -10,7 +10,7 @@ from aiohttp import hdrs
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 
-from server.gateway.errors import RequestError
+from server.errors import RequestError
 
 if TYPE_CHECKING:
     from aiohttp import web

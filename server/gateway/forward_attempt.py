@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import aiohttp
 from aiohttp import hdrs, web
 
-from server.gateway.errors import RequestError, error_body
+from server.errors import NotBegunError, RequestError
 from server.gateway.health import Probed
+from server.gateway.refusals import error_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 RESPONSE_HEADERS = (hdrs.CONTENT_TYPE, hdrs.CACHE_CONTROL, hdrs.RETRY_AFTER)
 EVENT_STREAM = "text/event-stream"
-
-
-class NotBegunError(Exception):
-    """There is no answer, and nothing has reached the client: another server may be asked."""
 
 
 @dataclass(frozen=True, slots=True)

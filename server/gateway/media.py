@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from server.gateway.errors import RequestError
+from server.errors import RequestError
 from server.gateway.pictures import JPEG_START, jpeg_size, picture_size
 
 if TYPE_CHECKING:

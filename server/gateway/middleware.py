@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from server.gateway.errors import RETRY_AFTER_S, RequestError
+from server.errors import RETRY_AFTER_S, RequestError
+from server.gateway.refusals import refusal
 from server.gateway.request_context import CONTEXT, REQUEST_ID, RequestContext, request_id
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class RequestMiddleware:
             logger.exception("%s: %s %s failed", context.id, context.method, context.path)
             failure = RequestError(500, "internal error: the gateway's log says more", code="internal_error")
         context.code = failure.code
-        response = failure.response()
+        response = refusal(failure)
         if self.draining or not request.content.is_eof():
             response.force_close()  # what is left of its body is not read
         return response
@@ -91,10 +92,8 @@ class RequestMiddleware:
 
 def _as_openai(request: web.Request, error: web.HTTPException) -> RequestError:
     message = f"{request.method} {request.rel_url.raw_path[:_SHOWN_PATH]}: {error.reason}"
-    failure = RequestError(error.status, message, code=error.reason.lower().replace(" ", "_"))
-    if "Allow" in error.headers:
-        failure.headers["Allow"] = error.headers["Allow"]
-    return failure
+    code = error.reason.lower().replace(" ", "_")
+    return RequestError(error.status, message, code=code, allow=error.headers.get("Allow"))
 
 
 async def name_request(request: web.Request, response: web.StreamResponse) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 
-from server.gateway.errors import unavailable
+from server.gateway.refusals import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from server.gateway.errors import RequestError
+from server.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,9 +10,10 @@ import random
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from server.gateway.errors import unavailable
-from server.gateway.forward_attempt import ForwardAttempt, NotBegunError
+from server.errors import NotBegunError
+from server.gateway.forward_attempt import ForwardAttempt
 from server.gateway.health import HealthState
+from server.gateway.refusals import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence

@@ -12,13 +12,10 @@ from typing import Any
 
 from vllm.version import __version__ as vllm_version
 
+from server.errors import UnknownVersionError
 from server.llama_vision.geometry import BatchView
 
 KNOWN_VERSIONS = frozenset({"0.32.0"})
-
-
-class UnknownVersionError(ImportError):
-    """The installed vLLM is not one that the plugin was checked with."""
 
 
 def check_version(version: str = vllm_version) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from server.errors import PreflightError
-from server.models import UnknownSizesError, model_sizes
+from server.errors import PreflightError, UnknownSizesError
+from server.models import model_sizes
 from server.sizing.gpus import list_gpus
 from server.sizing.machine import GIB
 from server.sizing.plan import DEFAULT_BATCHED_TOKENS, plan

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from server.quantize import quantize
+from server.fp8_checkpoint import quantize
 from tests import llama_engine
 from tests.llama_checkpoints import (
     BOS,

@@ -31,9 +31,9 @@ def test_memory_is_bounded_by_one_file(tmp_path: Path) -> None:
     (source / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     (source / "config.json").write_text('{"architectures": ["MllamaForConditionalGeneration"]}')
     code = (
-        "import resource, sys; sys.path.insert(0, sys.argv[1]); import quantize_fp8;"
+        "import resource, sys; sys.path.insert(0, sys.argv[1]); import server.fp8_checkpoint, server.quantize;"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024; start = peak();"
-        "code = quantize_fp8.main(sys.argv[2:]); print(peak() - start); sys.exit(code)"
+        "code = server.quantize.main(sys.argv[2:]); print(peak() - start); sys.exit(code)"
     )
     arguments = [str(ROOT), str(source), str(tmp_path / "fp8")]
     done = subprocess.run([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, check=True)

@@ -13,8 +13,8 @@ import jsonschema
 import pytest
 import yaml
 
-from server.__main__ import _parser as server_parser
 from server.alone import at_urls, find_engine
+from server.cli import cli
 from server.profile import load_profile
 from server.supervision.parts import gateway_config, stack_parts
 from translator.cli import translate
@@ -95,30 +95,37 @@ def test_a_mistake_would_be_found(specification: Any) -> None:
         specification.validate(wrong)
 
 
+def parsed(stack: str, name: str) -> tuple[str, dict[str, Any]]:
+    """A service's command of the server, and its options."""
+    chosen, *arguments = command(stack, name)
+    with cli.commands[chosen].make_context(chosen, arguments) as context:
+        return chosen, context.params
+
+
 @pytest.mark.parametrize(("stack", "name"), [(s, n) for s, n in SERVICES if n in {"vision", "video"}])
 def test_an_engines_command_starts_a_model_of_its_profile(stack: str, name: str) -> None:
-    args = server_parser().parse_args(command(stack, name))
-    engine = find_engine(load_profile(profile_of(stack, name)), args.model)
+    chosen, options = parsed(stack, name)
+    engine = find_engine(load_profile(profile_of(stack, name)), options["model"])
     assert engine.sleep_group is None, "nobody could let it take turns"
-    assert (args.command, args.host, args.port) == ("engine", "0.0.0.0", 8000)
+    assert (chosen, options["host"], options["port"]) == ("engine", "0.0.0.0", 8000)
     assert bool(engine.max_images) == (name == "vision")
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_gateways_command_knows_every_engine_and_the_translator(stack: str) -> None:
-    args = server_parser().parse_args(command(stack, "gateway"))
+    _, options = parsed(stack, "gateway")
     profile = load_profile(profile_of(stack, "gateway"))
-    config = gateway_config(at_urls(profile, dict(args.engine), args.translator))
+    config = gateway_config(at_urls(profile, dict(options["engines"]), options["translator"]))
     services = STACKS[stack]["services"]
     assert len({profile_of(stack, name) for name in ("vision", "video", "gateway")}) == 1
     for model in config.models:
         (replica,) = model.replicas
         host, port = re.fullmatch(r"http://(\w+):(\d+)", str(replica.url)).groups()  # type: ignore[union-attr]
-        asked = server_parser().parse_args(command(stack, host))
-        assert (asked.model, str(asked.port)) == (model.name, port)
+        _, asked = parsed(stack, host)
+        assert (asked["model"], str(asked["port"])) == (model.name, port)
     translator = translate.make_context("translate", command(stack, "translator")).params
     assert config.translator == f"http://translator:{translator['port']}"
-    assert args.host == "0.0.0.0"
+    assert options["host"] == "0.0.0.0"
     assert services["gateway"]["ports"] == ["${BABELVIEW_ADDRESS:-127.0.0.1}:${BABELVIEW_PORT:-8000}:8000"]
 
 

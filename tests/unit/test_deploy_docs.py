@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.__main__ import _parser
+from server.cli import cli
 from server.profile import available_profiles
 
 ROOT = Path(__file__).parents[2]
@@ -17,13 +17,15 @@ PAGES = [ROOT / "docs" / "deployment.md", ROOT / "docs" / "operations.md"]
 
 def commands() -> list[str]:
     text = "\n".join(page.read_text() for page in PAGES).replace("\\\n", " ")
-    found = re.findall(r"python -m server ([a-z][^\n`]*)", text)
+    found = re.findall(r"(?:python -m server|babelview) ((?:up|check|status|models|engine|gateway)\b[^\n`]*)", text)
     return [command.partition("#")[0].strip() for command in found]
 
 
 @pytest.mark.parametrize("command", commands())
 def test_a_command_is_understood(command: str) -> None:
-    assert _parser().parse_args(shlex.split(command.removesuffix(":")))
+    name, *arguments = shlex.split(command.removesuffix(":"))
+    with cli.commands[name].make_context(name, arguments) as context:
+        assert context.command.name == name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

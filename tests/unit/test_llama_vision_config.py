@@ -6,7 +6,8 @@ import pytest
 import transformers
 from vllm.config import MultiModalConfig
 
-from server.llama_vision.compat import UnknownVersionError, check_version
+from server.errors import UnknownVersionError
+from server.llama_vision.compat import check_version
 from server.llama_vision.config import (
     MllamaConfig,
     max_tokens_per_picture,

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from fake_servers import free_port
 
-from server.__main__ import main
 from server.alone import at_urls
+from server.cli import main
 from server.errors import ProfileError
 from server.profile import load_profile
 

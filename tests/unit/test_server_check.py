@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.__main__ import main
+from server.cli import main
 from server.sizing import check
 from server.sizing.gpus import Gpu, parse
 
@@ -98,10 +98,9 @@ def test_a_port_in_use_is_found(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "x", "inf", "nan"])
-def test_sizes_are_numbers(size: str) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["check", "--gpu-memory", size])
-    assert ended.value.code == 2
+def test_sizes_are_numbers(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--gpu-memory", size]) == 2
+    assert f"not a size in GiB: {size!r}" in capsys.readouterr().err
 
 
 def test_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from transformers import (
     MllamaForConditionalGeneration,
 )
 
-from server.__main__ import main
+from server.cli import main
 from server.engines.dummy import folder_files, with_dummy_weights, write_folder
 from server.errors import ProfileError
 from server.models import model_sizes, published_config

@@ -12,11 +12,10 @@ import orjson
 import pytest
 from gateway_rig import HELLO, PASSED_ON, PICTURE, Engine, gateway, short_folder, until
 
-from server.errors import PreflightError
+from server.errors import PreflightError, RequestError
 from server.gateway import keys
 from server.gateway.admission import Admission
 from server.gateway.config import GatewayConfig, Limits
-from server.gateway.errors import RequestError
 from server.gateway.keys import Keyring, check_exposure, hash_line
 from server.profile import load_profile
 from server.supervision.parts import open_gateway_socket, stack_parts

@@ -16,9 +16,9 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from gateway_rig import HELLO, PICTURE, VIDEO, Engine, image, picture, picture_model, serving, short_folder, video
 
+from server.errors import RequestError
 from server.gateway.addresses import PublicResolver, is_public
 from server.gateway.config import GatewayConfig, Limits
-from server.gateway.errors import RequestError
 from server.gateway.parameters import CHAT, COMPLETION, REFUSED, check_parameters
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def test_parameters_that_could_hurt_others_are_refused(parameters: dict[str, Any
     with pytest.raises(RequestError) as raised:  # its body is what is read
         check_parameters({"model": PICTURE, "messages": HELLO, **parameters}, CHAT, model, Limits())
     assert raised.value.status in {400, 413}
-    assert says in raised.value.body.decode()
+    assert says in raised.value.message
 
 
 def test_what_the_sdk_can_send_is_known() -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from safetensors import safe_open
 
-from server.models import UnknownSizesError, model_sizes
+from server.errors import UnknownSizesError
+from server.models import model_sizes
 from server.profile import DEMO_MODELS
 from server.sizing.machine import GIB
 from server.sizing.memory import Model

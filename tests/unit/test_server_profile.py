@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.__main__ import main
+from server.cli import main
 from server.errors import ProfileError
 from server.profile import DEMO_MODELS, EngineProfile, available_profiles, load_profile
 
@@ -100,5 +100,5 @@ def test_models_lists_what_would_be_served(capsys: pytest.CaptureFixture[str]) -
 
 def test_the_environment_is_checked_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("BABELVIEW_PORT", "many")
-    assert main(["models"]) == 1
+    assert main(["models"]) == 2
     assert "BABELVIEW_PORT" in capsys.readouterr().err

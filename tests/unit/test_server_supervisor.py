@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 from fake_servers import free_port
+from msgspec.structs import replace
 
 from server.errors import PartFailedError
 from server.stack import Stack

@@ -1,0 +1,269 @@
+"""The commands of the server: `babelview up` and `python -m server up` are the same code.
+
+Only click is imported before the arguments are parsed; what a command needs it imports itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from server.command import CONTEXT, FAILED, INTERRUPTED, Command, Option, run
+from server.quantize import quantize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.console import Console
+
+    from server.profile import Profile
+
+DEFAULT_PORT = 8000
+PROFILES = Path(__file__).parent / "profiles"
+WIDTH_WITHOUT_TERMINAL = 140
+EXAMPLES = """\b
+examples:
+  babelview up --profile demo                       start everything; Ctrl-C stops it
+  babelview up --profile demo --port 9000           the gateway on another port
+  babelview up --profile ./mine.toml                a profile of your own
+  babelview up --profile gpu-24gb --dummy-weights   real shapes, random weights: for benchmarks
+  babelview check --profile gpu-24gb                what would run, and whether it fits; starts nothing
+  babelview check --profile gpu-80gb --gpu-memory 79    the same for a GPU that is not here
+  babelview status                                  how the parts of the running stack are
+  babelview models --profile demo                   what a profile serves
+
+\b
+one part alone, for containers:
+  babelview engine llama-3.2-11b-vision --profile gpu-80gb --host 0.0.0.0 --port 8000
+  babelview gateway --profile gpu-80gb --host 0.0.0.0 --translator http://translator:8003 \\
+      --engine llama-3.2-11b-vision=http://vision:8000 --engine llava-next-video-7b=http://video:8000
+
+\b
+settings: command line > environment (BABELVIEW_PROFILE, BABELVIEW_HOST, BABELVIEW_PORT,
+BABELVIEW_TRANSLATOR_PORT, BABELVIEW_LOG_DIR) > profile > default.
+exit codes of `up`: 0 stopped by Ctrl-C or SIGTERM while it ran, 1 failed or a part was given up, 2 usage,
+128 + signal stopped before it was ready (130 for Ctrl-C).
+`check`: 0 it would run, 1 it would not. `status`: 0 all parts are ready, 1 one is not, 3 nothing runs.
+"""
+
+
+class _NameAndUrl(click.ParamType[tuple[str, str]]):
+    """`NAME=URL`."""
+
+    name = "NAME=URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Split it."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, url = str(value).partition("=")
+        if not (name and equals and url):
+            self.fail(f"not NAME=URL: {value!r}", param, ctx)
+        return name, url
+
+
+class _Gibibytes(click.ParamType[float]):
+    """A positive size in GiB."""
+
+    name = "GIB"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the number."""
+        try:
+            size = float(value)
+        except ValueError:
+            size = 0.0
+        if not 0 < size < math.inf:
+            self.fail(f"not a size in GiB: {value!r}", param, ctx)
+        return size
+
+
+PORT = click.IntRange(0, 65535)
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+
+def _of_a_profile(function: Function) -> Function:
+    """The options of every command that reads a profile; None means that the profile decides."""
+    known = ", ".join(sorted(path.stem for path in PROFILES.glob("*.toml")))
+    options = (
+        click.option(
+            "--profile",
+            default="demo",
+            show_default=True,
+            envvar="BABELVIEW_PROFILE",
+            show_envvar=True,
+            cls=Option,
+            metavar="NAME",
+            help=f"{known}, or a .toml file.",
+        ),
+        click.option(
+            "--host",
+            envvar="BABELVIEW_HOST",
+            show_envvar=True,
+            cls=Option,
+            help="Where the gateway listens; by default the profile's, loopback.",
+        ),
+        click.option(
+            "--port",
+            type=PORT,
+            metavar="N",
+            envvar="BABELVIEW_PORT",
+            show_envvar=True,
+            cls=Option,
+            help="The gateway's port; 0 takes a free one.",
+        ),
+        click.option(
+            "--translator-port",
+            type=PORT,
+            metavar="N",
+            envvar="BABELVIEW_TRANSLATOR_PORT",
+            show_envvar=True,
+            cls=Option,
+            help="The translator's port; 0 takes a free one.",
+        ),
+        click.option(
+            "--dummy-weights",
+            is_flag=True,
+            help="Random weights of the published shapes, no download: answers are noise of max_tokens.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _command(name: str, *, of_a_profile: bool = True) -> Callable[[Callable[..., Any]], click.Command]:
+    def made(function: Callable[..., Any]) -> click.Command:
+        command = click.command(name, cls=Command, epilog=EXAMPLES, context_settings=CONTEXT)
+        return command(_of_a_profile(function) if of_a_profile else function)
+
+    return made
+
+
+@_command("up")
+@click.option(
+    "--log-dir",
+    type=click.Path(path_type=Path),
+    default="logs",
+    show_default=True,
+    envvar="BABELVIEW_LOG_DIR",
+    show_envvar=True,
+    cls=Option,
+    help="Gets a log for each part.",
+)
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path),
+    help="Gets JSON with addresses and process ids, written when all is healthy.",
+)
+def up(log_dir: Path, ready_file: Path | None, **settings: Any) -> int:
+    """Start the stack of a profile: models, gateway, translator."""
+    profile = _profile(**settings)
+    try:
+        from server.up import up as run_stack  # noqa: PLC0415
+
+        return asyncio.run(run_stack(profile, logs=log_dir, ready_file=ready_file, console=_console()))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+@_command("check")
+@click.option(
+    "--gpu-memory", type=_Gibibytes(), metavar="GIB", help="Ask for GPUs of this size instead of those of this machine."
+)
+def check(gpu_memory: float | None, **settings: Any) -> int:
+    """Say what would run here, and whether it fits; start nothing."""
+    from server.sizing.check import check as run_check  # noqa: PLC0415
+
+    return 0 if run_check(_profile(**settings), _console(), gpu_memory) else FAILED
+
+
+@_command("status", of_a_profile=False)
+@click.option(
+    "--port",
+    type=PORT,
+    metavar="N",
+    default=DEFAULT_PORT,
+    show_default=True,
+    envvar="BABELVIEW_PORT",
+    show_envvar=True,
+    cls=Option,
+    help="The gateway's port.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same for scripts.")
+def status(port: int, as_json: bool) -> int:  # as click calls it
+    """Show how the parts of the running stack are."""
+    from server.status_table import print_status  # noqa: PLC0415
+
+    return print_status(port, _console(), as_json=as_json)
+
+
+@_command("models")
+def models(**settings: Any) -> int:
+    """List what a profile serves."""
+    from server.display import models_table  # noqa: PLC0415
+
+    _console().print(models_table(_profile(**settings)))
+    return 0
+
+
+@_command("engine")
+@click.argument("model")
+def engine(model: str, **settings: Any) -> None:
+    """Run one engine alone, for containers: the one that serves MODEL."""
+    from server.alone import run_engine  # noqa: PLC0415
+
+    profile = _profile(**settings)
+    run_engine(profile, model, profile.gateway.host, profile.gateway.port)
+
+
+@_command("gateway")
+@click.option(
+    "--engine", "engines", type=_NameAndUrl(), multiple=True, metavar="NAME=URL", help="Where a model is served."
+)
+@click.option("--translator", metavar="URL", help="Where the translator is.")
+def gateway(engines: tuple[tuple[str, str], ...], translator: str | None, **settings: Any) -> int:
+    """Run the gateway alone, for containers."""
+    from server.alone import run_gateway  # noqa: PLC0415
+
+    run_gateway(_profile(**settings), dict(engines), translator)
+    return 0
+
+
+@click.group(context_settings=CONTEXT, epilog=EXAMPLES, no_args_is_help=True)
+def cli() -> None:
+    """Host Babelview's models."""
+
+
+for _each in (up, check, status, models, engine, gateway, quantize):
+    cli.add_command(_each)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    return run(cli, arguments, "python -m server")
+
+
+def _profile(
+    profile: str, *, host: str | None, port: int | None, translator_port: int | None, dummy_weights: bool
+) -> Profile:
+    """The profile that is asked for, with what the command line and the environment say."""
+    from server.profile import load_profile  # noqa: PLC0415
+
+    found = load_profile(profile).with_settings(host=host, port=port, translator_port=translator_port)
+    if not dummy_weights:
+        return found
+    from server.engines.dummy import with_dummy_weights  # noqa: PLC0415
+
+    return with_dummy_weights(found)
+
+
+def _console() -> Console:
+    from rich.console import Console  # noqa: PLC0415
+
+    return Console() if sys.stdout.isatty() else Console(width=WIDTH_WITHOUT_TERMINAL)

@@ -1,0 +1,68 @@
+"""How the commands of the server run: errors of ours are one line and exit code 1, wrong arguments exit code 2."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from server.errors import ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FAILED = 1
+INTERRUPTED = 128 + signal.SIGINT
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+
+
+class Failure(click.ClickException):
+    """An error of ours as the command line tells it; exit code 1."""
+
+    def show(self, file: Any = None) -> None:
+        """Print it as one line."""
+        click.echo(f"error: {self.message}", file=file, err=True)
+
+
+class Option(click.Option):
+    """An option whose errors name the environment variable that held the value, if one did."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """What an error names: the flag, or the variable."""
+        if ctx and self.name and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
+            return f"{self.envvar} in the environment"
+        return super().get_error_hint(ctx)
+
+
+class Command(click.Command):
+    """A command that returns its exit code, and tells errors of ours in one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; returns the exit code."""
+        try:
+            return super().invoke(ctx)
+        except ServerError as error:
+            raise Failure(str(error)) from error
+
+
+def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
+    """Run a command in this process.
+
+    Args:
+        command: What is run.
+        arguments: Its command line; None: that of this process.
+        name: The program's name, as messages show it.
+
+    Returns:
+        The exit code; 130 after Ctrl-C.
+    """
+    try:
+        code: int | None = command.main(arguments, name, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    return code or 0
