@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from client.tasks.answers import READERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
-    from client.ledger.rows import StoredAnswer, StoredFile
+    from client.ledger.newest import ResultAnswer, Segment, TopicResult
+    from client.ledger.results import FileResult, Results
+    from client.ledger.rows import StoredAnswer, StoredTranslation
+    from client.tasks.answers import Reading
     from client.tasks.plan import Plan, Request
 
 Record = dict[str, Any]
+UNFINISHED = "not finished: run again to go on"
+PROMPT_DIGITS = 12
+"""Of a prompt's hash, which tell it from others."""
+VERDICTS = ("ok", "retried", "doubtful")
+"""On a translated sentence, from the best to the worst."""
 
 
 def texts_of(request: Request, text: str) -> list[str]:
@@ -33,72 +45,170 @@ def _count(answer: StoredAnswer, language: str) -> int:
     return len(translation.texts) if translation else 0
 
 
-def make_record(
-    name: str, stored: StoredFile, plan: Plan, *, columns: Mapping[str, Any], size: int, problem: str | None
-) -> Record:
-    """The record of a file of `size` bytes; `columns` are a manifest's, `problem` what a run could not do about it."""
-    requests = plan.requests[stored.kind]
-    warnings = list(stored.warnings)
-    tasks: dict[str, Any] = {}
-    for request in requests:
-        answer = stored.answers.get(request.key)
-        if answer and answer.state == "done":
-            tasks[request.key] = _task(request, answer, plan, warnings)
-    if not requests:
-        warnings.append(f"none of the tasks has a prompt for a file of kind {stored.kind}")
-    facts = stored.facts
-    record: Record = {
-        "file": name,
-        **({"manifest": dict(columns)} if columns else {}),
-        "kind": stored.kind.value,
-        "sha256": stored.sha256,
-        "size_mb": round(size / 1e6, 3),
+def records(results: Results) -> Iterator[Record]:
+    """A record for each source that the results are about; one that its run has not finished says so.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    for file in results.files():
+        yield _record(file, results)
+
+
+def _record(file: FileResult, results: Results) -> Record:
+    warnings = list(file.warnings)
+    tasks = {result.topic.key: _task(result, warnings) for result in file.topics}
+    plan = results.plan_of(file.run)
+    if plan and file.kind and not plan.requests[file.kind] and not tasks:
+        warnings.append(f"none of the tasks has a prompt for a file of kind {file.kind}")
+    record: Record = {"file": file.name, **({"manifest": file.columns} if file.columns else {})}
+    if file.gone:
+        record["gone"] = True
+    read = bool(file.sha256 and file.kind)
+    record |= {
+        "kind": file.kind.value if file.kind and read else None,
+        "sha256": file.sha256 if read else None,
+        "size_mb": round(file.size / 1e6, 3) if file.size is not None and read else None,
     }
-    if facts and facts.frames is not None:
-        record |= {"duration_sec": facts.duration_sec, "fps": facts.fps, "frames": facts.frames}
-    if facts:
-        record |= {"width": facts.width, "height": facts.height}
+    if file.facts:
+        if file.facts.frames is not None:
+            record |= {
+                "duration_sec": file.facts.duration_sec,
+                "fps": file.facts.fps,
+                "frames": file.facts.frames,
+            }
+        record |= {"width": file.facts.width, "height": file.facts.height}
     return record | {
         "tasks": tasks,
-        "total_processing_time_sec": round(stored.spent_s, 3),
+        "total_processing_time_sec": round(file.spent_s, 3),
         "warnings": warnings,
-        "error": problem,
+        "error": _error(file, plan, results),
     }
 
 
-def unread_record(name: str, columns: Mapping[str, Any], problem: str) -> Record:
-    """The record of a file that could not even be read."""
-    manifest = {"manifest": dict(columns)} if columns else {}
-    nothing: Record = {"kind": None, "sha256": None, "size_mb": None, "tasks": {}, "total_processing_time_sec": 0.0}
-    return {"file": name, **manifest, **nothing, "warnings": [], "error": problem}
+def _error(file: FileResult, plan: Plan | None, results: Results) -> str | None:
+    """What a file lacks of what it was asked, and why."""
+    if file.finished and (file.problem or results.only_run):
+        return file.problem
+    if not file.finished:
+        if file.error:
+            return file.error
+        if not file.sha256 or _is_unfinished(file, plan, results):
+            return UNFINISHED
+    if results.only_run:
+        return None
+    failures = (
+        f"{key}: {failure.error} (in an earlier run{'; --redo failed tries again' if failure.final else ''})"
+        for key, failure in file.failures.items()
+    )
+    return file.error or "; ".join(failures) or None
 
 
-def _task(request: Request, answer: StoredAnswer, plan: Plan, warnings: list[str]) -> dict[str, Any]:
-    reading = READERS[request.answer](answer.text)
-    if answer.finish_reason == "length":
-        warnings.append(f"{request.key}: the answer was cut off at {request.max_tokens} tokens (max_tokens)")
-    if not answer.text:
-        warnings.append(f"{request.key}: the answer is empty")
-    else:
-        warnings.extend(f"{request.key}: {warning}" for warning in reading.warnings)
-    said: dict[str, Any] = {"question": request.question} if request.question else {}
-    # A list stands under its task's own name: {"tags": {"tags": [...], "raw": "..."}}.
-    if reading.items is None:
-        said |= {"text": answer.text} | reading.facts
-    else:
-        said |= {request.task: reading.items, "raw": answer.text}
+def _is_unfinished(file: FileResult, plan: Plan | None, results: Results) -> bool:
+    """Whether an answer or a translation is missing that the last run which named it asks for."""
+    if plan is None or file.kind is None:
+        return True
+    requests = plan.requests[file.kind]
+    if not {request.identity for request in requests} <= file.answered:
+        return True
+    if not plan.languages:
+        return False
+    stored = results.stored(file, requests)
+    return any(missing_languages(request, stored.answers[request.key], plan) for request in requests)
+
+
+def _task(result: TopicResult, warnings: list[str]) -> dict[str, Any]:
+    """What stands under the key of a topic; warnings about it are added to the others."""
+    key, answers = result.topic.key, result.answers()
+    newest = max(answers, key=lambda answer: answer.updated) if len(answers) > 1 else answers[0]
+    said: dict[str, Any] = {"question": result.topic.question} if result.topic.question else {}
     translations: dict[str, str | list[str]] = {}
     verdicts: dict[str, dict[str, int]] = {}
-    for language in plan.languages:
-        if translation := answer.translations.get(language):
+    if result.whole:
+        reading = _read(key, result.whole, warnings)
+        # A list stands under its task's own name: {"tags": {"tags": [...], "raw": "..."}}.
+        if reading.items is None:
+            said |= {"text": result.whole.text} | reading.facts
+        else:
+            said |= {result.topic.task: reading.items, "raw": result.whole.text}
+            if reading.original_order is not None:
+                said["original_order"] = reading.original_order
+        for language, translation in result.whole.translations.items():
             translations[language] = translation.texts if reading.items is not None else translation.texts[0]
-            verdicts |= {language: translation.verdicts} if translation.verdicts else {}
-            doubts = dict.fromkeys(translation.doubts)
-            warnings.extend(f"{request.key}: {language}: doubtful translation: {doubt}" for doubt in doubts)
+            if counts := _verdicts(key, language, translation, warnings):
+                verdicts[language] = counts
+    if result.segments:
+        said["segments"] = [_segment(key, segment, warnings) for segment in result.segments]
     return said | {
         "translations": translations,
         **({"translation_verdicts": verdicts} if verdicts else {}),
-        "generated_tokens": answer.generated_tokens,
-        "generation_time_sec": round(answer.request_s, 3),
-        "finish_reason": answer.finish_reason,
+        "generated_tokens": sum(answer.generated_tokens for answer in answers),
+        "request_time_sec": round(sum(answer.request_s for answer in answers), 3),
+        "tokens_per_sec": _tokens_per_sec(answers),
+        "finish_reason": newest.finish_reason,
+        "model": newest.model,
+        "prompt": newest.prompt_hash[:PROMPT_DIGITS],
+        "answered_at": _when(int(newest.updated)),
     }
+
+
+def _read(label: str, answer: ResultAnswer, warnings: list[str]) -> Reading:
+    reading = READERS[answer.reader](answer.text)
+    if answer.finish_reason == "length":
+        warnings.append(f"{label}: the answer was cut off at {_max_tokens(answer.params)} tokens (max_tokens)")
+    if not answer.text:
+        warnings.append(f"{label}: the answer is empty")
+    else:
+        warnings.extend(f"{label}: {warning}" for warning in reading.warnings)
+    return reading
+
+
+def _segment(key: str, segment: Segment, warnings: list[str]) -> dict[str, Any]:
+    """`{"start", "end", "text", "translations"?}`; start and end in seconds."""
+    start, end = segment.start_us / 1e6, segment.end_us / 1e6
+    label = f"{key}, {start:.3f}-{end:.3f} s"
+    _read(label, segment.answer, warnings)
+    translations: dict[str, str] = {}
+    for language, translation in segment.answer.translations.items():
+        translations[language] = ", ".join(translation.texts)
+        _verdicts(label, language, translation, warnings)
+    said: dict[str, Any] = {"start": round(start, 3), "end": round(end, 3), "text": segment.answer.text}
+    return said | ({"translations": translations} if translations else {})
+
+
+def _verdicts(label: str, language: str, translation: StoredTranslation, warnings: list[str]) -> dict[str, int]:
+    """How many sentences are `ok`, `retried`, `doubtful`; the reasons to doubt are warnings."""
+    if not translation.doubts:
+        return translation.verdicts
+    doubts = dict.fromkeys(translation.doubts)
+    warnings.extend(f"{label}: {language}: doubtful translation: {doubt}" for doubt in doubts)
+    # Old ledgers have the reasons alone.
+    return translation.verdicts or {"doubtful": len(translation.doubts)}
+
+
+def worst_verdict(counts: dict[str, int] | None) -> str | None:
+    """The verdict on a text as a whole, of those on its sentences; None if the translator gave none."""
+    return next((verdict for verdict in reversed(VERDICTS) if counts and counts.get(verdict)), None)
+
+
+def _tokens_per_sec(answers: list[ResultAnswer]) -> float | None:
+    """As the server told it: of several answers, of all their tokens; None if it did not tell it of each."""
+    seconds = 0.0
+    for answer in answers:
+        if not answer.tokens_per_s:
+            return None
+        seconds += answer.generated_tokens / answer.tokens_per_s
+    tokens = sum(answer.generated_tokens for answer in answers)
+    return round(tokens / seconds, 1) if seconds else None
+
+
+@cache
+def _max_tokens(params: str) -> int | None:
+    found: int | None = orjson.loads(params).get("max_tokens")
+    return found
+
+
+@lru_cache(1024)
+def _when(seconds: int) -> str:
+    """ISO 8601, UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import orjson
 
 from client.export.table import columns_of
+from client.record import records
 
 if TYPE_CHECKING:
     from client.ledger.results import Results
@@ -32,7 +33,7 @@ def write(results: Results, file: IO[bytes]) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="", write_through=False)
     writer = csv.writer(text)
     writer.writerow([_cell(column.name) for column in columns])
-    for record in results.records():
+    for record in records(results):
         writer.writerow([_cell(column.take(record)) for column in columns])
     text.detach()  # flushes, and leaves the file open
 

@@ -55,8 +55,10 @@ def check(formats: Iterable[str]) -> None:
             raise UsageError(f"--format {name} needs the package {package}: {install(name)}")
 
 
-def export(folder: Path, formats: Iterable[str], stats: dict[str, Any] | None = None) -> list[Path]:
-    """Write the results of the last run in an output folder, in each format, from its ledger.
+def export(
+    folder: Path, formats: Iterable[str], stats: dict[str, Any] | None = None, *, only_run: bool = False
+) -> list[Path]:
+    """Write all that an output folder knows, in each format, from its ledger; `only_run`: the last run alone.
 
     `stats` stand for those that the ledger gets at the end of a run.
 
@@ -65,7 +67,7 @@ def export(folder: Path, formats: Iterable[str], stats: dict[str, Any] | None = 
         OSError: a file cannot be written; an earlier one is as it was.
     """
     paths = []
-    with Results(folder) as results:
+    with Results(folder, only_run=only_run) as results:
         results.stats = stats or results.stats
         for name in formats:
             path = folder / FORMATS[name].file

@@ -6,6 +6,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
+from client.record import records
+
 if TYPE_CHECKING:
     from client.ledger.results import Results
 
@@ -14,7 +16,7 @@ def write(results: Results, file: IO[bytes]) -> None:
     """Write it record by record, so that memory does not grow with their number."""
     file.write(b'{\n  "files": [')
     separator = b"\n    "
-    for record in results.records():
+    for record in records(results):
         file.write(separator + _indented(record, 4))
         separator = b",\n    "
     file.write(b'\n  ],\n  "stats": ' + _indented(results.stats, 2) + b"\n}\n")

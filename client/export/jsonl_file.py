@@ -6,11 +6,13 @@ from typing import IO, TYPE_CHECKING
 
 import orjson
 
+from client.record import records
+
 if TYPE_CHECKING:
     from client.ledger.results import Results
 
 
 def write(results: Results, file: IO[bytes]) -> None:
     """Write it record by record."""
-    for record in results.records():
+    for record in records(results):
         file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))

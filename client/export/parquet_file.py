@@ -1,7 +1,7 @@
 """`results.parquet`: a typed row for each file, for pandas, polars and DuckDB; needs pyarrow.
 
-The columns are those of the CSV. Lists are lists. What a manifest carries is text, and JSON where it was not text. The
-statistics of the run are in the file's metadata, as `babelview.stats`.
+The columns are those of the CSV. Lists are lists; segments are JSON. What a manifest carries is text, and JSON where
+it was not text. The statistics of the last run are in the file's metadata, as `babelview.stats`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import orjson
 
 from client.export.table import Cell, columns_of
+from client.record import records
 
 if TYPE_CHECKING:
     from client.ledger.results import Results
@@ -30,6 +31,7 @@ def write(results: Results, file: IO[bytes]) -> None:
         Cell.LIST: pa.list_(pa.string()),
         Cell.WHOLE: pa.int64(),
         Cell.NUMBER: pa.float64(),
+        Cell.TRUTH: pa.bool_(),
         Cell.ANY: pa.string(),
     }
     columns = columns_of(results)
@@ -37,9 +39,9 @@ def write(results: Results, file: IO[bytes]) -> None:
         [(column.name, types[column.cell]) for column in columns],
         metadata={"babelview.stats": orjson.dumps(results.stats)},
     )
-    records = results.records()
+    every = records(results)
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        while rows := list(itertools.islice(records, ROWS_AT_ONCE)):
+        while rows := list(itertools.islice(every, ROWS_AT_ONCE)):
             cells = {
                 column.name: [_text(column.take(row)) if column.cell is Cell.ANY else column.take(row) for row in rows]
                 for column in columns

@@ -13,18 +13,20 @@ import orjson
 
 from client.endpoints.language_names import language_name
 from client.media.kinds import Kind, by_suffix
+from client.record import records
 
 if TYPE_CHECKING:
     from client.ledger.results import Results
     from client.record import Record
 
 DESCRIBE = "describe"
+_OTHER_LISTS = ("original_order", "segments")
 
 
 def write(results: Results, file: IO[bytes]) -> None:
     """Write it record by record."""
     separator = b"[\n  "
-    for record in results.records():
+    for record in records(results):
         line = orjson.dumps(reference_record(record), option=orjson.OPT_INDENT_2)
         file.write(separator + line.replace(b"\n", b"\n  "))
         separator = b",\n  "
@@ -40,12 +42,21 @@ def reference_record(record: Record) -> dict[str, Any]:
     described = DESCRIBE if DESCRIBE in tasks else next(iter(tasks), None)
     for key, task in tasks.items():
         base, translation = ("description", "translation") if key == described else (key, key)
-        items = next((value for value in task.values() if isinstance(value, list)), None)
-        said[f"{base}_english"] = task.get("text", items)
+        said[f"{base}_english"] = _english(task)
         said |= {f"{translation}_{language_name(code)}": text for code, text in task["translations"].items()}
     said["generated_tokens"] = sum(task["generated_tokens"] for task in tasks.values())
-    said["generation_time_sec"] = round(sum(task["generation_time_sec"] for task in tasks.values()), 3)
+    said["generation_time_sec"] = round(sum(task["request_time_sec"] for task in tasks.values()), 3)
     said["total_processing_time_sec"] = record.get("total_processing_time_sec")
     if record["error"]:
         said["error"] = record["error"]
+    if "gone" in record:
+        said["gone"] = True
     return said | {f"manifest_{name}" if name in said else name: v for name, v in record.get("manifest", {}).items()}
+
+
+def _english(answer: dict[str, Any]) -> str | list[str] | None:
+    """The text, the items of a list, or the texts of the segments, each on a line of its own."""
+    if "text" in answer or "raw" in answer:
+        items = (value for name, value in answer.items() if isinstance(value, list) and name not in _OTHER_LISTS)
+        return answer.get("text", next(items, None))
+    return "\n".join(segment["text"] for segment in answer["segments"])

@@ -1,8 +1,9 @@
 """Records as a flat table: a row for each file, for spreadsheets and data frames.
 
 The columns are the file and its kind, those of the manifest, then for each task its question if it has one, its answer
-(`describe`), what was found in it (`sentiment_label`) and its translations (`describe_spa_Latn`), and at last the facts
-about the file and the run.
+(`describe`), what was found in it (`sentiment_label`), its parts (`describe_segments`) and its translations, each with
+the translator's verdict (`describe_spa_Latn`, `describe_spa_Latn_verdict`), then the facts about the file and the run,
+and at last where each answer came from. All of them are in docs/output.md.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from client.record import worst_verdict
 from client.tasks.answers import READERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from client.ledger.results import Results
+    from client.ledger.topics import Topic
     from client.record import Record
-    from client.tasks.plan import Plan
 
 
 class Cell(Enum):
@@ -28,7 +30,8 @@ class Cell(Enum):
     LIST = "list of texts"
     WHOLE = "whole number"
     NUMBER = "number"
-    ANY = "whatever a manifest says"
+    TRUTH = "true or false"
+    ANY = "text, or JSON"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,23 @@ class Column:
     take: Callable[[Record], Any]
 
 
+ORIGIN = ("model", "prompt", "answered_at")
+"""Of each answer."""
+
+
 def columns_of(results: Results) -> list[Column]:
-    """The columns of the table; a manifest's column whose name is taken gets `manifest_` before it."""
+    """The columns of the table; one whose name is taken gets `manifest_` (of a manifest) or `_` before it.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    topics = results.topics()
     first = [_field("file", Cell.TEXT), _field("kind", Cell.TEXT)]
-    answers = [column for key in _keys(results.plan) for column in _task(results.plan, key)]
+    timed = results.tasks_in_segments()
+    answers = [column for topic in topics for column in _answer(topic, segments=topic.task in timed)]
     last = [
         _field("error", Cell.TEXT),
+        Column("gone", Cell.TRUTH, lambda record: record.get("gone", False)),
         _field("warnings", Cell.LIST),
         _field("sha256", Cell.TEXT),
         _field("size_mb", Cell.NUMBER),
@@ -56,56 +70,70 @@ def columns_of(results: Results) -> list[Column]:
         _field("frames", Cell.WHOLE),
         Column("generated_tokens", Cell.WHOLE, _generated_tokens),
         _field("total_processing_time_sec", Cell.NUMBER),
+        *(_said(f"{topic.key}_{name}", Cell.TEXT, topic.key, _getter(name)) for topic in topics for name in ORIGIN),
     ]
-    taken = {column.name.lower() for column in (*first, *answers, *last)}
-    carried: list[Column] = []
-    for name in results.columns():
-        free = name or "manifest"  # pandas writes an index without a name
-        while free.lower() in taken:  # DuckDB does not tell cases apart
-            free = f"manifest_{free}"
-        taken.add(free.lower())
-        carried.append(_carried(name, free))
+    taken: set[str] = set()
+    own = [_unique(column, "_", taken) for column in (*first, *last, *answers)]
+    first, last, answers = own[:2], own[2 : 2 + len(last)], own[2 + len(last) :]
+    carried = [_unique(_carried(name), "manifest_", taken) for name in results.columns()]
     return [*first, *carried, *answers, *last]
+
+
+def _unique(column: Column, prefix: str, taken: set[str]) -> Column:
+    name = column.name
+    while name.lower() in taken:  # DuckDB does not tell cases apart
+        name = f"{prefix}{name}"
+    taken.add(name.lower())
+    return Column(name, column.cell, column.take)
 
 
 def _field(name: str, cell: Cell) -> Column:
     return Column(name, cell, lambda record: record.get(name))
 
 
-def _carried(name: str, free: str) -> Column:
-    return Column(free, Cell.ANY, lambda record: record.get("manifest", {}).get(name))
+def _carried(name: str) -> Column:
+    # pandas writes an index without a name
+    return Column(name or "manifest", Cell.ANY, lambda record: record.get("manifest", {}).get(name))
 
 
-def _keys(plan: Plan) -> list[str]:
-    return list(dict.fromkeys(request.key for requests in plan.requests.values() for request in requests))
-
-
-def _task(plan: Plan, key: str) -> list[Column]:
-    requests = [request for requests in plan.requests.values() for request in requests if request.key == key]
-    readings = [READERS[request.answer]('["one", "two"]') for request in requests]
+def _answer(topic: Topic, *, segments: bool) -> list[Column]:
+    key, task = topic.key, topic.task
+    readings = [READERS[reader]('["one", "two"]') for reader in topic.readers]
     cell = Cell.LIST if any(reading.items for reading in readings) else Cell.TEXT
     columns = []
-    if any(request.question for request in requests):
-        columns.append(_said(f"{key}_question", Cell.TEXT, key, lambda task: task.get("question")))
-    columns.append(_said(key, cell, key, lambda task: task.get(requests[0].task, task.get("text"))))
+    if topic.question:
+        columns.append(_said(f"{key}_question", Cell.TEXT, key, _getter("question")))
+    columns.append(_said(key, cell, key, lambda answer: answer.get(task, answer.get("text"))))
     facts = dict.fromkeys(fact for reading in readings for fact in reading.facts)
-    columns += [_fact(key, fact) for fact in facts]
-    columns += [_translation(key, cell, code) for code in plan.languages]
+    columns += [_said(f"{key}_{fact}", Cell.TEXT, key, _getter(fact)) for fact in facts]
+    if segments:
+        columns.append(_said(f"{key}_segments", Cell.ANY, key, _getter("segments")))
+    for code in topic.languages:
+        columns += [_translation(key, cell, code), _verdict(key, code)]
     return columns
 
 
-def _fact(key: str, fact: str) -> Column:
-    return _said(f"{key}_{fact}", Cell.TEXT, key, lambda task: task.get(fact))
+def _getter(name: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda answer: answer.get(name)
 
 
 def _translation(key: str, cell: Cell, code: str) -> Column:
-    return _said(f"{key}_{code}", cell, key, lambda task: task["translations"].get(code))
+    return _said(f"{key}_{code}", cell, key, lambda answer: answer["translations"].get(code))
+
+
+def _verdict(key: str, code: str) -> Column:
+    return _said(
+        f"{key}_{code}_verdict",
+        Cell.TEXT,
+        key,
+        lambda answer: worst_verdict(answer.get("translation_verdicts", {}).get(code)),
+    )
 
 
 def _said(name: str, cell: Cell, key: str, take: Callable[[dict[str, Any]], Any]) -> Column:
     def taken(record: Record) -> Any:
-        task = record["tasks"].get(key)
-        value = take(task) if task else None
+        answer = record["tasks"].get(key)
+        value = take(answer) if answer else None
         # An answer that should be a list and is none stays whole.
         return [value] if cell is Cell.LIST and isinstance(value, str) else value
 

@@ -1,75 +1,136 @@
-"""The results of the last run, read from its ledger: also while the run goes on, or after it was killed."""
+"""What an output folder knows about each file, read from its ledger: also while a run goes on, or after it was killed.
+
+Read a few files at a time, each table at once for all of them, so that neither time nor memory grows with the folder.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
+
+import orjson
 
 from client.errors import LedgerError
 from client.ledger.ledger import LEDGER
-from client.ledger.rows import open_to_read, read_file
+from client.ledger.newest import AnswerRow, ContentAnswers, Failure, TopicResult, Unit
+from client.ledger.rows import StoredTranslation, open_to_read, read_file
 from client.ledger.schema import MIGRATIONS
 from client.ledger.sqlite_errors import ledger_errors
+from client.ledger.topics import Topics
+from client.media.content import Facts
 from client.media.kinds import Kind
 from client.media.load import Identity
-from client.record import make_record, missing_languages, unread_record
 from client.tasks.plan import Plan
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
     from client.ledger.rows import StoredFile
-    from client.record import Record
+    from client.ledger.topics import Topic
+    from client.tasks.plan import Request
 
-UNFINISHED = "not finished: run again to go on"
-# A source that this run has not come to yet is as an earlier run found it.
+AT_ONCE = 32
+"""Files that are read together."""
+# A source that its run has not come to yet is as an earlier run found it.
 _SOURCES = """
-    SELECT name, columns, finished, sources.problem, COALESCE(sources.sha256, uris.sha256), uris.size, uris.kind,
-        uris.problem, finished AND sources.sha256 IS NULL
-    FROM sources LEFT JOIN uris USING (uri) WHERE run = (SELECT MAX(id) FROM runs) ORDER BY position"""
+    SELECT name, columns, run, finished, sources.problem, gone, COALESCE(sources.sha256, uris.sha256), size, uris.kind,
+        finished AND sources.sha256 IS NULL
+    FROM sources LEFT JOIN uris USING (uri)"""
+_ALL, _OF_RUN = " ORDER BY id", " WHERE run = ? ORDER BY position"
+_MEDIA = """
+    SELECT sha256, facts, warnings, error, spent_s FROM media WHERE sha256 IN (SELECT value FROM json_each(?))"""
+_UNITS = """
+    SELECT id, content, kind, start_us, end_us, inputs FROM units WHERE content IN (SELECT value FROM json_each(?))"""
+# The oldest first.
+_ANSWERS = """
+    SELECT id, unit, task, prompt_hash, model, params, state, text, finish_reason, generated_tokens, request_s,
+        tokens_per_s, error, updated
+    FROM answers WHERE unit IN (SELECT value FROM json_each(?)) ORDER BY run, updated, id"""
+_TRANSLATIONS = """
+    SELECT answer, language, texts, doubts, verdicts FROM translations
+    WHERE answer IN (SELECT value FROM json_each(?))"""
+_IN_PARTS = "SELECT DISTINCT task FROM answers JOIN units ON units.id = unit WHERE kind != 'merge'"
+
+
+@dataclass(slots=True)
+class FileResult:
+    """What is known of a source."""
+
+    name: str
+    columns: dict[str, Any]
+    """What else a manifest says."""
+    run: int | None
+    """The last one that named it; None in ledgers of old versions."""
+    finished: bool
+    """By that run."""
+    problem: str | None
+    """What that run could not do about it."""
+    gone: bool
+    sha256: str | None
+    """Of its content; None where it was not read."""
+    size: int | None
+    kind: Kind | None
+    facts: Facts | None = None
+    warnings: list[str] = field(default_factory=list)
+    error: str | None = None
+    """Why its content cannot be loaded."""
+    spent_s: float = 0.0
+    topics: list[TopicResult] = field(default_factory=list)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    """Why there is no answer, by the topic's key, where one was asked for."""
+    answered: set[tuple[str, str, str, str]] = field(default_factory=set)
+    """The `Request.identity` of all answers about the whole of it, also of older ones."""
 
 
 class Results:
     """A snapshot of a ledger, to be used in one thread."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the ledger of an output folder, to read it only.
+    def __init__(self, folder: Path, *, only_run: bool = False) -> None:
+        """Open the ledger of an output folder, to read it only; `only_run`: what the last run was about alone.
 
         Raises:
             LedgerError: there is none, or none of this version.
         """
-        self._path = folder / LEDGER
+        self._path, self.only_run = folder / LEDGER, only_run
         if not self._path.is_file():
             raise LedgerError(f"there is no {LEDGER} in {folder}: nothing was ever asked with --output {folder}")
+        self._plans: dict[int | None, Plan | None] = {None: None}
         with ledger_errors(self._path):
             self._connection = open_to_read(self._path)
         try:
             with ledger_errors(self._path):
                 self._connection.execute("BEGIN")  # what others write meanwhile is not seen
-                self.plan, self.stats = self._run()
+                self._last_run, self.stats = self._run()
+                self._topics = self._find_topics()
         except LedgerError:
             self._connection.close()
             raise
 
-    def _run(self) -> tuple[Plan, dict[str, Any]]:
+    def _run(self) -> tuple[int, dict[str, Any]]:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version != len(MIGRATIONS):
             raise LedgerError(
                 f"{self._path} is of version {version}, this Babelview reads version {len(MIGRATIONS)}: "
                 "run the batch once more, which brings it up to date"
             )
-        row = self._connection.execute("SELECT plan, stats FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+        row = self._connection.execute("SELECT id, stats FROM runs ORDER BY id DESC LIMIT 1").fetchone()
         if row is None:
             raise LedgerError(f"{self._path} knows of no run: run the batch once more")
-        try:
-            return Plan.from_json(row[0]), json.loads(row[1])
-        except (ValueError, TypeError, KeyError) as error:
-            raise LedgerError(f"{self._path} was written by another version: run the batch once more") from error
+        return row[0], json.loads(row[1])
+
+    def _find_topics(self) -> Topics:
+        if not self.only_run:
+            return Topics.of_ledger(self._connection)
+        if (plan := self.plan_of(self._last_run)) is None:
+            raise LedgerError(f"{self._path} was written by another version: run the batch once more")
+        return Topics.of_plan(plan)
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return the results themselves, which the `with` closes."""
         return self
 
     def __exit__(
@@ -78,42 +139,137 @@ class Results:
         """Close the ledger."""
         self._connection.close()
 
-    def columns(self) -> list[str]:
-        """The columns of the manifest that the records carry, in its order."""
-        with ledger_errors(self._path):
-            rows = self._connection.execute("SELECT DISTINCT columns FROM sources WHERE columns IS NOT NULL")
-            found: dict[str, None] = {}
-            for (columns,) in rows:
-                found.update(dict.fromkeys(json.loads(columns)))
-        return list(found)
+    def topics(self) -> list[Topic]:
+        """What was asked, with all languages of the answers.
 
-    def records(self) -> Iterator[Record]:
-        """A record for each source of the run, in its order; one that it has not come to yet says so.
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        if not self.only_run:
+            with ledger_errors(self._path):
+                self._topics.add_translated(self._connection)
+        return self._topics.all
+
+    def tasks_in_segments(self) -> set[str]:
+        """The tasks of which some answer is about a part of a file.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         with ledger_errors(self._path):
-            for name, columns, finished, problem, sha256, size, kind, strange, unread in self._connection.execute(
-                _SOURCES
-            ):
-                extra = json.loads(columns) if columns else {}
-                if unread:
-                    yield unread_record(name, extra, problem)
-                elif sha256 and kind:
-                    identity = Identity(sha256, Kind(kind), strange)
-                    stored = read_file(self._connection, identity, self.plan.requests[identity.kind])
-                    reason = problem if finished else self._missing(stored)
-                    yield make_record(name, stored, self.plan, columns=extra, size=size, problem=reason)
-                else:
-                    yield unread_record(name, extra, UNFINISHED)
+            return {task for (task,) in self._connection.execute(_IN_PARTS)}
 
-    def _missing(self, stored: StoredFile) -> str | None:
-        """What a file that this run has not finished with still lacks."""
-        if stored.error:
-            return stored.error
-        for request in self.plan.requests[stored.kind]:
-            answer = stored.answers.get(request.key)
-            if answer is None or answer.state != "done" or missing_languages(request, answer, self.plan):
-                return UNFINISHED
-        return None
+    def columns(self) -> list[str]:
+        """The columns of manifests that the files carry, in their order.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        where, values = (" AND run = ?", (self._last_run,)) if self.only_run else ("", ())
+        found: dict[str, None] = {}
+        with ledger_errors(self._path):
+            for (columns,) in self._connection.execute(
+                f"SELECT columns FROM sources WHERE columns IS NOT NULL{where} GROUP BY columns ORDER BY MIN(id)",  # noqa: S608
+                values,
+            ):
+                found.update(dict.fromkeys(json.loads(columns)))
+        return list(found)
+
+    def plan_of(self, run: int | None) -> Plan | None:
+        """What a run asked; None where that is not known, or was written by another version."""
+        if run not in self._plans:
+            with ledger_errors(self._path):
+                row = self._connection.execute("SELECT plan FROM runs WHERE id = ?", (run,)).fetchone()
+            try:
+                self._plans[run] = Plan.from_json(row[0]) if row else None
+            except (ValueError, TypeError, KeyError):
+                self._plans[run] = None
+        return self._plans[run]
+
+    def stored(self, file: FileResult, requests: list[Request]) -> StoredFile:
+        """The answers to exactly these requests about a file whose content is known.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        assert file.sha256
+        assert file.kind
+        with ledger_errors(self._path):
+            return read_file(self._connection, Identity(file.sha256, file.kind, None), requests)
+
+    def files(self) -> Iterator[FileResult]:
+        """All sources, as they were first seen; of the last run alone, in its order.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        with ledger_errors(self._path):
+            found = (
+                self._connection.execute(_SOURCES + _OF_RUN, (self._last_run,))
+                if self.only_run
+                else self._connection.execute(_SOURCES + _ALL)
+            )
+            while rows := found.fetchmany(AT_ONCE):
+                files = [_file(row, only_run=self.only_run) for row in rows]
+                self._fill(files)
+                yield from files
+
+    def _fill(self, files: list[FileResult]) -> None:
+        """Add what is known of their contents."""
+        by_content: dict[str, list[FileResult]] = {}
+        for file in files:
+            if file.sha256 and file.kind:
+                by_content.setdefault(file.sha256, []).append(file)
+        contents = list(by_content)
+        for sha256, facts, warnings, error, spent_s in self._among(_MEDIA, contents):
+            for file in by_content[sha256]:
+                file.facts = Facts(**orjson.loads(facts)) if facts else None
+                file.warnings, file.error, file.spent_s = orjson.loads(warnings), error, spent_s
+        answers = {sha256: ContentAnswers(self._topics) for sha256 in contents}
+        units = {row[0]: Unit(*row) for row in self._among(_UNITS, contents)}
+        for row in map(AnswerRow._make, self._among(_ANSWERS, [*contents, *units])):
+            unit = units.get(row.unit)
+            answers[unit.content if unit else row.unit].add(row, unit)
+        for sha256, same in by_content.items():
+            topics, failures = answers[sha256].results(), answers[sha256].failures()
+            for file in same:
+                file.topics, file.failures, file.answered = topics, failures, answers[sha256].requests
+        self._translate([result for same in by_content.values() for result in same[0].topics])
+
+    def _translate(self, results: list[TopicResult]) -> None:
+        """Add the translations of answers, in the order in which their languages came up."""
+        shown = {answer.id: answer for result in results for answer in result.answers()}
+        stored: dict[int, dict[str, StoredTranslation]] = {}
+        for answer, language, texts, doubts, verdicts in self._among(_TRANSLATIONS, list(shown)):
+            stored.setdefault(answer, {})[language] = StoredTranslation(
+                orjson.loads(texts),
+                orjson.loads(doubts) if doubts != "[]" else [],
+                orjson.loads(verdicts) if verdicts else {},
+            )
+        for number, found in stored.items():
+            translations = shown[number].translations
+            for language in self._topics.languages:
+                if language in found:
+                    translations[language] = found.pop(language)
+            if not self.only_run:
+                translations.update(found)
+
+    def _among(self, query: str, values: list[str] | list[int]) -> sqlite3.Cursor:
+        return self._connection.execute(query, (orjson.dumps(values).decode(),))
+
+
+def _file(row: tuple[Any, ...], *, only_run: bool) -> FileResult:
+    name, columns, run, finished, problem, gone, sha256, size, kind, unread = row
+    if only_run and unread:  # what an earlier run read is not of this one
+        sha256 = size = kind = None
+    return FileResult(
+        name,
+        orjson.loads(columns) if columns else {},
+        run,
+        bool(finished),
+        problem,
+        bool(gone),
+        sha256,
+        size,
+        Kind(kind) if kind else None,
+    )

@@ -11,6 +11,7 @@ import json
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,12 @@ _MOST_PLAIN_WORDS = 5
 """Of an item between commas, where sentences have commas too."""
 _FEWEST_BEFORE_TALK = 5
 """A shorter list beside sentences may be a sentence itself."""
+_WITHIN = re.compile(r"[,;\n]")
+"""Between tags that came as one item."""
 _OTHER_WORDS = {"arms", "goods", "news", "shorts"}
 """They look like plurals of words that mean something else."""
+_REMEMBERED = 4096
+"""Tags: the same ones come again and again."""
 _NO_TONE = re.compile(
     r"\b(?:neither \w+ n?or|(?:not|no|nor|without)(?: (?!only )\w+)?) (?:positive|negative|neutral|mixed)\b"
 )
@@ -41,6 +46,8 @@ class Reading:
     """The answer as it came."""
     items: list[str] | None = None
     """Of a list; None where the answer is, or has to stay, a text."""
+    original_order: list[str] | None = None
+    """The items as the model gave them, where `items` are in another order."""
     facts: dict[str, str | None] = field(default_factory=dict)
     """What else was found in it, to stand beside the text."""
     warnings: tuple[str, ...] = ()
@@ -63,10 +70,12 @@ def read_list(text: str) -> Reading:
 
 def read_tags(text: str) -> Reading:
     """A list of keywords: normalised (see `normalise_tag`), each once, also where it comes as a plural too; sorted."""
-    tags = [normalise_tag(part) for item in find_items(text) for part in re.split(r"[,;\n]", item)]
+    tags = [normalise_tag(part) for item in find_items(text) for part in _WITHIN.split(item)]
     singles = {plural: tag for tag in tags for plural in _plurals(tag)}
     reading = _list(text, [singles.get(tag, tag) for tag in tags], MOST_TAGS)
-    return Reading(text, sorted(reading.items) if reading.items else None, warnings=reading.warnings)
+    if reading.items is None:
+        return reading
+    return Reading(text, sorted(reading.items), reading.items, warnings=reading.warnings)
 
 
 def read_sentiment(text: str) -> Reading:
@@ -87,6 +96,7 @@ READERS: dict[str, Callable[[str], Reading]] = {
 """The ways that a prompt can choose from. A new one is a function and its name here."""
 
 
+@lru_cache(_REMEMBERED)
 def normalise_tag(tag: str) -> str:
     """One spelling of a tag: NFKC, lower case, single spaces, no marks around it; `#UrbanArt` is `urban art`."""
     tag = unicodedata.normalize("NFKC", tag).strip()
@@ -96,6 +106,7 @@ def normalise_tag(tag: str) -> str:
     return " ".join(words).strip(" .,;:!?\"'`*#-•")
 
 
+@lru_cache(_REMEMBERED)
 def _plurals(tag: str) -> list[str]:
     """How it may read in plural."""
     if len(tag) < 3 or tag.endswith("s"):

@@ -58,8 +58,9 @@ def _file(
     for request in requests:
         if (text := answers.get(request.key)) is not None:
             ledger.save_answer(identity.sha256, request, Answer(text, "stop", 10, 2, 0.5))
+            parts = texts_of(request, text)
             translations = {
-                code: StoredTranslation([f"{code} {part}" for part in texts_of(request, text)], [], {})
+                code: StoredTranslation([f"{code} {part}" for part in parts], [], {"ok": len(parts)})
                 for code in plan.languages
             }
             ledger.save_translations(identity.sha256, request, translations)

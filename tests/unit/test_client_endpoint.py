@@ -13,7 +13,7 @@ from fake_servers import FakeServers, completion, error, free_port, listing, wha
 
 from client.endpoints.http import JsonServer
 from client.endpoints.retry import FailedError
-from client.ledger.results import UNFINISHED
+from client.record import UNFINISHED
 
 if TYPE_CHECKING:
     from pathlib import Path

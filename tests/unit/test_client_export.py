@@ -26,7 +26,9 @@ from client.export import interim
 from client.export.__main__ import main
 from client.export.csv_file import GUARDED
 from client.export.formats import FORMATS, export
-from client.ledger.results import UNFINISHED, Results
+from client.export.table import ORIGIN
+from client.ledger.results import Results
+from client.record import UNFINISHED
 
 if TYPE_CHECKING:
     from fake_servers import FakeServers
@@ -68,12 +70,17 @@ def test_all_formats_say_the_same(tmp_path: Path) -> None:
     picture, video = whole["files"]
     assert picture["manifest"] == {"campaign": "spring", "Kind": "x", "budget": 7}
     table = read_parquet(tmp_path / "results.parquet")
+
+    def translated(key: str) -> list[str]:
+        return [f"{key}_{code}{end}" for code in ("spa_Latn", "fra_Latn") for end in ("", "_verdict")]
+
     assert list(table[0]) == [
         *("file", "kind", "campaign", "manifest_Kind", "budget"),
-        *("describe", "describe_spa_Latn", "describe_fra_Latn", "tags", "tags_spa_Latn", "tags_fra_Latn"),
-        *("sentiment", "sentiment_label", "sentiment_spa_Latn", "sentiment_fra_Latn"),
-        *("ask_question", "ask", "ask_spa_Latn", "ask_fra_Latn", "error", "warnings", "sha256", "size_mb", "width"),
-        *("height", "duration_sec", "fps", "frames", "generated_tokens", "total_processing_time_sec"),
+        *("describe", *translated("describe"), "tags", *translated("tags")),
+        *("sentiment", "sentiment_label", *translated("sentiment"), "ask_question", "ask", *translated("ask")),
+        *("error", "gone", "warnings", "sha256", "size_mb", "width", "height", "duration_sec", "fps", "frames"),
+        *("generated_tokens", "total_processing_time_sec"),
+        *(f"{key}_{name}" for key in answers for name in ORIGIN),
     ]
     assert table[1] == {
         "file": "b.mp4",
@@ -95,7 +102,9 @@ def test_all_formats_say_the_same(tmp_path: Path) -> None:
         "ask": "So.",
         "ask_spa_Latn": "spa_Latn So.",
         "ask_fra_Latn": "fra_Latn So.",
+        **{name: "ok" for key in answers for name in translated(key) if name.endswith("verdict")},
         "error": None,
+        "gone": False,
         "warnings": ["odd"],
         "sha256": video["sha256"],
         "size_mb": 0.001,
@@ -106,12 +115,13 @@ def test_all_formats_say_the_same(tmp_path: Path) -> None:
         "frames": 60,
         "generated_tokens": 8,
         "total_processing_time_sec": 1.5,
+        **{f"{key}_{name}": video["tasks"][key][name] for key in answers for name in ORIGIN},
     }
     assert table[0]["fps"] is None
     assert json.loads(pq.read_schema(tmp_path / "results.parquet").metadata[b"babelview.stats"]) == {"files": 2}
     for row, cells in zip(table, read_csv(tmp_path / "results.csv"), strict=True):
         assert cells == {
-            name: "; ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+            name: "; ".join(value) if isinstance(value, list) else {None: "", False: "false"}.get(value, str(value))
             for name, value in row.items()
         }
     reference = json.loads((tmp_path / "results_reference.json").read_bytes())

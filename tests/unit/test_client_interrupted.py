@@ -14,7 +14,7 @@ import pytest
 from batch_runs import command, pictures, results, run, seen_in, start, wait_until
 from fake_servers import free_port
 
-from client.ledger.results import UNFINISHED
+from client.record import UNFINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

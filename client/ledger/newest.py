@@ -1,0 +1,179 @@
+"""Which of several answers to the same task stands in a record: the newest, and the parts that it was made of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from client.ledger.rows import StoredTranslation
+    from client.ledger.topics import Topic, Topics
+
+MERGE = "merge"
+
+
+class ResultAnswer(NamedTuple):
+    """An answer to one request, and its translations by language."""
+
+    id: int
+    reader: str
+    prompt_hash: str
+    model: str
+    params: str
+    text: str
+    finish_reason: str | None
+    generated_tokens: int
+    request_s: float
+    tokens_per_s: float | None
+    """As the server told it; None where it did not."""
+    updated: float
+    """When it was answered: seconds since 1970."""
+    translations: dict[str, StoredTranslation]
+
+    @property
+    def recipe(self) -> tuple[str, str, str]:
+        """What the answers to the parts of one video have in common: prompt, model and parameters."""
+        return self.prompt_hash, self.model, self.params
+
+
+class Segment(NamedTuple):
+    """The answer about a part of a video's time: microseconds on its own clock, half open."""
+
+    start_us: int
+    end_us: int
+    answer: ResultAnswer
+
+
+class Failure(NamedTuple):
+    """Why there is no answer; `final` if the server would refuse again."""
+
+    error: str
+    final: bool
+
+
+class Unit(NamedTuple):
+    """A row of the table `units`: what a request was about, where that was not a whole file."""
+
+    id: str
+    content: str
+    kind: str
+    start_us: int | None
+    end_us: int | None
+    inputs: str | None
+    """JSON: of a merge, the ids of the units whose answers it is made of."""
+
+
+class AnswerRow(NamedTuple):
+    """A row of the table `answers`."""
+
+    id: int
+    unit: str
+    task: str
+    prompt_hash: str
+    model: str
+    params: str
+    state: str
+    text: str | None
+    finish_reason: str | None
+    generated_tokens: int | None
+    request_s: float | None
+    tokens_per_s: float | None
+    error: str | None
+    updated: float
+
+
+@dataclass(slots=True)
+class TopicResult:
+    """The answer to a topic: about the whole file, in segments, or both (the one merged of the others)."""
+
+    topic: Topic
+    whole: ResultAnswer | None = None
+    segments: list[Segment] = field(default_factory=list)
+
+    def answers(self) -> list[ResultAnswer]:
+        """All answers that it consists of: those of the segments, then the one about the whole."""
+        return [*(segment.answer for segment in self.segments), *([self.whole] if self.whole else [])]
+
+
+@dataclass(slots=True)
+class _Found:
+    """All done answers to a topic about a content, the oldest first."""
+
+    whole: ResultAnswer | None = None
+    inputs: frozenset[str] | None = None
+    """If `whole` is merged: of these units."""
+    parts: list[tuple[str, Segment]] = field(default_factory=list)
+    """With their units, since the last answer about the whole that is not merged."""
+    failure: Failure | None = None
+
+    def result(self, topic: Topic) -> TopicResult | None:
+        if not self.whole and not self.parts:
+            return None
+        if self.whole and self.inputs is not None:
+            segments = {unit: segment for unit, segment in self.parts if unit in self.inputs}
+            return TopicResult(topic, self.whole, _in_order(segments))
+        if not self.parts:
+            return TopicResult(topic, self.whole)
+        recipe = self.parts[-1][1].answer.recipe
+        return TopicResult(
+            topic, None, _in_order({unit: part for unit, part in self.parts if part.answer.recipe == recipe})
+        )
+
+
+class ContentAnswers:
+    """The answers about one content."""
+
+    def __init__(self, topics: Topics) -> None:
+        """`topics` are those to be shown."""
+        self._topics = topics
+        self._found: dict[str, _Found] = {}
+        self.requests: set[tuple[str, str, str, str]] = set()
+        """The `Request.identity` of all answers about the whole of it, also of those that do not stand."""
+
+    def add(self, row: AnswerRow, unit: Unit | None) -> None:
+        """Take in an answer, or a failure; the oldest must come first. `unit` is None for a whole file."""
+        request = (row.task, row.prompt_hash, row.model, row.params)
+        known = self._topics.find(*request)
+        if known is None:
+            return
+        topic, reader = known
+        found = self._found.setdefault(topic.key, _Found())
+        if row.state != "done":
+            found.failure = Failure(row.error or "", row.state == "failed")
+            return
+        answer = ResultAnswer(
+            row.id,
+            reader,
+            *request[1:],
+            row.text or "",
+            row.finish_reason,
+            row.generated_tokens or 0,
+            row.request_s or 0.0,
+            row.tokens_per_s,
+            row.updated,
+            {},
+        )
+        if unit is None:
+            self.requests.add(request)
+            found.whole, found.inputs, found.parts = answer, None, []
+        elif unit.kind == MERGE:
+            found.whole, found.inputs = answer, frozenset(json.loads(unit.inputs or "[]"))
+        else:
+            found.parts.append((unit.id, Segment(unit.start_us or 0, unit.end_us or 0, answer)))
+
+    def results(self) -> list[TopicResult]:
+        """What stands in the record, in the order of the topics."""
+        found = ((topic, self._found.get(topic.key)) for topic in self._topics.all)
+        return [result for topic, some in found if some and (result := some.result(topic))]
+
+    def failures(self) -> dict[str, Failure]:
+        """Why a topic that was asked has no answer, by its key."""
+        return {
+            key: some.failure for key, some in self._found.items() if some.failure and not some.whole and not some.parts
+        }
+
+
+def _in_order(segments: dict[str, Segment]) -> list[Segment]:
+    return sorted(segments.values(), key=attrgetter("start_us", "end_us"))
