@@ -131,7 +131,7 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger, *, goes_on: bool
 
         def write() -> list[Path]:
             stats = run_stats(work.plan, progress, interrupted=stop.is_set())
-            return export(settings.output, settings.formats, stats)
+            return export(settings.output, settings.formats, stats, only_run=settings.only_run)
 
         async with _pipeline(settings, work.plan, ledger, progress=progress, display=display, stop=stop) as pipeline:
             fatal: BabelviewError | None = None
@@ -207,7 +207,7 @@ async def _write(
         ledger.write([lambda it: it.save_stats(stats)])
         if settings.redo and progress.finished == progress.files:
             ledger.write([lambda it: it.end_redo(str(settings.redo))])
-        return await asyncio.to_thread(export, settings.output, settings.formats)
+        return await asyncio.to_thread(export, settings.output, settings.formats, only_run=settings.only_run)
     except OSError as error:
         raise _unwritable(settings, error) from error
 

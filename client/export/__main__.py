@@ -35,7 +35,7 @@ def _export(folder: Path, format: list[str], *, only_run: bool) -> int:  # noqa:
 
     try:
         check(format)
-        for path in export(folder, format):
+        for path in export(folder, format, only_run=only_run):
             print(path)
     except BabelviewError as error:
         return _complain(error)

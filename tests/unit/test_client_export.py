@@ -323,3 +323,24 @@ def test_export_without_a_ledger_says_so(tmp_path: Path, capsys: pytest.CaptureF
     assert main([str(tmp_path), "--format", "word"]) == 2
     with pytest.raises(LedgerError):
         export(tmp_path / "nowhere", ["json"])
+
+
+def test_export_and_batch_give_the_last_run_alone(
+    servers: FakeServers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures(tmp_path / "ads", 2)
+    output = tmp_path / "captions"
+
+    def files() -> list[str]:
+        return [Path(record["file"]).name for record in results(tmp_path)["files"]]
+
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+    assert run(servers, "ads/0001.png", "--languages", "", cwd=tmp_path).returncode == 0
+    assert files() == ["0000.png", "0001.png"]
+    assert run(servers, "ads/0001.png", "--languages", "", "--only-run", cwd=tmp_path).returncode == 0
+    assert files() == ["0001.png"]
+    assert main([str(output)]) == 0
+    assert files() == ["0000.png", "0001.png"]
+    assert main([str(output), "--only-run"]) == 0
+    assert files() == ["0001.png"]
+    assert capsys.readouterr().out == f"{output}/results.json\n" * 2
