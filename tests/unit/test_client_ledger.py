@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import os
 import sqlite3
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import old_ledgers
 import pytest
 from batch_runs import command, pictures, results, run
 
@@ -116,68 +116,81 @@ def test_what_lay_at_a_path_is_still_known_after_the_update(tmp_path: Path) -> N
     ledger.close()
 
 
-VERSION_1 = """
-    CREATE TABLE paths (
-        path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-        sha256 TEXT NOT NULL, kind TEXT NOT NULL, problem TEXT
-    ) STRICT;
-    CREATE TABLE media (
-        sha256 TEXT PRIMARY KEY, kind TEXT NOT NULL, facts TEXT, warnings TEXT NOT NULL, error TEXT,
-        seconds REAL NOT NULL DEFAULT 0
-    ) STRICT;
-    CREATE TABLE answers (
-        id INTEGER PRIMARY KEY,
-        sha256 TEXT NOT NULL, task TEXT NOT NULL, prompt_hash TEXT NOT NULL, model TEXT NOT NULL,
-        params TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('pending', 'done', 'failed')),
-        text TEXT, finish_reason TEXT, prompt_tokens INTEGER, generated_tokens INTEGER, seconds REAL,
-        error TEXT, updated REAL NOT NULL,
-        UNIQUE (sha256, task, prompt_hash, model, params)
-    ) STRICT;
-    CREATE TABLE translations (
-        answer INTEGER NOT NULL REFERENCES answers (id) ON DELETE CASCADE,
-        language TEXT NOT NULL, texts TEXT NOT NULL, doubts TEXT NOT NULL,
-        PRIMARY KEY (answer, language)
-    ) STRICT, WITHOUT ROWID;
-    PRAGMA user_version = 1;
-    PRAGMA journal_mode = WAL;
-"""
-"""What the first version made: never to be changed."""
+@pytest.mark.parametrize("version", old_ledgers.VERSIONS)
+def test_a_ledger_of_an_earlier_version_goes_on(servers: FakeServers, tmp_path: Path, version: int) -> None:
+    """Its answers, refusals and translations are known: nothing is asked or translated again."""
+    old_ledgers.write_inputs(tmp_path)
+    old_ledgers.write_ledger(version, tmp_path)
+    done = run(servers, *old_ledgers.OPTIONS, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert (servers.asked, servers.translated) == ([], [])
+    refused, first, _, video = results(tmp_path)["files"]
+    assert refused["error"] == "list: HTTP 400: too strange (in an earlier run; --redo failed tries again)"
+    assert first["error"] is None
+    assert first["tasks"]["haiku"]["text"] == "I see 0"
+    assert first["tasks"]["list"]["translations"]["fra_Latn"] == ["fra_Latn: red car", "fra_Latn: blue sky"]
+    assert (video["frames"], video["duration_sec"]) == (10, 1.0)
+    # What failed is tried again when told to; a picture that is new is asked about.
+    (tmp_path / "ads" / "new.ppm").write_bytes((tmp_path / "ads" / "0001.ppm").read_bytes()[:-3] + b"new")
+    assert run(servers, *old_ledgers.OPTIONS, "--redo", "failed", cwd=tmp_path).returncode == 0
+    assert len(servers.asked) == 3
+    with sqlite3.connect(tmp_path / "captions" / LEDGER) as connection:
+        texts = set(connection.execute("SELECT task, text FROM prompts"))
+    connection.close()
+    assert texts == {("haiku", "Write a haiku."), ("list", "A JSON array of things.")}
 
 
-def test_a_run_of_the_first_version_goes_on(servers: FakeServers, tmp_path: Path) -> None:
-    """Its answers, refusals and translations are known, and only what it left is asked."""
-    folder = pictures(tmp_path / "ads", 3)
-    (tmp_path / "mine" / "haiku").mkdir(parents=True)
-    (tmp_path / "mine" / "haiku" / "image.md").write_text("---\nmax_tokens: 33\n---\nWrite a haiku.")
-    (tmp_path / "captions").mkdir()
-    connection = sqlite3.connect(tmp_path / "captions" / "ledger.db")
-    connection.executescript(VERSION_1)
-    prompt = hashlib.sha256(b"Write a haiku.").hexdigest()
-    for number, (state, text, error) in enumerate((("done", "Old.", None), ("failed", None, "no"))):
-        path = folder / f"{number:04d}.png"
-        sha256, stat = hashlib.sha256(path.read_bytes()).hexdigest(), path.stat()
-        place = (str(path), stat.st_size, stat.st_mtime_ns, sha256, "image", None)
-        connection.execute("INSERT INTO paths VALUES (?, ?, ?, ?, ?, ?)", place)
+def test_a_redo_that_an_earlier_version_began_goes_on(servers: FakeServers, tmp_path: Path) -> None:
+    ads = old_ledgers.write_inputs(tmp_path)
+    old_ledgers.write_ledger(5, tmp_path)
+    connection = sqlite3.connect(tmp_path / "captions" / LEDGER)
+    with connection:  # it had come through the first three answers
+        connection.execute("UPDATE run SET round = 4")
+        connection.executemany("INSERT INTO redo VALUES (?, 'all', 4)", [(str(path),) for path in ads.iterdir()])
+        connection.execute("UPDATE answers SET round = 4 WHERE id IN (1, 2, 3)")
+    connection.close()
+    done = run(servers, *old_ledgers.OPTIONS, "--redo", "all", cwd=tmp_path)
+    assert "--redo all goes on where it was interrupted" in done.stderr
+    assert len(servers.asked) == 8 - 3
+
+
+def test_the_texts_of_built_in_prompts_are_found_by_their_hashes(tmp_path: Path) -> None:
+    plan = make_plan(choose_tasks(["describe"], []), MODELS, 0, Sampling(), ())
+    connection = sqlite3.connect(tmp_path / LEDGER)
+    for number, step in enumerate(MIGRATIONS[:5], 1):
+        connection.executescript(f"{step} PRAGMA user_version = {number};")
+    for number, digest in enumerate((plan.requests[Kind.VIDEO][0].prompt_hash, "unknown")):
         connection.execute(
-            "INSERT INTO media VALUES (?, 'image', ?, '[]', NULL, 0.5)",
-            (sha256, '{"width": 160, "height": 96, "duration_sec": null, "fps": null, "frames": null}'),
+            "INSERT INTO answers (sha256, task, prompt_hash, model, params, state, updated) "
+            "VALUES (?, 'describe', ?, 'watches', '{}', 'done', 0)",
+            (str(number), digest),
         )
-        connection.execute(
-            "INSERT INTO answers VALUES (?, ?, 'haiku', ?, 'llama-3.2-11b-vision', "
-            """'{"max_tokens": 33, "temperature": 0.0}', ?, ?, 'stop', 10, 2, 0.25, ?, 1763700000.0)""",
-            (number + 1, sha256, prompt, state, text, error),
-        )
-    connection.execute("INSERT INTO translations VALUES (1, 'fra_Latn', '[\"Vieux.\"]', '[\"why\"]')")
     connection.commit()
     connection.close()
-    done = run(servers, "ads", "--tasks", "haiku", "--prompts", "mine", "--languages", "fra_Latn", cwd=tmp_path)
-    assert done.returncode == 1, done.stderr
-    old, refused, new = results(tmp_path)["files"]
-    assert (old["tasks"]["haiku"]["text"], old["tasks"]["haiku"]["translations"]) == ("Old.", {"fra_Latn": "Vieux."})
-    assert old["warnings"] == ["haiku: fra_Latn: doubtful translation: why"]
-    assert "no (in an earlier run" in refused["error"]
-    assert new["tasks"]["haiku"]["text"] == "I see 2"
-    assert (len(servers.asked), len(servers.translated)) == (1, 1)
+    Ledger(tmp_path).close()
+    connection = sqlite3.connect(tmp_path / LEDGER)
+    known = connection.execute("SELECT task, text, question FROM prompts").fetchall()
+    connection.close()
+    assert known == [("describe", plan.requests[Kind.VIDEO][0].prompt, None)]
+
+
+def test_files_that_are_gone_are_kept_and_marked(servers: FakeServers, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "ads", 3)
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+    hidden = (folder / "0001.png").rename(tmp_path / "hidden.png")
+
+    def rows() -> list[tuple[Any, ...]]:
+        with sqlite3.connect(tmp_path / "captions" / LEDGER) as connection:
+            found = connection.execute("SELECT name, run, position, finished, gone FROM sources ORDER BY id").fetchall()
+        connection.close()
+        return found
+
+    assert run(servers, "ads/0002.png", "--languages", "", cwd=tmp_path).returncode == 0
+    assert rows() == [("ads/0000.png", 1, 0, 1, 0), ("ads/0001.png", 1, 1, 1, 1), ("ads/0002.png", 2, 0, 1, 0)]
+    hidden.rename(folder / "0001.png")
+    assert run(servers, "ads/0002.png", "--languages", "", cwd=tmp_path).returncode == 0
+    assert [gone for *_, gone in rows()] == [0, 0, 0]
+    assert len(servers.asked) == 3
 
 
 def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(servers: FakeServers, tmp_path: Path) -> None:
