@@ -131,7 +131,7 @@ MIGRATIONS = (
     CREATE INDEX sources_of_run ON sources (run, position);
     INSERT INTO sources (uri, ordinal, name, finished, sha256, problem)
         SELECT uri, 0, uri, 1, sha256, problem FROM uris
-        WHERE uri NOT IN (SELECT place FROM old_sources) ORDER BY rowid;
+        WHERE uri NOT IN (SELECT place FROM old_sources) ORDER BY uri;
     INSERT INTO sources (uri, ordinal, name, columns, run, position, finished, sha256, problem)
         SELECT place, ROW_NUMBER() OVER (PARTITION BY place ORDER BY position) - 1, name, columns,
             (SELECT round FROM run), position, finished, sha256, problem
@@ -139,30 +139,44 @@ MIGRATIONS = (
     DROP TABLE old_sources;
     DROP TABLE run;
 
-    -- To browse: a row for each answer as it came, and for each of its translations.
+    -- To browse: a row for each answer that stands in the results, as it came, and for each of its translations.
     CREATE VIEW captions AS
-        WITH files AS (
-            SELECT DISTINCT name, COALESCE(sources.sha256, uris.sha256) AS content
-            FROM sources LEFT JOIN uris USING (uri)
-        ), said AS (
-            SELECT files.name AS file, answers.id, answers.task, answers.text, model, question, updated,
-                start_us / 1e6 AS start_s, end_us / 1e6 AS end_s
-            FROM answers LEFT JOIN units ON units.id = unit JOIN files ON files.content = COALESCE(units.content, unit)
-            LEFT JOIN prompts ON prompts.task = answers.task AND prompts.hash = prompt_hash
+        WITH targets AS NOT MATERIALIZED (   -- each file, and the parts of each file
+            SELECT sources.name AS file, gone, COALESCE(sources.sha256, uris.sha256) AS unit,
+                NULL AS start_s, NULL AS end_s
+            FROM sources LEFT JOIN uris USING (uri) WHERE ordinal = 0
+            UNION ALL
+            SELECT sources.name, gone, units.id, start_us / 1e6, end_us / 1e6
+            FROM sources LEFT JOIN uris USING (uri) JOIN units ON content = COALESCE(sources.sha256, uris.sha256)
+            WHERE ordinal = 0
+        ), done AS NOT MATERIALIZED (        -- by question, so that the answers to each are told from those to others
+            SELECT answers.*, question, CASE
+                WHEN question IS NOT NULL THEN question
+                WHEN answers.task = 'ask' THEN prompt_hash  -- of before version 6: no text of it is left
+                ELSE ''
+            END AS about
+            FROM answers LEFT JOIN prompts ON prompts.task = answers.task AND hash = prompt_hash
             WHERE state = 'done'
+        ), said AS NOT MATERIALIZED (
+            SELECT * FROM targets JOIN done USING (unit) WHERE NOT EXISTS (
+                SELECT * FROM done AS newer
+                WHERE newer.unit = done.unit AND newer.task = done.task AND newer.about = done.about
+                    AND (newer.run, newer.updated, newer.id) > (done.run, done.updated, done.id))
         )
-        SELECT file, task, 'eng_Latn' AS language, text, NULL AS verdict, start_s, end_s, model, question,
-            strftime('%Y-%m-%dT%H:%M:%SZ', updated, 'unixepoch') AS answered_at
+        SELECT file, task, question, 'eng_Latn' AS language, text, NULL AS verdict, start_s, end_s, model,
+            substr(prompt_hash, 1, 12) AS prompt,
+            strftime('%Y-%m-%dT%H:%M:%S+00:00', updated, 'unixepoch') AS answered_at, gone
         FROM said
         UNION ALL
-        SELECT file, task, language, (SELECT group_concat(value, ', ') FROM json_each(texts)),
+        SELECT file, task, question, language, (SELECT group_concat(value, ', ') FROM json_each(texts)),
             CASE
                 WHEN json_array_length(doubts) OR json_extract(verdicts, '$.doubtful') THEN 'doubtful'
                 WHEN json_extract(verdicts, '$.retried') THEN 'retried'
                 WHEN json_extract(verdicts, '$.ok') THEN 'ok'
             END,
-            start_s, end_s, model, question, strftime('%Y-%m-%dT%H:%M:%SZ', updated, 'unixepoch')
-        FROM said JOIN translations ON translations.answer = said.id;
+            start_s, end_s, model, substr(prompt_hash, 1, 12),
+            strftime('%Y-%m-%dT%H:%M:%S+00:00', updated, 'unixepoch'), gone
+        FROM said JOIN translations ON answer = said.id;
     """,
 )
 _PROMPTS_SINCE = 6
