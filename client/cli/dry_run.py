@@ -7,15 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from client.cli.estimate import Means, Tokens, estimate, money
+from client.cli.estimate import Means, Tokens, estimate, has_tiles, money
 from client.errors import MediaError
 from client.job import Job
 from client.ledger.ledger import LEDGER
 from client.ledger.rows import StoredFile, open_to_read, read_file, read_redo, read_uri
 from client.ledger.schema import MIGRATIONS
 from client.ledger.sqlite_errors import ledger_errors
+from client.media.image import picture_size
 from client.media.kinds import HEAD_BYTES, Kind, by_suffix
 from client.media.load import Identity, identify, recognise
+from client.media.tiles import MAX_TILES, tiles
 from client.sources.source import fingerprint_of, url_suffix
 
 if TYPE_CHECKING:
@@ -44,10 +46,14 @@ class DryRun:
     """Files whose content another one has, which is asked about once."""
     done: int = 0
     """Contents of which nothing is missing."""
+    without_prompt: Counter[Kind] = field(default_factory=Counter)
+    """Files about which no task asks anything."""
     failed: list[tuple[str, str]] = field(default_factory=list)
     """Those that failed for good in an earlier run, and are not tried again."""
     requests: dict[tuple[str, Kind], list[Request]] = field(default_factory=dict)
     """To be asked, by task and kind."""
+    tiles: Counter[tuple[str, Kind]] = field(default_factory=Counter)
+    """Of the pictures in `requests`, where the model cuts them into tiles."""
     translations: Counter[str] = field(default_factory=Counter)
     """Answers to be translated, by language."""
     notes: list[str] = field(default_factory=list)
@@ -92,11 +98,11 @@ def dry_run(folder: Path, sources: list[Source], plan: Plan, redo: str | None) -
                     found.copies += 1
                 else:
                     jobs[identity.sha256] = Job(identity, [source])
-            for job in jobs.values():
-                _count(found, job, past, plan, redo)
+            asked = [(job, _count(found, job, past, plan, redo)) for job in jobs.values()]
         finally:
             if past.connection:
                 past.connection.close()
+    _count_tiles(found, asked)
     return found, past.means
 
 
@@ -169,8 +175,12 @@ def _by_name(source: Source) -> Identity:
     return Identity(f"unread {source.position}", by_suffix(url_suffix(source.where)) or Kind.IMAGE, None)
 
 
-def _count(found: DryRun, job: Job, past: _Past, plan: Plan, redo: str | None) -> None:
+def _count(found: DryRun, job: Job, past: _Past, plan: Plan, redo: str | None) -> list[Request]:
+    """Count what a run would do about a content; what it would ask."""
     requests = plan.requests[job.identity.kind]
+    if not requests:
+        found.without_prompt[job.identity.kind] += len(job.sources)
+        return []
     missing = job.missing_requests(past.file(job.identity, requests), plan, past.redo(job, redo))
     for request in missing:
         found.requests.setdefault((request.key, job.identity.kind), []).append(request)
@@ -181,6 +191,25 @@ def _count(found: DryRun, job: Job, past: _Past, plan: Plan, redo: str | None) -
         found.failed.append((job.name, "; ".join(job.problems)))
     elif not missing and not job.texts:
         found.done += 1
+    return missing
+
+
+def _count_tiles(found: DryRun, asked: list[tuple[Job, list[Request]]]) -> None:
+    """Count the tiles of the pictures that are asked about; of those whose size is not known, as many as can be."""
+    cut = [(job, requests) for job, requests in asked if requests and has_tiles(requests[0], job.identity.kind)]
+
+    def tiles_of(source: Source) -> int:
+        if source.remote:
+            return MAX_TILES
+        try:
+            return tiles(*picture_size(source.path))
+        except MediaError:
+            return MAX_TILES
+
+    with ThreadPoolExecutor() as threads:
+        for (job, requests), count in zip(cut, threads.map(tiles_of, [job.sources[0] for job, _ in cut]), strict=True):
+            for request in requests:
+                found.tiles[request.key, job.identity.kind] += count
 
 
 def _some(named: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -198,22 +227,24 @@ def lines(found: DryRun, means: Means, sampling: Sampling, prices: tuple[float, 
     yield f"{found.copies} are copies of others, {found.done} are done already, {len(found.failed)} failed before"
     if found.away:
         yield f"{found.away} have yet to be fetched: their kind is taken from their names, copies are not known"
+    for kind, count in found.without_prompt.items():
+        yield f"{count} {kind}{'s' * (count != 1)} about which no task of this run asks anything"
     yield from (f"unreadable: {name}: {reason}" for name, reason in _some(found.unreadable))
     yield from (f"failed before: {name}: {reason}" for name, reason in _some(found.failed))
     yield from found.notes
     frames = sampling.frames if sampling.every is None else sampling.max_frames
     total, bases = Tokens(), dict[str, None]()
     for (key, kind), requests in found.requests.items():
-        guess = estimate(requests[0], kind, frames, means)
-        tokens = Tokens(*(value * len(requests) for value in guess.tokens))
-        total = total.plus(tokens)
+        tiled = found.tiles[key, kind]
+        guess = estimate(requests[0], kind, len(requests), means, frames=frames, tiles=tiled)
+        total += guess.tokens
         bases[f"{key} of {kind}s: {guess.basis}"] = None
         many = f"{len(requests)} {kind}{'s' * (len(requests) != 1)}"
-        yield f"to ask: {key} of {many}, about {tokens.prompt:,.0f} tokens in and {tokens.answer:,.0f} out"
+        yield f"to ask: {key} of {many}, about {guess.tokens}"
     yield from (f"to translate: {count} answers into {code}" for code, count in found.translations.items())
     asked = sum(map(len, found.requests.values()))
     cost = f", cost about {money(total.cost(*prices))}" if prices else ""
-    yield f"in all: {asked} requests, about {total.prompt:,.0f} tokens in and {total.answer:,.0f} out{cost}"
+    yield f"in all: {asked} requests, about {total}{cost}"
     if bases:
         yield "an estimate, which rests on:"
         yield from (f"  {basis}" for basis in bases)

@@ -22,7 +22,10 @@ TEMPLATE_TOKENS = 20
 LLAVA_FRAME_TOKENS = 144
 """LLaVA-NeXT-Video: 24 x 24 patches of a frame of 336 pixels, pooled 2 x 2."""
 LLAMA_IMAGE_TOKENS = 1
-"""Llama 3.2 Vision: the 1601 states of each tile are attended to across, they are not in the prompt."""
+"""Llama 3.2 Vision: what stands for a picture in the prompt."""
+LLAMA_TILE_TOKENS = 1601
+"""Llama 3.2 Vision: 40 x 40 patches of a tile of 560 pixels, and the class token. They are attended to across, beside
+the prompt: they take the server's time and memory, and its count of prompt tokens leaves them out."""
 _LLAVA, _LLAMA = re.compile(r"llava-next-video", re.IGNORECASE), re.compile(r"llama-?3\.2.*vision", re.IGNORECASE)
 
 Means = dict[tuple[str, str, str, str], tuple[float, float]]
@@ -34,14 +37,23 @@ class Tokens(NamedTuple):
 
     prompt: float = 0.0
     answer: float = 0.0
+    beside: float = 0.0
+    """Of pictures, beside the prompt; they are not in the server's own count, and not in the cost."""
 
-    def plus(self, other: Tokens) -> Tokens:
+    def __add__(self, other: object) -> Tokens:
         """Both together."""
-        return Tokens(self.prompt + other.prompt, self.answer + other.answer)
+        if not isinstance(other, Tokens):
+            return NotImplemented
+        return Tokens(self.prompt + other.prompt, self.answer + other.answer, self.beside + other.beside)
 
     def cost(self, price_in: float, price_out: float) -> float:
         """What they cost, at prices for a million."""
         return (self.prompt * price_in + self.answer * price_out) / 1e6
+
+    def __str__(self) -> str:
+        """In words."""
+        beside = f", {self.beside:,.0f} of pictures beside the prompt," if self.beside else ""
+        return f"{self.prompt:,.0f} tokens in{beside} and {self.answer:,.0f} out"
 
 
 def money(cost: float) -> str:
@@ -50,24 +62,41 @@ def money(cost: float) -> str:
 
 
 class Estimate(NamedTuple):
-    """What one request will take, and what that rests on."""
+    """What requests will take, and what that rests on."""
 
     tokens: Tokens
     basis: str
 
 
+def has_tiles(request: Request, kind: Kind) -> bool:
+    """Whether the model cuts a file of this kind into tiles."""
+    return kind is Kind.IMAGE and _LLAMA.search(request.model) is not None
+
+
 def estimate(
-    request: Request, kind: Kind, frames: int, means: Mapping[tuple[str, str, str, str], tuple[float, float]]
+    request: Request,
+    kind: Kind,
+    count: int,
+    means: Mapping[tuple[str, str, str, str], tuple[float, float]],
+    *,
+    frames: int,
+    tiles: int = 0,
 ) -> Estimate:
-    """The tokens of one request about a file of this kind; of a video, `frames` are sent."""
+    """The tokens of `count` requests about as many files of a kind: videos of `frames`, pictures of `tiles` in all."""
+    beside = LLAMA_TILE_TOKENS * tiles if has_tiles(request, kind) else 0
+    attended = f"{LLAMA_TILE_TOKENS:,} tokens a tile beside the prompt" if beside else ""
     if mean := means.get(request.identity):
-        return Estimate(Tokens(*mean), "the mean of earlier answers")
-    text = len(request.prompt) / CHARACTERS_PER_TOKEN + TEMPLATE_TOKENS
-    answer = f"at most {request.max_tokens} tokens of answer"
+        prompt, answer = mean
+        basis = ", ".join(filter(None, ("the mean of earlier answers", attended)))
+        return Estimate(Tokens(prompt * count, answer * count, beside), basis)
+    prompt = len(request.prompt) / CHARACTERS_PER_TOKEN + TEMPLATE_TOKENS
+    basis = f"at most {request.max_tokens} tokens of answer"
     if kind is Kind.VIDEO and _LLAVA.search(request.model):
-        media, basis = LLAVA_FRAME_TOKENS * frames, f"{LLAVA_FRAME_TOKENS} tokens a frame, {answer}"
-    elif kind is Kind.IMAGE and _LLAMA.search(request.model):
-        media, basis = LLAMA_IMAGE_TOKENS, f"no tokens of the picture in the prompt, {answer}"
+        prompt += LLAVA_FRAME_TOKENS * frames
+        basis = f"{LLAVA_FRAME_TOKENS} tokens a frame, {basis}"
+    elif has_tiles(request, kind):
+        prompt += LLAMA_IMAGE_TOKENS
+        basis = ", ".join(filter(None, (attended, basis)))
     else:
-        media, basis = 0, f"{answer}; what media cost {request.model} is not known and NOT counted"
-    return Estimate(Tokens(text + media, request.max_tokens), basis)
+        basis += f"; what media cost {request.model} is not known and NOT counted"
+    return Estimate(Tokens(prompt * count, request.max_tokens * count, beside), basis)

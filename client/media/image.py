@@ -13,21 +13,13 @@ from client.errors import MediaError
 from client.media.content import Content, Facts
 from client.media.jpeg import encode_rgb
 from client.media.kinds import Kind
+from client.media.tiles import model_size
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_PIXELS = 128_000_000
 """More are refused before decoding: 128 million need up to 0.5 GB a picture."""
-
-TILE, MAX_TILES = 560, 4
-CANVASES = [
-    (TILE * across, TILE * down)
-    for across in range(1, MAX_TILES + 1)
-    for down in range(1, MAX_TILES + 1)
-    if across * down <= MAX_TILES
-]
-"""(width, height) of Llama 3.2 Vision's canvases (`get_all_supported_aspect_ratios` of its processor)."""
 
 # Not all that Pillow knows: EPS, for one, would be handed to Ghostscript.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "HEIF", "PPM", "JPEG2000")
@@ -72,6 +64,19 @@ def load_image(path: Path) -> Content:
     return Content(Kind.IMAGE, Facts(width, height), [encode_rgb(pixels)], warnings)
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """The two edges of a picture in pixels, as they are stored: nothing is decoded, and nothing turned upright.
+
+    Raises:
+        MediaError: they cannot be read.
+    """
+    try:
+        with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+            return image.size
+    except (OSError, RuntimeError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
+        raise MediaError(f"the picture's size cannot be read ({error})") from error
+
+
 def _opened(path: Path) -> BinaryIO:
     """A file's bytes; of an animated WebP, with the mark of transparency.
 
@@ -96,14 +101,6 @@ def _check_size(image: Image.Image) -> None:
     """
     if (pixels := image.width * image.height) > MAX_PIXELS:
         raise MediaError(f"{image.width}x{image.height} are {pixels:,} pixels: more than {MAX_PIXELS:,} are refused")
-
-
-def model_size(width: int, height: int) -> tuple[int, int]:
-    """The size to which Llama 3.2 Vision's processor would shrink a picture; never larger than it is."""
-    scale = max(min(across / width, down / height) for across, down in CANVASES)
-    if scale >= 1:
-        return width, height
-    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _upright_rgb(image: Image.Image, size: tuple[int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -50,7 +50,12 @@ def test_before_the_first_run(servers: FakeServers, ads: Path, tmp_path: Path) -
     (videos,) = (line for line in said if line.startswith("to ask: describe of 4 videos"))
     most = requests[Kind.VIDEO].max_tokens
     assert videos.endswith(f"about {4 * (text[Kind.VIDEO] + 8 * 144):,.0f} tokens in and {4 * most:,.0f} out")
-    assert "  describe of images: no tokens of the picture in the prompt, at most 512 tokens of answer" in said
+    # Of one tile: 160 x 96 pixels.
+    (picture,) = (line for line in said if line.startswith("to ask: describe of 1 image,"))
+    tokens_in = text[Kind.IMAGE] + 1
+    assert picture.endswith(f"about {tokens_in:,.0f} tokens in, 1,601 of pictures beside the prompt, and 512 out")
+    assert "  describe of images: 1,601 tokens a tile beside the prompt, at most 512 tokens of answer" in said
+    assert any(line.startswith("in all: 5 requests") and "1,601 of pictures beside" in line for line in said)
     assert said[-1] == "a dry run: nothing was asked, nothing was written"
 
 
@@ -78,12 +83,34 @@ def test_after_a_run_its_own_answers_are_the_guide(servers: FakeServers, ads: Pa
     assert "in all: 5 requests" in redo
 
 
+def test_pictures_are_counted_by_their_tiles(servers: FakeServers, tmp_path: Path) -> None:
+    sizes = [(1000, 500), (2500, 2000), (300, 300)]  # 2, 4 and 1 tiles
+    for number, size in enumerate(sizes):
+        pictures(tmp_path / "ads", 1, first=number, size=size)
+    arguments = ["ads", f"{servers.url}/x.jpg", "--tasks", "describe,tags", "--languages", "", "--dry-run"]
+    said = run(servers, *arguments, cwd=tmp_path).stdout.splitlines()
+    beside = f"{1601 * (2 + 4 + 1 + 4):,} of pictures beside the prompt"  # of what is not here, as many as can be
+    assert sum(beside in line for line in said if line.startswith("to ask: ")) == 2
+    assert any(f"{2 * 1601 * 11:,} of pictures" in line for line in said if line.startswith("in all: "))
+    other = run(servers, *arguments, "--model", "gpt-4o-mini", cwd=tmp_path).stdout
+    assert "beside" not in other
+    assert "what media cost gpt-4o-mini is not known and NOT counted" in other
+
+
+def test_files_without_a_prompt_are_told(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "haiku").mkdir(parents=True)
+    (tmp_path / "mine" / "haiku" / "image.md").write_text("Write a haiku.")
+    said = run(servers, "ads", "--tasks", "haiku", "--prompts", "mine", "--dry-run", cwd=tmp_path).stdout.splitlines()
+    assert "3 videos about which no task of this run asks anything" in said
+    assert "0 are copies of others, 0 are done already, 0 failed before" in said
+
+
 def test_an_unknown_model_is_said_to_be_unknown() -> None:
     (request,) = plan_of(["describe"]).requests[Kind.VIDEO]
-    guess = estimate(request, Kind.VIDEO, 8, {})
+    guess = estimate(request, Kind.VIDEO, 2, {}, frames=8)
     assert "what media cost watches is not known and NOT counted" in guess.basis
-    known = estimate(request, Kind.VIDEO, 8, {request.identity: (1200.0, 90.5)})
-    assert known.tokens == Tokens(1200.0, 90.5)
+    known = estimate(request, Kind.VIDEO, 2, {request.identity: (1200.0, 90.5)}, frames=8)
+    assert known.tokens == Tokens(2400.0, 181.0)
 
 
 def test_prices_are_shown_and_kept(servers: FakeServers, tmp_path: Path) -> None:

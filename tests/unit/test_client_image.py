@@ -6,15 +6,20 @@ import io
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pillow_heif
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from transformers.models.mllama.image_processing_mllama import get_optimal_tiled_canvas
 
 from client.errors import MediaError
 from client.media import image as image_module
-from client.media.image import load_image, model_size
+from client.media.image import load_image, picture_size
 from client.media.kinds import Kind
 from client.media.load import identify, load
 from client.media.sampling import Sampling
+from client.media.tiles import model_size, tiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,6 +152,32 @@ def test_other_formats(tmp_path: Path, suffix: str) -> None:
 )
 def test_pictures_shrink_to_what_the_model_sees(size: tuple[int, int], expected: tuple[int, int]) -> None:
     assert model_size(*size) == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(1, 6000), st.integers(1, 6000))
+def test_tiles_are_those_of_the_models_own_processor(width: int, height: int) -> None:
+    sent = model_size(width, height)
+    down, across = get_optimal_tiled_canvas(sent[1], sent[0], 4, 560)
+    assert tiles(*sent) == across * down // 560**2
+    assert tiles(width, height) == tiles(height, width) == tiles(*sent)  # whichever way it is turned
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif", ".tiff", ".avif", ".heic"])
+def test_the_size_is_known_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".heic":
+        pillow_heif.from_pillow(corner()).save(path)
+    else:
+        corner().save(path)
+    monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("it was decoded"))
+    assert picture_size(path) == (80, 40)
+
+
+def test_a_size_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0 nothing more")
+    with pytest.raises(MediaError, match="size cannot be read"):
+        picture_size(tmp_path / "a.jpg")
 
 
 def test_a_large_photograph_is_decoded_small(tmp_path: Path) -> None:

@@ -25,10 +25,10 @@ from PIL import Image
 
 from client.cli.options import API_KEY
 from client.endpoints.chat import ModelClient
-from client.media.image import model_size
 from client.media.jpeg import QUALITY
 from client.media.kinds import Kind
 from client.media.sampling import Sampling
+from client.media.tiles import model_size
 from client.tasks.tasks import choose_tasks
 
 if TYPE_CHECKING:
