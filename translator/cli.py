@@ -6,9 +6,11 @@ Nothing heavy is imported before the arguments are parsed.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from translator.settings import KEYS_VARIABLE, Settings
 from translator.text import scripts as writing_systems
@@ -56,6 +58,19 @@ class _Scripts(click.ParamType[tuple[str, ...]]):
         return codes
 
 
+class _Option(click.Option):
+    """An option whose errors name the variable, if that is where its value came from."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """The flag, or the environment variable that held the value."""
+        if ctx and self.name and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
+            return f"{ctx.auto_envvar_prefix}_{self.name.upper()} in the environment"
+        return super().get_error_hint(ctx)
+
+
+_option = partial(click.option, cls=_Option)
+
+
 @click.command(
     "translate",
     short_help="Serve translations with NLLB-200.",
@@ -67,28 +82,26 @@ class _Scripts(click.ParamType[tuple[str, ...]]):
         "help_option_names": ["-h", "--help"],
     },
 )
-@click.option(
+@_option(
     "--model",
     default=Settings.model,
     help="Checkpoint folder, CTranslate2 folder, hub name, or 'demo'.",
     metavar="MODEL",
 )
-@click.option("--host", default=Settings.host, help="Address to listen on.", metavar="HOST")
-@click.option("--port", type=click.IntRange(0, 65535), metavar="N", default=Settings.port, help="0 takes any free one.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default=Settings.device)
-@click.option(
-    "--compute-type", default=Settings.compute_type, help="Of CTranslate2, such as int8_float16.", metavar="TYPE"
-)
-@click.option("--threads", type=_POSITIVE, metavar="N", show_default="up to 4", help="CPU threads of a batch.")
-@click.option(
+@_option("--host", default=Settings.host, help="Address to listen on.", metavar="HOST")
+@_option("--port", type=click.IntRange(0, 65535), metavar="N", default=Settings.port, help="0 takes any free one.")
+@_option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default=Settings.device)
+@_option("--compute-type", default=Settings.compute_type, help="Of CTranslate2, such as int8_float16.", metavar="TYPE")
+@_option("--threads", type=_POSITIVE, metavar="N", show_default="up to 4", help="CPU threads of a batch.")
+@_option(
     "--replicas",
     type=_POSITIVE,
     metavar="N",
     show_default="on CPU as many as cores have threads for, up to 4; on CUDA 1",
     help="Batches that run at once.",
 )
-@click.option("--beam-size", type=_POSITIVE, metavar="N", default=Settings.beam_size, help="1 is greedy and quicker.")
-@click.option(
+@_option("--beam-size", type=_POSITIVE, metavar="N", default=Settings.beam_size, help="1 is greedy and quicker.")
+@_option(
     "--scripts",
     type=_Scripts(),
     default=",".join(Settings.scripts),
@@ -96,37 +109,35 @@ class _Scripts(click.ParamType[tuple[str, ...]]):
     help="Writing systems of most translations, as the languages' codes end: into these, and Latin, only tokens of "
     "these are searched, which is quicker; other languages work as before; '' searches all.",
 )
-@click.option(
+@_option(
     "--batch-tokens",
     type=_POSITIVE,
     metavar="N",
     show_default="512 on CPU, 1024 if greedy, 8192 on CUDA",
     help="Source tokens in a batch.",
 )
-@click.option("--queue", type=_POSITIVE, metavar="N", default=Settings.queue, help="Sentences that may wait.")
-@click.option(
+@_option("--queue", type=_POSITIVE, metavar="N", default=Settings.queue, help="Sentences that may wait.")
+@_option(
     "--cache-mb",
     type=click.IntRange(min=0),
     metavar="N",
     default=Settings.cache_mib,
     help="Memory for finished sentences.",
 )
-@click.option("--max-body-mb", type=_POSITIVE, metavar="N", default=Settings.max_body_mib, help="Largest request.")
-@click.option("--max-texts", type=_POSITIVE, metavar="N", default=Settings.max_texts, help="Texts in a request.")
-@click.option("--max-chars", type=_POSITIVE, metavar="N", default=Settings.max_chars, help="Characters in a request.")
-@click.option("--connections", type=_POSITIVE, metavar="N", default=Settings.connections, help="Open at the same time.")
-@click.option(
-    "--body-timeout", type=float, default=Settings.body_timeout_s, metavar="SECONDS", help="For a body to arrive."
-)
-@click.option(
+@_option("--max-body-mb", type=_POSITIVE, metavar="N", default=Settings.max_body_mib, help="Largest request.")
+@_option("--max-texts", type=_POSITIVE, metavar="N", default=Settings.max_texts, help="Texts in a request.")
+@_option("--max-chars", type=_POSITIVE, metavar="N", default=Settings.max_chars, help="Characters in a request.")
+@_option("--connections", type=_POSITIVE, metavar="N", default=Settings.connections, help="Open at the same time.")
+@_option("--body-timeout", type=float, default=Settings.body_timeout_s, metavar="SECONDS", help="For a body to arrive.")
+@_option(
     "--cors",
     multiple=True,
     metavar="ORIGIN",
     help="Let the web pages of an origin ask, such as https://example.org, or '*'; may be given several times.",
 )
-@click.option("--no-key", is_flag=True, help="Listen beyond loopback without an API key.")
-@click.option("--grace", type=float, default=Settings.grace_s, metavar="SECONDS", help="To finish requests on exit.")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default=Settings.log_level)
+@_option("--no-key", is_flag=True, help="Listen beyond loopback without an API key.")
+@_option("--grace", type=float, default=Settings.grace_s, metavar="SECONDS", help="To finish requests on exit.")
+@_option("--log-level", type=click.Choice(["debug", "info", "warning"]), default=Settings.log_level)
 @click.pass_context
 def translate(context: click.Context, /, **options: Any) -> None:
     """Serve translations over HTTP: NLLB-200, sentence by sentence, each answer with a verdict.

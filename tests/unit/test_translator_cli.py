@@ -129,6 +129,12 @@ def test_wrong_usage_is_named(asked: list[Settings], arguments: list[str], said:
     assert said in result.stderr
 
 
+def test_a_wrong_variable_is_named(asked: list[Settings]) -> None:
+    result = call(BABELVIEW_TRANSLATOR_BEAM_SIZE="many")
+    assert (result.exit_code, asked) == (2, [])
+    assert "BABELVIEW_TRANSLATOR_BEAM_SIZE in the environment: 'many' is not a valid integer" in result.stderr
+
+
 def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "translator.service", None)
     result = call("--model", "demo")

@@ -95,6 +95,18 @@ async def test_parts_are_joined_without_spaces_where_the_language_has_none() -> 
     assert (found.text, found.verdict) == ("一辆红色汽车在拐角处左转，一只狗在看。", "retried")
 
 
+@pytest.mark.parametrize(("long", "short", "likely"), [(-0.5, -5.0, True), (-2.4, -0.9, False)])
+async def test_the_score_of_a_sentence_in_parts_is_that_of_its_tokens(long: float, short: float, likely: bool) -> None:
+    parts = {  # of eight tokens and of two
+        "A red car turns left at this corner,": Translation("Une voiture rouge tourne à gauche à ce coin,", score=long),
+        "surprisingly slowly.": Translation("étonnamment lentement.", score=short),
+    }
+    (found,) = await review(Model(lambda asked: parts.get(asked.text, Translation(LOOP, (CUT,)))), job(" ".join(parts)))
+    assert found.text == "Une voiture rouge tourne à gauche à ce coin, étonnamment lentement."
+    assert (found.verdict == "retried") == likely
+    assert likely or found.reason == "unlikely: mean log-probability below -2"
+
+
 async def test_addresses_and_emoji_are_kept_out_of_the_models_hands() -> None:
     words = {"Visit our site": "Visitez notre site", "before you go": "avant de partir"}
     model = Model(lambda asked: Translation(words.get(asked.text, "Visitez notre site avant de partir")))
