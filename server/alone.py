@@ -16,7 +16,7 @@ from server.errors import ProfileError
 from server.gateway.keys import check_exposure
 from server.gateway.serve import serve
 from server.profile import TranslatorProfile
-from server.sizing.preflight import check_models
+from server.sizing.preflight import check_models, check_packages
 from server.supervision.parts import gateway_config, open_gateway_socket
 from server.supervision.process import child_environment
 
@@ -33,12 +33,14 @@ def run_engine(profile: Profile, name: str, host: str, port: int) -> NoReturn:
 
     Raises:
         ProfileError: the profile serves no such model, or it takes turns with another.
-        PreflightError: the model is not there.
+        PreflightError: vLLM or the model is not there.
     """
     engine = find_engine(profile, name)
     if engine.sleep_group is not None:
         raise ProfileError(f"{name} shares its GPU with others (sleep_group): only `babelview up` can start it")
-    check_models(replace(profile, engines=(engine,)))
+    alone = replace(profile, engines=(engine,), translator=None)
+    check_packages(alone)
+    check_models(alone)
     command = engine_command(engine, ("--host", host, "--port", str(port)))
     environment = engine_environment(engine, Path(tempfile.gettempdir()))
     os.execvpe(command[0], command, child_environment(environment))  # noqa: S606  # it takes our place

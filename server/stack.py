@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from server.errors import PartFailedError
-from server.sizing.preflight import check_memory, check_models
+from server.sizing.preflight import check_memory, check_models, check_packages
 from server.status import status_socket, told_on
 from server.supervision.events import EventLog
 from server.supervision.parts import open_gateway_socket, stack_parts
@@ -115,8 +115,9 @@ async def stack_of(profile: Profile, *, logs: Path, reporter: Reporter) -> Async
     """The stack of a profile, with all that must be right before anything starts.
 
     Raises:
-        PreflightError: a model, memory or a port is missing.
+        PreflightError: a package, a model, memory or a port is missing.
     """
+    check_packages(profile)
     check_models(profile)
     check_memory(profile)
     policy = profile.supervisor

@@ -1,11 +1,230 @@
-"""The JSON that the gateway takes and gives, as types: its OpenAPI document is made from them."""
+"""The JSON that the gateway takes and gives, as types.
+
+The OpenAPI document is made from them, the names of their fields are the parameters that a request may set
+(`server/gateway/parameters.py`), and answers of the gateway's own are written from them. A field of type Any is passed
+on as it is: its engine checks it.
+"""
 
 from __future__ import annotations
 
-import msgspec
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+MOST_LOGPROBS = 20
+MOST_MESSAGES = 1024
+MOST_PROMPTS = 32
+MOST_STOPS = 16
+
+Count = Annotated[int, Meta(ge=0)]
+Binary = Annotated[str, Meta(extra_json_schema={"format": "binary"})]
 
 
-class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True):
+class PictureUrl(Struct, kw_only=True):
+    """A picture of a message."""
+
+    url: Annotated[str, Meta(description="data:image/jpeg;base64,... (JPEG, PNG, WebP or GIF)")]
+
+
+class FramesUrl(Struct, kw_only=True):
+    """The frames of a video."""
+
+    url: Annotated[str, Meta(description="data:video/jpeg;base64,FRAME,FRAME,... (JPEG frames of one size)")]
+
+
+class TextPart(Struct, tag_field="type", tag="text", forbid_unknown_fields=True, kw_only=True):
+    """Text in a message of several parts."""
+
+    text: str
+
+
+class PicturePart(Struct, tag_field="type", tag="image_url", forbid_unknown_fields=True, kw_only=True):
+    """A picture in a message."""
+
+    image_url: PictureUrl
+
+
+class VideoPart(Struct, tag_field="type", tag="video_url", forbid_unknown_fields=True, kw_only=True):
+    """A video in a message, as frames."""
+
+    video_url: FramesUrl
+
+
+class Message(Struct, kw_only=True):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str | Annotated[list[TextPart | PicturePart | VideoPart], Meta(min_length=1)]
+
+
+class Sampling(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What chats and completions have in common: OpenAI's parameters, and vLLM's own that are harmless to others."""
+
+    model: str
+    stream: bool | UnsetType = UNSET
+    stream_options: Any = UNSET
+    max_tokens: Count | UnsetType = UNSET
+    min_tokens: Any = UNSET
+    n: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    best_of: Any = UNSET
+    temperature: Annotated[float, Meta(ge=0, le=2)] | UnsetType = UNSET
+    top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType = UNSET
+    top_k: Any = UNSET
+    min_p: Any = UNSET
+    seed: int | UnsetType = UNSET
+    stop: str | Annotated[list[str], Meta(max_length=MOST_STOPS)] | UnsetType = UNSET
+    stop_token_ids: Any = UNSET
+    include_stop_str_in_output: Any = UNSET
+    ignore_eos: Any = UNSET
+    frequency_penalty: Any = UNSET
+    presence_penalty: Any = UNSET
+    repetition_penalty: Any = UNSET
+    repetition_detection: Any = UNSET
+    length_penalty: Any = UNSET
+    logit_bias: Any = UNSET
+    logprobs: Any = UNSET
+    prompt_logprobs: Any = UNSET
+    logprob_token_ids: Any = UNSET
+    allowed_token_ids: Any = UNSET
+    bad_words: Any = UNSET
+    skip_special_tokens: Any = UNSET
+    spaces_between_special_tokens: Any = UNSET
+    add_special_tokens: Any = UNSET
+    truncate_prompt_tokens: Any = UNSET
+    truncation_side: Any = UNSET
+    return_tokens_as_token_ids: Any = UNSET
+    return_token_ids: Any = UNSET
+    response_format: Any = UNSET
+    structured_outputs: Any = UNSET
+    thinking_token_budget: Any = UNSET
+    stream_interval: Any = UNSET
+    cache_salt: Any = UNSET
+    priority: Any = UNSET
+    request_id: Any = UNSET
+    session_id: Any = UNSET
+    user: Any = UNSET
+    echo: Any = UNSET
+
+
+class ChatRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
+    """`POST /v1/chat/completions`."""
+
+    messages: Annotated[list[Message], Meta(min_length=1, max_length=MOST_MESSAGES)]
+    max_completion_tokens: Count | UnsetType = UNSET
+    top_logprobs: Annotated[int, Meta(ge=0, le=MOST_LOGPROBS)] | UnsetType = UNSET
+    tools: Any = UNSET
+    tool_choice: Any = UNSET
+    parallel_tool_calls: Any = UNSET
+    functions: Any = UNSET
+    function_call: Any = UNSET
+    reasoning_effort: Any = UNSET
+    include_reasoning: Any = UNSET
+    verbosity: Any = UNSET
+    add_generation_prompt: Any = UNSET
+    continue_final_message: Any = UNSET
+    chat_template_kwargs: Any = UNSET
+    documents: Any = UNSET
+    audio: Any = UNSET
+    modalities: Any = UNSET
+    prediction: Any = UNSET
+    moderation: Any = UNSET
+    web_search_options: Any = UNSET
+    metadata: Any = UNSET
+    store: Any = UNSET
+    service_tier: Any = UNSET
+    safety_identifier: Any = UNSET
+    prompt_cache_key: Any = UNSET
+    prompt_cache_options: Any = UNSET
+    prompt_cache_retention: Any = UNSET
+
+
+class CompletionRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
+    """`POST /v1/completions`."""
+
+    prompt: str | Annotated[list[str], Meta(max_length=MOST_PROMPTS)]
+    suffix: Any = UNSET
+
+
+class SoundForm(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The form of `POST /v1/audio/transcriptions` and `/v1/audio/translations`."""
+
+    file: Binary
+    model: str
+    language: str | UnsetType = UNSET
+    to_language: str | UnsetType = UNSET
+    prompt: str | UnsetType = UNSET
+    hotwords: str | UnsetType = UNSET
+    response_format: str | UnsetType = UNSET
+    timestamp_granularities: str | UnsetType = field(default=UNSET, name="timestamp_granularities[]")
+    include: str | UnsetType = field(default=UNSET, name="include[]")
+    stream: str | UnsetType = UNSET
+    stream_include_usage: str | UnsetType = UNSET
+    stream_continuous_usage_stats: str | UnsetType = UNSET
+    temperature: str | UnsetType = UNSET
+    seed: str | UnsetType = UNSET
+    top_p: str | UnsetType = UNSET
+    top_k: str | UnsetType = UNSET
+    min_p: str | UnsetType = UNSET
+    frequency_penalty: str | UnsetType = UNSET
+    repetition_penalty: str | UnsetType = UNSET
+    presence_penalty: str | UnsetType = UNSET
+    max_completion_tokens: str | UnsetType = UNSET
+
+
+class TranslationRequest(Struct, kw_only=True):
+    """`POST /v1/translations`; the translator has its own rules for what is in it."""
+
+    texts: list[str]
+    targets: Annotated[list[str], Meta(min_length=1)]
+    source: str | UnsetType = UNSET
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    """A model as OpenAI lists it; the limits are additions of ours (`max_model_len` as in vLLM)."""
+
+    id: str
+    created: int
+    """Unix time of the gateway's start."""
+    owned_by: str
+    root: str
+    """The served name; `id` may be an alias."""
+    max_model_len: int
+    """Tokens of prompt and answer together."""
+    max_frames: int
+    """Frames a video may have; 0: the model takes no video."""
+    max_images: int
+    """Pictures a request may have; 0: it takes none."""
+    object: Literal["model"] = "model"
+
+
+class ModelList(Struct, frozen=True, kw_only=True):
+    """`GET /v1/models`."""
+
+    data: list[Model]
+    object: Literal["list"] = "list"
+
+
+class Alive(Struct, frozen=True, kw_only=True):
+    """`GET /health/live`: the gateway itself runs."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """`GET /health`: a word for each server behind the gateway."""
+
+    status: Literal["ok", "degraded"]
+    parts: dict[str, Literal["ok", "down"]]
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """One page of metrics, in the form of Prometheus' HTTP service discovery."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
+class ErrorDetail(Struct, frozen=True, kw_only=True):
     """What is wrong with a request, as OpenAI tells it."""
 
     message: str
@@ -14,7 +233,7 @@ class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None
 
 
-class Error(msgspec.Struct, frozen=True, kw_only=True):
+class Error(Struct, frozen=True, kw_only=True):
     """The body of every refusal."""
 
     error: ErrorDetail

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 import orjson
 from aiohttp import hdrs, web
 
 from server.errors import RequestError
 from server.gateway.admission import Admission
+from server.gateway.api_types import Alive, Health
 from server.gateway.body import BodyReader, parse_object
 from server.gateway.catalogue import Catalogue
 from server.gateway.discovery import Discovery
@@ -126,15 +128,15 @@ class Gateway:
 
     async def live(self, _: web.Request) -> web.Response:
         """The gateway itself runs."""
-        return _json({"status": "ok"})
+        return _json(Alive())
 
     async def health(self, _: web.Request) -> web.Response:
         """200 while everything that is served has a server that is well, otherwise 503; says what is not."""
         pools = self._all_pools()
         usable = all(await asyncio.gather(*(pool.usable() for pool in pools)))
         parts = {part: word for pool in pools for part, word in pool.parts().items()}
-        status = "ok" if all(word == "ok" for word in parts.values()) else "degraded"
-        return _json({"status": status, "parts": parts}, status=200 if usable else 503)
+        status: Literal["ok", "degraded"] = "ok" if all(word == "ok" for word in parts.values()) else "degraded"
+        return _json(Health(status=status, parts=parts), status=200 if usable else 503)
 
     async def openapi(self, _: web.Request) -> web.Response:
         """The description of this API."""
@@ -203,5 +205,5 @@ def _call(request: web.Request, body: bytes, content_type: str = JSON) -> Call:
     return Call(request.path, body, headers, context)
 
 
-def _json(content: dict[str, Any], status: int = 200) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(content), content_type=JSON)
+def _json(content: msgspec.Struct | dict[str, Any], status: int = 200) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(content), content_type=JSON)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from server.errors import RequestError
+from server.gateway.api_types import Model, ModelList
 from server.gateway.config import OWNER
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Catalogue:
             raise RequestError(400, f"{model.name} is not for this: it can {model.task}", param="model")
         return model
 
-    def describe(self, name: str) -> dict[str, Any]:
+    def describe(self, name: str) -> Model:
         """One model as `/v1/models/NAME` gives it.
 
         Raises:
@@ -47,23 +48,18 @@ class Catalogue:
         self.find(name)
         return self._listed[name]
 
-    def list_all(self) -> dict[str, Any]:
+    def list_all(self) -> ModelList:
         """All of them as `/v1/models` gives them."""
-        return {"object": "list", "data": list(self._listed.values())}
+        return ModelList(data=list(self._listed.values()))
 
 
-def _describe(name: str, model: ServedModel, created: int) -> dict[str, object]:
-    """As OpenAI lists a model; the limits are additions of ours (`max_model_len` as in vLLM)."""
-    limits = {
-        "max_model_len": model.max_model_len,
-        "max_frames": model.max_frames,
-        "max_images": model.max_images,
-    }
-    return {
-        "id": name,
-        "object": "model",
-        "created": created,
-        "owned_by": OWNER,
-        "root": model.name,
-        **limits,
-    }
+def _describe(name: str, model: ServedModel, created: int) -> Model:
+    return Model(
+        id=name,
+        created=created,
+        owned_by=OWNER,
+        root=model.name,
+        max_model_len=model.max_model_len,
+        max_frames=model.max_frames,
+        max_images=model.max_images,
+    )

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import aiohttp
-import orjson
+import msgspec
 from aiohttp import hdrs, web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from server.errors import RequestError
+from server.gateway.api_types import Target
 from server.gateway.refusals import unavailable
 
 if TYPE_CHECKING:
@@ -55,14 +56,14 @@ class Discovery:
     async def targets(self, request: web.Request) -> web.Response:
         """All of them, in the form of Prometheus' HTTP service discovery."""
         found = [
-            {
-                "targets": [request.host],
-                "labels": {
+            Target(
+                targets=[request.host],
+                labels={
                     "__metrics_path__": f"/metrics/of/{quote(name, safe='')}",
                     "model": pool.name,
                     "replica": name,
                 },
-            }
+            )
             for name, (pool, _) in self._servers.items()
         ]
-        return web.Response(body=orjson.dumps(found), content_type="application/json")
+        return web.Response(body=msgspec.json.encode(found), content_type="application/json")

@@ -11,18 +11,14 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 
 from server.errors import RequestError
+from server.gateway.api_types import SoundForm
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from server.gateway.config import Limits
 
-_FIELDS = """
-file model language prompt response_format temperature stream timestamp_granularities[] include[] hotwords to_language
-seed top_p top_k min_p frequency_penalty repetition_penalty presence_penalty max_completion_tokens stream_include_usage
-stream_continuous_usage_stats
-"""
-FIELDS = frozenset(_FIELDS.split())
+FIELDS = frozenset(SoundForm.__struct_encode_fields__)
 LONGEST_TEXT = 16 << 10
 MOST_FIELDS = 32
 

