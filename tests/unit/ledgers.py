@@ -31,6 +31,11 @@ def plan_of(tasks: Sequence[str], languages: tuple[str, ...] = ("spa_Latn", "fra
     return make_plan(chosen, MODELS, 0, Sampling(), languages)
 
 
+def identity_of(name: str) -> Identity:
+    kind = Kind.VIDEO if name.endswith(".mp4") else Kind.IMAGE
+    return Identity(hashlib.sha256(name.encode()).hexdigest(), kind, None)
+
+
 def write_run(
     folder: Path,
     plan: Plan,
@@ -38,14 +43,13 @@ def write_run(
     answers: dict[str, str],
     columns: dict[str, Any] | None = None,
 ) -> None:
-    """A finished run: each of the files got the same answers, by key; every other file is a video."""
+    """A finished run: the files got these answers, by key, where they had none; a content is as unique as its name."""
     ledger = Ledger(folder)
     sources = [replace(Source.local(name, columns), position=position) for position, name in enumerate(names)]
     ledger.begin_run(plan, sources)
     ledger.write([lambda it: it.save_stats({"files": len(names)})])
     for source in sources:
-        kind = Kind.VIDEO if source.position % 2 else Kind.IMAGE
-        identity = Identity(hashlib.sha256(f"{source.position}".encode()).hexdigest(), kind, None)
+        identity = identity_of(source.name)
         ledger.write([lambda it, s=source, i=identity: _file(it, s, i, plan.requests[i.kind], plan, answers)])
     ledger.close()
 
@@ -55,13 +59,16 @@ def _file(
 ) -> None:
     ledger.save_uri(source.key, KnownSource("s", 1234, identity))
     ledger.save_media(identity, Content(identity.kind, FACTS[identity.kind], [], ["odd"]), None, 1.5)
+    known = ledger.file(identity, requests).answers
     for request in requests:
-        if (text := answers.get(request.key)) is not None:
+        if (text := answers.get(request.key)) is None:
+            continue
+        if request.key not in known:
             ledger.save_answer(identity.sha256, request, Answer(text, "stop", 10, 2, 0.5))
-            parts = texts_of(request, text)
-            translations = {
-                code: StoredTranslation([f"{code} {part}" for part in parts], [], {"ok": len(parts)})
-                for code in plan.languages
-            }
-            ledger.save_translations(identity.sha256, request, translations)
+        parts = texts_of(request, known[request.key].text if request.key in known else text)
+        translations = {
+            code: StoredTranslation([f"{code} {part}" for part in parts], [], {"ok": len(parts)})
+            for code in plan.languages
+        }
+        ledger.save_translations(identity.sha256, request, translations)
     ledger.save_outcome(source.position, identity.sha256, None)
