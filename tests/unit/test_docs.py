@@ -1,0 +1,154 @@
+"""What the documentation names exists: commands with their options, modules, files, links, profiles."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from client.cli.main import cli
+from scripts.run_docs import Block, blocks, pages, server_port
+from server.profile import available_profiles
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*pages(), *(page for name in ("CONTRIBUTING", "SECURITY") if (page := ROOT / f"{name}.md").exists())]
+LANGUAGES = {"sh", "python", "json", "toml", "yaml", "text", "console"}
+FOLDERS = ("client", "server", "translator", "scripts", "tests", "docs", "prompts", "deploy")
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def commands(start: str) -> list[str]:
+    """Commands of all pages that begin so, in blocks and between backticks, without comments and what follows them."""
+    found = []
+    for page in PAGES:
+        shell = [command for block in blocks(page) if block.language == "sh" for _, command in block.commands()]
+        inline = [text.replace("\n", " ") for text in re.findall(r"`([^`]+)`", prose(page))]
+        for command in [*shell, *inline]:
+            bare = re.sub(r"^([A-Z_]+=\S+ )+", "", command.replace("\\\n", " ")).partition(" #")[0].rstrip()
+            if bare.startswith(start):
+                found.append(bare)
+    return sorted(set(found))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory in which what the commands name exists."""
+    for entry in (*FOLDERS, "models"):
+        (tmp_path / entry).symlink_to(ROOT / entry)
+    for made in ("ads", "captions", "LLaVA-NeXT-Video-7B-hf"):
+        (tmp_path / made).mkdir()
+    monkeypatch.chdir(tmp_path)
+    for variable in [name for name in os.environ if name.startswith("BABELVIEW_")]:
+        monkeypatch.delenv(variable)
+    return tmp_path
+
+
+def understood(words: list[str]) -> bool:
+    """Whether `babelview` takes a command line; nothing is run."""
+    with click.Context(cli, info_name="babelview") as context:
+        _, command, arguments = cli.resolve_command(context, words)
+        assert command is not None
+        try:
+            command.make_context(words[0], arguments, parent=context)
+        except click.exceptions.Exit as end:  # --help
+            return end.exit_code == 0
+    return True
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("command", commands("babelview "))
+def test_a_command_is_understood(command: str) -> None:
+    words = shlex.split(command, comments=True)[1:]
+    if words == ["COMMAND", "--help"] or words[1:] == ["..."]:
+        return
+    # In a sentence a command may stand without what it is told.
+    whole = len(words) > 1 or words[0] in ("status", "up", "check", "models", "translate")
+    assert understood(words if whole else [*words, "--help"])
+
+
+def test_a_wrong_option_would_be_found() -> None:
+    with pytest.raises(click.UsageError, match="profil"):
+        understood(["up", "--profil", "demo"])
+
+
+@pytest.mark.parametrize("command", commands("python -m "))
+def test_a_module_is_there(command: str) -> None:
+    name = shlex.split(command, comments=True)[2]
+    assert importlib.util.find_spec(name), command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", prose(page)):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_that_are_named_exist(page: Path) -> None:
+    for path in re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)", prose(page)):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_readmes_picture_of_the_tree_is_true() -> None:
+    for folder, row in re.findall(r"^\| \[(\w+)/\]\(\w+\) \| (.*) \|$", prose(ROOT / "README.md"), re.MULTILINE):
+        names = re.findall(r"`([\w.]+/?)`", row)
+        for name in names:
+            if name.rstrip("/") not in ("client", "server", "translator"):
+                assert (ROOT / folder / name).exists(), f"{folder}/{name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_block_says_what_it_is(page: Path) -> None:
+    for block in blocks(page):
+        assert block.language in LANGUAGES, f"{name_of(page)}:{block.line}"
+
+
+def test_every_profile_is_described() -> None:
+    described = re.findall(r"^\| `([\w-]+)`", (ROOT / "docs" / "deployment.md").read_text(), re.MULTILINE)
+    assert sorted(described) == available_profiles()
+
+
+def test_commands_of_a_block() -> None:
+    block = Block(ROOT / "README.md", 10, "sh", "one --a \\\n    --b\n\n# a comment\ntwo\n")
+    assert list(block.commands()) == [(10, "one --a \\\n    --b"), (14, "two")]
+    assert block.needs is None
+    assert Block(ROOT / "README.md", 1, "sh", "# needs a GPU\nx\n").needs == "a GPU"
+
+
+@pytest.mark.parametrize(
+    ("command", "port"),
+    [
+        ("babelview up --profile demo", 8000),
+        ("babelview up --port 9000", 9000),
+        ("vllm serve ./model --port 8100 \\\n    --max-model-len 2048", 8100),
+        ("babelview translate --model demo", 8003),
+        ("babelview up --help", None),
+        ("babelview status", None),
+    ],
+)
+def test_what_serves_is_known(command: str, port: int | None) -> None:
+    assert server_port(command) == port
