@@ -27,7 +27,10 @@ class Job:
     sources: list[Source]
     parts: bytes = b""
     """Its media as they are sent, while something is to be asked."""
+    asked: int = 0
+    """Requests of this run about it."""
     to_ask: int = 0
+    """Of `asked`: those without an answer yet."""
     texts: list[tuple[Request, list[str], list[str]]] = field(default_factory=list)
     """Waiting to be translated: request, texts, languages."""
     asking_since: float = 0.0

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from client.endpoints.translation import TranslatorClient
     from client.ledger.writer import Change
     from client.media.content import Content
+    from client.media.kinds import Kind
     from client.media.load import Identity
     from client.media.sampling import Sampling
     from client.sources.fetch import Fetcher
@@ -90,7 +91,7 @@ class Pipeline:
         self._questions: asyncio.Queue[tuple[Job, Request] | None] = asyncio.Queue(concurrency)
         self._answers: asyncio.Queue[Job | None] = asyncio.Queue()
         self._writer = Writer(ledger, self._ledger_thread)
-        self._named_models: set[str] = set()
+        self._named_kinds: set[Kind] = set()
         self._jobs: dict[str, Job] = {}
 
     # -- the run ------------------------------------------------------------------------------------------
@@ -104,7 +105,7 @@ class Pipeline:
         """
         self._tally.files = len(sources)
         kinds = {by_suffix(PurePath(source.where).suffix) for source in sources}
-        self._named_models = {self._plan.models[kind] for kind in kinds if kind and self._plan.requests[kind]}
+        self._named_kinds = {kind for kind in kinds if kind and self._plan.requests[kind]}
         work = asyncio.create_task(self._work(sources))
         stopped = asyncio.create_task(self._stop.wait())
         try:
@@ -188,7 +189,7 @@ class Pipeline:
             found.discard()
             same.sources.append(source)
             if same.finished:
-                await self._complete_source(source, same.identity.sha256, same.problems, changes, reused=same.reused)
+                await self._complete_source(source, same, same.problems, changes, reused=same.reused)
             else:
                 same.changes += changes
             return
@@ -197,7 +198,7 @@ class Pipeline:
         redo = await self._in_ledger(self._ledger.redo, source.key, self._redo) if self._redo else None
         missing = job.missing_requests(stored, self._plan, redo)
         if missing or job.texts:
-            await self._check_servers(missing)
+            await self._check_servers(identity.kind, missing)
         if missing:
             try:
                 file = found.file or await self._fetcher.get(source, found.known)
@@ -230,7 +231,7 @@ class Pipeline:
             file.discard()
         seconds = time.monotonic() - began
         job.changes.append(lambda ledger: ledger.save_media(identity, content, None, seconds))
-        job.parts, job.to_ask = parts, len(missing)
+        job.parts, job.asked, job.to_ask = parts, len(missing), len(missing)
         for request in missing:
             await self._questions.put((job, request))
 
@@ -266,6 +267,7 @@ class Pipeline:
         finally:
             self._tally.in_flight -= 1
         self._tally.requests += 1
+        self._tally.partial += 1 / job.asked
         job.to_ask -= 1
         if job.to_ask == 0:
             job.parts = b""
@@ -311,31 +313,40 @@ class Pipeline:
 
     # -- helpers ------------------------------------------------------------------------------------------
 
-    async def _check_servers(self, missing: list[Request]) -> None:
-        """Before anything is asked: do the servers know the models and languages? Where nothing is, why bother."""
+    async def _check_servers(self, kind: Kind, missing: list[Request]) -> None:
+        """Before anything is decoded: do the servers know the models and languages? Where nothing is, why bother."""
         if missing:
-            await self._model.check(self._named_models | {request.model for request in missing})
+            models = {kind: self._plan.models[kind] for kind in (*self._named_kinds, kind)}
+            await self._model.check(set(models.values()))
+            for kind_of_file, model in models.items():
+                self._model.check_media(model, kind_of_file, self._sampling.most)
         if self._translator:
             await self._translator.check(self._plan.languages)
 
     async def _finish(self, job: Job, *, reused: bool = False) -> None:
         job.finished, job.reused = True, reused
+        if job.asked:
+            self._tally.partial -= (job.asked - job.to_ask) / job.asked
         job.texts = []
         changes = job.take_changes()
         for source in tuple(job.sources):  # one that comes now settles itself
-            await self._complete_source(source, job.identity.sha256, job.problems, changes, reused=reused)
+            await self._complete_source(source, job, job.problems, changes, reused=reused)
             changes = []
 
     async def _complete_source(
-        self, source: Source, sha256: str | None, problems: list[str], changes: list[Change], *, reused: bool = False
+        self, source: Source, job: Job | None, problems: list[str], changes: list[Change], *, reused: bool = False
     ) -> None:
         """A source is done or has failed: write that with the `changes` that it brought."""
-        problem = "; ".join(problems) or None
+        problem, sha256 = "; ".join(problems) or None, job.identity.sha256 if job else None
         await self._writer.write(*changes, lambda ledger: ledger.save_outcome(source.position, sha256, problem))
         self._tally.files_in_flight -= 1
         if problem:
             self._tally.failures.append((source.name, problem))
             logger.error("%s: failed: %s", source.name, problem)
+        elif job and not self._plan.requests[job.identity.kind]:
+            if not self._tally.unasked[job.identity.kind]:
+                self._screen.note(f"warning: no task of this run asks anything about {job.identity.kind}s")
+            self._tally.unasked[job.identity.kind] += 1
         else:
             self._tally.done += 1
             self._tally.reused += reused

@@ -232,11 +232,10 @@ def lines(found: DryRun, means: Means, sampling: Sampling, prices: tuple[float, 
     yield from (f"unreadable: {name}: {reason}" for name, reason in _some(found.unreadable))
     yield from (f"failed before: {name}: {reason}" for name, reason in _some(found.failed))
     yield from found.notes
-    frames = sampling.frames if sampling.every is None else sampling.max_frames
     total, bases = Tokens(), dict[str, None]()
     for (key, kind), requests in found.requests.items():
         tiled = found.tiles[key, kind]
-        guess = estimate(requests[0], kind, len(requests), means, frames=frames, tiles=tiled)
+        guess = estimate(requests[0], kind, len(requests), means, frames=sampling.most, tiles=tiled)
         total += guess.tokens
         bases[f"{key} of {kind}s: {guess.basis}"] = None
         many = f"{len(requests)} {kind}{'s' * (len(requests) != 1)}"

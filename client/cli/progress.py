@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from client.cli.estimate import Tokens, money
 
 if TYPE_CHECKING:
     from client.endpoints.chat import Answer
+    from client.media.kinds import Kind
 
 SAMPLE_S, WINDOW_S, WINDOW_FILES = 1.0, 60.0, 10
 """The pace is that of the last minute, or of the last files where these take longer: what an earlier run had done
@@ -27,6 +28,10 @@ class Progress:
     """Of `done`: those that an earlier run had finished."""
     failures: list[tuple[str, str]] = field(default_factory=list)
     """Names of files and reasons."""
+    unasked: Counter[Kind] = field(default_factory=Counter)
+    """Files about which no task asks anything, by kind: neither done nor failed."""
+    partial: float = 0.0
+    """Of files in flight: the parts of their requests that are answered, as files."""
     files_in_flight: int = 0
     requests: int = 0
     """Answered or given up."""
@@ -38,7 +43,7 @@ class Progress:
     prices: tuple[float, float] | None = None
     """Of a million tokens, in and out."""
     began: float = field(default_factory=time.monotonic)
-    _samples: deque[tuple[float, int, int]] = field(default_factory=deque)
+    _samples: deque[tuple[float, float, int]] = field(default_factory=deque)
     """Now and then: when, files that this run did, tokens that it got."""
 
     @property
@@ -68,8 +73,20 @@ class Progress:
 
     @property
     def finished(self) -> int:
-        """Files done or failed."""
-        return self.done + len(self.failures)
+        """Files done, failed, or without anything to be asked."""
+        return self.done + len(self.failures) + self.unasked.total()
+
+    @property
+    def completed(self) -> float:
+        """Files finished, and the parts of others whose requests are answered: what a bar shows."""
+        return min(self.finished + self.partial, self.files)
+
+    @property
+    def percent(self) -> int:
+        """How much of the run is completed; 100 when all files are finished, and not before."""
+        if self.finished >= self.files:
+            return 100 if self.files else 0
+        return min(int(100 * self.completed / self.files), 99)
 
     @property
     def seconds(self) -> float:
@@ -78,33 +95,39 @@ class Progress:
 
     @property
     def fresh(self) -> int:
-        """Files that this run has finished with, not an earlier one."""
-        return self.finished - self.reused
+        """Files that this run has done or seen fail, not an earlier one."""
+        return self.done + len(self.failures) - self.reused
+
+    @property
+    def _worked(self) -> float:
+        """Files that this run has done, and parts of them."""
+        return self.fresh + self.partial
 
     def pace(self) -> tuple[float, float]:
-        """Files and tokens a second, of late."""
+        """Files and tokens a second, of late; files in flight count by the part of their requests that is answered."""
         now = time.monotonic()
         if not self._samples or now - self._samples[-1][0] >= SAMPLE_S:
-            self._samples.append((now, self.fresh, self.generated_tokens))
+            self._samples.append((now, self._worked, self.generated_tokens))
         while len(self._samples) > 1 and self._is_enough(now, *self._samples[1]):
             self._samples.popleft()
         since, files, tokens = self._samples[0]
         if len(self._samples) == 1:
-            since, files, tokens = self.began, 0, 0
+            since, files, tokens = self.began, 0.0, 0
         seconds = max(now - since, 1e-3)
-        return (self.fresh - files) / seconds, (self.generated_tokens - tokens) / seconds
+        return (self._worked - files) / seconds, (self.generated_tokens - tokens) / seconds
 
-    def _is_enough(self, now: float, since: float, files: int, _: int) -> bool:
-        return now - since >= WINDOW_S and self.fresh - files >= WINDOW_FILES
+    def _is_enough(self, now: float, since: float, files: float, _: int) -> bool:
+        return now - since >= WINDOW_S and self._worked - files >= WINDOW_FILES
 
     def lines(self) -> list[str]:
         """How long it has taken and will take, what is done, how fast, and what it costs; short lines."""
         files_per_sec, tokens_per_sec = self.pace()
-        left = f", {_duration((self.files - self.finished) / files_per_sec)} left" if files_per_sec else ""
+        unasked = self.unasked.total()
+        left = f", {_duration((self.files - self.completed) / files_per_sec)} left" if files_per_sec else ""
         return [
             f"{_duration(self.seconds)}{left}",
             f"{self.done:,} of {self.files:,} files done, {len(self.failures):,} failed, "
-            f"{self.files_in_flight:,} in flight",
+            f"{f'{unasked:,} without a prompt, ' if unasked else ''}{self.files_in_flight:,} in flight",
             f"{self.requests - self.requests_failed:,} requests done, {self.requests_failed:,} failed, "
             f"{self.in_flight:,} in flight",
             f"{rate(files_per_sec)} files/s, {rate(tokens_per_sec)} tokens/s",

@@ -149,7 +149,7 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger, *, goes_on: bool
             except BabelviewError as error:
                 written, fatal = [], fatal or error
     display.summary(", ".join(map(str, written)))
-    code = _complain(fatal) if fatal else FAILED if progress.failures else DONE
+    code = _complain(fatal) if fatal else FAILED if progress.failures or progress.unasked else DONE
     if progress.finished < progress.files:
         again = f"not all is done again yet, --redo {settings.redo} again goes on" if settings.redo else "to go on"
         display.note(f"{again}: {settings.command_line}")

@@ -117,11 +117,10 @@ class ProgressDisplay:
 
     def _live_lines(self) -> RenderableType:
         times, *lines = self._progress.lines()
-        done, files = self._progress.finished, self._progress.files
+        progress = self._progress
         top = Table.grid(padding=(0, 1))
-        top.add_row(
-            ProgressBar(total=files or None, completed=done, width=10), f"{100 * done // files if files else 0}%", times
-        )
+        bar = ProgressBar(total=progress.files or None, completed=progress.completed, width=10)
+        top.add_row(bar, f"{progress.percent}%", times)
         # Not cut off, as `soft_wrap` would have it: in a narrow window they take more lines.
         return Group(top, *(Text(line, no_wrap=False, overflow="fold") for line in lines))
 
@@ -134,14 +133,17 @@ class ProgressDisplay:
         if len(progress.failures) > listed:
             where = f", all with their reasons in {results}" if results else ""
             self.note(f"... and {len(progress.failures) - listed:,} more{where}")
+        for kind, count in progress.unasked.items():
+            self.note(f"not done: {count:,} {kind}{'s' * (count != 1)}: no task of this run asks anything about them")
         if self._quiet:
             return
         worked = max(progress.seconds, 1e-3)
         earlier = f" ({progress.reused} by an earlier run)" if progress.reused else ""
-        left = progress.files - progress.finished
+        left, unasked = progress.files - progress.finished, progress.unasked.total()
+        others = f"{f', {unasked} without a prompt' if unasked else ''}{f', {left} not finished' if left else ''}"
         self.note(
             f"{progress.done} of {progress.files} files done{earlier}, {len(progress.failures)} failed"
-            f"{f', {left} not finished' if left else ''} in {worked:.1f} s: {progress.requests} requests"
+            f"{others} in {worked:.1f} s: {progress.requests} requests"
             f"{f', {progress.requests_failed} of them failed' if progress.requests_failed else ''}, "
             f"{rate(progress.fresh / worked)} files/s, "
             f"{rate(progress.generated_tokens / worked)} tokens/s"

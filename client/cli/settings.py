@@ -55,7 +55,8 @@ that of the translator from {TRANSLATOR_KEY}.
 Another OpenAI endpoint instead of Babelview's own server:
   {OPENAI_KEY}=... babelview batch ./ads --base-url https://api.openai.com/v1 --model gpt-4o-mini
 
-python -m client.batch is the same command. Exit code: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.
+python -m client.batch is the same command. Exit code: 0 all done, 1 some failed or had no prompt,
+2 wrong usage, 130 interrupted.
 """
 
 

@@ -26,6 +26,7 @@ OF_VLLM = frozenset({"vllm", "babelview"})
 CHECK_SEC = 10.0
 _LIMIT, _LIMIT_OF_NEWER_MODELS = "max_tokens", "max_completion_tokens"
 _SHOWN_MODELS = 20
+_NO_SUCH_PATH = (404, 405, 501)
 _MOST_TOKENS = 1 << 40
 
 
@@ -70,8 +71,8 @@ class ModelClient:
         self._retries: dict[str, RetryPolicy] = {}
         self._checking = asyncio.Lock()
         self._checked = False
-        self._owners: dict[str, str] | None = None
-        """Models that the endpoint lists -> who owns them; None where it lists none."""
+        self._listed: dict[str, dict[str, Any]] | None = None
+        """Models that the endpoint lists -> what it says of each; None where it lists none."""
         self._limits: dict[str, str] = {}
 
     async def close(self) -> None:
@@ -82,23 +83,59 @@ class ModelClient:
         """Make sure that the endpoint serves `models`; it is asked once what it serves.
 
         Raises:
-            UsageError: it lists other models and not these.
+            UsageError: it lists other models and not these, or is no OpenAI endpoint.
             ServiceLostError: it is not there, or keeps us out.
             StoppedError: the run was stopped meanwhile.
         """
         async with self._checking:
             if not self._checked:
-                self._owners = await self._list()
+                self._listed = await self._list()
+                if self._listed is None:
+                    await self._probe()
                 self._checked = True
-        if self._owners is not None and (unknown := sorted(models - self._owners.keys())):
-            some = list(self._owners)[:_SHOWN_MODELS]
-            more = ", ..." if len(self._owners) > len(some) else ""
+        if self._listed is not None and (unknown := sorted(models - self._listed.keys())):
+            some = list(self._listed)[:_SHOWN_MODELS]
+            more = ", ..." if len(self._listed) > len(some) else ""
             raise UsageError(
                 f"{self._base_url} does not serve {', '.join(unknown)} (--model, --image-model, --video-model); "
                 f"it serves {', '.join(some)}{more}"
             )
 
-    async def _list(self) -> dict[str, str] | None:
+    def check_media(self, model: str, kind: Kind, frames: int) -> None:
+        """Make sure that a model takes pictures, or so many `frames` of a video; known after `check`, if at all.
+
+        Raises:
+            UsageError: the endpoint says that it does not.
+        """
+        as_video = kind is Kind.VIDEO and self.takes_video
+        most = (self._listed or {}).get(model, {}).get("max_frames" if as_video else "max_images")
+        sent = frames if kind is Kind.VIDEO else 1
+        if not isinstance(most, int) or sent <= most:
+            return
+        what = "videos" if as_video else "pictures"
+        if most == 0:
+            raise UsageError(f"{model} takes no {what} (--model, --{kind}-model, --frames-as)")
+        what = "frames of a video" if as_video else "pictures in a request, and frames are sent as such"
+        raise UsageError(f"{model} takes at most {most} {what}, not {frames} (--frames, or --max-frames)")
+
+    async def _probe(self) -> None:
+        """Find out whether what lists no models takes questions: one without messages, which no endpoint answers.
+
+        Raises:
+            UsageError: there is no such thing at the address.
+        """
+        path = "/chat/completions"
+        try:
+            status, said = await self._server.probe(path, b'{"messages":[]}', deadline=min(self._deadline, CHECK_SEC))
+        except (UnavailableError, FailedError, AuthError):
+            return  # which the first question will meet too
+        if isinstance(said, dict) and isinstance(said.get("error"), dict):
+            return  # OpenAI's errors are objects, also those of models that are not there
+        if status in _NO_SUCH_PATH or (status < 300 and not isinstance(said, dict)):
+            what = f"HTTP {status}" if status >= 300 else "no JSON"
+            raise UsageError(f"--base-url {self._base_url}: no OpenAI endpoint there ({path}: {what}); is /v1 missing?")
+
+    async def _list(self) -> dict[str, dict[str, Any]] | None:
         async def attempt() -> Any:
             try:
                 return await self._server.get("/models", deadline=min(self._deadline, CHECK_SEC))
@@ -110,15 +147,15 @@ class ModelClient:
 
         try:
             listed = await self._retry().call(attempt, f"models of {self._base_url}")
-            return {str(model["id"]): str(model.get("owned_by")) for model in listed["data"]} or None
-        except (RequestError, KeyError, TypeError, AttributeError):
+            return {str(model["id"]): dict(model) for model in listed["data"]} or None
+        except (RequestError, KeyError, TypeError, ValueError):
             return None  # not every endpoint lists its models
 
     @property
     def takes_video(self) -> bool:
         """Whether frames are sent as one video, as vLLM wants it; known after `check`."""
         if self._frames_as == "auto":
-            return not OF_VLLM.isdisjoint((self._owners or {}).values())
+            return any(model.get("owned_by") in OF_VLLM for model in (self._listed or {}).values())
         return self._frames_as == "video"
 
     def parts(self, content: Content) -> bytes:

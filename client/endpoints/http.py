@@ -65,27 +65,20 @@ class JsonServer:
         """
         return await self._request("POST", path, body, self._deadline)
 
-    async def _request(self, method: str, path: str, body: bytes | None, deadline: float) -> Any:
-        headers = {"Content-Type": "application/json"} if body else {}
-        url = self._url + path
-        begun = False
+    async def probe(self, path: str, body: bytes, *, deadline: float) -> tuple[int, Any]:
+        """Status and JSON of the answer to a JSON document, whatever it is; None for what is not JSON.
+
+        Raises:
+            UnavailableError, FailedError, AuthError: there is no answer.
+        """
+        response, content = await self._exchange("POST", path, body, deadline)
         try:
-            async with (
-                asyncio.timeout(deadline),
-                self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
-            ):
-                begun = True
-                content = self._without_key(await _read(response))
-        except aiohttp.ClientSSLError as error:
-            raise AuthError(f"no secure connection to {self._url} ({error})") from error
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise UnavailableError(f"cannot be reached ({_why(error)})") from error
-        except TimeoutError as error:
-            raise FailedError(f"no answer within {deadline:g} s") from error
-        except aiohttp.ClientResponseError as error:
-            raise FailedError("what comes back is not HTTP; is it an address for https?") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise (FailedError if begun else NoAnswerError)("the connection broke") from error
+            return response.status, orjson.loads(content)
+        except orjson.JSONDecodeError:
+            return response.status, None
+
+    async def _request(self, method: str, path: str, body: bytes | None, deadline: float) -> Any:
+        response, content = await self._exchange(method, path, body, deadline)
         if response.status >= 400:
             retry_after = read_retry_after(response.headers.get("Retry-After"))
             refusal = failure(response.status, self._shown(_message(content) or response.reason or ""), retry_after)
@@ -101,6 +94,31 @@ class JsonServer:
             return orjson.loads(content)
         except orjson.JSONDecodeError as error:
             raise FailedError(f"the answer is not JSON but {self._shown(response.content_type)}") from error
+
+    async def _exchange(
+        self, method: str, path: str, body: bytes | None, deadline: float
+    ) -> tuple[aiohttp.ClientResponse, bytes]:
+        """An answer, whatever its status, and its content without our key."""
+        headers = {"Content-Type": "application/json"} if body else {}
+        url = self._url + path
+        begun = False
+        try:
+            async with (
+                asyncio.timeout(deadline),
+                self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
+            ):
+                begun = True
+                return response, self._without_key(await _read(response))
+        except aiohttp.ClientSSLError as error:
+            raise AuthError(f"no secure connection to {self._url} ({error})") from error
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise UnavailableError(f"cannot be reached ({_why(error)})") from error
+        except TimeoutError as error:
+            raise FailedError(f"no answer within {deadline:g} s") from error
+        except aiohttp.ClientResponseError as error:
+            raise FailedError("what comes back is not HTTP; is it an address for https?") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise (FailedError if begun else NoAnswerError)("the connection broke") from error
 
     def error_of(self, body: dict[str, Any]) -> str:
         """The words of an error answer in the shape of OpenAI, vLLM, FastAPI or LibreTranslate."""

@@ -53,6 +53,11 @@ class Sampling:
     max_frames: int = MAX_FRAMES
     fit: Fit = Fit.CROP
 
+    @property
+    def most(self) -> int:
+        """The most frames that are taken of a video."""
+        return self.frames if self.every is None else self.max_frames
+
     def params(self) -> dict[str, Any]:
         """What makes another request of it, as JSON; a default that came later adds nothing to older ledgers."""
         params: dict[str, Any] = {"short_edge": self.edge}

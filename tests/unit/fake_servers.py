@@ -51,6 +51,7 @@ class FakeServers:
         self.on_ask: Behaviour | None = None
         self.on_translate: Behaviour | None = None
         self.on_models: Behaviour | None = None
+        self.on_probe: Behaviour | None = None
         self.checked = 0
         self._loop = asyncio.new_event_loop()
         self._runner: web.AppRunner | None = None
@@ -97,6 +98,8 @@ class FakeServers:
 
     async def _ask(self, request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read())
+        if body.get("messages") == []:  # the client's question whether this is an endpoint at all
+            return await self._probed(request, body)
         self.asked.append(body)
         self.headers.append(dict(request.headers))
         self.in_flight += 1
@@ -107,6 +110,11 @@ class FakeServers:
         finally:
             self.in_flight -= 1
         return completion(answer_to(body))
+
+    async def _probed(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        if self.on_probe and (response := await self.on_probe(request, body, 1)):
+            return response
+        return error(400, "messages must not be empty")
 
     async def _translate(self, request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read())

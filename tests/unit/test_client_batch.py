@@ -9,6 +9,7 @@ import pytest
 from batch_runs import pictures, results, run, run_process, seen_in, wait_until
 from fake_servers import FakeServers, completion
 
+from client.cli.progress import Progress
 from client.media.load import identify
 
 if TYPE_CHECKING:
@@ -172,6 +173,27 @@ def test_what_happens_to_files_while_they_wait_is_noticed(
     assert texts == [f"I see {number}" for number in range(4)]
 
 
+def test_the_bar_moves_with_the_requests_of_a_file(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress = Progress()
+    seen: list[tuple[int, float]] = []
+
+    async def note(*_: Any) -> web.StreamResponse | None:
+        seen.append((progress.done, round(progress.partial, 3)))
+        return None
+
+    monkeypatch.setattr("client.cli.run.Progress", lambda **_: progress)
+    servers.on_ask = note
+    pictures(tmp_path / "ads", 2)
+    questions = ["--question", "What?", "--question", "Who?"]
+    options = ("ads", *questions, "--languages", "", "--concurrency", "1", "--loaders", "1")
+    assert run(servers, *options, cwd=tmp_path).returncode == 0
+    assert seen == [(0, 0.0), (0, 0.333), (0, 0.667), (1, 0.0), (1, 0.333), (1, 0.667)]
+    assert (progress.done, progress.percent) == (2, 100)
+    assert progress.partial == pytest.approx(0)
+
+
 def test_own_prompts_add_and_override(servers: FakeServers, tmp_path: Path) -> None:
     pictures(tmp_path / "ads", 1)
     (tmp_path / "mine" / "haiku").mkdir(parents=True)
@@ -181,6 +203,25 @@ def test_own_prompts_add_and_override(servers: FakeServers, tmp_path: Path) -> N
     assert servers.asked[0]["messages"][0]["content"][1]["text"] == "Write a haiku."
     assert servers.asked[0]["max_tokens"] == 33
     assert results(tmp_path)["files"][0]["tasks"]["haiku"]["text"] == "I see 0"
+
+
+def test_a_file_without_a_prompt_is_no_success(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "haiku").mkdir(parents=True)
+    (tmp_path / "mine" / "haiku" / "image.md").write_text("Write a haiku.")
+    haiku = ("ads", "--tasks", "haiku", "--prompts", "mine", "--languages", "")
+    done = run(servers, *haiku, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("warning: no task of this run asks anything about videos\n") == 1
+    assert "not done: 3 videos: no task of this run asks anything about them\n" in done.stderr
+    assert "1 of 4 files done, 0 failed, 3 without a prompt in " in done.stderr
+    found = results(tmp_path)
+    assert (found["stats"]["done"], found["stats"]["without_prompt"], found["stats"]["failures"]) == (1, 3, 0)
+    assert len(servers.asked) == 1
+    # A second run finds the same: it is not a success of an earlier one either.
+    again = run(servers, *haiku, cwd=tmp_path)
+    assert again.returncode == 1
+    assert "1 of 4 files done (1 by an earlier run), 0 failed, 3 without a prompt in " in again.stderr
+    assert run(servers, *haiku, "--exclude", "*.m*", cwd=tmp_path).returncode == 0
 
 
 def test_an_answer_that_is_no_list_is_kept_as_text(servers: FakeServers, tmp_path: Path) -> None:

@@ -115,7 +115,9 @@ def test_an_endpoint_that_forbids_everything_ends_the_run(servers: FakeServers, 
     options = ("--languages", "", "--concurrency", "2")
     done = run(servers, pictures(tmp_path / "ads", 60), *options, cwd=tmp_path)
     assert done.returncode == 1
-    assert "does not let us in (HTTP 403: not for you)" in done.stderr.splitlines()[-1]
+    last, again = done.stderr.splitlines()[-2:]
+    assert "does not let us in (HTTP 403: not for you)" in last
+    assert again.startswith("to go on: babelview batch ")
     assert len(servers.asked) < 30
 
 
@@ -278,6 +280,98 @@ def test_an_endpoint_that_does_not_list_its_models_is_asked_all_the_same(
     pictures(tmp_path / "ads", 2)
     assert run(servers, "ads", "--model", "mine", "--languages", "", cwd=tmp_path).returncode == 0
     assert len(servers.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (404, "<h1>Not Found</h1>", "HTTP 404"),
+        (405, '{"detail": "Method Not Allowed"}', "HTTP 405"),
+        (404, '{"error": "no such path"}', "HTTP 404"),  # as our translator says it
+        (200, "<h1>Welcome</h1>", "no JSON"),
+    ],
+)
+def test_an_address_that_is_no_endpoint_is_told_before_anything_is_decoded(
+    servers: FakeServers, tmp_path: Path, status: int, body: str, reason: str
+) -> None:
+    async def elsewhere(*_: Any) -> web.StreamResponse | None:
+        return web.Response(status=status, text=body)
+
+    async def unlisted(*_: Any) -> web.StreamResponse | None:
+        return web.Response(status=404)
+
+    servers.on_models, servers.on_probe = unlisted, elsewhere
+    (tmp_path / "ads").mkdir()
+    (tmp_path / "ads" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    done = run(servers, "ads", "--languages", "", cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"--base-url {servers.url}/v1: no OpenAI endpoint there (/chat/completions: {reason})" in done.stderr
+    assert "broken.jpg" not in done.stderr
+    assert servers.asked == []
+
+
+@pytest.mark.parametrize("answer", [error(404, "The model does not exist"), error(500, "?"), error(401, "Who?")])
+def test_an_endpoint_that_refuses_in_openais_words_is_one(
+    servers: FakeServers, tmp_path: Path, answer: web.Response
+) -> None:
+    async def refuse(*_: Any) -> web.StreamResponse | None:
+        return answer
+
+    async def unlisted(*_: Any) -> web.StreamResponse | None:
+        return web.Response(status=404)
+
+    servers.on_models, servers.on_probe = unlisted, refuse
+    pictures(tmp_path / "ads", 1)
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+
+
+def limits(**of_llava: int) -> Any:
+    """A gateway of ours that says how much LLaVA takes."""
+
+    async def listed(*_: Any) -> web.StreamResponse | None:
+        models = [
+            {"id": "llama-3.2-11b-vision", "owned_by": "babelview", "max_frames": 0, "max_images": 1},
+            {"id": "llava-next-video-7b", "owned_by": "babelview", **of_llava},
+        ]
+        return web.json_response({"object": "list", "data": models})
+
+    return listed
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--frames", "17"], "llava-next-video-7b takes at most 16 frames of a video, not 17 (--frames, or"),
+        (["--every", "1", "--max-frames", "17"], "llava-next-video-7b takes at most 16 frames of a video, not 17"),
+        (["--frames-as", "images"], "llava-next-video-7b takes at most 4 pictures in a request, and frames are sent"),
+        (["--model", "llama-3.2-11b-vision"], "llama-3.2-11b-vision takes no videos (--model, --video-model"),
+        (["--frames", "16"], None),
+        (["--frames-as", "images", "--frames", "4"], None),
+    ],
+)
+def test_more_frames_than_the_model_takes_are_told_before_anything_is_decoded(
+    servers: FakeServers, ads: Path, tmp_path: Path, options: list[str], reason: str | None
+) -> None:
+    servers.on_models = limits(max_frames=16, max_images=4)
+    done = run(servers, "ads", "--languages", "", *options, cwd=tmp_path)
+    if reason is None:
+        assert done.returncode == 0
+        return
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert servers.asked == []
+    # Pictures alone have no frames.
+    (tmp_path / "pictures").mkdir()
+    (ads / "d.png").rename(tmp_path / "pictures" / "d.png")
+    assert run(servers, "pictures", "--languages", "", *options, cwd=tmp_path).returncode == 0
+
+
+def test_a_model_that_takes_no_pictures_is_told(servers: FakeServers, tmp_path: Path) -> None:
+    servers.on_models = limits(max_frames=16, max_images=0)
+    pictures(tmp_path / "ads", 1)
+    done = run(servers, "ads", "--languages", "", "--model", "llava-next-video-7b", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "llava-next-video-7b takes no pictures (--model, --image-model" in done.stderr
 
 
 def test_newer_models_want_another_name_for_the_limit(servers: FakeServers, tmp_path: Path) -> None:

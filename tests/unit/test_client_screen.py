@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from client.cli.log import open_log
 from client.cli.progress import Progress
 from client.cli.screen import ProgressDisplay
 from client.errors import UsageError
+from client.media.kinds import Kind
 
 if TYPE_CHECKING:
     from fake_servers import FakeServers
@@ -110,6 +112,37 @@ def test_plain_lines_come_every_few_seconds(clock: Clock) -> None:
         "10.0 files/s"
     )
     assert "200,000 tokens in" in lines[1]
+
+
+def test_the_bar_moves_with_the_requests_of_a_file() -> None:
+    progress = Progress(files=4, done=1, partial=0.75)
+    assert (progress.completed, progress.percent) == (1.75, 43)
+    progress.done, progress.partial = 3, 0.999
+    assert progress.percent == 99
+    progress.partial = 1.0000001  # as sums of thirds may be
+    assert (progress.completed, progress.percent) == (4, 99)
+    progress.done, progress.partial = 4, 1e-9
+    assert progress.percent == 100
+    assert Progress().percent == 0
+
+
+def test_the_pace_counts_the_requests_of_files_in_flight(clock: Clock) -> None:
+    progress = Progress(files=10, began=clock.now)
+    for _ in range(60):
+        clock.now += 1
+        progress.partial += 0.1
+        progress.pace()
+    assert progress.pace()[0] == pytest.approx(0.1)
+    assert progress.lines()[0] == "1:00, 0:40 left"  # 4 of 10 files' requests at 0.1 a second
+
+
+def test_files_without_a_prompt_need_attention() -> None:
+    progress = Progress(files=3, done=1, unasked=Counter({Kind.VIDEO: 2}))
+    assert progress.finished == 3
+    assert "1 of 3 files done, 0 failed, 2 without a prompt, 0 in flight" in progress.lines()
+    quiet, shown = screen(progress, quiet=True)
+    quiet.summary("captions/results.json")
+    assert shown.getvalue() == "not done: 2 videos: no task of this run asks anything about them\n"
 
 
 def test_quiet_leaves_what_needs_attention() -> None:
