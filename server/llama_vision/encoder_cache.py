@@ -1,13 +1,13 @@
-"""Keeps outputs of the vision tower, so that several tasks on one picture run it once."""
+"""A cache of the vision tower's outputs: several tasks on one picture run the tower once."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import torch
+from cachetools import LRUCache
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -25,17 +25,15 @@ class EncoderCache:
 
     Attributes:
         capacity: Bytes that it may hold; 0 turns it off.
-        size: Bytes that it holds.
         hits: Look-ups that found something.
         misses: Look-ups that did not.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self.size = 0
         self.hits = 0
         self.misses = 0
-        self._outputs: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
+        self._outputs: LRUCache[Hashable, torch.Tensor] = LRUCache(capacity, getsizeof=lambda output: output.nbytes)
 
     @classmethod
     def from_environment(cls) -> EncoderCache:
@@ -49,6 +47,11 @@ class EncoderCache:
             raise ValueError(f"{CAPACITY_VARIABLE} must be a whole number of MiB, 0 to turn the cache off: {text!r}")
         return cls(int(text) * 2**20)
 
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        return int(self._outputs.currsize)
+
     def get(self, key: Hashable) -> torch.Tensor | None:
         """Return the output of the picture `key`, or None."""
         output = self._outputs.get(key)
@@ -56,18 +59,12 @@ class EncoderCache:
             self.misses += 1
             return None
         self.hits += 1
-        self._outputs.move_to_end(key)
         return output
 
     def put(self, key: Hashable, output: torch.Tensor) -> None:
         """Keep an output, at the cost of the ones that were not used for longest."""
-        if output.nbytes > self.capacity or key in self._outputs:
-            return
-        self._outputs[key] = output
-        self.size += output.nbytes
-        while self.size > self.capacity:
-            _, oldest = self._outputs.popitem(last=False)
-            self.size -= oldest.nbytes
+        if output.nbytes <= self.capacity and key not in self._outputs:
+            self._outputs[key] = output
 
 
 def content_key(tiles: torch.Tensor, aspect_ratio_id: int) -> torch.Tensor:

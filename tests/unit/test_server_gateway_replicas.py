@@ -54,7 +54,7 @@ async def ask(sdk: openai.AsyncOpenAI, messages: Any = HELLO, **options: Any) ->
     return str(said.choices[0].message.content)
 
 
-async def health_state(url: str, parts: dict[str, str]) -> None:
+async def health_is(url: str, parts: dict[str, str]) -> None:
     """Wait until the gateway's own view is `parts`."""
     async with aiohttp.ClientSession() as session, asyncio.timeout(20):
         while True:
@@ -94,7 +94,7 @@ async def test_a_picture_that_everybody_asks_about_does_not_overload_its_replica
 async def test_a_request_that_fails_before_its_answer_goes_to_another_replica(
     engines: dict[str, Engine], sdk: openai.AsyncOpenAI, url: str, behave: str
 ) -> None:
-    await health_state(url, {"a": "ok", "b": "ok"})
+    await health_is(url, {"a": "ok", "b": "ok"})
     engines["a"].behave = behave.split(maxsplit=1)[0] if "fail" in behave else behave
     engines["a"].healthy = "ill" not in behave
     assert {await ask(sdk) for _ in range(8)} == {"b"}
@@ -132,7 +132,7 @@ async def test_a_stream_that_has_begun_is_not_retried(engines: dict[str, Engine]
 async def test_what_waits_at_a_replica_that_goes_silent_moves_to_another(
     engines: dict[str, Engine], sdk: openai.AsyncOpenAI, url: str
 ) -> None:
-    await health_state(url, {"a": "ok", "b": "ok"})
+    await health_is(url, {"a": "ok", "b": "ok"})
     for engine in engines.values():
         engine.behave = "wait"
     asking = [asyncio.create_task(ask(sdk, stream=False)) for _ in range(6)]
@@ -144,10 +144,10 @@ async def test_what_waits_at_a_replica_that_goes_silent_moves_to_another(
 
 async def test_a_replica_that_returns_is_used_again(folder: Path, sdk: openai.AsyncOpenAI, url: str) -> None:
     async with Engine(folder / "b.sock").running():
-        await health_state(url, {"a": "down", "b": "ok"})
+        await health_is(url, {"a": "down", "b": "ok"})
         assert {await ask(sdk) for _ in range(4)} == {"b"}
         async with Engine(folder / "a.sock").running():
-            await health_state(url, {"a": "ok", "b": "ok"})
+            await health_is(url, {"a": "ok", "b": "ok"})
             assert {await ask(sdk) for _ in range(20)} == {"a", "b"}
 
 
@@ -216,16 +216,39 @@ def test_many_requests_that_break_at_once_open_the_circuit_once() -> None:
     assert breaker.health_state is HealthState.GOOD
 
 
-def test_a_replica_more_moves_only_what_it_takes_over() -> None:
-    def pool(*names: str) -> Pool:
-        upstreams = [Upstream(name, socket="/none", timeouts=Timeouts(), health=Health()) for name in names]
-        return Pool("model", upstreams, Timeouts())
+def pool_of(*names: str) -> Pool:
+    upstreams = [Upstream(name, socket="/none", timeouts=Timeouts(), health=Health(misses=1)) for name in names]
+    return Pool("model", upstreams, Timeouts())
 
+
+@pytest.mark.parametrize("digest", [None, *(number.to_bytes(1) for number in range(8))])
+def test_the_healthiest_replica_is_chosen_whatever_the_load_and_the_picture(digest: bytes | None) -> None:
+    pool = pool_of("down", "silent", "well")
+    down, silent, well = pool.upstreams
+    down.breaker.probed(Probed.DOWN)
+    silent.breaker.probed(Probed.SILENT)
+    well.in_flight = 100
+    assert pool.choose(digest) is well
+    assert pool.choose(digest, [well]) is silent  # better than none
+    assert pool.choose(digest, [well, silent]) is None  # one that is down is not asked at all
+    silent.breaker.heard()
+    well.breaker.probed(Probed.SILENT)
+    assert pool.choose(digest) is silent
+
+
+def test_without_a_picture_the_one_with_the_least_to_do_is_chosen() -> None:
+    pool = pool_of("a", "b", "c")
+    for upstream, load in zip(pool.upstreams, (2, 1, 3), strict=True):
+        upstream.in_flight = load
+    assert pool.choose(None) is pool.upstreams[1]
+
+
+def test_a_replica_more_moves_only_what_it_takes_over() -> None:
     def homes(of: Pool) -> list[str]:
         found = [of.choose(number.to_bytes(4)) for number in range(300)]
         return [upstream.name for upstream in found if upstream]
 
-    before, after = homes(pool("a", "b", "c")), homes(pool("a", "b", "c", "d"))
+    before, after = homes(pool_of("a", "b", "c")), homes(pool_of("a", "b", "c", "d"))
     moved = [(x, y) for x, y in zip(before, after, strict=True) if x != y]
     assert {y for _, y in moved} == {"d"}
     assert 40 < len(moved) < 120  # a quarter of 300, about

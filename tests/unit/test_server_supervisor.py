@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace as replace_part
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -211,6 +213,41 @@ async def test_a_part_that_ignores_sigterm_is_killed(tmp_path: Path, notes: Note
 async def test_stages_come_from_the_log(tmp_path: Path, notes: Notes) -> None:
     async with running([make_part(tmp_path, "good")], tmp_path, notes):
         assert notes.states == [(State.STARTING, "starting"), (State.STARTING, "two"), (State.READY, "two")]
+
+
+class Scripted:
+    """A probe whose answers are known beforehand."""
+
+    def __init__(self, answers: str) -> None:
+        self.answers = iter(answers)
+        self.asked = 0
+
+    async def healthy(self, timeout_s: float) -> bool:
+        self.asked += 1
+        return next(self.answers) == "+"
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "states"),
+    [
+        ("+---", 4, [State.UNHEALTHY]),
+        ("--+---", 6, [State.UNHEALTHY, State.READY, State.UNHEALTHY]),
+        ("-+-+--+-+---", 12, [State.UNHEALTHY, State.READY] * 4 + [State.UNHEALTHY]),
+    ],
+)
+async def test_a_part_hangs_once_so_many_probes_in_a_row_have_failed(
+    tmp_path: Path, notes: Notes, answers: str, asked: int, states: list[State]
+) -> None:
+    probe = Scripted(answers + "+++")
+    part = replace_part(make_part(tmp_path, "good"), probe=probe)
+    policy = Policy(failures=3, probe_every_s=0.001)
+    supervisor = ProcessSupervisor(part, tmp_path / "log", Reaper(tmp_path), notes, policy=policy)
+    supervisor.state = State.READY
+    ended = asyncio.get_running_loop().create_future()
+    reason = await asyncio.wait_for(supervisor._until_ill(SimpleNamespace(pid=os.getpid()), ended), PATIENCE)  # type: ignore[arg-type]
+    assert reason == "it hangs: it runs, but failed 3 health checks in a row"
+    assert probe.asked == asked
+    assert [state for state, _ in notes.states] == states
 
 
 @pytest.fixture
