@@ -26,13 +26,11 @@ if TYPE_CHECKING:
 
 OTHER_VARIABLES = frozenset(
     f"{PREFIX}_{name}"
-    for name in (
-        *("API_KEY", "TRANSLATOR_API_KEY"),
-        *("API_KEYS", "PROFILE", "HOST", "PORT", "LOG_DIR", "ENCODER_CACHE_MIB", "CACHE"),
-        *("TRANSLATOR_MODEL", "TRANSLATOR_HOST", "TRANSLATOR_PORT"),
-    )
+    for name in ("API_KEY", "API_KEYS", "PROFILE", "HOST", "PORT", "LOG_DIR", "ENCODER_CACHE_MIB", "CACHE")
 )
-"""Variables that are no options of the client: its keys, and those of the server and the translator."""
+"""Variables that are no options of the client: its key, and those of the server."""
+OF_TRANSLATOR = f"{PREFIX}_TRANSLATOR_"
+"""How the variables of the translator begin, one for each of its options, and the one with its key."""
 
 _DESCRIPTION = """\
 Describe folders of pictures and videos in many languages.
@@ -209,7 +207,8 @@ def _unknown_variables(command: click.Command) -> list[str]:
     known = {option.variable for option in command.params if isinstance(option, Option) and option.variable}
     warnings: list[str] = []
     for name in sorted(os.environ):
-        if name.startswith(f"{PREFIX}_") and name not in known | OTHER_VARIABLES:
+        others = name in OTHER_VARIABLES or name.startswith(OF_TRANSLATOR)
+        if name.startswith(f"{PREFIX}_") and name not in known and not others:
             near = difflib.get_close_matches(name, known, n=1)
             meant = f": did you mean {near[0]}?" if near else " (see --help)"
             warnings.append(f"warning: {name} is set but is no setting of this command{meant}")
