@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from fake_servers import FakeServers
 
-HEAVY = ("numpy", "av", "PIL", "aiohttp", "torch", "vllm", "ctranslate2", "transformers", "rich", "asyncio")
+HEAVY = ("numpy", "av", "PIL", "aiohttp", "torch", "vllm", "ctranslate2", "transformers", "rich")
 SCRIPT = "import sys\nfrom client.cli.main import main\nsys.exit(main())\n"
 """What pip makes of our entry in pyproject.toml."""
 
@@ -54,7 +54,7 @@ def test_the_package_brings_the_console_script() -> None:
     assert entry.value == "client.cli.main:main"
 
 
-@pytest.mark.parametrize("name", ["batch", "export"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_help_loads_nothing_heavy(name: str) -> None:
     assert loaded_by(name, "--help") & set(HEAVY) == set()
 
@@ -105,6 +105,13 @@ def test_a_folder_with_modules_of_the_users_own_breaks_nothing(
             line, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
         )
         assert (done.returncode, "of the user" in done.stdout + done.stderr) == (0, False), done.stderr
+    for name in COMMANDS:
+        line = [sys.executable, str(script), name, "--help"]
+        done = subprocess.run(
+            line, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+        )
+        assert (done.returncode, "of the user" in done.stdout + done.stderr) == (0, False), done.stderr
+        assert f"babelview {name}" in done.stdout
     texts = [record["tasks"]["describe"]["text"] for record in results(tmp_path)["files"]]
     assert texts == ["I see 0", "I see 1"]
     assert (tmp_path / "captions" / "results.csv").exists()
