@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import tomllib
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -59,3 +61,25 @@ def test_what_a_part_sets_wins_over_our_environment(monkeypatch: pytest.MonkeyPa
     environment = child_environment({"OMP_NUM_THREADS": "1"})
     assert environment["OMP_NUM_THREADS"] == "1"
     assert environment["PYTHONPATH"] == f"{ROOT}:/theirs"
+
+
+def test_vllm_loads_our_plugin_where_the_current_folder_is_on_the_path(tmp_path: Path) -> None:
+    module, _, function = pyproject()["project"]["entry-points"]["vllm.general_plugins"][
+        "babelview_llama_vision"
+    ].partition(":")
+    assert function == "register"
+    (tmp_path / "server.py").write_text("raise ImportError('the wrong one')")
+    program = f"import {module}, sys; print({module}.plugin().register.__module__, sys.modules['server'].__path__[0])"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["server.llama_vision", str(ROOT / "server")], done.stderr
+
+
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
