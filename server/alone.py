@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from server.engines.engine import engine_command, engine_environment
 from server.errors import ProfileError
-from server.gateway.keys import check_exposure
+from server.gateway.keyring import check_exposure
 from server.gateway.serve import serve
 from server.profile import TranslatorProfile
 from server.sizing.preflight import check_models, check_packages

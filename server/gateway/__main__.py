@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import socket
 import sys
 from pathlib import Path
 
-from server.errors import PreflightError
+import click
+
+from server.command import CONTEXT, Command, run
 from server.gateway.config import GatewayConfig
 from server.gateway.logs import set_up_logs
 from server.gateway.serve import serve
 
 
-def main() -> int:
-    """Serve until SIGTERM; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m server.gateway", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="written by the supervisor")
-    parser.add_argument("--fd", type=int, required=True, help="a listening socket, inherited")
-    args = parser.parse_args()
-    config = GatewayConfig.read(args.config)
-    set_up_logs(as_json=config.json_logs)
-    try:
-        asyncio.run(serve(config, socket.socket(fileno=args.fd)))
-    except PreflightError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+@click.command("gateway", cls=Command, context_settings=CONTEXT)
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="Written by the supervisor.")
+@click.option("--fd", type=int, required=True, help="A listening socket, inherited.")
+def gateway(config: Path, fd: int) -> int:
+    """Serve a socket that the supervisor opened, until SIGTERM."""
+    settings = GatewayConfig.read(config)
+    set_up_logs(as_json=settings.json_logs)
+    asyncio.run(serve(settings, socket.socket(fileno=fd)))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(gateway, None, "python -m server.gateway"))

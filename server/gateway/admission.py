@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from server.gateway.config import Limits
-    from server.gateway.keys import Keyring
+    from server.gateway.keyring import Keyring
 
 
 class _Account:

@@ -20,7 +20,7 @@ from server.gateway.discovery import Discovery
 from server.gateway.fetch import Fetcher
 from server.gateway.forms import Form
 from server.gateway.forward_attempt import Call
-from server.gateway.keys import Keyring
+from server.gateway.keyring import Keyring
 from server.gateway.media import MediaPolicy, digest_of
 from server.gateway.metrics import Metrics
 from server.gateway.middleware import RequestMiddleware, name_request

@@ -1,160 +1,60 @@
-"""API keys. Only their SHA-256 is kept: they are random, so nothing slower is needed.
-
-    python -m server.gateway.keys new alice --file keys.txt    a new key, shown once; its hash goes to the file
-    python -m server.gateway.keys hash alice < key.txt         the line for a key that exists
-
-A file has a line `NAME sha256:HEX` per key. BABELVIEW_API_KEYS holds `NAME=KEY`, or keys alone, with commas between
-them; a KEY may be written as `sha256:HEX` there too.
-"""
+"""`python -m server.gateway.keys`: makes API keys, and hashes of keys that exist."""
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import hmac
-import ipaddress
 import os
-import re
 import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
+from server.command import CONTEXT, Command, run
 from server.errors import PreflightError
+from server.gateway.keyring import NAME, hash_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from server.gateway.config import GatewayConfig
+HELP = """\
+Make API keys; only their SHA-256 is kept. NAME is whose key it is, and stands in logs.
 
-VARIABLE = "BABELVIEW_API_KEYS"
-SHORTEST = 16
-"""Characters. Shorter keys could be guessed from their hashes."""
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HASH = re.compile(r"sha256:([0-9a-f]{64})")
+\b
+  python -m server.gateway.keys new alice --file keys.txt    a new key, shown once; its hash goes to the file
+  python -m server.gateway.keys hash alice < key.txt         the line for a key that exists
 
-
-class Keyring:
-    """The keys that are taken."""
-
-    def __init__(self, hashes: dict[bytes, str]) -> None:
-        """`hashes` maps SHA-256 to the name of a key."""
-        self._hashes = list(hashes.items())
-
-    def __bool__(self) -> bool:
-        """Whether there is a key at all; if not, none is asked for."""
-        return bool(self._hashes)
-
-    def name_of(self, key: str) -> str | None:
-        """Whose key it is. All are compared, each in constant time."""
-        given = hashlib.sha256(key.encode(errors="surrogateescape")).digest()
-        found = None
-        for known, name in self._hashes:
-            if hmac.compare_digest(known, given):
-                found = name
-        return found
-
-    @classmethod
-    def load(cls, config: GatewayConfig) -> Keyring:
-        """The keys of the file and of the environment.
-
-        Raises:
-            PreflightError: one is not right; names the place, never the key.
-        """
-        entries: list[tuple[str, bytes]] = []
-        for number, given in enumerate(filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))), 1):
-            entries.append(_from_environment(given, f"{VARIABLE}: key {number}"))
-        if config.keys_file is not None:
-            entries += _from_file(Path(config.keys_file))
-        names = [name for name, _ in entries]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise PreflightError(f"API keys: there are two named {twice[0]}")
-        return cls({hashed: name for name, hashed in entries})
+A file has a line `NAME sha256:HEX` per key. BABELVIEW_API_KEYS holds `NAME=KEY`, or keys alone, with commas between
+them; a KEY may be written as `sha256:HEX` there too.
+"""
 
 
-def check_exposure(host: str, config: GatewayConfig) -> None:
-    """Refuse to listen beyond this machine without keys.
-
-    Raises:
-        PreflightError: says what to do.
-    """
-    if config.allow_anonymous or Keyring.load(config) or _is_loopback(host):
-        return
-    raise PreflightError(
-        f"the gateway would listen on {host} without API keys, for everybody: put keys into {VARIABLE} "
-        "(python -m server.gateway.keys new NAME makes one), or say allow_anonymous = true under [gateway]"
-    )
-
-
-def hash_line(name: str, key: str) -> str:
-    """The line of a key in a file."""
-    return f"{name} sha256:{_hashed(key, name).hex()}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _hashed(key: str, where: str) -> bytes:
-    if len(key) < SHORTEST or not key.isascii() or not key.isprintable() or " " in key:
-        raise PreflightError(f"{where}: a key is at least {SHORTEST} printable ASCII characters, without spaces")
-    return hashlib.sha256(key.encode()).digest()
-
-
-def _from_environment(given: str, where: str) -> tuple[str, bytes]:
-    name, equals, key = given.partition("=")
-    if not equals or not _NAME.fullmatch(name):
-        name, key = "", given  # a key alone; it may hold a "="
-    match = _HASH.fullmatch(key)
-    hashed = bytes.fromhex(match[1]) if match else _hashed(key, where)
-    return name or f"key-{hashed.hex()[:8]}", hashed
-
-
-def _from_file(path: Path) -> list[tuple[str, bytes]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PreflightError(f"API keys: {path}: {error}") from error
-    entries = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        name, _, hashed = line.strip().partition(" ")
-        match = _HASH.fullmatch(hashed.strip())
-        if not match or not _NAME.fullmatch(name):
-            raise PreflightError(f"API keys: {path}, line {number}: it must be `NAME sha256:HEX`")
-        entries.append((name, bytes.fromhex(match[1])))
-    return entries
+@click.command("keys", cls=Command, help=HELP, context_settings=CONTEXT)
+@click.argument("action", type=click.Choice(["new", "hash"]))
+@click.argument("name")
+@click.option("--file", type=click.Path(path_type=Path), help="Append the hash to this file.")
+def keys(action: str, name: str, file: Path | None) -> int:
+    """Make or hash a key; returns the exit code."""
+    if not NAME.fullmatch(name):
+        raise click.BadParameter("a name has letters, digits, dots, dashes and underscores only", param_hint="NAME")
+    key = f"bv-{secrets.token_urlsafe(32)}" if action == "new" else sys.stdin.readline().strip()
+    line = hash_line(name, key)
+    if file is None:
+        click.echo(line)
+    else:
+        try:
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as opened:
+                opened.write(f"{line}\n")
+        except OSError as error:
+            raise PreflightError(str(error)) from error
+    if action == "new":
+        click.echo(key)
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make or hash a key; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m server.gateway.keys", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("command", choices=["new", "hash"])
-    parser.add_argument("name", help="whose key it is; stands in logs")
-    parser.add_argument("--file", type=Path, help="append the hash to this file")
-    args = parser.parse_args(arguments)
-    if not _NAME.fullmatch(args.name):
-        parser.error("a name has letters, digits, dots, dashes and underscores only")
-    key = f"bv-{secrets.token_urlsafe(32)}" if args.command == "new" else sys.stdin.readline().strip()
-    try:
-        line = hash_line(args.name, key)
-        if args.file is None:
-            print(line)
-        else:
-            with os.fdopen(os.open(args.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as file:
-                file.write(f"{line}\n")
-    except (PreflightError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    if args.command == "new":
-        print(key)
-    return 0
+    """Run the command; returns the exit code."""
+    return run(keys, arguments, "python -m server.gateway.keys")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from server.engines.engine import engine_parts
 from server.gateway.config import GatewayConfig, GatewaySettings, Replica, ServedModel
-from server.gateway.keys import check_exposure
+from server.gateway.keyring import check_exposure
 from server.sizing.preflight import bind
 from server.supervision.part import PYTHON, Part, Probe
 
