@@ -24,7 +24,7 @@ from rich.console import Console
 from scripts.benchmarks.common.cli import INTERRUPTED, run
 from scripts.benchmarks.common.page import page_of
 from scripts.benchmarks.common.plots import read_reports, write_plots
-from scripts.demo.stack import STOP_SECONDS
+from scripts.demo.stack import STOP_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +88,7 @@ def run_one(command: Sequence[str]) -> int:
     except BaseException:
         process.terminate()  # which one that has had Ctrl-C already does not mind
         try:
-            process.wait(STOP_SECONDS)
+            process.wait(STOP_S)
         finally:
             process.kill()
         raise

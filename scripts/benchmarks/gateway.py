@@ -205,7 +205,7 @@ def running(folder: Path) -> Iterator[tuple[int, int, psutil.Process]]:
         yield direct, listener.getsockname()[1], psutil.Process(gateway.pid)
 
 
-def cpu_seconds(process: psutil.Process) -> float:
+def cpu_s(process: psutil.Process) -> float:
     """What it has used."""
     times = process.cpu_times()
     return float(times.user + times.system)
@@ -220,10 +220,10 @@ async def measure(direct: int, through: int, gateway: psutil.Process, effort: Ef
     for _ in range(effort.rounds):
         plain.append(await one_after_the_other(direct, request, effort.alone // effort.rounds))
         passed.append(await one_after_the_other(through, request, effort.alone // effort.rounds))
-        used, begin = cpu_seconds(gateway), time.perf_counter()
+        used, begin = cpu_s(gateway), time.perf_counter()
         await together(through, request, effort.together // effort.rounds)
         rate.append(effort.together // effort.rounds / (time.perf_counter() - begin))
-        capacity.append(effort.together // effort.rounds / (cpu_seconds(gateway) - used))
+        capacity.append(effort.together // effort.rounds / (cpu_s(gateway) - used))
     report.add("a request of 300 kB, p50", "ms", passed, plain)
     report.add("added to it", "ms", [p - d for p, d in zip(passed, plain, strict=True)])
     report.add("requests per CPU-second, 64 at a time", "requests/s", capacity, more_is_better=True)

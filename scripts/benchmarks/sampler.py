@@ -139,7 +139,8 @@ def texture(noise: np.random.Generator, width: int, height: int) -> np.ndarray:
 def stripes(number: int, width: int) -> np.ndarray:
     """`BITS` black or white stripes, the highest bit on the left."""
     bits = [(number >> (BITS - 1 - place)) & 1 for place in range(BITS)]
-    return np.array(bits, np.uint8)[np.arange(width) * BITS // width] * 255
+    one_row: np.ndarray = np.array(bits, np.uint8)[np.arange(width) * BITS // width] * 255
+    return one_row
 
 
 def number_of(pixels: np.ndarray) -> int:
@@ -173,9 +174,9 @@ def compare(report: Report, path: Path, name: str, wanted: int, rounds: int) -> 
     frames: dict[Callable[..., Any], Any] = {}
     for _ in range(rounds):
         for way, cost in costs.items():
-            cpu, wall = time.process_time(), time.perf_counter()
+            cpu_began, began = time.process_time(), time.perf_counter()
             frames[way] = way(path, wanted)
-            cost.append((time.process_time() - cpu, time.perf_counter() - wall))
+            cost.append((time.process_time() - cpu_began, time.perf_counter() - began))
     (cpu, wall), (base_cpu, base_wall) = (zip(*costs[way], strict=True) for way in (ours, published))
     report.add(f"{name}: CPU", "s", cpu, base_cpu)
     report.add(f"{name}: wall", "s", wall, base_wall)

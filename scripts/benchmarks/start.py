@@ -93,7 +93,7 @@ def look_at(supervisor: int, parts: dict[str, dict[str, int]]) -> dict[str, tupl
     return looked
 
 
-def stage_seconds(start: Start) -> dict[tuple[str, str], float]:
+def stages_s(start: Start) -> dict[tuple[str, str], float]:
     """How long each part was in each stage, up to ready."""
     return {
         (part, stage): after - before
@@ -110,7 +110,7 @@ def middle(values: Iterable[float]) -> float:
 
 def summarise(starts: list[Start]) -> dict[str, object]:
     """Medians of several starts."""
-    stages = [stage_seconds(start) for start in starts]
+    stages = [stages_s(start) for start in starts]
     return {
         "runs": len(starts),
         "wall_s": middle(start.wall_s for start in starts),

@@ -61,7 +61,7 @@ def of_kind(records: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 def english(answer: dict[str, Any]) -> str | list[str]:
     """What the model said: a text, or tags."""
-    said: str | list[str] = answer.get("tags", answer.get("text"))
+    said: str | list[str] = answer.get("tags", answer.get("text", ""))
     return said
 
 

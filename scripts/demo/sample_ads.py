@@ -102,7 +102,8 @@ def tune(seconds: float, rng: random.Random) -> np.ndarray:
     notes = np.array([rng.choice((262, 294, 330, 392, 440)) for _ in range(int(seconds * 4) + 1)])
     beat = time * 4
     wave = np.sin(2 * np.pi * notes[beat.astype(int)] * time) * np.exp(-4 * (beat % 1)) * 0.25
-    return wave.astype(np.float32)[None]
+    samples: np.ndarray = wave.astype(np.float32)[None]
+    return samples
 
 
 def write_video(ad: Ad, path: Path) -> None:
@@ -119,7 +120,7 @@ def write_video(ad: Ad, path: Path) -> None:
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
-        samples = tune(ad.frames / ad.rate, random.Random(ad.name))
+        samples = tune(float(ad.frames / ad.rate), random.Random(ad.name))
         notes = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
         notes.sample_rate = SOUND_RATE
         container.mux(sound.encode(notes))

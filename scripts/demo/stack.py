@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-STOP_SECONDS = 60
+STOP_S = 60
 
 
 class StackError(Exception):
@@ -57,7 +57,7 @@ def running_stack(*arguments: str) -> Iterator[Stack]:
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                process.wait(STOP_SECONDS)
+                process.wait(STOP_S)
 
 
 def run_batch(stack: Stack, *arguments: str | Path) -> int:

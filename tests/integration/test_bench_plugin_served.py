@@ -23,7 +23,7 @@ def test_an_engine_measures_decoding_and_the_encoder_cache() -> None:
         for picture in (PICTURE, None):
             done = engine.decode(4, 16, 12, picture)
             # The first token comes of the prompt; with pictures not all prompts may fit into one step.
-            assert 8 <= len(done.step_seconds) <= 11
+            assert 8 <= len(done.steps_s) <= 11
             assert done.tokens_per_s > 0
             assert done.unit == "CPU-s"
         for together in (False, True):

@@ -94,7 +94,7 @@ def test_an_endpoint_that_is_not_there_or_serves_other_models_is_named(
 ) -> None:
     assert main(["--base-url", stack.endpoint, "--model", "gpt-9"]) == 1
     assert "does not serve gpt-9" in capsys.readouterr().err
-    monkeypatch.setattr("scripts.benchmarks.server.load.CHECK_SEC", 0.1)
+    monkeypatch.setattr("scripts.benchmarks.server.load.CHECK_S", 0.1)
     url = f"http://127.0.0.1:{free_port()}/v1"
     assert main(["--base-url", url]) == 1
     assert url in capsys.readouterr().err

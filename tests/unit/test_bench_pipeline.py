@@ -24,7 +24,7 @@ from scripts.benchmarks.common.files import draw_pictures, draw_videos
 from scripts.benchmarks.common.report import Report
 from scripts.benchmarks.models.mid_sized import DEMO_MODELS
 from scripts.benchmarks.pipeline.__main__ import deal_out, main, read_arguments
-from scripts.benchmarks.pipeline.systems import Light, Rounds, Run, Sides, Where
+from scripts.benchmarks.pipeline.systems import Rounds, Run, Systems, UpperBound, Where
 from translator.model.models import DEMO_MODEL
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ async def test_the_bare_loop_sends_what_the_client_would(tmp_path: Path) -> None
     translations = [body for path, body in seen if path == "/v1/translations"]
     assert keys == {("/v1/chat/completions", "Bearer ours"), ("/v1/translations", "Bearer its")}
     assert answers.generated_tokens == 14
-    assert 0 < answers.chat_seconds <= answers.seconds
+    assert 0 < answers.chat_s <= answers.seconds
     assert len(chats) == len(translations) == 2
     assert chats[0]["model"] == "stills"
     assert chats[0]["max_tokens"] == plan.requests[Kind.IMAGE][0].max_tokens
@@ -152,15 +152,15 @@ def test_figures_are_rates_and_their_ratios() -> None:
     ]
     rounds = Rounds(Kind.VIDEO)
     timings = [Timing(1.0, 2.0, 1.0, 10, 30), Timing(1.0, 4.0, 1.0, 10, 30)]
-    rounds.add(Run(5.0, records, Counter({"the client": 2.0})), Light(Answers(4.0, 100, 3.0)), timings)
+    rounds.add(Run(5.0, records, Counter({"the client": 2.0})), UpperBound(Answers(4.0, 100, 3.0)), timings)
     report = Report("rates")
     rounds.report_on(report)
     figures = {figure.name: figure for figure in report.figures}
     beside = figures["videos, beside the published way"]
     assert (beside.value, beside.baseline, beside.ratio) == (2.0, 0.2, 10.0)
     assert figures["videos, the published way: generate"].value == 3.0
-    light = figures["videos, beside the speed of light"]
-    assert (light.value, light.baseline, light.ratio) == (2.0, 2.5, 0.8)
+    bound = figures["videos, beside the speed of light"]
+    assert (bound.value, bound.baseline, bound.ratio) == (2.0, 2.5, 0.8)
     assert figures["videos, CPU of the client"].value == 0.2
     assert figures["videos, generated, beside the speed of light"].value == 20.0
     assert figures["videos, a file from loading to translations, p50"].value == 5.5
@@ -211,8 +211,8 @@ def test_the_bare_loop_has_a_text_translated_for_each_file_also_after_a_warm_up_
     monkeypatch.setattr("scripts.benchmarks.pipeline.systems.fire", keep)
     (tmp_path / "files").mkdir()
     draw_pictures(tmp_path / "files", 3, seed=0)
-    sides = Sides(Where("http://127.0.0.1:1", None), tmp_path, concurrency=2, languages=["fra_Latn"])
-    sides.texts = ["Red is left. Blue is right.", "Green is left. Grey is right."]
-    sides.light(tmp_path / "files", seed=1)
+    systems = Systems(Where("http://127.0.0.1:1", None), tmp_path, concurrency=2, languages=["fra_Latn"])
+    systems.texts = ["Red is left. Blue is right.", "Green is left. Grey is right."]
+    systems.upper_bound(tmp_path / "files", seed=1)
     texts = [json.loads(body)["texts"][0] for body in sent[0].translations]
     assert (len(sent[0].chats), len(texts), len(set(texts))) == (3, 3, 3)

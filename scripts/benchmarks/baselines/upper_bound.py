@@ -43,7 +43,7 @@ class Answers:
 
     seconds: float
     generated_tokens: int
-    chat_seconds: float
+    chat_s: float
     """Until the last answer of the model."""
 
 
@@ -97,7 +97,8 @@ def marked(jpeg: bytes, rng: np.random.Generator) -> bytes:
     pixels = simplejpeg.decode_jpeg(jpeg)
     top, left = (pixels.shape[0] - SQUARE) // 2, (pixels.shape[1] - SQUARE) // 2
     pixels[max(0, top) : top + SQUARE, max(0, left) : left + SQUARE] = rng.integers(0, 256, 3, dtype=np.uint8)
-    return simplejpeg.encode_jpeg(pixels, quality=QUALITY, colorsubsampling="420")
+    encoded: bytes = simplejpeg.encode_jpeg(pixels, quality=QUALITY, colorsubsampling="420")
+    return encoded
 
 
 def reworded(text: str, rng: random.Random) -> str:

@@ -41,7 +41,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
+def ignoring_sigint() -> Iterator[None]:
     """Processes that are started in this block do not hear Ctrl-C, of which a terminal tells all: they are stopped."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -51,8 +51,8 @@ def deaf() -> Iterator[None]:
 
 
 def start(command: Sequence[str], **settings: Any) -> subprocess.Popen[Any]:
-    """A process that its starter stops, `deaf` to Ctrl-C; `settings` are those of `Popen`."""
-    with deaf():
+    """A process that its starter stops, `ignoring_sigint` to Ctrl-C; `settings` are those of `Popen`."""
+    with ignoring_sigint():
         return subprocess.Popen(command, **settings)
 
 

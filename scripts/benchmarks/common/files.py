@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 VIDEO_SIZE, PICTURE_SIZE = (854, 480), (1280, 960)
 RATE = 25
 SECONDS = (5.0, 10.0)
-SCENE_SECONDS = 2.5
+SCENE_S = 2.5
 
 
 def draw_videos(folder: Path, count: int, seed: int) -> list[Path]:
@@ -41,7 +41,7 @@ def _video(path: Path, noise: np.random.Generator) -> Path:
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         planes = np.full((height * 3 // 2, width), 128, np.uint8)
         for number in range(int(noise.uniform(*SECONDS) * RATE)):
-            if number % int(SCENE_SECONDS * RATE) == 0:
+            if number % int(SCENE_S * RATE) == 0:
                 scenery, subject = texture(noise, width, height), texture(noise, width // 3, height // 2)
                 planes[height:] = texture(noise, width, height // 2) // 4 + 96
             planes[:height] = scenery

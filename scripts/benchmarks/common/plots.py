@@ -80,7 +80,7 @@ def plots_of(report: Mapping[str, Any]) -> list[Plot]:
 
 def draw(plot: Plot, kind: str, theme: Theme = LIGHT) -> bytes:
     """The picture as a `png` or `svg` file. In an SVG all words are text."""
-    settings = {
+    settings: dict[Any, Any] = {
         "font.family": "sans-serif",
         "font.size": 10,
         "svg.fonttype": "none",
@@ -106,8 +106,10 @@ def _figure(plot: Plot, colours: Sequence[str]) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for number, series in enumerate(plot.series):
-        style = {"color": colours[number % len(colours)], "marker": MARKERS[number % len(MARKERS)]}
-        axes.plot(series["x"], series["y"], label=series["name"], linewidth=2, markersize=5, **style)
+        colour, marker = colours[number % len(colours)], MARKERS[number % len(MARKERS)]
+        axes.plot(
+            series["x"], series["y"], label=series["name"], linewidth=2, markersize=5, color=colour, marker=marker
+        )
     first = plot.series[0]
     axes.set_title(plot.title, loc="left", fontweight="bold", pad=10)
     axes.set_xlabel(first["x_label"])

@@ -247,7 +247,8 @@ def _draw(name: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
         return weight * 0.5
     fan_in = weight[0].numel() if len(shape) > 1 else shape[0]
     gain = ATTENTION_GAIN if name.endswith(("q_proj.weight", "k_proj.weight")) else 1.0
-    return weight * gain * fan_in**-0.5
+    scaled: torch.Tensor = weight * gain * fan_in**-0.5
+    return scaled
 
 
 def spoken(demo: Path) -> tuple[list[int], int]:
@@ -259,7 +260,9 @@ def spoken(demo: Path) -> tuple[list[int], int]:
     known = Tokenizer.from_file(str(DEMO_MODEL / "tokenizer.json")).get_vocab()
     words = {token.removeprefix("Ġ"): number for token, number in tokenizer.get_vocab().items() if token[0] == "Ġ"}
     said = sorted(number for word, number in words.items() if len(word) > 2 and f"▁{word}" in known)
-    return said, tokenizer.token_to_id(".")
+    stop = tokenizer.token_to_id(".")
+    assert stop is not None
+    return said, stop
 
 
 def _of_spoken(head: torch.Tensor, said: list[int], stop: int, stop_gain: float) -> torch.Tensor:

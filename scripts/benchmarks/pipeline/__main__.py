@@ -37,8 +37,8 @@ from scripts.benchmarks.common.cli import natural, new_file, positive, run
 from scripts.benchmarks.common.files import draw_pictures, draw_videos
 from scripts.benchmarks.common.report import Report
 from scripts.benchmarks.models.mid_sized import TOKENS
-from scripts.benchmarks.pipeline.stack import Mid, mid_stack
-from scripts.benchmarks.pipeline.systems import WORDS, Rounds, Sides, Where, play_round
+from scripts.benchmarks.pipeline.stack import Mid, mid_sized_stack
+from scripts.benchmarks.pipeline.systems import WORDS, Rounds, Systems, Where, play_round
 from scripts.demo.stack import StackError, running_stack
 
 if TYPE_CHECKING:
@@ -80,21 +80,21 @@ def deal_out(scratch: Path, paths: Sequence[Path], kind: Kind, runs: int) -> lis
 def compare(
     kind: Kind,
     folders: Sequence[Path],
-    sides: Sides,
+    systems: Systems,
     console: Console,
     *,
     reference: Reference | None = None,
     sample: int = 0,
 ) -> Rounds:
-    """All sides in turn, a round for each of `folders`; the first of them warms up and does not count."""
+    """All systems in turn, a round for each of `folders`; the first of them warms up and does not count."""
     warm_up, *others = folders
-    play_round(0, warm_up, sides, reference, sample=1)
+    play_round(0, warm_up, systems, reference, sample=1)
     rounds = Rounds(kind)
     for number, folder in enumerate(others, 1):
-        run, light, timings = play_round(number, folder, sides, reference, sample)
-        rounds.add(run, light, timings)
+        run, bound, timings = play_round(number, folder, systems, reference, sample)
+        rounds.add(run, bound, timings)
         said = f"{WORDS[kind]}, round {number}, {len(run.records)} files: {run.seconds:.1f} s"
-        said += f", speed of light {light.answers.seconds:.1f} s"
+        said += f", speed of light {bound.answers.seconds:.1f} s"
         said += f", published way {sum(t.seconds for t in timings):.1f} s for {len(timings)}" if timings else ""
         console.print(said, style="dim")
     return rounds
@@ -110,24 +110,24 @@ def measure_mid(kind: Kind, args: argparse.Namespace, scratch: Path, console: Co
     reference = None
     if args.reference:
         reference = load(models, kind, tokens=args.tokens, languages=args.languages, beams=args.beams)
-    with mid_stack(mid, scratch / f"stack-{kind}") as (where, prompts):
-        sides = Sides(where, scratch, concurrency=args.concurrency, languages=args.languages, prompts=prompts)
-        return compare(kind, folders, sides, console, reference=reference, sample=args.reference)
+    with mid_sized_stack(mid, scratch / f"stack-{kind}") as (where, prompts):
+        systems = Systems(where, scratch, concurrency=args.concurrency, languages=args.languages, prompts=prompts)
+        return compare(kind, folders, systems, console, reference=reference, sample=args.reference)
 
 
 def measure_own(
     where: Where, kinds: Sequence[Kind], args: argparse.Namespace, scratch: Path, console: Console
 ) -> list[Rounds]:
     """On a stack that is the user's."""
-    sides = Sides(where, scratch, concurrency=args.concurrency, languages=args.languages)
-    sides.check(kinds)
+    systems = Systems(where, scratch, concurrency=args.concurrency, languages=args.languages)
+    systems.check(kinds)
     results = []
     for kind in kinds:
         if args.files:
             folders = deal_out(scratch, files_of(args.files, kind), kind, args.runs)
         else:
             folders = draw_rounds(scratch, kind, args.runs, args.count, console)
-        results.append(compare(kind, folders, sides, console))
+        results.append(compare(kind, folders, systems, console))
     return results
 
 
@@ -242,7 +242,7 @@ def measure(args: argparse.Namespace) -> None:
         if args.profile or args.base_url:
             where = Where(args.base_url, args.translator)
             if args.profile:
-                options = ("--port", "0", "--translator-port", "0", "--log-dir", str(scratch / "logs"))
+                options: tuple[str, ...] = ("--port", "0", "--translator-port", "0", "--log-dir", str(scratch / "logs"))
                 options += ("--dummy-weights",) if args.dummy_weights else ()
                 stack = running.enter_context(running_stack("--profile", args.profile, *options))
                 where = Where(stack.endpoint, stack.translator, (stack.pid,))

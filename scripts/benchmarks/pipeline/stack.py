@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-START_SECONDS = 180
+START_S = 180
 SERVED = {
     Kind.VIDEO: ("llava-next-video-7b", VIDEO, "max_frames = 8"),
     Kind.IMAGE: ("llama-3.2-11b-vision", PICTURE, "max_images = 1"),
@@ -86,7 +86,7 @@ fast_start = {str(self.threads == 1).lower()}
 
 
 @contextmanager
-def mid_stack(mid: Mid, folder: Path) -> Iterator[tuple[Where, Path]]:
+def mid_sized_stack(mid: Mid, folder: Path) -> Iterator[tuple[Where, Path]]:
     """The stack of `mid`, healthy inside the block, and the prompts that fix the lengths of answers.
 
     `folder` gets its profile, prompts and logs.
@@ -132,7 +132,7 @@ def _translator(mid: Mid, folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=5):  # noqa: S310  # our own address

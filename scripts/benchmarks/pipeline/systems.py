@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from client.cli.options import API_KEY, TRANSLATOR_KEY
 from client.endpoints.chat import ModelClient
+from client.endpoints.keys import API_KEY, TRANSLATOR_KEY
 from client.endpoints.translation import TranslatorClient
 from client.media.kinds import Kind
 from client.media.sampling import Sampling
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 NAMES = {Kind.VIDEO: "llava-next-video-7b", Kind.IMAGE: "llama-3.2-11b-vision"}
 WORDS = {Kind.VIDEO: "videos", Kind.IMAGE: "pictures"}
-CHECK_SEC, ANSWER_SEC = 5.0, 60.0
+CHECK_S, ANSWER_S = 5.0, 60.0
 """How long servers may be away, and how long a first word may take, before anything is measured."""
 CLIENT, GATEWAY, ENGINES, TRANSLATOR = "the client", "the gateway", "the engines", "the translator"
 
@@ -52,7 +52,7 @@ class Where:
     translator: str | None
     pids: tuple[int, ...] = ()
 
-    def cpu_seconds(self) -> Counter[str]:
+    def cpu_s(self) -> Counter[str]:
         """What its parts have used until now."""
         used: Counter[str] = Counter()
         for pid in self.pids:
@@ -61,7 +61,7 @@ class Where:
                     command, times = " ".join(process.cmdline()), process.cpu_times()
                 except psutil.NoSuchProcess:
                     continue
-                used[_part(command)] += times.user + times.system
+                used[_part(command)] += times.user + times.system  # type: ignore[assignment]  # seconds
         return used
 
 
@@ -92,18 +92,18 @@ class Run:
     def percentile(self, share: int) -> float:
         """Seconds that so many percent of the files needed at most, from loading to their translations."""
         each = [record["total_processing_time_sec"] for record in self.records]
-        return quantiles(each, n=100, method="inclusive")[share - 1]
+        return float(quantiles(each, n=100, method="inclusive")[share - 1])
 
 
 @dataclass(frozen=True)
-class Light:
+class UpperBound:
     """What the bare loop gave."""
 
     answers: Answers
     cpu: Counter[str] = field(default_factory=Counter)
 
 
-class Sides:
+class Systems:
     """The client and the bare loop, on one running stack."""
 
     def __init__(
@@ -127,8 +127,8 @@ class Sides:
 
     async def _check(self, models: set[str]) -> None:
         patience: dict[str, Any] = {
-            "deadline": ANSWER_SEC,
-            "wait": CHECK_SEC,
+            "deadline": ANSWER_S,
+            "wait": CHECK_S,
             "notify": lambda text: print(text, file=sys.stderr),
             "stop": asyncio.Event(),
         }
@@ -157,12 +157,12 @@ class Sides:
         command += ["--languages", ",".join(self._languages)]
         command += ["--translator", self._where.translator] if self._where.translator else []
         command += ["--prompts", str(self._prompts)] if self._prompts else []
-        before, children = self._where.cpu_seconds(), _of_children()
+        before, children = self._where.cpu_s(), _of_children()
         began = time.perf_counter()
         code = subprocess.run(command, cwd=ROOT, check=False).returncode
         seconds = time.perf_counter() - began
-        cpu = self._where.cpu_seconds() - before
-        cpu[CLIENT] = _of_children() - children
+        cpu = self._where.cpu_s() - before
+        cpu[CLIENT] = _of_children() - children  # type: ignore[assignment]  # seconds
         records = read_results(output) if (output / "results.json").exists() else []
         failed = [f"{record['file']}: {record['error']}" for record in records if record["error"]]
         if code or failed or not records:
@@ -171,16 +171,16 @@ class Sides:
         self.texts = run.texts
         return run
 
-    def light(self, files: Path, seed: int) -> Light:
+    def upper_bound(self, files: Path, seed: int) -> UpperBound:
         """The requests about the same files and as many translations, and nothing else to do."""
         paths = sorted(files.iterdir())
         # The warm-up had fewer files; the words change places in each one anew.
         requests = make_requests(paths, list(islice(cycle(self.texts), len(paths))), self._plan, seed)
         where = self._where
-        before = where.cpu_seconds()
+        before = where.cpu_s()
         keys = os.environ.get(API_KEY), os.environ.get(TRANSLATOR_KEY)
         answers = fire(where.endpoint, where.translator, requests, self._concurrency, keys)
-        return Light(answers, where.cpu_seconds() - before)
+        return UpperBound(answers, where.cpu_s() - before)
 
 
 def _of_children() -> float:
@@ -197,16 +197,16 @@ class Rounds:
         self._values: dict[str, list[float]] = defaultdict(list)
         self._cpu: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
 
-    def add(self, run: Run, light: Light, timings: Sequence[Timing] = ()) -> None:
+    def add(self, run: Run, bound: UpperBound, timings: Sequence[Timing] = ()) -> None:
         """Note one round; `timings` are those of the published way."""
         files, values = len(run.records), self._values
         values["files/s"].append(files / run.seconds)
         values["tokens/s"].append(run.tokens / run.seconds)
-        values["light files/s"].append(files / light.answers.seconds)
-        values["light tokens/s"].append(light.answers.generated_tokens / light.answers.seconds)
+        values["bound files/s"].append(files / bound.answers.seconds)
+        values["bound tokens/s"].append(bound.answers.generated_tokens / bound.answers.seconds)
         for share in (50, 95):
             values[f"p{share}"].append(run.percentile(share))
-        for side, cpu in (("ours", run.cpu), ("light", light.cpu)):
+        for side, cpu in (("ours", run.cpu), ("bound", bound.cpu)):
             for part, seconds in cpu.items():
                 self._cpu[part][side].append(seconds / files)
         self._translated = any(timing.translated_tokens for timing in timings)
@@ -226,23 +226,23 @@ class Rounds:
             rates("beside the published way", "files/s", "reference files/s")
             for step in ("decode", "generate", *(["translate"] if self._translated else [])):
                 report.add(f"{what}, the published way: {step}", "s a file", values[step])
-        rates("beside the speed of light", "files/s", "light files/s")
-        rates("generated, beside the speed of light", "tokens/s", "light tokens/s")
+        rates("beside the speed of light", "files/s", "bound files/s")
+        rates("generated, beside the speed of light", "tokens/s", "bound tokens/s")
         for share in ("p50", "p95"):
             report.add(f"{what}, a file from loading to translations, {share}", "s", values[share])
         for part, sides in self._cpu.items():
-            report.add(f"{what}, CPU of {part}", "CPU-s a file", sides["ours"], sides["light"])
+            report.add(f"{what}, CPU of {part}", "CPU-s a file", sides["ours"], sides["bound"])
 
 
 def play_round(
-    number: int, files: Path, sides: Sides, reference: Reference | None, sample: int
-) -> tuple[Run, Light, list[Timing]]:
-    """All sides over one folder: the client first in even rounds, the bare loop first in odd ones.
+    number: int, files: Path, systems: Systems, reference: Reference | None, sample: int
+) -> tuple[Run, UpperBound, list[Timing]]:
+    """All systems over one folder: the client first in even rounds, the bare loop first in odd ones.
 
     What comes second is slower by some percent on a machine that is shared or grows hot.
     """
-    light = sides.light(files, number) if number % 2 else None
-    run = sides.run(files)
-    light = light or sides.light(files, number)
+    bound = systems.upper_bound(files, number) if number % 2 else None
+    run = systems.run(files)
+    bound = bound or systems.upper_bound(files, number)
     timings = [reference.describe(path) for path in sorted(files.iterdir())[:sample]] if reference else []
-    return run, light, timings
+    return run, bound, timings

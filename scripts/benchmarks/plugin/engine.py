@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from scripts.benchmarks.common.cli import deaf
+from scripts.benchmarks.common.cli import ignoring_sigint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,14 +70,14 @@ class Decoding:
     """Steps in which all requests wrote one token each, and nothing else was done."""
 
     requests: int
-    step_seconds: list[float]
+    steps_s: list[float]
     unit: str
     """Of the times: `s`, or `CPU-s`."""
 
     @property
     def tokens_per_s(self) -> float:
         """In the times' unit, of all requests together, by the median step: all steps do the same work."""
-        return self.requests / median(self.step_seconds)
+        return self.requests / median(self.steps_s)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Engine:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, settings), daemon=True)
-        with deaf():
+        with ignoring_sigint():
             self._process.start()
         theirs.close()
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VIDEO_SIZE, VIDEO_RATE = (640, 360), 24
-PIECE_SECONDS = 10
+PIECE_S = 10
 """Longer videos are this one again and again, copied and not encoded."""
 X264 = {"g": "48", "sc_threshold": "0", "crf": "38"}
 LANGUAGES = (  # noqa: SIM905 - twenty lines otherwise
@@ -34,25 +34,25 @@ LANGUAGES = (  # noqa: SIM905 - twenty lines otherwise
 ).split()
 VOCABULARY = 1000
 """Of the tiny translator: the demo model's and room for languages."""
-START_SECONDS = 180
+START_S = 180
 
 
 def write_length(path: Path, seconds: int, piece: Path) -> Path:
-    """A video of so many seconds; up to `PIECE_SECONDS` encoded, beyond that repeated.
+    """A video of so many seconds; up to `PIECE_S` encoded, beyond that repeated.
 
     Args:
         path: Where it is written.
-        seconds: Its length; beyond `PIECE_SECONDS` a multiple of it.
-        piece: A video of `PIECE_SECONDS`, which is made if it is not there.
+        seconds: Its length; beyond `PIECE_S` a multiple of it.
+        piece: A video of `PIECE_S`, which is made if it is not there.
     """
-    if seconds < PIECE_SECONDS:
+    if seconds < PIECE_S:
         write_video(path, VIDEO_SIZE, seconds, rate=VIDEO_RATE, options=X264)
         return path
-    if seconds % PIECE_SECONDS:
-        raise ValueError(f"{seconds} s is no multiple of {PIECE_SECONDS} s")
+    if seconds % PIECE_S:
+        raise ValueError(f"{seconds} s is no multiple of {PIECE_S} s")
     if not piece.exists():
-        write_video(piece, VIDEO_SIZE, PIECE_SECONDS, rate=VIDEO_RATE, options=X264)
-    repeat(piece, path, seconds // PIECE_SECONDS)
+        write_video(piece, VIDEO_SIZE, PIECE_S, rate=VIDEO_RATE, options=X264)
+    repeat(piece, path, seconds // PIECE_S)
     return path
 
 
@@ -109,7 +109,7 @@ def translator(model: Path) -> Iterator[str]:
 
 def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
     """Where the service says that it listens, once it says that it is ready."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         said = log.read_text()
         if " is ready" in said:

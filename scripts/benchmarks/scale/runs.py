@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
-from client.cli.options import API_KEY, TRANSLATOR_KEY
+from client.endpoints.keys import API_KEY, TRANSLATOR_KEY
 from scripts.benchmarks.client import ROOT
 from scripts.benchmarks.common.report import Report, Series
 from scripts.benchmarks.sampler import memory_of_all
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-SAMPLE_SECONDS = 0.2
+SAMPLE_S = 0.2
 KEYS = (API_KEY, TRANSLATOR_KEY)
 """What else is set in the environment would be another run than ours."""
 
@@ -72,7 +72,7 @@ def run_client(files: Path, output: Path, *options: str, again: bool = False) ->
 def _watch(process: subprocess.Popen[bytes], sizes: list[float]) -> None:
     while process.poll() is None:
         sizes.append(memory_of_all(process.pid))
-        time.sleep(SAMPLE_SECONDS)
+        time.sleep(SAMPLE_S)
 
 
 @dataclass

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from client.cli.options import API_KEY
+from client.endpoints.keys import API_KEY
 from scripts.benchmarks.server.load import LoadError, Sent, measure, read_result
 
 if TYPE_CHECKING:

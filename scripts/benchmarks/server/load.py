@@ -23,8 +23,8 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from client.cli.options import API_KEY
 from client.endpoints.chat import ModelClient
+from client.endpoints.keys import API_KEY
 from client.media.jpeg import QUALITY
 from client.media.kinds import Kind
 from client.media.sampling import Sampling
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SOURCE = (1920, 1080)
 """Pixels of the files that the requests stand for."""
-CHECK_SEC = 5.0
+CHECK_S = 5.0
 TRIAL_SEED = 1 << 32
 """Of the request that is sent first: its media come in no measurement."""
 MOST_SAID = 500
@@ -174,7 +174,7 @@ async def check(target: Target, sent: Sent) -> None:
         LoadError: It refuses the request; the message is its own.
     """
     stop, key = asyncio.Event(), os.environ.get(API_KEY)
-    model = ModelClient(f"{target.root}/v1", key, deadline=CHECK_SEC, wait=CHECK_SEC, notify=_say, stop=stop)
+    model = ModelClient(f"{target.root}/v1", key, deadline=CHECK_S, wait=CHECK_S, notify=_say, stop=stop)
     try:
         await model.check({target.model})
     finally:

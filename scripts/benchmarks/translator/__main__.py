@@ -163,7 +163,7 @@ class _Long(Job):
         return MAX_SOURCE_TOKENS
 
 
-def cpu_seconds(call: Callable[[], object]) -> float:
+def cpu_s(call: Callable[[], object]) -> float:
     """What a call costs this process."""
     before = os.times()
     call()
@@ -206,7 +206,7 @@ def measure(bench: Bench, reference: Reference | None, runs: int, console: Conso
             if reference:
                 sides["reference"] = partial(reference.translate, bench.lengths(32), beams)
             for name, call in sides.items():
-                spent = cpu_seconds(call)
+                spent = cpu_s(call)
                 seconds[f"{name} {beams}"].append(spent)
                 console.print(f"run {number} of {runs}, beam {beams}: {name} {spent:.2f} s", style="dim")
     return seconds

@@ -43,6 +43,5 @@ def without_issues(run: Run, thresholds: Thresholds) -> Run:
 
 
 if __name__ == "__main__":
-    loading.Engine = FixedLength  # type: ignore[misc]
-    loading.with_checks = without_issues
+    vars(loading).update(Engine=FixedLength, with_checks=without_issues)
     translate(prog_name="python -m scripts.benchmarks.translator.fixed_length")

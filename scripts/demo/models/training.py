@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -41,7 +41,7 @@ class Plan:
         return min(1.0, step / self.warmup, max(left, 0.01))
 
 
-def answers(model: nn.Module, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, float]:
+def answers(model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, float]:
     """The mean loss of the labelled tokens, and the share of rows whose every labelled token is the likeliest one.
 
     Only what is labelled goes through the head: most tokens are prompt, and the vocabulary is wide.
@@ -61,7 +61,8 @@ def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
 
     With AdamW alone the same loss takes about twice as many steps. (Jordan et al., "Muon", 2024.)
     """
-    inner, rest = [], []
+    inner: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, weight in model.named_parameters():
         is_inner = weight.ndim == 2 and "embed" not in name and "lm_head" not in name
         (inner if is_inner else rest).append(weight)
@@ -84,7 +85,7 @@ def train(model: nn.Module, batches: Batches, plan: Plan, say: Callable[[str], N
         inputs = batches.batch(plan.batch, step + plan.lessons_done * FIRST_LESSON)
         loss, share = answers(model, inputs)
         model.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in both:
             optimizer.step()

@@ -126,7 +126,8 @@ class Examples:
         gain, offset = self.noise.uniform(0.94, 1.06, 3), self.noise.uniform(-8, 8, 3)
         pixels = pixels * gain.astype(np.float32) + offset.astype(np.float32)
         pixels += self.noise.normal(0, 3, (MOMENTS, SIDE, SIDE, 1)).astype(np.float32)
-        return ((np.clip(pixels, 0, 255) / 255 - self.mean) / self.std).transpose(0, 3, 1, 2)
+        normal: NDArray[np.float32] = (np.clip(pixels, 0, 255) / np.float32(255) - self.mean) / self.std
+        return normal.transpose(0, 3, 1, 2)
 
     def tokens(self, turns: list[Turn]) -> tuple[list[int], list[int]]:
         """Token ids of a conversation, and the labels: -100 but for the answers."""

@@ -78,8 +78,10 @@ def expected_answer(shown: Clip | Picture, task: str, question: str | None) -> s
         return sorted(answer) if isinstance(answer, list) else answer  # as the client does
     for colour in scenes.COLOURS:
         if question == appears_question(colour):
-            return world.appears_answer(shown, colour)
-    return world.QUESTIONS[question](shown)
+            seen: str = world.appears_answer(shown, colour)
+            return seen
+    right: str = world.QUESTIONS[question](shown)
+    return right
 
 
 def appears_question(colour: str) -> str:
