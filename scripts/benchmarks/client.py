@@ -1,6 +1,6 @@
 """The batch client beside the two ways that most people write: requests/s and CPU of small files.
 
-The same files and the same local endpoint (`scripts/benchmarks/fakes/instant_endpoint.py`, in a process of its own) for
+The same files and the same local endpoint (`scripts/benchmarks/fakes/endpoint.py`, in a process of its own) for
 
 - `python -m client.batch`, which also decodes, recodes and keeps a ledger,
 - a loop of `client.chat.completions.create` over the files as they are (`baselines/naive_client.py`),
@@ -62,7 +62,7 @@ def draw(folder: Path, count: int) -> None:
 @contextmanager
 def endpoint(latency_ms: float) -> Iterator[str]:
     """The endpoint's URL while it runs."""
-    script = [sys.executable, "-m", "scripts.benchmarks.fakes.instant_endpoint", "--latency-ms", str(latency_ms)]
+    script = [sys.executable, "-m", "scripts.benchmarks.fakes.endpoint", "--latency-ms", str(latency_ms)]
     with start(script, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:

@@ -186,9 +186,7 @@ def started(command: Sequence[str], log: Path, fds: Sequence[int] = ()) -> Itera
 def running(folder: Path) -> Iterator[tuple[int, int, psutil.Process]]:
     """An endpoint and a gateway before it: their ports, and the gateway's process."""
     with ExitStack() as opened:
-        endpoint = opened.enter_context(
-            started(["-m", "scripts.benchmarks.fakes.instant_endpoint"], folder / "endpoint.log")
-        )
+        endpoint = opened.enter_context(started(["-m", "scripts.benchmarks.fakes.endpoint"], folder / "endpoint.log"))
         assert endpoint.stdout is not None
         direct = int(endpoint.stdout.readline())
         replica = Replica(name="instant", url=f"http://127.0.0.1:{direct}")

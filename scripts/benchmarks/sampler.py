@@ -339,7 +339,7 @@ def memory_of_all(pid: int) -> float:
 @contextmanager
 def instant_endpoint() -> Iterator[int]:
     """An OpenAI endpoint in a process of its own; gives its port."""
-    command = [sys.executable, "-m", "scripts.benchmarks.fakes.instant_endpoint"]
+    command = [sys.executable, "-m", "scripts.benchmarks.fakes.endpoint"]
     with start(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:

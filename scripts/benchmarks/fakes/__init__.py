@@ -1,1 +1,1 @@
-"""Endpoints that answer at once."""
+"""Fake model endpoints: one for measuring the client, one whose behaviour a test decides."""

@@ -120,8 +120,8 @@ def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
 
 @contextmanager
 def numbered_endpoint() -> Iterator[str]:
-    """`numbered_endpoint.py`, in a process of its own; its base URL."""
-    command = [sys.executable, "-m", "scripts.benchmarks.fakes.numbered_endpoint"]
+    """The fake endpoint with `--numbered`, in a process of its own; its base URL."""
+    command = [sys.executable, "-m", "scripts.benchmarks.fakes.endpoint", "--numbered"]
     with start(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:
