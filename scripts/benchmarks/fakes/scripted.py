@@ -43,9 +43,9 @@ def error(status: int, message: str, headers: dict[str, str] | None = None) -> w
 class FakeServers:
     """A model endpoint and a translator on one port of loopback, in a thread of their own.
 
-    `on_ask`, `on_translate`, `on_models` and `on_probe` may answer in place of it: given the request, its body and how many there
-    have been, they return a response, or None to have the usual one. What was sent stands in `asked`, `translated`
-    and `headers`.
+    `on_ask`, `on_translate`, `on_models` and `on_probe` may answer in place of it: given the request, its body and how
+    many there have been, they return a response, or None to have the usual one. What was sent stands in `asked`,
+    `translated` and `headers`.
     """
 
     def __init__(self, answer: Callable[[dict[str, Any]], str], port: int | None = None) -> None:
