@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from batch_runs import pictures, results, run, run_process, seen_in, wait_until
-from fake_servers import FakeServers, completion
+from behaviours import saying
 
 from client.cli.progress import Progress
 from client.media.load import identify
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aiohttp import web
+    from fake_servers import FakeServers
 
     from client.media.load import Identity
 
@@ -225,10 +226,7 @@ def test_a_file_without_a_prompt_is_no_success(servers: FakeServers, ads: Path, 
 
 
 def test_an_answer_that_is_no_list_is_kept_as_text(servers: FakeServers, tmp_path: Path) -> None:
-    async def prose(*_: Any) -> web.StreamResponse | None:
-        return completion("It shows a red car. It also shows the sky, which is very blue indeed today.", "length")
-
-    servers.on_ask = prose
+    servers.on_ask = saying("It shows a red car. It also shows the sky, which is very blue indeed today.", "length")
     pictures(tmp_path / "ads", 1)
     assert run(servers, "ads", "--tasks", "tags", "--languages", "fra_Latn", cwd=tmp_path).returncode == 0
     record = results(tmp_path)["files"][0]
@@ -239,10 +237,7 @@ def test_an_answer_that_is_no_list_is_kept_as_text(servers: FakeServers, tmp_pat
 
 
 def test_the_tone_stands_beside_the_text(servers: FakeServers, tmp_path: Path) -> None:
-    async def gloomy(*_: Any) -> web.StreamResponse | None:
-        return completion("Negative. It rains.")
-
-    servers.on_ask = gloomy
+    servers.on_ask = saying("Negative. It rains.")
     pictures(tmp_path / "ads", 1)
     assert run(servers, "ads", "--tasks", "sentiment", "--languages", "fra_Latn", cwd=tmp_path).returncode == 0
     answer = results(tmp_path)["files"][0]["tasks"]["sentiment"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 from batch_runs import pictures, results, run, seen_in, start, wait_until
+from behaviours import answering
 from fake_servers import FakeServers, completion, error, free_port, listing, what_is_seen
 
 from client.endpoints.http import JsonServer
@@ -17,6 +18,8 @@ from client.record import UNFINISHED
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fake_servers import Behaviour
 
 
 def test_errors_that_pass_are_tried_again(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
@@ -81,10 +84,7 @@ def test_a_hanging_server_meets_the_deadline(servers: FakeServers, tmp_path: Pat
 
 
 def test_a_wrong_key_ends_the_run_at_once(servers: FakeServers, tmp_path: Path) -> None:
-    async def keep_out(*_: Any) -> web.StreamResponse | None:
-        return error(401, "invalid key")
-
-    servers.on_ask = keep_out
+    servers.on_ask = answering(lambda: error(401, "invalid key"))
     done = run(servers, pictures(tmp_path / "ads", 40), "--concurrency", "2", cwd=tmp_path)
     assert done.returncode == 1
     reason = "does not let us in (HTTP 401: invalid key); is BABELVIEW_API_KEY, or else OPENAI_API_KEY, set and right?"
@@ -108,10 +108,7 @@ def test_a_picture_that_is_forbidden_fails_alone_even_if_it_is_the_first(servers
 
 
 def test_an_endpoint_that_forbids_everything_ends_the_run(servers: FakeServers, tmp_path: Path) -> None:
-    async def forbid(*_: Any) -> web.StreamResponse | None:
-        return error(403, "not for you")
-
-    servers.on_ask = forbid
+    servers.on_ask = answering(lambda: error(403, "not for you"))
     options = ("--languages", "", "--concurrency", "2")
     done = run(servers, pictures(tmp_path / "ads", 60), *options, cwd=tmp_path)
     assert done.returncode == 1
@@ -235,10 +232,7 @@ def test_nobody_there_at_all(tmp_path: Path) -> None:
 
 
 def test_towards_another_endpoint_frames_are_pictures(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
-    async def theirs(*_: Any) -> web.StreamResponse | None:
-        return listing("openai", "gpt-4o")
-
-    servers.on_models = theirs
+    servers.on_models = answering(lambda: listing("openai", "gpt-4o"))
     options = ("ads", "--model", "gpt-4o", "--languages", "")
     assert run(servers, *options, cwd=tmp_path).returncode == 0
     by_name = {body["messages"][0]["content"][0]["type"] for body in servers.asked}
@@ -273,10 +267,7 @@ def test_a_model_that_is_not_served_is_told_before_anything_is_asked(
 def test_an_endpoint_that_does_not_list_its_models_is_asked_all_the_same(
     servers: FakeServers, tmp_path: Path, status: int
 ) -> None:
-    async def unlisted(*_: Any) -> web.StreamResponse | None:
-        return web.Response(status=status)
-
-    servers.on_models = unlisted
+    servers.on_models = answering(lambda: web.Response(status=status))
     pictures(tmp_path / "ads", 2)
     assert run(servers, "ads", "--model", "mine", "--languages", "", cwd=tmp_path).returncode == 0
     assert len(servers.asked) == 2
@@ -294,13 +285,8 @@ def test_an_endpoint_that_does_not_list_its_models_is_asked_all_the_same(
 def test_an_address_that_is_no_endpoint_is_told_before_anything_is_decoded(
     servers: FakeServers, tmp_path: Path, status: int, body: str, reason: str
 ) -> None:
-    async def elsewhere(*_: Any) -> web.StreamResponse | None:
-        return web.Response(status=status, text=body)
-
-    async def unlisted(*_: Any) -> web.StreamResponse | None:
-        return web.Response(status=404)
-
-    servers.on_models, servers.on_probe = unlisted, elsewhere
+    servers.on_models = answering(lambda: web.Response(status=404))
+    servers.on_probe = answering(lambda: web.Response(status=status, text=body))
     (tmp_path / "ads").mkdir()
     (tmp_path / "ads" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     done = run(servers, "ads", "--languages", "", cwd=tmp_path)
@@ -310,32 +296,24 @@ def test_an_address_that_is_no_endpoint_is_told_before_anything_is_decoded(
     assert servers.asked == []
 
 
-@pytest.mark.parametrize("answer", [error(404, "The model does not exist"), error(500, "?"), error(401, "Who?")])
+@pytest.mark.parametrize(("status", "words"), [(404, "The model does not exist"), (500, "?"), (401, "Who?")])
 def test_an_endpoint_that_refuses_in_openais_words_is_one(
-    servers: FakeServers, tmp_path: Path, answer: web.Response
+    servers: FakeServers, tmp_path: Path, status: int, words: str
 ) -> None:
-    async def refuse(*_: Any) -> web.StreamResponse | None:
-        return answer
-
-    async def unlisted(*_: Any) -> web.StreamResponse | None:
-        return web.Response(status=404)
-
-    servers.on_models, servers.on_probe = unlisted, refuse
+    servers.on_models = answering(lambda: web.Response(status=404))
+    servers.on_probe = answering(lambda: error(status, words))
     pictures(tmp_path / "ads", 1)
     assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
 
 
-def limits(**of_llava: int) -> Any:
+def limits(**of_llava: int) -> Behaviour:
     """A gateway of ours that says how much LLaVA takes."""
 
-    async def listed(*_: Any) -> web.StreamResponse | None:
-        models = [
-            {"id": "llama-3.2-11b-vision", "owned_by": "babelview", "max_frames": 0, "max_images": 1},
-            {"id": "llava-next-video-7b", "owned_by": "babelview", **of_llava},
-        ]
-        return web.json_response({"object": "list", "data": models})
-
-    return listed
+    models = [
+        {"id": "llama-3.2-11b-vision", "owned_by": "babelview", "max_frames": 0, "max_images": 1},
+        {"id": "llava-next-video-7b", "owned_by": "babelview", **of_llava},
+    ]
+    return answering(lambda: web.json_response({"object": "list", "data": models}))
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import pty
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from batch_runs import command, pictures, results, run, seen_in, start, wait_until
+from behaviours import slowly
 from fake_servers import free_port
 
 from client.record import UNFINISHED
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from aiohttp import web
     from fake_servers import FakeServers
 
 
@@ -34,11 +33,7 @@ def hangups_count() -> Iterator[None]:
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM", "SIGHUP"])
 def test_an_interrupted_run_finishes_what_is_in_flight(servers: FakeServers, tmp_path: Path, how: str) -> None:
-    async def slowly(*_: Any) -> web.StreamResponse | None:
-        await asyncio.sleep(0.5)
-        return None
-
-    servers.on_ask = slowly
+    servers.on_ask = slowly(0.5)
     pictures(tmp_path / "ads", 60)
     process = start(servers, "ads", "--concurrency", "3", "--languages", "", cwd=tmp_path)
     wait_until(lambda: len(servers.asked) >= 6)
@@ -67,11 +62,7 @@ def test_an_interrupted_run_finishes_what_is_in_flight(servers: FakeServers, tmp
 def exit_code_without_terminal(servers: FakeServers, cwd: Path, *, heeds_hangup: bool) -> int:
     """Of a run over ./ads whose terminal is closed once six requests were seen."""
 
-    async def slowly(*_: Any) -> web.StreamResponse | None:
-        await asyncio.sleep(0.5)
-        return None
-
-    servers.on_ask = slowly
+    servers.on_ask = slowly(0.5)
     line, environment = command(servers, "ads", "--concurrency", "3", "--languages", "")
     pid, terminal = pty.fork()
     if pid == 0:
@@ -105,11 +96,7 @@ def test_a_run_that_heeds_no_hangup_goes_on_without_its_terminal(servers: FakeSe
 
 
 def test_what_nohup_started_outlives_its_terminal(servers: FakeServers, tmp_path: Path) -> None:
-    async def slowly(*_: Any) -> web.StreamResponse | None:
-        await asyncio.sleep(0.2)
-        return None
-
-    servers.on_ask = slowly
+    servers.on_ask = slowly(0.2)
     pictures(tmp_path / "ads", 12)
     line, environment = command(servers, "ads", "--concurrency", "3", "--languages", "")
     process = subprocess.Popen(["nohup", *line], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
@@ -156,13 +143,7 @@ def test_a_run_that_waits_for_a_server_can_be_interrupted(servers: FakeServers, 
 
 
 def test_a_second_ctrl_c_stops_at_once(servers: FakeServers, tmp_path: Path) -> None:
-    released = asyncio.Event()
-
-    async def never(*_: Any) -> web.StreamResponse | None:
-        await released.wait()
-        return None
-
-    servers.on_ask = never
+    servers.on_ask = slowly(100)
     pictures(tmp_path / "ads", 3)
     process = start(servers, "ads", "--languages", "", cwd=tmp_path)
     wait_until(lambda: len(servers.asked) == 3)
@@ -175,11 +156,7 @@ def test_a_second_ctrl_c_stops_at_once(servers: FakeServers, tmp_path: Path) -> 
 
 
 def test_a_second_run_on_the_same_ledger_says_so(servers: FakeServers, tmp_path: Path) -> None:
-    async def slowly(*_: Any) -> web.StreamResponse | None:
-        await asyncio.sleep(3)
-        return None
-
-    servers.on_ask = slowly
+    servers.on_ask = slowly(3)
     pictures(tmp_path / "ads", 1)
     process = start(servers, "ads", "--languages", "", cwd=tmp_path)
     wait_until(lambda: len(servers.asked) == 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 from batch_runs import command, pictures, results, run
+from behaviours import saying
 from fake_servers import completion, error, listing
 
 from client.batch import main
@@ -66,10 +67,7 @@ def test_a_key_that_the_endpoint_quotes_is_kept_nowhere(
 
 
 def test_a_key_that_is_a_common_word_changes_no_answer(servers: FakeServers, tmp_path: Path) -> None:
-    async def tell(*_: object) -> web.StreamResponse:
-        return completion("A secret garden.")
-
-    servers.on_ask = tell
+    servers.on_ask = saying("A secret garden.")
     assert run(servers, pictures(tmp_path / "ads", 1), "--languages", "", cwd=tmp_path).returncode == 0
     assert servers.headers[0]["Authorization"] == "Bearer secret"
     assert results(tmp_path)["files"][0]["tasks"]["describe"]["text"] == "A secret garden."
