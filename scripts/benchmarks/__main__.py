@@ -66,7 +66,7 @@ BENCHMARKS = (
 
 
 def run_all(benchmarks: Sequence[Benchmark], results: Path, console: Console) -> list[str]:
-    """Run each, and return what went wrong."""
+    """Run the benchmarks one after the other; returns a line for each one that failed."""
     failed = []
     for number, benchmark in enumerate(benchmarks, 1):
         console.rule(f"{number} of {len(benchmarks)}: {benchmark.name}")
@@ -106,7 +106,7 @@ def write_page(results: Path, title: str) -> Path | None:
 
 
 def chosen(text: str) -> list[Benchmark]:
-    """Benchmarks by their names, separated by commas."""
+    """Argument type: names of benchmarks, separated by commas."""
     known = {benchmark.name: benchmark for benchmark in BENCHMARKS}
     names = list(dict.fromkeys(text.split(",")))
     if unknown := [name for name in names if name not in known]:

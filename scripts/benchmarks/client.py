@@ -61,7 +61,7 @@ def draw(folder: Path, count: int) -> None:
 
 @contextmanager
 def endpoint(latency_ms: float) -> Iterator[str]:
-    """The endpoint's URL while it runs."""
+    """A fake endpoint in a process of its own; its base URL."""
     script = [sys.executable, "-m", "scripts.benchmarks.fakes.endpoint", "--latency-ms", str(latency_ms)]
     with start(script, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout

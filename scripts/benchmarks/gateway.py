@@ -49,7 +49,7 @@ CONCURRENCY = 64
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured."""
+    """How many rounds and requests are measured."""
 
     alone: int
     """Requests one after the other."""
@@ -128,7 +128,7 @@ class Connection:
         return delays
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._writer.close()
 
 
@@ -204,13 +204,13 @@ def running(folder: Path) -> Iterator[tuple[int, int, psutil.Process]]:
 
 
 def cpu_s(process: psutil.Process) -> float:
-    """What it has used."""
+    """CPU-seconds that a process has used until now."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
 async def measure(direct: int, through: int, gateway: psutil.Process, effort: Effort) -> Report:
-    """Measure all, each side in turns."""
+    """Measure everything, the gateway and the direct way in turns."""
     report = Report("the gateway against the endpoint itself", "aiohttp", "orjson")
     request = http_request("/v1/chat/completions", video_request(BODY_BYTES))
     await together(through, request, CONCURRENCY)

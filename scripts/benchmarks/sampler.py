@@ -75,7 +75,7 @@ QUICK = Effort(rounds=1, long=20, short=15, jpegs=10, pictures=300, run_files=12
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a short version")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures there too")
@@ -164,7 +164,7 @@ def published(path: Path, wanted: int) -> list[np.ndarray]:
 
 
 def ours(path: Path, wanted: int) -> list[bytes]:
-    """JPEGs for the model."""
+    """The client's way: the JPEGs that the model would be sent."""
     return load_video(path, Sampling(wanted)).jpegs
 
 

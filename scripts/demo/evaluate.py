@@ -80,7 +80,7 @@ def evaluate(stack: Stack, seed: int, videos: int, pictures: int) -> Score:
 
 
 def main() -> int:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=2, help="clips are drawn anew for each seed (default: 2)")
     parser.add_argument("--videos", type=int, default=40, help="how many clips (default: %(default)s)")

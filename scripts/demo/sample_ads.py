@@ -73,7 +73,7 @@ class Still:
 
 
 def plan(seed: int, count: int) -> list[Ad]:
-    """Draw lots for `count` videos."""
+    """Draw by lot what `count` videos show and how long they are."""
     rng = random.Random(seed)
     ads = []
     for number in range(count):
@@ -169,7 +169,7 @@ def _read(shown: dict[str, Any]) -> Clip | Picture:
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where to write them")
     parser.add_argument("--videos", type=int, default=16, help="how many videos (default: %(default)s)")

@@ -76,7 +76,7 @@ def check_sizes(*folders: Path) -> None:
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=(*VISION, "translation"), help="rebuild one of them (default: all)")
     parser.add_argument("--seed", type=int, default=1, help="seed of weights and examples (default: 1)")

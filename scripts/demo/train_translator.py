@@ -179,7 +179,7 @@ def check(folder: Path, *, progress: Callable[[str], None] = print) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )

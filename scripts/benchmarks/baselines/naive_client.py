@@ -23,7 +23,7 @@ def request(path: Path) -> dict[str, Any]:
 
 
 def loop(url: str, paths: list[Path]) -> None:
-    """One after the other."""
+    """Send one request after the other, with the synchronous SDK."""
     from openai import OpenAI  # noqa: PLC0415
 
     client = OpenAI(base_url=url, api_key="none")

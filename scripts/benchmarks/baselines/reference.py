@@ -66,7 +66,7 @@ class Timing:
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """Seconds for one file: loading, asking and translating."""
         return self.decode + self.generate + self.translate
 
 

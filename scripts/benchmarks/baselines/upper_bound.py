@@ -49,7 +49,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Requests:
-    """Bodies, ready to be sent."""
+    """The bodies of all requests of a run, ready to be sent."""
 
     chats: Sequence[bytes]
     translations: Sequence[bytes]

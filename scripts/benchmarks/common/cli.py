@@ -71,7 +71,7 @@ def natural(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """An argument that is a time."""
+    """Argument type: a time in seconds."""
     try:
         number = float(text)
     except ValueError:

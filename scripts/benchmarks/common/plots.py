@@ -49,7 +49,7 @@ DARK = Theme("#171c26", "#e4e8ef", "#384254", ("#56b4e9", "#f0763a", "#2fc99a", 
 
 @dataclass(frozen=True)
 class Plot:
-    """Series that belong into one picture."""
+    """The series of figures that one plot shows."""
 
     title: str
     series: Sequence[Mapping[str, Any]]

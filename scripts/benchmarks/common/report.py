@@ -120,7 +120,7 @@ class Report:
             path.write_text(json.dumps(content, indent=2) + "\n")
 
     def content(self) -> dict[str, Any]:
-        """Everything, as `--json` writes it."""
+        """The whole report as `--json` writes it."""
         versions = {"python": platform.python_version()}
         return {
             "title": self._title,
@@ -154,7 +154,7 @@ def _ratio(ours: float, theirs: float, more_is_better: bool) -> float | None:
 
 
 def _short(value: float) -> float:
-    """To three digits: more would be noise."""
+    """A number to three digits: more would be noise."""
     return float(f"{value:.3g}")
 
 

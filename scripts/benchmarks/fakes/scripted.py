@@ -69,11 +69,11 @@ class FakeServers:
 
     @property
     def url(self) -> str:
-        """Without a path."""
+        """The base URL, without a path."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Listen, also again."""
+        """Start to listen; works again after `stop`."""
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
 
     def stop(self) -> None:

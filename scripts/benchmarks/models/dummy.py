@@ -42,7 +42,7 @@ def shape(name: str, *, bf16: bool = False, layers: int | None = None) -> dict[s
 
 
 def main() -> int:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=PUBLISHED, help="the model whose shape it gets")
     parser.add_argument("folder", type=Path, help="new folder")

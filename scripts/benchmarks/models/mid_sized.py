@@ -309,7 +309,7 @@ def describe(console: Console) -> None:
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, metavar="DIR", help="write them there")
     parser.add_argument("--only", choices=NAMES, action="append", help="one of them; repeatable (default: all)")

@@ -118,7 +118,7 @@ def measure_mid(kind: Kind, args: argparse.Namespace, scratch: Path, console: Co
 def measure_own(
     where: Where, kinds: Sequence[Kind], args: argparse.Namespace, scratch: Path, console: Console
 ) -> list[Rounds]:
-    """On a stack that is the user's."""
+    """Measure a stack that the user runs or whose profile is given."""
     systems = Systems(where, scratch, concurrency=args.concurrency, languages=args.languages)
     systems.check(kinds)
     results = []
@@ -156,7 +156,7 @@ def with_enough_files(args: argparse.Namespace, kinds: Sequence[Kind], console: 
 
 
 def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line, checked."""
+    """The parsed command line; exits with 2 where it contradicts itself."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", choices=("video", "image", "both"), default="both", help="(default: both)")
     parser.add_argument(
@@ -214,7 +214,7 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point."""
+    """Run the benchmark from the command line."""
     args = read_arguments(arguments)
     try:
         measure(args)

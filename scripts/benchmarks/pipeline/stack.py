@@ -63,7 +63,7 @@ class Mid:
 
     @property
     def profile(self) -> str:
-        """TOML, without the translator."""
+        """The stack's profile as TOML, without the translator, which is started by itself."""
         name, model, takes = SERVED[self.kind]
         return f"""\
 [gateway]

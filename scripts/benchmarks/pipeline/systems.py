@@ -53,7 +53,7 @@ class Where:
     pids: tuple[int, ...] = ()
 
     def cpu_s(self) -> Counter[str]:
-        """What its parts have used until now."""
+        """CPU-seconds that each part of the stack has used until now."""
         used: Counter[str] = Counter()
         for pid in self.pids:
             for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
@@ -81,12 +81,12 @@ class Run:
 
     @property
     def tokens(self) -> int:
-        """Generated for all files."""
+        """Tokens generated for all files."""
         return sum(task["generated_tokens"] for record in self.records for task in record["tasks"].values())
 
     @property
     def texts(self) -> list[str]:
-        """All answers."""
+        """The texts of all answers."""
         return [task["text"] for record in self.records for task in record["tasks"].values()]
 
     def percentile(self, share: int) -> float:
@@ -97,7 +97,7 @@ class Run:
 
 @dataclass(frozen=True)
 class UpperBound:
-    """What the bare loop gave."""
+    """What one run of the bare loop gave, with the CPU-seconds of every part."""
 
     answers: Answers
     cpu: Counter[str] = field(default_factory=Counter)
@@ -216,7 +216,7 @@ class Rounds:
                 values[step].append(mean(getattr(timing, step) for timing in timings))
 
     def report_on(self, report: Report) -> None:
-        """The lines about this kind."""
+        """Add this kind's figures to the report."""
         values, what = self._values, WORDS[self.kind]
 
         def rates(name: str, unit: str, baseline: str) -> None:

@@ -105,7 +105,7 @@ class Work:
 
 
 def weights_of_a_token(text: Text) -> int:
-    """See `Work.weights`."""
+    """Weights that are read for each decoded token, as in `Work.weights`."""
     norms = 2 * text.hidden * text.layers + text.cross_layers * (text.head_dim + 2)  # with the gates
     made_once = text.cross_layers * 2 * text.hidden * text.head_dim * text.kv_heads
     return text.linear - made_once + norms + text.hidden * text.vocabulary
@@ -337,7 +337,7 @@ def _together(args: argparse.Namespace) -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point."""
+    """Run the benchmark from the command line."""
     args = parse(arguments)
     common = {
         "dtype": args.dtype,

@@ -82,7 +82,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Asked:
-    """Several questions about one picture."""
+    """What several questions cost: time and runs of the vision tower, for questions about one picture."""
 
     seconds: float
     tower_runs: int
@@ -158,7 +158,7 @@ class Engine:
 
 
 class Worker:
-    """The engine, in its process."""
+    """The vLLM engine, in the process that `Engine` starts."""
 
     def __init__(self, settings: Settings) -> None:
         from vllm import LLM  # noqa: PLC0415 - heavy, and only for this process
@@ -174,7 +174,7 @@ class Worker:
     def decode(
         self, requests: int, prompt_tokens: int, output_tokens: int, picture: tuple[int, int] | None
     ) -> Decoding:
-        """See `Engine.decode`."""
+        """Decode, as `Engine.decode` tells."""
         engine = self._engine
         pictures = [self._picture(picture) if picture else None for _ in range(requests)]
         self._add(pictures, prompt_tokens, output_tokens)
@@ -192,7 +192,7 @@ class Worker:
         return Decoding(requests, steps, self._unit)
 
     def ask(self, tasks: int, output_tokens: int, picture: Path | tuple[int, int], together: bool) -> Asked:
-        """See `Engine.ask`."""
+        """Ask, as `Engine.ask` tells."""
         shown = self._picture(picture)
         cache = self._engine.model_executor.driver_worker.worker.model_runner.model.encoder_cache
         before, began = cache.misses, self._clock()

@@ -221,7 +221,7 @@ def read_times(path: Path) -> None:
 
 
 def seconds_of(work: Callable[[Path], object], path: Path) -> float:
-    """Seconds that it takes now."""
+    """Seconds that a call takes."""
     began = time.perf_counter()
     work(path)
     return time.perf_counter() - began

@@ -88,7 +88,7 @@ class Sweep:
         return [1000 * max(run.work_s - start.work_s, 0) / units for run, start in pairs]
 
     def memory(self, size: int) -> list[float]:
-        """MB at the worst moment."""
+        """The peak memory of each run, in MB."""
         return [run.peak_mb for run in self.runs[size]]
 
 

@@ -65,7 +65,7 @@ Sweep = dict[int, list[Level]]
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured."""
+    """How many requests at which levels of concurrency are measured."""
 
     levels: tuple[int, ...]
     """Requests at a time."""
@@ -149,7 +149,7 @@ def table(done: Sweep, objectives: Mapping[str, float], title: str) -> Table:
 
 
 def _digits(value: float) -> str:
-    """Three digits, without an exponent."""
+    """A number to three digits, without an exponent."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -259,7 +259,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point."""
+    """Run the benchmark from the command line."""
     args = parse(arguments)
     console = Console()
     try:

@@ -51,7 +51,7 @@ class LoadError(Exception):
 
 
 class Sent(StrEnum):
-    """What a request holds beside its question."""
+    """What a request holds beside its question: nothing, a picture or the frames of a video."""
 
     TEXT = "text"
     IMAGE = "image"

@@ -57,7 +57,7 @@ class AnyBeams(FixedLength):
     """The engine, with translations of fixed length, which nothing takes for cut."""
 
     def use_beams(self, beams: int) -> None:
-        """Decode with so many from now on."""
+        """Decode with so many beams from now on."""
         self._beam_size = beams
 
     def translate(self, jobs: Sequence[Job]) -> list[Translation]:
@@ -143,7 +143,7 @@ class Bench:
         return asyncio.run(ask())
 
     def caption(self, sentences: int) -> str:
-        """A text of so many sentences."""
+        """A text of so many new sentences."""
         return " ".join(self.sentence().capitalize() for _ in range(sentences))
 
     def unsplit(self, sentences: int) -> None:
@@ -164,7 +164,7 @@ class _Long(Job):
 
 
 def cpu_s(call: Callable[[], object]) -> float:
-    """What a call costs this process."""
+    """CPU-seconds that a call costs this process."""
     before = os.times()
     call()
     after = os.times()
@@ -213,7 +213,7 @@ def measure(bench: Bench, reference: Reference | None, runs: int, console: Conso
 
 
 def report_on(seconds: dict[str, list[float]], tokens: int, title: str) -> Report:
-    """The lines of the benchmark."""
+    """Add the benchmark's figures to the report."""
     report = Report(title, "ctranslate2", "torch", "transformers")
     for n in BEAMS:
         theirs = [32 * (tokens + 6) / each for each in seconds[f"reference {n}"]]

@@ -66,7 +66,7 @@ class Service:
         self.stopping = False
 
     async def ready(self) -> str:
-        """The address, once the model has answered."""
+        """The service's base URL, once the model has answered."""
         while True:
             said = self._log.read_text()
             if " is ready" in said:
@@ -88,7 +88,7 @@ class Service:
             await asyncio.sleep(0.2)
 
     async def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM and wait; returns the exit code."""
         self.stopping = True
         self.process.send_signal(signal.SIGTERM)
         return await asyncio.to_thread(self.process.wait, 600)
@@ -137,7 +137,7 @@ class Load:
         outcome.statuses[status] += 1
 
     async def small(self, seconds: float) -> Outcome:
-        """Two sentences, again and again."""
+        """Send requests of two sentences, one after the other, for so many seconds."""
         outcome, end = Outcome(), time.monotonic() + seconds
         async with aiohttp.ClientSession() as session:
             while time.monotonic() < end:
@@ -160,12 +160,12 @@ class Load:
 
 
 def p95(seconds: list[float]) -> float:
-    """In milliseconds."""
+    """The 95th percentile, in milliseconds."""
     return 1000 * sorted(seconds)[int(0.95 * len(seconds))]
 
 
 async def load(args: argparse.Namespace) -> int:
-    """All three parts; the exit code."""
+    """Run all three parts; returns the exit code."""
     report = Report("python -m translator under load", "ctranslate2", "aiohttp")
     folder = Path(tempfile.mkdtemp(prefix="load-translator-"))
     service = Service(args.model, args.arguments, folder / "translator.log", fixed_length=args.fixed_length)
@@ -212,7 +212,7 @@ async def load(args: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    """The command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="demo", help="as python -m translator takes it (default: demo)")
     parser.add_argument("--seconds", type=seconds, default=60, help="of the mixed load; a third for the other parts")

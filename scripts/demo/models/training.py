@@ -73,7 +73,7 @@ def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
 
 
 def train(model: nn.Module, batches: Batches, plan: Plan, say: Callable[[str], None]) -> None:
-    """Train in place."""
+    """Train the model in place."""
     both = optimizers(model, plan.learning_rate)
     model.train()
     started = time.monotonic()

@@ -55,7 +55,7 @@ class Style:
 
 
 def random_style(rng: random.Random) -> Style:
-    """Lots for one clip."""
+    """A style drawn by lot for one clip."""
     return Style(
         product=rng.choice(PRODUCTS),
         brand=rng.choice(BRANDS),

@@ -28,7 +28,7 @@ class Share:
     wrong: list[str] = field(default_factory=list)
 
     def count(self, *, expected: object, got: object, where: str) -> None:
-        """Compare one answer."""
+        """Count one answer, right or wrong."""
         self.total += 1
         if expected == got:
             self.right += 1
