@@ -1,4 +1,4 @@
-"""bench_server against the demo stack, and the load generators that others use, as the README shows them."""
+"""bench_server against the demo stack, and the load generators that others use, as docs/benchmarks.md shows them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PICTURES, VIDEOS = "llama-3.2-11b-vision", "llava-next-video-7b"
 GUIDELLM = find_command("guidellm")
 
-README_VLLM = """
+SHOWN_VLLM = """
 bench serve --backend openai-chat --base-url http://127.0.0.1:8000 --endpoint /v1/chat/completions
 --model llama-3.2-11b-vision --tokenizer server/demo/llama-3.2-11b-vision
 --dataset-name random-mm --random-mm-bucket-config {(560,560,1):1.0} --random-mm-limit-mm-per-prompt {"image":1}
@@ -77,8 +77,8 @@ def test_other_load_generators_count_the_same(
         assert found[f"TTFT p50, beside {name}"]["baseline"] > 0
 
 
-def test_vllm_bench_serve_as_the_readme_shows_it(stack: Stack, tmp_path: Path) -> None:
-    command = README_VLLM.replace("http://127.0.0.1:8000", stack.endpoint.removesuffix("/v1")).split()
+def test_vllm_bench_serve_as_the_documentation_shows_it(stack: Stack, tmp_path: Path) -> None:
+    command = SHOWN_VLLM.replace("http://127.0.0.1:8000", stack.endpoint.removesuffix("/v1")).split()
     command[command.index("--num-prompts") + 1] = "8"
     vllm = find_command("vllm")
     assert vllm
