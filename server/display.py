@@ -27,7 +27,7 @@ class Display:
         self._began = time.monotonic()
 
     def changed(self, supervisor: ProcessSupervisor) -> None:
-        """A part has reached another state or stage."""
+        """Print the new state or stage of a part."""
         if supervisor.state is State.STARTING:
             self._line(supervisor.part.name, supervisor.stage)
         elif supervisor.state is State.READY:
@@ -38,13 +38,13 @@ class Display:
             self._line(supervisor.part.name, "stopped")
 
     def crashed(self, supervisor: ProcessSupervisor, reason: str, tail: str) -> None:
-        """A part has ended or hangs."""
+        """Print why a part has ended, and the end of its log."""
         then = "given up" if supervisor.state is State.FAILED else "restarting it"
         self._line(supervisor.part.name, f"[bold red]{escape(reason)}[/]: {then}. The end of {supervisor.log}:")
         self._console.print(escape(tail), style="dim", highlight=False, soft_wrap=True)
 
     def running(self, supervisors: Sequence[ProcessSupervisor]) -> None:
-        """The table of what runs where."""
+        """Print the table of what runs where."""
         table = Table(title="Babelview is up", title_justify="left")
         for column in ("part", "serves", "address", "pid", "started in"):
             table.add_column(column, justify="right" if column in {"pid", "started in"} else "left", overflow="fold")
@@ -55,12 +55,12 @@ class Display:
         self._console.print("Ctrl-C stops it.")
 
     def stopping(self) -> None:
-        """Asked to stop."""
+        """Say that the stack is about to stop."""
         self._console.print("stopping (once more: at once)")
 
     def _line(self, name: str, text: str) -> None:
-        seconds = time.monotonic() - self._began
-        self._console.print(f"[dim]{seconds:6.1f} s[/]  [cyan]{name}[/]  {text}", highlight=False, soft_wrap=True)
+        elapsed_s = time.monotonic() - self._began
+        self._console.print(f"[dim]{elapsed_s:6.1f} s[/]  [cyan]{name}[/]  {text}", highlight=False, soft_wrap=True)
 
 
 def models_table(profile: Profile) -> Table:

@@ -64,7 +64,7 @@ def _from_hub(name: str) -> dict[str, Any]:
 
 @cache
 def _known() -> dict[str, dict[str, Any]]:
-    """Configurations by name."""
+    """Published configurations by the name of the checkpoint."""
     known = {}
     for model in tomllib.loads(KNOWN.read_text(encoding="utf-8"))["models"]:
         quantised = {**model["config"], "quantization_config": {"quant_method": "compressed-tensors"}}

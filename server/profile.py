@@ -160,7 +160,7 @@ class DeviceProfile(Settings, frozen=True, kw_only=True):
 
     @property
     def on_gpu(self) -> bool:
-        """Whether it is a GPU."""
+        """Whether engines compute on GPUs."""
         return self.kind == "gpu"
 
 

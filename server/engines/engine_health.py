@@ -22,7 +22,7 @@ PATH = "/health/core"
 
 
 class CoreHealth:
-    """ASGI middleware."""
+    """ASGI middleware that answers `GET /health/core`."""
 
     def __init__(self, app: App) -> None:
         self._app = app

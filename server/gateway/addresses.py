@@ -72,5 +72,5 @@ class PublicResolver(AbstractResolver):
         return found
 
     async def close(self) -> None:
-        """Nothing is kept."""
+        """Close the resolver that is asked."""
         await self._resolver.close()

@@ -29,13 +29,13 @@ class _Account:
 
 
 class Admission:
-    """The limits, and what is used of them."""
+    """Lets requests in within the limits: keys, requests in flight, requests a minute, bytes in memory."""
 
     def __init__(self, limits: Limits, keys: Keyring, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` gives seconds."""
+        """`clock` tells the time in seconds."""
         self.in_flight = 0
         self.buffered = 0
-        """Bytes of bodies in memory."""
+        """Bytes of request bodies in memory."""
         self._limits = limits
         self._keys = keys
         self._clock = clock
@@ -101,7 +101,7 @@ class Admission:
         self.buffered += size
 
     def free(self, size: int) -> None:
-        """Give memory back."""
+        """Give `size` bytes back that `reserve` took."""
         self.buffered -= size
 
     def _account(self, key: str) -> _Account:

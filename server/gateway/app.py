@@ -127,7 +127,7 @@ class Gateway:
         return [*self._pools.values(), *([self._translator] if self._translator else [])]
 
     async def live(self, _: web.Request) -> web.Response:
-        """The gateway itself runs."""
+        """Say that the gateway itself runs."""
         return _json(Alive())
 
     async def health(self, _: web.Request) -> web.Response:
@@ -139,15 +139,15 @@ class Gateway:
         return _json(Health(status=status, parts=parts), status=200 if usable else 503)
 
     async def openapi(self, _: web.Request) -> web.Response:
-        """The description of this API."""
+        """Give the OpenAPI document."""
         return _json(description())
 
     async def models(self, _: web.Request) -> web.Response:
-        """What is served, under all its names."""
+        """List the models under all their names."""
         return _json(self._catalogue.list_all())
 
     async def model(self, request: web.Request) -> web.Response:
-        """One of them."""
+        """Describe one model."""
         return _json(self._catalogue.describe(request.match_info["name"]))
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
@@ -177,7 +177,7 @@ class Gateway:
             return await self._pools[model.name].send(request, _call(request, checked, content_type))
 
     async def translations(self, request: web.Request) -> web.StreamResponse:
-        """Texts into languages, from the translator."""
+        """Translate texts, by the translator."""
         if self._translator is None:
             raise RequestError(404, "this stack has no translator", code="not_found")
         async with self._bodies.read(request) as body:

@@ -27,7 +27,7 @@ DEEPEST = 64
 
 
 class BodyReader:
-    """Reads bodies within the limits."""
+    """Reads the bodies of requests, within limits of bytes and time."""
 
     def __init__(self, limits: Limits, timeouts: Timeouts, admission: Admission) -> None:
         self._limits = limits

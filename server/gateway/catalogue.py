@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Catalogue:
-    """What is served."""
+    """Finds a model by any of its names."""
 
     def __init__(self, models: Sequence[ServedModel]) -> None:
         self._models = {name: model for model in models for name in (model.name, *model.aliases)}
@@ -49,7 +49,7 @@ class Catalogue:
         return self._listed[name]
 
     def list_all(self) -> ModelList:
-        """All of them as `/v1/models` gives them."""
+        """All models under all their names, as `/v1/models` gives them."""
         return ModelList(data=list(self._listed.values()))
 
 

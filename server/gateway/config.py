@@ -27,9 +27,9 @@ class Replica(Settings, frozen=True, kw_only=True):
     name: str
     """For health, logs and metrics; no other replica has it."""
     socket: str | None = None
-    """Its Unix socket."""
+    """Unix socket on this machine."""
     url: str | None = None
-    """Its base URL, without `/v1`."""
+    """Base URL, without `/v1`."""
     key_variable: str | None = None
     """The environment variable that holds its API key, if it wants one."""
     sleep_group: str | None = None

@@ -24,14 +24,14 @@ TIMEOUT_S = 5.0
 
 
 class Discovery:
-    """The handlers for Prometheus."""
+    """The handlers of `/metrics` and of what is below it."""
 
     def __init__(self, pools: Sequence[Pool], metrics: Metrics) -> None:
         self._metrics = metrics
         self._servers = {upstream.name: (pool, upstream) for pool in pools for upstream in pool.upstreams}
 
     async def metrics(self, _: web.Request) -> web.Response:
-        """The gateway's own."""
+        """The page of the gateway's own metrics."""
         return web.Response(body=self._metrics.page(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE_LATEST})
 
     async def metrics_of(self, request: web.Request) -> web.Response:

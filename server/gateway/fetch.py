@@ -28,7 +28,7 @@ class Fetcher:
     """Fetches pictures; without domains it fetches nothing."""
 
     def __init__(self, domains: Sequence[str], max_bytes: int, resolver: AbstractResolver | None = None) -> None:
-        """`resolver` is for tests."""
+        """`resolver` replaces DNS in tests."""
         self._domains = tuple(domain.lower().strip(".") for domain in domains)
         self._max_bytes = max_bytes
         self._resolver = resolver

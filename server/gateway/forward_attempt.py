@@ -27,7 +27,7 @@ EVENT_STREAM = "text/event-stream"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is sent on."""
+    """The request that goes on to a server, and the context that it is logged with."""
 
     path: str
     body: bytes
@@ -36,7 +36,7 @@ class Call:
 
 
 class ForwardAttempt:
-    """One attempt at one server."""
+    """One attempt to get a request answered by one server."""
 
     def __init__(self, request: web.Request, call: Call, upstream: Upstream, timeouts: Timeouts) -> None:
         self._request = request

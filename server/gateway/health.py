@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Probed(enum.Enum):
-    """What came of asking for `/health`."""
+    """The outcome of a probe: a GET of `/health`."""
 
     WELL = "well"
     SILENT = "silent"
@@ -23,20 +23,20 @@ class Probed(enum.Enum):
 
 
 class HealthState(enum.IntEnum):
-    """What it is good for, the better the smaller."""
+    """Whether a server is to be asked; the smaller the better."""
 
     GOOD = 0
     DOUBTFUL = 1
     """Asked only if there is no better one: it may be hanging, or only slow."""
     OUT = 2
-    """Not asked."""
+    """It is not asked."""
 
 
 class CircuitBreaker:
-    """The breaker of one server."""
+    """Decides from probes and requests whether one server is to be asked."""
 
     def __init__(self, settings: Health, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` gives seconds."""
+        """`clock` tells the time in seconds."""
         self._settings = settings
         self._clock = clock
         self._down = False
@@ -47,18 +47,18 @@ class CircuitBreaker:
 
     @property
     def health_state(self) -> HealthState:
-        """What it is good for now."""
+        """Whether the server is to be asked now."""
         return HealthState.OUT if self._down or self._clock() < self._closed_until else self.silence
 
     @property
     def silence(self) -> HealthState:
-        """What it is good for by its answers to probes alone: a server that hangs keeps its connections open."""
+        """Whether it is to be asked, by its answers to probes alone: a server that hangs keeps its connections open."""
         if self._silent >= self._settings.dead_misses:
             return HealthState.OUT
         return HealthState.DOUBTFUL if self._silent >= self._settings.misses else HealthState.GOOD
 
     def probed(self, result: Probed) -> None:
-        """A probe has ended."""
+        """Note the outcome of a probe."""
         self._down = result is Probed.DOWN
         self._silent = self._silent + 1 if result is Probed.SILENT else 0
 
@@ -67,7 +67,7 @@ class CircuitBreaker:
         self._silent = 0
 
     def answered(self) -> None:
-        """A request has got its whole answer."""
+        """Note that a request got its whole answer."""
         self._failures = self._times_opened = 0
 
     def refused(self) -> None:

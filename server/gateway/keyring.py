@@ -26,7 +26,7 @@ _HASH = re.compile(r"sha256:([0-9a-f]{64})")
 
 
 class Keyring:
-    """The keys that are taken."""
+    """The API keys that are accepted, as hashes."""
 
     def __init__(self, hashes: dict[bytes, str]) -> None:
         """`hashes` maps SHA-256 to the name of a key."""

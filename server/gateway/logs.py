@@ -12,7 +12,7 @@ class JsonLines(logging.Formatter):
     """Each record as one line of JSON; `extra={"fields": {...}}` stands beside the message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """The line of one record, as JSON."""
         line: dict[str, Any] = {"time": record.created, "level": record.levelname.lower(), "logger": record.name}
         line |= getattr(record, "fields", None) or {"message": record.getMessage()}
         if record.exc_info:

@@ -23,7 +23,7 @@ SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 
 class Metrics:
-    """What is counted."""
+    """Counts requests that are over, and makes the page that Prometheus reads."""
 
     def __init__(self, pools: Sequence[Pool], admission: Admission) -> None:
         self._registry = CollectorRegistry()
@@ -66,7 +66,7 @@ class Metrics:
             self._refused.labels(context.code).inc()
         if not context.model:
             return
-        self._seconds.labels(context.model).observe(context.seconds)
+        self._seconds.labels(context.model).observe(context.duration_s)
         if context.first_s is not None:
             self._first.labels(context.model).observe(context.first_s)
         if context.prompt_tokens:
@@ -79,7 +79,7 @@ class Metrics:
 
 
 class _Live(Collector):
-    """What is read off when it is asked for."""
+    """Metrics that are read off the gateway's state when Prometheus asks."""
 
     def __init__(self, pools: Sequence[Pool], admission: Admission) -> None:
         self._pools = pools

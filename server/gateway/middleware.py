@@ -23,12 +23,12 @@ logger = logging.getLogger(__name__)
 CLIENT_GONE = 499
 """In log and metrics only, as nginx counts them."""
 OPEN = frozenset({"/health", "/health/live", "/openapi.json"})
-"""Needs no key: an orchestrator must be able to ask."""
+"""Paths that need no key: an orchestrator must be able to ask."""
 _SHOWN_PATH = 200
 
 
 class RequestMiddleware:
-    """The one middleware."""
+    """The middleware around every request: id, key and limits before it, errors, log and metrics after it."""
 
     def __init__(self, admission: Admission, metrics: Metrics, *, open_metrics: bool) -> None:
         self.draining = False
@@ -38,7 +38,7 @@ class RequestMiddleware:
         self._open = OPEN | {"/metrics"} if open_metrics else OPEN
 
     def middleware(self) -> Middleware:
-        """As aiohttp takes it."""
+        """The middleware in the form that aiohttp takes."""
 
         @web.middleware
         async def receive(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -47,7 +47,7 @@ class RequestMiddleware:
         return receive
 
     async def receive(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Take one request in, and see it out."""
+        """Handle one request, and log and count what came of it."""
         path = request.rel_url.raw_path[:_SHOWN_PATH]  # percent-encoded: it cannot break a line of the log
         context = RequestContext(id=request_id(request.headers), method=request.method, path=path)
         request[CONTEXT] = context
@@ -97,6 +97,6 @@ def _as_openai(request: web.Request, error: web.HTTPException) -> RequestError:
 
 
 async def name_request(request: web.Request, response: web.StreamResponse) -> None:
-    """Every answer says the id of its request."""
+    """Put the id of a request into the headers of its answer."""
     if (context := request.get(CONTEXT)) is not None:
         response.headers[REQUEST_ID] = context.id

@@ -1,4 +1,4 @@
-"""Models that take turns on one card, by vLLM's sleep mode: one is awake, the others have left the card's memory.
+"""Models that share a GPU, by vLLM's sleep mode: one is awake, the others have left the GPU's memory.
 
 Their engines need `--enable-sleep-mode` and `VLLM_SERVER_DEV_MODE=1`, which gives them `/sleep`, `/wake_up` and
 `/is_sleeping` (and more that nobody but the gateway may reach: Unix sockets). At level 1 the weights wait in main
@@ -36,11 +36,11 @@ class Sleeper(Protocol):
         """POST to `path`; the status."""
 
     def abort_all(self) -> None:
-        """End everything that it does."""
+        """End all requests that it is answering."""
 
 
 class ModelSwapper:
-    """A card that several engines share."""
+    """Swaps the models of one sleep group: wakes the one that is asked, when the others sleep."""
 
     def __init__(self, settings: ModelSwap) -> None:
         self.switches = 0
@@ -53,16 +53,16 @@ class ModelSwapper:
         self._closing = False
         self._changed = asyncio.Event()
         self._queue: dict[asyncio.Future[None], Sleeper] = {}
-        """Who waits for a turn, in the order of coming."""
+        """Requests that wait for their model, in the order of coming."""
         self._switching: asyncio.Task[None] | None = None
 
     def join(self, member: Sleeper) -> None:
-        """This engine lives on the card too."""
+        """Add an engine to the group."""
         self._members.append(member)
 
     @asynccontextmanager
     async def lease(self, member: Sleeper) -> AsyncIterator[None]:
-        """Inside the block `member` is awake.
+        """Inside the block `member` is awake, and stays so.
 
         Raises:
             RequestError: 503, it could not be woken.
@@ -76,12 +76,12 @@ class ModelSwapper:
             self._changed.set()
 
     def lost(self, member: Sleeper) -> None:
-        """It has gone down; when it comes back it sleeps."""
+        """Note that an engine is down; it will come back asleep."""
         if self._awake is member:
             self._awake = None
 
     async def close(self) -> None:
-        """Switch no more."""
+        """Stop swapping."""
         if self._switching is not None:
             self._switching.cancel()
             await asyncio.gather(self._switching, return_exceptions=True)
@@ -105,7 +105,7 @@ class ModelSwapper:
             self._queue.pop(ticket, None)
 
     async def _switch(self) -> None:
-        """Give the card to whoever waits, until nobody does."""
+        """Wake the model of whoever waits longest, until nobody waits."""
         while self._queue:
             following = next(iter(self._queue.values()))
             try:
@@ -114,7 +114,7 @@ class ModelSwapper:
                     await self._hand_over(following)
                 self._let_in(following)
             except _NO_ANSWER as error:
-                logger.warning("%s could not be given the card: %s", following.name, error or type(error).__name__)
+                logger.warning("%s could not be woken: %s", following.name, error or type(error).__name__)
                 for ticket in self._tickets(following):
                     ticket.set_exception(unavailable(following.name))
             self._closing = False
@@ -140,10 +140,10 @@ class ModelSwapper:
             while self._users:
                 await self._change_within(settings.switch_timeout_s)
 
-    async def _change_within(self, seconds: float) -> None:
+    async def _change_within(self, limit_s: float) -> None:
         self._changed.clear()
         try:
-            async with asyncio.timeout(max(seconds, 0)):
+            async with asyncio.timeout(max(limit_s, 0)):
                 await self._changed.wait()
         except TimeoutError:
             return
@@ -156,12 +156,12 @@ class ModelSwapper:
             try:
                 await self._command(member, "/sleep?level=1")
             except aiohttp.ClientConnectorError:
-                logger.warning("%s is down: the card is taken as free", member.name)
+                logger.warning("%s is down: its GPU is taken as free", member.name)
         await self._command(following, "/wake_up")
         self._awake = following
         self._since = self._idle_since = time.monotonic()
         self.switches += 1
-        logger.info("%s has the card", following.name)
+        logger.info("%s is awake", following.name)
 
     async def _command(self, member: Sleeper, path: str) -> None:
         status = await member.command(path, self._settings.switch_timeout_s)

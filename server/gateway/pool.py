@@ -43,7 +43,7 @@ class Pool:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep connections and watch over the servers."""
+        """Inside the block connections are open and the servers are probed."""
         async with AsyncExitStack() as opened:
             for upstream in self.upstreams:
                 await opened.enter_async_context(upstream)

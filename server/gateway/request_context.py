@@ -27,7 +27,7 @@ access = logging.getLogger("babelview.access")
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request."""
+    """A request on its way: what the log and the metrics say of it."""
 
     id: str
     method: str
@@ -40,24 +40,24 @@ class RequestContext:
     replica: str = ""
     status: int = 0
     code: str | None = None
-    """Of an error of our own."""
+    """The code of an error of the gateway's own."""
     body_bytes: int = 0
     first_s: float | None = None
-    """Until the first piece of a stream."""
-    seconds: float = 0.0
+    """Time until the first piece of a stream."""
+    duration_s: float = 0.0
     retries: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
     def streamed(self, piece: bytes) -> None:
-        """A piece of a stream has come."""
+        """Note a piece of a stream."""
         if self.first_s is None:
             self.first_s = time.monotonic() - self.started
         if b'"usage"' in piece:
             self._count(piece)
 
     def answered(self, body: bytes) -> None:
-        """A whole answer has come."""
+        """Note a whole answer."""
         self._count(body)
 
     def _count(self, piece: bytes) -> None:
@@ -70,34 +70,35 @@ class RequestContext:
                 self.completion_tokens = int(number)
 
     def end(self, status: int) -> None:
-        """It is over."""
+        """Note the end of the request."""
         self.status = status
-        self.seconds = time.monotonic() - self.started
+        self.duration_s = time.monotonic() - self.started
 
     def log(self) -> None:
-        """One line in the log."""
+        """Write one line to the access log."""
         if not access.isEnabledFor(logging.INFO):
             return
-        fields = {name: value for name in _LOGGED if (value := getattr(self, name)) or name == "status"}
+        fields = {field: value for name, field in _LOGGED.items() if (value := getattr(self, name)) or name == "status"}
         access.info("%s", _Line(self), extra={"fields": fields})
 
 
 @dataclass(slots=True)
 class _Line:
-    """A context for people; written only if somebody reads it so."""
+    """The line of a request for people; put together only if it is written."""
 
     context: RequestContext
 
     def __str__(self) -> str:
         of = self.context
         tokens = f"{of.prompt_tokens}+{of.completion_tokens}"
-        line = f"{of.id} {of.method} {of.path} {of.status} {of.seconds:.3f}s key={of.key or '-'} "
+        line = f"{of.id} {of.method} {of.path} {of.status} {of.duration_s:.3f}s key={of.key or '-'} "
         line += f"model={of.model or '-'} replica={of.replica or '-'} tokens={tokens}"
         line += f" retries={of.retries}" if of.retries else ""
         return line + (f" error={of.code}" if of.code else "")
 
 
-_LOGGED = tuple(name for name in RequestContext.__slots__ if name != "started")
+_LOGGED = {name: "seconds" if name == "duration_s" else name for name in RequestContext.__slots__ if name != "started"}
+"""Attribute -> its published name in JSON logs."""
 CONTEXT = web.RequestKey("context", RequestContext)
 
 

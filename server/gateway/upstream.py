@@ -1,4 +1,4 @@
-"""One server behind the gateway: its connections, its breaker, and what is waiting there."""
+"""One server behind the gateway: its connections, its health, and the requests that wait there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Deadline:
-    """How long a request waits for its answer to begin; it can be told to go elsewhere."""
+    """Until when a request waits for its answer to begin; it can be brought forward, to ask another server."""
 
     __slots__ = ("_timeout", "moved")
 
@@ -33,7 +33,7 @@ class Deadline:
         """Whether it was ended because this server hangs, not because the time was up."""
 
     def end(self) -> None:
-        """Stop waiting now."""
+        """End the waiting now."""
         if not self.moved:
             self.moved = True
             self._timeout.reschedule(asyncio.get_running_loop().time())
@@ -64,7 +64,7 @@ class Upstream:
         self.checked = asyncio.Event()
         """Set after the first probe."""
         self.streaming: set[aiohttp.ClientResponse] = set()
-        """Answers that are being passed on."""
+        """Answers that are being passed on to clients."""
         self._swapper = swapper
         self._health = health
         self._timeouts = timeouts
@@ -105,7 +105,7 @@ class Upstream:
 
     @property
     def health_state(self) -> HealthState:
-        """What it is good for now."""
+        """Whether it is to be asked now."""
         return self.breaker.health_state
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
@@ -201,7 +201,7 @@ class Upstream:
             deadline.end()
 
     def abort_all(self) -> None:
-        """End everything that it does."""
+        """End all requests that it is answering."""
         self.send_elsewhere()
         for answer in list(self.streaming):
             answer.close()

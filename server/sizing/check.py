@@ -37,7 +37,7 @@ BLOCK_TOKENS = {True: 16, False: 128}
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The outcome of one check."""
 
     what: str
     good: bool

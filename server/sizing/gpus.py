@@ -12,7 +12,7 @@ TIMEOUT_S = 20
 
 @dataclass(frozen=True)
 class Gpu:
-    """One of them."""
+    """A GPU, and its memory."""
 
     index: int
     name: str

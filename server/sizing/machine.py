@@ -15,7 +15,7 @@ OWN_CGROUP = Path("/proc/self/cgroup")
 
 @dataclass(frozen=True)
 class MainMemory:
-    """In bytes."""
+    """Main memory that we can still take, in bytes."""
 
     available: int
     limited_by: str

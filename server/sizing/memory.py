@@ -33,7 +33,7 @@ LLAMA_DEFAULTS: Config = {
 
 @dataclass(frozen=True)
 class Text:
-    """The language model."""
+    """The sizes of a language model."""
 
     hidden: int
     intermediate: int
@@ -48,7 +48,7 @@ class Text:
 
     @classmethod
     def of(cls, config: Config) -> Text:
-        """Read `text_config`."""
+        """Read the sizes from a `text_config`."""
         values = {**LLAMA_DEFAULTS, **config}
         heads = values["num_attention_heads"]
         mllama = values.get("model_type") == "mllama_text_model"
@@ -95,7 +95,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Vision:
-    """The vision tower and its projector."""
+    """The sizes of a vision tower and its projector."""
 
     parameters: int
     tokens: int
@@ -177,11 +177,11 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """All of them."""
+        """The number of all weights."""
         return self.text.linear + self.text.rest + self.vision.parameters
 
     def weights(self, tensor_parallel: int = 1) -> int:
-        """On one GPU. The tower is counted whole on each: Llama 3.2 Vision's is not divided."""
+        """Bytes of weights on one GPU. The tower is counted whole on each: Llama 3.2 Vision's is not divided."""
         text = self.text
         linear = text.linear + text.linear_rows * HALF if self.fp8 else text.linear * HALF
         return ceil((linear + text.rest * HALF) / tensor_parallel) + self.vision.parameters * HALF

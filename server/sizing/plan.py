@@ -40,7 +40,7 @@ class Need:
 
     @property
     def total(self) -> int:
-        """All together, awake."""
+        """The sum, while the engine is awake."""
         return self.weights + self.kv_cache + self.encoder_cache + self.activations + self.overhead
 
 

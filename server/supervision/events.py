@@ -22,7 +22,7 @@ class EventLog:
         self._other = other
 
     def changed(self, supervisor: ProcessSupervisor) -> None:
-        """State or stage of a part is another."""
+        """The state or the stage of a part has changed."""
         self._log.write_event(
             part=supervisor.part.name,
             event=supervisor.state.value,

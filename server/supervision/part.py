@@ -28,7 +28,7 @@ class Probe:
     """Unix socket to ask on; None: TCP."""
 
     async def healthy(self, timeout_s: float) -> bool:
-        """Ask once; whatever goes wrong means no."""
+        """Ask once; whatever goes wrong, the answer is no."""
         return await self.send("GET", self.path, timeout_s)
 
     async def send(self, method: str, path: str, timeout_s: float) -> bool:
@@ -58,9 +58,9 @@ class Part:
     env: Mapping[str, str] = field(default_factory=dict)
     """On top of our own environment."""
     start_timeout_s: float = 60.0
-    """It must be healthy by then."""
+    """How long it may take to become healthy."""
     stop_grace_s: float = 10.0
-    """Between SIGTERM and SIGKILL."""
+    """How long it may take to stop: the time between SIGTERM and SIGKILL."""
     first_stage: str = "starting"
     stages: tuple[tuple[str, str], ...] = ()
     """(text in a line of its log, stage that it tells of), in the order of appearance."""

@@ -18,7 +18,7 @@ class Reaper:
     """
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is removed with the groups."""
+        """`folder` is removed when the groups are killed."""
         self._folder = folder
         self._pipe: asyncio.StreamWriter | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -40,11 +40,11 @@ class Reaper:
         await self._process.wait()
 
     def hold(self, group: int) -> None:
-        """This group must not outlive us."""
+        """Kill this process group when we end."""
         self._say(f"+{group}\n")
 
     def release(self, group: int) -> None:
-        """This group is gone; its number may be given to others."""
+        """Forget this process group: it is gone, and its number may be given to others."""
         self._say(f"-{group}\n")
 
     def _say(self, line: str) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class State(enum.Enum):
-    """Where a part is in its life."""
+    """The state of a part."""
 
     STARTING = "starting"
     READY = "ready"
@@ -37,17 +37,17 @@ class State(enum.Enum):
 
 
 class Reporter(Protocol):
-    """Who is told what happens."""
+    """Is told what happens to the parts: the display, the log of events."""
 
     def changed(self, supervisor: ProcessSupervisor) -> None:
-        """State or stage of a part is another."""
+        """The state or the stage of a part has changed."""
 
     def crashed(self, supervisor: ProcessSupervisor, reason: str, tail: str) -> None:
         """A running part has ended or hangs; it will be restarted, or is given up."""
 
 
 class ProcessSupervisor:
-    """Keeps one part running until it is cancelled."""
+    """Supervises the process of one part: starts it, probes it, restarts it, gives it up."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class ProcessSupervisor:
         self.reason: str | None = None
         """Why it ended the last time."""
         self.healthy = asyncio.Event()
-        """Set once it has been ready."""
+        """Set once the part has been ready."""
         self._reaper = reaper
         self._reporter = reporter
         self._policy = policy or Policy()
@@ -91,7 +91,7 @@ class ProcessSupervisor:
 
     @property
     def given_up(self) -> bool:
-        """It crashed too often."""
+        """Whether it crashed too often and is not started again."""
         return self.state is State.FAILED
 
     def recall(self, reason: str) -> None:
