@@ -1,4 +1,4 @@
-"""What the tests of the batch client share."""
+"""What the tests of the batch client and of the gateway share."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fake_servers import FakeServers
+from gateway_rig import PICTURE, Engine, short_folder
 from media_files import numbered, write_video
 from PIL import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 
@@ -33,3 +34,17 @@ def ads(tmp_path: Path) -> Path:
     (folder / "notes.txt").write_text("not a picture")
     (folder / ".hidden.mp4").write_bytes(b"no")
     return folder
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder for Unix sockets, whose paths have 107 characters."""
+    with short_folder() as path:
+        yield path
+
+
+@pytest.fixture
+async def engine(folder: Path) -> AsyncIterator[Engine]:
+    """The engine of the gateway's picture model, played by the test."""
+    async with Engine(folder / f"{PICTURE}.sock").running() as running:
+        yield running

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import openai
 import orjson
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from gateway_rig import HELLO, PICTURE, VIDEO, Engine, picture_model, serving, short_folder, video
 
 from server.gateway.config import GatewayConfig, Limits, Replica, ServedModel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with short_folder() as path:
-        yield path
 
 
 @pytest.fixture
@@ -31,8 +27,8 @@ async def engine(folder: Path) -> AsyncIterator[Engine]:
         yield running
 
 
-@pytest.fixture
-async def url(folder: Path) -> AsyncIterator[str]:
+@asynccontextmanager
+async def two_models(folder: Path) -> AsyncIterator[str]:
     """A gateway for a video model with the alias `hub/video`, and a picture model that is down."""
     models = (
         ServedModel(
@@ -46,6 +42,20 @@ async def url(folder: Path) -> AsyncIterator[str]:
     )
     async with serving(GatewayConfig(models=models, limits=Limits(max_body_bytes=1 << 20))) as address:
         yield address
+
+
+@pytest.fixture
+async def url(folder: Path) -> AsyncIterator[str]:
+    async with two_models(folder) as address:
+        yield address
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusing() -> AsyncIterator[tuple[Engine, str]]:
+    """One gateway for all that it refuses, and the engine, which is to see nothing of it."""
+    with short_folder() as folder:
+        async with Engine(folder / f"{VIDEO}.sock").running() as engine, two_models(folder) as address:
+            yield engine, address
 
 
 @pytest.fixture
@@ -161,11 +171,14 @@ async def test_a_client_that_goes_away_aborts_its_request(engine: Engine, url: s
         ),
     ],
 )
+@pytest.mark.asyncio(loop_scope="module")
 async def test_media_that_is_not_taken_is_400_with_the_reason(
-    engine: Engine, sdk: openai.AsyncOpenAI, model: str, messages: Any, says: str
+    refusing: tuple[Engine, str], model: str, messages: Any, says: str
 ) -> None:
-    with pytest.raises(openai.BadRequestError) as raised:
-        await sdk.chat.completions.create(model=model, messages=messages)
+    engine, address = refusing
+    async with openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as sdk:
+        with pytest.raises(openai.BadRequestError) as raised:
+            await sdk.chat.completions.create(model=model, messages=messages)
     assert says in str(raised.value)
     assert not engine.bodies
 
@@ -192,10 +205,12 @@ async def test_a_request_cannot_change_how_frames_are_read(sdk: openai.AsyncOpen
         ("GET", "/", None, 404),
     ],
 )
+@pytest.mark.asyncio(loop_scope="module")
 async def test_refusals_have_openais_shape(
-    url: str, http: aiohttp.ClientSession, method: str, path: str, body: bytes | None, status: int
+    refusing: tuple[Engine, str], method: str, path: str, body: bytes | None, status: int
 ) -> None:
-    async with http.request(method, url + path, data=body) as response:
+    _, url = refusing
+    async with aiohttp.ClientSession() as http, http.request(method, url + path, data=body) as response:
         said = await response.json()
         assert response.status == status
     if path != "/v1/../health":

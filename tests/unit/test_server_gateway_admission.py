@@ -10,7 +10,7 @@ import aiohttp
 import openai
 import orjson
 import pytest
-from gateway_rig import HELLO, PASSED_ON, PICTURE, Engine, gateway, short_folder, until
+from gateway_rig import HELLO, PASSED_ON, PICTURE, Engine, gateway, until
 
 from server.errors import PreflightError, RequestError
 from server.gateway import keys
@@ -21,22 +21,10 @@ from server.profile import load_profile
 from server.supervision.parts import open_gateway_socket, stack_parts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 ALICE, BOB = "bv-alice-0123456789abcdef", "bv-bob-0123456789abcdef"
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with short_folder() as path:
-        yield path
-
-
-@pytest.fixture
-async def engine(folder: Path) -> AsyncIterator[Engine]:
-    async with Engine(folder / f"{PICTURE}.sock").running() as running:
-        yield running
 
 
 def client(address: str, key: str = "none") -> openai.AsyncOpenAI:

@@ -9,25 +9,14 @@ import aiohttp
 import openai
 import orjson
 import pytest
+import pytest_asyncio
 from gateway_rig import HELLO, PASSED_ON, PICTURE, Engine, gateway, image, short_folder
 
 from server.gateway.config import Limits, Timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with short_folder() as path:
-        yield path
-
-
-@pytest.fixture
-async def engine(folder: Path) -> AsyncIterator[Engine]:
-    async with Engine(folder / f"{PICTURE}.sock").running() as running:
-        yield running
 
 
 async def raw(address: str, sent: bytes, *, wait: float = 10) -> bytes:
@@ -40,6 +29,18 @@ async def raw(address: str, sent: bytes, *, wait: float = 10) -> bytes:
             return await reader.read()
     finally:
         writer.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusing() -> AsyncIterator[tuple[Engine, str]]:
+    """One gateway for all that it refuses, and the engine, which is to see nothing of it."""
+    timeouts = Timeouts(header_s=0.5, body_idle_s=0.5)
+    with short_folder() as folder:
+        async with (
+            Engine(folder / f"{PICTURE}.sock").running() as engine,
+            gateway(folder, timeouts=timeouts) as address,
+        ):
+            yield engine, address
 
 
 BODY = orjson.dumps({"model": PICTURE, "messages": HELLO})
@@ -67,9 +68,10 @@ POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
 )
-async def test_what_two_servers_could_read_in_two_ways_is_refused(folder: Path, engine: Engine, sent: bytes) -> None:
-    async with gateway(folder, timeouts=Timeouts(header_s=0.5, body_idle_s=0.5)) as address:
-        answer = await raw(address, sent)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_two_servers_could_read_in_two_ways_is_refused(refusing: tuple[Engine, str], sent: bytes) -> None:
+    engine, address = refusing
+    answer = await raw(address, sent)
     assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4"))
     assert answer.count(b"HTTP/1.") == 1
     assert not engine.bodies

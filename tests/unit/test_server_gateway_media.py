@@ -12,6 +12,7 @@ import aiohttp
 import openai
 import orjson
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from gateway_rig import HELLO, PICTURE, VIDEO, Engine, image, picture, picture_model, serving, short_folder, video
@@ -22,34 +23,34 @@ from server.gateway.config import GatewayConfig, Limits
 from server.gateway.parameters import CHAT, COMPLETION, REFUSED, check_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
 LIMITS = Limits(max_picture_pixels=10_000, max_frame_pixels=10_000, max_media_bytes=1 << 20, max_body_bytes=4 << 20)
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with short_folder() as path:
-        yield path
-
-
-@pytest.fixture
-async def engine(folder: Path) -> AsyncIterator[Engine]:
-    async with Engine(folder / f"{PICTURE}.sock").running() as running:
-        yield running
-
-
-@pytest.fixture
-async def sdk(folder: Path) -> AsyncIterator[openai.AsyncOpenAI]:
-    models = (
-        picture_model(folder),
-        picture_model(folder, "v", name=VIDEO, max_images=0, max_frames=8),
-    )
+@asynccontextmanager
+async def limited(folder: Path) -> AsyncIterator[openai.AsyncOpenAI]:
+    """A gateway with tight limits, for a picture model and a video model."""
+    models = (picture_model(folder), picture_model(folder, "v", name=VIDEO, max_images=0, max_frames=8))
     async with (
         serving(GatewayConfig(models=models, limits=LIMITS)) as address,
         openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client,
     ):
         yield client
+
+
+@pytest.fixture
+async def sdk(folder: Path) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with limited(folder) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusing() -> AsyncIterator[tuple[Engine, openai.AsyncOpenAI]]:
+    """One gateway for all that it refuses, and the engine, which is to see nothing of it."""
+    with short_folder() as folder:
+        async with Engine(folder / f"{PICTURE}.sock").running() as engine, limited(folder) as client:
+            yield engine, client
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif"])
@@ -92,16 +93,20 @@ def png_bomb() -> str:
         (VIDEO, image(), "1 pictures"),
     ],
 )
+@pytest.mark.asyncio(loop_scope="module")
 async def test_other_media_are_refused_before_an_engine_sees_them(
-    engine: Engine, sdk: openai.AsyncOpenAI, model: str, messages: Any, says: str
+    refusing: tuple[Engine, openai.AsyncOpenAI], model: str, messages: Any, says: str
 ) -> None:
+    engine, sdk = refusing
     with pytest.raises(openai.BadRequestError) as raised:
         await sdk.chat.completions.create(model=model, messages=messages)
     assert says in str(raised.value)
     assert not engine.bodies
 
 
-async def test_a_picture_of_too_many_bytes_is_413(engine: Engine, sdk: openai.AsyncOpenAI) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_picture_of_too_many_bytes_is_413(refusing: tuple[Engine, openai.AsyncOpenAI]) -> None:
+    engine, sdk = refusing
     url = f"data:image/jpeg;base64,{picture()}{'A' * (2 << 20)}"
     with pytest.raises(openai.APIStatusError, match="1 MiB") as raised:
         await sdk.chat.completions.create(model=PICTURE, messages=image(url))  # type: ignore[arg-type]
@@ -110,9 +115,11 @@ async def test_a_picture_of_too_many_bytes_is_413(engine: Engine, sdk: openai.As
 
 
 @pytest.mark.parametrize("metadata", [100, 20_000])
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_jpegs_size_is_found_behind_its_metadata(
-    engine: Engine, sdk: openai.AsyncOpenAI, metadata: int
+    refusing: tuple[Engine, openai.AsyncOpenAI], metadata: int
 ) -> None:
+    _, sdk = refusing
     data = base64.b64decode(picture(100, 101))
     comment = b"\xff\xfe" + (metadata + 2).to_bytes(2) + b"x" * metadata
     url = f"data:image/jpeg;base64,{base64.b64encode(data[:2] + comment + data[2:]).decode()}"
@@ -176,7 +183,9 @@ def test_what_the_sdk_can_send_is_known() -> None:
         (b'{"a":NaN}', "not JSON"),
     ],
 )
-async def test_json_bombs_are_refused(sdk: openai.AsyncOpenAI, body: bytes, says: str) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_json_bombs_are_refused(refusing: tuple[Engine, openai.AsyncOpenAI], body: bytes, says: str) -> None:
+    _, sdk = refusing
     async with aiohttp.ClientSession() as session, session.post(f"{sdk.base_url}chat/completions", data=body) as answer:
         assert answer.status == 400
         assert says in (await answer.json())["error"]["message"]

@@ -11,12 +11,12 @@ import aiohttp
 import openai
 import pytest
 from aiohttp import web
-from gateway_rig import HELLO, Engine, picture_model, serving, short_folder, until
+from gateway_rig import HELLO, Engine, picture_model, serving, until
 
 from server.gateway.config import GatewayConfig, ModelSwap, Replica
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 
@@ -66,12 +66,6 @@ class Sleeper(Engine):
             return await super().chat(request)
         finally:
             self.running_now -= 1
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with short_folder() as path:
-        yield path
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import openai
 import pytest
-from gateway_rig import HELLO, PICTURE, QUICK, Engine, image, picture, picture_model, serving, short_folder, until
+from gateway_rig import HELLO, PICTURE, QUICK, Engine, image, picture, picture_model, serving, until
 
 from server.gateway.config import GatewayConfig, Health, Timeouts
 from server.gateway.health import CircuitBreaker, HealthState, Probed
@@ -17,16 +17,10 @@ from server.gateway.pool import Pool
 from server.gateway.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 NAMES = ("a", "b")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with short_folder() as path:
-        yield path
 
 
 @pytest.fixture
