@@ -1,0 +1,408 @@
+"""Results that add up: what an output folder knows after several runs."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledgers import identity_of, write_run
+
+from client.endpoints.chat import Answer
+from client.errors import LedgerError
+from client.ledger.ledger import LEDGER, Ledger
+from client.ledger.results import Results
+from client.ledger.rows import StoredTranslation
+from client.media.kinds import Kind
+from client.media.sampling import Sampling
+from client.record import UNFINISHED, records, worst_verdict
+from client.sources.source import Source
+from client.tasks.plan import Plan, make_plan
+from client.tasks.tasks import choose_tasks
+
+QUESTIONS = ("Why?", "Who?", "When?")
+TEXTS = {
+    "describe": "Words.",
+    "tags": '["Red Car", "blue sky"]',
+    "sentiment": "Positive.",
+    **dict.fromkeys(("ask", "ask-1", "ask-2", "ask-3"), "So."),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is about, all of which is answered."""
+
+    names: tuple[str, ...] = ("a.png",)
+    tasks: tuple[str, ...] = ("describe",)
+    questions: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    model: str = "first"
+
+    @property
+    def plan(self) -> Plan:
+        models = dict.fromkeys(Kind, self.model)
+        return make_plan(choose_tasks(list(self.tasks), list(self.questions)), models, 0, Sampling(), self.languages)
+
+    def topics(self) -> list[tuple[str, str | None]]:
+        return [(task, None) for task in self.tasks] + [("ask", question) for question in self.questions]
+
+
+def write(folder: Path, *runs: Run) -> None:
+    for it in runs:
+        write_run(folder, it.plan, it.names, TEXTS)
+
+
+def read(folder: Path, *, only_run: bool = False) -> list[dict[str, Any]]:
+    with Results(folder, only_run=only_run) as results:
+        return list(records(results))
+
+
+def sql(folder: Path, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(folder / LEDGER)
+    with connection:
+        rows = connection.execute(statement, values).fetchall()
+    connection.close()
+    return rows
+
+
+def some(*values: str, least: int = 0) -> st.SearchStrategy[tuple[str, ...]]:
+    return st.lists(st.sampled_from(values), unique=True, min_size=least).map(tuple)
+
+
+RUNS = st.lists(
+    st.builds(
+        Run,
+        some("a.png", "b.mp4", "c.png", least=1),
+        some("describe", "tags", "sentiment", least=1),
+        some(*QUESTIONS),
+        some("spa_Latn", "fra_Latn"),
+        st.sampled_from(["first", "second"]),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(RUNS)
+def test_nothing_is_replaced_by_a_later_run(runs: list[Run]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        write(Path(name), *runs)
+        found = {record["file"]: record["tasks"] for record in read(Path(name))}
+    assert list(found) == list(dict.fromkeys(name for it in runs for name in it.names))
+    topics = list(dict.fromkeys(topic for it in runs for topic in it.topics()))
+    asked = [question for _, question in topics if question]
+    keys = {
+        (task, question): task if not question or len(asked) == 1 else f"ask-{asked.index(question) + 1}"
+        for task, question in topics
+    }
+    for file, tasks in found.items():
+        about = [it for it in runs if file in it.names]
+        for topic, key in keys.items():
+            models = list(dict.fromkeys(it.model for it in about if topic in it.topics()))
+            assert (key in tasks) == bool(models)
+            if models:
+                languages = {
+                    code for it in about if topic in it.topics() and it.model == models[-1] for code in it.languages
+                }
+                assert (tasks[key]["model"], tasks[key].get("question")) == (models[-1], topic[1])
+                assert set(tasks[key]["translations"]) == languages
+    order = list(dict.fromkeys(code for it in runs for code in it.languages))
+    for tasks in found.values():
+        for answer in tasks.values():
+            assert list(answer["translations"]) == [code for code in order if code in answer["translations"]]
+
+
+@settings(max_examples=25, deadline=None)
+@given(RUNS)
+def test_the_last_run_alone_is_as_if_there_had_been_no_other(runs: list[Run]) -> None:
+    with tempfile.TemporaryDirectory() as several, tempfile.TemporaryDirectory() as one:
+        write(Path(several), *runs)
+        write(Path(one), runs[-1])
+        last, alone = read(Path(several), only_run=True), read(Path(one), only_run=True)
+        if len(runs) == 1:
+            assert read(Path(several)) == last
+    for record in (*last, *alone):
+        for answer in record["tasks"].values():
+            del answer["answered_at"]
+        del record["total_processing_time_sec"]
+    assert last == alone
+
+
+@settings(max_examples=25, deadline=None)
+@given(RUNS)
+def test_the_flat_view_tells_the_same(runs: list[Run]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        write(Path(name), *runs)
+        seen = sql(Path(name), "SELECT file, task, question, language, text, verdict, model, answered_at FROM captions")
+        found = read(Path(name))
+    said: list[tuple[Any, ...]] = []
+    for record in found:
+        for key, answer in record["tasks"].items():
+            head, tail = (Path(record["file"]).name, key.split("-")[0], answer.get("question")), answer["model"]
+            said.append((*head, "eng_Latn", answer.get("raw", answer.get("text")), None, tail, answer["answered_at"]))
+            for code, text in answer["translations"].items():
+                verdict = worst_verdict(answer["translation_verdicts"][code])
+                plain = ", ".join(text) if isinstance(text, list) else text
+                said.append((*head, code, plain, verdict, tail, answer["answered_at"]))
+    assert sorted(map(repr, seen)) == sorted(map(repr, said))
+
+
+def test_an_answer_says_when_by_which_model_and_prompt(tmp_path: Path) -> None:
+    it = Run(tasks=("tags",), model="looks")
+    ledger = Ledger(tmp_path)
+    ledger.close()
+    write(tmp_path, it)
+    sql(tmp_path, "UPDATE answers SET updated = 1790000000.9, request_s = 1.23456, tokens_per_s = 81.26")
+    (record,) = read(tmp_path)
+    answer = record["tasks"]["tags"]
+    assert (answer["answered_at"], answer["model"]) == ("2026-09-21T14:13:20+00:00", "looks")
+    assert answer["prompt"] == it.plan.requests[Kind.IMAGE][0].prompt_hash[:12]
+    assert (answer["request_time_sec"], answer["tokens_per_sec"]) == (1.235, 81.3)
+    assert "generation_time_sec" not in answer
+    assert (answer["tags"], answer["original_order"]) == (["blue sky", "red car"], ["red car", "blue sky"])
+    sql(tmp_path, "UPDATE answers SET tokens_per_s = NULL")
+    assert read(tmp_path)[0]["tasks"]["tags"]["tokens_per_sec"] is None
+
+
+def test_what_was_not_finished_or_failed_says_so_also_after_other_runs(tmp_path: Path) -> None:
+    first = Run(("a.png", "b.png", "c.png"), ("describe", "tags"))
+    write(tmp_path, first)
+    requests = {request.key: request for request in first.plan.requests[Kind.IMAGE]}
+    a, _, c = (identity_of(name).sha256 for name in first.names)
+    ledger = Ledger(tmp_path)
+    sql(tmp_path, "DELETE FROM answers WHERE unit IN (?, ?) AND task = 'tags'", a, c)
+    sql(tmp_path, "UPDATE sources SET finished = 0 WHERE name LIKE '%a.png'")
+    sql(tmp_path, "UPDATE sources SET problem = 'tags: no' WHERE name LIKE '%c.png'")
+    ledger.write([lambda it: it.save_failure(c, requests["tags"], "no", final=True)])
+    ledger.close()
+    errors = [UNFINISHED, None, "tags: no"]
+    assert [record["error"] for record in read(tmp_path)] == errors
+    write(tmp_path, Run(("d.png",)))
+    assert [record["error"] for record in read(tmp_path)] == [*errors, None]
+    # A run that asks something else about the file does not hide what it lacks.
+    write(tmp_path, Run(("c.png",)))
+    again = "tags: no (in an earlier run; --redo failed tries again)"
+    assert [record["error"] for record in read(tmp_path)] == [UNFINISHED, None, again, None]
+    assert [record["error"] for record in read(tmp_path, only_run=True)] == [None]
+    sql(tmp_path, "UPDATE answers SET state = 'pending' WHERE state = 'failed'")
+    assert read(tmp_path)[2]["error"] == "tags: no (in an earlier run)"
+    # A translation that is missing is missing.
+    write(tmp_path, Run(("e.png",), languages=("spa_Latn",)))
+    sql(tmp_path, "UPDATE sources SET finished = 0 WHERE name LIKE '%e.png'")
+    assert read(tmp_path)[-1]["error"] is None
+    sql(tmp_path, "DELETE FROM translations")
+    assert read(tmp_path)[-1]["error"] == UNFINISHED
+
+
+def test_what_an_earlier_run_read_stays_when_it_cannot_be_read_any_more(tmp_path: Path) -> None:
+    write(tmp_path, Run())
+    sql(tmp_path, "UPDATE sources SET sha256 = NULL, problem = 'HTTP 404'")
+    (record,) = read(tmp_path)
+    assert (record["error"], record["kind"], list(record["tasks"])) == ("HTTP 404", "image", ["describe"])
+    (record,) = read(tmp_path, only_run=True)
+    assert (record["error"], record["kind"], list(record["tasks"])) == ("HTTP 404", None, [])
+
+
+def test_files_that_are_gone_are_kept_and_marked(tmp_path: Path) -> None:
+    here, gone = tmp_path / "here.png", tmp_path / "gone.png"
+    for path in (here, gone):
+        path.touch()
+    output = tmp_path / "captions"
+    write(output, Run((str(here), str(gone))))
+    gone.unlink()
+    write(output, Run(("other.png",)))
+    assert [record.get("gone") for record in read(output)] == [None, True, None]
+    assert read(output)[1]["tasks"]["describe"]["text"] == "Words."
+    assert [bool(value) for (value,) in sql(output, "SELECT gone FROM captions ORDER BY file")] == [True, False, False]
+    gone.touch()
+    write(output, Run(("other.png",)))
+    assert [record.get("gone") for record in read(output)] == [None, None, None]
+
+
+def test_the_newest_answer_stands_and_a_wrong_clock_does_not_matter_between_runs(tmp_path: Path) -> None:
+    write(tmp_path, Run(model="first", languages=("spa_Latn",)))
+    sql(tmp_path, "UPDATE answers SET updated = updated + 1e6")
+    write(tmp_path, Run(model="second", languages=("fra_Latn",)))
+    (record,) = read(tmp_path)
+    answer = record["tasks"]["describe"]
+    assert (answer["model"], list(answer["translations"])) == ("second", ["fra_Latn"])
+    assert sql(tmp_path, "SELECT DISTINCT model FROM captions") == [("second",)]
+
+
+def test_prompts_of_old_ledgers_whose_text_is_lost(tmp_path: Path) -> None:
+    """Each is taken for a question of its own where the task takes questions, else for the task."""
+    write(tmp_path, Run(tasks=("tags",), questions=("Why?", "Who?")))
+    sql(tmp_path, "UPDATE sources SET run = NULL")
+    sql(tmp_path, "DELETE FROM prompts")
+    sql(tmp_path, "UPDATE runs SET plan = '{}'")
+    (record,) = read(tmp_path)
+    assert list(record["tasks"]) == ["tags", "ask-1", "ask-2"]
+    assert record["tasks"]["tags"]["text"] == TEXTS["tags"]  # how it was read is not known either
+    assert "question" not in record["tasks"]["ask-1"]
+    assert len(sql(tmp_path, "SELECT * FROM captions")) == 3
+    # What is asked now comes after them, under numbers that nothing has yet; the prompt of tags is known again.
+    write(tmp_path, Run(("b.mp4",), ("tags",), ("When?",), ("spa_Latn",)))
+    first, second = read(tmp_path)
+    assert list(first["tasks"]) == ["ask-1", "ask-2", "tags"]
+    assert first["tasks"]["tags"]["tags"] == ["blue sky", "red car"]
+    assert (list(second["tasks"]), second["tasks"]["ask-3"]["question"]) == (["tags", "ask-3"], "When?")
+
+
+def test_languages_of_old_ledgers_have_columns_too(tmp_path: Path) -> None:
+    write(tmp_path, Run(languages=("spa_Latn", "fra_Latn")))
+    sql(tmp_path, "UPDATE runs SET plan = '{}'")
+    with Results(tmp_path) as results:
+        (topic,) = results.topics()
+        assert (topic.key, topic.languages) == ("describe", ["fra_Latn", "spa_Latn"])
+
+
+def test_a_plan_of_another_version_matters_to_the_last_run_alone(tmp_path: Path) -> None:
+    write(tmp_path, Run(("a.png", "b.png")))
+    sql(tmp_path, "UPDATE runs SET plan = '{}'")
+    sql(tmp_path, "UPDATE sources SET finished = 0 WHERE name LIKE '%b.png'")
+    assert [record["error"] for record in read(tmp_path)] == [None, UNFINISHED]
+    with pytest.raises(LedgerError, match="written by another version"):
+        Results(tmp_path, only_run=True)
+
+
+def test_a_task_called_like_a_numbered_question_keeps_its_key(tmp_path: Path) -> None:
+    write(tmp_path, Run(questions=("Why?", "Who?")))
+    sql(tmp_path, "UPDATE answers SET task = 'ask-2' WHERE task = 'describe'")
+    sql(tmp_path, "UPDATE prompts SET task = 'ask-2' WHERE task = 'describe'")
+    (record,) = read(tmp_path)
+    assert {key: answer.get("question") for key, answer in record["tasks"].items()} == {
+        "ask-2": None,
+        "ask-1": "Why?",
+        "ask-2_": "Who?",
+    }
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "doubts", "counts", "worst"),
+    [
+        ({"ok": 2}, [], {"ok": 2}, "ok"),
+        ({"ok": 2, "retried": 1}, [], {"ok": 2, "retried": 1}, "retried"),
+        ({"ok": 2, "retried": 1, "doubtful": 1}, ["loops"], {"ok": 2, "retried": 1, "doubtful": 1}, "doubtful"),
+        ({}, ["loops", "loops"], {"doubtful": 2}, "doubtful"),  # of an old ledger
+        ({}, [], None, None),
+    ],
+)
+def test_verdicts(
+    tmp_path: Path, verdicts: dict[str, int], doubts: list[str], counts: dict[str, int] | None, worst: str | None
+) -> None:
+    it = Run()
+    write(tmp_path, it)
+    ledger = Ledger(tmp_path)
+    (request,) = it.plan.requests[Kind.IMAGE]
+    said = {"spa_Latn": StoredTranslation(["Palabras."], doubts, verdicts)}
+    ledger.write([lambda this: this.save_translations(identity_of("a.png").sha256, request, said)])
+    ledger.close()
+    (record,) = read(tmp_path)
+    assert record["tasks"]["describe"].get("translation_verdicts", {}).get("spa_Latn") == counts
+    assert worst_verdict(counts) == worst
+    assert sql(tmp_path, "SELECT verdict FROM captions WHERE language = 'spa_Latn'") == [(worst,)]
+    reasons = ["describe: spa_Latn: doubtful translation: loops"] if doubts else []
+    assert record["warnings"] == ["odd", *reasons]
+
+
+# -- answers about parts of a video ------------------------------------------------------------------------
+
+
+def add_part(
+    folder: Path,
+    unit: str,
+    kind: str,
+    span: tuple[int | None, int | None],
+    text: str,
+    *,
+    inputs: list[str] | None = None,
+    model: str = "first",
+    at: float = 0.0,
+) -> None:
+    """A unit of `b.mp4` and its answer, made like that about the whole file, which must be there."""
+    content = identity_of("b.mp4").sha256
+    sql(
+        folder,
+        "INSERT OR IGNORE INTO units VALUES (?, ?, ?, ?, ?, ?)",
+        *(unit, content, kind, *span, json.dumps(inputs) if inputs else None),
+    )
+    sql(
+        folder,
+        "INSERT INTO answers (unit, task, prompt_hash, model, params, state, text, finish_reason, generated_tokens, "
+        "request_s, tokens_per_s, updated, run) SELECT ?, task, prompt_hash, ?, params, state, ?, 'stop', 10, 0.5, 20, "
+        "updated + ?, run FROM answers WHERE unit = ?",
+        *(unit, model, text, at, content),
+    )
+
+
+def test_an_answer_in_segments(tmp_path: Path) -> None:
+    write(tmp_path, Run(("b.mp4",)))
+    add_part(tmp_path, "late", "window", (2_000_000, 3_333_333), "Then.", at=1)
+    add_part(tmp_path, "early", "window", (0, 2_000_000), "First.", at=2)
+    sql(
+        tmp_path,
+        "INSERT INTO translations SELECT id, 'spa_Latn', '[\"Antes.\"]', '[]', NULL FROM answers WHERE unit = 'early'",
+    )
+    segments = [
+        {"start": 0.0, "end": 2.0, "text": "First.", "translations": {"spa_Latn": "Antes."}},
+        {"start": 2.0, "end": 3.333, "text": "Then."},
+    ]
+    (record,) = read(tmp_path)
+    answer = record["tasks"]["describe"]
+    assert (answer["segments"], "text" in answer, answer["generated_tokens"]) == (segments, False, 20)
+    assert (answer["request_time_sec"], answer["tokens_per_sec"]) == (1.0, 20.0)
+    assert sql(tmp_path, "SELECT start_s, end_s, text FROM captions WHERE start_s >= 0 AND language = 'eng_Latn'") == [
+        (0.0, 2.0, "First."),
+        (2.0, 3.333333, "Then."),
+    ]
+    # Merged: the text, and the segments that it was made of; a later one of another model is none of them.
+    add_part(tmp_path, "merge", "merge", (None, None), "All.", inputs=["early", "late"], at=3)
+    add_part(tmp_path, "other", "window", (0, 1_000_000), "Other.", model="second", at=4)
+    (record,) = read(tmp_path)
+    answer = record["tasks"]["describe"]
+    assert (answer["text"], answer["segments"], answer["generated_tokens"]) == ("All.", segments, 30)
+    # Where nothing is merged, the newest prompt, model and parameters count.
+    sql(tmp_path, "DELETE FROM units WHERE id = 'merge'")
+    sql(tmp_path, "DELETE FROM answers WHERE unit = 'merge'")
+    assert [segment["text"] for segment in read(tmp_path)[0]["tasks"]["describe"]["segments"]] == ["Other."]
+    # A newer answer about the whole stands instead.
+    sql(tmp_path, "UPDATE answers SET updated = updated + 9 WHERE unit = ?", identity_of("b.mp4").sha256)
+    answer = read(tmp_path)[0]["tasks"]["describe"]
+    assert (answer["text"], "segments" in answer) == ("Words.", False)
+    assert worst_verdict(None) is None
+
+
+def test_sources_named_twice_in_a_run_have_a_record_each(tmp_path: Path) -> None:
+    write(tmp_path, Run(("a.png", "a.png")))
+    assert [record["file"] for record in read(tmp_path)] == ["a.png", "a.png"]
+    assert len(sql(tmp_path, "SELECT * FROM captions")) == 1
+    write(tmp_path, Run(("a.png",)))
+    assert [record["file"] for record in read(tmp_path)] == ["a.png", "a.png"]
+    assert [record["file"] for record in read(tmp_path, only_run=True)] == ["a.png"]
+
+
+def test_an_answer_that_was_cut_off_says_where(tmp_path: Path) -> None:
+    it = Run()
+    write(tmp_path, it)
+    (request,) = it.plan.requests[Kind.IMAGE]
+    ledger = Ledger(tmp_path)
+    cut = Answer("Words", "length", 1, 1, 0.1)
+    ledger.write([lambda this: this.save_answer(identity_of("a.png").sha256, request, cut)])
+    ledger.close()
+    limit = f"describe: the answer was cut off at {request.max_tokens} tokens (max_tokens)"
+    assert read(tmp_path)[0]["warnings"] == ["odd", limit]
+
+
+def test_a_source_keeps_its_name_of_the_last_run(tmp_path: Path) -> None:
+    assert Source.local("a.png").key == Source.local("./a.png").key
+    write(tmp_path, Run(("a.png",)))
+    write(tmp_path, Run(("./a.png",)))
+    assert [record["file"] for record in read(tmp_path)] == [Source.local("./a.png").name]
