@@ -111,10 +111,12 @@ def _is_unfinished(file: FileResult, plan: Plan | None, results: Results) -> boo
     requests = plan.requests[file.kind]
     if not {request.identity for request in requests} <= file.answered:
         return True
-    if not plan.languages:
-        return False
-    stored = results.stored(file, requests)
-    return any(missing_languages(request, stored.answers[request.key], plan) for request in requests)
+    answers = results.stored(file, requests).answers
+    return any(_lacks(request, answers.get(request.key), plan) for request in requests)
+
+
+def _lacks(request: Request, answer: StoredAnswer | None, plan: Plan) -> bool:
+    return answer is None or answer.state != "done" or bool(missing_languages(request, answer, plan))
 
 
 def _task(result: TopicResult, warnings: list[str]) -> dict[str, Any]:

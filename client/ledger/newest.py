@@ -130,7 +130,7 @@ class ContentAnswers:
         self._topics = topics
         self._found: dict[str, _Found] = {}
         self.requests: set[tuple[str, str, str, str]] = set()
-        """The `Request.identity` of all answers about the whole of it, also of those that do not stand."""
+        """The `Request.identity` of all answers about it or a part of it, also of those that do not stand."""
 
     def add(self, row: AnswerRow, unit: Unit | None) -> None:
         """Take in an answer, or a failure; the oldest must come first. `unit` is None for a whole file."""
@@ -155,8 +155,8 @@ class ContentAnswers:
             row.updated,
             {},
         )
+        self.requests.add(request)
         if unit is None:
-            self.requests.add(request)
             found.whole, found.inputs, found.parts = answer, None, []
         elif unit.kind == MERGE:
             found.whole, found.inputs = answer, frozenset(json.loads(unit.inputs or "[]"))

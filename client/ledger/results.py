@@ -83,7 +83,7 @@ class FileResult:
     failures: dict[str, Failure] = field(default_factory=dict)
     """Why there is no answer, by the topic's key, where one was asked for."""
     answered: set[tuple[str, str, str, str]] = field(default_factory=set)
-    """The `Request.identity` of all answers about the whole of it, also of older ones."""
+    """The `Request.identity` of all answers about it or a part of it, also of older ones."""
 
 
 class Results:

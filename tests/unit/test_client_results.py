@@ -2,74 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledgers import identity_of, write_run
+from ledgers import identity_of
+from result_runs import QUESTIONS, TEXTS, Run, read, sql, write
 
 from client.endpoints.chat import Answer
 from client.errors import LedgerError
-from client.ledger.ledger import LEDGER, Ledger
+from client.ledger.ledger import Ledger
 from client.ledger.results import Results
 from client.ledger.rows import StoredTranslation
 from client.media.kinds import Kind
-from client.media.sampling import Sampling
-from client.record import UNFINISHED, records, worst_verdict
+from client.record import UNFINISHED, worst_verdict
 from client.sources.source import Source
-from client.tasks.plan import Plan, make_plan
-from client.tasks.tasks import choose_tasks
-
-QUESTIONS = ("Why?", "Who?", "When?")
-TEXTS = {
-    "describe": "Words.",
-    "tags": '["Red Car", "blue sky"]',
-    "sentiment": "Positive.",
-    **dict.fromkeys(("ask", "ask-1", "ask-2", "ask-3"), "So."),
-}
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run is about, all of which is answered."""
-
-    names: tuple[str, ...] = ("a.png",)
-    tasks: tuple[str, ...] = ("describe",)
-    questions: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
-    model: str = "first"
-
-    @property
-    def plan(self) -> Plan:
-        models = dict.fromkeys(Kind, self.model)
-        return make_plan(choose_tasks(list(self.tasks), list(self.questions)), models, 0, Sampling(), self.languages)
-
-    def topics(self) -> list[tuple[str, str | None]]:
-        return [(task, None) for task in self.tasks] + [("ask", question) for question in self.questions]
-
-
-def write(folder: Path, *runs: Run) -> None:
-    for it in runs:
-        write_run(folder, it.plan, it.names, TEXTS)
-
-
-def read(folder: Path, *, only_run: bool = False) -> list[dict[str, Any]]:
-    with Results(folder, only_run=only_run) as results:
-        return list(records(results))
-
-
-def sql(folder: Path, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    connection = sqlite3.connect(folder / LEDGER)
-    with connection:
-        rows = connection.execute(statement, values).fetchall()
-    connection.close()
-    return rows
 
 
 def some(*values: str, least: int = 0) -> st.SearchStrategy[tuple[str, ...]]:
@@ -227,6 +177,12 @@ def test_files_that_are_gone_are_kept_and_marked(tmp_path: Path) -> None:
     assert [record.get("gone") for record in read(output)] == [None, None, None]
 
 
+def test_the_last_run_has_its_own_order(tmp_path: Path) -> None:
+    write(tmp_path, Run(("a.png", "b.png")), Run(("c.png", "b.png", "a.png")))
+    assert [record["file"] for record in read(tmp_path)] == ["a.png", "b.png", "c.png"]
+    assert [record["file"] for record in read(tmp_path, only_run=True)] == ["c.png", "b.png", "a.png"]
+
+
 def test_the_newest_answer_stands_and_a_wrong_clock_does_not_matter_between_runs(tmp_path: Path) -> None:
     write(tmp_path, Run(model="first", languages=("spa_Latn",)))
     sql(tmp_path, "UPDATE answers SET updated = updated + 1e6")
@@ -254,6 +210,13 @@ def test_prompts_of_old_ledgers_whose_text_is_lost(tmp_path: Path) -> None:
     assert list(first["tasks"]) == ["ask-1", "ask-2", "tags"]
     assert first["tasks"]["tags"]["tags"] == ["blue sky", "red car"]
     assert (list(second["tasks"]), second["tasks"]["ask-3"]["question"]) == (["tags", "ask-3"], "When?")
+
+
+def test_lost_prompts_are_read_like_the_known_ones_of_their_task(tmp_path: Path) -> None:
+    write(tmp_path, Run(tasks=("tags",)))
+    lost = Run().plan.requests[Kind.IMAGE][0].prompt_hash
+    sql(tmp_path, "UPDATE answers SET prompt_hash = ?", lost)
+    assert read(tmp_path)[0]["tasks"]["tags"]["tags"] == ["blue sky", "red car"]
 
 
 def test_languages_of_old_ledgers_have_columns_too(tmp_path: Path) -> None:
@@ -311,73 +274,6 @@ def test_verdicts(
     assert sql(tmp_path, "SELECT verdict FROM captions WHERE language = 'spa_Latn'") == [(worst,)]
     reasons = ["describe: spa_Latn: doubtful translation: loops"] if doubts else []
     assert record["warnings"] == ["odd", *reasons]
-
-
-# -- answers about parts of a video ------------------------------------------------------------------------
-
-
-def add_part(
-    folder: Path,
-    unit: str,
-    kind: str,
-    span: tuple[int | None, int | None],
-    text: str,
-    *,
-    inputs: list[str] | None = None,
-    model: str = "first",
-    at: float = 0.0,
-) -> None:
-    """A unit of `b.mp4` and its answer, made like that about the whole file, which must be there."""
-    content = identity_of("b.mp4").sha256
-    sql(
-        folder,
-        "INSERT OR IGNORE INTO units VALUES (?, ?, ?, ?, ?, ?)",
-        *(unit, content, kind, *span, json.dumps(inputs) if inputs else None),
-    )
-    sql(
-        folder,
-        "INSERT INTO answers (unit, task, prompt_hash, model, params, state, text, finish_reason, generated_tokens, "
-        "request_s, tokens_per_s, updated, run) SELECT ?, task, prompt_hash, ?, params, state, ?, 'stop', 10, 0.5, 20, "
-        "updated + ?, run FROM answers WHERE unit = ?",
-        *(unit, model, text, at, content),
-    )
-
-
-def test_an_answer_in_segments(tmp_path: Path) -> None:
-    write(tmp_path, Run(("b.mp4",)))
-    add_part(tmp_path, "late", "window", (2_000_000, 3_333_333), "Then.", at=1)
-    add_part(tmp_path, "early", "window", (0, 2_000_000), "First.", at=2)
-    sql(
-        tmp_path,
-        "INSERT INTO translations SELECT id, 'spa_Latn', '[\"Antes.\"]', '[]', NULL FROM answers WHERE unit = 'early'",
-    )
-    segments = [
-        {"start": 0.0, "end": 2.0, "text": "First.", "translations": {"spa_Latn": "Antes."}},
-        {"start": 2.0, "end": 3.333, "text": "Then."},
-    ]
-    (record,) = read(tmp_path)
-    answer = record["tasks"]["describe"]
-    assert (answer["segments"], "text" in answer, answer["generated_tokens"]) == (segments, False, 20)
-    assert (answer["request_time_sec"], answer["tokens_per_sec"]) == (1.0, 20.0)
-    assert sql(tmp_path, "SELECT start_s, end_s, text FROM captions WHERE start_s >= 0 AND language = 'eng_Latn'") == [
-        (0.0, 2.0, "First."),
-        (2.0, 3.333333, "Then."),
-    ]
-    # Merged: the text, and the segments that it was made of; a later one of another model is none of them.
-    add_part(tmp_path, "merge", "merge", (None, None), "All.", inputs=["early", "late"], at=3)
-    add_part(tmp_path, "other", "window", (0, 1_000_000), "Other.", model="second", at=4)
-    (record,) = read(tmp_path)
-    answer = record["tasks"]["describe"]
-    assert (answer["text"], answer["segments"], answer["generated_tokens"]) == ("All.", segments, 30)
-    # Where nothing is merged, the newest prompt, model and parameters count.
-    sql(tmp_path, "DELETE FROM units WHERE id = 'merge'")
-    sql(tmp_path, "DELETE FROM answers WHERE unit = 'merge'")
-    assert [segment["text"] for segment in read(tmp_path)[0]["tasks"]["describe"]["segments"]] == ["Other."]
-    # A newer answer about the whole stands instead.
-    sql(tmp_path, "UPDATE answers SET updated = updated + 9 WHERE unit = ?", identity_of("b.mp4").sha256)
-    answer = read(tmp_path)[0]["tasks"]["describe"]
-    assert (answer["text"], "segments" in answer) == ("Words.", False)
-    assert worst_verdict(None) is None
 
 
 def test_sources_named_twice_in_a_run_have_a_record_each(tmp_path: Path) -> None:
