@@ -54,7 +54,7 @@ class Rig:
             command = [sys.executable, "-m", "server.gateway", "--config", str(config), "--fd", str(listener.fileno())]
             self.gateway = subprocess.Popen(command, pass_fds=[listener.fileno()])
 
-    async def health_state(self, wanted: dict[str, str]) -> None:
+    async def health_is(self, wanted: dict[str, str]) -> None:
         """Wait until the gateway's own view is `wanted`; it is asked now and then."""
         async with aiohttp.ClientSession() as http, asyncio.timeout(60):
             while True:
@@ -76,7 +76,7 @@ async def rig() -> AsyncIterator[Rig]:
         for name in ("a", "b"):
             made.start_engine(name)
         made.start_gateway()
-        await made.health_state({"a": "ok", "b": "ok"})
+        await made.health_is({"a": "ok", "b": "ok"})
         yield made
 
 

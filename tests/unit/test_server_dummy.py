@@ -145,7 +145,20 @@ def test_a_model_whose_sizes_nobody_knows() -> None:
 
 def test_check_says_what_would_run(capsys: pytest.CaptureFixture[str]) -> None:
     """The card of 79 GiB is asked about; main memory and what nvidia-smi shows are this machine's matter."""
-    main(["check", "--profile", "gpu-80gb", "--dummy-weights", "--gpu-memory", "79", "--port", "0"])
+    main(
+        [
+            "check",
+            "--profile",
+            "gpu-80gb",
+            "--dummy-weights",
+            "--gpu-memory",
+            "79",
+            "--port",
+            "0",
+            "--translator-port",
+            "0",
+        ]
+    )
     said = capsys.readouterr().out
     assert said.count("--load-format dummy") == 2
     assert "needs 76.19 of 79.00 GiB" in said
