@@ -156,6 +156,18 @@ async def test_of_equally_bad_ones_the_likelier_is_kept() -> None:
     assert (found.text, found.verdict) == ("Il court 7 km.", "doubtful")
 
 
+@pytest.mark.parametrize(
+    "worse", [Translation("..."), Translation(""), Translation("He runs fast.", ("not translated: boom",), failed=True)]
+)
+async def test_nothing_and_what_failed_are_worse_than_any_issues(worse: Translation) -> None:
+    for second in (True, False):
+        model = Model(
+            lambda asked, second=second: worse if bool(asked.no_repeat) == second else Translation(LOOP, (CUT,))
+        )
+        (found,) = await review(model, job("He runs fast."))
+        assert (found.text, found.verdict) == (LOOP, "doubtful")
+
+
 @pytest.mark.parametrize("nothing", ["", "...", " "])
 async def test_a_sentence_does_not_vanish(nothing: str) -> None:
     (found,) = await review(Model(lambda _: Translation(nothing.strip())), job("A dog."))
