@@ -221,3 +221,21 @@ def test_no_threshold_is_left_out() -> None:
 )
 def test_what_the_source_repeats_may_be_repeated(source: str, text: str) -> None:
     assert find_issues(source, text, ("eng_Latn", "fra_Latn")) == ()
+
+
+@pytest.mark.parametrize(("text", "said"), [("", "empty: nothing came back"), ("...", "empty: only '...' came back")])
+def test_nothing_is_named(text: str, said: str) -> None:
+    assert find_issues("A red car.", text, ("eng_Latn", "fra_Latn")) == (said,)
+
+
+@pytest.mark.parametrize(("source", "good"), [("three of them at most", False), ("three of them in all", True)])
+def test_a_short_text_may_come_back_as_a_number(source: str, good: bool) -> None:
+    assert (len(source) <= 20) == good
+    assert find_issues(source, "3", ("eng_Latn", "fra_Latn")) == (() if good else ("empty: only '3' came back",))
+
+
+@pytest.mark.parametrize(("words", "how"), [(20, "2 times in a row"), (21, "of it repeats itself")])
+def test_phrases_up_to_twenty_words_are_quoted_as_loops(words: int, how: str) -> None:
+    phrase = " ".join(f"{first}{second}" for first in "abcdefg" for second in "uvw")[: 3 * words - 1]
+    (found,) = find_issues(SOURCE, f"{phrase} {phrase}", ("eng_Latn", "fra_Latn"), thresholds=Thresholds(longest=9))
+    assert found.endswith(how)
