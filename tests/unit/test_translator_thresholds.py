@@ -100,6 +100,15 @@ EDGES = [
         0.25,
         0.4,
     ),
+    Edge(  # 4 of 14 and 4 of 13 sequences
+        "repeated_share",
+        "一二三四五六七八九男一二三四五六七八九",
+        "一二三四五六七八九一二三四五六七八九",
+        "loop: 31% of it repeats itself",
+        0.28,
+        0.31,
+        target="zho_Hans",
+    ),
     Edge(  # "porte" is 4 of 19 and 4 of 18 words
         "common_share",
         "une porte puis deux porte et avec trois porte sous quatre grand arbre vert un bel soir porte bleu ici",
@@ -215,6 +224,11 @@ def test_no_threshold_is_left_out() -> None:
             "a tall man and old but a tall man and old goes here",
             "un homme grand et vieux passe mais un homme grand et vieux passe",
         ),
+        # Four of the source's thirteen sequences of six letters, in a script without spaces.
+        (
+            "一二三四五六七八九一二三四五六七八九",
+            "un homme grand passe un homme grand passe un homme grand",
+        ),
         # Twice as often as the source's most frequent word.
         ("a gate or two gate with three old trees", "une porte puis deux porte et avec trois porte sous porte"),
     ],
@@ -239,3 +253,17 @@ def test_phrases_up_to_twenty_words_are_quoted_as_loops(words: int, how: str) ->
     phrase = " ".join(f"{first}{second}" for first in "abcdefg" for second in "uvw")[: 3 * words - 1]
     (found,) = find_issues(SOURCE, f"{phrase} {phrase}", ("eng_Latn", "fra_Latn"), thresholds=Thresholds(longest=9))
     assert found.endswith(how)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        # Sequences are counted from eleven words on, words from four letters on.
+        ("un homme grand passe un homme grand passe un homme", ()),
+        ("un homme grand passe un homme grand passe un homme grand", ("loop: 56% of it repeats itself",)),
+        ("les rues puis les jours et les trois les", ()),
+        ("port rues puis port jours et port trois port", ("loop: 'port' 4 times",)),
+    ],
+)
+def test_what_is_too_short_to_be_counted(text: str, said: tuple[str, ...]) -> None:
+    assert find_issues(SOURCE, text, ("eng_Latn", "fra_Latn")) == said
