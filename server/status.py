@@ -45,7 +45,7 @@ def snapshot(supervisors: Sequence[ProcessSupervisor]) -> dict[str, Any]:
                 "pid": supervisor.pid,
                 "uptime_s": None if supervisor.ready_since is None else round(now - supervisor.ready_since, 1),
                 "restarts": supervisor.restarts,
-                "memory_bytes": supervisor.memory,
+                "memory_bytes": supervisor.memory_bytes,
                 "last_end": supervisor.reason,
                 "log": str(supervisor.log),
             }

@@ -34,7 +34,7 @@ class Admission:
     def __init__(self, limits: Limits, keys: Keyring, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` tells the time in seconds."""
         self.in_flight = 0
-        self.buffered = 0
+        self.buffered_bytes = 0
         """Bytes of request bodies in memory."""
         self._limits = limits
         self._keys = keys
@@ -96,13 +96,13 @@ class Admission:
         Raises:
             RequestError: 429.
         """
-        if self.buffered + size > self._limits.max_buffered_bytes:
+        if self.buffered_bytes + size > self._limits.max_buffered_bytes:
             raise _too_many("the server holds as many bytes of requests as it may")
-        self.buffered += size
+        self.buffered_bytes += size
 
     def free(self, size: int) -> None:
         """Give `size` bytes back that `reserve` took."""
-        self.buffered -= size
+        self.buffered_bytes -= size
 
     def _account(self, key: str) -> _Account:
         account = self._accounts.get(key)
@@ -118,8 +118,8 @@ class Admission:
         account.tokens = min(size, account.tokens + (now - account.at) * size / 60)
         account.at = now
         if account.tokens < 1:
-            wait = math.ceil((1 - account.tokens) * 60 / size)
-            raise _too_many(f"this key may send {size} requests a minute", wait)
+            wait_s = math.ceil((1 - account.tokens) * 60 / size)
+            raise _too_many(f"this key may send {size} requests a minute", wait_s)
         account.tokens -= 1
 
 

@@ -83,7 +83,7 @@ class CircuitBreaker:
             return
         self._failures += 1
         if self._failures >= self._settings.failures:
-            wait = min(self._settings.open_s * 2**self._times_opened, self._settings.longest_open_s)
-            self._closed_until = self._clock() + wait
+            wait_s = min(self._settings.open_s * 2**self._times_opened, self._settings.longest_open_s)
+            self._closed_until = self._clock() + wait_s
             self._times_opened += 1
             self._failures = self._settings.failures - 1  # half open: the next one decides

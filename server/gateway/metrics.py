@@ -104,7 +104,7 @@ class _Live(Collector):
             "babelview_gateway_in_flight", "Requests in the gateway.", value=self._admission.in_flight
         )
         yield GaugeMetricFamily(
-            "babelview_gateway_buffered_bytes", "Bodies held in memory.", value=self._admission.buffered
+            "babelview_gateway_buffered_bytes", "Bodies held in memory.", value=self._admission.buffered_bytes
         )
 
 

@@ -124,12 +124,12 @@ class ModelSwapper:
         """Wait until the one that is awake has had its time, then for what it still does."""
         settings = self._settings
         while self._awake is not None and (now := time.monotonic()) < self._since + settings.least_s:
-            left = self._since + settings.least_s - now
+            left_s = self._since + settings.least_s - now
             if self._users == 0:
                 if now >= self._idle_since + settings.idle_s:
                     break
-                left = min(left, self._idle_since + settings.idle_s - now)
-            await self._change_within(left)
+                left_s = min(left_s, self._idle_since + settings.idle_s - now)
+            await self._change_within(left_s)
         self._closing = True
         end = time.monotonic() + settings.longest_drain_s
         while self._users and time.monotonic() < end:

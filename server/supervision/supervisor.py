@@ -69,7 +69,7 @@ class ProcessSupervisor:
         self.ready_since: float | None = None
         """On the clock of `time.monotonic`; None while it is not ready."""
         self.restarts = 0
-        self.memory = 0
+        self.memory_bytes = 0
         """Bytes of main memory at the last look, its children included."""
         self.reason: str | None = None
         """Why it ended the last time."""
@@ -110,7 +110,7 @@ class ProcessSupervisor:
         log = PartLog(self.log, self._policy, self._look_at)
         try:
             while True:
-                self.reason, lived = await self._live_once(log)
+                self.reason, lived_s = await self._live_once(log)
                 tail = log.tail()
                 if self._recalled:
                     self.reason, self._recalled = self._recalled, None
@@ -120,8 +120,8 @@ class ProcessSupervisor:
                 if not self.healthy.is_set():
                     self._set(State.FAILED)
                     raise PartFailedError(f"{self.part.name} did not start: {self.reason}\n{self._quoted(tail)}")
-                wait = crashes.add(time.monotonic(), lived)
-                if wait is None:
+                wait_s = crashes.add(time.monotonic(), lived_s)
+                if wait_s is None:
                     self._set(State.FAILED)
                     self._reporter.crashed(self, self.reason, tail)
                     raise PartFailedError(
@@ -130,7 +130,7 @@ class ProcessSupervisor:
                     )
                 self._set(State.RESTARTING)
                 self._reporter.crashed(self, self.reason, tail)
-                await asyncio.sleep(wait)
+                await asyncio.sleep(wait_s)
                 self.restarts += 1
         finally:
             log.close()
@@ -174,7 +174,7 @@ class ProcessSupervisor:
             self._reaper.release(process.pid)
             self._process = None
             self.ready_since = None
-            self.memory = 0
+            self.memory_bytes = 0
             ended.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ended
@@ -223,11 +223,11 @@ class ProcessSupervisor:
 
     async def _memory_over_limit(self, pid: int) -> str | None:
         # In a thread: the kernel walks all pages of a process to count them.
-        self.memory = await asyncio.to_thread(tree_memory, pid)
+        self.memory_bytes = await asyncio.to_thread(tree_memory, pid)
         limit = self.part.memory_limit_gib
-        if limit is None or self.memory <= limit * GIB:
+        if limit is None or self.memory_bytes <= limit * GIB:
             return None
-        return f"it takes {self.memory / GIB:.1f} GiB of memory, its limit is {limit:g} GiB"
+        return f"it takes {self.memory_bytes / GIB:.1f} GiB of memory, its limit is {limit:g} GiB"
 
     def _look_at(self, line: str) -> None:
         if self.state is not State.STARTING:

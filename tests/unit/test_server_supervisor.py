@@ -165,7 +165,7 @@ async def test_a_part_that_takes_too_much_memory_is_restarted(tmp_path: Path, no
 
 async def test_a_part_within_its_memory_is_left_alone(tmp_path: Path, notes: Notes) -> None:
     async with running([make_part(tmp_path, "good", memory_limit_gib=8.0)], tmp_path, notes) as (stack, _):
-        await until(lambda: stack.supervisors[0].memory > 1 << 20)
+        await until(lambda: stack.supervisors[0].memory_bytes > 1 << 20)
         assert stack.supervisors[0].state is State.READY
         assert len(pids(tmp_path)) == 1
 
