@@ -19,6 +19,7 @@ global.cert='/older.pem'
 global.extra-index-url='\nhttps://user:secret@one.test/simple\nfile:///two/simple'
 global.index-url='https://zero.test/simple'
 global.timeout='60'
+install.cert='/of-install.pem'
 install.index-url='https://first.test/simple'
 install.trusted_host='one.test'
 """
@@ -47,6 +48,7 @@ def test_uv_is_told_what_pip_was_told() -> None:
     assert told["SSL_CERT_FILE"] == "/certificates.pem"
     assert told["UV_HTTP_TIMEOUT"] == "60"
     assert told["UV_INSECURE_HOST"] == "one.test"
+    assert told["UV_SYSTEM_CERTS"] == "true"
     assert told["UV_INDEX_STRATEGY"] == "unsafe-best-match"
     assert told["HOME"] == "/home/me"
     assert "UV_CONSTRAINT" not in told
