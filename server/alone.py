@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import tempfile
 from pathlib import Path
@@ -14,6 +13,7 @@ from msgspec.structs import replace
 from server.engines.engine import engine_command, engine_environment
 from server.errors import ProfileError
 from server.gateway.keyring import check_exposure
+from server.gateway.logs import set_up_logs
 from server.gateway.serve import serve
 from server.profile import TranslatorProfile
 from server.sizing.preflight import check_models, check_packages
@@ -61,7 +61,7 @@ def run_gateway(profile: Profile, urls: Mapping[str, str], translator: str | Non
     remote = at_urls(profile, urls, translator)
     config = gateway_config(remote)
     check_exposure(remote.gateway.host, config)
-    logging.basicConfig(level=logging.INFO, format="%(message)s" if config.json_logs else "%(asctime)s %(message)s")
+    set_up_logs(as_json=config.json_logs)
     with open_gateway_socket(remote.gateway) as listener:
         asyncio.run(serve(config, listener))
 
