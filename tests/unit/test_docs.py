@@ -44,7 +44,7 @@ def commands(start: str) -> list[str]:
         inline = [text.replace("\n", " ") for text in re.findall(r"`([^`]+)`", prose(page))]
         for command in [*shell, *inline]:
             bare = re.sub(r"^([A-Z_]+=\S+ )+", "", command.replace("\\\n", " ")).partition(" #")[0].rstrip()
-            if bare.startswith(start):
+            if bare.startswith(start) and "<" not in bare:  # `<name>` stands for any
                 found.append(bare)
     return sorted(set(found))
 
