@@ -1,1 +1,1 @@
-"""What a user of the command line meets: options, screen, progress, dry run."""
+"""The command line: the console script, options and settings, the run, its progress, screen and log, the dry run."""

@@ -1,4 +1,4 @@
-"""Commands whose options stand in groups and can be set in the environment too (`BABELVIEW_*`); made of click's own."""
+"""Commands of click whose options stand in groups and can be set in the environment too (`BABELVIEW_*`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDTH, NARROWEST = 110, 50
 
 
 class Option(click.Option):
-    """An option that belongs to a group of the help, and tells in errors when its value came from the environment."""
+    """An option that belongs to a group of the help; errors name its variable when the value came from there."""
 
     def __init__(self, *flags: str, group: str, **attributes: Any) -> None:
         """`flags` and `attributes` as `click.Option` takes them; the default is shown in the help."""
@@ -32,11 +32,11 @@ class Option(click.Option):
         return f"{PREFIX}_{self.name.upper()}" if self.name and self.allow_from_autoenv else None
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
-        """Also an empty variable counts: `BABELVIEW_LANGUAGES=` is no language, not the default ones."""
+        """The variable's value, also an empty one: `BABELVIEW_LANGUAGES=` is no language, not the default ones."""
         return os.environ.get(self.variable) if self.variable else super().resolve_envvar_value(ctx)
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
-        """What an error names: the flag, or the variable that held the value."""
+        """Where a wrong value stood, for its error: the flag, or the variable in the environment."""
         if ctx and self.name and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
             return f"{self.variable} in the environment"
         return super().get_error_hint(ctx)
@@ -57,7 +57,7 @@ class Command(click.Command):
         self._groups = groups or {}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does; what was typed is kept in `ctx.meta[ARGUMENTS]`."""
+        """Parse as click does, and keep what was typed in `ctx.meta[ARGUMENTS]`."""
         ctx.meta[ARGUMENTS] = tuple(args)
         return super().parse_args(ctx, args)
 
@@ -78,7 +78,7 @@ class Command(click.Command):
                 formatter.write_dl(rows, col_max=26)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what stands at the end."""
+        """Write the text that stands at the end of the help."""
         if self.epilog:
             formatter.write(f"\n{self.epilog}")
 

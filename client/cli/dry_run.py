@@ -35,27 +35,27 @@ _SHOWN = 20
 
 @dataclass
 class DryRun:
-    """What a run would do."""
+    """What a run would do, in counts."""
 
     kinds: Counter[Kind] = field(default_factory=Counter)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
-    """Names of files and reasons."""
+    """(name, reason) of files that cannot be read."""
     away: int = 0
-    """URLs that were never fetched: what they hold is taken from their names."""
+    """URLs that were never fetched: their kind is taken from their names."""
     copies: int = 0
-    """Files whose content another one has, which is asked about once."""
+    """Files with the content of another one: a content is asked about once."""
     done: int = 0
     """Contents of which nothing is missing."""
     without_prompt: Counter[Kind] = field(default_factory=Counter)
     """Files about which no task asks anything."""
     failed: list[tuple[str, str]] = field(default_factory=list)
-    """Those that failed for good in an earlier run, and are not tried again."""
+    """(name, reason) of contents that failed for good in an earlier run, and are not tried again."""
     requests: dict[tuple[str, Kind], list[Request]] = field(default_factory=dict)
-    """To be asked, by task and kind."""
+    """(task, kind of file) -> the requests to be asked."""
     tiles: Counter[tuple[str, Kind]] = field(default_factory=Counter)
-    """Of the pictures in `requests`, where the model cuts them into tiles."""
+    """(task, kind of file) -> tiles of all pictures in `requests`, where the model cuts pictures into tiles."""
     translations: Counter[str] = field(default_factory=Counter)
-    """Answers to be translated, by language."""
+    """Language -> answers to be translated."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -127,7 +127,7 @@ def _open(path: Path, notes: list[str]) -> _Past:
 
 
 def _identities(sources: list[Source], past: _Past, found: DryRun) -> Iterable[tuple[Source, Identity]]:
-    """What each source holds. A file is hashed only if its size says that another might be the same."""
+    """The content of each source. A file is hashed only if its size says that another might be the same."""
     new: list[tuple[Source, int]] = []
     new_sizes: Counter[int] = Counter()
     for source in sources:
@@ -176,7 +176,7 @@ def _by_name(source: Source) -> Identity:
 
 
 def _count(found: DryRun, job: Job, past: _Past, plan: Plan, redo: str | None) -> list[Request]:
-    """Count what a run would do about a content; what it would ask."""
+    """Count what a run would do about a content; returns what it would ask."""
     requests = plan.requests[job.identity.kind]
     if not requests:
         found.without_prompt[job.identity.kind] += len(job.sources)

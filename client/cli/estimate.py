@@ -22,7 +22,7 @@ TEMPLATE_TOKENS = 20
 LLAVA_FRAME_TOKENS = 144
 """LLaVA-NeXT-Video: 24 x 24 patches of a frame of 336 pixels, pooled 2 x 2."""
 LLAMA_IMAGE_TOKENS = 1
-"""Llama 3.2 Vision: what stands for a picture in the prompt."""
+"""Llama 3.2 Vision: the token that stands for a picture in the prompt."""
 LLAMA_TILE_TOKENS = 1601
 """Llama 3.2 Vision: 40 x 40 patches of a tile of 560 pixels, and the class token. They are attended to across, beside
 the prompt: they take the server's time and memory, and its count of prompt tokens leaves them out."""
@@ -38,10 +38,10 @@ class Tokens(NamedTuple):
     prompt: float = 0.0
     answer: float = 0.0
     beside: float = 0.0
-    """Of pictures, beside the prompt; they are not in the server's own count, and not in the cost."""
+    """Tokens of pictures beside the prompt: not in the server's own count, and not in the cost."""
 
     def __add__(self, other: object) -> Tokens:
-        """Both together."""
+        """The sum of both."""
         if not isinstance(other, Tokens):
             return NotImplemented
         return Tokens(self.prompt + other.prompt, self.answer + other.answer, self.beside + other.beside)
@@ -51,7 +51,7 @@ class Tokens(NamedTuple):
         return (self.prompt * price_in + self.answer * price_out) / 1e6
 
     def __str__(self) -> str:
-        """In words."""
+        """For a line of the dry run."""
         beside = f", {self.beside:,.0f} of pictures beside the prompt," if self.beside else ""
         return f"{self.prompt:,.0f} tokens in{beside} and {self.answer:,.0f} out"
 

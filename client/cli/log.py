@@ -43,7 +43,7 @@ def open_log(path: Path | None, *secrets: str | None) -> None:
 
 
 class _File(RotatingFileHandler):
-    """Says once that it cannot be written, say because the disk is full; the run goes on."""
+    """A rotated file that complains once when it cannot be written (a full disk, say), and lets the run go on."""
 
     _failed = False
 
@@ -54,7 +54,7 @@ class _File(RotatingFileHandler):
 
 
 class _Lines(logging.Formatter):
-    """`2026-01-31T12:00:00.123+00:00 INFO ...`; no entry breaks its line, and keys never appear."""
+    """Lines `2026-01-31T12:00:00.123+00:00 INFO ...`: an entry stays on one line, and shows no key."""
 
     def __init__(self, secrets: list[str]) -> None:
         super().__init__()

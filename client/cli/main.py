@@ -37,7 +37,7 @@ class Dispatcher(click.Group):
     """A group whose commands are loaded when they are asked for; its own help loads none of them."""
 
     def list_commands(self, _: click.Context) -> list[str]:
-        """Their names, in the order of the help."""
+        """The names of the commands, in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, _: click.Context, name: str) -> click.Command | None:
@@ -51,7 +51,7 @@ class Dispatcher(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with a hint for typos."""
+        """Find the command that the first argument names; a typo gets a hint."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
         return super().resolve_command(ctx, args)

@@ -1,4 +1,4 @@
-"""What a run has done so far, in numbers."""
+"""How far a run has come: counts, pace, time left, cost."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ flies by and says nothing."""
 
 @dataclass
 class Progress:
-    """Counts of a run."""
+    """The counts of a run, kept up to date by its stages."""
 
     files: int = 0
     done: int = 0
     reused: int = 0
-    """Of `done`: those that an earlier run had finished."""
+    """Files of `done` that an earlier run had finished."""
     failures: list[tuple[str, str]] = field(default_factory=list)
-    """Names of files and reasons."""
+    """(name, reason) of each file that failed."""
     unasked: Counter[Kind] = field(default_factory=Counter)
     """Files about which no task asks anything, by kind: neither done nor failed."""
     partial: float = 0.0
-    """Of files in flight: the parts of their requests that are answered, as files."""
+    """Files in flight, each counted by the part of its requests that is answered: 2 of 3 requests are 0.67."""
     files_in_flight: int = 0
     requests: int = 0
-    """Answered or given up."""
+    """Requests that are answered or given up."""
     requests_failed: int = 0
     in_flight: int = 0
     translations: int = 0
     prompt_tokens: int = 0
     generated_tokens: int = 0
     prices: tuple[float, float] | None = None
-    """Of a million tokens, in and out."""
+    """Prices of a million tokens, in and out."""
     began: float = field(default_factory=time.monotonic)
     _samples: deque[tuple[float, float, int]] = field(default_factory=deque)
-    """Now and then: when, files that this run did, tokens that it got."""
+    """(time, files that this run has worked off, tokens that it got), every second or so."""
 
     @property
     def cost(self) -> float | None:
-        """Of this run so far, where prices are known."""
+        """What this run has cost so far; None without prices."""
         return Tokens(self.prompt_tokens, self.generated_tokens).cost(*self.prices) if self.prices else None
 
     @property
     def projected_cost(self) -> float | None:
-        """Of the whole run, if the other files cost what those of this run did; None before the first one."""
+        """What the whole run will cost, if its other files cost as much; None before the first one is done."""
         if self.cost is None or not self.fresh:
             return None
         return self.cost * (1 + (self.files - self.finished) / self.fresh)
@@ -90,7 +90,7 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Seconds since the run began."""
         return time.monotonic() - self.began
 
     @property
@@ -120,7 +120,7 @@ class Progress:
         return now - since >= WINDOW_S and self._worked - files >= WINDOW_FILES
 
     def lines(self) -> list[str]:
-        """How long it has taken and will take, what is done, how fast, and what it costs; short lines."""
+        """Short lines for the screen: time taken and left, files, requests, pace, tokens and cost."""
         files_per_sec, tokens_per_sec = self.pace()
         unasked = self.unasked.total()
         left = f", {_duration((self.files - self.completed) / files_per_sec)} left" if files_per_sec else ""
@@ -136,7 +136,7 @@ class Progress:
 
 
 def rate(per_second: float) -> str:
-    """So many a second, as text: also of what takes minutes."""
+    """A rate as text; small ones keep two digits, for files that take minutes each."""
     if per_second >= 100:
         return f"{per_second:,.0f}"
     return f"{per_second:.1f}" if per_second >= 1 else f"{per_second:.2g}"

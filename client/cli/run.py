@@ -42,7 +42,7 @@ _SHOWN_KINDS = 6
 
 
 class _Work(NamedTuple):
-    """What a run asks, and about what."""
+    """The sources and the plan of a run."""
 
     sources: list[Source]
     plan: Plan
@@ -73,7 +73,11 @@ def run(settings: Settings) -> int:
 
 
 def _prepare(settings: Settings) -> _Work:
-    """What is asked, and about what; all that can be wrong with it is found before anything starts."""
+    """Gather sources and plan; what is wrong with the settings is found here, before anything starts.
+
+    Raises:
+        UsageError: something is.
+    """
     check(settings.formats)
     if settings.output.exists() and not settings.output.is_dir():
         raise UsageError(f"--output {settings.output}: is a file, not a folder")

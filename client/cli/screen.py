@@ -35,21 +35,21 @@ CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | 
 }
 """File names may hold line breaks, what moves the cursor of a terminal, and what turns the direction of writing."""
 _LISTED_FAILURES = 50
-"""On a terminal; a log, which can be searched, gets them all."""
+"""So many failures are listed on a terminal; a log, which can be searched, gets them all."""
 
 
 class _Console(Console):
-    """Ends with what it writes to, say with a `tee` or a window; the run goes on."""
+    """A console that falls silent when what it writes to has ended (a `tee`, a window); the run goes on."""
 
     def _write_buffer(self) -> None:
-        """As rich, which heeds broken pipes alone."""
+        """Write; a terminal that is gone (EIO) is a broken pipe too, which alone rich heeds."""
         try:
             super()._write_buffer()
         except OSError as error:
             raise (BrokenPipeError() if error.errno == errno.EIO else error) from error
 
     def on_broken_pipe(self) -> None:
-        """Nothing more is shown."""
+        """Show nothing more."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
@@ -102,7 +102,7 @@ class ProgressDisplay:
 
     @asynccontextmanager
     async def ticking(self) -> AsyncIterator[None]:
-        """Plain lines come meanwhile also when nothing happens: who reads them sees that the run lives."""
+        """Show plain lines every so often also while nothing happens: who reads them sees that the run lives."""
 
         async def tick() -> None:
             while True:
@@ -125,7 +125,7 @@ class ProgressDisplay:
         return Group(top, *(Text(line, no_wrap=False, overflow="fold") for line in lines))
 
     def summary(self, results: str) -> None:
-        """How the run ended: the failures with their reasons, and where the results are."""
+        """Show how the run ended: the failures with their reasons, the counts, and where the results are."""
         progress = self._progress
         listed = _LISTED_FAILURES if self._console.is_terminal else len(progress.failures)
         for file, reason in progress.failures[:listed]:

@@ -89,7 +89,7 @@ class Settings:
     redo: str | None
     dry_run: bool
     prices: tuple[float, float] | None
-    """Of a million tokens, in and out."""
+    """Prices of a million tokens, in and out."""
     quiet: bool
     log_file: Path | None
     api_key: str | None
@@ -97,7 +97,7 @@ class Settings:
     command_line: str
     """What the user typed, to be typed again; without passwords of URLs."""
     warnings: list[str]
-    """What is odd about the environment, to be shown."""
+    """Lines to be shown about odd variables in the environment."""
 
 
 def batch_command(run: Callable[[Settings], Any]) -> Command:
@@ -129,7 +129,11 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
 
 
 def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
-    """The settings of what click has read; what does not go together is told."""
+    """The settings of the values that click has read.
+
+    Raises:
+        click.UsageError: two of them do not go together, or a key cannot be one.
+    """
     paths, manifests = list(given["paths"]), list(given["manifest"])
     if not paths and not manifests:
         raise click.UsageError("give a PATH or a --manifest; --help shows how")
@@ -188,7 +192,7 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
 
 
 def _typed(ctx: click.Context, name: str) -> bool:
-    """Whether an option stood on the command line, not in the environment alone."""
+    """Whether an option stood on the command line; the environment does not count."""
     return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 

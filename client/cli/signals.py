@@ -54,7 +54,7 @@ def leave(code: int) -> NoReturn:
 
 
 def _leave_closed_terminal() -> None:
-    """Where the terminal is gone (SIGHUP), whatever is written to it would fail."""
+    """Write to nowhere instead of to a terminal that is gone (SIGHUP), where every write would fail."""
     for file in (sys.__stdout__, sys.__stderr__):
         if file and stat.S_ISCHR(os.fstat(file.fileno()).st_mode) and not file.isatty():
             os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())

@@ -1,4 +1,4 @@
-"""What the values of options may be: functions that read one from text, for click."""
+"""The values of options: functions that make one of its text, for click; they raise `click.BadParameter`."""
 
 from __future__ import annotations
 

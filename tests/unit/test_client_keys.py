@@ -103,3 +103,8 @@ def test_no_secret_within_a_url_of_a_server(capsys: pytest.CaptureFixture[str], 
     message = capsys.readouterr().err
     assert f"Invalid value for '{option}': must be a URL without user name" in message
     assert "CANARY" not in message
+
+
+def test_what_is_to_be_typed_again_holds_no_password() -> None:
+    settings = read_settings(["https://me:CANARY@example.org/a.jpg", "--question", "What is it?"])
+    assert settings.command_line == "babelview batch https://me@example.org/a.jpg --question 'What is it?'"
