@@ -167,6 +167,7 @@ EXPORT = (
     _output(
         "--only-run",
         is_flag=True,
+        type=values.Switch(),
         help="write the results of the last run alone, not of all that the folder knows",
     ),
 )
@@ -189,10 +190,15 @@ RUN = (
         metavar="N",
         help="files decoded at once, each by its own process",
     ),
-    _run("--dry-run", is_flag=True, help="say what would be done and what it would cost, and do nothing"),
+    _run(
+        "--dry-run",
+        is_flag=True,
+        type=values.Switch(),
+        help="say what would be done and what it would cost, and do nothing",
+    ),
     _run("--price-in", type=values.amount, metavar="PRICE", help="of a million tokens of prompts: shows the cost"),
     _run("--price-out", type=values.amount, metavar="PRICE", help="of a million tokens of answers"),
-    _run("--quiet", is_flag=True, help="show only what needs attention"),
+    _run("--quiet", is_flag=True, type=values.Switch(), help="show only what needs attention"),
     _run("--log-file", type=_PATH, metavar="FILE", help="append every request, retry and failure to this file"),
 )
 BATCH_OPTIONS = (*INPUT, *QUESTIONS, *FRAMES_OF_VIDEOS, *SERVER, *OUTPUT, *RUN)

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from click import BadParameter
+from click.types import BoolParamType
+
+if TYPE_CHECKING:
+    from click import Context, Parameter
 
 _CHAT = "/chat/completions"
+
+
+class Switch(BoolParamType):
+    """A switch, which is a flag on the command line and a word in the environment."""
+
+    def convert(self, value: Any, param: Parameter | None, ctx: Context | None) -> bool:
+        """True for 1, true, yes, on; False for 0, false, no, off and nothing at all."""
+        on = self.str_to_bool(value)
+        if on is None:
+            raise BadParameter(f"must be 1 or 0, not {value!r}", ctx, param)
+        return on
 
 
 def names(text: str) -> list[str]:

@@ -34,6 +34,20 @@ def test_the_command_line_counts_more_than_the_environment(
     assert read_settings(["ads", "--concurrency", "9"]).concurrency == 9
 
 
+@pytest.mark.parametrize(("text", "on"), [("1", True), ("yes", True), ("On", True), ("0", False), ("", False)])
+def test_a_switch_can_be_set_in_the_environment(monkeypatch: pytest.MonkeyPatch, text: str, on: bool) -> None:
+    monkeypatch.setenv("BABELVIEW_QUIET", text)
+    assert read_settings(["ads"]).quiet is on
+    assert read_settings(["ads", "--quiet"]).quiet
+
+
+def test_what_is_no_switch_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("BABELVIEW_QUIET", "maybe")
+    with pytest.raises(SystemExit):
+        read_settings(["ads"])
+    assert "BABELVIEW_QUIET in the environment: must be 1 or 0, not 'maybe'" in capsys.readouterr().err
+
+
 def test_variables_that_mean_nothing_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BABELVIEW_CONCURENCY", "7")
     monkeypatch.setenv("BABELVIEW_PROFILE", "demo")  # the server's
