@@ -219,6 +219,8 @@ def test_no_threshold_is_left_out() -> None:
         # As often in a row as the source has it, and as often in a word as twice that.
         ("It is a big big big gate.", "C'est une grande grande grande porte."),
         ("He sings lala lululu.", "Il chante lalalalalala."),
+        # A clause twice, as the source has a part of a word.
+        ("He sings lala and goes past an old gate.", "Il passe la vieille porte, il passe la vieille porte."),
         # The source repeats three of its eleven sequences, too.
         (
             "a tall man and old but a tall man and old goes here",
@@ -235,6 +237,11 @@ def test_no_threshold_is_left_out() -> None:
 )
 def test_what_the_source_repeats_may_be_repeated(source: str, text: str) -> None:
     assert find_issues(source, text, ("eng_Latn", "fra_Latn")) == ()
+
+
+def test_what_is_repeated_more_often_than_in_the_source_is_named() -> None:
+    source, text = "He sings lala lululu.", "Il chante lalalalalalala."
+    assert find_issues(source, text, ("eng_Latn", "fra_Latn")) == ("loop: 'la' 7 times in a word",)
 
 
 @pytest.mark.parametrize(("text", "said"), [("", "empty: nothing came back"), ("...", "empty: only '...' came back")])
