@@ -6,7 +6,13 @@ BabelviewError
 │   └── UnreadError    ... now, which says nothing about its content
 ├── RequestError       this request failed; it fails alone
 │   └── RefusedError   ... and would fail again: the server understood and said no
+├── AttemptError       one attempt at a request failed: `RetryPolicy` decides what comes of that
+│   ├── UnavailableError   the server did not take the request
+│   ├── FailedError        it did, and did not answer it properly
+│   │   └── NoAnswerError  ... but closed the connection before anything came back
+│   └── AuthError          it does not let us in
 ├── ServiceLostError   a server stayed away too long, or keeps us out; ends the run
+├── StoppedError       the user interrupted the run
 └── LedgerError        the ledger cannot be opened or written; ends the run
     └── LedgerBusyError   ... because another run holds it
 """
@@ -38,8 +44,48 @@ class RefusedError(RequestError):
     """The server refused the request (HTTP 400, 413, 422): the same one would be refused again."""
 
 
+class AttemptError(BabelviewError):
+    """One attempt at a request failed."""
+
+
+class UnavailableError(AttemptError):
+    """The server did not take the request; `retry_after` in seconds, if it said so."""
+
+    def __init__(self, reason: str, retry_after: float | None = None, *, busy: bool = False) -> None:
+        """A server that is merely `busy` is no reason to alarm anyone."""
+        super().__init__(reason)
+        self.retry_after = retry_after
+        self.busy = busy
+
+
+class FailedError(AttemptError):
+    """The server took the request and did not answer it properly; `retry_after` in seconds, if it said so."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        """See the class."""
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class NoAnswerError(FailedError):
+    """The connection broke before anything came back: something fails, or nobody is there behind a proxy."""
+
+
+class AuthError(AttemptError):
+    """The server does not let us in: our key is wrong (HTTP 401, 403), or no secure connection comes about."""
+
+    def __init__(self, reason: str, *, certain: bool = True) -> None:
+        """Not `certain`: it may be about this request alone, as where a filter forbids a picture (HTTP 403)."""
+        super().__init__(reason)
+        self.certain = certain
+
+
 class ServiceLostError(BabelviewError):
     """A server was away for longer than `--wait`, or does not accept our key."""
+
+
+class StoppedError(BabelviewError):
+    """The user interrupted the run while a request waited to be tried again."""
 
 
 class LedgerError(BabelviewError):

@@ -1,22 +1,55 @@
-"""A content on its way through the pipeline, and what is still to be done about it."""
+"""A content on its way through the pipeline, what is still to be done about it, and all such contents of a run."""
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from client.ledger.ledger import Ledger
+from client.ledger.events import SourceCompleted, TimeSpent
 from client.record import missing_languages, texts_of
+from client.tasks.units import UnitKind
 
 if TYPE_CHECKING:
+    from collections import Counter
+
+    from client.endpoints.chat import Answer
+    from client.endpoints.retry import Notify
+    from client.ledger.events import Event
     from client.ledger.redo import Redo
     from client.ledger.rows import StoredAnswer, StoredFile
-    from client.ledger.writer import Change
+    from client.ledger.writer import Writer
+    from client.media.kinds import Kind
     from client.media.load import Identity
     from client.sources.source import Source
-    from client.tasks.plan import Plan, Request
+    from client.tasks.merge import Merge
+    from client.tasks.plan import AnswerKey, Plan, UnitRequest
+
+logger = logging.getLogger(__name__)
+
+
+class Progress(Protocol):
+    """What a run counts for the user to see."""
+
+    files: int
+    done: int
+    reused: int
+    """Of `done`: those that an earlier run had finished."""
+    failures: list[tuple[str, str]]
+    """Names of files and reasons."""
+    unasked: Counter[Kind]
+    """Files about which no task asks anything, by kind."""
+    partial: float
+    """Of files in flight: the parts of their requests that are answered, as files."""
+    files_in_flight: int
+    requests: int
+    requests_failed: int
+    in_flight: int
+    translations: int
+
+    def count(self, answer: Answer, /) -> None:
+        """Add the tokens of an answer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -25,53 +58,162 @@ class Job:
 
     identity: Identity
     sources: list[Source]
-    parts: bytes = b""
-    """Its media as they are sent, while something is to be asked."""
     asked: int = 0
-    """Requests of this run about it."""
-    to_ask: int = 0
+    """Requests of this run about it, as far as they are known."""
+    pending: int = 0
     """Of `asked`: those without an answer yet."""
-    texts: list[tuple[Request, list[str], list[str]]] = field(default_factory=list)
+    counted: float = 0.0
+    """The part of its requests that progress knows of."""
+    texts: list[tuple[UnitRequest, list[str], list[str]]] = field(default_factory=list)
     """Waiting to be translated: request, texts, languages."""
     asking_since: float = 0.0
-    changes: list[Change] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     """For the ledger; what can be found out again waits here for what cannot."""
     problems: list[str] = field(default_factory=list)
     finished: bool = False
-    reused: bool = False
+    reused: bool = True
     """An earlier run had done it all."""
+    merges: list[Merge] = field(default_factory=list)
+    """Those that wait for answers."""
+    _inputs: dict[AnswerKey, str] = field(default_factory=dict)
+    """The answers that they are made of, as far as these are there."""
 
     @property
     def name(self) -> str:
         """As the user knows it."""
         return self.sources[0].name
 
-    def take_changes(self) -> list[Change]:
+    def take_events(self) -> list[Event]:
         """What is to be written now."""
-        changes, self.changes = self.changes, []
-        return changes
+        events, self.events = self.events, []
+        return events
 
     def add_seconds(self, since: float) -> None:
         """Count the time spent on it since then."""
-        self.changes.append(partial(Ledger.add_seconds, sha256=self.identity.sha256, seconds=time.monotonic() - since))
+        self.events.append(TimeSpent(self.identity.sha256, time.monotonic() - since))
 
-    def missing_requests(self, stored: StoredFile, plan: Plan, redo: Redo | None) -> list[Request]:
-        """What is to be asked; what is to be translated, or failed for good, is noted."""
-        missing: list[Request] = []
-        for request in plan.requests[self.identity.kind]:
-            answer = stored.answers.get(request.key)
-            if answer is None or answer.state == "pending" or (redo and redo.again(request, answer)):
-                missing.append(request)
-            elif answer.state == "done":
-                self.want_translations(request, answer, plan)
-            else:
-                self.problems.append(f"{request.key}: {answer.error} (in an earlier run; --redo failed tries again)")
+    def expand(self, stored: StoredFile, plan: Plan, redo: Redo | None, run: int | None = None) -> list[UnitRequest]:
+        """What is to be asked, but for `merges`; what is to be translated, or has failed for good, is noted.
+
+        What failed in this very `run` is not tried again.
+        """
+        missing = [
+            ask
+            for ask in stored.asks
+            if ask.unit.kind is not UnitKind.MERGE and self._lacks(ask, stored, plan, redo, run)
+        ]
+        unanswered = {ask.key for ask in missing}
+        for merge in stored.merges:
+            self._inputs.update(_done(merge, stored, unanswered))
+            if any(ask.key in unanswered for ask in merge.inputs):
+                self.merges.append(merge)
+            elif (merged := merge.ask(self._inputs)) and self._lacks(merged, stored, plan, redo, run):
+                missing.append(merged)
         if stored.error and not redo:
             self.problems.append(stored.error)
-            return []
+            self.merges, missing = [], []
+        self.asked = self.pending = len(missing)
+        if missing:
+            self.reused = False
         return missing
 
-    def want_translations(self, request: Request, answer: StoredAnswer, plan: Plan) -> None:
+    def _lacks(self, ask: UnitRequest, stored: StoredFile, plan: Plan, redo: Redo | None, run: int | None) -> bool:
+        """Whether a request is to be asked."""
+        answer = stored.answers.get(ask.key)
+        if answer is None:
+            return True
+        now = answer.run == run
+        if (answer.state == "pending" and not now) or (redo and redo.again(ask.request, answer)):
+            return True
+        if now:
+            self.reused = False
+        if answer.state == "done":
+            self.want_translations(ask, answer, plan)
+        else:
+            when = "" if now else " (in an earlier run; --redo failed tries again)"
+            self.problems.append(f"{ask.label}: {answer.error}{when}")
+        return False
+
+    def want_translations(self, ask: UnitRequest, answer: StoredAnswer, plan: Plan) -> None:
         """Note what of an answer has yet to be translated."""
-        if languages := missing_languages(request, answer, plan):
-            self.texts.append((request, texts_of(request, answer.text), languages))
+        if languages := missing_languages(ask.request, answer, plan):
+            self.texts.append((ask, texts_of(ask.request, answer.text), languages))
+
+    def give_up(self, requests: int) -> None:
+        """So many of the requests, and what depends on them, will not be asked."""
+        self.merges = []
+        self.asked -= requests
+        self.pending -= requests
+
+    def take_merges(self, ask: UnitRequest, text: str) -> list[UnitRequest]:
+        """What can be asked now that there is this answer."""
+        if not self.merges:
+            return []
+        self._inputs[ask.key] = text
+        ready = [(merge, merged) for merge in self.merges if (merged := merge.ask(self._inputs))]
+        self.merges = [merge for merge in self.merges if all(merge is not other for other, _ in ready)]
+        self.asked += len(ready)
+        self.pending += len(ready)
+        return [merged for _, merged in ready]
+
+
+def _done(merge: Merge, stored: StoredFile, unanswered: set[AnswerKey]) -> dict[AnswerKey, str]:
+    """The answers that a merge can rely on."""
+    found = ((ask.key, stored.answers.get(ask.key)) for ask in merge.inputs if ask.key not in unanswered)
+    return {key: answer.text for key, answer in found if answer and answer.state == "done"}
+
+
+class Jobs:
+    """The contents that a run is busy with; each is let go when it is finished."""
+
+    def __init__(self, plan: Plan, ledger: Writer, progress: Progress, notify: Notify) -> None:
+        """There are none yet."""
+        self.plan, self.ledger, self.progress = plan, ledger, progress
+        self._notify = notify
+        self._jobs: dict[str, Job] = {}
+
+    def __len__(self) -> int:
+        """How many are not finished."""
+        return len(self._jobs)
+
+    def find(self, sha256: str) -> Job | None:
+        """The job of a content that is in work."""
+        return self._jobs.get(sha256)
+
+    def begin(self, identity: Identity, source: Source, events: list[Event]) -> Job:
+        """Start on a content that is not in work."""
+        job = self._jobs[identity.sha256] = Job(identity, [source], events=events)
+        return job
+
+    def count(self, job: Job) -> None:
+        """Let progress know of the part of a job's requests that is answered."""
+        answered = (job.asked - job.pending) / job.asked
+        self.progress.partial += answered - job.counted
+        job.counted = answered
+
+    async def finish(self, job: Job) -> None:
+        """There is nothing more to do about a content: tell that of all its sources, and let it go."""
+        job.finished = True
+        self.progress.partial -= job.counted
+        job.texts = []
+        events = job.take_events()
+        for source in tuple(job.sources):  # one that comes now completes itself
+            await self.complete_source(source, job, job.problems, events)
+            events = []
+        del self._jobs[job.identity.sha256]
+
+    async def complete_source(self, source: Source, job: Job | None, problems: list[str], events: list[Event]) -> None:
+        """A source is done or has failed: write that with the `events` that it brought; `job` is of its content."""
+        problem, sha256 = "; ".join(problems) or None, job.identity.sha256 if job else None
+        await self.ledger.write(*events, SourceCompleted(source.position, sha256, problem))
+        self.progress.files_in_flight -= 1
+        if problem:
+            self.progress.failures.append((source.name, problem))
+            logger.error("%s: failed: %s", source.name, problem)
+        elif job and not self.plan.requests[job.identity.kind]:
+            if not self.progress.unasked[job.identity.kind]:
+                self._notify(f"warning: no task of this run asks anything about {job.identity.kind}s")
+            self.progress.unasked[job.identity.kind] += 1
+        else:
+            self.progress.done += 1
+            self.progress.reused += bool(job and job.reused)

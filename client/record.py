@@ -111,8 +111,8 @@ def _is_unfinished(file: FileResult, plan: Plan | None, results: Results) -> boo
     requests = plan.requests[file.kind]
     if not {request.identity for request in requests} <= file.answered:
         return True
-    answers = results.stored(file, requests).answers
-    return any(_lacks(request, answers.get(request.key), plan) for request in requests)
+    stored = results.stored(file, requests)
+    return any(_lacks(request, stored.of(request), plan) for request in requests)
 
 
 def _lacks(request: Request, answer: StoredAnswer | None, plan: Plan) -> bool:

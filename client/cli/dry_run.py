@@ -11,7 +11,7 @@ from client.cli.estimate import Means, Tokens, estimate, has_tiles, money
 from client.errors import MediaError
 from client.job import Job
 from client.ledger.ledger import LEDGER
-from client.ledger.rows import StoredFile, open_to_read, read_file, read_redo, read_uri
+from client.ledger.rows import new_file, open_to_read, read_file, read_redo, read_uri
 from client.ledger.schema import MIGRATIONS
 from client.ledger.sqlite_errors import ledger_errors
 from client.media.image import picture_size
@@ -19,6 +19,7 @@ from client.media.kinds import HEAD_BYTES, Kind, by_suffix
 from client.media.load import Identity, identify, recognise
 from client.media.tiles import MAX_TILES, tiles
 from client.sources.source import fingerprint_of, url_suffix
+from client.tasks.plan import needs_probe
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from client.ledger.redo import Redo
+    from client.ledger.rows import StoredFile
     from client.media.sampling import Sampling
     from client.sources.source import KnownSource, Source
     from client.tasks.plan import Plan, Request
@@ -56,6 +58,8 @@ class DryRun:
     """(task, kind of file) -> tiles of all pictures in `requests`, where the model cuts pictures into tiles."""
     translations: Counter[str] = field(default_factory=Counter)
     """Language -> answers to be translated."""
+    unprobed: int = 0
+    """Videos of which it takes a look at their packets to know how many requests they are."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -70,11 +74,7 @@ class _Past(NamedTuple):
         return read_uri(self.connection, source.key) if self.connection else None
 
     def file(self, identity: Identity, requests: list[Request]) -> StoredFile:
-        return (
-            read_file(self.connection, identity, requests)
-            if self.connection
-            else StoredFile(identity.sha256, identity.kind)
-        )
+        return read_file(self.connection, identity, requests) if self.connection else new_file(identity, requests)
 
     def redo(self, job: Job, what: str | None) -> Redo | None:
         return read_redo(self.connection, job.sources[0].key, what) if self.connection and what else None
@@ -181,7 +181,12 @@ def _count(found: DryRun, job: Job, past: _Past, plan: Plan, redo: str | None) -
     if not requests:
         found.without_prompt[job.identity.kind] += len(job.sources)
         return []
-    missing = job.missing_requests(past.file(job.identity, requests), plan, past.redo(job, redo))
+    stored = past.file(job.identity, requests)
+    asks = job.expand(stored, plan, past.redo(job, redo))
+    missing = [*(ask.request for ask in asks), *(merge.request for merge in job.merges)]
+    if needs_probe(requests, job.identity.kind) and not stored.probe and not job.problems:
+        found.unprobed += 1
+        missing = requests
     for request in missing:
         found.requests.setdefault((request.key, job.identity.kind), []).append(request)
         found.translations.update(plan.languages)
@@ -231,6 +236,8 @@ def lines(found: DryRun, means: Means, sampling: Sampling, prices: tuple[float, 
         yield f"{count} {kind}{'s' * (count != 1)} about which no task of this run asks anything"
     yield from (f"unreadable: {name}: {reason}" for name, reason in _some(found.unreadable))
     yield from (f"failed before: {name}: {reason}" for name, reason in _some(found.failed))
+    if found.unprobed:
+        yield f"{found.unprobed} videos have yet to be looked at: one request is counted for each step of a task"
     yield from found.notes
     total, bases = Tokens(), dict[str, None]()
     for (key, kind), requests in found.requests.items():

@@ -15,12 +15,12 @@ from client.cli.screen import CONTROL, ProgressDisplay
 from client.cli.signals import INTERRUPTED, end_in_order
 from client.cli.stats import run_stats
 from client.endpoints.chat import ModelClient
-from client.endpoints.retry import StoppedError
 from client.endpoints.translation import TranslatorClient
-from client.errors import BabelviewError, UsageError
+from client.errors import BabelviewError, StoppedError, UsageError
 from client.export.formats import check, export
 from client.export.interim import kept_up_to_date
 from client.hints import did_you_mean
+from client.ledger.events import RedoEnded, RunEnded
 from client.ledger.ledger import Ledger
 from client.ledger.redo import REDO_ALL, REDO_FAILED
 from client.pipeline import Pipeline
@@ -184,15 +184,16 @@ async def _pipeline(
         concurrency=settings.concurrency,
         loaders=settings.loaders,
         redo=settings.redo,
-        tally=progress,
-        screen=display,
+        progress=progress,
+        refresh=display.update,
+        notify=display.note,
         stop=stop,
     )
     try:
         yield pipeline
     finally:
         pipeline.close()
-        fetcher.close()
+        await fetcher.close()
         await model.close()
         if translator:
             await translator.close()
@@ -208,9 +209,9 @@ async def _write(
     """
     stats = run_stats(plan, progress, interrupted=interrupted)
     try:
-        ledger.write([lambda it: it.save_stats(stats)])
+        ledger.apply(RunEnded(stats))
         if settings.redo and progress.finished == progress.files:
-            ledger.write([lambda it: it.end_redo(str(settings.redo))])
+            ledger.apply(RedoEnded(settings.redo))
         return await asyncio.to_thread(export, settings.output, settings.formats, only_run=settings.only_run)
     except OSError as error:
         raise _unwritable(settings, error) from error

@@ -12,8 +12,16 @@ import pybase64
 
 from client.endpoints.http import JsonServer
 from client.endpoints.keys import API_KEY, OPENAI_KEY
-from client.endpoints.retry import AuthError, FailedError, NoAnswerError, RetryPolicy, UnavailableError
-from client.errors import RefusedError, RequestError, UsageError
+from client.endpoints.retry import RetryPolicy
+from client.errors import (
+    AuthError,
+    FailedError,
+    NoAnswerError,
+    RefusedError,
+    RequestError,
+    UnavailableError,
+    UsageError,
+)
 from client.media.kinds import Kind
 
 if TYPE_CHECKING:
@@ -23,7 +31,7 @@ if TYPE_CHECKING:
 
 OF_VLLM = frozenset({"vllm", "babelview"})
 """Who owns the models of an endpoint that takes vLLM's `video_url`: vLLM itself, and our gateway before it."""
-CHECK_SEC = 10.0
+CHECK_S = 10.0
 _LIMIT, _LIMIT_OF_NEWER_MODELS = "max_tokens", "max_completion_tokens"
 _SHOWN_MODELS = 20
 _NO_SUCH_PATH = (404, 405, 501)
@@ -126,7 +134,7 @@ class ModelClient:
         """
         path = "/chat/completions"
         try:
-            status, said = await self._server.probe(path, b'{"messages":[]}', deadline=min(self._deadline, CHECK_SEC))
+            status, said = await self._server.probe(path, b'{"messages":[]}', deadline=min(self._deadline, CHECK_S))
         except (UnavailableError, FailedError, AuthError):
             return  # which the first question will meet too
         if isinstance(said, dict) and isinstance(said.get("error"), dict):
@@ -138,7 +146,7 @@ class ModelClient:
     async def _list(self) -> dict[str, dict[str, Any]] | None:
         async def attempt() -> Any:
             try:
-                return await self._server.get("/models", deadline=min(self._deadline, CHECK_SEC))
+                return await self._server.get("/models", deadline=min(self._deadline, CHECK_S))
             except AuthError:
                 return None  # a key may be good for asking and for nothing else
             except NoAnswerError as error:
@@ -170,7 +178,7 @@ class ModelClient:
         return b",".join(_PART % (b"image", b"image", b"image", frame) for frame in frames)
 
     async def ask(self, request: Request, parts: bytes, label: str) -> Answer:
-        """Ask one question about media that `parts` made; `label` names the file in the log.
+        """Ask one question about media that `parts` made, if there are any; `label` names the file in the log.
 
         Raises:
             RequestError: no answer; see there.
@@ -190,7 +198,7 @@ class ModelClient:
     async def _ask(self, request: Request, parts: bytes, label: str, limit: str) -> Answer:
         # Media first, and the same bytes for each task, so that the server's caches can serve them.
         question = orjson.dumps({"type": "text", "text": request.prompt})
-        content = orjson.Fragment(b"[%b,%b]" % (parts, question))
+        content = orjson.Fragment(b"[%b,%b]" % (parts, question) if parts else b"[%b]" % question)
         body = orjson.dumps(
             {
                 "model": request.model,
@@ -228,6 +236,7 @@ def _read(completion: Any, seconds: float) -> Answer:
         usage = completion.get("usage") or {}
         prompt_tokens = _count(usage.get("prompt_tokens"))
         generated_tokens = _count(usage.get("completion_tokens"))
+        tokens_per_s = _speed(completion.get("metrics"))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise FailedError("the answer is not a chat completion") from error
     if not text.strip():
@@ -240,6 +249,7 @@ def _read(completion: Any, seconds: float) -> Answer:
         prompt_tokens=prompt_tokens,
         generated_tokens=generated_tokens,
         request_s=seconds,
+        tokens_per_s=tokens_per_s,
     )
 
 
@@ -248,6 +258,12 @@ def _text(content: Any) -> str:
     if isinstance(content, list):
         return "".join(part["text"] for part in content if part.get("type") == "text")
     return content if isinstance(content, str) else ""
+
+
+def _speed(metrics: Any) -> float | None:
+    """Tokens a second as vLLM tells it (`--enable-per-request-metrics`): prefill and decoding, without queueing."""
+    told = metrics.get("tokens_per_second") if isinstance(metrics, dict) else None
+    return float(told) if isinstance(told, int | float) and 0 < told < _MOST_TOKENS else None
 
 
 def _count(tokens: Any) -> int:

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 import aiohttp
 import orjson
 
-from client.endpoints.retry import AuthError, FailedError, NoAnswerError, UnavailableError, failure, read_retry_after
-from client.errors import RequestError
+from client.endpoints.retry import failure, read_retry_after
+from client.errors import AuthError, FailedError, NoAnswerError, RequestError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CONNECT_SEC = 10.0
-IDLE_SEC = 4.0
+CONNECT_S = 10.0
+IDLE_S = 4.0
 """Connections are kept this long: less than the 5 s after which vLLM closes them, maybe under a new request."""
 MOST_BYTES = 16 << 20
 """A longer answer is none that we asked for."""
@@ -41,10 +41,10 @@ class JsonServer:
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SEC),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SEC),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
             headers=headers,
-            proxy=_proxy(url),
+            proxy=proxy_of(url),
         )
 
     async def close(self) -> None:
@@ -149,7 +149,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 def _why(error: aiohttp.ClientError) -> str:
     if not isinstance(error, aiohttp.ClientConnectorError):
-        return f"no connection within {CONNECT_SEC:g} s"
+        return f"no connection within {CONNECT_S:g} s"
     number = error.os_error.errno
     return os.strerror(number) if number and number > 0 else str(error.os_error.strerror or error)
 
@@ -167,7 +167,7 @@ def _words(body: dict[str, Any]) -> str:
     return str(error.get("message") or error) if isinstance(error, dict) else str(error)
 
 
-def _proxy(url: str) -> str | None:
+def proxy_of(url: str) -> str | None:
     """The proxy that the environment names for `url`; looked up once, for it takes as long as a request."""
     parts = urlsplit(url)
     host = parts.hostname or ""

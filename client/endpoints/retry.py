@@ -17,7 +17,16 @@ import random
 import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from client.errors import BabelviewError, RefusedError, RequestError, ServiceLostError
+from client.errors import (
+    AuthError,
+    BabelviewError,
+    FailedError,
+    RefusedError,
+    RequestError,
+    ServiceLostError,
+    StoppedError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,50 +36,14 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 5
-FIRST_PAUSE_SEC, LONGEST_PAUSE_SEC = 0.5, 20.0
-LONGEST_KNOCK_SEC = 3.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 20.0
+LONGEST_KNOCK_S = 3.0
 """A server that is away is asked this often at least, so that its return is noticed at once."""
-NOTED_SEC, BUSY_NOTED_SEC, REMIND_SEC = 1.0, 30.0, 30.0
+NOTED_S, BUSY_NOTED_S, REMIND_S = 1.0, 30.0, 30.0
 """The user hears of a server that is away, or too busy for anybody, for so long; and again every so often."""
 HOPELESS = 20
 """So many requests given up one after the other, over more than `--wait`: then the server is lost. One that forbids
 every one of so many (HTTP 403) and never answered is not waited for."""
-
-
-class UnavailableError(Exception):
-    """The server did not take the request; `retry_after` in seconds, if it said so."""
-
-    def __init__(self, reason: str, retry_after: float | None = None, *, busy: bool = False) -> None:
-        """A server that is merely `busy` is no reason to alarm anyone."""
-        super().__init__(reason)
-        self.retry_after = retry_after
-        self.busy = busy
-
-
-class FailedError(Exception):
-    """The server took the request and did not answer it properly."""
-
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
-        """As above."""
-        super().__init__(reason)
-        self.retry_after = retry_after
-
-
-class NoAnswerError(FailedError):
-    """The connection broke before anything came back: something fails, or nobody is there behind a proxy."""
-
-
-class AuthError(Exception):
-    """The server does not let us in: our key is wrong (HTTP 401, 403), or no secure connection comes about."""
-
-    def __init__(self, reason: str, *, certain: bool = True) -> None:
-        """Not `certain`: it may be about this request alone, as where a filter forbids a picture (HTTP 403)."""
-        super().__init__(reason)
-        self.certain = certain
-
-
-class StoppedError(BabelviewError):
-    """The user interrupted the run while a request waited to be tried again."""
 
 
 class Notify(Protocol):
@@ -110,13 +83,13 @@ class RetryPolicy:
                 self._away(error)
                 if time.monotonic() - began > self._wait:
                     raise self._give_up(f"{error}, for {_duration(self._wait)}") from error
-                longest = LONGEST_PAUSE_SEC if error.busy else LONGEST_KNOCK_SEC
+                longest = LONGEST_PAUSE_S if error.busy else LONGEST_KNOCK_S
                 reason, retry_after = str(error), error.retry_after
             except FailedError as error:
                 failures += 1
                 if failures >= ATTEMPTS:
                     raise self._give_up(f"{error} ({ATTEMPTS} attempts)") from error
-                longest, reason, retry_after = LONGEST_PAUSE_SEC, str(error), error.retry_after
+                longest, reason, retry_after = LONGEST_PAUSE_S, str(error), error.retry_after
             except AuthError as error:
                 if self._answered_at is None and (error.certain or self._given_up + 1 >= HOPELESS):
                     raise ServiceLostError(f"{self._name}: {error}") from error
@@ -148,10 +121,10 @@ class RetryPolicy:
             raise ServiceLostError(f"{self._name}: {error}, for {_duration(self._wait)}; gave up waiting") from error
         if self._said_at is None:
             # Before a long pause that the server asks for, the user hears of it at once.
-            if gone + (error.retry_after or 0) >= (BUSY_NOTED_SEC if error.busy else NOTED_SEC):
+            if gone + (error.retry_after or 0) >= (BUSY_NOTED_S if error.busy else NOTED_S):
                 self._notify(f"{self._name}: {error}; waiting up to {_duration(self._wait)} for it")
                 self._said_at = now
-        elif now - self._said_at > REMIND_SEC:
+        elif now - self._said_at > REMIND_S:
             self._notify(f"{self._name}: {error}; still waiting, {_duration(self._wait - gone)} left")
             self._said_at = now
 
@@ -164,10 +137,10 @@ class RetryPolicy:
     def _seconds(self, tries: int, longest: float, retry_after: float | None) -> float:
         """How long to pause after a try: as the server says, or twice as long each time."""
         if not retry_after:  # none, or one that has passed: to come back at once, for ever, helps nobody
-            return min(longest, FIRST_PAUSE_SEC * 2.0 ** min(tries, 10)) * random.uniform(0.5, 1)
+            return min(longest, FIRST_PAUSE_S * 2.0 ** min(tries, 10)) * random.uniform(0.5, 1)
         if retry_after > self._wait:
             raise self._give_up(f"the server asks to wait {_duration(retry_after)}, --wait is {_duration(self._wait)}")
-        return retry_after + random.uniform(0, max(FIRST_PAUSE_SEC, retry_after / 4))
+        return retry_after + random.uniform(0, max(FIRST_PAUSE_S, retry_after / 4))
 
     async def _pause(self, seconds: float) -> None:
         try:

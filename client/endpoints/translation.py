@@ -13,8 +13,8 @@ import orjson
 from client.endpoints.http import JsonServer
 from client.endpoints.keys import TRANSLATOR_KEY
 from client.endpoints.language_names import known_codes, language_name, may_be
-from client.endpoints.retry import AuthError, FailedError, RetryPolicy, UnavailableError
-from client.errors import RequestError, UsageError
+from client.endpoints.retry import RetryPolicy
+from client.errors import AuthError, FailedError, RequestError, UnavailableError, UsageError
 from client.ledger.rows import StoredTranslation
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SOURCE = "eng_Latn"
 DOUBTFUL = "doubtful"
-CHECK_SEC = 10.0
+CHECK_S = 10.0
 _SHOWN_LANGUAGES = 40
 
 
@@ -70,7 +70,7 @@ class TranslatorClient:
                 return
             self._checked = True
             try:
-                listed = await self._server.get("/languages", deadline=min(self._deadline, CHECK_SEC))
+                listed = await self._server.get("/languages", deadline=min(self._deadline, CHECK_S))
             except (UnavailableError, FailedError):
                 if strange := [language for language in languages if not may_be(language)]:
                     raise UsageError(f"unknown language {_hints(strange, known_codes())}") from None

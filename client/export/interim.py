@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FIRST_SEC, EVERY_SEC = 1.0, 30.0
+FIRST_S, EVERY_S = 1.0, 30.0
 """At first often, so that a run that is killed early leaves something too; each pause doubles the one before."""
 SHARE = 0.05
 """Of the time of a run that may go into this: with very many files it is done less often."""
@@ -27,14 +27,14 @@ async def kept_up_to_date(write: Callable[[], object]) -> AsyncIterator[None]:
     ended = asyncio.Event()
 
     async def keep() -> None:
-        usual = pause = min(FIRST_SEC, EVERY_SEC)
+        usual = pause = min(FIRST_S, EVERY_S)
         while not await _within(pause, ended):
             began = time.monotonic()
             try:
                 await asyncio.to_thread(write)
             except (OSError, LedgerError) as error:
                 logger.warning("results could not be written meanwhile: %s", error)
-            usual = min(2 * usual, EVERY_SEC)
+            usual = min(2 * usual, EVERY_S)
             pause = max(usual, (time.monotonic() - began) / SHARE)
 
     keeping = asyncio.create_task(keep())

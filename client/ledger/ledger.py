@@ -13,41 +13,27 @@ import os
 import sqlite3
 import time
 from collections import Counter
-from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
 from client.errors import LedgerBusyError, LedgerError
-from client.ledger.rows import (
-    SELECT_ANSWER,
-    StoredFile,
-    StoredTranslation,
-    read_answer,
-    read_file,
-    read_redo,
-    read_uri,
-)
+from client.ledger.changes import apply
+from client.ledger.rows import read_answer, read_file, read_redo, read_uri
 from client.ledger.schema import migrate
 from client.ledger.sqlite_errors import ledger_errors
 from client.sources.source import is_gone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from client.endpoints.chat import Answer
+    from client.ledger.events import Event
     from client.ledger.redo import Redo
-    from client.media.content import Content
+    from client.ledger.rows import StoredAnswer, StoredFile
     from client.media.load import Identity
     from client.sources.source import KnownSource, Source
-    from client.tasks.plan import Plan, Request
+    from client.tasks.plan import Plan, Request, UnitRequest
 
 LEDGER, LOCK = "ledger.db", "ledger.lock"
-_DELETE_ANSWER = """
-    DELETE FROM answers WHERE unit = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
-_INSERT_ANSWER = """
-    INSERT INTO answers (unit, task, prompt_hash, model, params, state, text, finish_reason, prompt_tokens,
-        generated_tokens, request_s, tokens_per_s, error, updated, run)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _UPSERT_SOURCE = """
     INSERT INTO sources (uri, ordinal, name, columns, run, position) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (uri, ordinal) DO UPDATE SET name = excluded.name, columns = excluded.columns, run = excluded.run,
@@ -107,6 +93,16 @@ class Ledger:
         with ledger_errors(self._path):
             return read_file(self._connection, identity, requests)
 
+    def answer(self, ask: UnitRequest) -> StoredAnswer | None:
+        """What is known of the answer to a request about a unit."""
+        with ledger_errors(self._path):
+            return read_answer(self._connection, ask)
+
+    @property
+    def run(self) -> int | None:
+        """The id of the run that has begun."""
+        return self._run
+
     def redo(self, uri: str, what: str) -> Redo:
         """What a `--redo` of this run does again of a path or URL."""
         with ledger_errors(self._path):
@@ -114,8 +110,12 @@ class Ledger:
 
     # -- writing ------------------------------------------------------------------------------------------
 
-    def write(self, changes: list[Callable[[Ledger], None]]) -> None:
-        """Apply changes (calls of the methods below) in one transaction.
+    def apply(self, event: Event) -> None:
+        """Keep what an event tells, in a transaction of its own; see `write`."""
+        self.write([event])
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Keep what events tell, in one transaction.
 
         Raises:
             LedgerError: they cannot be written; none of them is.
@@ -124,8 +124,8 @@ class Ledger:
         with ledger_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                for change in changes:
-                    change(self)
+                for event in events:
+                    apply(self._connection, self._run or 0, event)
             except BaseException:
                 if self._connection.in_transaction:  # SQLite itself ends some that fail
                     self._connection.execute("ROLLBACK")
@@ -169,25 +169,6 @@ class Ledger:
         )
         return bool(begun)
 
-    def end_redo(self, what: str) -> None:
-        """The run has come to its end: the next `--redo` begins anew."""
-        self._connection.execute(
-            "DELETE FROM redo WHERE what = ? AND uri IN (SELECT uri FROM sources WHERE run = ?)", (what, self._run)
-        )
-
-    def save_stats(self, stats: dict[str, Any]) -> None:
-        """Remember how the run went, and that it has ended."""
-        self._connection.execute(
-            "UPDATE runs SET stats = ?, finished = ? WHERE id = ?", (json.dumps(stats), time.time(), self._run)
-        )
-
-    def save_outcome(self, position: int, sha256: str | None, problem: str | None) -> None:
-        """Remember that this run has finished with a source; `sha256` is None where it could not be read."""
-        self._connection.execute(
-            "UPDATE sources SET finished = 1, sha256 = ?, problem = ? WHERE run = ? AND position = ?",
-            (sha256, problem, self._run, position),
-        )
-
     def _check_not_replaced(self) -> None:
         """SQLite goes on writing to a file that was deleted: all of it would be lost at the end."""
         try:
@@ -199,78 +180,6 @@ class Ledger:
                 f"{self._path} was deleted or replaced while the run went on: put it back, or run again without it, "
                 "which asks everything anew"
             )
-
-    def save_uri(self, uri: str, known: KnownSource) -> None:
-        """Remember what is at a path or URL."""
-        content = known.identity
-        self._connection.execute(
-            "INSERT OR REPLACE INTO uris VALUES (?, ?, ?, ?, ?, ?)",
-            (uri, known.fingerprint, known.size, content.sha256, content.kind.value, content.problem),
-        )
-
-    def save_media(self, identity: Identity, content: Content | None, error: str | None, seconds: float) -> None:
-        """Store what loading a file gave: content or an error."""
-        self._connection.execute(
-            "INSERT INTO media (sha256, kind, facts, warnings, error, spent_s) VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (sha256) DO UPDATE SET "
-            "kind = excluded.kind, facts = excluded.facts, warnings = excluded.warnings, "
-            "error = excluded.error, spent_s = spent_s + excluded.spent_s",
-            (
-                identity.sha256,
-                identity.kind.value,
-                json.dumps(asdict(content.facts)) if content else None,
-                json.dumps(content.warnings if content else []),
-                error,
-                seconds,
-            ),
-        )
-
-    def add_seconds(self, sha256: str, seconds: float) -> None:
-        """Count time spent on a file."""
-        self._connection.execute("UPDATE media SET spent_s = spent_s + ? WHERE sha256 = ?", (seconds, sha256))
-
-    def save_answer(self, unit: str, request: Request, answer: Answer) -> None:
-        """Store an answer; what hung on an earlier one goes."""
-        self._replace(
-            unit,
-            request,
-            (
-                "done",
-                answer.text,
-                answer.finish_reason,
-                answer.prompt_tokens,
-                answer.generated_tokens,
-                answer.request_s,
-                answer.tokens_per_s,
-            ),
-            None,
-        )
-
-    def save_failure(self, unit: str, request: Request, error: str, *, final: bool) -> None:
-        """Store that a request failed, `final` if it would fail again; an answer that is there stays."""
-        stored = read_answer(self._connection, unit, request)
-        if stored and stored.state == "done":
-            return
-        self._replace(unit, request, ("failed" if final else "pending", None, None, None, None, None, None), error)
-
-    def _replace(self, unit: str, request: Request, row: tuple[Any, ...], error: str | None) -> None:
-        key = (unit, *request.identity)
-        self._connection.execute(_DELETE_ANSWER, key)
-        self._connection.execute(
-            _INSERT_ANSWER,
-            (*key, *row, error, time.time(), self._run or 0),
-        )
-
-    def save_translations(self, unit: str, request: Request, translations: dict[str, StoredTranslation]) -> None:
-        """Store translations of an answer, by language."""
-        answer, *_ = self._connection.execute(
-            SELECT_ANSWER,
-            (unit, *request.identity),
-        ).fetchone()
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO translations VALUES (?, ?, ?, ?, ?)",
-            [(answer, language, *map(json.dumps, translation)) for language, translation in translations.items()],
-        )
 
 
 def _prompts(plan: Plan) -> Iterator[tuple[Any, ...]]:

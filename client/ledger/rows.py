@@ -8,15 +8,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from client.ledger.redo import Redo
-from client.media.content import Facts
+from client.media.content import Facts, Probe
 from client.media.kinds import Kind
 from client.media.load import Identity
 from client.sources.source import KnownSource
+from client.tasks.merge import merges_of
+from client.tasks.plan import expand, needs_probe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from client.tasks.plan import Request
+    from client.tasks.merge import Merge
+    from client.tasks.plan import AnswerKey, Request, UnitRequest
 
 SELECT_ANSWER = """
     SELECT id, state, text, finish_reason, prompt_tokens, generated_tokens, request_s, tokens_per_s, error, run, updated
@@ -55,16 +58,25 @@ class StoredAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """All that the ledger knows about a content; `answers` by request key, for the requests asked for."""
+    """All that the ledger knows about a content, as far as some requests want to know it."""
 
     sha256: str
     kind: Kind
     facts: Facts | None = None
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
+    """Why it cannot be loaded."""
     spent_s: float = 0.0
     """Over all runs."""
-    answers: dict[str, StoredAnswer] = field(default_factory=dict)
+    probe: Probe | None = None
+    asks: list[UnitRequest] = field(default_factory=list)
+    """The requests by units, of merges those whose inputs are answered; none where it takes a probe to know them."""
+    merges: list[Merge] = field(default_factory=list)
+    answers: dict[AnswerKey, StoredAnswer] = field(default_factory=dict)
+
+    def of(self, request: Request) -> StoredAnswer | None:
+        """The answer to a request about the whole file."""
+        return self.answers.get((self.sha256, *request.identity))
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
@@ -102,40 +114,60 @@ def read_redo(connection: sqlite3.Connection, uri: str, what: str) -> Redo:
 
 
 def read_file(connection: sqlite3.Connection, identity: Identity, requests: list[Request]) -> StoredFile:
-    """What is known of a content: its facts and the answers to `requests`.
+    """What is known of a content: its facts, and the answers to `requests`.
 
     Raises:
         sqlite3.Error: the ledger cannot be read.
     """
     row = connection.execute(
-        "SELECT kind, facts, warnings, error, spent_s FROM media WHERE sha256 = ?", (identity.sha256,)
+        "SELECT kind, facts, warnings, error, spent_s, probe FROM media WHERE sha256 = ?", (identity.sha256,)
     ).fetchone()
-    answers = {
-        request.key: answer
-        for request in requests
-        if (answer := read_answer(connection, identity.sha256, request)) is not None
-    }
-    if row is None:
-        return StoredFile(identity.sha256, identity.kind, answers=answers)
-    kind, facts, warnings, error, spent_s = row
-    return StoredFile(
+    kind, facts, warnings, error, spent_s, probe = row or (identity.kind, None, "[]", None, 0.0, None)
+    stored = StoredFile(
         identity.sha256,
         Kind(kind),
         Facts(**json.loads(facts)) if facts else None,
         json.loads(warnings),
         error,
         spent_s,
-        answers,
+        Probe(**json.loads(probe)) if probe else None,
     )
+    if stored.probe or not needs_probe(requests, identity.kind):
+        _add_answers(connection, stored, requests)
+    return stored
 
 
-def read_answer(connection: sqlite3.Connection, unit: str, request: Request) -> StoredAnswer | None:
+def new_file(identity: Identity, requests: list[Request]) -> StoredFile:
+    """What is known of a content of which no ledger tells."""
+    stored = StoredFile(identity.sha256, identity.kind)
+    if not needs_probe(requests, identity.kind):
+        stored.asks.extend(expand(requests, identity.sha256, None))
+        stored.merges.extend(merges_of(requests, stored.asks))
+    return stored
+
+
+def _add_answers(connection: sqlite3.Connection, stored: StoredFile, requests: list[Request]) -> None:
+    asks = expand(requests, stored.sha256, stored.probe)
+    _read_all(connection, stored, asks)
+    texts = {key: answer.text for key, answer in stored.answers.items() if answer.state == "done"}
+    stored.merges.extend(merges_of(requests, asks))
+    _read_all(connection, stored, [ask for merge in stored.merges if (ask := merge.ask(texts))])
+
+
+def _read_all(connection: sqlite3.Connection, stored: StoredFile, asks: list[UnitRequest]) -> None:
+    stored.asks.extend(asks)
+    for ask in asks:
+        if (answer := read_answer(connection, ask)) is not None:
+            stored.answers[ask.key] = answer
+
+
+def read_answer(connection: sqlite3.Connection, ask: UnitRequest) -> StoredAnswer | None:
     """The answer to a request about a unit, with its translations; None if it was never asked.
 
     Raises:
         sqlite3.Error: the ledger cannot be read.
     """
-    row = connection.execute(SELECT_ANSWER, (unit, *request.identity)).fetchone()
+    row = connection.execute(SELECT_ANSWER, ask.key).fetchone()
     if row is None:
         return None
     (

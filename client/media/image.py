@@ -10,7 +10,7 @@ import pi_heif
 from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
 from client.errors import MediaError
-from client.media.content import Content, Facts
+from client.media.content import Content, Facts, Frame
 from client.media.jpeg import encode_rgb
 from client.media.kinds import Kind
 from client.media.tiles import model_size
@@ -61,7 +61,7 @@ def load_image(path: Path) -> Content:
     except (OSError, RuntimeError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
         # Pillow's decoders raise all of these on damaged files.
         raise MediaError(f"the picture cannot be decoded ({error}): cut off or damaged?") from error
-    return Content(Kind.IMAGE, Facts(width, height), [encode_rgb(pixels)], warnings)
+    return Content(Kind.IMAGE, Facts(width, height), [Frame(0, encode_rgb(pixels))], warnings)
 
 
 def picture_size(path: Path) -> tuple[int, int]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from client.errors import MediaError
 from client.media.kinds import HEAD_BYTES, Kind, by_suffix, is_motion_jpeg, sniff, stranger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from client.media.content import Content
+    from client.media.content import Content, Probe, Span
     from client.media.sampling import Sampling
 
 _BLOCK = 1 << 20
@@ -61,14 +63,47 @@ def load(path: Path, identity: Identity, sampling: Sampling) -> Content:
         MediaError: it is no picture or video, or a broken one.
         MemoryError: it takes more than this process may take.
     """
-    if identity.problem:
-        raise MediaError(identity.problem)
+    (content,) = load_spans(path, identity, sampling, [None])
+    return content
+
+
+def load_spans(path: Path, identity: Identity, sampling: Sampling, spans: Sequence[Span | None]) -> Iterator[Content]:
+    """Decode spans of a file one after the other, after one look at its packets; None is all of it.
+
+    Raises:
+        MediaError: it is no picture or video, or a broken one.
+        MemoryError: it takes more than this process may take.
+    """
     # Imported late: only the processes that decode need the decoders.
     from client.media.image import load_image  # noqa: PLC0415
-    from client.media.video import load_video  # noqa: PLC0415
+    from client.media.video import load_spans as load_video_spans  # noqa: PLC0415
 
+    with _only_media_errors(identity):
+        if identity.kind is Kind.VIDEO:
+            yield from load_video_spans(path, sampling, spans)
+        else:
+            yield from [load_image(path)] * len(spans)
+
+
+def probe(path: Path, identity: Identity) -> Iterator[Probe]:
+    """Read a video's packets and decode none: one `Probe`.
+
+    Raises:
+        MediaError: it is no video, or a broken one.
+        MemoryError: it takes more than this process may take.
+    """
+    from client.media.video import probe_video  # noqa: PLC0415  # as above
+
+    with _only_media_errors(identity):
+        yield probe_video(path)
+
+
+@contextmanager
+def _only_media_errors(identity: Identity) -> Iterator[None]:
+    if identity.problem:
+        raise MediaError(identity.problem)
     try:
-        return load_image(path) if identity.kind is Kind.IMAGE else load_video(path, sampling)
+        yield
     except (MediaError, MemoryError):
         raise
     except Exception as error:

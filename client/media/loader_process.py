@@ -80,17 +80,20 @@ def _settle(parent: int) -> None:
 
 
 def serve(connection: Connection) -> None:
-    """Do what is sent, `(function, arguments)`, and send back what it returns, or its MediaError."""
+    """Do what is sent, `(function, arguments)`, and send back each item that it yields; a MediaError is the last one.
+
+    What is not received yet holds up the function: no more than one item lies here.
+    """
     with contextlib.suppress(EOFError, ConnectionError):  # nobody is there any more
         while True:
             work, arguments = connection.recv()
             try:
-                answer = work(*arguments)
+                for item in work(*arguments):
+                    connection.send(item)
             except MediaError as error:
-                answer = error
+                connection.send(error)
             except MemoryError:
-                answer = MediaError("decoding it takes more memory than a file may take")
-            connection.send(answer)
+                connection.send(MediaError("decoding it takes more memory than a file may take"))
 
 
 if __name__ == "__main__":

@@ -12,23 +12,25 @@ import sys
 import threading
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from client.errors import BabelviewError, MediaError
-from client.media.load import load
+from client.media.load import load_spans, probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from multiprocessing.connection import Connection
 
-    from client.media.content import Content
+    from client.media.content import Content, Probe, Span
     from client.media.load import Identity
     from client.media.sampling import Sampling
 
-TIMEOUT_SEC = 120.0
+T = TypeVar("T")
+
+TIMEOUT_S = 120.0
 """A decoder that is not done with a small file after this is taken for one that never will be."""
 
-_BYTES_PER_SEC = 500_000
+_BYTES_PER_S = 500_000
 """What a file's size adds to that: an hour that must be decoded whole, at a low bit rate, on a busy core."""
 
 FILES_PER_WORKER = 1000
@@ -46,51 +48,76 @@ class Loaders:
     """
 
     def __init__(
-        self, count: int, *, timeout: float = TIMEOUT_SEC, work: Callable[[Path, Identity, Sampling], Content] = load
+        self, count: int, *, timeout_s: float = TIMEOUT_S, work: Callable[..., Iterator[Content]] = load_spans
     ) -> None:
-        """`timeout` is in seconds, for one file (a large one gets longer); `work` is what workers do, by its name."""
+        """`timeout_s` is for one item (of a large file longer); `work` is how workers load, by its name."""
         self.count = count
-        self._timeout, self._work = timeout, work
+        self._timeout_s, self._work = timeout_s, work
         self._fork_server = _ForkServer()
         self._workers: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         for _ in range(count):
             self._workers.put(None)
 
-    def load(self, path: Path, identity: Identity, sampling: Sampling) -> Content:
-        """Decode a file in a worker; waits for a free one.
+    def load(
+        self, path: Path, identity: Identity, sampling: Sampling, spans: Sequence[Span | None] = (None,)
+    ) -> Generator[Content, None, None]:
+        """Decode a file in a worker, once for each of `spans` (see `client.media.load`); waits for a free worker.
+
+        Each is decoded while the one before is used, and none further ahead.
 
         Raises:
             MediaError: it is no picture or video, or a broken one; or its decoder crashed or did not end.
             BabelviewError: workers cannot be started, or were closed meanwhile.
         """
-        timeout = self._timeout + _size(path) // _BYTES_PER_SEC
+        return self._work_on(path, self._work, (path, identity, sampling, spans), len(spans))
+
+    def probe(self, path: Path, identity: Identity) -> Probe:
+        """Look at a video's packets in a worker; errors as for `load`."""
+        (found,) = self._work_on(path, probe, (path, identity), 1)
+        return found
+
+    def _work_on(
+        self, path: Path, work: Callable[..., Iterator[T]], arguments: tuple[Any, ...], count: int
+    ) -> Generator[T, None, None]:
+        """The `count` items that `work` yields in a worker."""
+        timeout_s = self._timeout_s + _size(path) // _BYTES_PER_S
         worker = self._workers.get()
+        done = tries = 0
         try:
-            for _ in range(_TRIES):
+            while done < count:
+                if tries == _TRIES:
+                    raise BabelviewError("the processes that decode files are ended from outside, again and again")
                 worker = worker or self._fork_server.fork()
-                worker.files += 1
                 try:
-                    answer = worker.ask((self._work, (path, identity, sampling)), timeout)
+                    if not worker.busy:
+                        worker.begin(work, arguments)
+                        tries += 1
+                        skip = done  # after a worker that died, what is there already
+                    item = worker.receive(timeout_s)
                 except TimeoutError:
                     self._fork_server.end(worker)
                     worker = None
-                    raise MediaError(f"not decoded within {timeout:g} s") from None
+                    raise MediaError(f"not decoded within {timeout_s:g} s") from None
                 except (EOFError, ConnectionError):
                     exit_code = self._fork_server.end(worker)
                     worker = None
                     if exit_code in _ENDED_BY_OTHERS:
                         continue  # that says nothing about the file
                     raise MediaError(_exit_message(exit_code)) from None
-                if worker.files >= FILES_PER_WORKER:
-                    self._fork_server.end(worker)
-                    worker = None
-                if isinstance(answer, MediaError):
-                    raise answer
-                content: Content = answer
-                return content
+                if isinstance(item, MediaError):
+                    worker.busy = False
+                    raise item
+                if skip:
+                    skip -= 1
+                    continue
+                done += 1
+                worker.busy = done < count
+                yield item
         finally:
+            if worker and (worker.busy or worker.files >= FILES_PER_WORKER):
+                self._fork_server.end(worker)
+                worker = None
             self._workers.put(worker)
-        raise BabelviewError("the processes that decode files are ended from outside, again and again")
 
     def close(self) -> None:
         """End the workers, whatever they are doing."""
@@ -104,16 +131,27 @@ class _Worker:
         self.pid = pid
         self.pipe = pipe
         self.files = 0
+        self.busy = False
+        """It has yet to send something."""
 
-    def ask(self, request: tuple[Any, ...], timeout: float) -> Any:
-        """Send a request and wait for its answer.
+    def begin(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        """Let it work on a file.
+
+        Raises:
+            ConnectionError: the process died.
+        """
+        self.files += 1
+        self.busy = True
+        self.pipe.send((work, arguments))
+
+    def receive(self, timeout_s: float) -> Any:
+        """Wait for an item.
 
         Raises:
             TimeoutError: there was none in time.
             EOFError, ConnectionError: the process died.
         """
-        self.pipe.send(request)
-        if not self.pipe.poll(timeout):
+        if not self.pipe.poll(timeout_s):
             raise TimeoutError
         return self.pipe.recv()
 

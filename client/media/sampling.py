@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from client.media.content import Span
 
 FRAMES = 8
 MAX_FRAMES = 16
@@ -37,6 +39,27 @@ class Timeline(NamedTuple):
     def seconds(self) -> Fraction:
         """From the first frame to the end of the last one; 0 where nothing is known of time."""
         return (self.end - self.shown[0]) * self.tick if self.shown else Fraction(0)
+
+    def pts_us(self, time: int) -> int:
+        """Microseconds from the first frame shown to a time of this line."""
+        return round((time - self.shown[0]) * self.tick * 1_000_000)
+
+    def within(self, span: Span | None) -> tuple[Timeline, int]:
+        """The part of it whose frames are on screen within `span`, and the index of the first of them.
+
+        That begins with the first frame that is shown within it, unless there is none.
+        """
+        if span is None or not self.shown:
+            return self, 0
+        first, after = (
+            bisect_left(self.shown, self.shown[0] + Fraction(at, 1_000_000) / self.tick)
+            for at in (span.start_us, span.end_us)
+        )
+        if first == after:
+            first = max(first - 1, 0)
+            after = first + 1
+        end = self.shown[after] if after < len(self.shown) else self.end
+        return Timeline(self.shown[first:after], end, self.tick), first
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +89,11 @@ class Sampling:
         else:
             params |= {"every": str(self.every), "max_frames": self.max_frames}
         return params if self.fit is Fit.CROP else {**params, "fit": self.fit.value}
+
+    def indices(self, timeline: Timeline, span: Span | None) -> list[int]:
+        """Those of the frames of `timeline` to look at for `span` of it; None: for all of it."""
+        part, first = timeline.within(span)
+        return [first + index for index in self.choose(part)[0]]
 
     def choose(self, timeline: Timeline) -> tuple[list[int], str | None]:
         """Indices of the frames to look at, ascending, each once; and a warning where it is not as asked for."""

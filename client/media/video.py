@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,20 +14,21 @@ import numpy as np
 from av.stream import Disposition
 
 from client.errors import MediaError
-from client.media.content import Content, Facts
+from client.media.content import Content, Facts, Frame, Probe
 from client.media.frames import NO_TIME, DamagedError, IndexedDecoder, InexactError, InOrder, Packets, scan
 from client.media.jpeg import Orientation, display_size, encode_frame, fit_size
 from client.media.kinds import Kind
 from client.media.sampling import Fit, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from av.container import InputContainer
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
+    from client.media.content import Span
     from client.media.sampling import Sampling
 
 # A file that ends this much before its own header says was cut.
@@ -46,46 +47,78 @@ def load_video(path: Path, sampling: Sampling) -> Content:
     Raises:
         MediaError: it holds no video, or nothing of it can be decoded.
     """
+    (content,) = load_spans(path, sampling, [None])
+    return content
+
+
+def load_spans(path: Path, sampling: Sampling, spans: Iterable[Span | None]) -> Iterator[Content]:
+    """Sample spans of a video one after the other, after one scan of it; None is all of it.
+
+    Raises:
+        MediaError: it holds no video, or nothing of a span can be decoded.
+    """
     with _opened(path, quick=True) as (container, stream):
-        packets, clean = scan(container, stream)
-        if not len(packets.pts):
-            raise MediaError(
-                "the video stream holds no frames" if clean else "the file is damaged: nothing can be read"
-            )
+        packets, clean = _scanned(container, stream)
         cut = _cut_short(container, stream, packets, clean)
-        encoder = _FrameEncoder(sampling)
-        timeline, duration = _timeline(stream, packets), _duration(stream, packets)
-        jpegs: list[bytes] = []
-        try:
+        duration = _duration(stream, packets)
+        # None where seeking cannot promise the right frames: their times tell nothing then.
+        decoder: IndexedDecoder | None = None
+        with suppress(InexactError):
             decoder = IndexedDecoder(container, stream, packets)
-            times = [timeline.shown[index] for index in sampling.choose(timeline)[0]]
-            jpegs = [encoder.take(frame, stream) for frame in decoder.frames(times)]
-        except InexactError:
-            times = None  # they do not tell the frames
-        except (av.FFmpegError, DamagedError):
-            pass
-    spoilt = False
-    for strict in (True, False):
-        if not jpegs:
-            decoding = _InOrder(path, encoder, strict=strict)
-            timeline, jpegs = decoding.take(timeline, sampling, times)
-            spoilt = decoding.errors > 0 or not strict
-    if not jpegs:
-        raise MediaError("the file is damaged: none of its frames can be decoded")
-    warnings = ["damaged: not all of it can be decoded; frames may be missing or spoilt"] if spoilt else []
-    if remark := sampling.choose(timeline)[1]:
-        warnings.append(remark)
-    if cut:
-        warnings.append(cut)
-    if encoder.resized:
-        warnings.append("the picture size changes within the video: all frames were brought to the first one's size")
-    facts = Facts(
-        *encoder.shown_size,
-        duration_sec=round(float(duration), 3) if duration else None,
-        fps=round(float(len(timeline.shown) / duration), 3) if duration else None,
-        frames=len(timeline.shown),
-    )
-    return Content(Kind.VIDEO, facts, jpegs, warnings)
+        for span in spans:
+            encoder, timeline = _FrameEncoder(sampling), _timeline(stream, packets)
+            times: list[int] | None = [timeline.shown[index] for index in sampling.indices(timeline, span)]
+            frames: list[Frame] = []
+            try:
+                found = decoder.frames(times or ()) if decoder else ()
+                frames = [Frame(timeline.pts_us(frame.pts or 0), encoder.take(frame, stream)) for frame in found]
+                times = times if decoder else None
+            except InexactError:
+                times = None
+            except (av.FFmpegError, DamagedError):
+                pass
+            spoilt = False
+            for strict in (True, False):
+                if not frames:
+                    decoding = _InOrder(path, encoder, strict=strict)
+                    timeline, frames = decoding.take(timeline, sampling, span, times)
+                    spoilt = decoding.errors > 0 or not strict
+            if not frames:
+                raise MediaError("the file is damaged: none of its frames can be decoded")
+            warnings = ["damaged: not all of it can be decoded; frames may be missing or spoilt"] if spoilt else []
+            if remark := sampling.choose(timeline.within(span)[0])[1]:
+                warnings.append(remark)
+            if cut:
+                warnings.append(cut)
+            if encoder.resized:
+                warnings.append(
+                    "the picture size changes within the video: all frames were brought to the first one's size"
+                )
+            facts = Facts(
+                *encoder.shown_size,
+                duration_sec=round(float(duration), 3) if duration else None,
+                fps=round(float(len(timeline.shown) / duration), 3) if duration else None,
+                frames=len(timeline.shown),
+            )
+            yield Content(Kind.VIDEO, facts, frames, warnings)
+
+
+def probe_video(path: Path) -> Probe:
+    """Read a video's packets, and decode none.
+
+    Raises:
+        MediaError: it holds no video, or nothing of it can be read.
+    """
+    with _opened(path, quick=True) as (container, stream):
+        packets, _ = _scanned(container, stream)
+        return Probe(round(_duration(stream, packets) * 1_000_000))
+
+
+def _scanned(container: InputContainer, stream: VideoStream) -> tuple[Packets, bool]:
+    packets, clean = scan(container, stream)
+    if not len(packets.pts):
+        raise MediaError("the video stream holds no frames" if clean else "the file is damaged: nothing can be read")
+    return packets, clean
 
 
 class _FrameEncoder:
@@ -167,24 +200,28 @@ class _InOrder:
         self._path, self._encoder, self._strict = path, encoder, strict
         self.errors = 0
 
-    def take(self, guess: Timeline, sampling: Sampling, times: list[int] | None) -> tuple[Timeline, list[bytes]]:
-        """When the frames really are shown, and JPEGs of the wanted ones.
+    def take(
+        self, guess: Timeline, sampling: Sampling, span: Span | None, times: list[int] | None
+    ) -> tuple[Timeline, list[Frame]]:
+        """When the frames really are shown, and the wanted ones.
 
         `guess` is what the packets say, right nearly always; where it is not, a second pass knows better.
         `times` are those of the wanted frames if they can be relied on: then, of a file with errors, the frames
         at these times are taken, or the next ones that are left.
         """
-        chosen, _ = sampling.choose(guess)
+        chosen = sampling.indices(guess, span)
         timeline, by_place, by_time = self._decode(chosen, times or [])
         if times and self.errors:
-            return guess, by_time
-        better, _ = sampling.choose(timeline)
+            return guess, [Frame(guess.pts_us(time), jpeg) for time, jpeg in by_time]
+        better = sampling.indices(timeline, span)
         if better != chosen:
             timeline, by_place, _ = self._decode(better, [])
-        return timeline, by_place
+        return timeline, [Frame(timeline.pts_us(timeline.shown[place]), jpeg) for place, jpeg in by_place]
 
-    def _decode(self, places: list[int], times: list[int]) -> tuple[Timeline, list[bytes], list[bytes]]:
-        """The timeline, and the frames that were wanted by their places and by their times."""
+    def _decode(
+        self, places: list[int], times: list[int]
+    ) -> tuple[Timeline, list[tuple[int, bytes]], list[tuple[int, bytes]]]:
+        """The timeline, and the frames that were wanted by their places and by their times, with these."""
         seen = array("q")
         lasting = 0
         with _opened(self._path, strict=self._strict) as (container, stream):
@@ -198,7 +235,7 @@ class _InOrder:
                 seen.append(NO_TIME if frame.pts is None else frame.pts)
                 lasting = frame.duration
             self.errors = decoder.errors
-            return _line(np.frombuffer(seen, np.int64), lasting, stream), by_place.jpegs, by_time.jpegs
+            return _line(np.frombuffer(seen, np.int64), lasting, stream), by_place.taken, by_time.taken
 
 
 class _Wanted:
@@ -206,11 +243,12 @@ class _Wanted:
 
     def __init__(self, positions: list[int], take: Callable[[av.VideoFrame], bytes]) -> None:
         self._waiting, self._take = positions[::-1], take
-        self.jpegs: list[bytes] = []
+        self.taken: list[tuple[int, bytes]] = []
+        """Each with its own position."""
 
     def offer(self, position: int, frame: av.VideoFrame) -> None:
         if self._waiting and position >= self._waiting[-1]:
-            self.jpegs.append(self._take(frame))
+            self.taken.append((position, self._take(frame)))
             while self._waiting and self._waiting[-1] <= position:
                 self._waiting.pop()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-SLOW_AFTER_SEC, SLOWEST = 60.0, 1000.0
+SLOW_AFTER_S, SLOWEST = 60.0, 1000.0
 """Bytes a second, on average, that a download has to come with after the first minute."""
 
 
@@ -82,7 +82,7 @@ class Download:
         self._size += len(block)
         self._check(self._size)
         seconds = time.monotonic() - self._began
-        if seconds > SLOW_AFTER_SEC and self._size < SLOWEST * seconds:
+        if seconds > SLOW_AFTER_S and self._size < SLOWEST * seconds:
             raise MediaError(f"the download is too slow: {self._size} bytes in {seconds:.0f} s")
         if len(self._head) < HEAD_BYTES:
             self._head += block[: HEAD_BYTES - len(self._head)]

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from client.errors import MediaError
 from client.media.load import identify
 from client.sources.download import Downloads
+from client.sources.remote import Remote
 from client.sources.source import Found, KnownSource, LocalFile, fingerprint_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from client.sources.remote import Remote
     from client.sources.source import Source
 
 FETCHED_AT_ONCE = 8
@@ -30,7 +30,7 @@ class Fetcher:
         self._readers = ThreadPoolExecutor(os.cpu_count() or 1, "read")
         self._fetchers = ThreadPoolExecutor(FETCHED_AT_ONCE, "fetch")
         self._downloads = Downloads(folder, most_bytes)
-        self._remote: Remote | None = None
+        self._remote = Remote(self._downloads, self._fetchers)
 
     async def find(self, source: Source, known: KnownSource | None) -> Found:
         """Tell what is at a place; `known` is what was there before, and is believed if its fingerprint is still right.
@@ -38,10 +38,9 @@ class Fetcher:
         Raises:
             MediaError: it cannot be read.
         """
-        loop = asyncio.get_running_loop()
         if not source.remote:
-            return await loop.run_in_executor(self._readers, _find_local, source, known)
-        return await loop.run_in_executor(self._fetchers, self._fetch, source.where, known)
+            return await asyncio.get_running_loop().run_in_executor(self._readers, _find_local, source, known)
+        return await self._remote.fetch(source.where, known)
 
     async def get(self, source: Source, known: KnownSource) -> LocalFile:
         """A file with the content that was found at a source.
@@ -58,18 +57,9 @@ class Fetcher:
             raise MediaError("it has just changed: run again")
         return found.file
 
-    def _fetch(self, url: str, known: KnownSource | None) -> Found:
-        if self._remote is None:
-            # Imported late: most runs fetch nothing.
-            from client.sources.remote import Remote  # noqa: PLC0415
-
-            self._remote = Remote(self._downloads)
-        return self._remote.fetch(url, known)
-
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the threads and remove what was fetched."""
-        if self._remote:
-            self._remote.close()
+        await self._remote.close()
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._fetchers.shutdown(wait=False, cancel_futures=True)
         self._downloads.close()

@@ -1,4 +1,4 @@
-"""Fetching URLs: `http(s)` by httpx2, all others by fsspec. Blocking; meant for threads.
+"""Fetching URLs: `http(s)` by aiohttp, all others by fsspec, in threads.
 
 A content that the ledger knows is not fetched again while its fingerprint is the same: for `http(s)` the ETag, else
 Last-Modified with the size, else the size alone; what a store says of the object. Where there is none of these it is
@@ -7,34 +7,45 @@ fetched again, and recognised by its hash.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
-import httpx2
+import aiohttp
+from yarl import URL
 
-from client.endpoints.retry import ATTEMPTS, FIRST_PAUSE_SEC, LONGEST_PAUSE_SEC, read_retry_after
+from client.endpoints.http import proxy_of
+from client.endpoints.retry import ATTEMPTS, FIRST_PAUSE_S, LONGEST_PAUSE_S, read_retry_after
 from client.errors import BabelviewError, MediaError
 from client.sources.source import Found
 from client.sources.stores import open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
+
     from client.sources.download import Downloads
     from client.sources.source import KnownSource
 
+T = TypeVar("T")
+
 MOST_REDIRECTS = 5
-LONGEST_WISH_SEC = 60.0
+LONGEST_WISH_S = 60.0
 """A `Retry-After` beyond this is not waited for."""
-_CONNECT_SEC, _READ_SEC = 15.0, 60.0
+_CONNECT_S, _READ_S = 15.0, 60.0
 _SILENT_ATTEMPTS = 2
 """Where nothing comes for so long, that will hardly change."""
 _BLOCK = 1 << 18
 _STORE_BLOCK = 1 << 22
 """Drivers ask for so much at a time, and keep it in memory; their own choice may be 50 MB."""
+_OK, _NOT_MODIFIED = 200, 304
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 # The bytes as they are: compressed, their size would not be that of the file.
 _HEADERS = {"Accept": "image/*, video/*, */*;q=0.5", "Accept-Encoding": "identity", "User-Agent": "babelview"}
+_IN_URLS = "!#$%&'()*+,/:;=?@[]~"
 
 
 class _PassingError(Exception):
@@ -46,75 +57,72 @@ class _PassingError(Exception):
 
 
 class Remote:
-    """Fetches URLs, from several threads at once."""
+    """Fetches URLs, several at once."""
 
-    def __init__(self, downloads: Downloads) -> None:
-        """Nothing is connected yet."""
-        self._downloads = downloads
+    def __init__(self, downloads: Downloads, threads: Executor) -> None:
+        """Nothing is connected yet; `threads` write files and talk to stores."""
+        self._downloads, self._threads = downloads, threads
         self._closed = threading.Event()
-        self._client = httpx2.Client(
-            headers=_HEADERS,
-            follow_redirects=True,
-            max_redirects=MOST_REDIRECTS,
-            timeout=httpx2.Timeout(_READ_SEC, connect=_CONNECT_SEC),
-        )
+        self._session: aiohttp.ClientSession | None = None
 
-    def close(self) -> None:
-        """End all pauses and connections."""
+    async def close(self) -> None:
+        """End all connections, and what threads are at."""
         self._closed.set()
-        self._client.close()
+        if self._session:
+            await self._session.close()
 
-    def fetch(self, url: str, known: KnownSource | None) -> Found:
+    async def fetch(self, url: str, known: KnownSource | None) -> Found:
         """What is at a URL: as `known`, if it has not changed since, else with a file that holds it.
 
         Raises:
             MediaError: it cannot be had, after some attempts where that may help.
         """
-        attempt = self._http if url.lower().startswith(("http://", "https://")) else self._store
         for failures in itertools.count(1):
             try:
-                return attempt(url, known)
+                if url.lower().startswith(("http://", "https://")):
+                    return await self._http(url, known)
+                return await self._in_thread(self._store, url, known)
             except _PassingError as error:
                 if failures >= error.attempts:
                     raise MediaError(f"cannot be fetched: {error} ({failures} attempts)") from error
-                self._pause(failures, error)
+                await asyncio.sleep(_pause_s(failures, error))
         raise AssertionError("unreachable")
 
-    def _pause(self, failures: int, error: _PassingError) -> None:
-        if error.retry_after is None:
-            longest = min(LONGEST_PAUSE_SEC, FIRST_PAUSE_SEC * 2**failures)
-            seconds = longest * random.uniform(0.5, 1)
-        elif error.retry_after > LONGEST_WISH_SEC:
-            raise MediaError(f"cannot be fetched: {error}; the server asks to wait {error.retry_after:.0f} s")
-        else:
-            seconds = error.retry_after
-        if self._closed.wait(seconds):
-            raise MediaError("interrupted")
-
-    def _http(self, url: str, known: KnownSource | None) -> Found:
+    async def _http(self, url: str, known: KnownSource | None) -> Found:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=_HEADERS)
         try:
-            with self._client.stream("GET", url, headers=_condition(known)) as response:
-                if known and response.status_code == httpx2.codes.NOT_MODIFIED:
+            async with self._session.get(
+                _sent(url),
+                headers=_condition(known),
+                proxy=proxy_of(url),
+                max_redirects=MOST_REDIRECTS + 1,  # of which aiohttp refuses the last one
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_READ_S),
+            ) as response:
+                if known and response.status == _NOT_MODIFIED:
                     return Found(known)
-                if response.status_code != httpx2.codes.OK:
+                if response.status != _OK:
                     raise _refusal(response)
                 fingerprint = _fingerprint(response.headers)
                 if known and fingerprint and fingerprint == known.fingerprint:
                     return Found(known)
-                size = response.headers.get("content-length", "")
-                with self._downloads.begin(url, int(size) if size.isdecimal() else None) as download:
-                    for block in response.iter_bytes(_BLOCK):
-                        self._heed_end()
-                        download.write(block)
-                    return download.found(fingerprint)
-        except httpx2.TooManyRedirects as error:
+                return await self._download(url, response, fingerprint)
+        except aiohttp.TooManyRedirects as error:
             raise MediaError(f"cannot be fetched: more than {MOST_REDIRECTS} redirects") from error
-        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-            raise MediaError(f"cannot be fetched: {error}") from error
-        except httpx2.ReadTimeout as error:
-            raise _PassingError(f"nothing came for {_READ_SEC:g} s", attempts=_SILENT_ATTEMPTS) from error
-        except httpx2.HTTPError as error:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+            raise MediaError(f"cannot be fetched: no http URL: {error}") from error
+        except aiohttp.SocketTimeoutError as error:
+            raise _PassingError(f"nothing came for {_READ_S:g} s", attempts=_SILENT_ATTEMPTS) from error
+        except (aiohttp.ClientError, OSError) as error:
             raise _PassingError(str(error) or type(error).__name__) from error
+
+    async def _download(self, url: str, response: aiohttp.ClientResponse, fingerprint: str | None) -> Found:
+        size = response.headers.get("Content-Length", "")
+        begun = await self._in_thread(self._downloads.begin, url, int(size) if size.isdecimal() else None)
+        with begun as download:
+            async for block in response.content.iter_chunked(_BLOCK):
+                await self._in_thread(download.write, block)
+            return await self._in_thread(download.found, fingerprint)
 
     def _store(self, url: str, known: KnownSource | None) -> Found:
         try:
@@ -143,6 +151,22 @@ class Remote:
         if self._closed.is_set():
             raise MediaError("interrupted")
 
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+def _pause_s(failures: int, error: _PassingError) -> float:
+    if error.retry_after is None:
+        return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**failures) * random.uniform(0.5, 1)
+    if error.retry_after > LONGEST_WISH_S:
+        raise MediaError(f"cannot be fetched: {error}; the server asks to wait {error.retry_after:.0f} s")
+    return error.retry_after
+
+
+def _sent(url: str) -> URL:
+    """A URL as it goes over the wire: what is quoted stays so, for signed ones must not change."""
+    return URL(quote(url, safe=_IN_URLS), encoded=True) if url.isascii() else URL(url)
+
 
 def _condition(known: KnownSource | None) -> dict[str, str]:
     """Headers that spare us the body of what we know (RFC 9110, 13.1)."""
@@ -152,17 +176,17 @@ def _condition(known: KnownSource | None) -> dict[str, str]:
     return {"If-Modified-Since": value.partition("; ")[2]} if kind == "modified" else {}
 
 
-def _fingerprint(headers: httpx2.Headers) -> str | None:
-    size = headers.get("content-length", "")
-    if tag := headers.get("etag"):
+def _fingerprint(headers: Mapping[str, str]) -> str | None:
+    size = headers.get("Content-Length", "")
+    if tag := headers.get("ETag"):
         return f"etag {tag}"
-    if modified := headers.get("last-modified"):
+    if modified := headers.get("Last-Modified"):
         return f"modified {size}; {modified}"
     return f"size {size}" if size else None
 
 
-def _refusal(response: httpx2.Response) -> Exception:
-    reason = f"HTTP {response.status_code} {response.reason_phrase}".rstrip()
-    if response.status_code in _PASSING:
-        return _PassingError(reason, read_retry_after(response.headers.get("retry-after")))
+def _refusal(response: aiohttp.ClientResponse) -> Exception:
+    reason = f"HTTP {response.status} {response.reason}".rstrip()
+    if response.status in _PASSING:
+        return _PassingError(reason, read_retry_after(response.headers.get("Retry-After")))
     return MediaError(f"cannot be fetched: {reason}")

@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.media.kinds import Kind
+from client.tasks.steps import WHOLE, Over, OverKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from client.media.content import Probe
     from client.media.sampling import Sampling
     from client.tasks.tasks import Task
+    from client.tasks.units import Unit
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question about one kind of file; `identity` is its part of the ledger's key."""
+    """One question about one kind of file, or about units of it; `identity` is its part of the ledger's key."""
 
     key: str
     task: str
@@ -28,11 +33,48 @@ class Request:
     max_tokens: int
     params: str
     prompt_hash: str
+    over: Over = WHOLE
+    """What of a file it is about: each unit is a request of its own."""
+    step: str = ""
+    """The name of the task's step that it is."""
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
         """(task, prompt hash, model, parameters): asked again when any of them changes."""
         return (self.task, self.prompt_hash, self.model, self.params)
+
+
+AnswerKey = tuple[str, ...]
+"""(unit, task, prompt hash, model, parameters): what an answer is kept under."""
+
+
+class UnitRequest(NamedTuple):
+    """A request about a unit."""
+
+    unit: Unit
+    request: Request
+
+    @property
+    def key(self) -> AnswerKey:
+        """Under which the ledger keeps its answer."""
+        return (self.unit.id, *self.request.identity)
+
+    @property
+    def label(self) -> str:
+        """What it is in messages: the request's key, and the time that it is about."""
+        span = self.unit.span
+        return f"{self.request.key} {span}" if span else self.request.key
+
+
+def expand(requests: Iterable[Request], content: str, probe: Probe | None) -> list[UnitRequest]:
+    """All that is asked about a file, but what is merged of answers: unit by unit, so that each is loaded once."""
+    found = [UnitRequest(unit, request) for request in requests for unit in request.over.units(content, probe)]
+    return sorted(found, key=lambda ask: (ask.unit.span is not None, ask.unit.span or (), ask.unit.id))
+
+
+def needs_probe(requests: Iterable[Request], kind: Kind) -> bool:
+    """Whether it takes a look at a file's packets to `expand` them."""
+    return kind is Kind.VIDEO and any(request.over.kind is OverKind.WINDOWS for request in requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +99,15 @@ class Plan:
         """
         plan = json.loads(text)
         return cls(
-            {Kind(kind): [Request(**request) for request in requests] for kind, requests in plan["requests"].items()},
+            {Kind(kind): [_request(**request) for request in requests] for kind, requests in plan["requests"].items()},
             {Kind(kind): model for kind, model in plan["models"].items()},
             plan["temperature"],
             tuple(plan["languages"]),
         )
+
+
+def _request(over: dict[str, Any] | None = None, **fields: Any) -> Request:
+    return Request(**fields, over=Over(**{**over, "kind": OverKind(over["kind"])}) if over else WHOLE)
 
 
 def prompt_hash(text: str) -> str:
@@ -80,8 +126,9 @@ def make_plan(
     media = {Kind.IMAGE: {}, Kind.VIDEO: sampling.params()}
     requests: dict[Kind, list[Request]] = {kind: [] for kind in Kind}
     for task in tasks:
-        for kind, prompt in task.prompts.items():
-            params = {"temperature": temperature, "max_tokens": prompt.max_tokens, **media[kind]}
+        for kind, step in ((kind, step) for kind, steps in task.steps.items() for step in steps):
+            prompt, looks = step.prompt, step.over.kind is not OverKind.MERGE
+            params = {"temperature": temperature, "max_tokens": prompt.max_tokens, **(media[kind] if looks else {})}
             requests[kind].append(
                 Request(
                     key=task.key,
@@ -94,6 +141,8 @@ def make_plan(
                     max_tokens=prompt.max_tokens,
                     params=json.dumps(params, sort_keys=True),
                     prompt_hash=prompt_hash(prompt.text),
+                    over=step.over,
+                    step=step.name,
                 )
             )
     return Plan(requests, models, temperature, languages)

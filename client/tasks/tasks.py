@@ -13,6 +13,7 @@ from client.errors import UsageError
 from client.hints import did_you_mean
 from client.media.kinds import Kind
 from client.tasks.prompt import QUESTION, read_prompt
+from client.tasks.steps import Step
 
 if TYPE_CHECKING:
     from client.tasks.prompt import Prompt
@@ -23,12 +24,18 @@ ASK = "ask"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task as chosen for a run: its prompts, filled in. `key` names its answer in the record."""
+    """A task as chosen for a run: its steps, with prompts filled in. `key` names its answer in the record."""
 
     key: str
     name: str
-    prompts: dict[Kind, Prompt]
+    steps: dict[Kind, tuple[Step, ...]]
+    """The last one gives the answer about the whole file."""
     question: str | None = None
+
+    @property
+    def prompts(self) -> dict[Kind, Prompt]:
+        """Those of the last steps."""
+        return {kind: steps[-1].prompt for kind, steps in self.steps.items()}
 
 
 def choose_tasks(names: list[str], questions: list[str], folder: Path | None = None) -> list[Task]:
@@ -57,7 +64,7 @@ def choose_tasks(names: list[str], questions: list[str], folder: Path | None = N
     tasks: list[Task] = []
     for name, by_kind in prompts.items():
         if not _takes_question(by_kind):
-            tasks.append(Task(name, name, by_kind))
+            tasks.append(Task(name, name, _whole(by_kind)))
             continue
         if not questions:
             raise UsageError(f'the task {name} needs a question: --question "..."')
@@ -66,8 +73,13 @@ def choose_tasks(names: list[str], questions: list[str], folder: Path | None = N
                 kind: replace(prompt, text=prompt.text.replace(QUESTION, question)) for kind, prompt in by_kind.items()
             }
             key = name if len(questions) == 1 else f"{name}-{number}"
-            tasks.append(Task(key, name, filled, question))
+            tasks.append(Task(key, name, _whole(filled), question))
     return tasks
+
+
+def _whole(prompts: dict[Kind, Prompt]) -> dict[Kind, tuple[Step, ...]]:
+    """A single step, about whole files."""
+    return {kind: (Step(prompt),) for kind, prompt in prompts.items()}
 
 
 def _takes_question(prompts: dict[Kind, Prompt]) -> bool:

@@ -31,7 +31,7 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from PIL import Image
 
 from client.endpoints.chat import ModelClient
-from client.media.content import Content, Facts
+from client.media.content import Content, Facts, Frame
 from client.media.kinds import Kind
 from client.media.sampling import Sampling
 from client.tasks.plan import make_plan
@@ -103,7 +103,7 @@ async def ask_all(url: str, concurrency: int, sdk: type[DefaultAioHttpClient] | 
     image = os.urandom(BODY_BYTES * 3 // 4)
     model = ModelClient(url, None, deadline=60, wait=60, notify=print, stop=asyncio.Event())
     await model.check(set())
-    parts = model.parts(Content(Kind.IMAGE, Facts(1, 1), [image]))
+    parts = model.parts(Content(Kind.IMAGE, Facts(1, 1), [Frame(0, image)]))
     question = make_plan(choose_tasks(["describe"], []), dict.fromkeys(Kind, MODEL), 0, Sampling(), ())
     content = [
         {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64," + base64.b64encode(image).decode()}},

@@ -7,16 +7,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from client.endpoints.chat import Answer
+from client.ledger.events import (
+    AnswerStored,
+    Event,
+    MediaLoaded,
+    RunEnded,
+    SourceCompleted,
+    TranslationsStored,
+    UriSeen,
+)
 from client.ledger.ledger import Ledger
-from client.ledger.rows import StoredTranslation
-from client.media.content import Content, Facts
+from client.ledger.rows import StoredFile, StoredTranslation
+from client.media.content import Facts
 from client.media.kinds import Kind
 from client.media.load import Identity
 from client.media.sampling import Sampling
 from client.record import texts_of
 from client.sources.source import KnownSource, Source
-from client.tasks.plan import Plan, Request, make_plan
+from client.tasks.plan import Plan, UnitRequest, make_plan
 from client.tasks.tasks import choose_tasks
+from client.tasks.units import whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,28 +57,29 @@ def write_run(
     ledger = Ledger(folder)
     sources = [replace(Source.local(name, columns), position=position) for position, name in enumerate(names)]
     ledger.begin_run(plan, sources)
-    ledger.write([lambda it: it.save_stats({"files": len(names)})])
+    ledger.apply(RunEnded({"files": len(names)}))
     for source in sources:
         identity = identity_of(source.name)
-        ledger.write([lambda it, s=source, i=identity: _file(it, s, i, plan.requests[i.kind], plan, answers)])
+        known = ledger.file(identity, plan.requests[identity.kind])
+        ledger.write(_events(source, identity, known, plan, answers))
     ledger.close()
 
 
-def _file(
-    ledger: Ledger, source: Source, identity: Identity, requests: list[Request], plan: Plan, answers: dict[str, str]
-) -> None:
-    ledger.save_uri(source.key, KnownSource("s", 1234, identity))
-    ledger.save_media(identity, Content(identity.kind, FACTS[identity.kind], [], ["odd"]), None, 1.5)
-    known = ledger.file(identity, requests).answers
-    for request in requests:
+def _events(source: Source, identity: Identity, known: StoredFile, plan: Plan, answers: dict[str, str]) -> list[Event]:
+    events: list[Event] = [
+        UriSeen(source.key, KnownSource("s", 1234, identity)),
+        MediaLoaded(identity, 1.5, FACTS[identity.kind], ("odd",)),
+    ]
+    for request in plan.requests[identity.kind]:
         if (text := answers.get(request.key)) is None:
             continue
-        if request.key not in known:
-            ledger.save_answer(identity.sha256, request, Answer(text, "stop", 10, 2, 0.5))
-        parts = texts_of(request, known[request.key].text if request.key in known else text)
+        ask, stored = UnitRequest(whole(identity.sha256), request), known.of(request)
+        if stored is None:
+            events.append(AnswerStored(ask, Answer(text, "stop", 10, 2, 0.5)))
+        parts = texts_of(request, stored.text if stored else text)
         translations = {
             code: StoredTranslation([f"{code} {part}" for part in parts], [], {"ok": len(parts)})
             for code in plan.languages
         }
-        ledger.save_translations(identity.sha256, request, translations)
-    ledger.save_outcome(source.position, identity.sha256, None)
+        events.append(TranslationsStored(ask, translations))
+    return [*events, SourceCompleted(source.position, identity.sha256, None)]

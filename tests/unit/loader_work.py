@@ -14,17 +14,18 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from client.media.load import Identity, load
+from client.media.load import Identity, load_spans
 from client.media.loader_process import MEMORY_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from client.media.content import Content
+    from client.media.content import Content, Span
     from client.media.sampling import Sampling
 
 
-def work(path: Path, identity: Identity, sampling: Sampling) -> Content:
+def work(path: Path, identity: Identity, sampling: Sampling, spans: Sequence[Span | None]) -> Iterator[Content]:
     match path.stem:
         case "segfault":
             ctypes.string_at(0)  # a real one
@@ -41,7 +42,7 @@ def work(path: Path, identity: Identity, sampling: Sampling) -> Content:
             os.kill(os.getpid(), signal.SIGTERM)
         case "greedy":
             bytearray(MEMORY_BYTES)
-    return load(path, identity, sampling)
+    yield from load_spans(path, identity, sampling, spans)
 
 
 def hang() -> None:
@@ -59,6 +60,6 @@ if __name__ == "__main__":
 
     timeout = float(os.environ.get("LOADER_TIMEOUT", "120"))
     client.pipeline.Loaders = functools.partial(
-        Loaders, timeout=timeout, work=importlib.import_module("loader_work").work
+        Loaders, timeout_s=timeout, work=importlib.import_module("loader_work").work
     )  # type: ignore[misc,assignment]
     sys.exit(main())

@@ -136,7 +136,7 @@ LASTING = {
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses are as long as ever in their proportions, and short."""
-    monkeypatch.setattr("client.endpoints.retry.FIRST_PAUSE_SEC", 0.02)
+    monkeypatch.setattr("client.endpoints.retry.FIRST_PAUSE_S", 0.02)
 
 
 async def behave(request: web.Request, how: Any) -> web.StreamResponse:

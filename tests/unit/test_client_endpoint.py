@@ -13,7 +13,7 @@ from behaviours import answering
 from fake_servers import FakeServers, completion, error, free_port, listing, what_is_seen
 
 from client.endpoints.http import JsonServer
-from client.endpoints.retry import FailedError
+from client.errors import FailedError
 from client.record import UNFINISHED
 
 if TYPE_CHECKING:

@@ -297,7 +297,7 @@ def test_what_a_killed_run_has_done_can_be_had(
 def test_results_are_kept_up_to_date_while_a_run_goes_on(
     servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(interim, "EVERY_SEC", 0.05)
+    monkeypatch.setattr(interim, "EVERY_S", 0.05)
     pictures(tmp_path / "ads", 3)
     meanwhile: list[dict[str, Any]] = []
 

@@ -85,7 +85,7 @@ def make(path: Path) -> Path:
 @pytest.fixture(scope="module")
 def loaders() -> Iterator[Loaders]:
     """One worker for all files, as in a run of a thousand."""
-    made = Loaders(1, timeout=30)
+    made = Loaders(1, timeout_s=30)
     yield made
     made.close()
 
@@ -100,7 +100,7 @@ def load_mutated(loaders: Loaders, path: Path, whole: bytes, rounds: int, rng: r
     for _ in range(rounds):
         path.write_bytes(mutations(whole, rng))
         try:
-            content = loaders.load(path, identify(path), Sampling(4))
+            (content,) = loaders.load(path, identify(path), Sampling(4))
         except MediaError as error:
             bad = re.search(r"decoder (crashed|was killed|ended)|not decoded within", str(error))
             outcomes[bad[0] if bad else "refused"] += 1
@@ -122,7 +122,7 @@ def test_mutated_files_give_frames_or_an_error(tmp_path: Path, loaders: Loaders,
 
 def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     """Open files and memory of a worker, after as many failures again as before."""
-    loaders = Loaders(1, timeout=30)
+    loaders = Loaders(1, timeout_s=30)
     paths = [make(tmp_path / name) for name in ("a.mp4", "a.mkv", "a.ts", "a.png", "a.tiff", "a.heic")]
     wholes = [path.read_bytes() for path in paths]
     seen: list[tuple[int, int, int]] = []

@@ -50,7 +50,7 @@ def test_a_key_that_the_endpoint_quotes_is_kept_nowhere(
         servers.on_models = quote
     else:
         servers.on_ask = quote
-    monkeypatch.setattr("client.endpoints.retry.FIRST_PAUSE_SEC", 0.01)
+    monkeypatch.setattr("client.endpoints.retry.FIRST_PAUSE_S", 0.01)
     line, environment = command(servers, pictures(tmp_path / "ads", 1), "--languages", "", "--log-file", "run.log")
     for name, value in (environment | {"BABELVIEW_API_KEY": f"{KEY}\n"}).items():
         monkeypatch.setenv(name, value)

@@ -16,17 +16,26 @@ from batch_runs import command, pictures, results, run
 
 from client.endpoints.chat import Answer
 from client.errors import LedgerError
+from client.ledger.events import (
+    AnswerStored,
+    MediaLoaded,
+    RequestFailed,
+    RunEnded,
+    TimeSpent,
+    TranslationsStored,
+)
 from client.ledger.ledger import LEDGER, Ledger
 from client.ledger.rows import StoredTranslation
 from client.ledger.schema import MIGRATIONS
 from client.ledger.writer import Writer
-from client.media.content import Content, Facts
+from client.media.content import Facts
 from client.media.kinds import Kind
 from client.media.load import Identity
 from client.media.sampling import Sampling
 from client.sources.source import KnownSource
-from client.tasks.plan import make_plan
+from client.tasks.plan import UnitRequest, make_plan
 from client.tasks.tasks import choose_tasks
+from client.tasks.units import whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,10 +53,11 @@ def answered(folder: Path) -> Identity:
     ledger = Ledger(folder)
     ledger.write(
         [
-            lambda it: it.save_media(identity, Content(Kind.VIDEO, Facts(4, 3, 2.0, 1.0, 2), [], ["odd"]), None, 1.5),
-            lambda it: it.save_answer(identity.sha256, request, Answer("Words.", "stop", 10, 2, 0.5)),
-            lambda it: it.save_translations(
-                identity.sha256, request, {"fra_Latn": StoredTranslation(["Mots."], ["why"], {"doubtful": 1})}
+            MediaLoaded(identity, 1.5, Facts(4, 3, 2.0, 1.0, 2), ("odd",)),
+            AnswerStored(UnitRequest(whole(identity.sha256), request), Answer("Words.", "stop", 10, 2, 0.5, 81.5)),
+            TranslationsStored(
+                UnitRequest(whole(identity.sha256), request),
+                {"fra_Latn": StoredTranslation(["Mots."], ["why"], {"doubtful": 1})},
             ),
         ]
     )
@@ -62,18 +72,23 @@ def test_the_ledger_keeps_what_it_was_given(tmp_path: Path) -> None:
     stored = ledger.file(identity, requests)
     assert stored.facts == Facts(4, 3, 2.0, 1.0, 2)
     assert stored.warnings == ["odd"]
-    answer = stored.answers["describe"]
-    assert (answer.state, answer.text, answer.translations) == (
+    answer = stored.of(requests[0])
+    assert answer
+    assert (answer.state, answer.text, answer.tokens_per_s, answer.translations) == (
         "done",
         "Words.",
+        81.5,
         {"fra_Latn": StoredTranslation(["Mots."], ["why"], {"doubtful": 1})},
     )
     # Asked again in vain, the answer is still there.
-    ledger.write([lambda it: it.save_failure(identity.sha256, requests[0], "no", final=True)])
-    assert ledger.file(identity, requests).answers["describe"] == answer
+    ask = UnitRequest(whole(identity.sha256), requests[0])
+    ledger.apply(RequestFailed(ask, "no", final=True))
+    assert ledger.answer(ask) == answer
     # A new answer does not keep the translations of the old one.
-    ledger.write([lambda it: it.save_answer(identity.sha256, requests[0], Answer("Other.", "stop", 1, 1, 0.1))])
-    assert ledger.file(identity, requests).answers["describe"].translations == {}
+    ledger.apply(AnswerStored(ask, Answer("Other.", "stop", 1, 1, 0.1)))
+    again = ledger.answer(ask)
+    assert again
+    assert (again.text, again.translations) == ("Other.", {})
     ledger.close()
 
 
@@ -83,8 +98,8 @@ def test_a_change_that_fails_takes_the_others_with_it(tmp_path: Path) -> None:
     with pytest.raises(LedgerError):
         ledger.write(
             [
-                lambda it: it.save_media(identity, None, "bad", 0.1),
-                lambda it: it._connection.execute("INSERT INTO nowhere VALUES (1)") and None,
+                MediaLoaded(identity, 0.1, error="bad"),
+                RunEnded({"impossible": b"bytes"}),
             ]
         )
     assert ledger.file(identity, []).error is None
@@ -296,13 +311,12 @@ async def test_those_who_wait_for_a_commit_hear_of_every_failure(tmp_path: Path)
     ledger, thread = Ledger(tmp_path), ThreadPoolExecutor(1)
     writer = Writer(ledger, thread)
 
-    def surprise(_: Ledger) -> None:
-        raise OverflowError("too large")
+    surprise = TimeSpent("ab", 1 << 70)  # type: ignore[arg-type]  # an int too large for SQLite
 
     async with asyncio.timeout(30):
         outcomes = await asyncio.gather(writer.write(surprise), writer.write(), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [OverflowError, OverflowError]
-        await writer.write(lambda it: it.save_stats({"files": 1}))  # and it goes on
+        await writer.write(RunEnded({"files": 1}))  # and it goes on
         await writer.flush()
     thread.shutdown()
     ledger.close()

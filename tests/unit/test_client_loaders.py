@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def loaders() -> Iterator[Loaders]:
-    made = Loaders(2, timeout=60, work=loader_work.work)
+    made = Loaders(2, timeout_s=60, work=loader_work.work)
     yield made
     made.close()
 
@@ -48,7 +48,8 @@ def picture(path: Path, number: int = 5) -> Path:
 
 
 def loaded(loaders: Loaders, path: Path) -> Content:
-    return loaders.load(path, identify(path), Sampling())
+    (content,) = loaders.load(path, identify(path), Sampling())
+    return content
 
 
 def processes_below(pid: int) -> list[psutil.Process]:
@@ -98,7 +99,7 @@ def test_a_crash_costs_one_file_and_says_what_it_was(tmp_path: Path, loaders: Lo
 
 
 def test_a_hang_ends_at_the_deadline(tmp_path: Path) -> None:
-    loaders = Loaders(1, timeout=0.5, work=loader_work.work)
+    loaders = Loaders(1, timeout_s=0.5, work=loader_work.work)
     try:
         with pytest.raises(MediaError, match=r"not decoded within 0\.5 s"):
             loaded(loaders, picture(tmp_path / "hang.png"))

@@ -37,17 +37,20 @@ def site() -> Iterator[Site]:
     site.close()
 
 
+LOOP = asyncio.Runner()
+
+
 @pytest.fixture
 def fetcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fetcher]:
-    monkeypatch.setattr(remote, "FIRST_PAUSE_SEC", 0.001)
+    monkeypatch.setattr(remote, "FIRST_PAUSE_S", 0.001)
     made = Fetcher(tmp_path / ".downloads", 100_000)
     yield made
-    made.close()
+    LOOP.run(made.close())
     assert not (tmp_path / ".downloads").exists()
 
 
 def fetch(fetcher: Fetcher, url: str, known: KnownSource | None = None) -> Found:
-    return asyncio.run(fetcher.find(Source(url, url, remote=True), known))
+    return LOOP.run(fetcher.find(Source(url, url, remote=True), known))
 
 
 def test_a_file_is_hashed_as_it_comes(site: Site, fetcher: Fetcher, tmp_path: Path) -> None:
@@ -134,7 +137,7 @@ def test_errors_that_pass_are_tried_again(site: Site, fetcher: Fetcher) -> None:
 def test_a_server_that_says_nothing_is_asked_once_more(
     site: Site, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "_READ_SEC", 0.2)
+    monkeypatch.setattr(remote, "_READ_S", 0.2)
     released = threading.Event()
 
     def silent(*_: Any) -> Reply:
@@ -177,11 +180,11 @@ def test_a_download_that_finds_no_place(site: Site, tmp_path: Path) -> None:
     fetcher = Fetcher(tmp_path / "file" / ".downloads", 100_000)
     with pytest.raises(MediaError, match=r"cannot be stored in .*: Not a directory"):
         fetch(fetcher, site.put("/a.png", png(1)))
-    fetcher.close()
+    LOOP.run(fetcher.close())
 
 
 def test_a_download_that_drips_is_given_up(site: Site, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "SLOW_AFTER_SEC", 0)
+    monkeypatch.setattr(download, "SLOW_AFTER_S", 0)
     monkeypatch.setattr(download, "SLOWEST", 1e12)
     with pytest.raises(MediaError, match=r"the download is too slow: \d+ bytes in 0 s"):
         fetch(fetcher, site.put("/a.png", png(1)))

@@ -14,12 +14,15 @@ from result_runs import QUESTIONS, TEXTS, Run, read, sql, write
 
 from client.endpoints.chat import Answer
 from client.errors import LedgerError
+from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored
 from client.ledger.ledger import Ledger
 from client.ledger.results import Results
 from client.ledger.rows import StoredTranslation
 from client.media.kinds import Kind
 from client.record import UNFINISHED, worst_verdict
 from client.sources.source import Source
+from client.tasks.plan import UnitRequest
+from client.tasks.units import whole
 
 
 def some(*values: str, least: int = 0) -> st.SearchStrategy[tuple[str, ...]]:
@@ -131,7 +134,7 @@ def test_what_was_not_finished_or_failed_says_so_also_after_other_runs(tmp_path:
     sql(tmp_path, "DELETE FROM answers WHERE unit IN (?, ?) AND task = 'tags'", a, c)
     sql(tmp_path, "UPDATE sources SET finished = 0 WHERE name LIKE '%a.png'")
     sql(tmp_path, "UPDATE sources SET problem = 'tags: no' WHERE name LIKE '%c.png'")
-    ledger.write([lambda it: it.save_failure(c, requests["tags"], "no", final=True)])
+    ledger.apply(RequestFailed(UnitRequest(whole(c), requests["tags"]), "no", final=True))
     ledger.close()
     errors = [UNFINISHED, None, "tags: no"]
     assert [record["error"] for record in read(tmp_path)] == errors
@@ -266,7 +269,7 @@ def test_verdicts(
     ledger = Ledger(tmp_path)
     (request,) = it.plan.requests[Kind.IMAGE]
     said = {"spa_Latn": StoredTranslation(["Palabras."], doubts, verdicts)}
-    ledger.write([lambda this: this.save_translations(identity_of("a.png").sha256, request, said)])
+    ledger.apply(TranslationsStored(UnitRequest(whole(identity_of("a.png").sha256), request), said))
     ledger.close()
     (record,) = read(tmp_path)
     assert record["tasks"]["describe"].get("translation_verdicts", {}).get("spa_Latn") == counts
@@ -291,7 +294,7 @@ def test_an_answer_that_was_cut_off_says_where(tmp_path: Path) -> None:
     (request,) = it.plan.requests[Kind.IMAGE]
     ledger = Ledger(tmp_path)
     cut = Answer("Words", "length", 1, 1, 0.1)
-    ledger.write([lambda this: this.save_answer(identity_of("a.png").sha256, request, cut)])
+    ledger.apply(AnswerStored(UnitRequest(whole(identity_of("a.png").sha256), request), cut))
     ledger.close()
     limit = f"describe: the answer was cut off at {request.max_tokens} tokens (max_tokens)"
     assert read(tmp_path)[0]["warnings"] == ["odd", limit]

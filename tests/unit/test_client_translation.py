@@ -36,7 +36,7 @@ def test_the_translator_is_waited_for_and_may_fail_a_file(servers: FakeServers, 
 def test_what_is_no_translation_is_not_kept(
     servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client.endpoints.retry.FIRST_PAUSE_SEC", 0.02)
+    monkeypatch.setattr("client.endpoints.retry.FIRST_PAUSE_S", 0.02)
     rows: list[Any] = [{"fra_Latn": {"text": None}}, {"fra_Latn": {"text": "x", "sentences": None}}, {}, None]
 
     async def oddly(_: web.Request, body: dict[str, Any], __: int) -> web.StreamResponse | None:

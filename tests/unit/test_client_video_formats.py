@@ -215,7 +215,7 @@ def test_a_sound_that_begins_in_mid_file(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("MALLOC_PERTURB_", "165")  # PyAV looks at memory that nobody wrote to
     loaders = Loaders(1)
     try:
-        content = loaders.load(path, identify(path), Sampling(8))
+        (content,) = loaders.load(path, identify(path), Sampling(8))
     finally:
         loaders.close()
     assert len(content.jpegs) == 8

@@ -8,16 +8,8 @@ import time
 
 import pytest
 
-from client.endpoints.retry import (
-    HOPELESS,
-    AuthError,
-    FailedError,
-    RetryPolicy,
-    UnavailableError,
-    failure,
-    read_retry_after,
-)
-from client.errors import RefusedError, RequestError, ServiceLostError
+from client.endpoints.retry import HOPELESS, RetryPolicy, failure, read_retry_after
+from client.errors import AuthError, FailedError, RefusedError, RequestError, ServiceLostError, UnavailableError
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("3", 3.0), ("0.5", 0.5), (None, None), ("soon", None), ("-1", 0.0)])
@@ -110,13 +102,13 @@ async def test_a_server_that_is_too_busy_for_anybody_is_told(monkeypatch: pytest
     service = Unhurried()
     await away(service, 3, 0.1, busy=True)
     assert service.notes == []
-    monkeypatch.setattr("client.endpoints.retry.BUSY_NOTED_SEC", 0.0)
+    monkeypatch.setattr("client.endpoints.retry.BUSY_NOTED_S", 0.0)
     await away(service, 3, 0.1, busy=True)
     assert service.notes[0] == "it: full; waiting up to 10 min for it"
 
 
 async def test_a_server_that_gives_nothing_but_errors_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("client.endpoints.retry.FIRST_PAUSE_SEC", 0.0)
+    monkeypatch.setattr("client.endpoints.retry.FIRST_PAUSE_S", 0.0)
     service = RetryPolicy("it", wait=0.1, notify=lambda _: None, stop=asyncio.Event())
 
     async def fail() -> None:

@@ -1,0 +1,51 @@
+"""What passes from stage to stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from client.job import Job
+    from client.sources.source import LocalFile, Source
+    from client.tasks.plan import UnitRequest
+
+
+class LocalSource(NamedTuple):
+    """A file of this machine, to be found."""
+
+    source: Source
+
+
+class RemoteSource(NamedTuple):
+    """A URL, to be fetched."""
+
+    source: Source
+
+
+class Unprobed(NamedTuple):
+    """A file whose packets have to tell what is to be asked."""
+
+    job: Job
+    file: LocalFile
+
+
+class Unloaded(NamedTuple):
+    """A file to be decoded for some requests."""
+
+    job: Job
+    file: LocalFile
+    asks: list[UnitRequest]
+
+
+class Question(NamedTuple):
+    """A request to be sent, with its media as the endpoint takes them (JSON)."""
+
+    job: Job
+    ask: UnitRequest
+    parts: bytes
+
+
+class Untranslated(NamedTuple):
+    """A file of which some answers are to be translated."""
+
+    job: Job

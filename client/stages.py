@@ -1,0 +1,399 @@
+"""The stages of a run: each takes items of one type and gives those of later stages.
+
+    LocalSource, RemoteSource -> Find -> Unprobed -> Probe -> Unloaded -> Load -> Question -> Ask -> Untranslated
+    -> Translate
+
+A stage may skip others, and gives nothing for a file that is finished. Finding (hashing, fetching) uses threads,
+probing and loading processes (decoders may crash), asking and translating are tasks that wait for servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from client.endpoints.translation import to_store
+from client.errors import MediaError, RefusedError, RequestError, ServiceLostError, StoppedError, UnreadError
+from client.items import Question, Unloaded, Unprobed, Untranslated
+from client.ledger.events import (
+    AnswerStored,
+    MediaLoaded,
+    MediaProbed,
+    RequestFailed,
+    TimeSpent,
+    TranslationsStored,
+    UriSeen,
+)
+from client.ledger.rows import StoredAnswer
+from client.tasks.plan import needs_probe
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator
+    from concurrent.futures import Executor
+
+    from client.endpoints.chat import Answer, ModelClient
+    from client.endpoints.translation import TranslatorClient
+    from client.items import LocalSource, RemoteSource
+    from client.job import Job, Jobs
+    from client.ledger.events import Event
+    from client.ledger.ledger import Ledger
+    from client.ledger.redo import Redo
+    from client.ledger.rows import StoredFile
+    from client.media.content import Content
+    from client.media.kinds import Kind
+    from client.media.loaders import Loaders
+    from client.media.sampling import Sampling
+    from client.sources.fetch import Fetcher
+    from client.sources.source import Found, LocalFile, Source
+    from client.tasks.plan import Plan, UnitRequest
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class Stage:
+    """Something that is done with items one by one, with several at the same time."""
+
+    async def setup(self) -> None:
+        """Get ready, once, before the first item."""
+
+    def process(self, item: Any, /) -> AsyncIterator[Any]:
+        """Do it; gives items for other stages. An item that comes is passed on before the next one is worked on."""
+        raise NotImplementedError
+
+
+class Servers:
+    """Looks once, before anything is decoded, whether the servers know the models and languages."""
+
+    def __init__(
+        self, plan: Plan, model: ModelClient, translator: TranslatorClient | None, kinds: set[Kind], frames: int
+    ) -> None:
+        """`kinds` of files are expected; of videos at most so many `frames` are sent."""
+        self._plan, self._model, self._translator = plan, model, translator
+        self._kinds, self._frames = kinds, frames
+
+    async def check(self, kind: Kind, *, asks: bool) -> None:
+        """Make sure that they know what a file of this kind needs, and all expected ones.
+
+        Raises:
+            UsageError: they do not.
+            ServiceLostError: the endpoint is not there, or keeps us out.
+            StoppedError: the run was stopped meanwhile.
+        """
+        if asks:
+            models = {kind: self._plan.models[kind] for kind in (*self._kinds, kind)}
+            await self._model.check(set(models.values()))
+            for kind_of_file, model in models.items():
+                self._model.check_media(model, kind_of_file, self._frames)
+        if self._translator:
+            await self._translator.check(self._plan.languages)
+
+
+class Expander:
+    """Finds out what is to be asked about a content, from what the ledger knows."""
+
+    def __init__(self, jobs: Jobs, ledger: Ledger, redo: str | None) -> None:
+        """`redo` is what the user wants done again."""
+        self._jobs, self._ledger, self._redo = jobs, ledger, redo
+
+    async def look_up(self, job: Job) -> tuple[StoredFile, Redo | None]:
+        """What is known of a content, and what of it is done again."""
+        read, requests = self._jobs.ledger.read, self._jobs.plan.requests[job.identity.kind]
+        stored = await read(self._ledger.file, job.identity, requests)
+        redo = await read(self._ledger.redo, job.sources[0].key, self._redo) if self._redo else None
+        return stored, redo
+
+    async def asks(self, job: Job) -> list[UnitRequest]:
+        """What is to be asked; what is to be translated is noted in the job."""
+        stored, redo = await self.look_up(job)
+        return job.expand(stored, self._jobs.plan, redo, self._ledger.run)
+
+    async def is_answered(self, job: Job, ask: UnitRequest) -> StoredAnswer | None:
+        """The answer to a merge that is there already and stays."""
+        answer = await self._jobs.ledger.read(self._ledger.answer, ask)
+        if answer is None or answer.state != "done":
+            return None
+        if self._redo:
+            redo = await self._jobs.ledger.read(self._ledger.redo, job.sources[0].key, self._redo)
+            if redo.again(ask.request, answer):
+                return None
+        return answer
+
+
+class Find(Stage):
+    """Recognises a file and looks up what is known of it; where something is to be asked, gets it."""
+
+    def __init__(self, jobs: Jobs, ledger: Ledger, fetcher: Fetcher, expander: Expander, servers: Servers) -> None:
+        """`ledger` is read by the thread that `jobs.ledger` has for it."""
+        self._jobs, self._ledger, self._fetcher = jobs, ledger, fetcher
+        self._expander, self._servers = expander, servers
+
+    async def process(
+        self, item: LocalSource | RemoteSource, /
+    ) -> AsyncIterator[Unprobed | Unloaded | Question | Untranslated]:
+        """Give what is to be done next about the source's content, unless it is in work or done."""
+        (source,) = item
+        self._jobs.progress.files_in_flight += 1
+        try:
+            known = await self._jobs.ledger.read(self._ledger.known, source.key)
+            found = await self._fetcher.find(source, known)
+        except MediaError as error:
+            await self._jobs.complete_source(source, None, [str(error)], [])
+            return
+        events: list[Event] = [UriSeen(source.key, found.known)] if found.known != known else []
+        identity = found.known.identity
+        if same := self._jobs.find(identity.sha256):
+            found.discard()
+            same.sources.append(source)
+            if same.finished:
+                await self._jobs.complete_source(source, same, same.problems, events)
+            else:
+                same.events += events
+            return
+        job = self._jobs.begin(identity, source, events)
+        stored, redo = await self._expander.look_up(job)
+        unprobed = needs_probe(self._jobs.plan.requests[identity.kind], identity.kind) and not stored.probe
+        unprobed = unprobed and (redo is not None or stored.error is None)
+        asks = job.expand(stored, self._jobs.plan, redo, self._ledger.run)
+        if unprobed or asks or job.texts:
+            await self._servers.check(identity.kind, asks=unprobed or bool(asks))
+        if unprobed or any(needs_media(ask) for ask in asks):
+            if file := await self._get(job, source, found):
+                yield Unprobed(job, file) if unprobed else Unloaded(job, file, asks)
+            return
+        found.discard()
+        for ask in asks:
+            yield Question(job, ask, b"")
+        if not asks and job.texts:
+            yield Untranslated(job)
+        elif not asks:
+            await self._jobs.finish(job)
+
+    async def _get(self, job: Job, source: Source, found: Found) -> LocalFile | None:
+        """The file; None where it cannot be had, which ends the job."""
+        try:
+            return found.file or await self._fetcher.get(source, found.known)
+        except MediaError as error:
+            job.problems.append(str(error))
+            await self._jobs.finish(job)
+            return None
+
+
+class Probe(Stage):
+    """Looks at the packets of a video, to know what is to be asked about it."""
+
+    def __init__(self, jobs: Jobs, expander: Expander, loaders: Loaders, threads: Executor) -> None:
+        """A video is looked at in one of `threads`, by a process of the `loaders`."""
+        self._jobs, self._expander, self._loaders, self._threads = jobs, expander, loaders, threads
+
+    async def process(self, item: Unprobed, /) -> AsyncIterator[Unloaded | Question | Untranslated]:
+        """Give the file to be loaded, or what is to be translated of it."""
+        job, file = item
+        identity, began = job.identity, time.monotonic()
+        try:
+            probe = await _in_thread(self._threads, self._loaders.probe, file.path, identity)
+            file.check()
+        except MediaError as error:
+            file.discard()
+            await _fail(self._jobs, job, error, began)
+            return
+        job.events.append(MediaProbed(identity, probe, time.monotonic() - began))
+        await self._jobs.ledger.write(*job.take_events())
+        asks = await self._expander.asks(job)
+        if any(needs_media(ask) for ask in asks):
+            yield Unloaded(job, file, asks)
+            return
+        file.discard()
+        for ask in asks:
+            yield Question(job, ask, b"")
+        if not asks and job.texts:
+            yield Untranslated(job)
+        elif not asks:
+            await self._jobs.finish(job)
+
+
+class Load(Stage):
+    """Decodes a file, once for all its requests, a unit at a time: what is not asked yet holds up what comes next."""
+
+    def __init__(self, jobs: Jobs, model: ModelClient, sampling: Sampling, loaders: Loaders, threads: Executor) -> None:
+        """A file is decoded in one of `threads`, by a process of the `loaders`."""
+        self._jobs, self._model, self._sampling = jobs, model, sampling
+        self._loaders, self._threads = loaders, threads
+
+    async def process(self, item: Unloaded, /) -> AsyncIterator[Question]:
+        """Give its questions, those about a unit together."""
+        job, file, asks = item
+        waiting = {ask.key: ask for ask in asks}
+        units = list(dict.fromkeys(ask.unit for ask in asks if needs_media(ask)))
+        loading = self._loaders.load(file.path, job.identity, self._sampling, [unit.span for unit in units])
+        warnings: dict[str, None] = {}
+        began = time.monotonic()
+        try:
+            for number, unit in enumerate(units):
+                content, parts = await _in_thread(self._threads, self._next, loading, file)
+                seconds, new = time.monotonic() - began, [text for text in content.warnings if text not in warnings]
+                warnings.update(dict.fromkeys(new))
+                if new or number == 0:
+                    job.events.append(MediaLoaded(job.identity, seconds, content.facts, tuple(warnings)))
+                else:
+                    job.events.append(TimeSpent(job.identity.sha256, seconds))
+                for ask in asks:
+                    if ask.unit == unit:
+                        del waiting[ask.key]
+                        yield Question(job, ask, parts)
+                began = time.monotonic()
+            for ask in waiting.values():  # of merges, which need none
+                yield Question(job, ask, b"")
+        except MediaError as error:
+            job.give_up(len(waiting))
+            await _fail(self._jobs, job, error, began)
+        finally:
+            with suppress(ValueError):  # a thread is still at it: the run is ended
+                loading.close()
+            file.discard()
+
+    def _next(self, loading: Generator[Content, None, None], file: LocalFile) -> tuple[Content, bytes]:
+        """In a thread: decode, and encode for the endpoint, once; the JPEGs themselves are let go."""
+        try:
+            content = next(loading)
+        finally:
+            file.check()  # the answers, or the reason why there are none, stand for this content for good
+        return replace(content, frames=[]), self._model.parts(content)
+
+
+class Ask(Stage):
+    """Sends requests; the last one of a file sends the file on."""
+
+    def __init__(self, jobs: Jobs, model: ModelClient, expander: Expander) -> None:
+        """Nothing is asked yet."""
+        self._jobs, self._model, self._expander = jobs, model, expander
+
+    async def process(self, item: Question, /) -> AsyncIterator[Untranslated]:
+        """Give the file once it has all answers, if any of them is to be translated."""
+        job, ask, parts = item
+        job.asking_since = job.asking_since or time.monotonic()
+        waiting = [(ask, parts)]
+        while waiting:
+            ask, parts = waiting.pop(0)
+            asked, text = await self._ask(job, ask, parts)
+            if not asked:
+                return
+            if merges := job.take_merges(ask, text) if text is not None else []:
+                await self._jobs.ledger.write(*job.take_events())
+                waiting += [(merge, b"") for merge in merges if not await self._is_answered(job, merge)]
+            job.pending -= 1
+            self._jobs.count(job)
+        if job.pending == 0:
+            job.add_seconds(job.asking_since)
+            if not job.texts:
+                await self._jobs.finish(job)
+                return
+            yield Untranslated(job)
+        await self._jobs.ledger.write(*job.take_events())
+
+    async def _is_answered(self, job: Job, merge: UnitRequest) -> bool:
+        """Whether a merge of the same answers was asked before; then it is not asked again."""
+        if (answer := await self._expander.is_answered(job, merge)) is None:
+            return False
+        job.want_translations(merge, answer, self._jobs.plan)
+        job.pending -= 1
+        return True
+
+    async def _ask(self, job: Job, ask: UnitRequest, parts: bytes) -> tuple[bool, str | None]:
+        """Send a request: whether it came to an end, and the text of the answer if there is one."""
+        progress = self._jobs.progress
+        progress.in_flight += 1
+        answer: Answer | None = None
+        try:
+            answer = await self._model.ask(ask.request, parts, job.name)
+        except StoppedError:
+            return False, None
+        except RequestError as error:
+            reason, final = str(error), isinstance(error, RefusedError)
+            job.problems.append(f"{ask.label}: {reason}")
+            progress.requests_failed += 1
+            logger.warning("%s %s: failed: %s", job.name, ask.label, reason)
+            job.events.append(RequestFailed(ask, reason, final))
+        else:
+            job.events.append(AnswerStored(ask, answer))
+            progress.count(answer)
+            _log_answer(job, ask, answer)
+            job.want_translations(ask, _fresh(answer), self._jobs.plan)
+        finally:
+            progress.in_flight -= 1
+        progress.requests += 1
+        return True, answer.text if answer else None
+
+
+class Translate(Stage):
+    """Translates what is new of a file, in one call."""
+
+    def __init__(self, jobs: Jobs, translator: TranslatorClient | None) -> None:
+        """Without a translator nothing is translated."""
+        self._jobs, self._translator = jobs, translator
+
+    async def process(self, item: Untranslated, /) -> AsyncIterator[Untranslated]:
+        """Finish the file, also if it cannot be translated: another run will."""
+        (job,) = item
+        if job.texts and self._translator:
+            began = time.monotonic()
+            missing = {code for *_, codes in job.texts for code in codes}
+            languages = [code for code in self._jobs.plan.languages if code in missing]
+            texts = [text for _, parts, _ in job.texts for text in parts]
+            try:
+                rows = iter(await self._translator.translate(texts, languages, job.name))
+            except StoppedError:
+                return
+            except (RequestError, ServiceLostError) as error:
+                # Asking goes on without the translator.
+                job.problems.append(f"translation: {error}")
+                logger.warning("%s: translation failed: %s", job.name, error)
+            else:
+                self._jobs.progress.translations += len(texts) * len(languages)
+                took = time.monotonic() - began
+                logger.info("%s: translated into %s in %.2f s", job.name, ",".join(languages), took)
+                job.add_seconds(began)
+                job.reused = False
+                for ask, parts, _ in job.texts:
+                    translated = [next(rows) for _ in parts]
+                    by_language = {code: to_store([row[code] for row in translated]) for code in languages}
+                    job.events.append(TranslationsStored(ask, by_language))
+        else:
+            job.reused = False
+        await self._jobs.finish(job)
+        for nothing in list[Untranslated]():  # it makes this a generator
+            yield nothing
+
+
+def needs_media(ask: UnitRequest) -> bool:
+    """Whether a request is about what a file shows, not about answers."""
+    return not ask.unit.inputs
+
+
+async def _fail(jobs: Jobs, job: Job, error: MediaError, began: float) -> None:
+    """A file cannot be loaded: nothing more of it is asked."""
+    job.problems.append(str(error))
+    if not isinstance(error, UnreadError):
+        job.events.append(MediaLoaded(job.identity, time.monotonic() - began, error=str(error)))
+    if job.pending == 0:
+        await jobs.finish(job)
+
+
+def _fresh(answer: Answer) -> StoredAnswer:
+    return StoredAnswer("done", answer.text, answer.finish_reason, 0, 0, 0.0, None, None, {}, 0, 0.0)
+
+
+def _log_answer(job: Job, ask: UnitRequest, answer: Answer) -> None:
+    logger.info(
+        "%s %s: answered in %.2f s, %d + %d tokens, %s",
+        *(job.name, ask.label, answer.request_s, answer.prompt_tokens, answer.generated_tokens, answer.finish_reason),
+    )
+
+
+async def _in_thread(threads: Executor, work: Callable[..., T], *arguments: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)

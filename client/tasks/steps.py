@@ -1,0 +1,78 @@
+"""The steps of a task: what is asked, and about what of a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from client.media.content import Span
+from client.tasks import units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from client.media.content import Probe
+    from client.tasks.prompt import Prompt
+    from client.tasks.units import Unit
+
+
+class OverKind(StrEnum):
+    """What a step asks about."""
+
+    WHOLE = "whole"
+    WINDOWS = "windows"
+    MERGE = "merge"
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """What of a file a step asks about: one request for each unit."""
+
+    kind: OverKind = OverKind.WHOLE
+    length_us: int = 0
+    """Of windows; the last one of a video may be shorter."""
+    stride_us: int = 0
+    """From the start of a window to that of the next one."""
+    step: str = ""
+    """Of a merge: the name of the step whose answers are merged."""
+
+    def units(self, content: str, probe: Probe | None) -> list[Unit]:
+        """The units of a file, as far as they depend on it alone: none of a merge; `probe` is None of a picture."""
+        if self.kind is OverKind.MERGE:
+            return []
+        if self.kind is OverKind.WHOLE or probe is None or not probe.duration_us:
+            return [units.whole(content)]
+        return [units.window(content, span) for span in self._windows(probe.duration_us)]
+
+    def _windows(self, duration_us: int) -> Iterator[Span]:
+        start = 0
+        while True:
+            end = min(start + self.length_us, duration_us)
+            yield Span(start, end)
+            if end == duration_us:
+                return
+            start += self.stride_us
+
+
+WHOLE = Over()
+
+
+def windows(length_s: float, stride_s: float | None = None) -> Over:
+    """Windows of `length_s` seconds, one every `stride_s` seconds, or one after the other."""
+    length_us = round(length_s * 1_000_000)
+    return Over(OverKind.WINDOWS, length_us, round(stride_s * 1_000_000) if stride_s else length_us)
+
+
+def merge(step: str) -> Over:
+    """All answers to a step of the same task."""
+    return Over(OverKind.MERGE, step=step)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A prompt, and what it is asked about. `name` is for other steps of the task to refer to."""
+
+    prompt: Prompt
+    over: Over = WHOLE
+    name: str = ""

@@ -1,0 +1,63 @@
+"""What one request is about: a whole file, a window of its time, its sound, or what is merged of other answers."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from client.media.content import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class UnitKind(StrEnum):
+    """The sorts of units, as the ledger names them; a whole file's is not kept there."""
+
+    WHOLE = "whole"
+    WINDOW = "window"
+    AUDIO = "audio"
+    MERGE = "merge"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one request is about. Its `id` is the first part of the key of an answer."""
+
+    id: str
+    """Of a whole file its sha256, of a window `sha256@start-end`, of a merge `sha256+digest` of its inputs' answers."""
+    content: str
+    """The sha256 of the file."""
+    kind: UnitKind = UnitKind.WHOLE
+    start_us: int | None = None
+    """With `end_us` a half open span of time: microseconds, 0 is when the first frame is displayed."""
+    end_us: int | None = None
+    inputs: tuple[str, ...] = ()
+    """Of a merge: the ids of the units whose answers it is made of."""
+
+    @property
+    def span(self) -> Span | None:
+        """The time that it is about; None: all of it."""
+        return None if self.start_us is None or self.end_us is None else Span(self.start_us, self.end_us)
+
+
+def whole(content: str) -> Unit:
+    """A whole file."""
+    return Unit(content, content)
+
+
+def window(content: str, span: Span) -> Unit:
+    """A span of a video's time."""
+    return Unit(f"{content}@{span.start_us}-{span.end_us}", content, UnitKind.WINDOW, *span)
+
+
+def merged(content: str, inputs: Iterable[tuple[Unit, str]]) -> Unit:
+    """What is merged of the answers (units and texts) about parts of a file: another one if any answer changes."""
+    digest, units = hashlib.sha256(), list[str]()
+    for unit, text in inputs:
+        digest.update(f"{unit.id}\0{text}\0".encode())
+        units.append(unit.id)
+    return Unit(f"{content}+{digest.hexdigest()}", content, UnitKind.MERGE, inputs=tuple(units))

@@ -1,0 +1,197 @@
+"""The pipeline: what it lets go, how it counts, and which error of several it ends with."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from batch_runs import pictures, results, run
+from fake_servers import error, what_is_seen
+
+from client.errors import BabelviewError, LedgerError, ServiceLostError
+from client.job import Jobs
+from client.pipeline import FOUND_AT_ONCE, Placed, Runner, _innermost
+from client.stages import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from aiohttp import web
+    from fake_servers import FakeServers
+
+
+def test_contents_are_let_go_when_they_are_finished(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many files there are, few are held at a time: those in the queues and in the hands of workers."""
+    pictures(tmp_path / "ads", 120)
+    (tmp_path / "ads" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    held: list[int] = []
+    finish = Jobs.finish
+
+    async def finished(jobs: Jobs, job: Any) -> None:
+        await finish(jobs, job)
+        held.append(len(jobs))
+
+    monkeypatch.setattr(Jobs, "finish", finished)
+    options = ("--languages", "fra_Latn", "--concurrency", "2", "--loaders", "1")
+    for expected in (1, 1):  # fresh, and all known
+        held.clear()
+        assert run(servers, "ads", *options, cwd=tmp_path).returncode == expected
+        assert len(held) == 121
+        assert max(held) <= FOUND_AT_ONCE + 2 + 2 + 3 * 2 + 2
+        assert held[-1] == 0
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_copy_that_comes_late_is_answered_from_the_ledger(servers: FakeServers, tmp_path: Path, status: int) -> None:
+    """And counts as work of this run, as its original does; so does one of a file that failed."""
+
+    async def refuse(_: web.Request, body: dict[str, Any], __: int) -> web.StreamResponse | None:
+        return error(status, "too strange") if what_is_seen(body) == "0" else None
+
+    servers.on_ask = refuse
+    folder = pictures(tmp_path / "ads", 40)
+    for number in (0, 1):
+        shutil.copy(folder / f"000{number}.png", folder / f"copy{number}.png")
+    options = ("--languages", "fra_Latn", "--concurrency", "1", "--loaders", "1")
+    assert (
+        run(servers, *(str(folder / f"{n:04d}.png") for n in range(40)), "ads", *options, cwd=tmp_path).returncode == 1
+    )
+    assert len(servers.asked) == 40
+    assert len(servers.translated) == 39
+    stats = results(tmp_path)["stats"]
+    assert (stats["done"], stats["done_earlier"], stats["failures"]) == (82 - 3, 0, 3)
+    errors = {record["error"] for record in results(tmp_path)["files"]}
+    assert errors == {None, f"describe: HTTP {status}: too strange"}
+
+
+@pytest.mark.parametrize(("status", "state"), [(400, "failed"), (404, "pending")])
+def test_only_what_would_fail_again_is_kept_as_failed(
+    servers: FakeServers, tmp_path: Path, status: int, state: str
+) -> None:
+    async def refuse(*_: Any) -> web.StreamResponse | None:
+        return error(status, "no")
+
+    servers.on_ask = refuse
+    pictures(tmp_path / "ads", 1)
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 1
+    with sqlite3.connect(tmp_path / "captions" / "ledger.db") as connection:
+        assert connection.execute("SELECT state FROM answers").fetchall() == [(state,)]
+    connection.close()
+    # So another run asks again, or does not.
+    servers.on_ask = None
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == (1 if state == "failed" else 0)
+    assert len(servers.asked) == (1 if state == "failed" else 2)
+
+
+def test_the_time_of_asking_and_translating_counts_for_a_file(servers: FakeServers, tmp_path: Path) -> None:
+    async def slowly(*_: Any) -> None:
+        await asyncio.sleep(0.4)
+
+    pictures(tmp_path / "ads", 1)
+    seconds = []
+    for asked, translated in ((None, None), (slowly, None), (slowly, slowly)):
+        servers.on_ask, servers.on_translate = asked, translated
+        output = ("--output", f"out{len(seconds)}")
+        assert run(servers, "ads", *output, "--languages", "fra_Latn", cwd=tmp_path).returncode == 0
+        with sqlite3.connect(tmp_path / output[1] / "ledger.db") as connection:
+            seconds.append(connection.execute("SELECT spent_s FROM media").fetchone()[0])
+        connection.close()
+    # Decoding takes less than half a second here, however busy the machine is: the differences tell.
+    assert seconds[1] > 0.4
+    assert seconds[2] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([OSError("x"), LedgerError("full")], LedgerError),
+        ([ExceptionGroup("", [ServiceLostError("gone")]), OSError("x")], ServiceLostError),
+        ([ExceptionGroup("", [OSError("x")])], OSError),
+        ([KeyError("x")], KeyError),
+    ],
+)
+def test_a_run_ends_with_the_error_that_says_why(errors: list[Exception], expected: type[Exception]) -> None:
+    assert type(_innermost(ExceptionGroup("", [ExceptionGroup("", errors)]))) is expected
+    assert isinstance(_innermost(BabelviewError("alone")), BabelviewError)
+
+
+# -- the runner ----------------------------------------------------------------------------------------------
+
+
+class Number(int):
+    """What the first stage takes."""
+
+
+class Text(str):
+    """What the last stage takes."""
+
+    __slots__ = ()
+
+
+class Spell(Stage):
+    def __init__(self) -> None:
+        self.ready = 0
+
+    async def setup(self) -> None:
+        self.ready += 1
+
+    async def process(self, item: Number, /) -> AsyncIterator[Text]:
+        for _ in range(item):
+            yield Text(item)
+
+
+class Keep(Stage):
+    def __init__(self, gate: asyncio.Event | None = None) -> None:
+        self.kept: list[str] = []
+        self.gate = gate
+
+    async def process(self, item: Text, /) -> AsyncIterator[Text]:
+        if self.gate:
+            await self.gate.wait()
+        self.kept.append(item)
+        for nothing in list[Text]():
+            yield nothing
+
+
+async def test_items_go_to_the_stage_that_takes_them_and_all_arrive() -> None:
+    spell, keep = Spell(), Keep()
+    levels = [[Placed(spell, Number, 3)], [Placed(keep, Text, 2, 1)]]
+    async with asyncio.timeout(10):
+        await Runner(levels, asyncio.Event(), lambda: None).run(map(Number, range(5)))
+    assert sorted(keep.kept) == ["1", "2", "2", "3", "3", "3", "4", "4", "4", "4"]
+    assert spell.ready == 1
+
+
+async def test_a_stage_that_is_behind_holds_up_those_before_it() -> None:
+    gate = asyncio.Event()
+    spell, keep = Spell(), Keep(gate)
+    given: list[int] = []
+
+    class Counted(Spell):
+        async def process(self, item: Number, /) -> AsyncIterator[Text]:
+            given.append(item)
+            yield Text(item)
+
+    runner = Runner([[Placed(Counted(), Number, 1)], [Placed(keep, Text, 1, 2)]], asyncio.Event(), lambda: None)
+    running = asyncio.create_task(runner.run(map(Number, range(20))))
+    await asyncio.sleep(0.1)
+    assert len(given) == 4  # one in work, two waiting, one that finds no room
+    gate.set()
+    async with asyncio.timeout(10):
+        await running
+    assert len(keep.kept) == 20
+    assert spell.ready == 0
+
+
+async def test_nothing_is_begun_after_the_stop() -> None:
+    stop, keep = asyncio.Event(), Keep()
+    stop.set()
+    async with asyncio.timeout(10):
+        await Runner([[Placed(Spell(), Number, 2)], [Placed(keep, Text, 1)]], stop, lambda: None).run([Number(3)])
+    assert keep.kept == []
