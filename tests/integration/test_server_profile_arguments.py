@@ -22,12 +22,17 @@ def parser() -> Any:
     return make_arg_parser(FlexibleArgumentParser())
 
 
+def after_module(command: tuple[str, ...]) -> tuple[str, ...]:
+    """What vLLM gets of an engine's command line."""
+    return command[command.index("-m") + 2 :]
+
+
 @pytest.mark.parametrize("name", available_profiles())
 def test_vllms_own_parser_takes_every_argument_and_all_flags_are_safe(name: str, parser: Any, tmp_path: Path) -> None:
     profile = load_profile(name)
     for engine in profile.engines:
         for part in engine_parts(engine, tmp_path):
-            arguments = [argument for argument in part.command[3:] if argument != FAST_START]
+            arguments = [argument for argument in after_module(part.command) if argument != FAST_START]
             args = parser.parse_args(arguments)
             assert not args.trust_remote_code
             assert args.allowed_media_domains == ["media.invalid"]
@@ -39,15 +44,15 @@ def test_vllms_own_parser_takes_every_argument_and_all_flags_are_safe(name: str,
             assert limits["video"] == int(engine.max_frames > 0)
             if engine.max_frames:
                 assert args.media_io_kwargs == {"video": {"num_frames": engine.max_frames}}
-            assert args.enable_sleep_mode == (engine.card is not None)
+            assert args.enable_sleep_mode == (engine.sleep_group is not None)
             assert args.tensor_parallel_size == engine.tensor_parallel
             assert part.env["VLLM_NO_USAGE_STATS"] == "1"
-            assert ("VLLM_SERVER_DEV_MODE" in part.env) == (engine.card is not None)
+            assert ("VLLM_SERVER_DEV_MODE" in part.env) == (engine.sleep_group is not None)
 
 
 @pytest.mark.parametrize("name", available_profiles())
 def test_it_takes_those_of_a_container_too(name: str, parser: Any) -> None:
     for engine in load_profile(name).engines:
         command = engine_command(engine, ("--host", "0.0.0.0", "--port", "8000"))
-        args = parser.parse_args([argument for argument in command[3:] if argument != FAST_START])
+        args = parser.parse_args([argument for argument in after_module(command) if argument != FAST_START])
         assert (args.host, args.port, args.uds) == ("0.0.0.0", 8000, None)
