@@ -65,7 +65,7 @@ serve() {
     printf '\\n%s $ %s &\\n' "$1" "$2"
     eval "exec $2" &
     server=$!
-    for _ in $(seq 300); do
+    for _ in $(seq 600); do
         if curl -sf "http://127.0.0.1:$3/health" >/dev/null; then return; fi
         if ! kill -0 "$server" 2>/dev/null; then break; fi
         sleep 1
