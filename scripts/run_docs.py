@@ -71,6 +71,7 @@ serve() {
         sleep 1
     done
     report "$1 (did not answer): $2"
+    stop_server
 }
 trap stop_server EXIT
 """
