@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledgers import identity_of
+from ledgers import identity_of, write_run
 from result_runs import QUESTIONS, TEXTS, Run, read, sql, write
 
 from client.endpoints.chat import Answer
@@ -153,6 +154,48 @@ def test_what_was_not_finished_or_failed_says_so_also_after_other_runs(tmp_path:
     assert read(tmp_path)[-1]["error"] is None
     sql(tmp_path, "DELETE FROM translations")
     assert read(tmp_path)[-1]["error"] == UNFINISHED
+
+
+def test_a_failure_matters_where_nothing_was_answered(tmp_path: Path) -> None:
+    later = Run(model="second")
+    write(tmp_path, Run())
+    ledger = Ledger(tmp_path)
+    content = identity_of("a.png").sha256
+    ledger.write([lambda it: it.save_failure(content, later.plan.requests[Kind.IMAGE][0], "no", final=True)])
+    ledger.close()
+    (record,) = read(tmp_path)
+    assert (record["error"], record["tasks"]["describe"]["model"]) == (None, "first")
+    sql(tmp_path, "DELETE FROM answers WHERE state = 'done'")
+    assert read(tmp_path)[0]["error"] == "describe: no (in an earlier run; --redo failed tries again)"
+    assert read(tmp_path, only_run=True)[0]["error"] is None
+
+
+def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
+    write(tmp_path, Run(("a.png", "b.png")))
+    sql(tmp_path, "UPDATE media SET error = 'no picture'")  # of a ledger of version 2, which did not keep outcomes
+    sql(tmp_path, "UPDATE sources SET finished = 0 WHERE name LIKE '%b.png'")
+    sql(tmp_path, "DELETE FROM answers")
+    assert [record["error"] for record in read(tmp_path)] == ["no picture", "no picture"]
+    assert [record["error"] for record in read(tmp_path, only_run=True)] == [None, "no picture"]
+
+
+def test_a_file_that_nothing_was_asked_about_says_so(tmp_path: Path) -> None:
+    plan = Run().plan
+    write_run(tmp_path, replace(plan, requests={**plan.requests, Kind.VIDEO: []}), ["a.png", "b.mp4"], TEXTS)
+    warning = "none of the tasks has a prompt for a file of kind video"
+    assert [record["warnings"] for record in read(tmp_path)] == [["odd"], ["odd", warning]]
+    assert [record["error"] for record in read(tmp_path)] == [None, None]
+    # What another run asked about it stands there now, whatever the last one did.
+    write(tmp_path, Run(("b.mp4",), ("tags",)))
+    write_run(tmp_path, replace(plan, requests={**plan.requests, Kind.VIDEO: []}), ["b.mp4"], TEXTS)
+    assert read(tmp_path)[1]["warnings"] == ["odd"]
+    assert read(tmp_path, only_run=True)[0]["warnings"] == ["odd", warning]
+
+
+def test_languages_stand_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+    write(tmp_path, Run(languages=("spa_Latn",)), Run(languages=("fra_Latn",)), Run(languages=("spa_Latn",)))
+    assert list(read(tmp_path)[0]["tasks"]["describe"]["translations"]) == ["spa_Latn", "fra_Latn"]
+    assert list(read(tmp_path, only_run=True)[0]["tasks"]["describe"]["translations"]) == ["spa_Latn"]
 
 
 def test_what_an_earlier_run_read_stays_when_it_cannot_be_read_any_more(tmp_path: Path) -> None:
