@@ -95,8 +95,6 @@ def _error(file: FileResult, plan: Plan | None, results: Results) -> str | None:
             return file.error
         if not file.sha256 or _is_unfinished(file, plan, results):
             return UNFINISHED
-    if results.only_run:
-        return None
     failures = (
         f"{key}: {failure.error} (in an earlier run{'; --redo failed tries again' if failure.final else ''})"
         for key, failure in file.failures.items()
