@@ -110,7 +110,9 @@ def _is_unfinished(file: FileResult, plan: Plan | None, results: Results) -> boo
     if not {request.identity for request in requests} <= file.answered:
         return True
     stored = results.stored(file, requests)
-    return any(_lacks(request, stored.of(request), plan) for request in requests)
+    if requests and not stored.asks:  # it takes a probe to know what is to be asked
+        return True
+    return any(_lacks(ask.request, stored.answers.get(ask.key), plan) for ask in stored.asks)
 
 
 def _lacks(request: Request, answer: StoredAnswer | None, plan: Plan) -> bool:

@@ -161,7 +161,7 @@ def test_a_failure_matters_where_nothing_was_answered(tmp_path: Path) -> None:
     write(tmp_path, Run())
     ledger = Ledger(tmp_path)
     content = identity_of("a.png").sha256
-    ledger.write([lambda it: it.save_failure(content, later.plan.requests[Kind.IMAGE][0], "no", final=True)])
+    ledger.apply(RequestFailed(UnitRequest(whole(content), later.plan.requests[Kind.IMAGE][0]), "no", final=True))
     ledger.close()
     (record,) = read(tmp_path)
     assert (record["error"], record["tasks"]["describe"]["model"]) == (None, "first")

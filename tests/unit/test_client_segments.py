@@ -5,8 +5,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ledgers import identity_of
+from ledgers import identity_of, write_run
 from result_runs import Run, read, sql, write
+from two_steps import TASK
+
+from client.endpoints.chat import Answer
+from client.ledger.events import AnswerStored, MediaProbed
+from client.ledger.ledger import Ledger
+from client.media.content import Probe, Span
+from client.media.kinds import Kind
+from client.media.sampling import Sampling
+from client.record import UNFINISHED
+from client.tasks.plan import UnitRequest, make_plan
+from client.tasks.units import merged, window
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,3 +84,31 @@ def test_an_answer_in_segments(tmp_path: Path) -> None:
     sql(tmp_path, "UPDATE answers SET updated = updated + 9 WHERE unit = ?", identity_of("b.mp4").sha256)
     answer = read(tmp_path)[0]["tasks"]["describe"]
     assert (answer["text"], "segments" in answer) == ("Words.", False)
+
+
+def test_a_video_is_unfinished_until_all_of_its_parts_are_answered(tmp_path: Path) -> None:
+    """The run was killed; whether its last answers are all there is told by the probe."""
+    plan = make_plan([TASK], dict.fromkeys(Kind, "first"), 0, Sampling(), ())
+    identity = identity_of("b.mp4")
+    scenes, story = plan.requests[Kind.VIDEO]
+    write_run(tmp_path, plan, ["b.mp4"], {})
+    sql(tmp_path, "UPDATE sources SET finished = 0")
+    asks = [UnitRequest(window(identity.sha256, Span(start, start + 1_500_000)), scenes) for start in (0, 1_500_000)]
+    said = [(ask.unit, "I see.") for ask in asks]
+    merges = [UnitRequest(merged(identity.sha256, part), story) for part in (said[:1], said)]
+    found: list[str | None] = []
+    for event in (
+        AnswerStored(asks[0], Answer("I see.", "stop", 1, 1, 0.1)),
+        AnswerStored(merges[0], Answer("Of one.", "stop", 1, 1, 0.1)),
+        MediaProbed(identity, Probe(3_000_000), 0.1),
+        AnswerStored(asks[1], Answer("I see.", "stop", 1, 1, 0.1)),
+        AnswerStored(merges[1], Answer("Of both.", "stop", 1, 1, 0.1)),
+    ):
+        ledger = Ledger(tmp_path)
+        ledger.apply(event)
+        ledger.close()
+        found.append(read(tmp_path)[0]["error"])
+    assert found == [*[UNFINISHED] * 4, None]
+    (record,) = read(tmp_path, only_run=True)
+    assert record["tasks"]["story"]["text"] == "Of both."
+    assert len(record["tasks"]["story"]["segments"]) == 2
