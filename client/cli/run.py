@@ -166,8 +166,8 @@ async def _pipeline(
 ) -> AsyncIterator[Pipeline]:
     """A pipeline and its clients, which are closed in the end."""
     patience: dict[str, Any] = {
-        "deadline": settings.timeout_s,
-        "wait": settings.wait_s,
+        "deadline_s": settings.timeout_s,
+        "wait_s": settings.wait_s,
         "notify": display.note,
         "stop": stop,
     }

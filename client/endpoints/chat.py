@@ -61,20 +61,20 @@ class ModelClient:
         api_key: str | None,
         *,
         frames_as: str = "auto",
-        deadline: float,
-        wait: float,
+        deadline_s: float,
+        wait_s: float,
         notify: Notify,
         stop: asyncio.Event,
     ) -> None:
-        """`deadline` of one attempt and `wait` for a server that is away, in seconds.
+        """`deadline_s` of one attempt and `wait_s` for a server that is away, in seconds.
 
         `frames_as` says how a video is sent: as `video`, as `images`, or `auto`: as the endpoint wants it.
         """
-        self._base_url, self._frames_as, self._deadline = base_url, frames_as, deadline
-        self._wait, self._notify, self._stop = wait, notify, stop
+        self._base_url, self._frames_as, self._deadline_s = base_url, frames_as, deadline_s
+        self._wait_s, self._notify, self._stop = wait_s, notify, stop
         # Not the OpenAI SDK: with its checks, types and layers a request costs several times the CPU.
         self._server = JsonServer(
-            base_url, deadline=deadline, api_key=api_key, key_variable=f"{API_KEY}, or else {OPENAI_KEY},"
+            base_url, deadline_s=deadline_s, api_key=api_key, key_variable=f"{API_KEY}, or else {OPENAI_KEY},"
         )
         self._retries: dict[str, RetryPolicy] = {}
         self._checking = asyncio.Lock()
@@ -134,7 +134,7 @@ class ModelClient:
         """
         path = "/chat/completions"
         try:
-            status, said = await self._server.probe(path, b'{"messages":[]}', deadline=min(self._deadline, CHECK_S))
+            status, said = await self._server.probe(path, b'{"messages":[]}', deadline_s=min(self._deadline_s, CHECK_S))
         except (UnavailableError, FailedError, AuthError):
             return  # which the first question will meet too
         if isinstance(said, dict) and isinstance(said.get("error"), dict):
@@ -146,7 +146,7 @@ class ModelClient:
     async def _list(self) -> dict[str, dict[str, Any]] | None:
         async def attempt() -> Any:
             try:
-                return await self._server.get("/models", deadline=min(self._deadline, CHECK_S))
+                return await self._server.get("/models", deadline_s=min(self._deadline_s, CHECK_S))
             except AuthError:
                 return None  # a key may be good for asking and for nothing else
             except NoAnswerError as error:
@@ -213,7 +213,7 @@ class ModelClient:
         """Models are waited for one by one: behind one endpoint one may be there and another not."""
         if model not in self._retries:
             name = f"model {model} at {self._base_url}" if model else f"endpoint {self._base_url}"
-            self._retries[model] = RetryPolicy(name, wait=self._wait, notify=self._notify, stop=self._stop)
+            self._retries[model] = RetryPolicy(name, wait_s=self._wait_s, notify=self._notify, stop=self._stop)
         return self._retries[model]
 
     async def _attempt(self, body: bytes) -> Answer:

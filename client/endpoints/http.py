@@ -30,12 +30,12 @@ _BASE64 = re.compile(r"base64,[A-Za-z0-9+/=,]{16,}")
 class JsonServer:
     """A server that takes and gives JSON."""
 
-    def __init__(self, url: str, *, deadline: float, api_key: str | None, key_variable: str) -> None:
-        """`deadline` of one request in seconds, from connecting to the last byte.
+    def __init__(self, url: str, *, deadline_s: float, api_key: str | None, key_variable: str) -> None:
+        """`deadline_s` of one request in seconds, from connecting to the last byte.
 
         `key_variable` is where the key comes from, for messages.
         """
-        self._url, self._deadline = url, deadline
+        self._url, self._deadline_s = url, deadline_s
         self._api_key, self._key_variable = api_key, key_variable
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if api_key:
@@ -51,9 +51,9 @@ class JsonServer:
         """Close the connections."""
         await self._session.close()
 
-    async def get(self, path: str, *, deadline: float | None = None) -> Any:
+    async def get(self, path: str, *, deadline_s: float | None = None) -> Any:
         """What is at `path`; errors as for `post`."""
-        return await self._request("GET", path, None, deadline or self._deadline)
+        return await self._request("GET", path, None, deadline_s or self._deadline_s)
 
     async def post(self, path: str, body: bytes) -> Any:
         """The answer to a JSON document.
@@ -63,22 +63,22 @@ class JsonServer:
             FailedError: it did, and gave no proper answer.
             AuthError, RequestError: trying again would not help.
         """
-        return await self._request("POST", path, body, self._deadline)
+        return await self._request("POST", path, body, self._deadline_s)
 
-    async def probe(self, path: str, body: bytes, *, deadline: float) -> tuple[int, Any]:
+    async def probe(self, path: str, body: bytes, *, deadline_s: float) -> tuple[int, Any]:
         """Status and JSON of the answer to a JSON document, whatever it is; None for what is not JSON.
 
         Raises:
             UnavailableError, FailedError, AuthError: there is no answer.
         """
-        response, content = await self._exchange("POST", path, body, deadline)
+        response, content = await self._exchange("POST", path, body, deadline_s)
         try:
             return response.status, orjson.loads(content)
         except orjson.JSONDecodeError:
             return response.status, None
 
-    async def _request(self, method: str, path: str, body: bytes | None, deadline: float) -> Any:
-        response, content = await self._exchange(method, path, body, deadline)
+    async def _request(self, method: str, path: str, body: bytes | None, deadline_s: float) -> Any:
+        response, content = await self._exchange(method, path, body, deadline_s)
         if response.status >= 400:
             retry_after = read_retry_after(response.headers.get("Retry-After"))
             refusal = failure(response.status, self._shown(_message(content) or response.reason or ""), retry_after)
@@ -96,7 +96,7 @@ class JsonServer:
             raise FailedError(f"the answer is not JSON but {self._shown(response.content_type)}") from error
 
     async def _exchange(
-        self, method: str, path: str, body: bytes | None, deadline: float
+        self, method: str, path: str, body: bytes | None, deadline_s: float
     ) -> tuple[aiohttp.ClientResponse, bytes]:
         """An answer, whatever its status, and its content without our key."""
         headers = {"Content-Type": "application/json"} if body else {}
@@ -104,7 +104,7 @@ class JsonServer:
         begun = False
         try:
             async with (
-                asyncio.timeout(deadline),
+                asyncio.timeout(deadline_s),
                 self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
             ):
                 begun = True
@@ -114,7 +114,7 @@ class JsonServer:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise UnavailableError(f"cannot be reached ({_why(error)})") from error
         except TimeoutError as error:
-            raise FailedError(f"no answer within {deadline:g} s") from error
+            raise FailedError(f"no answer within {deadline_s:g} s") from error
         except aiohttp.ClientResponseError as error:
             raise FailedError("what comes back is not HTTP; is it an address for https?") from error
         except (aiohttp.ClientError, OSError) as error:

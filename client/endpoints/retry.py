@@ -1,4 +1,4 @@
-"""How long and how often something is tried again: one policy for the model server and the translator.
+"""How long and how often a request is tried again: one policy for the model server and the translator.
 
 A server that does not take requests (down, restarting, full) costs no attempts: it is waited for, as long as
 `--wait` says. A request that was taken and went wrong is tried a few times. A refusal is final.
@@ -56,9 +56,9 @@ class Notify(Protocol):
 class RetryPolicy:
     """A server as seen by all the requests that go to it."""
 
-    def __init__(self, name: str, *, wait: float, notify: Notify, stop: asyncio.Event) -> None:
-        """`name` is for messages; `wait` in seconds; `stop` ends all pauses."""
-        self._name, self._wait, self._notify, self._stop = name, wait, notify, stop
+    def __init__(self, name: str, *, wait_s: float, notify: Notify, stop: asyncio.Event) -> None:
+        """`name` is for messages; `wait_s` in seconds; `stop` ends all pauses."""
+        self._name, self._wait_s, self._notify, self._stop = name, wait_s, notify, stop
         self._away_since: float | None = None
         self._said_at: float | None = None
         self._answered_at: float | None = None
@@ -70,7 +70,7 @@ class RetryPolicy:
 
         Raises:
             RequestError: it failed too often, or the server was too busy for too long.
-            ServiceLostError: the server was away for longer than `wait`, or gives nothing but errors.
+            ServiceLostError: the server was away for longer than `wait_s`, or gives nothing but errors.
             StoppedError: the run was stopped meanwhile.
         """
         began = time.monotonic()
@@ -81,8 +81,8 @@ class RetryPolicy:
                 result = await attempt()
             except UnavailableError as error:
                 self._away(error)
-                if time.monotonic() - began > self._wait:
-                    raise self._give_up(f"{error}, for {_duration(self._wait)}") from error
+                if time.monotonic() - began > self._wait_s:
+                    raise self._give_up(f"{error}, for {_duration(self._wait_s)}") from error
                 longest = LONGEST_PAUSE_S if error.busy else LONGEST_KNOCK_S
                 reason, retry_after = str(error), error.retry_after
             except FailedError as error:
@@ -97,16 +97,16 @@ class RetryPolicy:
             else:
                 self._back()
                 return result
-            seconds = self._seconds(tries, longest, retry_after)
-            logger.warning("%s: %s; trying again in %.1f s", label, reason, seconds)
-            await self._pause(seconds)
+            pause_s = self._pause_s(tries, longest, retry_after)
+            logger.warning("%s: %s; trying again in %.1f s", label, reason, pause_s)
+            await self._pause(pause_s)
         raise AssertionError("unreachable")
 
     def _give_up(self, reason: str) -> BabelviewError:
         """The error of a request that is not tried again; of the service, if none succeeds any more."""
         self._given_up += 1
         since = self._answered_at or self._first_call_at or 0.0
-        if self._given_up >= HOPELESS and time.monotonic() - since > self._wait:
+        if self._given_up >= HOPELESS and time.monotonic() - since > self._wait_s:
             return ServiceLostError(
                 f"{self._name}: {self._given_up} requests failed one after the other; the last: {reason}"
             )
@@ -117,15 +117,15 @@ class RetryPolicy:
         if self._away_since is None:
             self._away_since = now
         gone = now - self._away_since
-        if gone > self._wait:
-            raise ServiceLostError(f"{self._name}: {error}, for {_duration(self._wait)}; gave up waiting") from error
+        if gone > self._wait_s:
+            raise ServiceLostError(f"{self._name}: {error}, for {_duration(self._wait_s)}; gave up waiting") from error
         if self._said_at is None:
             # Before a long pause that the server asks for, the user hears of it at once.
             if gone + (error.retry_after or 0) >= (BUSY_NOTED_S if error.busy else NOTED_S):
-                self._notify(f"{self._name}: {error}; waiting up to {_duration(self._wait)} for it")
+                self._notify(f"{self._name}: {error}; waiting up to {_duration(self._wait_s)} for it")
                 self._said_at = now
         elif now - self._said_at > REMIND_S:
-            self._notify(f"{self._name}: {error}; still waiting, {_duration(self._wait - gone)} left")
+            self._notify(f"{self._name}: {error}; still waiting, {_duration(self._wait_s - gone)} left")
             self._said_at = now
 
     def _back(self) -> None:
@@ -134,12 +134,14 @@ class RetryPolicy:
         self._away_since = self._said_at = None
         self._answered_at, self._given_up = time.monotonic(), 0
 
-    def _seconds(self, tries: int, longest: float, retry_after: float | None) -> float:
+    def _pause_s(self, tries: int, longest: float, retry_after: float | None) -> float:
         """How long to pause after a try: as the server says, or twice as long each time."""
         if not retry_after:  # none, or one that has passed: to come back at once, for ever, helps nobody
             return min(longest, FIRST_PAUSE_S * 2.0 ** min(tries, 10)) * random.uniform(0.5, 1)
-        if retry_after > self._wait:
-            raise self._give_up(f"the server asks to wait {_duration(retry_after)}, --wait is {_duration(self._wait)}")
+        if retry_after > self._wait_s:
+            raise self._give_up(
+                f"the server asks to wait {_duration(retry_after)}, --wait is {_duration(self._wait_s)}"
+            )
         return retry_after + random.uniform(0, max(FIRST_PAUSE_S, retry_after / 4))
 
     async def _pause(self, seconds: float) -> None:

@@ -43,12 +43,12 @@ class TranslatorClient:
     """The translation service."""
 
     def __init__(
-        self, url: str, api_key: str | None, *, deadline: float, wait: float, notify: Notify, stop: asyncio.Event
+        self, url: str, api_key: str | None, *, deadline_s: float, wait_s: float, notify: Notify, stop: asyncio.Event
     ) -> None:
-        """`deadline` of one attempt and `wait` for a service that is away, in seconds."""
-        self._url, self._deadline = url, deadline
-        self._server = JsonServer(url, deadline=deadline, api_key=api_key, key_variable=TRANSLATOR_KEY)
-        self._retry = RetryPolicy(f"translator at {url}", wait=wait, notify=notify, stop=stop)
+        """`deadline_s` of one attempt and `wait_s` for a service that is away, in seconds."""
+        self._url, self._deadline_s = url, deadline_s
+        self._server = JsonServer(url, deadline_s=deadline_s, api_key=api_key, key_variable=TRANSLATOR_KEY)
+        self._retry = RetryPolicy(f"translator at {url}", wait_s=wait_s, notify=notify, stop=stop)
         self._checking = asyncio.Lock()
         self._checked = False
 
@@ -70,7 +70,7 @@ class TranslatorClient:
                 return
             self._checked = True
             try:
-                listed = await self._server.get("/languages", deadline=min(self._deadline, CHECK_S))
+                listed = await self._server.get("/languages", deadline_s=min(self._deadline_s, CHECK_S))
             except (UnavailableError, FailedError):
                 if strange := [language for language in languages if not may_be(language)]:
                     raise UsageError(f"unknown language {_hints(strange, known_codes())}") from None

@@ -101,7 +101,7 @@ def measure(way: str, url: str, folder: Path, count: int, concurrency: int) -> t
 async def ask_all(url: str, concurrency: int, sdk: type[DefaultAioHttpClient] | None, ours: bool) -> float:
     """CPU seconds of this process for a request of `BODY_BYTES`, of many at once, once connections are open."""
     image = os.urandom(BODY_BYTES * 3 // 4)
-    model = ModelClient(url, None, deadline=60, wait=60, notify=print, stop=asyncio.Event())
+    model = ModelClient(url, None, deadline_s=60, wait_s=60, notify=print, stop=asyncio.Event())
     await model.check(set())
     parts = model.parts(Content(Kind.IMAGE, Facts(1, 1), [Frame(0, image)]))
     question = make_plan(choose_tasks(["describe"], []), dict.fromkeys(Kind, MODEL), 0, Sampling(), ())

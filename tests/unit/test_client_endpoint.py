@@ -147,7 +147,7 @@ def test_a_secure_port_spoken_to_in_plain_text_is_told() -> None:
     async def ask() -> None:
         async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            secure = JsonServer(f"http://127.0.0.1:{port}", deadline=10, api_key=None, key_variable="KEY")
+            secure = JsonServer(f"http://127.0.0.1:{port}", deadline_s=10, api_key=None, key_variable="KEY")
             try:
                 await secure.get("/models")
             finally:

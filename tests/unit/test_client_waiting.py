@@ -38,7 +38,7 @@ def test_what_a_status_means(status: int, kind: type[Exception]) -> None:
 
 async def test_a_request_that_keeps_failing_is_given_up() -> None:
     notes: list[str] = []
-    service = RetryPolicy("it", wait=60, notify=notes.append, stop=asyncio.Event())
+    service = RetryPolicy("it", wait_s=60, notify=notes.append, stop=asyncio.Event())
     tries = 0
 
     async def fail() -> None:
@@ -53,7 +53,7 @@ async def test_a_request_that_keeps_failing_is_given_up() -> None:
 
 
 async def test_a_busy_server_that_asks_for_too_long_a_wait_is_not_obeyed() -> None:
-    service = RetryPolicy("it", wait=5, notify=lambda _: None, stop=asyncio.Event())
+    service = RetryPolicy("it", wait_s=5, notify=lambda _: None, stop=asyncio.Event())
 
     async def busy() -> None:
         raise UnavailableError("full", retry_after=3600, busy=True)
@@ -68,7 +68,7 @@ class Unhurried(RetryPolicy):
     def __init__(self) -> None:
         self.pauses: list[float] = []
         self.notes: list[str] = []
-        super().__init__("it", wait=600, notify=self.notes.append, stop=asyncio.Event())
+        super().__init__("it", wait_s=600, notify=self.notes.append, stop=asyncio.Event())
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -91,6 +91,28 @@ async def test_who_is_told_to_come_back_at_once_waits_longer_each_time(retry_aft
     assert all(0.25 * 2**tries <= pause <= 0.5 * 2**tries for tries, pause in enumerate(service.pauses))
 
 
+async def test_pauses_are_jittered() -> None:
+    """Requests that wait for the same server come back one by one: within half of the pause, or a quarter beyond."""
+    for retry_after, busy, least, most in ((None, True, 1.0, 2.0), (None, False, 1.0, 2.0), (60.0, True, 60.0, 75.0)):
+        last: list[float] = []
+        for _ in range(40):
+            service = Unhurried()
+            await away(service, 3, retry_after, busy=busy)
+            last.append(service.pauses[-1])
+        assert least <= min(last)
+        assert max(last) <= most
+        assert max(last) - min(last) > (most - least) / 2
+        assert len(set(last)) == 40
+
+
+async def test_a_retry_after_of_moments_is_jittered_by_the_first_pause() -> None:
+    service = Unhurried()
+    await away(service, 60, 0.01, busy=True)
+    assert max(service.pauses) - min(service.pauses) > 0.25
+    assert min(service.pauses) >= 0.01
+    assert max(service.pauses) <= 0.51
+
+
 async def test_a_long_pause_that_the_server_asks_for_is_told_before_it() -> None:
     service = Unhurried()
     await away(service, 1, 60, busy=False)
@@ -109,7 +131,7 @@ async def test_a_server_that_is_too_busy_for_anybody_is_told(monkeypatch: pytest
 
 async def test_a_server_that_gives_nothing_but_errors_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("client.endpoints.retry.FIRST_PAUSE_S", 0.0)
-    service = RetryPolicy("it", wait=0.1, notify=lambda _: None, stop=asyncio.Event())
+    service = RetryPolicy("it", wait_s=0.1, notify=lambda _: None, stop=asyncio.Event())
 
     async def fail() -> None:
         await asyncio.sleep(0.005)
@@ -120,3 +142,21 @@ async def test_a_server_that_gives_nothing_but_errors_is_given_up(monkeypatch: p
             await service.call(fail, "a")
     with pytest.raises(ServiceLostError, match="20 requests failed one after the other; the last: oops"):
         await service.call(fail, "a")
+
+
+async def test_an_answer_between_failures_begins_the_count_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.endpoints.retry.FIRST_PAUSE_S", 0.0)
+    service = RetryPolicy("it", wait_s=0.0, notify=lambda _: None, stop=asyncio.Event())
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise FailedError("oops")
+
+    async def answer() -> str:
+        return "words"
+
+    for _ in range(3):
+        for _ in range(HOPELESS - 1):
+            with pytest.raises(RequestError):
+                await service.call(fail, "a")
+        assert await service.call(answer, "a") == "words"

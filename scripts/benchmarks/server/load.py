@@ -174,7 +174,7 @@ async def check(target: Target, sent: Sent) -> None:
         LoadError: It refuses the request; the message is its own.
     """
     stop, key = asyncio.Event(), os.environ.get(API_KEY)
-    model = ModelClient(f"{target.root}/v1", key, deadline=CHECK_S, wait=CHECK_S, notify=_say, stop=stop)
+    model = ModelClient(f"{target.root}/v1", key, deadline_s=CHECK_S, wait_s=CHECK_S, notify=_say, stop=stop)
     try:
         await model.check({target.model})
     finally:
