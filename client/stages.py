@@ -105,7 +105,7 @@ class Expander:
         """What is known of a content, and what of it is done again."""
         read, requests = self._jobs.ledger.read, self._jobs.plan.requests[job.identity.kind]
         stored = await read(self._ledger.file, job.identity, requests)
-        redo = await read(self._ledger.redo, job.sources[0].key, self._redo) if self._redo else None
+        redo = await read(self._ledger.redo, job.sources[0].uri, self._redo) if self._redo else None
         return stored, redo
 
     async def asks(self, job: Job) -> list[UnitRequest]:
@@ -119,7 +119,7 @@ class Expander:
         if answer is None or answer.state != "done":
             return None
         if self._redo:
-            redo = await self._jobs.ledger.read(self._ledger.redo, job.sources[0].key, self._redo)
+            redo = await self._jobs.ledger.read(self._ledger.redo, job.sources[0].uri, self._redo)
             if redo.again(ask.request, answer):
                 return None
         return answer
@@ -140,12 +140,12 @@ class Find(Stage):
         (source,) = item
         self._jobs.progress.files_in_flight += 1
         try:
-            known = await self._jobs.ledger.read(self._ledger.known, source.key)
+            known = await self._jobs.ledger.read(self._ledger.known, source.uri)
             found = await self._fetcher.find(source, known)
         except MediaError as error:
             await self._jobs.complete_source(source, None, [str(error)], [])
             return
-        events: list[Event] = [UriSeen(source.key, found.known)] if found.known != known else []
+        events: list[Event] = [UriSeen(source.uri, found.known)] if found.known != known else []
         identity = found.known.identity
         if same := self._jobs.find(identity.sha256):
             found.discard()

@@ -71,13 +71,13 @@ class _Past(NamedTuple):
     sizes: frozenset[int]
 
     def known(self, source: Source) -> KnownSource | None:
-        return read_uri(self.connection, source.key) if self.connection else None
+        return read_uri(self.connection, source.uri) if self.connection else None
 
     def file(self, identity: Identity, requests: list[Request]) -> StoredFile:
         return read_file(self.connection, identity, requests) if self.connection else new_file(identity, requests)
 
     def redo(self, job: Job, what: str | None) -> Redo | None:
-        return read_redo(self.connection, job.sources[0].key, what) if self.connection and what else None
+        return read_redo(self.connection, job.sources[0].uri, what) if self.connection and what else None
 
 
 def dry_run(folder: Path, sources: list[Source], plan: Plan, redo: str | None) -> tuple[DryRun, Means]:

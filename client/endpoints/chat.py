@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from client.tasks.plan import Request
 
 OF_VLLM = frozenset({"vllm", "babelview"})
-"""Who owns the models of an endpoint that takes vLLM's `video_url`: vLLM itself, and our gateway before it."""
+"""`owned_by` of the models of endpoints that take vLLM's `video_url`: vLLM, and our gateway before it."""
 CHECK_S = 10.0
 _LIMIT, _LIMIT_OF_NEWER_MODELS = "max_tokens", "max_completion_tokens"
 _SHOWN_MODELS = 20
@@ -181,7 +181,7 @@ class ModelClient:
         """Ask one question about media that `parts` made, if there are any; `label` names the file in the log.
 
         Raises:
-            RequestError: no answer; see there.
+            RequestError: there was no answer, or a refusal.
             ServiceLostError: the server is gone.
             StoppedError: the run was stopped.
         """

@@ -192,7 +192,7 @@ def _rows(sources: list[Source], run: int) -> Iterator[tuple[Any, ...]]:
     """The sources of a run as rows; those that share a uri are numbered."""
     named: Counter[str] = Counter()
     for source in sources:
-        uri = source.key
+        uri = source.uri
         columns = json.dumps(dict(source.columns)) if source.columns else None
         yield uri, named[uri], source.name, columns, run, source.position
         named[uri] += 1

@@ -166,8 +166,8 @@ class IndexedDecoder:
             if missing:
                 raise InexactError
 
-    def _place(self, pts: int | None) -> int | None:
-        """Where in decoding order the packet with this time is."""
+    def _index(self, pts: int | None) -> int | None:
+        """The index in decoding order of the packet with this time."""
         if pts is None:
             return None
         rank = bisect_left(self._ascending, pts)
@@ -176,7 +176,7 @@ class IndexedDecoder:
 
     def _start(self, pts: int) -> int:
         """Where decoding must begin to get the packet with this time right."""
-        before = slice((self._place(pts) or 0) + 1)
+        before = slice((self._index(pts) or 0) + 1)
         # Frames shown before their keyframe (open GOP) also refer to the group before it.
         starts = np.flatnonzero(self._known.key[before] & (self._known.pts[before] <= pts))
         if not len(starts):
@@ -184,20 +184,20 @@ class IndexedDecoder:
         return int(starts[-1])
 
     def _decode(self, start: int, times: list[int]) -> Iterator[av.VideoFrame]:
-        wanted = {place for pts in times if (place := self._place(pts)) is not None}
+        wanted = {index for pts in times if (index := self._index(pts)) is not None}
         last = max(wanted)
         codec = self._stream.codec_context
         can_skip = codec.name in _DISPOSABLE_CODECS and not self._doubtful
         if self._doubtful:
             last = min(last + _PROBE, len(self._known.pts) - 1)
         first_shown = int(self._known.pts[start])
-        for place, packet in self._packets(start):
+        for index, packet in self._packets(start):
             if packet.pts is not None and packet.pts < first_shown:
                 continue  # shown before the keyframe: refers to a group that was not decoded
-            needed = place in wanted or self._known.key[place]
+            needed = index in wanted or self._known.key[index]
             codec.skip_frame = "NONREF" if can_skip and not needed else "DEFAULT"
             yield from packet.decode()
-            if place == last:
+            if index == last:
                 break
         # All that the last wanted frame needs has been sent: the decoder gives it up without reading on.
         yield from self._stream.decode(None)
@@ -213,14 +213,14 @@ class IndexedDecoder:
             self._container.seek(time, stream=self._stream)
             arrived = False
             for packet in _demux(self._container, self._stream):
-                place = self._place(packet.pts)
+                index = self._index(packet.pts)
                 # In a transport stream the first packet may be the rest of one.
-                whole = place is not None and packet.size == self._known.size[place]
-                if packet.size == 0 or (arrived and not whole) or (place is not None and place > start and not arrived):
+                whole = index is not None and packet.size == self._known.size[index]
+                if packet.size == 0 or (arrived and not whole) or (index is not None and index > start and not arrived):
                     break
-                arrived = arrived or (place == start and whole)
-                if arrived and place is not None:
-                    yield place, packet
+                arrived = arrived or (index == start and whole)
+                if arrived and index is not None:
+                    yield index, packet
             if arrived:
                 return
         raise InexactError

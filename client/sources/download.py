@@ -61,7 +61,7 @@ class Download:
         self._file = path.open("wb")
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return the download, which the `with` ends."""
         return self
 
     def __exit__(

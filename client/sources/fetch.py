@@ -33,7 +33,7 @@ class Fetcher:
         self._remote = Remote(self._downloads, self._fetchers)
 
     async def find(self, source: Source, known: KnownSource | None) -> Found:
-        """Tell what is at a place; `known` is what was there before, and is believed if its fingerprint is still right.
+        """Tell what is at a path or URL; `known` was there before, and is believed if its fingerprint is still right.
 
         Raises:
             MediaError: it cannot be read.

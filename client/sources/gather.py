@@ -36,7 +36,7 @@ def gather(
     warn: Notify = print,
     passed_over: Counter[str] | None = None,
 ) -> list[Source]:
-    """The sources of a run, in the order in which they are given; a place that is given twice counts once.
+    """The sources of a run, in the order in which they are given; what is given twice counts once.
 
     Rows of manifests all count: they may say different things of one file. `leave_out` is passed over in folders.
     Other files of folders that are no pictures or videos are counted in `passed_over`, by suffix in lower case.
@@ -84,7 +84,7 @@ def _of(text: str, choice: Choice, leave_out: Path | None, warn: Notify, passed_
 
 def _rows(manifest: Path, column: str | None) -> Iterator[Source]:
     for row in read_manifest(manifest, column):
-        yield _named(row.place, manifest.parent, row.columns)
+        yield _named(row.uri, manifest.parent, row.columns)
 
 
 def _named(text: str, base: Path, columns: Mapping[str, Any]) -> Source:

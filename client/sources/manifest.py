@@ -40,7 +40,7 @@ def is_manifest(text: str) -> bool:
 class Row(NamedTuple):
     """A line of a manifest."""
 
-    place: str
+    uri: str
     """A path or URL, as it stands there."""
     columns: dict[str, Any]
     """The other columns."""
@@ -62,10 +62,10 @@ def read_manifest(path: Path, column: str | None) -> list[Row]:
     rows: list[Row] = []
     for number, values in lines:
         chosen = _choose(path, column, values)
-        place = values.pop(chosen)
-        if not isinstance(place, str) or not place.strip():
+        uri = values.pop(chosen)
+        if not isinstance(uri, str) or not uri.strip():
             raise UsageError(f"manifest {path}, line {number}: {chosen} holds no path or URL")
-        rows.append(Row(place.strip(), values))
+        rows.append(Row(uri.strip(), values))
     if not rows:
         raise UsageError(f"manifest {path}: it is empty")
     return rows

@@ -37,7 +37,7 @@ def fingerprint_of(found: os.stat_result) -> str:
 
 
 def is_gone(uri: str) -> bool:
-    """Whether a `Source.key` names a local file that is not there; whether a URL is, only fetching it tells."""
+    """Whether a `Source.uri` names a local file that is not there; whether a URL is, only fetching it tells."""
     if uri.startswith("file://"):
         return not os.path.lexists(unquote_to_bytes(uri.removeprefix("file://")))
     return uri.startswith("/") and not os.path.lexists(uri)
@@ -51,7 +51,7 @@ def url_suffix(url: str) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """One input of a run. Two may stand for the same place: rows of a manifest, say."""
+    """One input of a run. Two may have the same uri: rows of a manifest, say."""
 
     name: str
     """As the user gave it: the record's `file`. Bytes that are not UTF-8 stand as `\\xe9`."""
@@ -61,7 +61,7 @@ class Source:
     columns: Mapping[str, Any] = field(default_factory=dict)
     """What else a manifest says about it."""
     position: int = 0
-    """Its place in the run's order."""
+    """Its number in the run's order, from 0."""
 
     @classmethod
     def local(cls, path: str | Path, columns: Mapping[str, Any] | None = None) -> Source:
@@ -91,8 +91,8 @@ class Source:
         return found
 
     @property
-    def key(self) -> str:
-        """The place's name in the ledger: the URL or the absolute path, whatever the working folder is."""
+    def uri(self) -> str:
+        """What the ledger knows it by: the URL or the absolute path, whatever the working folder is."""
         if self.remote:
             return public(self.where)
         path = self.path.absolute()
@@ -104,7 +104,7 @@ class Source:
 
 
 class KnownSource(NamedTuple):
-    """What was at a place when it was last looked at."""
+    """What was at a path or URL when it was last looked at."""
 
     fingerprint: str | None
     """Differs when the content does; None where the server says nothing to tell by."""
@@ -138,18 +138,18 @@ class LocalFile(NamedTuple):
             raise UnreadError("it has just changed: run again")
 
     def discard(self) -> None:
-        """They are no longer needed."""
+        """Remove the file if it was fetched: its bytes are no longer needed."""
         if self.temporary:
             self.path.unlink(missing_ok=True)
 
 
 class Found(NamedTuple):
-    """What is at a place now, and the file if it had to be fetched to know it."""
+    """What is at a path or URL now, and the file if it had to be fetched to know it."""
 
     known: KnownSource
     file: LocalFile | None = None
 
     def discard(self) -> None:
-        """The file is not needed."""
+        """Remove the file if one was fetched: it is not needed."""
         if self.file:
             self.file.discard()

@@ -28,7 +28,7 @@ _DEFAULT_MAX_TOKENS = 400
 _KEYS = ("title", "about", "answer", "max_tokens")
 QUESTION = "{question}"
 """Stands in a prompt for the user's own question; nothing else is filled in."""
-_PLACE = re.compile(r"\{\s*[A-Za-z_]\w*\s*\}")
+_PLACEHOLDER = re.compile(r"\{\s*[A-Za-z_]\w*\s*\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def read_prompt(path: Path) -> Prompt:
     if not (text := "\n".join(lines[begin:]).strip()):
         raise UsageError(f"{path}, line {len(lines)}: there is no prompt below the front matter")
     for number, line in enumerate(lines[begin:], begin + 1):
-        if unknown := [place for place in _PLACE.findall(line) if place != QUESTION]:
+        if unknown := [name for name in _PLACEHOLDER.findall(line) if name != QUESTION]:
             raise UsageError(
                 f"{path}, line {number}: nothing is known to fill in for {unknown[0]}, only for {QUESTION}"
             )

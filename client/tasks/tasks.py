@@ -96,7 +96,7 @@ def _find(folder: Path) -> dict[str, dict[Kind, Path]]:
 
 
 def _own(folder: Path) -> dict[str, dict[Kind, Path]]:
-    """The same for the user's folder, in which nothing may be overlooked."""
+    """The prompt files of each task in the user's folder, in which nothing may be overlooked."""
     if not folder.is_dir():
         raise UsageError(f"--prompts: no such folder: {folder}")
     found = _find(folder)

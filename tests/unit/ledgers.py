@@ -67,7 +67,7 @@ def write_run(
 
 def _events(source: Source, identity: Identity, known: StoredFile, plan: Plan, answers: dict[str, str]) -> list[Event]:
     events: list[Event] = [
-        UriSeen(source.key, KnownSource("s", 1234, identity)),
+        UriSeen(source.uri, KnownSource("s", 1234, identity)),
         MediaLoaded(identity, 1.5, FACTS[identity.kind], ("odd",)),
     ]
     for request in plan.requests[identity.kind]:

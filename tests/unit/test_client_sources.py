@@ -107,7 +107,7 @@ def test_odd_names_have_a_text_and_a_place(tmp_path: Path) -> None:
     names = {Path(source.name).name for source in found}
     assert names == {"line\nbreak.jpg", "कैफ़े.jpg", "caf\\xe9.jpg"}
     assert all(source.path.exists() for source in found)
-    assert len({source.key.encode() for source in found}) == 3
+    assert len({source.uri.encode() for source in found}) == 3
 
 
 def test_mixed_input_keeps_its_order_and_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_mixed_input_keeps_its_order_and_counts_once(tmp_path: Path, monkeypatch
 def test_a_password_in_a_url_is_used_and_not_shown(url: str, shown: str) -> None:
     (source,) = gather([url])
     assert source.where == url
-    assert source.name == source.key == shown
+    assert source.name == source.uri == shown
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -211,7 +211,7 @@ def test_any_manifest_is_read_or_refused(suffix: str, content: bytes) -> None:
         with contextlib.suppress(UsageError):
             sources = gather([], [path])
             assert sources
-            assert all(source.key.encode() and source.name.encode() for source in sources)
+            assert all(source.uri.encode() and source.name.encode() for source in sources)
 
 
 def test_folders_and_files_may_be_file_urls(tmp_path: Path) -> None:
