@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,11 @@ from client.tasks.answers import (
     read_tags,
     read_text,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from client.tasks.answers import Reading
 
 ABC = ["blue sky", "car", "red"]
 
@@ -205,3 +211,69 @@ def test_any_text_is_read(text: str) -> None:
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip), min_size=1, max_size=MOST_ITEMS))
 def test_every_json_array_is_read_whole(items: list[str]) -> None:
     assert read_list(json.dumps(items)).items == list(dict.fromkeys(item.strip() for item in items))
+
+
+def words(count: int, letter: str = "w") -> str:
+    return " ".join(letter + "abcdefghi"[number] for number in range(count))
+
+
+LONG = "x" * 59
+THRESHOLDS: dict[str, tuple[str, list[str] | None]] = {
+    "as many words as an item with a bullet may have": (f"- {words(8)}\n- red", [words(8), "red"]),
+    "one more": (f"- {words(9)}\n- red", None),
+    "as many words as an item between commas may have": (f"red, car, {words(5)}", ["red", "car", words(5)]),
+    "a longer one makes its line a sentence": (f"red, car, {words(6)}", None),
+    "two lines with bullets": ("- red\n- car", ["red", "car"]),
+    "one is no list": ("- red", None),
+    "three items between commas": ("red, car, sky", ["red", "car", "sky"]),
+    "two are no list": ("red, car", None),
+    "one in brackets": ("[red]", ["red"]),
+    "five items beside talk": (
+        "red, car, sky, sun, sea\nThese are the tags of it.",
+        ["red", "car", "sky", "sun", "sea"],
+    ),
+    "four beside a sentence": (f"red, car, sky, sun\n{words(6)}, red", None),
+    "five beside a sentence": (f"red, car, sky, sun, sea\n{words(6)}, red", ["red", "car", "sky", "sun", "sea"]),
+    "three words and a dot may be an item": ("red\ncar\nthe blue sky.", ["red", "car", "the blue sky"]),
+    "four are talk": ("red\ncar\nsky\nthat is all now.", ["red", "car", "sky"]),
+    "three numbers in a line": ("1. red 2. car 3. sky", ["red", "car", "sky"]),
+    "two may be anything": ("1. red 2. car", None),
+    "a number of three digits": ("998. red\n999. car", ["red", "car"]),
+    "one of four is none": ("1998. red\n1999. car", None),
+    "a heading of 60 characters": (f"x{LONG}: red, car, sky", ["red", "car", "sky"]),
+    "a longer one": (f"xx{LONG}: red, car, sky", [f"xx{LONG}: red", "car", "sky"]),
+    "a heading in words, 60 characters before and after them": (
+        f"{'x' * 59} tags {'y' * 58} are red, car, sky",
+        ["red", "car", "sky"],
+    ),
+    "an element of 12 letters": ("<abcdefghijkl>red, car, sky</abcdefghijkl>", ["red", "car", "sky"]),
+    "a longer name is none": ("<abcdefghijklm>red, car, sky", ["<abcdefghijklm>red", "car", "sky"]),
+}
+
+
+@pytest.mark.parametrize(("text", "items"), THRESHOLDS.values(), ids=THRESHOLDS.keys())
+def test_where_a_list_begins_and_ends(text: str, items: list[str] | None) -> None:
+    assert read_list(text).items == items
+
+
+@pytest.mark.parametrize(("read", "most"), [(read_list, MOST_ITEMS), (read_tags, MOST_TAGS)])
+def test_as_many_items_as_are_kept_need_no_warning(read: Callable[[str], Reading], most: int) -> None:
+    assert (MOST_ITEMS, MOST_TAGS) == (50, 20)
+    full = read(json.dumps([f"tag {number:02}" for number in range(most)]))
+    assert (len(full.items or []), full.warnings) == (most, ())
+    more = read(json.dumps([f"tag {number:02}" for number in range(most + 1)]))
+    assert (more.items, len(more.warnings)) == (full.items, 1)
+
+
+def test_short_words_have_no_plural() -> None:
+    assert read_tags('["tv", "tvs", "car", "cars"]').items == ["car", "tv", "tvs"]
+
+
+def test_tags_keep_the_order_of_the_model_too() -> None:
+    reading = read_tags('["Zebra", "apple", "zebras", "Mango"]')
+    assert reading.items == ["apple", "mango", "zebra"]
+    assert reading.original_order == ["zebra", "apple", "mango"]
+    assert read_list('["b", "a"]').original_order is None
+    many = read_tags(json.dumps([f"tag {300 - number}" for number in range(300)]))
+    assert sorted(many.original_order or []) == many.items
+    assert (many.original_order or [])[0] == "tag 300"
