@@ -14,6 +14,7 @@ from client.endpoints.http import JsonServer
 from client.endpoints.keys import API_KEY, OPENAI_KEY
 from client.endpoints.retry import RetryPolicy
 from client.errors import (
+    AttemptError,
     AuthError,
     FailedError,
     NoAnswerError,
@@ -135,10 +136,12 @@ class ModelClient:
         path = "/chat/completions"
         try:
             status, said = await self._server.probe(path, b'{"messages":[]}', deadline_s=min(self._deadline_s, CHECK_S))
-        except (UnavailableError, FailedError, AuthError):
+        except AttemptError:
             return  # which the first question will meet too
-        if isinstance(said, dict) and isinstance(said.get("error"), dict):
-            return  # OpenAI's errors are objects, also those of models that are not there
+        except RequestError as error:
+            raise UsageError(f"--base-url: {error}") from error
+        if isinstance(said, dict) and "model" in str(said.get("error")).lower():
+            return  # 404 is also how endpoints say that they do not have a model
         if status in _NO_SUCH_PATH or (status < 300 and not isinstance(said, dict)):
             what = f"HTTP {status}" if status >= 300 else "no JSON"
             raise UsageError(f"--base-url {self._base_url}: no OpenAI endpoint there ({path}: {what}); is /v1 missing?")

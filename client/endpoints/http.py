@@ -70,6 +70,7 @@ class JsonServer:
 
         Raises:
             UnavailableError, FailedError, AuthError: there is no answer.
+            RequestError: it is a redirection.
         """
         response, content = await self._exchange("POST", path, body, deadline_s)
         try:
@@ -85,11 +86,6 @@ class JsonServer:
             if isinstance(refusal, AuthError):
                 raise AuthError(f"{refusal}; is {self._key_variable} set and right?", certain=refusal.certain)
             raise refusal
-        if response.status >= 300:
-            target = response.headers.get("Location", "nowhere")
-            raise RequestError(
-                f"HTTP {response.status}: {self._url} redirects to {self._shown(target)}: give that address instead"
-            )
         try:
             return orjson.loads(content)
         except orjson.JSONDecodeError as error:
@@ -98,7 +94,7 @@ class JsonServer:
     async def _exchange(
         self, method: str, path: str, body: bytes | None, deadline_s: float
     ) -> tuple[aiohttp.ClientResponse, bytes]:
-        """An answer, whatever its status, and its content without our key."""
+        """An answer, also one that is an error, and its content without our key; errors as for `probe`."""
         headers = {"Content-Type": "application/json"} if body else {}
         url = self._url + path
         begun = False
@@ -108,7 +104,7 @@ class JsonServer:
                 self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
             ):
                 begun = True
-                return response, self._without_key(await _read(response))
+                content = self._without_key(await _read(response))
         except aiohttp.ClientSSLError as error:
             raise AuthError(f"no secure connection to {self._url} ({error})") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -119,6 +115,12 @@ class JsonServer:
             raise FailedError("what comes back is not HTTP; is it an address for https?") from error
         except (aiohttp.ClientError, OSError) as error:
             raise (FailedError if begun else NoAnswerError)("the connection broke") from error
+        if 300 <= response.status < 400:
+            target = response.headers.get("Location", "nowhere")
+            raise RequestError(
+                f"HTTP {response.status}: {self._url} redirects to {self._shown(target)}: give that address instead"
+            )
+        return response, content
 
     def error_of(self, body: dict[str, Any]) -> str:
         """The words of an error answer in the shape of OpenAI, vLLM, FastAPI or LibreTranslate."""

@@ -278,7 +278,11 @@ def test_an_endpoint_that_does_not_list_its_models_is_asked_all_the_same(
     [
         (404, "<h1>Not Found</h1>", "HTTP 404"),
         (405, '{"detail": "Method Not Allowed"}', "HTTP 405"),
-        (404, '{"error": "no such path"}', "HTTP 404"),  # as our translator says it
+        (
+            404,
+            '{"error": {"message": "POST /v1/chat/completions: Not Found"}}',
+            "HTTP 404",
+        ),  # as our translator says it
         (200, "<h1>Welcome</h1>", "no JSON"),
     ],
 )
@@ -293,6 +297,15 @@ def test_an_address_that_is_no_endpoint_is_told_before_anything_is_decoded(
     assert done.returncode == 2
     assert f"--base-url {servers.url}/v1: no OpenAI endpoint there (/chat/completions: {reason})" in done.stderr
     assert "broken.jpg" not in done.stderr
+    assert servers.asked == []
+
+
+def test_an_address_that_redirects_is_told_with_the_right_one(servers: FakeServers, tmp_path: Path) -> None:
+    moved = {"Location": "https://elsewhere.example/v1/"}
+    servers.on_models = servers.on_probe = answering(lambda: web.Response(status=308, headers=moved))
+    done = run(servers, pictures(tmp_path / "ads", 1), "--languages", "", cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"HTTP 308: {servers.url}/v1 redirects to https://elsewhere.example/v1/: give that address" in done.stderr
     assert servers.asked == []
 
 
