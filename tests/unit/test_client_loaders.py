@@ -18,11 +18,13 @@ import loader_work
 import psutil
 import pytest
 from fake_servers import FakeServers
-from media_files import numbered, write_video
+from media_files import number_of, numbered, write_video
 from PIL import Image
 
 from client.errors import BabelviewError, MediaError
 from client.media import loaders as loaders_module
+from client.media.content import Span
+from client.media.kinds import Kind
 from client.media.load import identify, load
 from client.media.loaders import Loaders
 from client.media.sampling import Sampling
@@ -70,6 +72,20 @@ def is_alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_spans_come_one_by_one_and_may_be_left(loaders: Loaders, tmp_path: Path) -> None:
+    """A worker that has more to send than is wanted is not asked about the next file."""
+    video = write_video(tmp_path / "a.mp4", 100)
+    seconds = [Span(number * 1_000_000, (number + 1) * 1_000_000) for number in range(4)]
+    parts = loaders.load(video, identify(video), Sampling(2), seconds)
+    assert [number_of(jpeg) for jpeg in next(parts).jpegs] == [0, 24]
+    assert [number_of(jpeg) for jpeg in next(parts).jpegs] == [25, 49]
+    parts.close()
+    for _ in range(loaders.count):
+        assert loaded(loaders, picture(tmp_path / "good.png")).kind is Kind.IMAGE
+    frames = [frame for part in loaders.load(video, identify(video), Sampling(1), seconds) for frame in part.frames]
+    assert [frame.pts_us for frame in frames] == [0, 1_000_000, 2_000_000, 3_000_000]
 
 
 def test_a_worker_gives_what_loading_here_gives(tmp_path: Path, loaders: Loaders) -> None:

@@ -118,6 +118,16 @@ def test_a_killed_run_goes_on_where_it_was(story: FakeServers, tmp_path: Path, k
     check(results(tmp_path)["files"][0])
 
 
+def test_a_merge_of_the_same_answers_is_not_asked_again(story: FakeServers, tmp_path: Path) -> None:
+    assert run(story, *OPTIONS, cwd=tmp_path).returncode == 0
+    with sqlite3.connect(tmp_path / "captions" / "ledger.db") as connection:
+        connection.execute("UPDATE answers SET state = 'pending' WHERE unit LIKE '%@0-%'")
+    connection.close()
+    assert run(story, *OPTIONS, cwd=tmp_path).returncode == 0
+    assert kinds(story.asked[4:]) == ["window"]
+    check(results(tmp_path)["files"][0])
+
+
 def test_a_window_that_fails_leaves_the_others_and_no_merge(story: FakeServers, tmp_path: Path) -> None:
     async def refuse(request: web.Request, body: dict[str, Any], number: int) -> web.StreamResponse | None:
         return error(400, "too strange") if number == 2 else await tell(request, body, number)
