@@ -70,13 +70,13 @@ def columns_of(results: Results) -> list[Column]:
         _field("frames", Cell.WHOLE),
         Column("generated_tokens", Cell.WHOLE, _generated_tokens),
         _field("total_processing_time_sec", Cell.NUMBER),
-        *(_said(f"{topic.key}_{name}", Cell.TEXT, topic.key, _getter(name)) for topic in topics for name in ORIGIN),
     ]
-    taken: set[str] = set()
-    own = [_unique(column, "_", taken) for column in (*first, *last, *answers)]
-    first, last, answers = own[:2], own[2 : 2 + len(last)], own[2 + len(last) :]
+    origins = [_said(f"{topic.key}_{name}", Cell.TEXT, topic.key, _getter(name)) for topic in topics for name in ORIGIN]
+    taken = {column.name for column in (*first, *last)}
+    answers = [_unique(column, "_", taken) for column in answers]
+    origins = [_unique(column, "_", taken) for column in origins]
     carried = [_unique(_carried(name), "manifest_", taken) for name in results.columns()]
-    return [*first, *carried, *answers, *last]
+    return [*first, *carried, *answers, *last, *origins]
 
 
 def _unique(column: Column, prefix: str, taken: set[str]) -> Column:

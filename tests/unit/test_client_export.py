@@ -6,10 +6,12 @@ import asyncio
 import csv
 import io
 import json
+import sqlite3
 import sys
 import tempfile
 import threading
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ from client.export.__main__ import main
 from client.export.csv_file import GUARDED
 from client.export.formats import FORMATS, export
 from client.export.table import ORIGIN
+from client.ledger.ledger import LEDGER
 from client.ledger.results import Results
 from client.record import UNFINISHED
 
@@ -177,14 +180,33 @@ def test_any_text_survives_every_format(answer: str, column: str, value: str) ->
         assert list(row.values())[2] == value
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@sum", "\tx", "\r\nx", "\uff1d1", "'=1"])
-def test_no_cell_is_a_formula(tmp_path: Path, text: str) -> None:
-    write_run(tmp_path, plan_of(["describe"], ()), ["a.png"], {"describe": text}, {"=cmd()": "@x"})
+def test_no_cell_is_a_formula(tmp_path: Path) -> None:
+    texts = ["=1+1", "+1", "-1", "@sum", "\tx", "\r\nx", "\uff1d1", "'=1"]
+    columns = {"=cmd()": "@x", **{f"c{number}": text for number, text in enumerate(texts)}}
+    write_run(tmp_path, plan_of(["describe"], ()), ["a.png"], {"describe": "=now()"}, columns)
     export(tmp_path, ["csv"])
     content = (tmp_path / "results.csv").read_bytes()
-    assert content.startswith(b"\xef\xbb\xbffile,kind,'=cmd(),describe,")
+    assert content.startswith(b"\xef\xbb\xbffile,kind,'=cmd(),c0,")
     (row,) = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
-    assert (row["describe"], row["'=cmd()"]) == (f"'{text}", "'@x")
+    assert (row["describe"], row["'=cmd()"]) == ("'=now()", "'@x")
+    assert [row[f"c{number}"] for number in range(len(texts))] == [f"'{text}" for text in texts]
+
+
+def test_each_column_has_a_name_of_its_own(tmp_path: Path) -> None:
+    """Whatever tasks and manifests are called."""
+    columns = {"file": "x", "manifest_FILE": "y", "describe": "z", "": "w"}
+    write_run(tmp_path, plan_of(["describe", "tags", "ad"], ()), ["a.png"], {"describe": "A", "ad": "B"}, columns)
+    with closing(sqlite3.connect(tmp_path / LEDGER)) as ledger, ledger:
+        for table in ("answers", "prompts"):
+            ledger.execute(f"UPDATE {table} SET task = 'describe_model' WHERE task = 'ad'")
+            ledger.execute(f"UPDATE {table} SET task = 'error' WHERE task = 'tags'")
+    export(tmp_path, ["csv", "parquet"])
+    (row,) = read_parquet(tmp_path / "results.parquet")
+    assert (row["file"], row["manifest_file"], row["manifest_manifest_FILE"]) == (str(Path("a.png")), "x", "y")
+    assert (row["describe"], row["manifest_describe"], row["manifest"]) == ("A", "z", "w")
+    assert (row["describe_model"], row["_describe_model"], row["describe_model_model"]) == ("B", "looks", "looks")
+    assert (row["error"], row["_error"]) == (None, None)
+    assert list(read_csv(tmp_path / "results.csv")[0]) == list(row)
 
 
 def test_a_list_that_is_none_stays_whole(tmp_path: Path) -> None:

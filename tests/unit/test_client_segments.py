@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 from ledgers import identity_of, write_run
 from result_runs import Run, read, sql, write
+from test_client_export import read_csv
 from two_steps import TASK
 
 from client.endpoints.chat import Answer
+from client.export.formats import export
 from client.ledger.events import AnswerStored, MediaProbed
 from client.ledger.ledger import Ledger
 from client.media.content import Probe, Span
@@ -84,6 +87,20 @@ def test_an_answer_in_segments(tmp_path: Path) -> None:
     sql(tmp_path, "UPDATE answers SET updated = updated + 9 WHERE unit = ?", identity_of("b.mp4").sha256)
     answer = read(tmp_path)[0]["tasks"]["describe"]
     assert (answer["text"], "segments" in answer) == ("Words.", False)
+
+
+def test_segments_in_every_format(tmp_path: Path) -> None:
+    write(tmp_path, Run(("a.png", "b.mp4")))
+    add_part(tmp_path, "early", "window", (0, 2_000_000), "First.", at=1)
+    add_part(tmp_path, "late", "window", (2_000_000, 3_000_000), "Then.", at=2)
+    export(tmp_path, ["csv", "parquet", "reference"])
+    segments = read(tmp_path)[1]["tasks"]["describe"]["segments"]
+    for rows in (pq.read_table(tmp_path / "results.parquet").to_pylist(), read_csv(tmp_path / "results.csv")):
+        assert not rows[0]["describe_segments"]
+        assert json.loads(rows[1]["describe_segments"]) == segments
+        assert not rows[1]["describe"]
+    first, second = json.loads((tmp_path / "results_reference.json").read_bytes())
+    assert (first["description_english"], second["description_english"]) == ("Words.", "First.\nThen.")
 
 
 def test_a_video_is_unfinished_until_all_of_its_parts_are_answered(tmp_path: Path) -> None:
