@@ -344,7 +344,7 @@ def test_an_answer_that_was_cut_off_says_where(tmp_path: Path) -> None:
 
 
 def test_a_source_keeps_its_name_of_the_last_run(tmp_path: Path) -> None:
-    assert Source.local("a.png").key == Source.local("./a.png").key
+    assert Source.local("a.png").uri == Source.local("./a.png").uri
     write(tmp_path, Run(("a.png",)))
     write(tmp_path, Run(("./a.png",)))
     assert [record["file"] for record in read(tmp_path)] == [Source.local("./a.png").name]
