@@ -8,7 +8,6 @@ from collections import Counter
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from client.cli.dry_run import dry_run, lines
 from client.cli.log import open_log
 from client.cli.progress import Progress
 from client.cli.screen import CONTROL, ProgressDisplay
@@ -119,6 +118,8 @@ def _passed_over(others: Counter[str]) -> str:
 
 
 def _dry_run(settings: Settings, work: _Work) -> None:
+    from client.cli.dry_run import dry_run, lines  # noqa: PLC0415  # decoders, which a run has in other processes
+
     found, means = dry_run(settings.output, work.sources, work.plan, settings.redo)
     said = [*lines(found, means, settings.sampling, settings.prices)]
     if work.passed_over:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from batch_runs import pictures, results, run
+from batch_runs import ROOT, pictures, results, run
 from fake_servers import error, what_is_seen
 
 from client.errors import BabelviewError, LedgerError, ServiceLostError
@@ -206,3 +208,11 @@ async def test_nothing_is_begun_after_the_stop() -> None:
     async with asyncio.timeout(10):
         await Runner([[Placed(Spell(), Number, 2)], [Placed(keep, Text, 1)]], stop, lambda: None).run([Number(3)])
     assert keep.kept == []
+
+
+def test_the_process_of_a_run_imports_no_decoders() -> None:
+    """They are for the processes that decode, and take a sixth of a second to import."""
+    decoders = ("av", "numpy", "PIL", "pi_heif", "simplejpeg")
+    script = f"import sys, client.cli.run; print([name for name in {decoders} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout == "[]\n"
