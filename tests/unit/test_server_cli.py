@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import server
 from server.cli import cli, main
 from server.quantize import main as quantize
 from server.supervision.process import child_environment
@@ -106,6 +107,11 @@ def test_help_imports_nothing_heavy(tmp_path: Path, name: str | None) -> None:
 def test_quantize_without_torch_says_what_to_type(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "server.fp8_checkpoint", None)
+    monkeypatch.delattr(server, "fp8_checkpoint", raising=False)  # of another test
+    monkeypatch.delitem(sys.modules, "server.fp8_checkpoint", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
     assert quantize([str(tmp_path), str(tmp_path / "fp8")]) == 1
-    assert 'is not installed: pip install ".[gpu]" (".[cpu]" without a GPU), or make setup' in capsys.readouterr().err
+    assert (
+        'torch is not installed: pip install ".[gpu]" (".[cpu]" without a GPU), or make setup'
+        in capsys.readouterr().err
+    )
