@@ -15,6 +15,10 @@ BabelviewError
 ├── StoppedError       the user interrupted the run
 └── LedgerError        the ledger cannot be opened or written; ends the run
     └── LedgerBusyError   ... because another run holds it
+
+DecodeError            within `media`: one way to read a video did not do, and another is tried
+├── InexactError       seeking cannot promise the right frames
+└── DamagedError       a picture is partly made up
 """
 
 from __future__ import annotations
@@ -34,6 +38,18 @@ class MediaError(BabelviewError):
 
 class UnreadError(MediaError):
     """A file is gone, has changed since it was hashed, or may not be read: another run looks at it again."""
+
+
+class DecodeError(Exception):
+    """One way to read a video did not do; another is tried, and no user hears of it."""
+
+
+class InexactError(DecodeError):
+    """Seeking cannot promise the right frames of this file."""
+
+
+class DamagedError(DecodeError):
+    """A frame was decoded, but its picture is partly made up."""
 
 
 class RequestError(BabelviewError):

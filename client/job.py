@@ -123,7 +123,7 @@ class Job:
         if answer is None:
             return True
         now = answer.run == run
-        if (answer.state == "pending" and not now) or (redo and redo.again(ask.request, answer)):
+        if (answer.state == "pending" and not now) or (redo and redo.again(ask.request.task, answer.state, answer.run)):
             return True
         if now:
             self.reused = False

@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from client.endpoints.translation import to_store
 from client.errors import MediaError, RefusedError, RequestError, ServiceLostError, StoppedError, UnreadError
 from client.items import Question, Unloaded, Unprobed, Untranslated
 from client.ledger.events import (
@@ -28,7 +27,7 @@ from client.ledger.events import (
     TranslationsStored,
     UriSeen,
 )
-from client.ledger.rows import StoredAnswer
+from client.ledger.rows import StoredAnswer, StoredTranslation
 from client.tasks.plan import needs_probe
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ class Expander:
             return None
         if self._redo:
             redo = await self._jobs.ledger.read(self._ledger.redo, job.sources[0].uri, self._redo)
-            if redo.again(ask.request, answer):
+            if redo.again(ask.request.task, answer.state, answer.run):
                 return None
         return answer
 
@@ -361,7 +360,9 @@ class Translate(Stage):
                 job.reused = False
                 for ask, parts, _ in job.texts:
                     translated = [next(rows) for _ in parts]
-                    by_language = {code: to_store([row[code] for row in translated]) for code in languages}
+                    by_language = {
+                        code: StoredTranslation.joined([row[code] for row in translated]) for code in languages
+                    }
                     job.events.append(TranslationsStored(ask, by_language))
         else:
             job.reused = False

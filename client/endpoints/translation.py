@@ -15,7 +15,6 @@ from client.endpoints.keys import TRANSLATOR_KEY
 from client.endpoints.language_names import known_codes, language_name, may_be
 from client.endpoints.retry import RetryPolicy
 from client.errors import AuthError, FailedError, RequestError, UnavailableError, UsageError
-from client.ledger.rows import StoredTranslation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,15 +98,6 @@ class TranslatorClient:
             return _read(await self._server.post("/v1/translations", body), texts, languages)
 
         return await self._retry.call(attempt, f"{label} translation")
-
-
-def to_store(parts: list[Translated]) -> StoredTranslation:
-    """What the ledger keeps of an answer whose parts these are."""
-    return StoredTranslation(
-        [part.text for part in parts],
-        [doubt for part in parts for doubt in part.doubts],
-        sum((part.verdicts for part in parts), Counter()),
-    )
 
 
 def _hints(unknown: list[str], known: Iterable[str]) -> str:

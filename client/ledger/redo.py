@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from client.ledger.rows import StoredAnswer
-    from client.tasks.plan import Request
 
 REDO_FAILED, REDO_ALL = "failed", "all"
 
@@ -21,7 +16,7 @@ class Redo:
     run: int = sys.maxsize
     """The one that began it: its answers, and those of later runs, are not asked for again."""
 
-    def again(self, request: Request, answer: StoredAnswer) -> bool:
-        """Is an answer to be asked for again?"""
-        wanted = self.what in (REDO_ALL, request.task) or (self.what == REDO_FAILED and answer.state == "failed")
-        return wanted and answer.run < self.run
+    def again(self, task: str, state: str, run: int) -> bool:
+        """Whether an answer to `task` is to be asked for again, that is in this state and came in this run."""
+        wanted = self.what in (REDO_ALL, task) or (self.what == REDO_FAILED and state == "failed")
+        return wanted and run < self.run

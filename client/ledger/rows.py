@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from client.ledger.redo import Redo
 from client.media.content import Facts, Probe
@@ -18,6 +19,7 @@ from client.tasks.plan import expand, needs_probe
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from client.endpoints.translation import Translated
     from client.tasks.merge import Merge
     from client.tasks.plan import AnswerKey, Request, UnitRequest
 
@@ -34,6 +36,12 @@ class StoredTranslation(NamedTuple):
     """Why sentences are doubtful."""
     verdicts: dict[str, int]
     """How many sentences are `ok`, `retried`, `doubtful`."""
+
+    @classmethod
+    def joined(cls, parts: list[Translated]) -> Self:
+        """What the ledger keeps of an answer whose parts these are."""
+        doubts = [doubt for part in parts for doubt in part.doubts]
+        return cls([part.text for part in parts], doubts, sum((part.verdicts for part in parts), Counter()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ import av
 import numpy as np
 from av.video.frame import PictureType
 
+from client.errors import DamagedError, InexactError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -43,14 +45,6 @@ _ORDERED_FORMATS = frozenset({"mpeg", "h264", "hevc", "m4v", "mpegvideo", "obu"}
 _PROBE = 4
 # How far before a keyframe seeking may have to aim to land before it, in seconds.
 _RUN_UPS = (Fraction(1, 2), 2, 8)
-
-
-class InexactError(Exception):
-    """Seeking cannot promise the right frames of this file."""
-
-
-class DamagedError(Exception):
-    """A frame was decoded, but its picture is partly made up."""
 
 
 class Packets(NamedTuple):

@@ -13,9 +13,9 @@ import av
 import numpy as np
 from av.stream import Disposition
 
-from client.errors import MediaError
+from client.errors import DamagedError, InexactError, MediaError
 from client.media.content import Content, Facts, Frame, Probe
-from client.media.frames import NO_TIME, DamagedError, IndexedDecoder, InexactError, InOrder, Packets, scan
+from client.media.frames import NO_TIME, IndexedDecoder, InOrder, Packets, scan
 from client.media.jpeg import Orientation, display_size, encode_frame, fit_size
 from client.media.kinds import Kind
 from client.media.sampling import Fit, Timeline
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from client.media.sampling import Sampling
 
 # A file that ends this much before its own header says was cut.
-_MISSING_SHARE, _MISSING_SECONDS = 0.05, 0.5
+_MISSING_SHARE, _MISSING_S = 0.05, 0.5
 # Frames that old encoders announce and do not write, at the end.
 _UNTOLD = 2
 # Frames a second of a file that says nothing of time.
@@ -260,7 +260,7 @@ def _cut_short(container: InputContainer, stream: VideoStream, packets: Packets,
     lacking = not promised or (promised - there) * len(packets.pts) > there
     if "mp4" in container.format.name and lacking and stream.frames > len(packets.pts) + _UNTOLD:
         return f"cut off: {len(packets.pts)} of {stream.frames} frames can be read"
-    if promised - there > max(_MISSING_SECONDS, promised * _MISSING_SHARE):
+    if promised - there > max(_MISSING_S, promised * _MISSING_SHARE):
         return f"cut off: {float(there):.1f} of {float(promised):.1f} seconds can be read"
     if container.format.name == "mpegts" and not _ends_whole(container.size - packets.position):
         return "cut off: the file ends in the middle of something"
