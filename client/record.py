@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from client.tasks.answers import READERS
+from client.tasks.steps import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ def texts_of(request: Request, text: str) -> list[str]:
     return READERS[request.answer](text).parts
 
 
-def missing_languages(request: Request, answer: StoredAnswer, plan: Plan) -> list[str]:
+def missing_languages(request: Request, answer: StoredAnswer | ResultAnswer, plan: Plan) -> list[str]:
     """Languages into which an answer has yet to be translated."""
     if not answer.text:
         return []
@@ -40,7 +41,7 @@ def missing_languages(request: Request, answer: StoredAnswer, plan: Plan) -> lis
     return [language for language in plan.languages if _count(answer, language) != count]
 
 
-def _count(answer: StoredAnswer, language: str) -> int:
+def _count(answer: StoredAnswer | ResultAnswer, language: str) -> int:
     translation = answer.translations.get(language)
     return len(translation.texts) if translation else 0
 
@@ -109,6 +110,10 @@ def _is_unfinished(file: FileResult, plan: Plan | None, results: Results) -> boo
     requests = plan.requests[file.kind]
     if not {request.identity for request in requests} <= file.answered:
         return True
+    # Most often what stands in the record is what this run asks for, and need not be read again.
+    shown = {(it.topic.task, *it.whole.recipe): it.whole for it in file.topics if it.whole}
+    if all(request.over == WHOLE and request.identity in shown for request in requests):
+        return any(missing_languages(request, shown[request.identity], plan) for request in requests)
     stored = results.stored(file, requests)
     if requests and not stored.asks:  # it takes a probe to know what is to be asked
         return True
