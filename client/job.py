@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from client.ledger.events import SourceCompleted, TimeSpent
+from client.ledger.ledger import Ledger
 from client.record import missing_languages, texts_of
 from client.tasks.units import UnitKind
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from client.ledger.writer import Writer
     from client.media.kinds import Kind
     from client.media.load import Identity
-    from client.sources.source import Source
+    from client.sources.source import KnownSource, Source
     from client.tasks.merge import Merge
     from client.tasks.plan import AnswerKey, Plan, UnitRequest
 
@@ -166,10 +167,10 @@ def _done(merge: Merge, stored: StoredFile, unanswered: set[AnswerKey]) -> dict[
 class Jobs:
     """The contents that a run is busy with; each is let go when it is finished."""
 
-    def __init__(self, plan: Plan, ledger: Writer, progress: Progress, notify: Notify) -> None:
-        """There are none yet."""
+    def __init__(self, plan: Plan, ledger: Writer, progress: Progress, notify: Notify, redo: str | None) -> None:
+        """There are none yet; `redo` is what the user wants done again."""
         self.plan, self.ledger, self.progress = plan, ledger, progress
-        self._notify = notify
+        self._notify, self._redo = notify, redo
         self._jobs: dict[str, Job] = {}
 
     def __len__(self) -> int:
@@ -184,6 +185,30 @@ class Jobs:
         """Start on a content that is not in work."""
         job = self._jobs[identity.sha256] = Job(identity, [source], events=events)
         return job
+
+    async def known(self, source: Source) -> KnownSource | None:
+        """What was at a source when it was last looked at."""
+        return await self.ledger.read(Ledger.known, source.uri)
+
+    async def look_up(self, job: Job) -> tuple[StoredFile, Redo | None]:
+        """What the ledger knows of a content, and what of it is done again."""
+        stored = await self.ledger.read(Ledger.file, job.identity, self.plan.requests[job.identity.kind])
+        return stored, await self._redo_of(job)
+
+    def expand(self, job: Job, stored: StoredFile, redo: Redo | None) -> list[UnitRequest]:
+        """What is to be asked about a content; what is to be translated is noted in the job."""
+        return job.expand(stored, self.plan, redo, self.ledger.run)
+
+    async def answer(self, job: Job, ask: UnitRequest) -> StoredAnswer | None:
+        """The answer to a request, if there is one and it stays."""
+        answer = await self.ledger.read(Ledger.answer, ask)
+        if answer is None or answer.state != "done":
+            return None
+        redo = await self._redo_of(job)
+        return None if redo and redo.again(ask.request.task, answer.state, answer.run) else answer
+
+    async def _redo_of(self, job: Job) -> Redo | None:
+        return await self.ledger.read(Ledger.redo, job.sources[0].uri, self._redo) if self._redo else None
 
     def count(self, job: Job) -> None:
         """Let progress know of the part of a job's requests that is answered."""

@@ -25,7 +25,7 @@ from client.ledger.writer import Writer
 from client.media.kinds import by_suffix
 from client.media.loaders import Loaders
 from client.sources.fetch import FETCHED_AT_ONCE
-from client.stages import Ask, Expander, Find, Load, Probe, Servers, Translate
+from client.stages import Ask, Find, Load, Probe, Servers, Translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -135,16 +135,16 @@ class Pipeline:
 
         `refresh` is called when `progress` has changed.
         """
-        self._plan, self._ledger, self._fetcher = plan, ledger, fetcher
+        self._plan, self._fetcher = plan, fetcher
         self._model, self._translator = model, translator
-        self._sampling, self._concurrency, self._redo = sampling, concurrency, redo
+        self._sampling, self._concurrency = sampling, concurrency
         self._progress, self._refresh, self._stop = progress, refresh, stop
         self._loaders, self._probers = Loaders(loaders), Loaders(PROBED_AT_ONCE)
         self._threads = ThreadPoolExecutor(loaders, "load")
         self._probe_threads = ThreadPoolExecutor(PROBED_AT_ONCE, "probe")
         self._ledger_thread = ThreadPoolExecutor(1, "ledger")
         self._writer = Writer(ledger, self._ledger_thread)
-        self.jobs = Jobs(plan, self._writer, progress, notify)
+        self.jobs = Jobs(plan, self._writer, progress, notify, redo)
 
     async def run(self, sources: list[Source]) -> None:
         """Do all that is missing for `sources`; ends early, with what is in flight, once `stop` is set.
@@ -187,11 +187,10 @@ class Pipeline:
         kinds = {kind for source in sources if (kind := by_suffix(PurePath(source.where).suffix))}
         asked = {kind for kind in kinds if self._plan.requests[kind]}
         servers = Servers(self._plan, self._model, self._translator, asked, self._sampling.most)
-        expander = Expander(self.jobs, self._ledger, self._redo)
-        find = Find(self.jobs, self._ledger, self._fetcher, expander, servers)
-        probe = Probe(self.jobs, expander, self._probers, self._probe_threads)
+        find = Find(self.jobs, self._fetcher, servers)
+        probe = Probe(self.jobs, self._probers, self._probe_threads)
         load = Load(self.jobs, self._model, self._sampling, self._loaders, self._threads)
-        ask = Ask(self.jobs, self._model, expander)
+        ask = Ask(self.jobs, self._model)
         loaders = self._loaders.count
         return [
             [Placed(find, LocalSource, FOUND_AT_ONCE), Placed(find, RemoteSource, FETCHED_AT_ONCE)],

@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from client.items import LocalSource, RemoteSource
     from client.job import Job, Jobs
     from client.ledger.events import Event
-    from client.ledger.ledger import Ledger
-    from client.ledger.redo import Redo
-    from client.ledger.rows import StoredFile
     from client.media.content import Content
     from client.media.kinds import Kind
     from client.media.loaders import Loaders
@@ -93,44 +90,12 @@ class Servers:
             await self._translator.check(self._plan.languages)
 
 
-class Expander:
-    """Finds out what is to be asked about a content, from what the ledger knows."""
-
-    def __init__(self, jobs: Jobs, ledger: Ledger, redo: str | None) -> None:
-        """`redo` is what the user wants done again."""
-        self._jobs, self._ledger, self._redo = jobs, ledger, redo
-
-    async def look_up(self, job: Job) -> tuple[StoredFile, Redo | None]:
-        """What is known of a content, and what of it is done again."""
-        read, requests = self._jobs.ledger.read, self._jobs.plan.requests[job.identity.kind]
-        stored = await read(self._ledger.file, job.identity, requests)
-        redo = await read(self._ledger.redo, job.sources[0].uri, self._redo) if self._redo else None
-        return stored, redo
-
-    async def asks(self, job: Job) -> list[UnitRequest]:
-        """What is to be asked; what is to be translated is noted in the job."""
-        stored, redo = await self.look_up(job)
-        return job.expand(stored, self._jobs.plan, redo, self._ledger.run)
-
-    async def is_answered(self, job: Job, ask: UnitRequest) -> StoredAnswer | None:
-        """The answer to a merge that is there already and stays."""
-        answer = await self._jobs.ledger.read(self._ledger.answer, ask)
-        if answer is None or answer.state != "done":
-            return None
-        if self._redo:
-            redo = await self._jobs.ledger.read(self._ledger.redo, job.sources[0].uri, self._redo)
-            if redo.again(ask.request.task, answer.state, answer.run):
-                return None
-        return answer
-
-
 class Find(Stage):
     """Recognises a file and looks up what is known of it; where something is to be asked, gets it."""
 
-    def __init__(self, jobs: Jobs, ledger: Ledger, fetcher: Fetcher, expander: Expander, servers: Servers) -> None:
-        """`ledger` is read by the thread that `jobs.ledger` has for it."""
-        self._jobs, self._ledger, self._fetcher = jobs, ledger, fetcher
-        self._expander, self._servers = expander, servers
+    def __init__(self, jobs: Jobs, fetcher: Fetcher, servers: Servers) -> None:
+        """Nothing is looked at yet."""
+        self._jobs, self._fetcher, self._servers = jobs, fetcher, servers
 
     async def process(
         self, item: LocalSource | RemoteSource, /
@@ -139,7 +104,7 @@ class Find(Stage):
         (source,) = item
         self._jobs.progress.files_in_flight += 1
         try:
-            known = await self._jobs.ledger.read(self._ledger.known, source.uri)
+            known = await self._jobs.known(source)
             found = await self._fetcher.find(source, known)
         except MediaError as error:
             await self._jobs.complete_source(source, None, [str(error)], [])
@@ -155,10 +120,10 @@ class Find(Stage):
                 same.events += events
             return
         job = self._jobs.begin(identity, source, events)
-        stored, redo = await self._expander.look_up(job)
+        stored, redo = await self._jobs.look_up(job)
         unprobed = needs_probe(self._jobs.plan.requests[identity.kind], identity.kind) and not stored.probe
         unprobed = unprobed and (redo is not None or stored.error is None)
-        asks = job.expand(stored, self._jobs.plan, redo, self._ledger.run)
+        asks = self._jobs.expand(job, stored, redo)
         if unprobed or asks or job.texts:
             await self._servers.check(identity.kind, asks=unprobed or bool(asks))
         if unprobed or any(needs_media(ask) for ask in asks):
@@ -166,12 +131,8 @@ class Find(Stage):
                 yield Unprobed(job, file) if unprobed else Unloaded(job, file, asks)
             return
         found.discard()
-        for ask in asks:
-            yield Question(job, ask, b"")
-        if not asks and job.texts:
-            yield Untranslated(job)
-        elif not asks:
-            await self._jobs.finish(job)
+        async for further in _without_media(self._jobs, job, asks):
+            yield further
 
     async def _get(self, job: Job, source: Source, found: Found) -> LocalFile | None:
         """The file; None where it cannot be had, which ends the job."""
@@ -186,9 +147,9 @@ class Find(Stage):
 class Probe(Stage):
     """Looks at the packets of a video, to know what is to be asked about it."""
 
-    def __init__(self, jobs: Jobs, expander: Expander, loaders: Loaders, threads: Executor) -> None:
+    def __init__(self, jobs: Jobs, loaders: Loaders, threads: Executor) -> None:
         """A video is looked at in one of `threads`, by a process of the `loaders`."""
-        self._jobs, self._expander, self._loaders, self._threads = jobs, expander, loaders, threads
+        self._jobs, self._loaders, self._threads = jobs, loaders, threads
 
     async def process(self, item: Unprobed, /) -> AsyncIterator[Unloaded | Question | Untranslated]:
         """Give the file to be loaded, or what is to be translated of it."""
@@ -203,17 +164,13 @@ class Probe(Stage):
             return
         job.events.append(MediaProbed(identity, probe, time.monotonic() - began))
         await self._jobs.ledger.write(*job.take_events())
-        asks = await self._expander.asks(job)
+        asks = self._jobs.expand(job, *await self._jobs.look_up(job))
         if any(needs_media(ask) for ask in asks):
             yield Unloaded(job, file, asks)
             return
         file.discard()
-        for ask in asks:
-            yield Question(job, ask, b"")
-        if not asks and job.texts:
-            yield Untranslated(job)
-        elif not asks:
-            await self._jobs.finish(job)
+        async for further in _without_media(self._jobs, job, asks):
+            yield further
 
 
 class Load(Stage):
@@ -268,9 +225,9 @@ class Load(Stage):
 class Ask(Stage):
     """Sends requests; the last one of a file sends the file on."""
 
-    def __init__(self, jobs: Jobs, model: ModelClient, expander: Expander) -> None:
+    def __init__(self, jobs: Jobs, model: ModelClient) -> None:
         """Nothing is asked yet."""
-        self._jobs, self._model, self._expander = jobs, model, expander
+        self._jobs, self._model = jobs, model
 
     async def process(self, item: Question, /) -> AsyncIterator[Untranslated]:
         """Give the file once it has all answers, if any of them is to be translated."""
@@ -297,7 +254,7 @@ class Ask(Stage):
 
     async def _is_answered(self, job: Job, merge: UnitRequest) -> bool:
         """Whether a merge of the same answers was asked before; then it is not asked again."""
-        if (answer := await self._expander.is_answered(job, merge)) is None:
+        if (answer := await self._jobs.answer(job, merge)) is None:
             return False
         job.want_translations(merge, answer, self._jobs.plan)
         job.pending -= 1
@@ -374,6 +331,16 @@ class Translate(Stage):
 def needs_media(ask: UnitRequest) -> bool:
     """Whether a request is about what a file shows, not about answers."""
     return not ask.unit.inputs
+
+
+async def _without_media(jobs: Jobs, job: Job, asks: list[UnitRequest]) -> AsyncIterator[Question | Untranslated]:
+    """What comes next where nothing is to be loaded: merges to be asked, answers to be translated, or the end."""
+    for ask in asks:
+        yield Question(job, ask, b"")
+    if not asks and job.texts:
+        yield Untranslated(job)
+    elif not asks:
+        await jobs.finish(job)
 
 
 async def _fail(jobs: Jobs, job: Job, error: MediaError, began: float) -> None:

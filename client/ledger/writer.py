@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from client.ledger.events import Event
     from client.ledger.ledger import Ledger
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -38,13 +40,19 @@ class Writer:
             self._writing = asyncio.create_task(self._write_all())
         await written
 
-    async def read(self, read: Callable[..., T], *arguments: Any) -> T:
+    @property
+    def run(self) -> int | None:
+        """The id of the run that has begun."""
+        return self._ledger.run
+
+    async def read(self, read: Callable[Concatenate[Ledger, P], T], *arguments: P.args, **more: P.kwargs) -> T:
         """What a reading method of the ledger gives.
 
         Raises:
             LedgerError: it cannot be read.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, read, *arguments)
+        work = partial(read, self._ledger, *arguments, **more)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def flush(self) -> None:
         """Wait until nothing waits to be written."""

@@ -190,6 +190,26 @@ def test_a_download_that_drips_is_given_up(site: Site, fetcher: Fetcher, monkeyp
         fetch(fetcher, site.put("/a.png", png(1)))
 
 
+def test_a_signed_url_goes_over_the_wire_as_it_is(site: Site, fetcher: Fetcher) -> None:
+    site.pages["/a%20b/%C3%A4.png"] = lambda *_: (200, {}, png(1))
+    for query in ("X-Credential=a%2Fb&sig=a%2Bb%3D%7e", "q=a+b&r=%41;c"):
+        fetch(fetcher, f"{site.url}/a b/%C3%A4.png?{query}")
+        assert site.asked[-1] == f"/a%20b/%C3%A4.png?{query}"
+    site.pages["/a%20b/%C3%B6.png"] = site.pages["/a%20b/%C3%A4.png"]
+    assert fetch(fetcher, f"{site.url}/a b/\u00f6.png").known.size == len(png(1))
+
+
+def test_a_proxy_is_heeded(site: Site, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", site.url)
+    site.pages["http://pictures.example/a.png"] = lambda *_: (200, {}, png(1))
+    assert fetch(fetcher, "http://pictures.example/a.png").known.size == len(png(1))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert fetch(fetcher, site.put("/b.png", png(2))).known.size == len(png(2))
+    assert site.asked == ["http://pictures.example/a.png", "/b.png"]
+
+
 def test_a_server_that_is_not_there(fetcher: Fetcher) -> None:
     with pytest.raises(MediaError, match=r"cannot be fetched: .*5 attempts"):
         fetch(fetcher, "http://127.0.0.1:9/a.png")
