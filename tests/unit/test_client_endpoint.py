@@ -420,6 +420,30 @@ def test_an_answer_in_parts_is_its_text(servers: FakeServers, tmp_path: Path) ->
     assert results(tmp_path)["files"][0]["tasks"]["describe"]["text"] == "A red car."
 
 
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ({"metrics": {"tokens_per_second": 150.2, "queue_time_ms": 3.1}}, 150.2),
+        ({"metrics": {"tokens_per_second": None}}, None),
+        ({"metrics": {"tokens_per_second": "fast"}}, None),
+        ({"metrics": {"tokens_per_second": -1}}, None),
+        ({"metrics": None}, None),
+        ({}, None),
+    ],
+)
+def test_the_speed_is_what_the_server_tells(
+    servers: FakeServers, tmp_path: Path, metrics: dict[str, Any], told: float | None
+) -> None:
+    async def tell(*_: Any) -> web.StreamResponse | None:
+        choice = {"message": {"content": "Words."}, "finish_reason": "stop"}
+        return web.json_response({"choices": [choice], "usage": {"completion_tokens": 7}, **metrics})
+
+    servers.on_ask = tell
+    pictures(tmp_path / "ads", 1)
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+    assert results(tmp_path)["files"][0]["tasks"]["describe"]["tokens_per_sec"] == told
+
+
 def test_odd_answers_are_kept_as_they_are(servers: FakeServers, tmp_path: Path) -> None:
     texts = ["a\0b", "\U0001f600 \u202eabc", "x" * 1_000_000, "</s>\n\n<|im_end|>"]
     usages: list[Any] = [{"prompt_tokens": 10**30, "completion_tokens": -5}, None, {"prompt_tokens": "7"}, {}]
