@@ -15,13 +15,16 @@ from batch_runs import command, results, run, seen_in, wait_until
 from fake_servers import FakeServers, completion, error
 from media_files import write_video
 
-from client.media.content import Frame, Probe, Span
+from client.endpoints.chat import ModelClient
+from client.media.content import Content, Frame, Probe, Span
 from client.media.kinds import Kind
 from client.media.load import identify, load_spans, probe
 from client.media.sampling import Sampling, Timeline
 from client.tasks.merge import merges_of
 from client.tasks.plan import Plan, expand, make_plan
-from client.tasks.steps import Over, OverKind, windows
+from client.tasks.prompt import Prompt
+from client.tasks.steps import Over, OverKind, Step, windows
+from client.tasks.tasks import Task
 from client.tasks.units import UnitKind, merged, whole, window
 
 if TYPE_CHECKING:
@@ -116,6 +119,34 @@ def test_a_killed_run_goes_on_where_it_was(story: FakeServers, tmp_path: Path, k
     assert run(story, *OPTIONS, cwd=tmp_path).returncode == 0
     assert kinds(story.asked)[killed_at:] == ["window", "window", "window", "merge"][killed_at - 1 :]
     check(results(tmp_path)["files"][0])
+
+
+def test_a_long_video_is_decoded_no_faster_than_it_is_asked_about(
+    story: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit at a time: what lies in memory does not grow with the length of a video."""
+    steps = {Kind.VIDEO: (Step(Prompt("What happens here?"), windows(0.1)),)}
+    monkeypatch.setattr("client.cli.run.choose_tasks", lambda *_: [Task("moments", "moments", steps)])
+    loaded, ahead = list[Content](), list[int]()
+    parts = ModelClient.parts
+
+    def counted(client: ModelClient, content: Content) -> bytes:
+        loaded.append(content)
+        return parts(client, content)
+
+    async def slowly(*_: Any) -> None:
+        if len(story.asked) in (1, 20):
+            await asyncio.sleep(1)
+        ahead.append(len(loaded) - len(story.asked))
+
+    monkeypatch.setattr(ModelClient, "parts", counted)
+    story.on_ask = slowly
+    assert run(story, *OPTIONS, cwd=tmp_path).returncode == 0
+    assert len(loaded) == len(story.asked) == 40
+    assert max(ahead) <= 3  # one waits, one finds no room, one is ready
+    assert max(len(content.frames) for content in loaded) <= 3
+    segments = results(tmp_path)["files"][0]["tasks"]["moments"]["segments"]
+    assert [segment["start"] for segment in segments] == [round(number / 10, 3) for number in range(40)]
 
 
 def test_a_merge_of_the_same_answers_is_not_asked_again(story: FakeServers, tmp_path: Path) -> None:
