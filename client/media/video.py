@@ -60,13 +60,13 @@ def load_spans(path: Path, sampling: Sampling, spans: Iterable[Span | None]) -> 
     with _opened(path, quick=True) as (container, stream):
         packets, clean = _scanned(container, stream)
         cut = _cut_short(container, stream, packets, clean)
-        duration = _duration(stream, packets)
+        guess, duration = _timeline(stream, packets), _duration(stream, packets)
         # None where seeking cannot promise the right frames: their times tell nothing then.
         decoder: IndexedDecoder | None = None
         with suppress(InexactError):
             decoder = IndexedDecoder(container, stream, packets)
         for span in spans:
-            encoder, timeline = _FrameEncoder(sampling), _timeline(stream, packets)
+            encoder, timeline = _FrameEncoder(sampling), guess
             times: list[int] | None = [timeline.shown[index] for index in sampling.indices(timeline, span)]
             frames: list[Frame] = []
             try:
