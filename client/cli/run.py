@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager, closing
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from client.cli.log import open_log
 from client.cli.progress import Progress
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from client.cli.settings import Settings
+    from client.endpoints.retry import Waiting
     from client.sources.source import Source
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -166,14 +167,14 @@ async def _pipeline(
     settings: Settings, plan: Plan, ledger: Ledger, *, progress: Progress, display: ProgressDisplay, stop: asyncio.Event
 ) -> AsyncIterator[Pipeline]:
     """A pipeline and its clients, which are closed in the end."""
-    patience: dict[str, Any] = {
+    waiting: Waiting = {
         "deadline_s": settings.timeout_s,
         "wait_s": settings.wait_s,
         "notify": display.note,
         "stop": stop,
     }
-    model = ModelClient(settings.base_url, settings.api_key, frames_as=settings.frames_as, **patience)
-    translator = TranslatorClient(settings.translator, settings.translator_key, **patience) if plan.languages else None
+    model = ModelClient(settings.base_url, settings.api_key, frames_as=settings.frames_as, **waiting)
+    translator = TranslatorClient(settings.translator, settings.translator_key, **waiting) if plan.languages else None
     fetcher = Fetcher(settings.output / FOLDER, settings.max_download_bytes)
     pipeline = Pipeline(
         plan,

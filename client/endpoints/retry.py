@@ -15,7 +15,7 @@ import itertools
 import logging
 import random
 import time
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypedDict, TypeVar
 
 from client.errors import (
     AuthError,
@@ -51,6 +51,17 @@ class Notify(Protocol):
 
     def __call__(self, text: str, /) -> None:
         """Show it."""
+
+
+class Waiting(TypedDict):
+    """How long the clients of servers wait, and who ends that: arguments that they have in common."""
+
+    deadline_s: float
+    """Of one attempt."""
+    wait_s: float
+    """For a server that is away."""
+    notify: Notify
+    stop: asyncio.Event
 
 
 class RetryPolicy:

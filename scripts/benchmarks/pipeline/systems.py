@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from client.endpoints.retry import Waiting
     from scripts.benchmarks.baselines.reference import Reference, Timing
     from scripts.benchmarks.baselines.upper_bound import Answers
     from scripts.benchmarks.common.report import Report
@@ -126,19 +127,19 @@ class Systems:
         asyncio.run(self._check({NAMES[kind] for kind in kinds}))
 
     async def _check(self, models: set[str]) -> None:
-        patience: dict[str, Any] = {
-            "deadline": ANSWER_S,
-            "wait": CHECK_S,
+        waiting: Waiting = {
+            "deadline_s": ANSWER_S,
+            "wait_s": CHECK_S,
             "notify": lambda text: print(text, file=sys.stderr),
             "stop": asyncio.Event(),
         }
-        model = ModelClient(self._where.endpoint, os.environ.get(API_KEY), **patience)
+        model = ModelClient(self._where.endpoint, os.environ.get(API_KEY), **waiting)
         try:
             await model.check(models)
         finally:
             await model.close()
         if self._languages and self._where.translator:
-            translator = TranslatorClient(self._where.translator, os.environ.get(TRANSLATOR_KEY), **patience)
+            translator = TranslatorClient(self._where.translator, os.environ.get(TRANSLATOR_KEY), **waiting)
             try:
                 await translator.check(tuple(self._languages))
                 await translator.translate(["Red."], self._languages[:1], "a first translation")
