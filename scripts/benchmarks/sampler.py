@@ -27,6 +27,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,9 @@ from scripts.benchmarks.common.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from client.media.content import Content
+    from client.media.load import Identity
 
 ROOT = Path(__file__).resolve().parents[2]
 BITS = 12
@@ -232,7 +236,7 @@ def compare_pictures(report: Report, folder: Path, count: int) -> None:
             loaders = Loaders(cores) if way == "processes" else None
             before, wall = cpu_of_all(), time.perf_counter()
             with ThreadPoolExecutor(cores) as pool:
-                work = loaders.load if loaders else load
+                work = partial(_in_process, loaders) if loaders else load
                 list(pool.map(lambda job, work=work: len(work(*job).jpegs), jobs))
             wall = time.perf_counter() - wall
             if loaders:
@@ -241,6 +245,11 @@ def compare_pictures(report: Report, folder: Path, count: int) -> None:
     (cpu, rate), (base_cpu, base_rate) = (zip(*costs[way], strict=True) for way in ("processes", "threads"))
     report.add("picture of 480x320, in processes (baseline: threads): CPU", "ms", cpu, base_cpu)
     report.add("picture of 480x320, in processes (baseline: threads)", "1/s", rate, base_rate, more_is_better=True)
+
+
+def _in_process(loaders: Loaders, path: Path, identity: Identity, sampling: Sampling) -> Content:
+    (content,) = loaders.load(path, identity, sampling)
+    return content
 
 
 def cpu_of_all() -> float:
