@@ -128,7 +128,8 @@ def make_plan(
     for task in tasks:
         for kind, step in ((kind, step) for kind, steps in task.steps.items() for step in steps):
             prompt, looks = step.prompt, step.over.kind is not OverKind.MERGE
-            params = {"temperature": temperature, "max_tokens": prompt.max_tokens, **(media[kind] if looks else {})}
+            params = {"temperature": temperature, "max_tokens": prompt.max_tokens, **step.over.params()}
+            params |= media[kind] if looks else {}
             requests[kind].append(
                 Request(
                     key=task.key,

@@ -37,6 +37,12 @@ class Over:
     step: str = ""
     """Of a merge: the name of the step whose answers are merged."""
 
+    def params(self) -> dict[str, int]:
+        """What of it makes another request, as JSON: answers about windows of other lengths are not mixed."""
+        if self.kind is not OverKind.WINDOWS:
+            return {}
+        return {"window_us": self.length_us, "stride_us": self.stride_us}
+
     def units(self, content: str, probe: Probe | None) -> list[Unit]:
         """The units of a file, as far as they depend on it alone: none of a merge; `probe` is None of a picture."""
         if self.kind is OverKind.MERGE:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from server.errors import RequestError
-from server.gateway.pictures import JPEG_START, jpeg_size, picture_size
+from server.gateway.picture_headers import JPEG_START, jpeg_size, picture_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ROOT = Path(__file__).resolve().parents[2]
 DEMO_MODEL = Path(__file__).parents[1] / "demo" / "nllb-drawn-world"
 _TELL_EVERY_S = 3.0
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -133,6 +134,7 @@ async def _run(*arguments: str) -> str:
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))},
     )
     assert process.stdout is not None
     assert process.stderr is not None
