@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from client.ledger.events import SourceCompleted, TimeSpent
 from client.ledger.ledger import Ledger
-from client.record import missing_languages, texts_of
-from client.tasks.units import UnitKind
+from client.resume import missing_requests
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from client.ledger.writer import Writer
     from client.media.kinds import Kind
     from client.media.load import Identity
+    from client.resume import Missing, PendingTranslation
     from client.sources.source import KnownSource, Source
     from client.tasks.merge import Merge
     from client.tasks.plan import AnswerKey, Plan, UnitRequest
@@ -65,8 +65,7 @@ class Job:
     """Of `asked`: those without an answer yet."""
     counted: float = 0.0
     """The part of its requests that progress knows of."""
-    texts: list[tuple[UnitRequest, list[str], list[str]]] = field(default_factory=list)
-    """Waiting to be translated: request, texts, languages."""
+    texts: list[PendingTranslation] = field(default_factory=list)
     asking_since: float = 0.0
     events: list[Event] = field(default_factory=list)
     """For the ledger; what can be found out again waits here for what cannot."""
@@ -93,52 +92,14 @@ class Job:
         """Count the time spent on it since then."""
         self.events.append(TimeSpent(self.identity.sha256, time.monotonic() - since))
 
-    def expand(self, stored: StoredFile, plan: Plan, redo: Redo | None, run: int | None = None) -> list[UnitRequest]:
-        """What is to be asked, but for `merges`; what is to be translated, or has failed for good, is noted.
-
-        What failed in this very `run` is not tried again.
-        """
-        missing = [
-            ask
-            for ask in stored.asks
-            if ask.unit.kind is not UnitKind.MERGE and self._lacks(ask, stored, plan, redo, run)
-        ]
-        unanswered = {ask.key for ask in missing}
-        for merge in stored.merges:
-            self._inputs.update(_done(merge, stored, unanswered))
-            if any(ask.key in unanswered for ask in merge.inputs):
-                self.merges.append(merge)
-            elif (merged := merge.ask(self._inputs)) and self._lacks(merged, stored, plan, redo, run):
-                missing.append(merged)
-        if stored.error and not redo:
-            self.problems.append(stored.error)
-            self.merges, missing = [], []
-        self.asked = self.pending = len(missing)
-        if missing:
-            self.reused = False
-        return missing
-
-    def _lacks(self, ask: UnitRequest, stored: StoredFile, plan: Plan, redo: Redo | None, run: int | None) -> bool:
-        """Whether a request is to be asked."""
-        answer = stored.answers.get(ask.key)
-        if answer is None:
-            return True
-        now = answer.run == run
-        if (answer.state == "pending" and not now) or (redo and redo.again(ask.request.task, answer.state, answer.run)):
-            return True
-        if now:
-            self.reused = False
-        if answer.state == "done":
-            self.want_translations(ask, answer, plan)
-        else:
-            when = "" if now else " (in an earlier run; --redo failed tries again)"
-            self.problems.append(f"{ask.label}: {answer.error}{when}")
-        return False
-
-    def want_translations(self, ask: UnitRequest, answer: StoredAnswer, plan: Plan) -> None:
-        """Note what of an answer has yet to be translated."""
-        if languages := missing_languages(ask.request, answer, plan):
-            self.texts.append((ask, texts_of(ask.request, answer.text), languages))
+    def resume(self, missing: Missing) -> list[UnitRequest]:
+        """Take over what is missing; returns what is to be asked."""
+        self.merges, self._inputs = missing.merges, missing.inputs
+        self.texts += missing.texts
+        self.problems += missing.problems
+        self.asked = self.pending = len(missing.asks)
+        self.reused = self.reused and not (missing.asks or missing.touched)
+        return missing.asks
 
     def give_up(self, requests: int) -> None:
         """So many of the requests, and what depends on them, will not be asked."""
@@ -156,12 +117,6 @@ class Job:
         self.asked += len(ready)
         self.pending += len(ready)
         return [merged for _, merged in ready]
-
-
-def _done(merge: Merge, stored: StoredFile, unanswered: set[AnswerKey]) -> dict[AnswerKey, str]:
-    """The answers that a merge can rely on."""
-    found = ((ask.key, stored.answers.get(ask.key)) for ask in merge.inputs if ask.key not in unanswered)
-    return {key: answer.text for key, answer in found if answer and answer.state == "done"}
 
 
 class Jobs:
@@ -197,7 +152,7 @@ class Jobs:
 
     def expand(self, job: Job, stored: StoredFile, redo: Redo | None) -> list[UnitRequest]:
         """What is to be asked about a content; what is to be translated is noted in the job."""
-        return job.expand(stored, self.plan, redo, self.ledger.run)
+        return job.resume(missing_requests(stored, self.plan, redo, self.ledger.run))
 
     async def answer(self, job: Job, ask: UnitRequest) -> StoredAnswer | None:
         """The answer to a request, if there is one and it stays."""

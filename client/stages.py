@@ -28,6 +28,7 @@ from client.ledger.events import (
     UriSeen,
 )
 from client.ledger.rows import StoredAnswer, StoredTranslation
+from client.resume import pending_translations
 from client.tasks.plan import needs_probe
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ class Ask(Stage):
         """Whether a merge of the same answers was asked before; then it is not asked again."""
         if (answer := await self._jobs.answer(job, merge)) is None:
             return False
-        job.want_translations(merge, answer, self._jobs.plan)
+        job.texts += pending_translations(merge, answer, self._jobs.plan)
         job.pending -= 1
         return True
 
@@ -279,7 +280,7 @@ class Ask(Stage):
             job.events.append(AnswerStored(ask, answer))
             progress.count(answer)
             _log_answer(job, ask, answer)
-            job.want_translations(ask, _fresh(answer), self._jobs.plan)
+            job.texts += pending_translations(ask, _fresh(answer), self._jobs.plan)
         finally:
             progress.in_flight -= 1
         progress.requests += 1

@@ -18,6 +18,7 @@ from client.media.image import picture_size
 from client.media.kinds import HEAD_BYTES, Kind, by_suffix
 from client.media.load import Identity, identify, recognise
 from client.media.tiles import MAX_TILES, tiles
+from client.resume import missing_requests
 from client.sources.source import fingerprint_of, url_suffix
 from client.tasks.plan import needs_probe
 
@@ -182,7 +183,7 @@ def _count(found: DryRun, job: Job, past: _Past, plan: Plan, redo: str | None) -
         found.without_prompt[job.identity.kind] += len(job.sources)
         return []
     stored = past.file(job.identity, requests)
-    asks = job.expand(stored, plan, past.redo(job, redo))
+    asks = job.resume(missing_requests(stored, plan, past.redo(job, redo)))
     missing = [*(ask.request for ask in asks), *(merge.request for merge in job.merges)]
     if needs_probe(requests, job.identity.kind) and not stored.probe and not job.problems:
         found.unprobed += 1

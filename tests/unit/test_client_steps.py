@@ -121,6 +121,18 @@ def test_a_killed_run_goes_on_where_it_was(story: FakeServers, tmp_path: Path, k
     check(results(tmp_path)["files"][0])
 
 
+def test_windows_of_another_length_stand_alone(
+    story: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for length_s, spans in ((2, [(0.0, 2.0), (2.0, 4.0)]), (3, [(0.0, 3.0), (3.0, 4.0)])):
+        steps = {Kind.VIDEO: (Step(Prompt("What happens here?"), windows(length_s)),)}
+        task = Task("moments", "moments", steps)
+        monkeypatch.setattr("client.cli.run.choose_tasks", lambda *_, task=task: [task])
+        assert run(story, *OPTIONS, cwd=tmp_path).returncode == 0
+        segments = results(tmp_path)["files"][0]["tasks"]["moments"]["segments"]
+        assert [(part["start"], part["end"]) for part in segments] == spans
+
+
 def test_a_long_video_is_decoded_no_faster_than_it_is_asked_about(
     story: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,92 @@
+"""Resuming: what is still to be done about a file, decided from what the ledger holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from client.record import missing_languages, texts_of
+from client.tasks.units import UnitKind
+
+if TYPE_CHECKING:
+    from client.ledger.redo import Redo
+    from client.ledger.rows import StoredAnswer, StoredFile
+    from client.tasks.merge import Merge
+    from client.tasks.plan import AnswerKey, Plan, UnitRequest
+
+
+class PendingTranslation(NamedTuple):
+    """An answer that lacks translations."""
+
+    ask: UnitRequest
+    texts: list[str]
+    """Its parts: the items of a list, or the whole answer."""
+    languages: list[str]
+    """FLORES codes."""
+
+
+@dataclass(slots=True)
+class Missing:
+    """What a run has to do about a file, and what it will not do."""
+
+    asks: list[UnitRequest] = field(default_factory=list)
+    """To be asked; merges only if all that they are made of is answered."""
+    merges: list[Merge] = field(default_factory=list)
+    """Those that wait for some of `asks`."""
+    inputs: dict[AnswerKey, str] = field(default_factory=dict)
+    """The answers that merges are made of, as far as these are there."""
+    texts: list[PendingTranslation] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What failed for good, in words for the user."""
+    touched: bool = False
+    """This very run has answered or failed some of it: the file has been named twice."""
+
+
+def missing_requests(stored: StoredFile, plan: Plan, redo: Redo | None, run: int | None = None) -> Missing:
+    """What of `plan` is missing for a file; `run` is the id of this run, whose own failures are not tried again."""
+    missing = Missing()
+    for ask in stored.asks:
+        if ask.unit.kind is not UnitKind.MERGE and _lacks(ask, stored, plan, redo, run=run, missing=missing):
+            missing.asks.append(ask)
+    unanswered = {ask.key for ask in missing.asks}
+    for merge in stored.merges:
+        missing.inputs.update(_answered(merge, stored, unanswered))
+        if any(ask.key in unanswered for ask in merge.inputs):
+            missing.merges.append(merge)
+        elif (merged := merge.ask(missing.inputs)) and _lacks(merged, stored, plan, redo, run=run, missing=missing):
+            missing.asks.append(merged)
+    if stored.error and not redo:
+        missing.problems.append(stored.error)
+        missing.asks, missing.merges = [], []
+    return missing
+
+
+def pending_translations(ask: UnitRequest, answer: StoredAnswer, plan: Plan) -> list[PendingTranslation]:
+    """The answer, if it lacks translations."""
+    languages = missing_languages(ask.request, answer, plan)
+    return [PendingTranslation(ask, texts_of(ask.request, answer.text), languages)] if languages else []
+
+
+def _lacks(
+    ask: UnitRequest, stored: StoredFile, plan: Plan, redo: Redo | None, *, run: int | None, missing: Missing
+) -> bool:
+    """Whether a request is to be asked; what else is to be done about its answer goes to `missing`."""
+    answer = stored.answers.get(ask.key)
+    if answer is None:
+        return True
+    now = answer.run == run
+    if (answer.state == "pending" and not now) or (redo and redo.again(ask.request.task, answer.state, answer.run)):
+        return True
+    missing.touched = missing.touched or now
+    if answer.state == "done":
+        missing.texts += pending_translations(ask, answer, plan)
+    else:
+        when = "" if now else " (in an earlier run; --redo failed tries again)"
+        missing.problems.append(f"{ask.label}: {answer.error}{when}")
+    return False
+
+
+def _answered(merge: Merge, stored: StoredFile, unanswered: set[AnswerKey]) -> dict[AnswerKey, str]:
+    """The answers that a merge can rely on."""
+    found = ((ask.key, stored.answers.get(ask.key)) for ask in merge.inputs if ask.key not in unanswered)
+    return {key: answer.text for key, answer in found if answer and answer.state == "done"}
