@@ -15,9 +15,9 @@ from server.errors import ProfileError
 from server.gateway.keyring import check_exposure
 from server.gateway.logs import set_up_logs
 from server.gateway.serve import serve
+from server.parts import gateway_config, open_gateway_socket
 from server.profile import TranslatorProfile
 from server.sizing.preflight import check_models, check_packages
-from server.supervision.parts import gateway_config, open_gateway_socket
 from server.supervision.process import child_environment
 
 if TYPE_CHECKING:

@@ -178,7 +178,7 @@ def up(log_dir: Path, ready_file: Path | None, **settings: Any) -> int:
 )
 def check(gpu_memory: float | None, **settings: Any) -> int:
     """Say what would run here, and whether it fits; start nothing."""
-    from server.sizing.check import check as run_check  # noqa: PLC0415
+    from server.check import check as run_check  # noqa: PLC0415
 
     return 0 if run_check(_profile(**settings), _console(), gpu_memory) else FAILED
 

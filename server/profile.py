@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from server.errors import ProfileError
 from server.gateway.config import GatewaySettings
+from server.policy import Policy
 from server.settings import Settings, did_you_mean, read_toml
-from server.supervision.policy import Policy
 
 PROFILES = Path(__file__).parent / "profiles"
 DEMO_MODELS = Path(__file__).parent / "demo"

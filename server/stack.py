@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from server.errors import PartFailedError
+from server.parts import open_gateway_socket, stack_parts
 from server.sizing.preflight import check_memory, check_models, check_packages
 from server.status import status_socket, told_on
 from server.supervision.events import EventLog
-from server.supervision.parts import open_gateway_socket, stack_parts
 from server.supervision.reaper import Reaper
 from server.supervision.sleep_group import SleepGroup
 from server.supervision.supervisor import ProcessSupervisor
@@ -24,9 +24,9 @@ from server.supervision.supervisor import ProcessSupervisor
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from server.policy import Policy
     from server.profile import Profile
     from server.supervision.part import Part
-    from server.supervision.policy import Policy
     from server.supervision.supervisor import Reporter
 
 READY_WITHIN_S = 10.0

@@ -19,8 +19,8 @@ import orjson
 from msgspec.structs import replace
 
 from server.errors import ProfileError
-from server.models import published_config
 from server.profile import DEMO_MODELS
+from server.sizing.models import published_config
 
 if TYPE_CHECKING:
     from server.profile import EngineProfile, Profile

@@ -6,8 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from server.models import model_sizes
 from server.sizing.machine import GIB
+from server.sizing.models import model_sizes
 
 if TYPE_CHECKING:
     from server.profile import EngineProfile, Profile

@@ -9,7 +9,7 @@ from server.supervision.logs import PartLog
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from server.supervision.policy import Policy
+    from server.policy import Policy
     from server.supervision.supervisor import ProcessSupervisor, Reporter
 
 

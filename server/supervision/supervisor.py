@@ -9,9 +9,9 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from server.errors import PartFailedError
+from server.policy import Crashes, Policy
 from server.sizing.machine import GIB, tree_memory
 from server.supervision.logs import PartLog
-from server.supervision.policy import Crashes, Policy
 from server.supervision.process import Process, describe_exit, kill_group
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from scripts.demo.stack import Stack, running_stack
 from server.engines.dummy import folder_files, write_folder
-from server.models import published_config
+from server.sizing.models import published_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

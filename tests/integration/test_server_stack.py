@@ -23,9 +23,9 @@ from PIL import Image
 
 from scripts.demo.stack import ROOT
 from server.alone import find_engine
-from server.models import model_sizes
 from server.profile import load_profile
 from server.sizing.machine import GIB
+from server.sizing.models import model_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

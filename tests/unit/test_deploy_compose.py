@@ -15,8 +15,8 @@ import yaml
 
 from server.alone import at_urls, find_engine
 from server.cli import cli
+from server.parts import gateway_config, stack_parts
 from server.profile import load_profile
-from server.supervision.parts import gateway_config, stack_parts
 from translator.cli import translate
 
 if TYPE_CHECKING:

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from server import check
 from server.alone import at_urls
 from server.cli import main
 from server.errors import PreflightError
 from server.profile import load_profile
-from server.sizing import check, preflight
+from server.sizing import preflight
 from server.sizing.gpus import Gpu, parse
 
 ROOT = Path(__file__).parents[2]

@@ -17,8 +17,8 @@ from server.gateway import keys
 from server.gateway.admission import Admission
 from server.gateway.config import GatewayConfig, Limits
 from server.gateway.keyring import Keyring, check_exposure, hash_line
+from server.parts import open_gateway_socket, stack_parts
 from server.profile import load_profile
-from server.supervision.parts import open_gateway_socket, stack_parts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

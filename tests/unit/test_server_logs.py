@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from server.policy import Policy
 from server.supervision.logs import LONGEST_LINE, PartLog
-from server.supervision.policy import Policy
 from server.supervision.process import Process
 
 if TYPE_CHECKING:

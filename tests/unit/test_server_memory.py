@@ -10,10 +10,10 @@ import pytest
 from safetensors import safe_open
 
 from server.errors import UnknownSizesError
-from server.models import model_sizes
 from server.profile import DEMO_MODELS
 from server.sizing.machine import GIB
 from server.sizing.memory import Model
+from server.sizing.models import model_sizes
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.supervision.policy import Crashes, Policy
+from server.policy import Crashes, Policy
 
 POLICY = Policy(backoff_s=1, longest_backoff_s=5, well_s=100, crashes=5, crash_window_s=1000)
 

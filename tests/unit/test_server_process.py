@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from server.parts import open_gateway_socket, stack_parts
 from server.profile import load_profile
 from server.supervision.part import PYTHON
-from server.supervision.parts import open_gateway_socket, stack_parts
 from server.supervision.process import ROOT, child_environment
 
 if TYPE_CHECKING:

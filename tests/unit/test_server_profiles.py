@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from server.models import model_sizes
 from server.profile import PROFILES, available_profiles, load_profile
 from server.sizing.machine import GIB
+from server.sizing.models import model_sizes
 from server.sizing.plan import ASLEEP, need, plan
 
 ON_GPU = [name for name in available_profiles() if load_profile(name).device.on_gpu]

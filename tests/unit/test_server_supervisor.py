@@ -20,9 +20,9 @@ from fake_servers import free_port
 from msgspec.structs import replace
 
 from server.errors import PartFailedError
+from server.policy import Policy
 from server.stack import Stack
 from server.supervision.part import Part, Probe
-from server.supervision.policy import Policy
 from server.supervision.process import describe_exit
 from server.supervision.reaper import Reaper
 from server.supervision.supervisor import ProcessSupervisor, State

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from server.engines.dummy import folder_files, write_folder
-from server.models import published_config
 from server.sizing.memory import Model
+from server.sizing.models import published_config
 
 PUBLISHED = {
     "llama-3.2-11b-vision": (

@@ -13,12 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from server.errors import PreflightError, UnknownSizesError
-from server.models import model_sizes
+from server.parts import open_gateway_socket, stack_parts
 from server.sizing.gpus import list_gpus
 from server.sizing.machine import GIB
+from server.sizing.models import model_sizes
 from server.sizing.plan import DEFAULT_BATCHED_TOKENS, plan
 from server.sizing.preflight import check_memory, check_models, check_packages, installed_vllm
-from server.supervision.parts import open_gateway_socket, stack_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
