@@ -45,7 +45,7 @@ def main(control: socket.socket) -> None:
             pid = os.fork()
             if pid == 0:
                 control.close()
-                _settle(here)
+                _prepare_worker(here)
                 serve(Connection(handles[0]))
                 os._exit(0)
             os.close(handles[0])
@@ -64,7 +64,7 @@ def main(control: socket.socket) -> None:
         os.waitpid(pid, 0)
 
 
-def _settle(parent: int) -> None:
+def _prepare_worker(parent: int) -> None:
     """Make this worker die with its parent, also within a decoder that hangs, and bound its memory."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -80,20 +80,23 @@ def _settle(parent: int) -> None:
 
 
 def serve(connection: Connection) -> None:
-    """Do what is sent, `(function, arguments)`, and send back each item that it yields; a MediaError is the last one.
+    """Do what is sent, `(function, arguments)`, and send back each item that it yields, and then an end mark.
 
-    What is not received yet holds up the function: no more than one item lies here.
+    That is None, or a MediaError that says what went wrong: nothing more is sent about this file. What is not received
+    yet holds up the function: no more than one item lies here.
     """
     with contextlib.suppress(EOFError, ConnectionError):  # nobody is there any more
         while True:
             work, arguments = connection.recv()
+            end: MediaError | None = None
             try:
                 for item in work(*arguments):
                     connection.send(item)
             except MediaError as error:
-                connection.send(error)
+                end = error
             except MemoryError:
-                connection.send(MediaError("decoding it takes more memory than a file may take"))
+                end = MediaError("decoding it takes more memory than a file may take")
+            connection.send(end)
 
 
 if __name__ == "__main__":

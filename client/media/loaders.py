@@ -79,7 +79,11 @@ class Loaders:
     def _work_on(
         self, path: Path, work: Callable[..., Iterator[T]], arguments: tuple[Any, ...], count: int
     ) -> Generator[T, None, None]:
-        """The `count` items that `work` yields in a worker."""
+        """The `count` items that `work` yields in a worker.
+
+        The end mark behind the last one is read before that is given: a worker that is free has nothing more to send,
+        which would be taken for an item of the next file. What goes wrong after the last item costs only the worker.
+        """
         timeout_s = self._timeout_s + _size(path) // _BYTES_PER_S
         worker = self._workers.get()
         done = tries = 0
@@ -105,13 +109,16 @@ class Loaders:
                         continue  # that says nothing about the file
                     raise MediaError(_exit_message(exit_code)) from None
                 if isinstance(item, MediaError):
-                    worker.busy = False
                     raise item
+                if item is None:
+                    raise MediaError("the decoder ended without an answer")
                 if skip:
                     skip -= 1
                     continue
                 done += 1
-                worker.busy = done < count
+                if done == count:
+                    with contextlib.suppress(TimeoutError, EOFError, ConnectionError):
+                        worker.receive(timeout_s)
                 yield item
         finally:
             if worker and (worker.busy or worker.files >= FILES_PER_WORKER):
@@ -132,7 +139,7 @@ class _Worker:
         self.pipe = pipe
         self.files = 0
         self.busy = False
-        """It has yet to send something."""
+        """Whether it is at work on a file: its end mark has not come yet."""
 
     def begin(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Let it work on a file.
@@ -145,7 +152,7 @@ class _Worker:
         self.pipe.send((work, arguments))
 
     def receive(self, timeout_s: float) -> Any:
-        """Wait for an item.
+        """Wait for an item, or for the end mark of the file: None or a MediaError.
 
         Raises:
             TimeoutError: there was none in time.
@@ -153,7 +160,9 @@ class _Worker:
         """
         if not self.pipe.poll(timeout_s):
             raise TimeoutError
-        return self.pipe.recv()
+        item = self.pipe.recv()
+        self.busy = not (item is None or isinstance(item, MediaError))
+        return item
 
 
 class _ForkServer:

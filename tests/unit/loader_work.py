@@ -14,6 +14,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from client.errors import MediaError
 from client.media.load import Identity, load_spans
 from client.media.loader_process import MEMORY_BYTES
 
@@ -42,7 +43,18 @@ def work(path: Path, identity: Identity, sampling: Sampling, spans: Sequence[Spa
             os.kill(os.getpid(), signal.SIGTERM)
         case "greedy":
             bytearray(MEMORY_BYTES)
+        case "mute":
+            return
     yield from load_spans(path, identity, sampling, spans)
+    match path.stem:
+        case "late-error":
+            raise MediaError("too late")
+        case "late-greed":
+            bytearray(MEMORY_BYTES)
+        case "late-crash":
+            ctypes.string_at(0)
+        case "talkative":
+            yield from load_spans(path, identity, sampling, spans)
 
 
 def hang() -> None:

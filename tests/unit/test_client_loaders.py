@@ -114,6 +114,24 @@ def test_a_crash_costs_one_file_and_says_what_it_was(tmp_path: Path, loaders: Lo
     assert loaded(loaders, picture(tmp_path / "good.png")).jpegs
 
 
+@pytest.mark.parametrize("name", ["late-error", "late-greed", "late-crash", "talkative"])
+def test_what_comes_after_the_last_content_is_not_taken_for_the_next_file_s(tmp_path: Path, name: str) -> None:
+    loaders = Loaders(1, timeout_s=60, work=loader_work.work)
+    try:
+        for number in range(1, 4):
+            for stem, shown in ((name, number), (f"good{number}", 10 * number)):
+                content = loaded(loaders, picture(tmp_path / f"{stem}.png", shown))
+                assert number_of(content.jpegs[0]) == shown
+    finally:
+        loaders.close()
+
+
+def test_a_decoder_that_says_nothing_is_not_waited_for(tmp_path: Path, loaders: Loaders) -> None:
+    with pytest.raises(MediaError, match="without an answer"):
+        loaded(loaders, picture(tmp_path / "mute.png"))
+    assert loaded(loaders, picture(tmp_path / "good.png")).jpegs
+
+
 def test_a_hang_ends_at_the_deadline(tmp_path: Path) -> None:
     loaders = Loaders(1, timeout_s=0.5, work=loader_work.work)
     try:
@@ -127,13 +145,15 @@ def test_a_hang_ends_at_the_deadline(tmp_path: Path) -> None:
 def test_a_worker_that_others_end_costs_nothing(tmp_path: Path, loaders: Loaders) -> None:
     """Ended in the middle of a file, and between two."""
     assert loaded(loaders, picture(tmp_path / "stopped.png")).jpegs
-    (nursery,) = [child for child in psutil.Process().children() if "client.media.loader_process" in child.cmdline()]
-    for worker in nursery.children():
+    (fork_server,) = [
+        child for child in psutil.Process().children() if "client.media.loader_process" in child.cmdline()
+    ]
+    for worker in fork_server.children():
         worker.terminate()
-    wait_until_gone(nursery.children())
+    wait_until_gone(fork_server.children())
     assert loaded(loaders, picture(tmp_path / "good.png")).jpegs
-    nursery.kill()
-    nursery.wait()
+    fork_server.kill()
+    fork_server.wait()
     assert loaded(loaders, picture(tmp_path / "good.png")).jpegs
 
 
