@@ -1,7 +1,9 @@
 """Install packages into the project's own environment: with uv where it can be had, else with pip.
 
 uv takes a tenth of pip's time. It is installed by pip into a folder of its own inside the environment, and told what
-pip has been told on this machine: indexes, links, constraints, certificates, proxy. Runs on the standard library alone.
+pip has been told on this machine: indexes, links, constraints, certificates, proxy. Where pip has been told more than
+that, pip installs; and where uv fails, for whatever reason, pip tries, because it may have a way to an index that uv
+has not. Runs on the standard library alone.
 """
 
 from __future__ import annotations
@@ -18,8 +20,31 @@ if TYPE_CHECKING:
 
 UV = "uv>=0.9,<1"
 SAY_EVERY_S = 8.0
-RESOLUTION_ERROR = "No solution found"
-"""What uv's message begins with where the packages asked for do not exist together: pip would not find them either."""
+
+UV_VARIABLE = {
+    "index-url": ("UV_DEFAULT_INDEX",),
+    "cert": ("SSL_CERT_FILE",),
+    "client-cert": ("SSL_CLIENT_CERT",),
+    "default-timeout": ("UV_HTTP_TIMEOUT",),
+    "timeout": ("UV_HTTP_TIMEOUT",),
+    "proxy": ("HTTP_PROXY", "HTTPS_PROXY"),
+}
+"""pip's options of one value -> uv's variables for it."""
+UV_LIST_VARIABLE = {
+    "extra-index-url": ("UV_INDEX", " "),
+    "constraint": ("UV_CONSTRAINT", " "),
+    "trusted-host": ("UV_INSECURE_HOST", " "),
+    "find-links": ("UV_FIND_LINKS", ","),
+}
+"""pip's options of several values -> uv's variable, and what stands between the values there."""
+WITHOUT_EFFECT = {
+    "break-system-packages", "cache-dir", "compile", "config-file", "disable-pip-version-check", "exists-action", "log",
+    "no-cache-dir", "no-color", "no-compile", "no-input", "no-python-version-warning", "no-warn-conflicts",
+    "no-warn-script-location", "progress-bar", "quiet", "require-virtualenv", "resume-retries", "retries",
+    "root-user-action", "verbose",
+}  # fmt: skip
+"""pip's options that change neither where packages come from nor which are chosen."""
+OFF = {"", "0", "disabled", "f", "false", "n", "no", "off"}
 
 ERROR_MARKS = ("\N{MULTIPLICATION SIGN}", "error:")
 TREE_MARKS = ("╰─▶", "├─▶", "│")
@@ -62,30 +87,26 @@ def uv_environment(
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_NO_PROGRESS": "true",
     }
-    one = {
-        "index-url": ("UV_DEFAULT_INDEX",),
-        "cert": ("SSL_CERT_FILE",),
-        "client-cert": ("SSL_CLIENT_CERT",),
-        "default-timeout": ("UV_HTTP_TIMEOUT",),
-        "timeout": ("UV_HTTP_TIMEOUT",),
-        "proxy": ("HTTP_PROXY", "HTTPS_PROXY"),
-    }
-    many = {
-        "extra-index-url": ("UV_INDEX", " "),
-        "constraint": ("UV_CONSTRAINT", " "),
-        "trusted-host": ("UV_INSECURE_HOST", " "),
-        "find-links": ("UV_FIND_LINKS", ","),
-    }
-    for option, names in one.items():
+    for option, names in UV_VARIABLE.items():
         if values := settings.get(option):
             variables.update(dict.fromkeys(names, values[-1]))
-    for option, (name, separator) in many.items():
+    for option, (name, separator) in UV_LIST_VARIABLE.items():
         if values := settings.get(option):
             variables[name] = separator.join(values)
     variables |= own
     if extra_indexes:
         variables["UV_INDEX"] = " ".join([*variables.get("UV_INDEX", "").split(), *extra_indexes])
     return variables
+
+
+def pip_alone(settings: Mapping[str, Sequence[str]]) -> list[str]:
+    """The options among pip's `settings` that matter and that uv cannot be told: with these, only pip does it right."""
+    told = {*UV_VARIABLE, *UV_LIST_VARIABLE, *WITHOUT_EFFECT, "no-index"}
+    return sorted(option for option, values in settings.items() if option not in told and not _off(values))
+
+
+def _off(values: Sequence[str]) -> bool:
+    return " ".join(values).lower() in OFF
 
 
 def uv_error(lines: Sequence[str]) -> str:
@@ -111,24 +132,22 @@ class Installer:
         self.python, self.folder, self.log, self.say = python, folder, log, say
 
     def install(self, *requirements: str, extra_indexes: Sequence[str] = ()) -> None:
-        """Install with uv; with pip where uv cannot be had or cannot do it.
+        """Install with uv; with pip where uv cannot be had, cannot be told what pip was told, or fails.
 
         Raises:
-            InstallError: it failed, with the reason.
+            InstallError: pip failed, with the reason.
         """
-        uv = self._uv()
-        if uv is None:
+        settings = pip_settings(self._pip_config())
+        if options := pip_alone(settings):
+            self.say(f"pip installs (slower than uv), as its settings say {', '.join(options)}")
+        elif (uv := self._uv()) is None:
             self.say("uv cannot be had here, so pip installs (slower)")
         else:
-            settings = pip_settings(self._pip_config())
-            environment = uv_environment(settings, os.environ, extra_indexes)
-            flags = ["--no-index"] if settings.get("no-index", ["false"])[-1].lower() in ("1", "true", "yes") else []
+            flags = [] if _off(settings.get("no-index", [])) else ["--no-index"]
             command = [str(uv), "pip", "install", "--python", str(self.python), *flags, *requirements]
             try:
-                self._run(command, environment, "installing")
+                self._run(command, uv_environment(settings, os.environ, extra_indexes), "installing")
             except InstallError as error:
-                if RESOLUTION_ERROR in str(error):
-                    raise
                 self.say(f"uv could not do it, so pip tries (slower): {error}")
             else:
                 return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.package_installer import Installer, InstallError, pip_settings, uv_environment, uv_error
+from scripts.package_installer import Installer, InstallError, pip_alone, pip_settings, uv_environment, uv_error
 
 LISTED = r"""
 :env:.cert='/certificates.pem'
@@ -83,9 +83,11 @@ class Recorder:
         (folder / "bin").mkdir()
         self.python = folder / "bin" / "python"
 
-    def programs(self, *, pip: str, uv: str | None) -> None:
-        """`pip` and `uv`: what each does, as shell commands; no uv, and pip cannot fetch it."""
-        self._script(self.python, f'echo "pip $*" >> {self.folder}/calls; [ "$3" = config ] || {pip}')
+    def programs(self, *, pip: str, uv: str | None, settings: str = "") -> None:
+        """`pip` and `uv`: what each does, as shell commands; no uv, and pip cannot fetch it. `settings`: pip's own."""
+        (self.folder / "settings").write_text(f"{settings}\n")
+        config = f'if [ "$3" = config ]; then cat {self.folder}/settings; exit; fi'
+        self._script(self.python, f'echo "pip $*" >> {self.folder}/calls; {config}; {pip}')
         if uv is not None:
             (self.folder / "uv" / "bin").mkdir(parents=True)
             self._script(self.folder / "uv" / "bin" / "uv", f'echo "uv $*" >> {self.folder}/calls; {uv}')
@@ -127,11 +129,45 @@ def test_pip_tries_where_uv_stumbles(recorder: Recorder) -> None:
     assert any("unknown certificate" in line for line in recorder.said)
 
 
-def test_packages_that_do_not_exist_together_are_not_tried_twice(recorder: Recorder) -> None:
-    recorder.programs(pip="exit 0", uv="echo '  \N{MULTIPLICATION SIGN} No solution found: torch is missing'; exit 1")
-    with pytest.raises(InstallError, match="torch is missing"):
+def test_pip_tries_where_uv_finds_no_package_because_an_index_refused_it(recorder: Recorder) -> None:
+    """uv says of an index that answers 401 what it says of one that lacks the package."""
+    said = "echo '  \N{MULTIPLICATION SIGN} No solution found: torch was not found in the package registry'; exit 1"
+    recorder.programs(pip="exit 0", uv=said)
+    recorder.installer().install("x")
+    assert recorder.calls()[-1].endswith("install x")
+    assert any("torch was not found" in line for line in recorder.said)
+
+
+def test_where_uv_and_pip_both_fail_pips_reason_is_told(recorder: Recorder) -> None:
+    pip = "echo 'ERROR: No matching distribution found for x'; exit 1"
+    recorder.programs(pip=pip, uv="echo 'error: No solution found'; exit 1")
+    with pytest.raises(InstallError, match=r"^No matching distribution found for x$"):
         recorder.installer().install("x")
-    assert recorder.calls()[-1].startswith("uv ")
+
+
+@pytest.mark.parametrize("option", ["keyring-provider", "no-binary", "only-binary", "pre", "require-hashes"])
+def test_pip_installs_where_it_was_told_what_uv_cannot_be_told(recorder: Recorder, option: str) -> None:
+    recorder.programs(pip="exit 0", uv="exit 0", settings=f":env:.{option}='import'")
+    recorder.installer().install("x")
+    assert recorder.calls()[-1].endswith("install x")
+    assert not any(call.startswith("uv ") for call in recorder.calls())
+    assert any(option in line for line in recorder.said)
+
+
+def test_settings_that_are_off_or_without_effect_keep_uv() -> None:
+    settings = pip_settings(
+        "global.pre='false'\ninstall.no-binary=''\n:env:.keyring-provider='disabled'\n:env:.no-cache-dir='1'\n:env:.no-input='true'"
+    )
+    assert settings
+    assert pip_alone(settings) == []
+    assert pip_alone(pip_settings(LISTED)) == []
+
+
+@pytest.mark.parametrize(("value", "flags"), [("1", ["--no-index"]), ("on", ["--no-index"]), ("false", [])])
+def test_uv_is_told_to_ask_no_index(recorder: Recorder, value: str, flags: list[str]) -> None:
+    recorder.programs(pip="exit 1", uv="exit 0", settings=f"global.no-index='{value}'")
+    recorder.installer().install("x")
+    assert recorder.calls()[-1].split()[5:] == [*flags, "x"]
 
 
 def test_a_failing_install_is_one_line_that_names_the_cause(tmp_path: Path) -> None:
