@@ -111,7 +111,7 @@ def _is_unfinished(file: FileResult, plan: Plan | None, results: Results) -> boo
     if not {request.identity for request in requests} <= file.answered:
         return True
     # Most often what stands in the record is what this run asks for, and need not be read again.
-    shown = {(it.topic.task, *it.whole.recipe): it.whole for it in file.topics if it.whole}
+    shown = {it.whole.identity: it.whole for it in file.topics if it.whole}
     if all(request.over == WHOLE and request.identity in shown for request in requests):
         return any(missing_languages(request, shown[request.identity], plan) for request in requests)
     stored = results.stored(file, requests)

@@ -1,4 +1,8 @@
-"""Which of several answers to the same task stands in a record: the newest, and the parts that it was made of."""
+"""Which of several answers to the same task stands in a record, and the parts that it was made of.
+
+It is the one that the last run which named the file asks for: after a way back to earlier settings, the earlier one.
+Where that run asks something else, it is the newest.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +11,46 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from client.tasks.units import UnitKind
+
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from client.ledger.rows import StoredTranslation
     from client.ledger.topics import Topic, Topics
 
-MERGE = "merge"
+RequestIdentity = tuple[str, str, str, str]
+"""The `Request.identity` of an answer: task, prompt hash, model, parameters."""
 
 
-class ResultAnswer(NamedTuple):
-    """An answer to one request, and its translations by language."""
+@dataclass(slots=True)
+class ResultAnswer:
+    """A row of the table `answers`, with its translations by language."""
 
     id: int
-    reader: str
+    unit: str
+    task: str
     prompt_hash: str
     model: str
     params: str
+    state: str
     text: str
     finish_reason: str | None
     generated_tokens: int
     request_s: float
     tokens_per_s: float | None
     """As the server told it; None where it did not."""
+    error: str | None
     updated: float
     """When it was answered: seconds since 1970."""
-    translations: dict[str, StoredTranslation]
+    reader: str = ""
+    """The name of what reads it; empty until it stands in a record."""
+    translations: dict[str, StoredTranslation] = field(default_factory=dict)
 
     @property
-    def recipe(self) -> tuple[str, str, str]:
-        """What the answers to the parts of one video have in common: prompt, model and parameters."""
-        return self.prompt_hash, self.model, self.params
+    def identity(self) -> RequestIdentity:
+        """What the request was, whatever unit it was about."""
+        return self.task, self.prompt_hash, self.model, self.params
 
 
 class Segment(NamedTuple):
@@ -53,7 +68,7 @@ class Failure(NamedTuple):
     final: bool
 
 
-class Unit(NamedTuple):
+class UnitRow(NamedTuple):
     """A row of the table `units`: what a request was about, where that was not a whole file."""
 
     id: str
@@ -63,25 +78,6 @@ class Unit(NamedTuple):
     end_us: int | None
     inputs: str | None
     """JSON: of a merge, the ids of the units whose answers it is made of."""
-
-
-class AnswerRow(NamedTuple):
-    """A row of the table `answers`."""
-
-    id: int
-    unit: str
-    task: str
-    prompt_hash: str
-    model: str
-    params: str
-    state: str
-    text: str | None
-    finish_reason: str | None
-    generated_tokens: int | None
-    request_s: float | None
-    tokens_per_s: float | None
-    error: str | None
-    updated: float
 
 
 @dataclass(slots=True)
@@ -99,7 +95,7 @@ class TopicResult:
 
 @dataclass(slots=True)
 class _Found:
-    """All done answers to a topic about a content, the oldest first."""
+    """All done answers to a topic about a content, the one that stands last."""
 
     whole: ResultAnswer | None = None
     inputs: frozenset[str] | None = None
@@ -116,49 +112,42 @@ class _Found:
             return TopicResult(topic, self.whole, _in_order(segments))
         if not self.parts:
             return TopicResult(topic, self.whole)
-        recipe = self.parts[-1][1].answer.recipe
+        identity = self.parts[-1][1].answer.identity
         return TopicResult(
-            topic, None, _in_order({unit: part for unit, part in self.parts if part.answer.recipe == recipe})
+            topic, None, _in_order({unit: part for unit, part in self.parts if part.answer.identity == identity})
         )
 
 
 class ContentAnswers:
     """The answers about one content."""
 
-    def __init__(self, topics: Topics) -> None:
-        """`topics` are those to be shown."""
+    def __init__(
+        self, topics: Topics, answers: Iterable[tuple[ResultAnswer, UnitRow | None]], asked: Collection[RequestIdentity]
+    ) -> None:
+        """`answers`, and failures, the oldest first, each with its unit, None for the whole file.
+
+        `topics` are those to be shown; `asked` is what the last run asks that named the file.
+        """
         self._topics = topics
         self._found: dict[str, _Found] = {}
-        self.requests: set[tuple[str, str, str, str]] = set()
-        """The `Request.identity` of all answers about it or a part of it, also of those that do not stand."""
+        self.requests: set[RequestIdentity] = set()
+        """Of all answers about it or a part of it, also of those that do not stand."""
+        for answer, unit in sorted(answers, key=lambda it: it[0].identity in asked):
+            self._add(answer, unit)
 
-    def add(self, row: AnswerRow, unit: Unit | None) -> None:
-        """Take in an answer, or a failure; the oldest must come first. `unit` is None for a whole file."""
-        request = (row.task, row.prompt_hash, row.model, row.params)
-        known = self._topics.find(*request)
+    def _add(self, answer: ResultAnswer, unit: UnitRow | None) -> None:
+        known = self._topics.find(*answer.identity)
         if known is None:
             return
-        topic, reader = known
+        topic, answer.reader = known
         found = self._found.setdefault(topic.key, _Found())
-        if row.state != "done":
-            found.failure = Failure(row.error or "", row.state == "failed")
+        if answer.state != "done":
+            found.failure = Failure(answer.error or "", answer.state == "failed")
             return
-        answer = ResultAnswer(
-            row.id,
-            reader,
-            *request[1:],
-            row.text or "",
-            row.finish_reason,
-            row.generated_tokens or 0,
-            row.request_s or 0.0,
-            row.tokens_per_s,
-            row.updated,
-            {},
-        )
-        self.requests.add(request)
+        self.requests.add(answer.identity)
         if unit is None:
             found.whole, found.inputs, found.parts = answer, None, []
-        elif unit.kind == MERGE:
+        elif unit.kind == UnitKind.MERGE:
             found.whole, found.inputs = answer, frozenset(json.loads(unit.inputs or "[]"))
         else:
             found.parts.append((unit.id, Segment(unit.start_us or 0, unit.end_us or 0, answer)))

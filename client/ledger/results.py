@@ -13,7 +13,7 @@ import orjson
 
 from client.errors import LedgerError
 from client.ledger.ledger import LEDGER
-from client.ledger.newest import AnswerRow, ContentAnswers, Failure, TopicResult, Unit
+from client.ledger.newest import ContentAnswers, Failure, ResultAnswer, TopicResult, UnitRow
 from client.ledger.rows import StoredTranslation, open_to_read, read_file
 from client.ledger.schema import MIGRATIONS
 from client.ledger.sqlite_errors import ledger_errors
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from client.ledger.newest import RequestIdentity
     from client.ledger.rows import StoredFile
     from client.ledger.topics import Topic
     from client.tasks.plan import Request
@@ -47,8 +48,8 @@ _UNITS = """
     SELECT id, content, kind, start_us, end_us, inputs FROM units WHERE content IN (SELECT value FROM json_each(?))"""
 # The oldest first.
 _ANSWERS = """
-    SELECT id, unit, task, prompt_hash, model, params, state, text, finish_reason, generated_tokens, request_s,
-        tokens_per_s, error, updated
+    SELECT id, unit, task, prompt_hash, model, params, state, COALESCE(text, ''), finish_reason,
+        COALESCE(generated_tokens, 0), COALESCE(request_s, 0.0), tokens_per_s, error, updated
     FROM answers WHERE unit IN (SELECT value FROM json_each(?)) ORDER BY run, updated, id"""
 _TRANSLATIONS = """
     SELECT answer, language, texts, doubts, verdicts FROM translations
@@ -82,7 +83,7 @@ class FileResult:
     topics: list[TopicResult] = field(default_factory=list)
     failures: dict[str, Failure] = field(default_factory=dict)
     """Why there is no answer, by the topic's key, where one was asked for."""
-    answered: set[tuple[str, str, str, str]] = field(default_factory=set)
+    answered: set[RequestIdentity] = field(default_factory=set)
     """The `Request.identity` of all answers about it or a part of it, also of older ones."""
 
 
@@ -99,6 +100,7 @@ class Results:
         if not self._path.is_file():
             raise LedgerError(f"there is no {LEDGER} in {folder}: nothing was ever asked with --output {folder}")
         self._plans: dict[int | None, Plan | None] = {None: None}
+        self._asked: dict[int | None, frozenset[RequestIdentity]] = {}
         with ledger_errors(self._path):
             self._connection = open_to_read(self._path)
         try:
@@ -186,6 +188,14 @@ class Results:
                 self._plans[run] = None
         return self._plans[run]
 
+    def _asked_by(self, run: int | None) -> frozenset[RequestIdentity]:
+        """What a run asks; nothing where that is not known."""
+        if run not in self._asked:
+            plan = self.plan_of(run)
+            requests = (request for some in plan.requests.values() for request in some) if plan else ()
+            self._asked[run] = frozenset(request.identity for request in requests)
+        return self._asked[run]
+
     def stored(self, file: FileResult, requests: list[Request]) -> StoredFile:
         """The answers to exactly these requests about a file whose content is known.
 
@@ -225,16 +235,22 @@ class Results:
             for file in by_content[sha256]:
                 file.facts = Facts(**orjson.loads(facts)) if facts else None
                 file.warnings, file.error, file.spent_s = orjson.loads(warnings), error, spent_s
-        answers = {sha256: ContentAnswers(self._topics) for sha256 in contents}
-        units = {row[0]: Unit(*row) for row in self._among(_UNITS, contents)}
-        for row in map(AnswerRow._make, self._among(_ANSWERS, [*contents, *units])):
-            unit = units.get(row.unit)
-            answers[unit.content if unit else row.unit].add(row, unit)
+        answers: dict[str, list[tuple[ResultAnswer, UnitRow | None]]] = {sha256: [] for sha256 in contents}
+        units = {row[0]: UnitRow(*row) for row in self._among(_UNITS, contents)}
+        for row in self._among(_ANSWERS, [*contents, *units]):
+            answer = ResultAnswer(*row)
+            unit = units.get(answer.unit)
+            answers[unit.content if unit else answer.unit].append((answer, unit))
+        shown: list[TopicResult] = []
         for sha256, same in by_content.items():
-            topics, failures = answers[sha256].results(), answers[sha256].failures()
-            for file in same:
-                file.topics, file.failures, file.answered = topics, failures, answers[sha256].requests
-        self._translate([result for same in by_content.values() for result in same[0].topics])
+            for run in {file.run for file in same}:
+                found = ContentAnswers(self._topics, answers[sha256], self._asked_by(run))
+                topics, failures = found.results(), found.failures()
+                shown += topics
+                for file in same:
+                    if file.run == run:
+                        file.topics, file.failures, file.answered = topics, failures, found.requests
+        self._translate(shown)
 
     def _translate(self, results: list[TopicResult]) -> None:
         """Add the translations of answers, in the order in which their languages came up."""

@@ -142,11 +142,11 @@ MIGRATIONS = (
     -- To browse: a row for each answer that stands in the results, as it came, and for each of its translations.
     CREATE VIEW captions AS
         WITH targets AS NOT MATERIALIZED (   -- each file, and the parts of each file
-            SELECT sources.name AS file, gone, COALESCE(sources.sha256, uris.sha256) AS unit,
+            SELECT sources.name AS file, sources.run AS last, gone, COALESCE(sources.sha256, uris.sha256) AS unit,
                 NULL AS start_s, NULL AS end_s
             FROM sources LEFT JOIN uris USING (uri) WHERE ordinal = 0
             UNION ALL
-            SELECT sources.name, gone, units.id, start_us / 1e6, end_us / 1e6
+            SELECT sources.name, sources.run, gone, units.id, start_us / 1e6, end_us / 1e6
             FROM sources LEFT JOIN uris USING (uri) JOIN units ON content = COALESCE(sources.sha256, uris.sha256)
             WHERE ordinal = 0
         ), done AS NOT MATERIALIZED (        -- by question, so that the answers to each are told from those to others
@@ -157,11 +157,25 @@ MIGRATIONS = (
             END AS about
             FROM answers LEFT JOIN prompts ON prompts.task = answers.task AND hash = prompt_hash
             WHERE state = 'done'
-        ), said AS NOT MATERIALIZED (
+        ), asked AS NOT MATERIALIZED (       -- by each run
+            SELECT runs.id AS run, json_extract(requests.value, '$.task') AS task,
+                json_extract(requests.value, '$.prompt_hash') AS prompt_hash,
+                json_extract(requests.value, '$.model') AS model, json_extract(requests.value, '$.params') AS params
+            FROM runs, json_each(plan, '$.requests') AS kinds, json_each(kinds.value) AS requests
+        ), said AS NOT MATERIALIZED (        -- what the last run asks that named the file; else the newest
             SELECT * FROM targets JOIN done USING (unit) WHERE NOT EXISTS (
-                SELECT * FROM done AS newer
-                WHERE newer.unit = done.unit AND newer.task = done.task AND newer.about = done.about
-                    AND (newer.run, newer.updated, newer.id) > (done.run, done.updated, done.id))
+                SELECT * FROM done AS other
+                WHERE other.unit = done.unit AND other.task = done.task AND other.about = done.about
+                    AND other.id != done.id
+                    AND (
+                        EXISTS (SELECT * FROM asked WHERE (asked.run, asked.task, asked.prompt_hash, asked.model,
+                            asked.params) = (last, other.task, other.prompt_hash, other.model, other.params)),
+                        other.run, other.updated, other.id
+                    ) > (
+                        EXISTS (SELECT * FROM asked WHERE (asked.run, asked.task, asked.prompt_hash, asked.model,
+                            asked.params) = (last, done.task, done.prompt_hash, done.model, done.params)),
+                        done.run, done.updated, done.id
+                    ))
         )
         SELECT file, task, question, 'eng_Latn' AS language, text, NULL AS verdict, start_s, end_s, model,
             substr(prompt_hash, 1, 12) AS prompt,

@@ -63,10 +63,11 @@ def test_nothing_is_replaced_by_a_later_run(runs: list[Run]) -> None:
             models = list(dict.fromkeys(it.model for it in about if topic in it.topics()))
             assert (key in tasks) == bool(models)
             if models:
+                model = about[-1].model if topic in about[-1].topics() else models[-1]
                 languages = {
-                    code for it in about if topic in it.topics() and it.model == models[-1] for code in it.languages
+                    code for it in about if topic in it.topics() and it.model == model for code in it.languages
                 }
-                assert (tasks[key]["model"], tasks[key].get("question")) == (models[-1], topic[1])
+                assert (tasks[key]["model"], tasks[key].get("question")) == (model, topic[1])
                 assert set(tasks[key]["translations"]) == languages
     order = list(dict.fromkeys(code for it in runs for code in it.languages))
     for tasks in found.values():
@@ -237,6 +238,21 @@ def test_the_newest_answer_stands_and_a_wrong_clock_does_not_matter_between_runs
     answer = record["tasks"]["describe"]
     assert (answer["model"], list(answer["translations"])) == ("second", ["fra_Latn"])
     assert sql(tmp_path, "SELECT DISTINCT model FROM captions") == [("second",)]
+
+
+def test_after_a_way_back_to_earlier_settings_their_answers_stand_again(tmp_path: Path) -> None:
+    write(tmp_path, Run(("a.png", "b.png"), model="first"), Run(("a.png", "b.png"), model="second"))
+    write(tmp_path, Run(model="first"))
+    assert [record["tasks"]["describe"]["model"] for record in read(tmp_path)] == ["first", "second"]
+    assert sorted(sql(tmp_path, "SELECT file, model FROM captions")) == [("a.png", "first"), ("b.png", "second")]
+    write(tmp_path, Run(tasks=("tags",), model="first"))  # which asks for no description: the newest stands
+    assert [record["tasks"]["describe"]["model"] for record in read(tmp_path)] == ["second", "second"]
+
+
+def test_copies_that_other_runs_named_show_what_each_asks(tmp_path: Path) -> None:
+    write(tmp_path, Run(("a.png", "b.png"), model="first"), Run(model="second"))
+    sql(tmp_path, "UPDATE sources SET sha256 = (SELECT sha256 FROM sources WHERE name = 'a.png')")
+    assert [record["tasks"]["describe"]["model"] for record in read(tmp_path)] == ["second", "first"]
 
 
 def test_prompts_of_old_ledgers_whose_text_is_lost(tmp_path: Path) -> None:

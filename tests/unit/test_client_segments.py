@@ -79,9 +79,11 @@ def test_an_answer_in_segments(tmp_path: Path) -> None:
     (record,) = read(tmp_path)
     answer = record["tasks"]["describe"]
     assert (answer["text"], answer["segments"], answer["generated_tokens"]) == ("All.", segments, 30)
-    # Where nothing is merged, the newest prompt, model and parameters count.
+    # Where nothing is merged, those of the prompt, model and parameters that the last run asks; else the newest.
     sql(tmp_path, "DELETE FROM units WHERE id = 'merge'")
     sql(tmp_path, "DELETE FROM answers WHERE unit = 'merge'")
+    assert read(tmp_path)[0]["tasks"]["describe"]["segments"] == segments
+    sql(tmp_path, "UPDATE runs SET plan = '{}'")
     assert [segment["text"] for segment in read(tmp_path)[0]["tasks"]["describe"]["segments"]] == ["Other."]
     # A newer answer about the whole stands instead.
     sql(tmp_path, "UPDATE answers SET updated = updated + 9 WHERE unit = ?", identity_of("b.mp4").sha256)
