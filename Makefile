@@ -1,6 +1,8 @@
 # Babelview: `make demo` sets everything up and captions sample advertisements; `make test` runs every test.
 PYTHON ?= python3
 BIN := .venv/bin
+# With it Python would not look for `scripts` here, and they are not installed.
+unexport PYTHONSAFEPATH
 
 .PHONY: help setup environment demo test check format bench
 

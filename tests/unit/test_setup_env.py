@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,28 @@ def test_the_import_hook_declares_what_torchvision_misses(tmp_path: Path) -> Non
 
     assert "does not exist" in run("import torchvision").stderr
     assert run(f"import {setup_env.HOOK_NAME}, sys; assert 'torch' not in sys.modules; import torchvision").stderr == ""
+
+
+def test_make_finds_the_scripts_also_where_python_is_told_not_to_look_here(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "scripts" / "demo").mkdir(parents=True)
+    (tmp_path / "scripts" / "setup_env.py").write_text("print('this is the set-up')")
+    (tmp_path / "scripts" / "demo" / "__main__.py").write_text("print('this is the demo')")
+    # Without site-packages: nothing of an installed Babelview is found.
+    bare = tmp_path / ".venv" / "bin" / "python"
+    bare.parent.mkdir(parents=True)
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    bare.chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        ["make", "demo", f"PYTHON={bare}"],
+        cwd=tmp_path,
+        env={**environment, "PYTHONSAFEPATH": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == ["this is the set-up", "this is the demo"], done.stderr
 
 
 def test_a_second_run_changes_nothing() -> None:
