@@ -114,8 +114,11 @@ def test_files_that_are_named_exist(page: Path) -> None:
 
 
 def test_the_readmes_picture_of_the_tree_is_true() -> None:
-    for folder, row in re.findall(r"^\| \[(\w+)/\]\(\w+\) \| (.*) \|$", prose(ROOT / "README.md"), re.MULTILINE):
+    rows = dict(re.findall(r"^\| \[(\w+)/\]\(\w+\) \| (.*) \|$", prose(ROOT / "README.md"), re.MULTILINE))
+    assert sorted(rows) == ["client", "scripts", "server", "tests", "translator"]
+    for folder, row in rows.items():
         names = re.findall(r"`([\w.]+/?)`", row)
+        assert len(names) > 1, folder
         for name in names:
             if name.rstrip("/") not in ("client", "server", "translator"):
                 assert (ROOT / folder / name).exists(), f"{folder}/{name}"

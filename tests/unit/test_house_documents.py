@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -35,6 +36,17 @@ def test_the_changelog_knows_this_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     headings = re.findall(r"^## \[?([\w.]+)\]?", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[:2] == ["Unreleased", version]
+
+
+def test_the_changelog_tells_where_commands_have_moved_to() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    gone = [f"{name.replace('.', '/')}.py" for name in re.findall(r"`python -m ([\w.]+)` to `", text)]
+    gone += re.findall(r"`python (scripts/\w+\.py)`\s+to\s+`", text)
+    there = re.findall(r"\bto\s+`python -m ([\w.]+[a-z])`", text)
+    assert len(gone) > 4
+    assert len(there) > 6
+    assert not [path for path in gone if (ROOT / path).exists()]
+    assert not [name for name in there if importlib.util.find_spec(name) is None]
 
 
 def test_the_workflow_is_valid_and_runs_what_runs_here() -> None:

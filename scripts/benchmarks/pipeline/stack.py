@@ -109,7 +109,7 @@ def mid_sized_stack(mid: Mid, folder: Path) -> Iterator[tuple[Where, Path]]:
 
 @contextmanager
 def _translator(mid: Mid, folder: Path) -> Iterator[tuple[str, int]]:
-    """Its base URL and process id while it runs."""
+    """A translator of fixed lengths, healthy inside the block; yields its base URL and process id."""
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         port = trial.getsockname()[1]
