@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from msgspec.structs import replace
 
-from server.engines.engine import engine_command, engine_environment
+from server.engines.engine import engine_command, engine_environment, hub_tokens
 from server.errors import ProfileError
 from server.gateway.keyring import check_exposure
 from server.gateway.logs import set_up_logs
 from server.gateway.serve import serve
-from server.parts import gateway_config, open_gateway_socket
+from server.key_variables import ENGINE_KEY, hidden_from
+from server.parts import gateway_config, open_gateway_socket, url_key_variables
 from server.profile import TranslatorProfile
 from server.sizing.preflight import check_models, check_packages
 from server.supervision.process import child_environment
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from server.profile import EngineProfile, Profile
-
-ENGINE_PORT = 8000
 
 
 def run_engine(profile: Profile, name: str, host: str, port: int) -> NoReturn:
@@ -42,8 +41,10 @@ def run_engine(profile: Profile, name: str, host: str, port: int) -> NoReturn:
     check_packages(alone)
     check_models(alone)
     command = engine_command(engine, ("--host", host, "--port", str(port)))
+    # It listens on TCP: whoever set a key for it means that it is asked for.
+    hidden = hidden_from(ENGINE_KEY, *hub_tokens(engine), others=url_key_variables(profile))
     environment = engine_environment(engine, Path(tempfile.gettempdir()))
-    os.execvpe(command[0], command, child_environment(environment))  # noqa: S606  # it takes our place
+    os.execvpe(command[0], command, child_environment(environment, hidden))  # noqa: S606  # it takes our place
 
 
 def run_gateway(profile: Profile, urls: Mapping[str, str], translator: str | None) -> None:

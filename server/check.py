@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -94,7 +95,9 @@ def _commands(profile: Profile, console: Console) -> Iterator[Finding]:
         yield Finding("ports", good=False, says=str(error))
         return
     for part in parts:
-        variables = [f"{name}={shlex.quote(value)}" for name, value in part.env.items()]
+        hidden = [f"-u {name}" for name in sorted(part.hidden & os.environ.keys())]
+        variables = ["env", *hidden] if hidden else []
+        variables += [f"{name}={shlex.quote(value)}" for name, value in part.env.items()]
         line = " ".join([*variables, shlex.join(part.command)]).replace(runtime, "RUNTIME")
         console.print(f"[cyan]{part.name}[/]  [dim]{escape(line)}[/]", highlight=False, soft_wrap=True)
     yield Finding("ports", good=True, says=f"free; the endpoint would be {parts[0].address}")

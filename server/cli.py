@@ -45,7 +45,8 @@ one part alone, for containers:
 
 \b
 settings: command line > environment (BABELVIEW_PROFILE, BABELVIEW_HOST, BABELVIEW_PORT,
-BABELVIEW_TRANSLATOR_PORT, BABELVIEW_LOG_DIR) > profile > default.
+BABELVIEW_TRANSLATOR_PORT, BABELVIEW_LOG_DIR) > profile > default. Other options of the translator are set in the
+profile alone ([translator] args): their variables are for `babelview translate`.
 exit codes of `up`: 0 stopped by Ctrl-C or SIGTERM while it ran, 1 failed or a part was given up, 2 usage,
 128 + signal stopped before it was ready (130 for Ctrl-C).
 `check`: 0 it would run, 1 it would not. `status`: 0 all parts are ready, 1 one is not, 3 nothing runs.

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from server.engines.engine import engine_parts
 from server.gateway.config import GatewayConfig, GatewaySettings, Replica, ServedModel
 from server.gateway.keyring import check_exposure
+from server.key_variables import GATEWAY_KEYS, HUB_TOKENS, TRANSLATOR_KEYS, hidden_from
 from server.sizing.preflight import bind
 from server.supervision.part import PYTHON, Part, Probe
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
-    from pathlib import Path
 
     from server.profile import EngineProfile, GatewayProfile, Profile, TranslatorProfile
 
 LOOPBACK = "127.0.0.1"
+DEMO = "demo"
+"""The translator's model that is shipped with it."""
+OPTIONS_PREFIX = "BABELVIEW_TRANSLATOR_"
+"""Environment variables of the translator's own options begin so."""
 GATEWAY_STOP_S = 3.0
 """How much longer the gateway may take to stop than it waits for requests in flight."""
 
@@ -43,11 +49,19 @@ def stack_parts(profile: Profile, runtime: Path, listener: socket.socket) -> lis
     Raises:
         PreflightError: the translator's port is taken, or the gateway would be open to everybody.
     """
-    engines = [engine_parts(engine, runtime) for engine in profile.engines]
-    translators = [_translator_part(profile.translator)] if profile.translator and profile.translator.model else []
+    keys = url_key_variables(profile)
+    engines = [engine_parts(engine, runtime, keys) for engine in profile.engines]
+    translators = (
+        [_translator_part(profile.translator, keys)] if profile.translator and profile.translator.model else []
+    )
     config = gateway_config(profile, engines, translators[0].address if translators else None)
-    gateway = _gateway_part(config, runtime, listener)
+    gateway = _gateway_part(config, runtime, listener, keys)
     return [gateway, *chain.from_iterable(engines), *translators]
+
+
+def url_key_variables(profile: Profile) -> frozenset[str]:
+    """The environment variables with keys of replicas elsewhere, which only the gateway asks."""
+    return frozenset(engine.url_key_variable for engine in profile.engines if engine.url_key_variable)
 
 
 def gateway_config(
@@ -90,7 +104,7 @@ def _served_model(engine: EngineProfile, parts: Sequence[Part]) -> ServedModel:
     )
 
 
-def _gateway_part(config: GatewayConfig, runtime: Path, listener: socket.socket) -> Part:
+def _gateway_part(config: GatewayConfig, runtime: Path, listener: socket.socket, keys: frozenset[str]) -> Part:
     path = runtime / "gateway.json"
     config.write(path)
     host, port = listener.getsockname()[:2]
@@ -110,11 +124,16 @@ def _gateway_part(config: GatewayConfig, runtime: Path, listener: socket.socket)
         stop_grace_s=config.timeouts.finish_s + GATEWAY_STOP_S,
         vital=True,
         pass_fds=(listener.fileno(),),
+        hidden=hidden_from(GATEWAY_KEYS, TRANSLATOR_KEYS, *keys),
     )
 
 
-def _translator_part(translator: TranslatorProfile) -> Part:
+def _translator_part(translator: TranslatorProfile, keys: frozenset[str]) -> Part:
     assert translator.model is not None
+    here = translator.model == DEMO or Path(translator.model).expanduser().is_dir()
+    hidden = hidden_from(TRANSLATOR_KEYS, *(() if here else HUB_TOKENS), others=keys)
+    # Its options in the environment are for `babelview translate`: here the profile says all, as `check` has read it.
+    options = {name for name in os.environ if name.startswith(OPTIONS_PREFIX)} - {TRANSLATOR_KEYS}
     # Looked at and let go: the translator opens its port itself.
     with bind(LOOPBACK, translator.port, "translator") as trial:
         port = trial.getsockname()[1]
@@ -130,4 +149,5 @@ def _translator_part(translator: TranslatorProfile) -> Part:
         address=address,
         probe=Probe(address, "/health"),
         start_timeout_s=600.0,
+        hidden=hidden | options,
     )

@@ -44,7 +44,7 @@ class TranslatorProfile(Settings, frozen=True, kw_only=True):
     gpu_memory_gib: float = 0.0
     """What it needs of the first GPU; 0 with `--device cpu`."""
     args: tuple[str, ...] = ()
-    """Further arguments of `python -m translator`."""
+    """Further arguments of `python -m translator`; in a stack it gets no options from the environment."""
 
     def __post_init__(self) -> None:
         _check_port(self.port)

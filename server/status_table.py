@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.markup import escape
 from rich.table import Table
 
+from server.key_variables import CLIENT_KEY
 from server.sizing.machine import GIB
 from server.status import ask
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 NOT_READY = 1
 NOTHING_RUNS = 3
 TIMEOUT_S = 10.0
-KEY_VARIABLE = "BABELVIEW_API_KEY"
 IN_FLIGHT = "babelview_gateway_replica_in_flight"
 COLOURS = {"ready": "green", "starting": "yellow", "unhealthy": "yellow", "restarting": "yellow"}
 
@@ -52,7 +52,7 @@ def print_status(port: int, console: Console, *, as_json: bool) -> int:
 
 def _get(url: str) -> bytes | None:
     """A page of the gateway, whatever its status; None if it does not answer, or wants another key than ours."""
-    key = os.environ.get(KEY_VARIABLE)
+    key = os.environ.get(CLIENT_KEY)
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310  # http, made above

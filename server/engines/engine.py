@@ -10,19 +10,18 @@ import orjson
 from server.engines.engine_health import PATH as CORE_HEALTH
 from server.engines.engine_health import CoreHealth
 from server.engines.vllm_entry import FAST_START
+from server.key_variables import HUB_TOKENS, hidden_from
 from server.sizing.machine import GIB
 from server.supervision.part import PYTHON, Part, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from server.profile import EngineProfile
 
 NO_DOMAIN = "media.invalid"
 """vLLM fetches any URL while its list of allowed domains is empty; this name can never exist (RFC 6761)."""
-FRONT_KEYS = ("BABELVIEW_API_KEYS", "BABELVIEW_API_KEY", "BABELVIEW_TRANSLATOR_API_KEY", "VLLM_API_KEY")
-"""Secrets that an engine behind the gateway has no use for; with the last one it would refuse the gateway."""
 STAGES = (
     ("Resolved architecture", "reading the model's configuration"),
     ("Initializing a V1 LLM engine", "starting the engine"),
@@ -35,16 +34,25 @@ UNSAFE = re.compile(r"[^\w.-]")
 """What must not stand in the name of a file."""
 
 
-def engine_parts(engine: EngineProfile, runtime: Path) -> list[Part]:
-    """A process for each replica of `engine` on this machine, on Unix sockets in the private folder `runtime`."""
-    return [_engine_part(engine, runtime, replica) for replica in range(engine.replicas)]
+def engine_parts(engine: EngineProfile, runtime: Path, key_variables: Iterable[str] = ()) -> list[Part]:
+    """A process for each replica of `engine` on this machine, on Unix sockets in the private folder `runtime`.
+
+    `key_variables` hold keys of replicas elsewhere, which are for the gateway alone.
+    """
+    hidden = hidden_from(*hub_tokens(engine), others=key_variables)
+    return [_engine_part(engine, runtime, replica, hidden) for replica in range(engine.replicas)]
 
 
-def _engine_part(engine: EngineProfile, runtime: Path, replica: int) -> Part:
+def hub_tokens(engine: EngineProfile) -> tuple[str, ...]:
+    """The variables with a token of the hub, if the engine has a use for one."""
+    return () if engine.local_model is not None else HUB_TOKENS
+
+
+def _engine_part(engine: EngineProfile, runtime: Path, replica: int, hidden: frozenset[str]) -> Part:
     name = UNSAFE.sub("-", engine.name) + (f"-{replica}" if engine.replicas > 1 else "")
     public_socket = runtime / f"{name}.sock"
     socket = runtime / f"{name}.engine.sock" if engine.sleep_group else public_socket
-    variables = dict.fromkeys(FRONT_KEYS, "") | engine_environment(engine, runtime)
+    variables = engine_environment(engine, runtime)
     if engine.gpus:
         variables["CUDA_VISIBLE_DEVICES"] = engine.gpus[replica]
     return Part(
@@ -52,6 +60,7 @@ def _engine_part(engine: EngineProfile, runtime: Path, replica: int) -> Part:
         what=engine.name,
         command=engine_command(engine, ("--uds", str(socket))),
         env=variables,
+        hidden=hidden,
         address=f"unix:{public_socket}",
         probe=Probe("http://engine", CORE_HEALTH, socket),
         sleep_group=engine.sleep_group,

@@ -30,6 +30,7 @@ from server.gateway.parameters import CHAT, COMPLETION, check_parameters
 from server.gateway.pool import Pool
 from server.gateway.request_context import CONTEXT, REQUEST_ID, trace_headers
 from server.gateway.upstream import Upstream
+from server.key_variables import TRANSLATOR_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -109,7 +110,7 @@ class Gateway:
     def _translator_pool(self, url: str) -> Pool:
         config = self._config
         # The translator reads the same variable; any of its keys will do.
-        key = os.environ.get("BABELVIEW_TRANSLATOR_API_KEY", "").partition(",")[0].strip() or None
+        key = os.environ.get(TRANSLATOR_KEYS, "").partition(",")[0].strip() or None
         upstream = Upstream("translator", url=url, key=key, timeouts=config.timeouts, health=config.health)
         return Pool("translator", [upstream], config.timeouts)
 

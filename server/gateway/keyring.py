@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from server.errors import PreflightError
+from server.key_variables import GATEWAY_KEYS as VARIABLE
 
 if TYPE_CHECKING:
     from server.gateway.config import GatewayConfig
 
-VARIABLE = "BABELVIEW_API_KEYS"
 SHORTEST = 16
 """Characters. Shorter keys could be guessed from their hashes."""
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -57,6 +57,8 @@ class Part:
     probe: Probe
     env: Mapping[str, str] = field(default_factory=dict)
     """On top of our own environment."""
+    hidden: frozenset[str] = frozenset()
+    """Variables of our environment that it does not get: keys for others."""
     start_timeout_s: float = 60.0
     """How long it may take to become healthy."""
     stop_grace_s: float = 10.0

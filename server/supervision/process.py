@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from server.supervision.logs import LogPipe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from server.supervision.logs import PartLog
 
@@ -20,14 +20,15 @@ ROOT = Path(__file__).resolve().parents[2]
 """Where our packages are, for `python -m`."""
 
 
-def child_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a part: ours, `env` on top, and a safe path.
+def child_environment(env: Mapping[str, str], hidden: Collection[str] = ()) -> dict[str, str]:
+    """The environment of a part: ours without what is `hidden`, `env` on top, and a safe path.
 
     Our packages come first on the path, and the current folder is not on it, in the part as in every Python process
     that it starts in turn: a user's own `server.py` there is not imported instead of our `server`.
     """
     path = os.pathsep.join(filter(None, (str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep))))
-    return {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", **env}
+    inherited = {name: value for name, value in os.environ.items() if name not in hidden}
+    return {**inherited, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", **env}
 
 
 class Process:
@@ -43,16 +44,17 @@ class Process:
         command: Sequence[str],
         *,
         env: Mapping[str, str],
+        hidden: Collection[str] = (),
         log: PartLog,
         pass_fds: Sequence[int] = (),
     ) -> Process:
-        """Start `command` with `env` on top of our environment, both its outputs going to `log`."""
+        """Start `command` in the environment of a part (`child_environment`), both its outputs going to `log`."""
         log.begin()
         output = LogPipe(log)
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
-                env=child_environment(env),
+                env=child_environment(env, hidden),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output.writing,
                 stderr=output.writing,

@@ -149,7 +149,7 @@ class ProcessSupervisor:
         started = time.monotonic()
         if part.probe.socket:
             part.probe.socket.unlink(missing_ok=True)  # left by one that was killed
-        process = await Process.start(part.command, env=part.env, log=log, pass_fds=part.pass_fds)
+        process = await Process.start(part.command, env=part.env, hidden=part.hidden, log=log, pass_fds=part.pass_fds)
         self._reaper.hold(process.pid)
         self._process = process
         self.stage = part.first_stage

@@ -32,6 +32,8 @@ def test_an_engine_takes_the_place_of_the_command(monkeypatch: pytest.MonkeyPatc
         raise SystemExit(0)
 
     monkeypatch.setattr(os, "execvpe", replace_us)
+    for name in ("BABELVIEW_API_KEYS", "BABELVIEW_TRANSLATOR_API_KEY", "HF_TOKEN", "VLLM_API_KEY"):
+        monkeypatch.setenv(name, "secret")
     with pytest.raises(SystemExit):
         main(["engine", "llava-next-video-7b", "--profile", "demo", "--host", "0.0.0.0", "--port", "8000"])
     ((program, arguments, environment),) = started
@@ -39,6 +41,7 @@ def test_an_engine_takes_the_place_of_the_command(monkeypatch: pytest.MonkeyPatc
     assert arguments[arguments.index("--host") :][:4] == ("--host", "0.0.0.0", "--port", "8000")
     assert "--uds" not in arguments
     assert environment["VLLM_NO_USAGE_STATS"] == "1"
+    assert {name for name, value in environment.items() if value == "secret"} == {"VLLM_API_KEY"}
 
 
 @pytest.mark.parametrize(

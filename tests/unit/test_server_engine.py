@@ -68,9 +68,11 @@ def test_only_models_of_the_hub_go_online(model: str, offline: bool) -> None:
     assert environment["VLLM_NO_USAGE_STATS"] == "1"
 
 
-def test_keys_of_the_gateway_stay_with_it() -> None:
-    (part,) = engine_parts(ENGINE, SOCKET.parent)
-    assert part.env["BABELVIEW_API_KEYS"] == part.env["VLLM_API_KEY"] == ""
+@pytest.mark.parametrize(("model", "token"), [("/models/m", False), ("org/m", True)])
+def test_keys_of_others_are_hidden_from_an_engine(model: str, token: bool) -> None:
+    (part,) = engine_parts(replace(ENGINE, model=model), SOCKET.parent, ["KEY_OF_THE_OTHERS"])
+    assert part.hidden >= {"BABELVIEW_API_KEYS", "VLLM_API_KEY", "KEY_OF_THE_OTHERS"}
+    assert ("HF_TOKEN" in part.hidden) is not token
 
 
 def test_the_log_tells_the_stage() -> None:

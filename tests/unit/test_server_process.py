@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from server.parts import open_gateway_socket, stack_parts
+from server.policy import Policy
 from server.profile import load_profile
+from server.supervision.logs import PartLog
 from server.supervision.part import PYTHON
-from server.supervision.process import ROOT, child_environment
+from server.supervision.process import ROOT, Process, child_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from server.supervision.part import Part
 
 NAMES = ("server", "client", "translator", "prompts")
 GRANDCHILD = """
@@ -53,6 +57,75 @@ def test_every_part_is_started_so(tmp_path: Path) -> None:
         parts = stack_parts(profile, tmp_path, listener)
     assert len(parts) == 4
     assert {part.command[:2] for part in parts} == {(sys.executable, "-P")}
+
+
+KEYS = {
+    "BABELVIEW_API_KEYS", "BABELVIEW_API_KEY", "OPENAI_API_KEY", "BABELVIEW_TRANSLATOR_API_KEY", "VLLM_API_KEY",
+    "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "KEY_OF_THE_OTHERS",
+}  # fmt: skip
+WITH_KEYS = """
+[translator]
+model = "{translator}"
+[[engines]]
+name = "local"
+model = "demo:llama-3.2-11b-vision"
+max_model_len = 512
+[[engines]]
+name = "hub"
+model = "org/model"
+max_model_len = 512
+urls = ["http://elsewhere"]
+url_key_variable = "KEY_OF_THE_OTHERS"
+"""
+HUB = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All variables that hold keys, and options of the translator, in our environment."""
+    for name in KEYS:
+        monkeypatch.setenv(name, f"secret-of-{name.lower()}")
+    monkeypatch.setenv("BABELVIEW_TRANSLATOR_DEVICE", "cuda")
+
+
+def parts_with_keys(folder: Path, translator: str = "demo") -> dict[str, Part]:
+    path = folder / "keys.toml"
+    path.write_text(WITH_KEYS.format(translator=translator))
+    profile = load_profile(str(path)).with_settings(port=0, translator_port=0)
+    with open_gateway_socket(profile.gateway) as listener:
+        return {part.name: part for part in stack_parts(profile, folder, listener)}
+
+
+@pytest.mark.usefixtures("keys")
+@pytest.mark.parametrize(
+    ("name", "translator", "sees"),
+    [
+        ("gateway", "demo", {"BABELVIEW_API_KEYS", "BABELVIEW_TRANSLATOR_API_KEY", "KEY_OF_THE_OTHERS"}),
+        ("vllm-local", "demo", set()),
+        ("vllm-hub", "demo", HUB),
+        ("translator", "demo", {"BABELVIEW_TRANSLATOR_API_KEY"}),
+        ("translator", "facebook/nllb-200-distilled-600M", {"BABELVIEW_TRANSLATOR_API_KEY", *HUB}),
+    ],
+)
+async def test_a_part_gets_the_keys_that_it_needs_alone(
+    tmp_path: Path, name: str, translator: str, sees: set[str]
+) -> None:
+    part = parts_with_keys(tmp_path, translator)[name]
+    log = PartLog(tmp_path / "part.log", Policy())
+    command = (*PYTHON, "-c", "import os; print(*os.environ)")
+    process = await Process.start(command, env=part.env, hidden=part.hidden, log=log)
+    await process.wait()
+    await process.kill()
+    seen = set((tmp_path / "part.log").read_text().split())
+    assert "PYTHONSAFEPATH" in seen
+    assert seen & KEYS == sees
+
+
+@pytest.mark.usefixtures("keys")
+def test_the_translators_options_in_the_environment_do_not_reach_the_stacks(tmp_path: Path) -> None:
+    part = parts_with_keys(tmp_path)["translator"]
+    translators = {name for name in child_environment(part.env, part.hidden) if name.startswith("BABELVIEW_TRANSLATOR")}
+    assert translators == {"BABELVIEW_TRANSLATOR_API_KEY"}
 
 
 def test_what_a_part_sets_wins_over_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
