@@ -224,7 +224,7 @@ class InOrder:
     """Decodes a freshly opened stream from the beginning to its end, whatever is broken on the way."""
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        """Nothing is read yet."""
+        """Wrap a stream of which nothing was read."""
         self._container, self._stream = container, stream
         self.errors = 0
         """Packets that could not be read or (wholly) decoded, so far; not those before the first good frame, because

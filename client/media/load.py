@@ -56,17 +56,6 @@ def recognise(head: bytes, sha256: str, suffix: str) -> Identity:
     return Identity(sha256, kind or named or Kind.VIDEO, problem)
 
 
-def load(path: Path, identity: Identity, sampling: Sampling) -> Content:
-    """Decode a file into JPEGs.
-
-    Raises:
-        MediaError: it is no picture or video, or a broken one.
-        MemoryError: it takes more than this process may take.
-    """
-    (content,) = load_spans(path, identity, sampling, [None])
-    return content
-
-
 def load_spans(path: Path, identity: Identity, sampling: Sampling, spans: Sequence[Span | None]) -> Iterator[Content]:
     """Decode spans of a file one after the other, after one look at its packets; None is all of it.
 
@@ -76,11 +65,11 @@ def load_spans(path: Path, identity: Identity, sampling: Sampling, spans: Sequen
     """
     # Imported late: only the processes that decode need the decoders.
     from client.media.image import load_image  # noqa: PLC0415
-    from client.media.video import load_spans as load_video_spans  # noqa: PLC0415
+    from client.media.video import load_video  # noqa: PLC0415
 
     with _only_media_errors(identity):
         if identity.kind is Kind.VIDEO:
-            yield from load_video_spans(path, sampling, spans)
+            yield from load_video(path, sampling, spans)
         else:
             yield from [load_image(path)] * len(spans)
 
@@ -92,7 +81,7 @@ def probe(path: Path, identity: Identity) -> Iterator[Probe]:
         MediaError: it is no video, or a broken one.
         MemoryError: it takes more than this process may take.
     """
-    from client.media.video import probe_video  # noqa: PLC0415  # as above
+    from client.media.video import probe_video  # noqa: PLC0415 (late, as in load_spans)
 
     with _only_media_errors(identity):
         yield probe_video(path)

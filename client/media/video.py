@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from array import array
-from contextlib import contextmanager, suppress
+from bisect import bisect_left
+from collections import deque
+from contextlib import contextmanager
 from fractions import Fraction
-from functools import partial
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 import av
 import numpy as np
@@ -21,7 +23,7 @@ from client.media.kinds import Kind
 from client.media.sampling import Fit, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from av.container import InputContainer
@@ -33,74 +35,130 @@ if TYPE_CHECKING:
 
 # A file that ends this much before its own header says was cut.
 _MISSING_SHARE, _MISSING_S = 0.05, 0.5
-# Frames that old encoders announce and do not write, at the end.
-_UNTOLD = 2
+# So many frames at the end old encoders announce in the header and do not write.
+_MISCOUNTED_FRAMES = 2
 # Frames a second of a file that says nothing of time.
 _USUAL_RATE = Fraction(25)
-# What a header may say in full.
-_TELLING_SUFFIXES, _TELLING_STREAMS = frozenset({".mp4", ".m4v", ".mov"}), 8
+# Files whose header may say all that opening them must tell, if they have no more streams than this.
+_HEADER_ONLY_SUFFIXES, _HEADER_ONLY_STREAMS = frozenset({".mp4", ".m4v", ".mov"}), 8
+# JPEGs that lie in memory while a whole video is decoded, of 30 to 50 kB each.
+_FRAMES_AT_ONCE = 1024
 
 
-def load_video(path: Path, sampling: Sampling) -> Content:
-    """Sample a video; of what is not sampled only the times are kept, about 70 bytes a frame: 13 MB for two hours.
-
-    Raises:
-        MediaError: it holds no video, or nothing of it can be decoded.
-    """
-    (content,) = load_spans(path, sampling, [None])
-    return content
-
-
-def load_spans(path: Path, sampling: Sampling, spans: Iterable[Span | None]) -> Iterator[Content]:
+def load_video(path: Path, sampling: Sampling, spans: Sequence[Span | None]) -> Iterator[Content]:
     """Sample spans of a video one after the other, after one scan of it; None is all of it.
+
+    Of what is not sampled only the times are kept, about 70 bytes a frame: 13 MB for two hours. From the first span on
+    that seeking does not give, all that are left are taken together, while the whole video is decoded once.
 
     Raises:
         MediaError: it holds no video, or nothing of a span can be decoded.
     """
+    left = deque(spans)
+    scan_result = yield from _by_seeking(path, sampling, left)
+    # Only now, when the other decoder is closed.
+    while left:
+        at_once = [left.popleft() for _ in range(min(len(left), max(1, _FRAMES_AT_ONCE // sampling.most)))]
+        timeline = yield from _in_order(path, sampling, scan_result, at_once)
+        scan_result = scan_result._replace(timeline=timeline)
+
+
+class _Scan(NamedTuple):
+    """What the packets of a video tell."""
+
+    timeline: Timeline
+    """Right nearly always."""
+    duration: Fraction
+    """Seconds; 0 where the file tells no times."""
+    cut: str | None
+    """A warning."""
+    exact: bool
+    """Whether the times are those of the frames; if not, only decoding tells them."""
+
+    def content(
+        self, encoder: _FrameEncoder, sampling: Sampling, span: Span | None, taken: _Taken, *, spoilt: bool
+    ) -> Content:
+        """What was taken of a span, with the facts of the video and all warnings."""
+        timeline, frames = taken
+        warnings = ["damaged: not all of it can be decoded; frames may be missing or spoilt"] if spoilt else []
+        if remark := sampling.choose(timeline.within(span)[0])[1]:
+            warnings.append(remark)
+        if self.cut:
+            warnings.append(self.cut)
+        if encoder.resized:
+            warnings.append(
+                "the picture size changes within the video: all frames were brought to the first one's size"
+            )
+        facts = Facts(
+            *encoder.shown_size,
+            duration_sec=round(float(self.duration), 3) if self.duration else None,
+            fps=round(float(len(timeline.shown) / self.duration), 3) if self.duration else None,
+            frames=len(timeline.shown),
+        )
+        return Content(Kind.VIDEO, facts, frames, warnings)
+
+
+class _Taken(NamedTuple):
+    """The frames of a span, and when those of the video are shown."""
+
+    timeline: Timeline
+    frames: list[Frame]
+
+
+def _by_seeking(path: Path, sampling: Sampling, left: deque[Span | None]) -> Generator[Content, None, _Scan]:
+    """Take spans from `left` as long as seeking gives them; returns what the packets tell.
+
+    Raises:
+        MediaError: the file holds no video, or nothing of it can be read.
+    """
     with _opened(path, quick=True) as (container, stream):
         packets, clean = _scanned(container, stream)
-        cut = _cut_short(container, stream, packets, clean)
-        guess, duration = _timeline(stream, packets), _duration(stream, packets)
-        # None where seeking cannot promise the right frames: their times tell nothing then.
-        decoder: IndexedDecoder | None = None
-        with suppress(InexactError):
+        timeline = _timeline(stream, packets)
+        found = _Scan(timeline, _duration(stream, packets), _cut_short(container, stream, packets, clean), exact=True)
+        try:
             decoder = IndexedDecoder(container, stream, packets)
-        for span in spans:
-            encoder, timeline = _FrameEncoder(sampling), guess
-            times: list[int] | None = [timeline.shown[index] for index in sampling.indices(timeline, span)]
-            frames: list[Frame] = []
-            try:
-                found = decoder.frames(times or ()) if decoder else ()
-                frames = [Frame(timeline.pts_us(frame.pts or 0), encoder.take(frame, stream)) for frame in found]
-                times = times if decoder else None
-            except InexactError:
-                times = None
-            except (av.FFmpegError, DamagedError):
-                pass
-            spoilt = False
-            for strict in (True, False):
-                if not frames:
-                    decoding = _InOrder(path, encoder, strict=strict)
-                    timeline, frames = decoding.take(timeline, sampling, span, times)
-                    spoilt = decoding.errors > 0 or not strict
-            if not frames:
-                raise MediaError("the file is damaged: none of its frames can be decoded")
-            warnings = ["damaged: not all of it can be decoded; frames may be missing or spoilt"] if spoilt else []
-            if remark := sampling.choose(timeline.within(span)[0])[1]:
-                warnings.append(remark)
-            if cut:
-                warnings.append(cut)
-            if encoder.resized:
-                warnings.append(
-                    "the picture size changes within the video: all frames were brought to the first one's size"
-                )
-            facts = Facts(
-                *encoder.shown_size,
-                duration_sec=round(float(duration), 3) if duration else None,
-                fps=round(float(len(timeline.shown) / duration), 3) if duration else None,
-                frames=len(timeline.shown),
-            )
-            yield Content(Kind.VIDEO, facts, frames, warnings)
+            while left:
+                encoder = _FrameEncoder(sampling)
+                times = [timeline.shown[index] for index in sampling.indices(timeline, left[0])]
+                frames = [
+                    Frame(timeline.pts_us(frame.pts or 0), encoder.take(frame, stream))
+                    for frame in decoder.frames(times)
+                ]
+                yield found.content(encoder, sampling, left.popleft(), _Taken(timeline, frames), spoilt=False)
+        except InexactError:
+            return found._replace(exact=False)
+        except (av.FFmpegError, DamagedError):
+            pass
+        return found
+
+
+def _in_order(
+    path: Path, sampling: Sampling, scan_result: _Scan, spans: Sequence[Span | None]
+) -> Generator[Content, None, Timeline]:
+    """Take spans while all of the video is decoded: once for all, if it is sound and its packets told the truth.
+
+    Returns when frames are shown, as far as it is known now.
+
+    Raises:
+        MediaError: nothing of a span can be decoded.
+    """
+    encoder = _FrameEncoder(sampling)
+    guess = scan_result.timeline
+    taken: dict[Span | None, _Taken] = {}
+    spoilt: set[Span | None] = set()
+    for strict in (True, False):
+        if missing := [span for span in spans if span not in taken]:
+            decoding = _WholeDecoding(path, encoder, strict=strict)
+            found = decoding.take(guess, sampling, missing, exact=scan_result.exact)
+            taken |= {span: of_span for span, of_span in found.items() if of_span.frames}
+            guess = found[missing[0]].timeline
+            if decoding.errors or not strict:
+                spoilt |= found.keys()
+    for span in spans:
+        if span not in taken:
+            raise MediaError("the file is damaged: none of its frames can be decoded")
+        yield scan_result.content(encoder, sampling, span, taken[span], spoilt=span in spoilt)
+    return guess
 
 
 def probe_video(path: Path) -> Probe:
@@ -182,9 +240,9 @@ def _open_undecoded(path: Path) -> InputContainer | None:
     The header of H.264 in MP4 says nearly all. How far frames are reordered stands there too if they are said to be:
     if not, that may have been left out.
     """
-    if path.suffix.lower() not in _TELLING_SUFFIXES:
+    if path.suffix.lower() not in _HEADER_ONLY_SUFFIXES:
         return None
-    undecoded = [{"skip_frame": "all"}] * _TELLING_STREAMS
+    undecoded = [{"skip_frame": "all"}] * _HEADER_ONLY_STREAMS
     container = av.open(str(path), metadata_errors="replace", stream_options=undecoded)  # type: ignore[arg-type]  # PyAV's stub
     codecs = [stream.codec_context for stream in container.streams.video]
     if all(codec and codec.name == "h264" and codec.has_b_frames for codec in codecs):
@@ -193,7 +251,7 @@ def _open_undecoded(path: Path) -> InputContainer | None:
     return None
 
 
-class _InOrder:
+class _WholeDecoding:
     """Takes the wanted frames while decoding all of them."""
 
     def __init__(self, path: Path, encoder: _FrameEncoder, *, strict: bool) -> None:
@@ -201,56 +259,77 @@ class _InOrder:
         self.errors = 0
 
     def take(
-        self, guess: Timeline, sampling: Sampling, span: Span | None, times: list[int] | None
-    ) -> tuple[Timeline, list[Frame]]:
-        """When the frames really are shown, and the wanted ones.
+        self, guess: Timeline, sampling: Sampling, spans: Sequence[Span | None], *, exact: bool
+    ) -> dict[Span | None, _Taken]:
+        """The wanted frames of each span, and when they really are shown.
 
         `guess` is what the packets say, right nearly always; where it is not, a second pass knows better.
-        `times` are those of the wanted frames if they can be relied on: then, of a file with errors, the frames
-        at these times are taken, or the next ones that are left.
+        If its times can be relied on (`exact`), then, of a file with errors, the frames at these times are taken, or
+        the next ones that are left.
         """
-        chosen = sampling.indices(guess, span)
-        timeline, by_place, by_time = self._decode(chosen, times or [])
+        chosen = {span: sampling.indices(guess, span) for span in spans}
+        times = {span: [guess.shown[index] for index in chosen[span]] for span in spans} if exact else {}
+        timeline, by_place, by_time = self._decode(chain(*chosen.values()), chain(*times.values()))
         if times and self.errors:
-            return guess, [Frame(guess.pts_us(time), jpeg) for time, jpeg in by_time]
-        better = sampling.indices(timeline, span)
-        if better != chosen:
-            timeline, by_place, _ = self._decode(better, [])
-        return timeline, [Frame(timeline.pts_us(timeline.shown[place]), jpeg) for place, jpeg in by_place]
+            return {span: _Taken(guess, _at_or_after(times[span], by_time, guess)) for span in spans}
+        chosen = {span: sampling.indices(timeline, span) for span in spans}
+        if others := set(chain(*chosen.values())) - by_place.keys():
+            by_place |= self._decode(others, ())[1]
+        return {
+            span: _Taken(
+                timeline,
+                [
+                    Frame(timeline.pts_us(timeline.shown[place]), by_place[place])
+                    for place in chosen[span]
+                    if place in by_place
+                ],
+            )
+            for span in spans
+        }
 
     def _decode(
-        self, places: list[int], times: list[int]
-    ) -> tuple[Timeline, list[tuple[int, bytes]], list[tuple[int, bytes]]]:
+        self, places: Iterable[int], times: Iterable[int]
+    ) -> tuple[Timeline, dict[int, bytes], dict[int, bytes]]:
         """The timeline, and the frames that were wanted by their places and by their times, with these."""
         seen = array("q")
         lasting = 0
+        by_place, by_time = dict[int, bytes](), dict[int, bytes]()
+        wanted_places, wanted_times = _Wanted(places), _Wanted(times)
         with _opened(self._path, strict=self._strict) as (container, stream):
-            take = partial(self._encoder.take, stream=stream)
-            by_place, by_time = _Wanted(places, take), _Wanted(times, take)
             decoder = InOrder(container, stream)
             for frame in decoder:
-                by_place.offer(len(seen), frame)
-                if frame.pts is not None:
-                    by_time.offer(frame.pts, frame)
-                seen.append(NO_TIME if frame.pts is None else frame.pts)
+                place, time = len(seen), NO_TIME if frame.pts is None else frame.pts
+                at_place, at_time = wanted_places.take(place), time != NO_TIME and wanted_times.take(time)
+                if at_place or at_time:
+                    jpeg = self._encoder.take(frame, stream)
+                    by_place |= {place: jpeg} if at_place else {}
+                    by_time |= {time: jpeg} if at_time else {}
+                seen.append(time)
                 lasting = frame.duration
             self.errors = decoder.errors
-            return _line(np.frombuffer(seen, np.int64), lasting, stream), by_place.taken, by_time.taken
+            return _line(np.frombuffer(seen, np.int64), lasting, stream), by_place, by_time
 
 
 class _Wanted:
-    """Takes the frames at some positions, or the next ones after them, of frames that come in order."""
+    """Positions at which frames are wanted, of frames that come in order: these frames, or the next ones after them."""
 
-    def __init__(self, positions: list[int], take: Callable[[av.VideoFrame], bytes]) -> None:
-        self._waiting, self._take = positions[::-1], take
-        self.taken: list[tuple[int, bytes]] = []
-        """Each with its own position."""
+    def __init__(self, positions: Iterable[int]) -> None:
+        self._waiting = sorted(set(positions), reverse=True)
 
-    def offer(self, position: int, frame: av.VideoFrame) -> None:
-        if self._waiting and position >= self._waiting[-1]:
-            self.taken.append((position, self._take(frame)))
-            while self._waiting and self._waiting[-1] <= position:
-                self._waiting.pop()
+    def take(self, position: int) -> bool:
+        """Whether the frame at `position` is wanted; what it stands for is wanted no longer."""
+        if not self._waiting or position < self._waiting[-1]:
+            return False
+        while self._waiting and self._waiting[-1] <= position:
+            self._waiting.pop()
+        return True
+
+
+def _at_or_after(times: Iterable[int], jpegs: Mapping[int, bytes], timeline: Timeline) -> list[Frame]:
+    """The frames at these times or next after them, each once, of `jpegs` by ascending time."""
+    there = list(jpegs)
+    places = sorted({bisect_left(there, time) for time in times} - {len(there)})
+    return [Frame(timeline.pts_us(there[place]), jpegs[there[place]]) for place in places]
 
 
 def _cut_short(container: InputContainer, stream: VideoStream, packets: Packets, clean: bool) -> str | None:
@@ -258,7 +337,7 @@ def _cut_short(container: InputContainer, stream: VideoStream, packets: Packets,
     there, promised = _duration(stream, packets), _promised(container, stream, packets)
     # An edit list may hide frames at both ends: they are counted and cannot be read, but the time is there.
     lacking = not promised or (promised - there) * len(packets.pts) > there
-    if "mp4" in container.format.name and lacking and stream.frames > len(packets.pts) + _UNTOLD:
+    if "mp4" in container.format.name and lacking and stream.frames > len(packets.pts) + _MISCOUNTED_FRAMES:
         return f"cut off: {len(packets.pts)} of {stream.frames} frames can be read"
     if promised - there > max(_MISSING_S, promised * _MISSING_SHARE):
         return f"cut off: {float(there):.1f} of {float(promised):.1f} seconds can be read"

@@ -38,7 +38,7 @@ import psutil
 from PIL import Image
 
 from client.media.jpeg import QUALITY, Orientation, encode_frame
-from client.media.load import identify, load
+from client.media.load import identify, load_spans
 from client.media.loaders import Loaders
 from client.media.sampling import Sampling, evenly
 from client.media.video import load_video
@@ -169,7 +169,8 @@ def published(path: Path, wanted: int) -> list[np.ndarray]:
 
 def ours(path: Path, wanted: int) -> list[bytes]:
     """The client's way: the JPEGs that the model would be sent."""
-    return load_video(path, Sampling(wanted)).jpegs
+    (content,) = load_video(path, Sampling(wanted), [None])
+    return content.jpegs
 
 
 def compare(report: Report, path: Path, name: str, wanted: int, rounds: int) -> None:
@@ -236,7 +237,7 @@ def compare_pictures(report: Report, folder: Path, count: int) -> None:
             loaders = Loaders(cores) if way == "processes" else None
             before, wall = cpu_of_all(), time.perf_counter()
             with ThreadPoolExecutor(cores) as pool:
-                work = partial(_in_process, loaders) if loaders else load
+                work = partial(_in_process, loaders) if loaders else _in_thread
                 list(pool.map(lambda job, work=work: len(work(*job).jpegs), jobs))
             wall = time.perf_counter() - wall
             if loaders:
@@ -245,6 +246,11 @@ def compare_pictures(report: Report, folder: Path, count: int) -> None:
     (cpu, rate), (base_cpu, base_rate) = (zip(*costs[way], strict=True) for way in ("processes", "threads"))
     report.add("picture of 480x320, in processes (baseline: threads): CPU", "ms", cpu, base_cpu)
     report.add("picture of 480x320, in processes (baseline: threads)", "1/s", rate, base_rate, more_is_better=True)
+
+
+def _in_thread(path: Path, identity: Identity, sampling: Sampling) -> Content:
+    (content,) = load_spans(path, identity, sampling, [None])
+    return content
 
 
 def _in_process(loaders: Loaders, path: Path, identity: Identity, sampling: Sampling) -> Content:

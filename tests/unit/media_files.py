@@ -10,8 +10,14 @@ import av
 import numpy as np
 from PIL import Image
 
+from client.media.load import identify, load_spans
+from client.media.video import load_video
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from client.media.content import Content
+    from client.media.sampling import Sampling
 
 BITS = 10
 SIZE = (160, 96)
@@ -29,6 +35,18 @@ def number_of(jpeg: bytes) -> int:
     row = np.asarray(Image.open(io.BytesIO(jpeg)).convert("L"))[5:-5].mean(axis=0)
     centres = ((np.arange(BITS) + 0.5) * len(row) / BITS).astype(int)
     return int("".join("1" if row[c] > 127 else "0" for c in centres), 2)
+
+
+def load_file(path: Path, sampling: Sampling) -> Content:
+    """All of a picture or video, as the client's decoders take it."""
+    (content,) = load_spans(path, identify(path), sampling, [None])
+    return content
+
+
+def whole_video(path: Path, sampling: Sampling) -> Content:
+    """All of a video, whatever its name and its first bytes say."""
+    (content,) = load_video(path, sampling, [None])
+    return content
 
 
 def write_video(

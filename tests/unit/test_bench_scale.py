@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import httpx2 as httpx
 import numpy as np
 import pytest
+from media_files import whole_video
 from tokenizers import Tokenizer
 
 from client.media.load import identify
 from client.media.sampling import Sampling
-from client.media.video import load_video
 from client.tasks.prompt import read_prompt
 from scripts.benchmarks.common.report import Report
 from scripts.benchmarks.scale.__main__ import Bench, Effort, sweeps
@@ -45,7 +45,7 @@ TINY = Effort(
 
 @pytest.mark.parametrize("seconds", [1, 10, 70])
 def test_a_video_is_as_long_as_it_should_be(tmp_path: Path, seconds: int) -> None:
-    video = load_video(write_length(tmp_path / "video.mp4", seconds, tmp_path / "piece.mp4"), Sampling(8))
+    video = whole_video(write_length(tmp_path / "video.mp4", seconds, tmp_path / "piece.mp4"), Sampling(8))
     assert video.facts.duration_sec == seconds
     assert video.facts.frames == seconds * VIDEO_RATE
     assert len(set(video.jpegs)) == 8 if seconds <= 10 else len(video.jpegs) == 8
@@ -61,7 +61,7 @@ def test_copies_are_other_files_that_look_the_same(tmp_path: Path) -> None:
     source = write_length(tmp_path / "video.mp4", 1, tmp_path / "piece.mp4")
     files = sorted(copies(source, tmp_path / "copies", 3).iterdir())
     assert len({identify(file).sha256 for file in files}) == 3
-    assert len({tuple(load_video(file, Sampling(4)).jpegs) for file in files}) == 1
+    assert len({tuple(whole_video(file, Sampling(4)).jpegs) for file in files}) == 1
 
 
 def test_each_task_asks_something_else_and_bounds_its_answer(tmp_path: Path) -> None:

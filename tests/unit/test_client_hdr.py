@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorTrc
 from ffmpeg_files import encode
-from media_files import number_of
+from media_files import number_of, whole_video
 from PIL import Image
 
 from client.media.jpeg import Orientation, encode_frame
 from client.media.sampling import Fit, Sampling
-from client.media.video import load_video
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +68,7 @@ def test_what_is_no_hdr_is_left_alone() -> None:
 def test_videos_in_hdr_are_exact_too(tmp_path: Path, transfer: str, fit: Fit) -> None:
     hevc = "-c:v libx265 -preset ultrafast -pix_fmt yuv420p10le -tag:v hvc1 -x265-params log-level=0"
     path = encode(tmp_path / "hdr.mp4", f"{hevc} {BT2020_TAGS} -color_trc {transfer}")
-    content = load_video(path, Sampling(4, fit=fit))
+    content = whole_video(path, Sampling(4, fit=fit))
     assert [Image.open(io.BytesIO(jpeg)).size for jpeg in content.jpegs] == [(160, 96 if fit is Fit.CROP else 160)] * 4
     if fit is Fit.CROP:
         assert [number_of(jpeg) for jpeg in content.jpegs] == [0, 29, 59, 89]

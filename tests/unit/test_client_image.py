@@ -10,6 +10,7 @@ import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from media_files import load_file
 from PIL import Image, ImageCms
 from transformers.models.mllama.image_processing_mllama import get_optimal_tiled_canvas
 
@@ -17,7 +18,7 @@ from client.errors import MediaError
 from client.media import image as image_module
 from client.media.image import load_image, picture_size
 from client.media.kinds import Kind
-from client.media.load import identify, load
+from client.media.load import identify
 from client.media.sampling import Sampling
 from client.media.tiles import model_size, tiles
 
@@ -212,7 +213,7 @@ def test_broken_pictures_say_why(tmp_path: Path, name: str, content: bytes, reas
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(MediaError, match=reason):
-        load(path, identify(path), Sampling())
+        load_file(path, Sampling())
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif"])

@@ -11,11 +11,11 @@ import numpy as np
 import pillow_heif
 import pytest
 from ffmpeg_files import ffmpeg
+from media_files import load_file
 from PIL import Image, ImageCms
 
 from client.errors import MediaError
 from client.media.image import MAX_PIXELS, load_image
-from client.media.load import identify, load
 from client.media.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def corner(size: tuple[int, int] = (80, 40)) -> Image.Image:
 
 def check(path: Path, first: tuple[int, ...] = RED, size: tuple[int, int] = (80, 40), tolerance: int = 12) -> None:
     """The left upper quarter has one colour, the rest is white."""
-    content = load(path, identify(path), Sampling())
+    content = load_file(path, Sampling())
     shown = Image.open(io.BytesIO(content.jpegs[0])).convert("RGB")
     assert shown.size == (content.facts.width, content.facts.height) == size
     assert content.warnings == []
@@ -203,7 +203,7 @@ def test_what_is_no_picture_says_what_it_is(tmp_path: Path, name: str, data: byt
     path = tmp_path / name
     path.write_bytes(data)
     with pytest.raises(MediaError, match=reason):
-        load(path, identify(path), Sampling())
+        load_file(path, Sampling())
 
 
 @pytest.mark.parametrize("mode", ["L", "I;16", "RGB", "RGBA", "CMYK"])

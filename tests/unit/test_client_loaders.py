@@ -18,14 +18,14 @@ import loader_work
 import psutil
 import pytest
 from fake_servers import FakeServers
-from media_files import number_of, numbered, write_video
+from media_files import load_file, number_of, numbered, write_video
 from PIL import Image
 
 from client.errors import BabelviewError, MediaError
 from client.media import loaders as loaders_module
 from client.media.content import Span
 from client.media.kinds import Kind
-from client.media.load import identify, load
+from client.media.load import identify
 from client.media.loaders import Loaders
 from client.media.sampling import Sampling
 
@@ -90,7 +90,7 @@ def test_spans_come_one_by_one_and_may_be_left(loaders: Loaders, tmp_path: Path)
 
 def test_a_worker_gives_what_loading_here_gives(tmp_path: Path, loaders: Loaders) -> None:
     for path in (picture(tmp_path / "a.png"), write_video(tmp_path / "b.mp4", 30)):
-        assert loaded(loaders, path) == load(path, identify(path), Sampling())
+        assert loaded(loaders, path) == load_file(path, Sampling())
     page = tmp_path / "c.mp4"
     page.write_text("<html></html>")
     with pytest.raises(MediaError, match="HTML"):

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from media_files import number_of, write_video
+from media_files import number_of, whole_video, write_video
 from PIL import Image
 
 from client.cli.settings import read_settings
 from client.media.jpeg import PADDING
 from client.media.kinds import Kind
 from client.media.sampling import Fit, Sampling, Timeline, at_times, evenly
-from client.media.video import load_video
 from client.tasks.plan import make_plan
 from client.tasks.tasks import choose_tasks
 
@@ -28,7 +27,7 @@ B_FRAMES = {"crf": "20", "preset": "fast", "bf": "3", "g": "24"}
 
 
 def numbers(path: Path, sampling: Sampling) -> list[int]:
-    return [number_of(jpeg) for jpeg in load_video(path, sampling).jpegs]
+    return [number_of(jpeg) for jpeg in whole_video(path, sampling).jpegs]
 
 
 @given(available=st.integers(1, 200_000), wanted=st.integers(1, 64))
@@ -66,7 +65,7 @@ def test_by_the_clock_the_frame_on_screen_is_taken(steps: list[int], spacing: Fr
 def test_frames_at_even_times(tmp_path: Path, name: str, every: Fraction, expected: list[int]) -> None:
     options = {**B_FRAMES, "bf": "0"} if name == "a.avi" else B_FRAMES
     path = write_video(tmp_path / name, 60, options=options)
-    content = load_video(path, Sampling(every=every))
+    content = whole_video(path, Sampling(every=every))
     assert [number_of(jpeg) for jpeg in content.jpegs] == expected
     assert content.warnings == []
 
@@ -85,7 +84,7 @@ def test_by_the_clock_a_slide_show_gives_what_is_on_screen(tmp_path: Path) -> No
 
 def test_a_long_video_is_looked_at_in_wider_steps(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", 100)
-    content = load_video(path, Sampling(every=Fraction(1, 5), max_frames=4))
+    content = whole_video(path, Sampling(every=Fraction(1, 5), max_frames=4))
     assert [number_of(jpeg) for jpeg in content.jpegs] == [0, 25, 50, 75]
     assert content.warnings == ["a frame every 0.2 s would be 20 of them: it is 4 (--max-frames), one every 1 s"]
 
@@ -94,7 +93,7 @@ def test_a_long_video_is_looked_at_in_wider_steps(tmp_path: Path) -> None:
 def test_pad_shows_the_whole_frame_on_a_square(tmp_path: Path, size: tuple[int, int], canvas: int) -> None:
     path = write_video(tmp_path / "a.mkv", 1, size=size, pix_fmt="yuv444p", picture=lambda _, s: np.full(
         (s[1], s[0], 3), (200, 30, 40), np.uint8))  # fmt: skip
-    (jpeg,) = load_video(path, Sampling(1, fit=Fit.PAD)).jpegs
+    (jpeg,) = whole_video(path, Sampling(1, fit=Fit.PAD)).jpegs
     shown = Image.open(io.BytesIO(jpeg))
     assert shown.size == (canvas, canvas)
     pixels = np.asarray(shown.convert("RGB")).astype(int)

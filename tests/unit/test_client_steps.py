@@ -6,17 +6,22 @@ import asyncio
 import pickle
 import sqlite3
 import subprocess
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import av
 import pytest
 import two_steps
 from batch_runs import command, results, run, seen_in, wait_until
 from fake_servers import FakeServers, completion, error
-from media_files import write_video
+from media_files import number_of, write_video
 
 from client.endpoints.chat import ModelClient
+from client.errors import InexactError
+from client.media import video
 from client.media.content import Content, Frame, Probe, Span
+from client.media.frames import IndexedDecoder
 from client.media.kinds import Kind
 from client.media.load import identify, load_spans, probe
 from client.media.sampling import Sampling, Timeline
@@ -28,6 +33,7 @@ from client.tasks.tasks import Task
 from client.tasks.units import UnitKind, merged, whole, window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from aiohttp import web
@@ -272,3 +278,79 @@ def test_a_window_between_two_frames_shows_what_is_on_screen() -> None:
     assert timeline.within(Span(3 * SECOND, 4 * SECOND)) == (Timeline([200], 900, Fraction(1, 100)), 1)
     assert timeline.within(Span(8 * SECOND, 9 * SECOND)) == (Timeline([900], 1000, Fraction(1, 100)), 2)
     assert timeline.within(None) == (timeline, 0)
+
+
+# -- many windows of files in which seeking is not exact --------------------------------------------------------
+
+WINDOWS = [Span(number * SECOND // 2, number * SECOND // 2 + SECOND) for number in range(8)]  # each over half the next
+IN_WINDOWS = [[0, 24], [13, 37], [25, 49], [38, 62], [50, 74], [63, 87], [75, 99], [88, 99]]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each time that a video is decoded as a whole: whether another decoder of it was open still."""
+    overlaps, containers = [], set[int]()
+    really_opened = video._opened
+
+    @contextmanager
+    def counted(path: Path, *, strict: bool = True, quick: bool = False) -> Iterator[Any]:
+        if not quick:
+            overlaps.append(bool(containers))
+        with really_opened(path, strict=strict, quick=quick) as found:
+            containers.add(id(found))
+            yield found
+        containers.remove(id(found))
+
+    monkeypatch.setattr(video, "_opened", counted)
+    return overlaps
+
+
+def numbers(path: Path, spans: list[Span]) -> list[list[int]]:
+    return [[number_of(jpeg) for jpeg in part.jpegs] for part in load_spans(path, identify(path), Sampling(2), spans)]
+
+
+def test_a_video_without_exact_seeking_is_decoded_once_for_all_windows(
+    tmp_path: Path, opened: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.webm", 100, codec="libvpx")
+    assert numbers(path, WINDOWS) == IN_WINDOWS
+    assert opened == [False]
+    # What lies in memory is bounded: two windows at once.
+    monkeypatch.setattr(video, "_FRAMES_AT_ONCE", 4)
+    opened.clear()
+    assert numbers(path, WINDOWS) == IN_WINDOWS
+    assert opened == [False] * 4
+
+
+def test_windows_after_one_that_seeking_does_not_give_are_taken_together(
+    tmp_path: Path, opened: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4", 100, options={"g": "12"})
+    frames, sought = IndexedDecoder.frames, list[list[int]]()
+
+    def fail_third(decoder: IndexedDecoder, wanted: Iterable[int]) -> Iterator[av.VideoFrame]:
+        sought.append(list(wanted))
+        if len(sought) == 3:
+            raise InexactError
+        return frames(decoder, sought[-1])
+
+    monkeypatch.setattr(IndexedDecoder, "frames", fail_third)
+    assert numbers(path, WINDOWS) == IN_WINDOWS
+    assert (len(sought), opened) == (3, [False])
+
+
+def test_windows_of_a_damaged_video(tmp_path: Path, opened: list[bool]) -> None:
+    """Sound ones as they are, those with damage by what is left of them, with a warning."""
+    path = write_video(tmp_path / "a.mp4", 100, options={"g": "12", "bf": "0"})
+    whole = path.read_bytes()
+    with av.open(str(path)) as container:
+        (broken,) = [packet for number, packet in enumerate(container.demux(video=0)) if number == 50]
+        place, size = broken.pos, broken.size
+    path.write_bytes(whole[: place + 4] + b"\xff" * (size - 4) + whole[place + size :])
+    parts = list(load_spans(path, identify(path), Sampling(2), WINDOWS))
+    shown = [[number_of(jpeg) for jpeg in part.jpegs] for part in parts]
+    assert (shown[:4], shown[5:]) == (IN_WINDOWS[:4], IN_WINDOWS[5:])
+    assert shown[4][1] == IN_WINDOWS[4][1]
+    assert [bool(part.warnings) for part in parts] == [False] * 4 + [True] * 4
+    assert len({part.facts for part in parts}) == 1
+    assert opened == [False]

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 import pytest
-from media_files import number_of, numbered, write_sound, write_video
+from media_files import load_file, number_of, numbered, whole_video, write_sound, write_video
 from PIL import Image
 
 from client.errors import MediaError
 from client.media import video
 from client.media.jpeg import Orientation, encode_frame
-from client.media.load import identify, load
 from client.media.sampling import Sampling, evenly
-from client.media.video import load_video
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +26,7 @@ B_FRAMES = {"crf": "20", "preset": "fast", "bf": "3", "g": "24"}
 
 
 def sampled(path: Path, frames: int = 8) -> list[int]:
-    return [number_of(jpeg) for jpeg in load_video(path, Sampling(frames)).jpegs]
+    return [number_of(jpeg) for jpeg in whole_video(path, Sampling(frames)).jpegs]
 
 
 @pytest.mark.parametrize(("available", "wanted"), [(60, 8), (8, 8), (1, 8), (5, 8), (0, 8), (2160, 16), (100, 1)])
@@ -97,7 +95,7 @@ def test_frames_are_exact(tmp_path: Path, name: str, settings: dict[str, object]
     if codec not in av.codecs_available:
         pytest.skip(f"this FFmpeg cannot write {codec}")
     path = write_video(tmp_path / name, 60, **settings)  # type: ignore[arg-type]
-    content = load_video(path, Sampling(8))
+    content = whole_video(path, Sampling(8))
     assert [number_of(jpeg) for jpeg in content.jpegs] == EVEN_60
     assert content.facts.frames == 60
     assert content.warnings == []
@@ -110,7 +108,7 @@ def test_common_files_are_sampled_by_seeking(tmp_path: Path, name: str, monkeypa
     def never(*_: object) -> None:
         pytest.fail("decoded from the beginning")
 
-    monkeypatch.setattr(video, "_InOrder", never)
+    monkeypatch.setattr(video, "_WholeDecoding", never)
     settings: dict[str, dict[str, str]] = {"options": B_FRAMES}
     if name == "a.avi":
         settings["options"] = {"bf": "0", "g": "24"}
@@ -121,7 +119,7 @@ def test_common_files_are_sampled_by_seeking(tmp_path: Path, name: str, monkeypa
 
 def test_variable_frame_rate_is_sampled_by_frame_not_by_time(tmp_path: Path) -> None:
     times = [n * 20 if n < 40 else 800 + (n - 40) * 200 for n in range(60)]
-    content = load_video(write_video(tmp_path / "vfr.mp4", 60, times=times, options=B_FRAMES), Sampling(8))
+    content = whole_video(write_video(tmp_path / "vfr.mp4", 60, times=times, options=B_FRAMES), Sampling(8))
     assert [number_of(jpeg) for jpeg in content.jpegs] == EVEN_60
     assert content.facts.duration_sec == pytest.approx(4.6, abs=0.25)
 
@@ -143,7 +141,7 @@ def test_an_edit_list_hides_frames(tmp_path: Path) -> None:
     with av.open(str(trimmed)) as reader:
         displayed = sum(1 for _ in reader.decode(video=0))
     assert displayed == 50
-    content = load_video(trimmed, Sampling(8))
+    content = whole_video(trimmed, Sampling(8))
     assert [number_of(jpeg) for jpeg in content.jpegs] == [10 + int(x) for x in np.linspace(0, 49, 8)]
     assert content.facts.frames == 50
 
@@ -166,7 +164,7 @@ def red_corner(_: int, size: tuple[int, int]) -> np.ndarray:
 )  # fmt: skip
 def test_rotation_is_applied(tmp_path: Path, rotation: int, corner: str, size: tuple[int, int]) -> None:
     path = write_video(tmp_path / "phone.mp4", 3, rotation=rotation, picture=red_corner)
-    content = load_video(path, Sampling(1))
+    content = whole_video(path, Sampling(1))
     shown = Image.open(io.BytesIO(content.jpegs[0]))
     assert shown.size == size == (content.facts.width, content.facts.height)
     width, height = size
@@ -198,7 +196,7 @@ def test_a_camera_s_motion_jpeg_with_exif(
             packet = av.Packet(picture.getvalue())
             packet.stream, packet.pts, packet.dts, packet.time_base = stream, number, number, Fraction(1, 25)
             container.mux(packet)
-    shown = Image.open(io.BytesIO(load_video(path, Sampling(1)).jpegs[0]))
+    shown = Image.open(io.BytesIO(whole_video(path, Sampling(1)).jpegs[0]))
     assert shown.size == size
     red = [
         (x, y)
@@ -211,14 +209,14 @@ def test_a_camera_s_motion_jpeg_with_exif(
 
 def test_non_square_pixels_are_widened(tmp_path: Path) -> None:
     path = write_video(tmp_path / "dvd.mp4", 5, size=(144, 96), pixel_aspect=Fraction(4, 3))
-    content = load_video(path, Sampling(2))
+    content = whole_video(path, Sampling(2))
     assert (content.facts.width, content.facts.height) == (192, 96)
     assert Image.open(io.BytesIO(content.jpegs[0])).size == (192, 96)
 
 
 def test_odd_sizes_survive(tmp_path: Path) -> None:
     path = write_video(tmp_path / "odd.mp4", 12, size=(161, 95), pix_fmt="yuv444p")
-    content = load_video(path, Sampling(4))
+    content = whole_video(path, Sampling(4))
     assert Image.open(io.BytesIO(content.jpegs[0])).size == (161, 95)
     assert [number_of(jpeg) for jpeg in content.jpegs] == [0, 3, 7, 11]
 
@@ -259,7 +257,7 @@ def test_the_pixel_aspect_that_only_the_bitstream_tells_is_applied(tmp_path: Pat
     path = write_video(tmp_path / "dvd.mp4", 30, size=(144, 96), options=options)
     with av.open(str(path), stream_options=[{"skip_frame": "all"}]) as container:
         assert not container.streams.video[0].sample_aspect_ratio
-    content = load_video(path, Sampling(2))
+    content = whole_video(path, Sampling(2))
     assert (content.facts.width, content.facts.height) == (192, 96)
 
 
@@ -269,7 +267,7 @@ def test_the_pixel_aspect_that_only_the_bitstream_tells_is_applied(tmp_path: Pat
 def test_frames_are_shrunk_to_the_model_and_never_enlarged(
     tmp_path: Path, size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    content = load_video(write_video(tmp_path / "size.mp4", 2, size=size), Sampling(1, edge=336))
+    content = whole_video(write_video(tmp_path / "size.mp4", 2, size=size), Sampling(1, edge=336))
     assert Image.open(io.BytesIO(content.jpegs[0])).size == expected
     assert (content.facts.width, content.facts.height) == size
 
@@ -292,7 +290,7 @@ def test_colours_come_out_as_they_were_drawn(tmp_path: Path, matrix: str, full_r
         )
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    jpeg = load_video(path, Sampling(1)).jpegs[0]
+    jpeg = whole_video(path, Sampling(1)).jpegs[0]
     shown = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))[100:200, 100:200].mean(axis=(0, 1))
     assert np.abs(shown - colour).max() < 5
 
@@ -306,7 +304,7 @@ def test_a_truncated_file_gives_what_can_be_read_with_a_warning(tmp_path: Path) 
     )
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * 0.6)])
-    content = load_video(path, Sampling(8))
+    content = whole_video(path, Sampling(8))
     numbers = [number_of(jpeg) for jpeg in content.jpegs]
     readable = content.facts.frames or 0
     assert 100 < readable < 250
@@ -321,7 +319,7 @@ def test_bit_rot_costs_frames_not_the_file(tmp_path: Path) -> None:
     for place in rng.integers(len(data) // 3, len(data) // 2, 300):
         data[place] ^= 0xFF
     path.write_bytes(data)
-    content = load_video(path, Sampling(8))
+    content = whole_video(path, Sampling(8))
     right = {number_of(jpeg) for jpeg in content.jpegs} & set(EVEN_120)
     assert len(right) >= 4  # those outside the damaged sixth at least
     assert "damaged" in content.warnings[0]
@@ -333,7 +331,7 @@ def test_a_size_change_is_accepted_with_a_warning(tmp_path: Path) -> None:
     second = write_video(tmp_path / "b.h264", 10, size=(320, 192), container_format="h264")
     path = tmp_path / "both.h264"
     path.write_bytes(first.read_bytes() + second.read_bytes())
-    content = load_video(path, Sampling(8))
+    content = whole_video(path, Sampling(8))
     assert len(content.jpegs) == 8
     assert {Image.open(io.BytesIO(jpeg)).size for jpeg in content.jpegs} == {(160, 96)}
     assert any("size changes" in warning for warning in content.warnings)
@@ -365,7 +363,7 @@ def broken_files(folder: Path) -> dict[str, Path]:
 def test_what_is_no_video_is_refused_with_its_reason(tmp_path: Path, name: str, reason: str) -> None:
     path = broken_files(tmp_path)[name]
     with pytest.raises(MediaError, match=reason):
-        load(path, identify(path), Sampling())
+        load_file(path, Sampling())
 
 
 def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
@@ -382,4 +380,4 @@ def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
         container.mux(tone.encode(silence))
         container.mux(tone.encode(None))
     with pytest.raises(MediaError, match="cover"):
-        load_video(path, Sampling())
+        whole_video(path, Sampling())

@@ -10,10 +10,10 @@ import av
 import numpy as np
 import pytest
 from ffmpeg_files import FRAMES, X264, displayed, encode, ffmpeg
-from media_files import number_of
+from media_files import load_file, number_of
 
 from client.media import video
-from client.media.load import identify, load
+from client.media.load import identify
 from client.media.loaders import Loaders
 from client.media.sampling import Sampling, evenly
 
@@ -34,7 +34,7 @@ def check(path: Path, warning: str | None = None, counts: tuple[int, ...] = (1, 
     shown = displayed(path)
     assert shown
     for wanted in counts:
-        content = load(path, identify(path), Sampling(wanted))
+        content = load_file(path, Sampling(wanted))
         assert [number_of(jpeg) for jpeg in content.jpegs] == [shown[place] for place in evenly(len(shown), wanted)]
         assert content.facts.frames == len(shown)
         if warning:
@@ -124,7 +124,7 @@ def test_b_frames_that_were_allowed_but_not_used_cost_nothing(
     tmp_path: Path, extension: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stream says that frames may be reordered, and none is."""
-    monkeypatch.setattr(video, "_InOrder", lambda *_, **__: pytest.fail("decoded from the beginning"))
+    monkeypatch.setattr(video, "_WholeDecoding", lambda *_, **__: pytest.fail("decoded from the beginning"))
     settings = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 24 -bf 3 -x264-params b-adapt=1:b-bias=-100"
     check(encode(tmp_path / f"a.{extension}", settings))
 
@@ -132,7 +132,7 @@ def test_b_frames_that_were_allowed_but_not_used_cost_nothing(
 @pytest.mark.parametrize("name", ["a.ts", "b.ts", "c.ts", "d.mxf"])
 def test_broadcast_files_are_sampled_by_seeking(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An hour of them decoded from the beginning would take minutes."""
-    monkeypatch.setattr(video, "_InOrder", lambda *_, **__: pytest.fail("decoded from the beginning"))
+    monkeypatch.setattr(video, "_WholeDecoding", lambda *_, **__: pytest.fail("decoded from the beginning"))
     settings = {"a": f"{X264} -g 24 -bf 3", "b": f"{X265}:keyint=24", "c": MPEG2, "d": MPEG2}
     check(encode(tmp_path / name, settings[name[0]]))
 
@@ -230,7 +230,7 @@ def test_a_transport_stream_that_ends_within_a_packet_was_cut(tmp_path: Path, na
     whole = path.read_bytes()
     for share in (0.5, 0.6, 0.9):
         path.write_bytes(whole[: int(len(whole) * share) | 1])  # packets have an even length
-        content = load(path, identify(path), Sampling(4))
+        content = load_file(path, Sampling(4))
         assert len(content.jpegs) == 4
         assert content.warnings == ["cut off: the file ends in the middle of something"]
 
@@ -241,7 +241,7 @@ def test_what_is_left_of_a_cut_file(tmp_path: Path, extension: str) -> None:
     path = encode(tmp_path / f"a.{extension}", settings)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * 0.6)])
-    content = load(path, identify(path), Sampling(4))
+    content = load_file(path, Sampling(4))
     shown = displayed(path)
     assert len(shown) < FRAMES
     assert [number_of(jpeg) for jpeg in content.jpegs][:3] == [shown[place] for place in evenly(len(shown), 4)][:3]
@@ -253,7 +253,7 @@ def test_the_default_video_stream_is_looked_at(tmp_path: Path) -> None:
     both = tmp_path / "two.mp4"
     second = "-f lavfi -i color=red:s=64x64:d=3 -i {} -map 0 -map 1 -disposition:v:0 0 -disposition:v:1 default"
     ffmpeg(*f"{second} -c:v:1 copy -c:v:0 libx264".format(whole).split(), both)
-    content = load(both, identify(both), Sampling(3))
+    content = load_file(both, Sampling(3))
     assert [number_of(jpeg) for jpeg in content.jpegs] == [0, 44, 89]
 
 
@@ -270,9 +270,9 @@ def test_a_long_video_takes_little_memory(tmp_path: Path, settings: str) -> None
     """Of what is not looked at only the times are kept."""
     part, whole = encode(tmp_path / "part.mkv", settings), tmp_path / "long.mkv"
     ffmpeg("-stream_loop", "399", "-i", part, "-c", "copy", whole)
-    load(part, identify(part), Sampling(4))  # what is imported and kept once
+    load_file(part, Sampling(4))  # what is imported and kept once
     tracemalloc.start()
-    content = load(whole, identify(whole), Sampling(4))
+    content = load_file(whole, Sampling(4))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert content.facts.frames == 400 * FRAMES
@@ -286,7 +286,7 @@ def test_no_frame_is_kept_when_a_video_is_done(tmp_path: Path) -> None:
     gc.collect()
     gc.disable()
     try:
-        load(path, identify(path), Sampling(8))
+        load_file(path, Sampling(8))
         assert not any(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
     finally:
         gc.enable()
@@ -296,13 +296,13 @@ def test_concealed_frames_are_not_passed_over_in_silence(tmp_path: Path) -> None
     """The decoder makes up what is missing and does not always call it an error; some damage looks like a picture."""
     path = tmp_path / "a.mkv"
     ffmpeg(*f"-f lavfi -i testsrc2=s=320x192:d=3 {X264} -g 12 -bf 2".split(), path)
-    clean = load(path, identify(path), Sampling(16)).jpegs
+    clean = load_file(path, Sampling(16)).jpegs
     whole, rng, spoilt, warned = path.read_bytes(), np.random.default_rng(1), 0, 0
     for place in rng.integers(len(whole) // 10, len(whole) * 9 // 10, 60):
         changed = bytearray(whole)
         changed[place] ^= 0xFF
         path.write_bytes(changed)
-        content = load(path, identify(path), Sampling(16))
+        content = load_file(path, Sampling(16))
         if content.jpegs != clean:
             spoilt += 1
             warned += bool(content.warnings)

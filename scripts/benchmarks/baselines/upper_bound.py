@@ -23,7 +23,7 @@ import simplejpeg
 from client.endpoints.translation import SOURCE
 from client.media.jpeg import QUALITY
 from client.media.kinds import Kind
-from client.media.load import identify, load
+from client.media.load import identify, load_spans
 from client.media.sampling import Sampling
 from client.pipeline import TRANSLATIONS_AT_ONCE
 
@@ -73,7 +73,7 @@ def make_requests(paths: Sequence[Path], texts: Sequence[str], plan: Plan, seed:
 
 def _chats(path: Path, plan: Plan, rng: np.random.Generator) -> Iterable[bytes]:
     identity = identify(path)
-    content = load(path, identity, Sampling())
+    (content,) = load_spans(path, identity, Sampling(), [None])
     frames = b",".join(pybase64.b64encode(marked(jpeg, rng)) for jpeg in content.jpegs)
     part = b"video" if identity.kind is Kind.VIDEO else b"image"
     media = orjson.Fragment(b'{"type":"%b_url","%b_url":{"url":"data:%b/jpeg;base64,%b"}}' % (part, part, part, frames))
