@@ -1,7 +1,12 @@
-"""How the commands of the server run: errors of ours are one line and exit code 1, wrong arguments exit code 2."""
+"""How the commands of the server run: errors of ours are one line and exit code 1, wrong arguments exit code 2.
+
+`client` and `translator` have the like of their own, which behave the same: the three packages import nothing of each
+other.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +39,10 @@ class Option(click.Option):
         if ctx and self.name and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
             return f"{self.envvar} in the environment"
         return super().get_error_hint(ctx)
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The variable's value, also an empty one: it is told as a wrong value, not passed over."""
+        return os.environ.get(self.envvar) if isinstance(self.envvar, str) else super().resolve_envvar_value(ctx)
 
 
 class Command(click.Command):

@@ -1,6 +1,8 @@
 """`python -m translator`: the translation service."""
 
-from translator.cli import translate
+import sys
+
+from translator.cli import main
 
 if __name__ == "__main__":
-    translate(prog_name="python -m translator")
+    sys.exit(main())

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
+from translator.command import Option, run
 from translator.settings import KEYS_VARIABLE, Settings
 from translator.text import scripts as writing_systems
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EXAMPLES = """\b
 Examples:
@@ -58,17 +61,7 @@ class _Scripts(click.ParamType[tuple[str, ...]]):
         return codes
 
 
-class _Option(click.Option):
-    """An option whose errors name the variable, if that is where its value came from."""
-
-    def get_error_hint(self, ctx: click.Context | None) -> str:
-        """The flag, or the environment variable that held the value."""
-        if ctx and self.name and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
-            return f"{ctx.auto_envvar_prefix}_{self.name.upper()} in the environment"
-        return super().get_error_hint(ctx)
-
-
-_option = partial(click.option, cls=_Option)
+_option = partial(click.option, cls=Option)
 
 
 @click.command(
@@ -142,7 +135,8 @@ _option = partial(click.option, cls=_Option)
 def translate(context: click.Context, /, **options: Any) -> None:
     """Serve translations over HTTP: NLLB-200, sentence by sentence, each answer with a verdict.
 
-    Ends with exit code 0 after a clean stop, 1 when the service cannot run, 2 for wrong usage.
+    Ends with exit code 0 after a clean stop, 1 when the service cannot run, 2 for wrong usage,
+    130 for Ctrl-C before it runs.
     """
     settings = make_settings(**options)
     if settings.open_to_strangers:
@@ -174,3 +168,8 @@ def _run(settings: Settings) -> int:
         click.echo(f'error: {error}: pip install ".[translator]"', err=True)
         return 1
     return run(settings)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command in this process; the exit code."""
+    return run(translate, arguments, "python -m translator")

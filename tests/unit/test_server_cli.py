@@ -91,6 +91,12 @@ def test_a_variable_that_is_not_right_is_named(
     assert "BABELVIEW_TRANSLATOR_PORT in the environment: 70000 is not in the range" in capsys.readouterr().err
 
 
+def test_an_empty_variable_is_a_value_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("BABELVIEW_PORT", "")
+    assert main(["models"]) == 2
+    assert "BABELVIEW_PORT in the environment: '' is not a valid integer" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", [None, *cli.commands])
 def test_help_imports_nothing_heavy(tmp_path: Path, name: str | None) -> None:
     program = (

@@ -135,6 +135,29 @@ def test_a_wrong_variable_is_named(asked: list[Settings]) -> None:
     assert "BABELVIEW_TRANSLATOR_BEAM_SIZE in the environment: 'many' is not a valid integer" in result.stderr
 
 
+def test_an_empty_variable_is_a_value_too(asked: list[Settings]) -> None:
+    assert call(BABELVIEW_TRANSLATOR_SCRIPTS="", BABELVIEW_TRANSLATOR_CORS="").exit_code == 0
+    assert [(settings.scripts, settings.origins) for settings in asked] == [((), ())]
+    assert "BABELVIEW_TRANSLATOR_PORT in the environment: ''" in call(BABELVIEW_TRANSLATOR_PORT="").stderr
+
+
+def test_ctrl_c_before_the_service_runs_is_told_as_by_the_other_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_: Settings) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupt)
+    assert cli.main(["--model", "demo"]) == 130
+    assert "Aborted" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "code"), [([], 0), (["--port", "x"], 2)])
+def test_the_exit_code_of_the_module(asked: list[Settings], arguments: list[str], code: int) -> None:
+    assert cli.main(arguments) == code
+    assert len(asked) == (code == 0)
+
+
 def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "translator.service", None)
     result = call("--model", "demo")

@@ -8,9 +8,12 @@ The service runs this in a process of its own, so that what conversion needs nev
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
+
+from translator.command import run
 
 
 @click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
@@ -46,4 +49,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m translator.model.convert")
+    sys.exit(run(main, None, "python -m translator.model.convert"))

@@ -1,0 +1,57 @@
+"""How the commands of this package read their options and end.
+
+`client` and `server` have the like of their own, which behave the same: the three packages import nothing of each
+other.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED = 128 + signal.SIGINT
+
+
+class Option(click.Option):
+    """An option whose errors name the variable, if that is where its value came from."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """The flag, or the environment variable that held the value."""
+        if ctx and self.name and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
+            return f"{self._variable(ctx)} in the environment"
+        return super().get_error_hint(ctx)
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The variable's value, also an empty one: `BABELVIEW_TRANSLATOR_SCRIPTS=` is none, not the default ones."""
+        return os.environ.get(self._variable(ctx))
+
+    def _variable(self, ctx: click.Context) -> str:
+        return f"{ctx.auto_envvar_prefix}_{(self.name or '').upper()}"
+
+
+def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
+    """Run a command in this process.
+
+    Args:
+        command: what is run.
+        arguments: its command line; None: that of this process.
+        name: the program's name, as messages show it.
+
+    Returns:
+        the exit code; 2 for wrong usage, 130 after Ctrl-C.
+    """
+    try:
+        code: int | None = command.main(arguments, name, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    return code or 0
