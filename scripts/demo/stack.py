@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -35,16 +36,21 @@ class Stack:
 
 
 @contextmanager
-def running_stack(*arguments: str) -> Iterator[Stack]:
+def running_stack(*arguments: str, folder: Path = ROOT) -> Iterator[Stack]:
     """`python -m server up --profile demo ARGUMENTS`, healthy inside the block and stopped after it.
+
+    Args:
+        arguments: Further options.
+        folder: Where it is started. What lies there is not imported, wherever it is (`python -P`).
 
     Raises:
         StackError: it ended before it was healthy.
     """
-    with tempfile.TemporaryDirectory(prefix="babelview-") as folder:
-        ready = Path(folder) / "ready.json"
-        command = [sys.executable, "-m", "server", "up", "--profile", "demo", "--ready-file", str(ready)]
-        process = subprocess.Popen([*command, *arguments], cwd=ROOT)
+    with tempfile.TemporaryDirectory(prefix="babelview-") as temporary:
+        ready = Path(temporary) / "ready.json"
+        command = [sys.executable, "-P", "-m", "server", "up", "--profile", "demo", "--ready-file", str(ready)]
+        ours = {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+        process = subprocess.Popen([*command, *arguments], cwd=folder, env=os.environ | ours)
         try:
             while not ready.exists():
                 try:

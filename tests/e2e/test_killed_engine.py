@@ -9,6 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import openai
 import psutil
 
 from scripts.demo.stack import ROOT, Stack, read_results
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+MODEL = "llava-next-video-7b"
 PATIENCE = 300
 """Seconds that a restart may take on a busy machine."""
 
@@ -40,11 +42,7 @@ def test_the_batch_waits_for_the_engine_and_ends_complete(
     folder, truth = sample_ads
     where = ["--base-url", stack.endpoint, "--translator", stack.translator, "--output", str(tmp_path)]
     command = [sys.executable, "-m", "client.batch", str(folder), "--concurrency", "1", "--tasks", "describe,tags"]
-    engine = next(
-        process
-        for process in psutil.Process(stack.pid).children(recursive=True)
-        if "server.engines.vllm_entry" in process.cmdline() and "llava-next-video-7b" in process.cmdline()
-    )
+    engine = find_engine(stack)
     with subprocess.Popen([*command, *where], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as batch:
         until = time.monotonic() + PATIENCE
         while finished_rows(tmp_path) < 3:
@@ -53,6 +51,7 @@ def test_the_batch_waits_for_the_engine_and_ends_complete(
             time.sleep(0.02)
         engine.send_signal(signal.SIGKILL)
         done_before = finished_rows(tmp_path)
+        others_are_refused_until_it_is_back(stack)
         said, _ = batch.communicate(timeout=PATIENCE)
     assert done_before < 2 * len(truth), "the batch was over before the engine was killed"
     assert batch.returncode == 0, said.decode()
@@ -62,3 +61,28 @@ def test_the_batch_waits_for_the_engine_and_ends_complete(
     assert sum(share.total for share in result.captions.values()) == 2 * len(truth)
     assert result.caption_share >= 0.95
     assert not engine.is_running()
+    assert find_engine(stack).pid != engine.pid
+
+
+def find_engine(stack: Stack) -> psutil.Process:
+    """The API server of the video model's vLLM."""
+    children = psutil.Process(stack.pid).children(recursive=True)
+    return next(p for p in children if "server.engines.vllm_entry" in p.cmdline() and MODEL in p.cmdline())
+
+
+def others_are_refused_until_it_is_back(stack: Stack) -> None:
+    """What another client is told meanwhile: 503, and when to come again."""
+    refused, until = 0, time.monotonic() + PATIENCE
+    with openai.OpenAI(base_url=stack.endpoint, api_key="none", max_retries=0) as client:
+        while True:
+            try:
+                client.completions.create(model=MODEL, prompt="a video", max_tokens=1)
+            except openai.InternalServerError as error:
+                assert error.status_code == 503  # noqa: PT017
+                assert error.response.headers["Retry-After"]  # noqa: PT017
+                refused += 1
+            else:
+                if refused:
+                    return
+            assert time.monotonic() < until, "it did not come back"
+            time.sleep(0.2)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import psutil
 import pytest
 
 from scripts.benchmarks.plugin.__main__ import PICTURE
 from scripts.benchmarks.plugin.engine import Engine, EngineError, Settings
 from server.profile import DEMO_MODELS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ARGUMENTS = {
     "enforce_eager": True,
@@ -39,6 +44,11 @@ def test_an_engine_measures_decoding_and_the_encoder_cache() -> None:
     assert not [child for child in children if child.is_running() and "spawn_main" in str(child.cmdline())]
 
 
-def test_an_engine_that_cannot_start_is_told() -> None:
+def test_an_engine_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "vllm").mkdir()
+    (tmp_path / "vllm" / "__init__.py").write_text(
+        "raise ValueError('no such model')"
+    )  # at once, where vLLM takes long
+    monkeypatch.syspath_prepend(tmp_path)
     with Engine(Settings("/nowhere")) as engine, pytest.raises(EngineError, match="did not start"):
         engine.decode(1, 16, 2, None)

@@ -12,9 +12,11 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import openai
 import psutil
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 MODEL = "llava-next-video-7b"
 RESTART_SECONDS = 300
+SILENT_S = 5
 
 
 def message(frames: int) -> list[Any]:
@@ -126,6 +129,14 @@ def test_an_answer_longer_than_the_context_is_the_engines_own_400(client: openai
         ask(client, max_tokens=100_000)
 
 
+def speaks_http(address: tuple[str, int]) -> bool:
+    """Whether an HTTP request to an address is answered by HTTP within seconds."""
+    with contextlib.suppress(ConnectionError, TimeoutError), socket.create_connection(address, SILENT_S) as connection:
+        connection.sendall(b"GET /v1/models HTTP/1.0\r\n\r\n")
+        return connection.recv(16).startswith(b"HTTP")
+    return False
+
+
 def test_the_engines_api_is_on_no_port(stack: Stack) -> None:
     server = engine(stack)
     listening = [
@@ -134,21 +145,17 @@ def test_the_engines_api_is_on_no_port(stack: Stack) -> None:
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     ]
-    for ip, port in listening:  # torch.distributed's own
-        assert ipaddress.ip_address(ip).is_loopback
-        with (
-            socket.create_connection((ip, port), 5) as connection,
-            contextlib.suppress(ConnectionError, TimeoutError),
-        ):
-            connection.sendall(b"GET /v1/models HTTP/1.0\r\n\r\n")
-            assert not connection.recv(16).startswith(b"HTTP")
+    assert all(ipaddress.ip_address(ip).is_loopback for ip, _ in listening)  # torch.distributed's own
+    gateway = urlsplit(stack.endpoint)
+    with ThreadPoolExecutor(len(listening) + 1) as pool:  # each is waited for
+        spoken = list(pool.map(speaks_http, [*listening, (str(gateway.hostname), int(gateway.port or 0))]))
+    assert spoken == [False] * len(listening) + [True]
 
 
-@pytest.mark.parametrize("victim", ["API server", "engine core"])
-def test_an_engine_that_is_killed_comes_back(stack: Stack, client: openai.OpenAI, victim: str) -> None:
+def test_an_engine_whose_core_is_killed_comes_back(stack: Stack, client: openai.OpenAI) -> None:
+    """That its API server is killed is tested beside a running batch (`tests/e2e/test_killed_engine.py`)."""
     server = engine(stack)
-    killed = server if victim == "API server" else max(server.children(), key=lambda p: p.memory_info().rss)
-    killed.send_signal(signal.SIGKILL)
+    max(server.children(), key=lambda p: p.memory_info().rss).send_signal(signal.SIGKILL)
     deadline = time.monotonic() + RESTART_SECONDS
     refused = 0
     while True:

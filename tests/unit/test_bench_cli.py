@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from batch_runs import wait_until
+from programs import exit_code
 
 from scripts.benchmarks.common.cli import new_file, positive, seconds
 
@@ -88,8 +89,9 @@ def test_times_are_above_0(text: str) -> None:
         *("server", "start", "translator", "translator.load"),
     ],
 )
-def test_a_file_that_cannot_be_written_is_refused_before_hours_of_work(script: str, tmp_path: Path) -> None:
-    line = [sys.executable, "-m", f"scripts.benchmarks.{script}", "--json", str(tmp_path)]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2
-    assert f"{tmp_path}: is a folder" in done.stderr
+@pytest.mark.timeout(60)
+def test_a_file_that_cannot_be_written_is_refused_before_hours_of_work(
+    script: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(f"scripts.benchmarks.{script}", "--json", str(tmp_path)) == 2
+    assert f"{tmp_path}: is a folder" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""2,000 files and twenty `kill -9`s: what is asked again is what was in flight, and nothing else."""
+"""1,200 files and twelve `kill -9`s: what is asked again is what was in flight, and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aiohttp import web
     from fake_servers import FakeServers
 
-FILES, KILLS, CONCURRENCY = 2000, 20, 32
+FILES, KILLS, CONCURRENCY = 1200, 12, 32
 
 
 def name_of(body: dict[str, Any]) -> str:
@@ -56,8 +56,8 @@ def test_what_was_in_flight_at_a_kill_is_asked_again_and_nothing_else(servers: F
         return completion(name_of(body))
 
     servers.on_ask = answer
-    pictures(tmp_path / "ads", 1000)
-    pictures(tmp_path / "ads" / "more", 1000, size=(120, 96))
+    pictures(tmp_path / "ads", FILES // 2)
+    pictures(tmp_path / "ads" / "more", FILES // 2, size=(120, 96))
     options = ("ads", "--languages", "fra_Latn", "--concurrency", str(CONCURRENCY))
     in_flight: Counter[str] = Counter()
     translating: Counter[str] = Counter()
