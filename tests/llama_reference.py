@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,9 +16,10 @@ from transformers.models.mllama.processing_mllama import (
 )
 
 from scripts.demo.models.picture import follow_meta, published_name
-from tests.llama_checkpoints import PICTURE
+from tests.llama_checkpoints import EOS, PICTURE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from PIL.Image import Image
@@ -26,7 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Answer:
-    """Greedy tokens, their log probabilities, and how far the runner-up of each lay behind."""
+    """Greedy tokens.
+
+    Attributes:
+        tokens: The likeliest token in each place.
+        logprobs: Log probabilities of the tokens that were written.
+        margins: How far the runner-up of each of the likeliest lay behind.
+    """
 
     tokens: list[int]
     logprobs: list[float]
@@ -64,17 +72,34 @@ class Reference:
         self.images = AutoImageProcessor.from_pretrained(checkpoint)
 
     def answer(self, prompt: list[int], pictures: list[Image], tokens: int) -> Answer:
-        """Write so many tokens."""
-        threads = torch.get_num_threads()
-        # A tiny model: threads would spend their time waiting for each other.
-        torch.set_num_threads(1)
-        try:
-            return self._answer(prompt, pictures, tokens)
-        finally:
-            torch.set_num_threads(threads)
+        """Write so many tokens, each after its own."""
+        with _one_thread():
+            output = self.model.generate(
+                **self._inputs(prompt, pictures),
+                max_new_tokens=tokens,
+                min_new_tokens=tokens,
+                do_sample=False,
+                return_dict_in_generate=True,
+                output_logits=True,
+            )
+        chosen = output.sequences[0, len(prompt) :].tolist()
+        return replace(_answer(torch.cat(output.logits), chosen), tokens=chosen)  # of two that are alike, its own
 
-    @torch.no_grad()
-    def _answer(self, prompt: list[int], pictures: list[Image], tokens: int) -> Answer:
+    def follow(self, prompt: list[int], pictures: list[Image], written: list[int]) -> Answer:
+        """What it writes after the prompt and the tokens of `written` before, in the place of each of them.
+
+        These are `written` exactly if it writes `written` by itself; one pass instead of one for each token.
+        """
+        inputs = self._inputs(prompt, pictures)
+        mask = inputs.get("cross_attention_mask")
+        if mask is not None:  # all that is written sees what the prompt's last token sees
+            inputs["cross_attention_mask"] = torch.cat([mask, mask[:, -1:].expand(-1, len(written) - 1, -1, -1)], 1)
+        inputs["input_ids"] = torch.tensor([prompt + written[:-1]])
+        with _one_thread():
+            logits = self.model(**inputs).logits[0, len(prompt) - 1 :]
+        return _answer(logits, written)
+
+    def _inputs(self, prompt: list[int], pictures: list[Image]) -> dict[str, Any]:
         inputs: dict[str, Any] = {"input_ids": torch.tensor([prompt])}
         if pictures:
             processed = self.images([pictures], return_tensors="pt")
@@ -85,19 +110,27 @@ class Reference:
                 [get_cross_attention_token_mask(prompt, PICTURE)], num_tiles, 4, len(prompt)
             )
             inputs["cross_attention_mask"] = torch.tensor(mask)
-        output = self.model.generate(
-            **inputs,
-            max_new_tokens=tokens,
-            min_new_tokens=tokens,
-            do_sample=False,
-            return_dict_in_generate=True,
-            output_logits=True,
-        )
-        logprobs = torch.cat(output.logits).float().log_softmax(-1)
-        top = logprobs.topk(2).values
-        chosen = output.sequences[0, len(prompt) :]
-        return Answer(
-            chosen.tolist(),
-            logprobs.gather(1, chosen[:, None])[:, 0].tolist(),
-            (top[:, 0] - top[:, 1]).tolist(),
-        )
+        return inputs
+
+
+def _answer(logits: torch.Tensor, written: list[int]) -> Answer:
+    logprobs = logits.float().log_softmax(-1)
+    candidates = logprobs.index_fill(1, torch.tensor(EOS), -torch.inf)  # an answer has as many tokens as asked for
+    top = candidates.topk(2)
+    return Answer(
+        top.indices[:, 0].tolist(),
+        logprobs.gather(1, torch.tensor(written)[:, None])[:, 0].tolist(),
+        (top.values[:, 0] - top.values[:, 1]).tolist(),
+    )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Without gradients. The models are tiny: threads would spend their time waiting for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_num_threads(threads)

