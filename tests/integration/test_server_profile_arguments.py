@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from vllm.entrypoints.launchers.cli_args import make_arg_parser
-from vllm.utils.argparse_utils import FlexibleArgumentParser
 
 from server.engines.engine import engine_command, engine_parts
 from server.engines.vllm_entry import FAST_START
@@ -19,6 +17,9 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def parser() -> Any:
     """`vllm serve`'s own."""
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser  # noqa: PLC0415 - takes seconds,
+    from vllm.utils.argparse_utils import FlexibleArgumentParser  # noqa: PLC0415 - and workers need not all load it
+
     return make_arg_parser(FlexibleArgumentParser())
 
 

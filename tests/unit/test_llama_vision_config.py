@@ -4,7 +4,6 @@ import sys
 
 import pytest
 import transformers
-from vllm.config import MultiModalConfig
 
 from server.errors import UnknownVersionError
 from server.llama_vision.compat import check_version
@@ -107,6 +106,8 @@ def test_refuses_other_versions_with_a_line_that_says_what_to_do(version):
 
 @pytest.mark.parametrize(("limits", "expected"), [({}, 1), ({"image": 3}, 3), ({"image": 0}, 0)])
 def test_one_picture_unless_told_otherwise(limits, expected):
+    from vllm.config import MultiModalConfig  # noqa: PLC0415 - takes seconds, and workers need not all load it
+
     assert pictures_per_prompt(MultiModalConfig(limit_per_prompt=limits)) == expected
 
 

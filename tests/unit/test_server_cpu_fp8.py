@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
-linear = pytest.importorskip("vllm.model_executor.kernels.linear")
-platforms = pytest.importorskip("vllm.platforms")
-
-from server.engines.cpu_fp8 import _kernel, register  # noqa: E402 - vLLM first: it decides whether there is anything to test
-
-pytestmark = pytest.mark.skipif(not platforms.current_platform.is_cpu(), reason="a GPU has kernels of its own")
+from server.engines.cpu_fp8 import _kernel, register
 
 
-def test_vllm_asks_ours_before_pytorchs_and_finds_it_once() -> None:
+@pytest.fixture(autouse=True)
+def linear() -> Any:
+    """vLLM's kernels for linear layers: loaded by this test's process alone, for it takes seconds."""
+    linear = pytest.importorskip("vllm.model_executor.kernels.linear")
+    if not pytest.importorskip("vllm.platforms").current_platform.is_cpu():
+        pytest.skip("a GPU has kernels of its own")
+    return linear
+
+
+def test_vllm_asks_ours_before_pytorchs_and_finds_it_once(linear: Any) -> None:
+    from vllm.platforms import PlatformEnum  # noqa: PLC0415 - as above
+
     register()
     register()
-    kernels = linear._POSSIBLE_FP8_KERNELS[platforms.PlatformEnum.CPU]
+    kernels = linear._POSSIBLE_FP8_KERNELS[PlatformEnum.CPU]
     assert kernels.count(_kernel()) == 1
     assert kernels.index(_kernel()) < kernels.index(linear.ChannelWiseTorchFP8ScaledMMLinearKernel)
 
