@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,15 +22,19 @@ if TYPE_CHECKING:
 # The models here are tiny: threads of one computation would wait for each other for longer than they compute.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-LONG = (
-    "test_llama_vision_engine.py",
-    "test_server_dummy_engine.py",
-    "test_bench_plugin_served.py",
-    "test_llama_vision_server.py",
-    "test_quantize_fp8_engine.py",
-    "test_server_alone_engine.py",
+WITH_THE_STACK = (
+    *("test_demo_captions.py", "test_demo_pictures.py", "test_killed_engine.py", "test_readme.py"),
+    *("test_bench_pipeline_served.py", "test_bench_scale_tasks.py", "test_bench_server_served.py"),
+    *("test_deploy_dashboard.py", "test_gateway_sdks.py", "test_gateway_stack.py", "test_server_safe_path.py"),
+    *("test_server_stack.py", "test_stop_under_load.py"),
 )
-"""Modules that take long and do not use the stack: they come first, so that no worker has one left at the end."""
+"""Modules that use the demo stack, in their order: the last one stops it."""
+LONG = (
+    *("test_llama_vision_engine.py", "test_server_dummy_engine.py", "test_bench_plugin_served.py"),
+    *("test_llama_vision_server.py", "test_quantize_fp8_engine.py", "test_server_alone_engine.py"),
+    *("test_translator_service.py", "test_client_video_formats.py", "test_client_kills.py"),
+)
+"""Modules that take long without it: they come first, so that no worker has one left at the end."""
 
 USERS_OWN = """
 import pathlib
@@ -38,30 +43,26 @@ raise ImportError("the user's own module was imported")
 """
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Order the tests, and with pytest-xdist group them: each group is run by one worker.
-
-    All that use the demo stack are one group, the first, for it takes longest; the test that stops the stack is its
-    last. Of the others each module is a group.
-    """
-    ranks = {name: rank for rank, name in enumerate(LONG)}
-    in_order = sorted(
-        items,
-        key=lambda item: (
-            not uses_stack(item),
-            item.get_closest_marker("stops_the_stack") is not None,
-            ranks.get(item.path.name, len(LONG)),
-        ),
-    )
-    items[:] = in_order
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group("stack" if uses_stack(item) else item.path.name))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests: those that use the demo stack, those that take long, the others."""
+    ranks = {name: rank for rank, name in enumerate((*WITH_THE_STACK, *LONG))}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
+    for item in items:
+        if "users_folder" in getattr(item, "fixturenames", ()) and item.path.name not in WITH_THE_STACK:
+            raise pytest.UsageError(f"{item.nodeid} uses the demo stack: name its module in {__file__}")
 
 
-def uses_stack(item: pytest.Item) -> bool:
-    """Whether a test needs the session's demo stack, itself or by a fixture."""
-    return "stack" in getattr(item, "fixturenames", ())
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With pytest-xdist a module is run by one worker; those with the demo stack by the same one, which starts it."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not there without it
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.partition("::")[0]
+            return "stack" if PurePosixPath(module).name in WITH_THE_STACK else module
+
+    return ByModule(config, log)
 
 
 def free_port() -> int:

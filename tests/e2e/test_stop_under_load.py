@@ -1,4 +1,7 @@
-"""SIGTERM under load: streams in flight end whole, new requests are refused, no process stays."""
+"""SIGTERM under load: streams in flight end whole, new requests are refused, no process stays.
+
+The last test that uses the session's stack (see `tests/conftest.py`), for afterwards there is none.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import psutil
-import pytest
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -58,7 +60,6 @@ async def refused(client: openai.AsyncOpenAI) -> bool:
     return False
 
 
-@pytest.mark.stops_the_stack
 async def test_what_is_in_flight_ends_and_nothing_stays(stack: Stack) -> None:
     supervisor = psutil.Process(stack.pid)
     family = supervisor.children(recursive=True)
