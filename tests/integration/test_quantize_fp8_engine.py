@@ -15,7 +15,7 @@ from tests.llama_checkpoints import random_model, tiny_config, write_checkpoint
 from tests.llama_engine import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
-SHARDS = 10
+SHARDS = 7
 SHARD_BYTES = 24 * 2**20
 
 
