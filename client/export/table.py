@@ -103,7 +103,10 @@ def _answer(topic: Topic, *, segments: bool) -> list[Column]:
     columns = []
     if topic.question:
         columns.append(_said(f"{key}_question", Cell.TEXT, key, _getter("question")))
-    columns.append(_said(key, cell, key, lambda answer: answer.get(task, answer.get("text"))))
+    text = _getter("text")  # a task of an old ledger may be called like any field of an answer
+    columns.append(
+        _said(key, cell, key, (lambda answer: answer.get(task, text(answer))) if cell is Cell.LIST else text)
+    )
     facts = dict.fromkeys(fact for reading in readings for fact in reading.facts)
     columns += [_said(f"{key}_{fact}", Cell.TEXT, key, _getter(fact)) for fact in facts]
     if segments:

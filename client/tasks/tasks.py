@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 BUILT_IN = Path(__file__).resolve().parents[2] / "prompts"
 ASK = "ask"
+FIELDS = frozenset(
+    {
+        *("question", "text", "raw", "original_order", "label", "segments", "translations", "translation_verdicts"),
+        *("generated_tokens", "request_time_sec", "tokens_per_sec", "finish_reason", "model", "prompt", "answered_at"),
+    }
+)
+"""Of an answer in a record, where the items of a list stand under the name of their task: none may be called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,10 @@ def choose_tasks(names: list[str], questions: list[str], folder: Path | None = N
     if unknown := [name for name in names if name not in available]:
         named = ", ".join(name + did_you_mean(name, available) for name in unknown)
         raise UsageError(f"unknown task {named}; there are:\n{_listing(available)}")
+    if taken := [name for name in names if name in FIELDS]:
+        raise UsageError(
+            f"no task can be called {', '.join(taken)}, as a field of an answer is: rename its folder in {folder}"
+        )
     prompts = {name: {kind: read_prompt(path) for kind, path in available[name].items()} for name in names}
     if questions and not any(map(_takes_question, prompts.values())):
         prompts[ASK] = {kind: read_prompt(path) for kind, path in available[ASK].items()}

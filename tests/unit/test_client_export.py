@@ -209,6 +209,16 @@ def test_each_column_has_a_name_of_its_own(tmp_path: Path) -> None:
     assert list(read_csv(tmp_path / "results.csv")[0]) == list(row)
 
 
+def test_a_task_of_an_old_ledger_may_be_called_like_a_field_of_an_answer(tmp_path: Path) -> None:
+    write_run(tmp_path, plan_of(["describe"], ()), ["a.png"], {"describe": "Words."})
+    with closing(sqlite3.connect(tmp_path / LEDGER)) as ledger, ledger:
+        for table in ("answers", "prompts"):
+            ledger.execute(f"UPDATE {table} SET task = 'model'")
+    export(tmp_path, ["csv"])
+    (row,) = read_csv(tmp_path / "results.csv")
+    assert (row["model"], row["model_model"]) == ("Words.", "looks")
+
+
 def test_a_list_that_is_none_stays_whole(tmp_path: Path) -> None:
     prose = "It shows a red car. It also shows the sky, which is very blue indeed today."
     write_run(tmp_path, plan_of(["tags"], ()), ["a.png"], {"tags": prose})

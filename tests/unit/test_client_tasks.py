@@ -11,7 +11,7 @@ from client.errors import UsageError
 from client.media.kinds import Kind
 from client.tasks.answers import READERS
 from client.tasks.prompt import Prompt, read_prompt
-from client.tasks.tasks import BUILT_IN, choose_tasks
+from client.tasks.tasks import BUILT_IN, FIELDS, choose_tasks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,6 +100,14 @@ def test_the_tasks_are_listed_where_one_is_unknown(tmp_path: Path) -> None:
         choose_tasks(["describe"], [" "])
     with pytest.raises(UsageError, match="nothing to ask"):
         choose_tasks([], [])
+
+
+@pytest.mark.parametrize("name", sorted(FIELDS))
+def test_no_task_is_called_like_a_field_of_an_answer(tmp_path: Path, name: str) -> None:
+    put(tmp_path / name / "image.md", "List all.")
+    with pytest.raises(UsageError, match=f"no task can be called {name}, .*rename its folder in {tmp_path}"):
+        choose_tasks([name], [], tmp_path)
+    assert choose_tasks(["describe"], [], tmp_path)  # it is in nobody's way there
 
 
 def test_a_file_may_come_from_any_editor(tmp_path: Path) -> None:

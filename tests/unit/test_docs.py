@@ -18,6 +18,18 @@ from server.profile import available_profiles
 ROOT = Path(__file__).parents[2]
 PAGES = [*pages(), *(page for name in ("CONTRIBUTING", "SECURITY") if (page := ROOT / f"{name}.md").exists())]
 LANGUAGES = {"sh", "python", "json", "toml", "yaml", "text", "console"}
+OTHERS_OPTIONS = {
+    "--limit-mm-per-prompt",
+    "--master-addr",
+    "--max-model-len",
+    "--max-num-batched-tokens",
+    "--nnodes",
+    "--node-rank",
+    "--otlp-traces-endpoint",
+    "--quantization",
+    "--tensor-parallel-size",
+}
+"""Of vLLM, to which the server hands them."""
 FOLDERS = ("client", "server", "translator", "scripts", "tests", "docs", "prompts", "deploy")
 
 
@@ -88,6 +100,26 @@ def test_a_command_is_understood(command: str) -> None:
 def test_a_wrong_option_would_be_found() -> None:
     with pytest.raises(click.UsageError, match="profil"):
         understood(["up", "--profil", "demo"])
+
+
+def our_options() -> set[str]:
+    """Those of all commands, and of the scripts."""
+    found: set[str] = set()
+    with click.Context(cli, info_name="babelview") as context:
+        for command in (cli, *(cli.get_command(context, name) for name in cli.list_commands(context))):
+            assert command is not None
+            found.update(
+                flag for option in command.get_params(context) for flag in (*option.opts, *option.secondary_opts)
+            )
+    for path in (ROOT / "scripts").rglob("*.py"):
+        found.update(re.findall(r"\"(--[a-z][a-z-]*)\"", path.read_text()))
+    return found | OTHERS_OPTIONS
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=name_of)
+def test_options_that_are_named_exist(page: Path) -> None:
+    named = re.findall(r"(?<![\w-])--[a-z][a-z-]*", prose(page))
+    assert {option for option in named if option not in our_options()} == set()
 
 
 @pytest.mark.parametrize("command", commands("python -m "))

@@ -17,6 +17,7 @@ from client.cli.progress import Progress
 from client.cli.stats import run_stats
 from client.export.formats import FORMATS, export
 from client.ledger.ledger import LEDGER
+from client.tasks.tasks import FIELDS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "output.md"
 ANSWERS = {"describe": "Words.", "tags": '["Red Car", "blue sky"]', "sentiment": "It is positive.", "ask": "So."}
@@ -70,6 +71,7 @@ def test_records_and_their_parts(records: list[dict[str, Any]]) -> None:
     answers = [(key, answer) for record in records for key, answer in record["tasks"].items()]
     names = {name for _, answer in answers for name in answer} - {"tags"} | {"*the task's name*"}
     assert set(documented("Answers")) == names
+    assert names - {"*the task's name*"} == FIELDS
     segments = [segment for _, answer in answers for segment in answer.get("segments", ())]
     assert set(documented("Segments")) == {name for segment in segments for name in segment}
 
