@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import shlex
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from client.cli.command import ARGUMENTS, PREFIX, Command, Option, invoke
 from client.cli.options import BATCH_OPTIONS, SAMPLING
 from client.endpoints.keys import API_KEY, OPENAI_KEY, TRANSLATOR_KEY, endpoint_key, translator_key
 from client.errors import UsageError
+from client.hints import nearest
 from client.media.kinds import Kind
 from client.media.sampling import FRAMES, Fit, Sampling
 from client.sources.manifest import is_manifest
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
 OTHER_VARIABLES = frozenset(
     f"{PREFIX}_{name}"
-    for name in ("API_KEY", "API_KEYS", "PROFILE", "HOST", "PORT", "LOG_DIR", "ENCODER_CACHE_MIB", "CACHE")
+    for name in (
+        *("API_KEY", "API_KEYS", "PROFILE", "HOST", "PORT", "LOG_DIR", "ENCODER_CACHE_MIB", "CACHE"),
+        *("ADDRESS", "METRICS_KEY"),
+    )
 )
-"""Variables that are no options of the client: its key, and those of the server."""
+"""Variables that are no options of the client: its key, and those of the server and of its containers."""
 OF_TRANSLATOR = f"{PREFIX}_TRANSLATOR_"
 """How the variables of the translator begin, one for each of its options, and the one with its key."""
 
@@ -46,9 +49,10 @@ Run it again at any time, also after Ctrl-C or a crash: only what is missing is 
 captions/ (--output): results.json for all that this folder knows, ledger.db for the answers themselves.
 """
 _EPILOG = f"""\
-Options can be set in the environment too: {PREFIX}_CONCURRENCY=16 stands for --concurrency 16. The key
-of the endpoint, if it needs one, comes from {API_KEY}, else from {OPENAI_KEY}: never from an option;
-that of the translator from {TRANSLATOR_KEY}.
+Options can be set in the environment too ({PREFIX}_CONCURRENCY=16 stands for --concurrency 16), but for those
+that say what a single run is about: --manifest, --include, --exclude, --question, --redo. The key of the
+endpoint, if it needs one, comes from {API_KEY}, else from {OPENAI_KEY}: never from an option; that of the
+translator from {TRANSLATOR_KEY}.
 
 Another OpenAI endpoint instead of Babelview's own server:
   {OPENAI_KEY}=... babelview batch ./ads --base-url https://api.openai.com/v1 --model gpt-4o-mini
@@ -210,10 +214,11 @@ def _unknown_variables(command: click.Command) -> list[str]:
     """A warning for each `BABELVIEW_*` variable that means nothing."""
     known = {option.variable for option in command.params if isinstance(option, Option) and option.variable}
     warnings: list[str] = []
+    names = [variable.removeprefix(f"{PREFIX}_") for variable in known]  # what all begin with tells none apart
     for name in sorted(os.environ):
         others = name in OTHER_VARIABLES or name.startswith(OF_TRANSLATOR)
         if name.startswith(f"{PREFIX}_") and name not in known and not others:
-            near = difflib.get_close_matches(name, known, n=1)
-            meant = f": did you mean {near[0]}?" if near else " (see --help)"
+            near = nearest(name.removeprefix(f"{PREFIX}_"), names)
+            meant = f": did you mean {PREFIX}_{near}?" if near else " (see --help)"
             warnings.append(f"warning: {name} is set but is no setting of this command{meant}")
     return warnings

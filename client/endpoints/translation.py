@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from client.endpoints.keys import TRANSLATOR_KEY
 from client.endpoints.language_names import known_codes, language_name, may_be
 from client.endpoints.retry import RetryPolicy
 from client.errors import AuthError, FailedError, RequestError, UnavailableError, UsageError
+from client.hints import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,8 +106,8 @@ def _hints(unknown: list[str], known: Iterable[str]) -> str:
     spelled = {language_name(code): code for code in spelled.values()} | spelled
     hints: list[str] = []
     for language in unknown:
-        near = difflib.get_close_matches(language.lower(), spelled, n=1, cutoff=0.75)
-        hints.append(f"{language} (did you mean {spelled[near[0]]}?)" if near else language)
+        near = nearest(language, spelled, cutoff=0.75)
+        hints.append(f"{language} (did you mean {spelled[near]}?)" if near else language)
     return ", ".join(hints)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from batch_runs import ROOT, pictures, run, run_process, tree
 
-from client.cli.settings import OF_TRANSLATOR, OTHER_VARIABLES, read_settings
+from client.cli.options import BATCH_OPTIONS
+from client.cli.settings import OF_TRANSLATOR, OTHER_VARIABLES, batch_command, read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +59,21 @@ def test_variables_that_mean_nothing_are_told(monkeypatch: pytest.MonkeyPatch) -
     (warning,) = settings.warnings
     assert "BABELVIEW_CONCURENCY" in warning
     assert "did you mean BABELVIEW_CONCURRENCY?" in warning
+
+
+def test_variables_are_compared_without_what_all_begin_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BABELVIEW_WIDGETS", "1")
+    (warning,) = read_settings(["ads"]).warnings
+    assert warning == "warning: BABELVIEW_WIDGETS is set but is no setting of this command (see --help)"
+
+
+def test_the_options_without_a_variable_are_documented() -> None:
+    without = {option.opts[0] for option in BATCH_OPTIONS if not option.variable}
+    page = (ROOT / "docs" / "batch.md").read_text()
+    (documented,) = re.findall(r"have no variable: ([^.]*)\.", page)
+    assert set(re.findall(r"`(--[a-z-]+)`", documented)) == without
+    epilog = batch_command(lambda settings: settings).epilog or ""
+    assert set(re.findall("--[a-z-]+", epilog.partition("The key")[0])) == {*without, "--concurrency"}
 
 
 def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,9 +165,9 @@ def test_help_teaches(tmp_path: Path) -> None:
 def test_the_variables_of_the_other_parts_are_known() -> None:
     """The client imports nothing of them, and must not warn of what they read."""
     used: set[str] = set()
-    for part in ("server", "translator", "scripts"):
-        for path in (ROOT / part).rglob("*.py"):
-            used.update(re.findall(r"\bBABELVIEW_[A-Z_]+", path.read_text()))
+    parts = [path for part in ("server", "translator", "scripts") for path in (ROOT / part).rglob("*.py")]
+    for path in (*parts, *ROOT.glob("compose*.yaml")):
+        used.update(re.findall(r"\bBABELVIEW_[A-Z_]+", path.read_text()))
     others = {name for name in used if not f"{name}_".startswith(OF_TRANSLATOR)}
     assert others
     assert others - OTHER_VARIABLES == set()
