@@ -230,7 +230,9 @@ async def measure(direct: int, through: int, gateway: psutil.Process, effort: Ef
     near = await stream_delays(direct, stream, effort.streams)
     far = await stream_delays(through, stream, effort.streams)
     report.add("a streamed piece on its way, p50", "ms", far, near)
-    report.add("a streamed piece on its way, p95", "ms", *([float(np.quantile(side, 0.95))] for side in (far, near)))
+    report.add(
+        "a streamed piece on its way, p95", "ms", *([float(np.quantile(pieces, 0.95))] for pieces in (far, near))
+    )
     await watch_memory(through, gateway, effort.soak, report)
     return report
 

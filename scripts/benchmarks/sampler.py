@@ -107,7 +107,7 @@ def main() -> None:
 
 
 def write_video(
-    path: Path, size: tuple[int, int], seconds: int, *, rate: int, options: dict[str, str], scene: float = 0
+    path: Path, size: tuple[int, int], length_s: int, *, rate: int, options: dict[str, str], scene: float = 0
 ) -> None:
     """A shot, another one every `scene` seconds: something moves before what stands still, as in most advertisements.
 
@@ -119,7 +119,7 @@ def write_video(
         stream = container.add_stream("libx264", rate=rate, options={**X264, **options})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         planes = np.full((height * 3 // 2, width), 128, np.uint8)
-        for number in range(seconds * rate):
+        for number in range(length_s * rate):
             if number == 0 or (scene and number % int(scene * rate) == 0):
                 scenery, subject = texture(noise, width, height), texture(noise, width // 3, height // 2)
                 planes[height:] = texture(noise, width, height // 2) // 4 + 96

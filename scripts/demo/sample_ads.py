@@ -54,12 +54,12 @@ class Ad:
     style: Style
     size: tuple[int, int]
     rate: Fraction
-    seconds: float
+    length_s: float
 
     @property
     def frames(self) -> int:
         """Number of frames of the video."""
-        return max(8, round(self.seconds * self.rate))
+        return max(8, round(self.length_s * self.rate))
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def plan(seed: int, count: int) -> list[Ad]:
     for number in range(count):
         clip, style = random_clip(rng), random_style(rng)
         size = SIZES[number % len(SIZES)]
-        rate, seconds = rng.choice(RATES), round(rng.uniform(3.0, 10.0), 1)
-        ads.append(Ad(f"{number + 1:03d}-{style.brand.lower()}.mp4", clip, style, size, rate, seconds))
+        rate, length_s = rng.choice(RATES), round(rng.uniform(3.0, 10.0), 1)
+        ads.append(Ad(f"{number + 1:03d}-{style.brand.lower()}.mp4", clip, style, size, rate, length_s))
     return ads
 
 
@@ -96,10 +96,10 @@ def plan_pictures(seed: int, count: int) -> list[Still]:
     return stills
 
 
-def tune(seconds: float, rng: random.Random) -> np.ndarray:
+def tune(length_s: float, rng: random.Random) -> np.ndarray:
     """A simple tune: float32 [1, samples] at 44.1 kHz, one soft note every quarter of a second."""
-    time = np.arange(int(seconds * SOUND_RATE)) / SOUND_RATE
-    notes = np.array([rng.choice((262, 294, 330, 392, 440)) for _ in range(int(seconds * 4) + 1)])
+    time = np.arange(int(length_s * SOUND_RATE)) / SOUND_RATE
+    notes = np.array([rng.choice((262, 294, 330, 392, 440)) for _ in range(int(length_s * 4) + 1)])
     beat = time * 4
     wave = np.sin(2 * np.pi * notes[beat.astype(int)] * time) * np.exp(-4 * (beat % 1)) * 0.25
     samples: np.ndarray = wave.astype(np.float32)[None]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 MODEL = "llava-next-video-7b"
-PATIENCE = 300
+RESTART_S = 300
 """Seconds that a restart may take on a busy machine."""
 
 
@@ -44,7 +44,7 @@ def test_the_batch_waits_for_the_engine_and_ends_complete(
     command = [sys.executable, "-m", "client.batch", str(folder), "--concurrency", "1", "--tasks", "describe,tags"]
     engine = find_engine(stack)
     with subprocess.Popen([*command, *where], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as batch:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + RESTART_S
         while finished_rows(tmp_path) < 3:
             assert batch.poll() is None, batch.communicate()[0]
             assert time.monotonic() < until
@@ -52,7 +52,7 @@ def test_the_batch_waits_for_the_engine_and_ends_complete(
         engine.send_signal(signal.SIGKILL)
         done_before = finished_rows(tmp_path)
         others_are_refused_until_it_is_back(stack)
-        said, _ = batch.communicate(timeout=PATIENCE)
+        said, _ = batch.communicate(timeout=RESTART_S)
     assert done_before < 2 * len(truth), "the batch was over before the engine was killed"
     assert batch.returncode == 0, said.decode()
     assert b"waiting" in said.lower()
@@ -72,7 +72,7 @@ def find_engine(stack: Stack) -> psutil.Process:
 
 def others_are_refused_until_it_is_back(stack: Stack) -> None:
     """What another client is told meanwhile: 503, and when to come again."""
-    refused, until = 0, time.monotonic() + PATIENCE
+    refused, until = 0, time.monotonic() + RESTART_S
     with openai.OpenAI(base_url=stack.endpoint, api_key="none", max_retries=0) as client:
         while True:
             try:

@@ -21,7 +21,7 @@ MODEL = "llava-next-video-7b"
 STREAMS = 16
 TOKENS = 200
 """A second or more of work for the demo model, and well within the time that the gateway gives it."""
-PATIENCE = 60
+DEADLINE_S = 60
 
 
 def question() -> list[Any]:
@@ -67,15 +67,15 @@ async def test_what_is_in_flight_ends_and_nothing_stays(stack: Stack) -> None:
     async with openai.AsyncOpenAI(base_url=stack.endpoint, api_key="none", max_retries=0) as client:
         begun = asyncio.Semaphore(0)
         streams = [asyncio.create_task(stream(client, begun)) for _ in range(STREAMS)]
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(DEADLINE_S):
             for _ in range(2 * STREAMS):
                 await begun.acquire()
         supervisor.terminate()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(DEADLINE_S):
             while not await refused(client):
                 pass
             assert not all(task.done() for task in streams), "they had ended before anything was stopped"
             assert await asyncio.gather(*streams) == ["length"] * STREAMS
-    assert await asyncio.to_thread(supervisor.wait, PATIENCE) == 0
-    _, alive = psutil.wait_procs(family, timeout=PATIENCE)
+    assert await asyncio.to_thread(supervisor.wait, DEADLINE_S) == 0
+    _, alive = psutil.wait_procs(family, timeout=DEADLINE_S)
     assert not alive

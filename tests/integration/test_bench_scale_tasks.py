@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SMALL = Effort(
     rounds=1,
     files=(1,),
-    seconds=(1,),
+    lengths_s=(1,),
     copies=1,
     languages=(1,),
     pictures=1,

@@ -99,7 +99,7 @@ class Load:
     """Of requests whose answer had not begun."""
     cut: int = 0
     """Streams that broke off."""
-    seconds: list[tuple[float, float]] = field(default_factory=list)
+    times_s: list[tuple[float, float]] = field(default_factory=list)
     """(when it ended, how long it took)."""
     stopped: bool = False
 
@@ -114,7 +114,7 @@ class Load:
                 await self._ask(http, stream)
             except (aiohttp.ClientError, TimeoutError) as error:
                 self.failures.append(repr(error))
-            self.seconds.append((time.monotonic(), time.monotonic() - begin))
+            self.times_s.append((time.monotonic(), time.monotonic() - begin))
 
     async def _ask(self, http: aiohttp.ClientSession, stream: bool) -> None:
         body = {"model": "model", "messages": HELLO, "stream": stream}
@@ -151,7 +151,7 @@ async def more(load: Load, count: int, of: Callable[[], int]) -> None:
 
 
 def p95(load: Load, begin: float, end: float) -> float:
-    times = sorted(took for at, took in load.seconds if begin <= at <= end)
+    times = sorted(took for at, took in load.times_s if begin <= at <= end)
     return times[int(len(times) * 0.95)]
 
 

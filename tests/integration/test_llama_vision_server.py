@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_PIXELS = 500_000
-START_SECONDS = 400
+START_S = 400
 
 
 @dataclass
@@ -101,7 +101,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def wait_until_healthy(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    end = time.monotonic() + START_SECONDS
+    end = time.monotonic() + START_S
     while time.monotonic() < end:
         assert process.poll() is None, log.read_text()[-4000:]
         try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PICTURES, VIDEOS = "llama-3.2-11b-vision", "llava-next-video-7b"
-PATIENCE = 300.0
+DEADLINE_S = 300.0
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def running(url: str, *arguments: str) -> Iterator[None]:
     """`python -m server ARGUMENTS`, from when `url` answers 200 until it has ended by SIGTERM."""
     with subprocess.Popen([sys.executable, "-m", "server", *arguments], cwd=ROOT, stderr=subprocess.DEVNULL) as process:
         try:
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + DEADLINE_S
             while not answers(url):
                 assert process.poll() is None
                 assert time.monotonic() < deadline
@@ -35,7 +35,7 @@ def running(url: str, *arguments: str) -> Iterator[None]:
             yield
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(PATIENCE)
+            process.wait(DEADLINE_S)
 
 
 def answers(url: str) -> bool:

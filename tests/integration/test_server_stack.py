@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from scripts.demo.stack import Stack
 
 MODEL = "llava-next-video-7b"
-RESTART_SECONDS = 300
+RESTART_S = 300
 SILENT_S = 5
 
 
@@ -156,7 +156,7 @@ def test_an_engine_whose_core_is_killed_comes_back(stack: Stack, client: openai.
     """That its API server is killed is tested beside a running batch (`tests/e2e/test_killed_engine.py`)."""
     server = engine(stack)
     max(server.children(), key=lambda p: p.memory_info().rss).send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + RESTART_SECONDS
+    deadline = time.monotonic() + RESTART_S
     refused = 0
     while True:
         try:
@@ -229,7 +229,7 @@ def test_a_core_that_hangs_is_seen_although_vllm_says_that_it_is_well(stack: Sta
 
 
 def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + RESTART_SECONDS
+    deadline = time.monotonic() + RESTART_S
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.2)

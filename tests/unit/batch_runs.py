@@ -92,8 +92,8 @@ def results(folder: Path) -> dict[str, Any]:
     return loaded
 
 
-def wait_until(condition: Any, seconds: float = 30.0) -> None:
-    until = time.monotonic() + seconds
+def wait_until(condition: Any, timeout_s: float = 30.0) -> None:
+    until = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > until:
             pytest.fail("it did not happen")

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from fake_servers import Behaviour
 
 
-def slowly(seconds: float) -> Behaviour:
+def slowly(delay_s: float) -> Behaviour:
     """As usual, after so many seconds."""
 
     async def behave(*_: Any) -> web.StreamResponse | None:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(delay_s)
         return None
 
     return behave

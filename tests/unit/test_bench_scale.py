@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 TINY = Effort(
     rounds=1,
     files=(2, 5),
-    seconds=(1, 20),
+    lengths_s=(1, 20),
     copies=2,
     languages=(1, 3),
     pictures=3,
@@ -43,12 +43,12 @@ TINY = Effort(
 )
 
 
-@pytest.mark.parametrize("seconds", [1, 10, 70])
-def test_a_video_is_as_long_as_it_should_be(tmp_path: Path, seconds: int) -> None:
-    video = whole_video(write_length(tmp_path / "video.mp4", seconds, tmp_path / "piece.mp4"), Sampling(8))
-    assert video.facts.duration_sec == seconds
-    assert video.facts.frames == seconds * VIDEO_RATE
-    assert len(set(video.jpegs)) == 8 if seconds <= 10 else len(video.jpegs) == 8
+@pytest.mark.parametrize("length_s", [1, 10, 70])
+def test_a_video_is_as_long_as_it_should_be(tmp_path: Path, length_s: int) -> None:
+    video = whole_video(write_length(tmp_path / "video.mp4", length_s, tmp_path / "piece.mp4"), Sampling(8))
+    assert video.facts.duration_sec == length_s
+    assert video.facts.frames == length_s * VIDEO_RATE
+    assert len(set(video.jpegs)) == 8 if length_s <= 10 else len(video.jpegs) == 8
     assert not video.warnings
 
 

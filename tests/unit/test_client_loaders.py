@@ -77,14 +77,14 @@ def is_alive(process: psutil.Process) -> bool:
 def test_spans_come_one_by_one_and_may_be_left(loaders: Loaders, tmp_path: Path) -> None:
     """A worker that has more to send than is wanted is not asked about the next file."""
     video = write_video(tmp_path / "a.mp4", 100)
-    seconds = [Span(number * 1_000_000, (number + 1) * 1_000_000) for number in range(4)]
-    parts = loaders.load(video, identify(video), Sampling(2), seconds)
+    spans = [Span(number * 1_000_000, (number + 1) * 1_000_000) for number in range(4)]
+    parts = loaders.load(video, identify(video), Sampling(2), spans)
     assert [number_of(jpeg) for jpeg in next(parts).jpegs] == [0, 24]
     assert [number_of(jpeg) for jpeg in next(parts).jpegs] == [25, 49]
     parts.close()
     for _ in range(loaders.count):
         assert loaded(loaders, picture(tmp_path / "good.png")).kind is Kind.IMAGE
-    frames = [frame for part in loaders.load(video, identify(video), Sampling(1), seconds) for frame in part.frames]
+    frames = [frame for part in loaders.load(video, identify(video), Sampling(1), spans) for frame in part.frames]
     assert [frame.pts_us for frame in frames] == [0, 1_000_000, 2_000_000, 3_000_000]
 
 

@@ -123,10 +123,10 @@ def test_verdicts_are_counted(servers: FakeServers, tmp_path: Path) -> None:
 
 
 def test_a_translator_with_keys_is_given_ours(servers: FakeServers, tmp_path: Path) -> None:
-    async def guard(request: web.Request, *_: Any) -> web.StreamResponse | None:
+    async def check_key(request: web.Request, *_: Any) -> web.StreamResponse | None:
         return None if request.headers.get("Authorization") == "Bearer ours" else web.Response(status=403)
 
-    servers.on_translate = guard
+    servers.on_translate = check_key
     pictures(tmp_path / "ads", 1)
     without = run(servers, "ads", "--languages", "fra_Latn", cwd=tmp_path)
     assert without.returncode == 1

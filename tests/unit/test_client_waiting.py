@@ -12,9 +12,9 @@ from client.endpoints.retry import HOPELESS, RetryPolicy, failure, read_retry_af
 from client.errors import AuthError, FailedError, RefusedError, RequestError, ServiceLostError, UnavailableError
 
 
-@pytest.mark.parametrize(("value", "seconds"), [("3", 3.0), ("0.5", 0.5), (None, None), ("soon", None), ("-1", 0.0)])
-def test_retry_after(value: str | None, seconds: float | None) -> None:
-    assert read_retry_after(value) == seconds
+@pytest.mark.parametrize(("value", "pause_s"), [("3", 3.0), ("0.5", 0.5), (None, None), ("soon", None), ("-1", 0.0)])
+def test_retry_after(value: str | None, pause_s: float | None) -> None:
+    assert read_retry_after(value) == pause_s
 
 
 def test_retry_after_may_be_a_date() -> None:
@@ -70,8 +70,8 @@ class Unhurried(RetryPolicy):
         self.notes: list[str] = []
         super().__init__("it", wait_s=600, notify=self.notes.append, stop=asyncio.Event())
 
-    async def _pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
+    async def _pause(self, pause_s: float) -> None:
+        self.pauses.append(pause_s)
 
 
 async def away(service: RetryPolicy, times: int, retry_after: float | None, *, busy: bool) -> None:

@@ -26,7 +26,7 @@ def test_planned_ads_differ_in_size_rate_and_length() -> None:
     ads = plan(seed=1, count=16)
     assert len({ad.size for ad in ads}) >= 4
     assert len({ad.rate for ad in ads}) >= 3
-    assert all(3 <= ad.seconds <= 10 for ad in ads)
+    assert all(3 <= ad.length_s <= 10 for ad in ads)
 
 
 def test_files_are_h264_with_sound_and_show_their_clip(short_ads: list[Ad], tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from server.errors import ProfileError
 from server.profile import load_profile
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
+DEADLINE_S = 60.0
 ENGINES = ("--engine", "llava-next-video-7b=http://video:8000", "--engine", "llama-3.2-11b-vision=http://vision:8000")
 
 
@@ -85,12 +85,12 @@ def test_the_gateway_runs_alone() -> None:
             models = wait_for(f"http://127.0.0.1:{port}/v1/models", process)
         finally:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(DEADLINE_S) == 0
     assert {model["root"] for model in models["data"]} == {"llava-next-video-7b", "llama-3.2-11b-vision"}
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes]) -> dict[str, list[dict[str, str]]]:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + DEADLINE_S
     while True:
         try:
             with urllib.request.urlopen(url) as answer:

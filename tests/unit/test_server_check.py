@@ -41,7 +41,7 @@ kv_cache_gib = {cache}
 
 
 @pytest.fixture
-def cards(monkeypatch: pytest.MonkeyPatch) -> list[Gpu]:
+def gpus(monkeypatch: pytest.MonkeyPatch) -> list[Gpu]:
     """The GPUs that nvidia-smi would show; none at first."""
     shown: list[Gpu] = []
     monkeypatch.setattr(check, "list_gpus", lambda: shown)
@@ -66,7 +66,7 @@ def test_the_demo_would_run(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("memory", "code"), [("16", 1), ("17", 0)])
-def test_a_card_that_is_not_here_can_be_asked_for(
+def test_a_gpu_that_is_not_here_can_be_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], memory: str, code: int
 ) -> None:
     """11.75 weights + 2 KV + 0.5 encoder cache + 1.58 activations + 0.75 overhead = 16.59."""
@@ -75,18 +75,18 @@ def test_a_card_that_is_not_here_can_be_asked_for(
 
 
 def test_without_a_gpu_a_profile_for_one_would_not_run(
-    tmp_path: Path, cards: list[Gpu], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, gpus: list[Gpu], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["check", "--profile", profile(tmp_path)]) == 1
     assert "1 wanted, nvidia-smi shows none" in capsys.readouterr().out
-    assert not cards
+    assert not gpus
 
 
 @pytest.mark.parametrize(("free", "code"), [(21.5, 0), (12.0, 1)])
-def test_what_is_free_on_the_card_counts(
-    tmp_path: Path, cards: list[Gpu], capsys: pytest.CaptureFixture[str], free: float, code: int
+def test_what_is_free_on_the_gpu_counts(
+    tmp_path: Path, gpus: list[Gpu], capsys: pytest.CaptureFixture[str], free: float, code: int
 ) -> None:
-    cards.append(Gpu(0, "NVIDIA L4", 22.0, free))
+    gpus.append(Gpu(0, "NVIDIA L4", 22.0, free))
     assert main(["check", "--profile", profile(tmp_path)]) == code
     assert f"of {free:.2f} GiB" in capsys.readouterr().out
 

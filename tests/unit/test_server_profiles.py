@@ -1,4 +1,4 @@
-"""The shipped profiles fit their cards, and say what is computed."""
+"""The shipped profiles fit their GPUs, and say what is computed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_there_is_one_for_each_kind_of_machine() -> None:
 
 
 @pytest.mark.parametrize("name", ON_GPU)
-def test_it_fits_its_cards(name: str) -> None:
+def test_it_fits_its_gpus(name: str) -> None:
     profile = load_profile(name)
     devices = plan(profile)
     assert profile.device.memory_gib is not None
@@ -54,7 +54,7 @@ def test_a_request_of_the_full_context_fits_into_the_kv_cache(name: str) -> None
 
 @pytest.mark.parametrize("name", available_profiles())
 def test_the_start_of_an_engine_asks_for_no_more_than_is_free(name: str) -> None:
-    """vLLM refuses to start unless `memory_utilization` of the card is free."""
+    """vLLM refuses to start unless `memory_utilization` of the GPU is free."""
     profile = load_profile(name)
     if profile.device.memory_gib is None:
         return
@@ -90,7 +90,7 @@ def test_the_sums_in_the_comments_are_those_that_are_computed(name: str) -> None
     """A line before each engine ends with what it takes while it is awake: `# 11.75 weights + ... = 15.51`."""
     said = re.findall(r"^#.* = (\d+\.\d+)$", (PROFILES / f"{name}.toml").read_text(), re.MULTILINE)
     profile = load_profile(name)
-    on_one_card = [need(engine, profile) for engine in profile.engines]
-    others = {wanted.sleep_group: ASLEEP for wanted in on_one_card if wanted.sleep_group}
-    computed = [(wanted.total + others.get(wanted.sleep_group, 0)) / GIB for wanted in on_one_card]
+    on_one_gpu = [need(engine, profile) for engine in profile.engines]
+    others = {wanted.sleep_group: ASLEEP for wanted in on_one_gpu if wanted.sleep_group}
+    computed = [(wanted.total + others.get(wanted.sleep_group, 0)) / GIB for wanted in on_one_gpu]
     assert [float(figure) for figure in said] == pytest.approx(computed, abs=0.011)

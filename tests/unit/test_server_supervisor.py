@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
 HERE = Path(__file__).parent
-PATIENCE = 30.0
+DEADLINE_S = 30.0
 BRISK = Policy(probe_every_s=0.1, probe_timeout_s=0.5, failures=2, backoff_s=0.01, crashes=3, memory_every_s=0.1)
 
 
@@ -44,7 +44,7 @@ def make_part(folder: Path, mode: str, name: str = "toy", socket: Path | None = 
         command=(sys.executable, str(HERE / "server_part.py"), listens, str(folder), mode),
         address=address,
         probe=Probe(address, "/health", socket),
-        start_timeout_s=PATIENCE,
+        start_timeout_s=DEADLINE_S,
         stop_grace_s=1.0,
         stages=(("stage two", "two"),),
         **more,
@@ -68,7 +68,7 @@ def alive(folder: Path) -> list[int]:
 
 
 def wait_until_dead(folder: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + DEADLINE_S
     while alive(folder):
         assert time.monotonic() < deadline, f"still alive: {alive(folder)}"
         time.sleep(0.05)
@@ -98,7 +98,7 @@ async def running(
         stack = Stack(parts, logs=folder, reaper=reaper, reporter=notes, policy=policy)
         task = asyncio.create_task(stack.run(lambda _: ready.set()))
         waiting = asyncio.create_task(ready.wait())
-        await asyncio.wait([task, waiting], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([task, waiting], timeout=DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         try:
             yield stack, task
@@ -117,7 +117,7 @@ async def until(true: Callable[[], bool]) -> None:
         while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
-    await asyncio.wait_for(poll(), PATIENCE)
+    await asyncio.wait_for(poll(), DEADLINE_S)
 
 
 async def ready_again(stack: Stack) -> None:
@@ -129,7 +129,7 @@ async def test_a_part_that_is_killed_is_reported_and_restarted(tmp_path: Path, n
         first = stack.supervisors[0].pid
         assert first == pids(tmp_path)[0][0]
         os.kill(first, signal.SIGKILL)
-        assert "SIGKILL" in await asyncio.wait_for(notes.crashes.get(), PATIENCE)
+        assert "SIGKILL" in await asyncio.wait_for(notes.crashes.get(), DEADLINE_S)
         await ready_again(stack)
         assert stack.supervisors[0].pid == pids(tmp_path)[1][0] != first
         assert set(alive(tmp_path)) == set(pids(tmp_path)[1])  # the killed part's child is gone as well
@@ -139,7 +139,7 @@ async def test_a_part_that_is_killed_is_reported_and_restarted(tmp_path: Path, n
 async def test_a_part_that_hangs_is_restarted(tmp_path: Path, notes: Notes) -> None:
     async with running([make_part(tmp_path, "good")], tmp_path, notes) as (stack, _):
         (tmp_path / "ill").touch()
-        assert "health checks" in await asyncio.wait_for(notes.crashes.get(), PATIENCE)
+        assert "health checks" in await asyncio.wait_for(notes.crashes.get(), DEADLINE_S)
         (tmp_path / "ill").unlink()
         await ready_again(stack)
         assert len(pids(tmp_path)) == 2
@@ -158,7 +158,7 @@ async def test_a_part_that_answers_again_in_time_is_left_alone(tmp_path: Path, n
 async def test_a_part_that_takes_too_much_memory_is_restarted(tmp_path: Path, notes: Notes) -> None:
     part = make_part(tmp_path, "good", memory_limit_gib=0.001)
     async with running([part], tmp_path, notes):
-        reason = await asyncio.wait_for(notes.crashes.get(), PATIENCE)
+        reason = await asyncio.wait_for(notes.crashes.get(), DEADLINE_S)
         assert "GiB of memory, its limit is 0.001 GiB" in reason
         await until(lambda: len(pids(tmp_path)) > 1)
 
@@ -191,7 +191,7 @@ async def test_without_what_matters_everything_stops(tmp_path: Path, notes: Note
     parts = [make_part(tmp_path, "crash", vital=True), make_part(other, "good", "other")][: 1 + others]
     async with running(parts, tmp_path, notes) as (_, task):
         with pytest.raises(PartFailedError, match=r"(?s)toy gave up after 3 crashes.*SIGSEGV.*stage two"):
-            await asyncio.wait_for(task, PATIENCE)
+            await asyncio.wait_for(task, DEADLINE_S)
     assert len(pids(tmp_path)) == 3
     wait_until_dead(tmp_path)
     wait_until_dead(other)
@@ -244,7 +244,7 @@ async def test_a_part_hangs_once_so_many_probes_in_a_row_have_failed(
     supervisor = ProcessSupervisor(part, tmp_path / "log", Reaper(tmp_path), notes, policy=policy)
     supervisor.state = State.READY
     ended = asyncio.get_running_loop().create_future()
-    reason = await asyncio.wait_for(supervisor._until_ill(SimpleNamespace(pid=os.getpid()), ended), PATIENCE)  # type: ignore[arg-type]
+    reason = await asyncio.wait_for(supervisor._until_ill(SimpleNamespace(pid=os.getpid()), ended), DEADLINE_S)  # type: ignore[arg-type]
     assert reason == "it hangs: it runs, but failed 3 health checks in a row"
     assert probe.asked == asked
     assert [state for state, _ in notes.states] == states
@@ -272,7 +272,7 @@ def test_a_signal_stops_everything_in_order(
 ) -> None:
     assert len(alive(tmp_path)) == 2
     stack_process.send_signal(number)
-    assert stack_process.wait(PATIENCE) == 0
+    assert stack_process.wait(DEADLINE_S) == 0
     wait_until_dead(tmp_path)
     assert not list(tmp_path.glob("run-*"))
 
@@ -282,7 +282,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed(stack_process: subprocess.
     stack_process.kill()
     stack_process.wait()
     wait_until_dead(tmp_path)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + DEADLINE_S
     while list(tmp_path.glob("run-*")):
         assert time.monotonic() < deadline
         time.sleep(0.05)

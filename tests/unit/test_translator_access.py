@@ -118,14 +118,14 @@ async def test_one_connection_too_many_is_told_so() -> None:
         assert server.runner.server
         listener = Listener(server.runner.server, connections=1)
         host, port = await listener.start("127.0.0.1", 0)
-        kept, keeper = await asyncio.open_connection(host, port)
-        keeper.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert (await kept.readline()).split()[1] == b"200"
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"200"
         refused, _ = await asyncio.open_connection(host, port)
         answer = await asyncio.wait_for(refused.read(), 20)
         assert answer.split()[1] == b"503"
         assert b"too many connections" in answer
-        keeper.close()
+        writer.close()
         await listener.stop()
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(host, port)

@@ -1,4 +1,4 @@
-"""Each threshold of the quality checks, on both sides of its value."""
+"""Each threshold of the quality checks, just below and just above its value."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def issues(edge: Edge, text: str, value: float | None = None) -> tuple[str, ...]
 
 
 @EACH
-def test_both_sides_of_each_threshold(edge: Edge) -> None:
+def test_just_below_and_just_above_each_threshold(edge: Edge) -> None:
     assert issues(edge, edge.good) == ()
     (found,) = issues(edge, edge.bad)
     assert found.startswith(edge.issue)

@@ -65,7 +65,7 @@ class Timing:
     translated_tokens: int
 
     @property
-    def seconds(self) -> float:
+    def total_s(self) -> float:
         """Seconds for one file: loading, asking and translating."""
         return self.decode + self.generate + self.translate
 
@@ -179,8 +179,8 @@ def load(folder: Path, kind: Kind, *, tokens: int, languages: Iterable[str], bea
 
 def report_on(report: Report, kind: Kind, timings: list[Timing]) -> None:
     """Seconds a file, in all and by step."""
-    for step in ("seconds", "decode", "generate", "translate"):
-        name = "in all" if step == "seconds" else step
+    for step in ("total_s", "decode", "generate", "translate"):
+        name = "in all" if step == "total_s" else step
         report.add(f"a {_WORD[kind]}: {name}", "s", [getattr(timing, step) for timing in timings])
 
 

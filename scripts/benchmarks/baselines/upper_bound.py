@@ -41,7 +41,7 @@ SQUARE = 16
 class Answers:
     """What came back, and how long all of it took, in seconds."""
 
-    seconds: float
+    total_s: float
     generated_tokens: int
     chat_s: float
     """Until the last answer of the model."""
@@ -162,9 +162,9 @@ async def _fire(
             return time.perf_counter()
 
         began = time.perf_counter()
-        sides = [send_all(f"{endpoint}/chat/completions", keys[0], requests.chats, concurrency)]
+        sent = [send_all(f"{endpoint}/chat/completions", keys[0], requests.chats, concurrency)]
         if translator:
             url = f"{translator}/v1/translations"
-            sides.append(send_all(url, keys[1], requests.translations, TRANSLATIONS_AT_ONCE))
-        ends = await asyncio.gather(*sides)
+            sent.append(send_all(url, keys[1], requests.translations, TRANSLATIONS_AT_ONCE))
+        ends = await asyncio.gather(*sent)
     return Answers(max(ends) - began, tokens, ends[0] - began)

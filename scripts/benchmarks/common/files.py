@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 VIDEO_SIZE, PICTURE_SIZE = (854, 480), (1280, 960)
 RATE = 25
-SECONDS = (5.0, 10.0)
+LENGTHS_S = (5.0, 10.0)
 SCENE_S = 2.5
 
 
@@ -40,7 +40,7 @@ def _video(path: Path, noise: np.random.Generator) -> Path:
         stream = container.add_stream("libx264", rate=RATE, options=X264)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         planes = np.full((height * 3 // 2, width), 128, np.uint8)
-        for number in range(int(noise.uniform(*SECONDS) * RATE)):
+        for number in range(int(noise.uniform(*LENGTHS_S) * RATE)):
             if number % int(SCENE_S * RATE) == 0:
                 scenery, subject = texture(noise, width, height), texture(noise, width // 3, height // 2)
                 planes[height:] = texture(noise, width, height // 2) // 4 + 96

@@ -1,6 +1,6 @@
 """The common form of the benchmarks: figures beside a baseline's, as a table and as JSON.
 
-Measure both sides in turn within one run, so that they meet the same machine, and give `Report.add` all the
+Measure both systems in turn within one run, so that they meet the same machine, and give `Report.add` all the
 values of each: it takes medians.
 """
 
@@ -80,7 +80,7 @@ class Report:
         """Add the median of `values`, and the ratio to that of `baseline`, if there is one.
 
         Where both have a value for each round, they were measured in turn, and the spread is that of the rounds'
-        ratios: a machine that is slow for a while is so for both sides.
+        ratios: a machine that is slow for a while is so for both.
         """
         ours, theirs = median(values), median(baseline) if baseline else None
         rounds = zip(values, baseline, strict=True) if len(values) == len(baseline) else ()

@@ -93,9 +93,9 @@ def compare(
     for number, folder in enumerate(others, 1):
         run, bound, timings = play_round(number, folder, systems, reference, sample)
         rounds.add(run, bound, timings)
-        said = f"{WORDS[kind]}, round {number}, {len(run.records)} files: {run.seconds:.1f} s"
-        said += f", speed of light {bound.answers.seconds:.1f} s"
-        said += f", published way {sum(t.seconds for t in timings):.1f} s for {len(timings)}" if timings else ""
+        said = f"{WORDS[kind]}, round {number}, {len(run.records)} files: {run.total_s:.1f} s"
+        said += f", speed of light {bound.answers.total_s:.1f} s"
+        said += f", published way {sum(t.total_s for t in timings):.1f} s for {len(timings)}" if timings else ""
         console.print(said, style="dim")
     return rounds
 
@@ -173,7 +173,7 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     mid = parser.add_argument_group("the mid-sized models")
     mid.add_argument("--models", type=Path, metavar="DIR", help="folder to keep them in (default: a temporary one)")
     mid.add_argument("--tokens", type=positive, help=f"of an answer (default: {TOKENS}, as published)")
-    mid.add_argument("--beams", type=positive, help="of translations, both sides (default: 1, as published)")
+    mid.add_argument("--beams", type=positive, help="of translations, ours and the bound's (default: 1, as published)")
     mid.add_argument(
         "--reference", type=natural, metavar="N", help="files of a round for the published way (default: 3)"
     )

@@ -115,8 +115,8 @@ def _translator(mid: Mid, folder: Path) -> Iterator[tuple[str, int]]:
         port = trial.getsockname()[1]
     script = ("-m", "scripts.benchmarks.translator.fixed_length")
     command = [sys.executable, *script, "--model", str(ensure(mid.models, TRANSLATION)), "--port", str(port)]
-    # No cache: both sides have texts of the same kind translated. And the whole vocabulary is searched, because of that
-    # of the mid-sized model the tokenizer knows the first 607 alone.
+    # No cache: the client and the bound have texts of the same kind translated. And the whole vocabulary is searched,
+    # because of that of the mid-sized model the tokenizer knows the first 607 alone.
     command += ["--beam-size", str(mid.beams), "--device", "cpu", "--cache-mb", "0", "--scripts", ""]
     command += ["--replicas", str(mid.at_once), "--threads", str(mid.threads)]
     environment = os.environ | {"BABELVIEW_CACHE": str(mid.models / "converted")}

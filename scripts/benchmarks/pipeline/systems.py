@@ -76,7 +76,7 @@ def _part(command: str) -> str:
 class Run:
     """What one run of the client gave, with the CPU-seconds of every part."""
 
-    seconds: float
+    total_s: float
     records: list[dict[str, Any]]
     cpu: Counter[str] = field(default_factory=Counter)
 
@@ -161,14 +161,14 @@ class Systems:
         before, children = self._where.cpu_s(), _of_children()
         began = time.perf_counter()
         code = subprocess.run(command, cwd=ROOT, check=False).returncode
-        seconds = time.perf_counter() - began
+        total_s = time.perf_counter() - began
         cpu = self._where.cpu_s() - before
         cpu[CLIENT] = _of_children() - children  # type: ignore[assignment]  # seconds
         records = read_results(output) if (output / "results.json").exists() else []
         failed = [f"{record['file']}: {record['error']}" for record in records if record["error"]]
         if code or failed or not records:
             raise SystemExit("\n".join([f"client.batch failed with exit code {code}", *failed]))
-        run = Run(seconds, records, cpu)
+        run = Run(total_s, records, cpu)
         self.texts = run.texts
         return run
 
@@ -201,18 +201,18 @@ class Rounds:
     def add(self, run: Run, bound: UpperBound, timings: Sequence[Timing] = ()) -> None:
         """Note one round; `timings` are those of the published way."""
         files, values = len(run.records), self._values
-        values["files/s"].append(files / run.seconds)
-        values["tokens/s"].append(run.tokens / run.seconds)
-        values["bound files/s"].append(files / bound.answers.seconds)
-        values["bound tokens/s"].append(bound.answers.generated_tokens / bound.answers.seconds)
+        values["files/s"].append(files / run.total_s)
+        values["tokens/s"].append(run.tokens / run.total_s)
+        values["bound files/s"].append(files / bound.answers.total_s)
+        values["bound tokens/s"].append(bound.answers.generated_tokens / bound.answers.total_s)
         for share in (50, 95):
             values[f"p{share}"].append(run.percentile(share))
-        for side, cpu in (("ours", run.cpu), ("bound", bound.cpu)):
-            for part, seconds in cpu.items():
-                self._cpu[part][side].append(seconds / files)
+        for system, cpu in (("ours", run.cpu), ("bound", bound.cpu)):
+            for part, used_s in cpu.items():
+                self._cpu[part][system].append(used_s / files)
         self._translated = any(timing.translated_tokens for timing in timings)
         if timings:
-            values["reference files/s"].append(1 / mean(timing.seconds for timing in timings))
+            values["reference files/s"].append(1 / mean(timing.total_s for timing in timings))
             for step in ("decode", "generate", "translate"):
                 values[step].append(mean(getattr(timing, step) for timing in timings))
 
@@ -231,8 +231,8 @@ class Rounds:
         rates("generated, beside the speed of light", "tokens/s", "bound tokens/s")
         for share in ("p50", "p95"):
             report.add(f"{what}, a file from loading to translations, {share}", "s", values[share])
-        for part, sides in self._cpu.items():
-            report.add(f"{what}, CPU of {part}", "CPU-s a file", sides["ours"], sides["bound"])
+        for part, systems in self._cpu.items():
+            report.add(f"{what}, CPU of {part}", "CPU-s a file", systems["ours"], systems["bound"])
 
 
 def play_round(

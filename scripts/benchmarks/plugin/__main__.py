@@ -166,7 +166,7 @@ def compare_caching(report: Report, args: argparse.Namespace, common: dict[str, 
     with_cache = Settings(args.vision, common, args.threads)
     ways = {"cached": with_cache, "not": replace(with_cache, encoder_cache=False)}
     second = "s"
-    seconds: dict[tuple[str, bool], list[float]] = defaultdict(list)
+    spent_s: dict[tuple[str, bool], list[float]] = defaultdict(list)
     runs: dict[tuple[str, bool], list[float]] = defaultdict(list)
     picture = args.picture or PICTURE
     with ExitStack() as opened:
@@ -177,14 +177,14 @@ def compare_caching(report: Report, args: argparse.Namespace, common: dict[str, 
                     asked = engine.ask(args.tasks, args.tokens if together else 1, picture, together=together)
                     second = asked.unit
                     if number:
-                        seconds[name, together].append(asked.seconds)
+                        spent_s[name, together].append(asked.spent_s)
                         runs[name, together].append(asked.tower_runs)
     for together in (False, True):
         what = f"at once, {args.tokens} tokens each" if together else "one after the other, first tokens"
-        sides = (seconds["cached", together], seconds["not", together])
-        report.add(f"{args.tasks} tasks on a picture, {what}; baseline: no encoder cache", second, *sides)
-        sides = (runs["cached", together], runs["not", together])
-        report.add(f"runs of the vision tower, {what}; baseline: no encoder cache", "runs", *sides)
+        caches = (spent_s["cached", together], spent_s["not", together])
+        report.add(f"{args.tasks} tasks on a picture, {what}; baseline: no encoder cache", second, *caches)
+        caches = (runs["cached", together], runs["not", together])
+        report.add(f"runs of the vision tower, {what}; baseline: no encoder cache", "runs", *caches)
 
 
 def context(tokens: int) -> dict[str, int]:

@@ -84,11 +84,11 @@ class Decoding:
 class Asked:
     """What several questions cost: time and runs of the vision tower, for questions about one picture."""
 
-    seconds: float
+    spent_s: float
     tower_runs: int
     """How often the vision tower ran."""
     unit: str
-    """Of `seconds`: `s`, or `CPU-s`."""
+    """Of `spent_s`: `s`, or `CPU-s`."""
 
 
 class Engine:

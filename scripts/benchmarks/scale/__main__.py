@@ -56,7 +56,7 @@ class Effort:
 
     rounds: int
     files: tuple[int, ...]
-    seconds: tuple[int, ...]
+    lengths_s: tuple[int, ...]
     copies: int
     """Videos of each length."""
     languages: tuple[int, ...]
@@ -71,7 +71,7 @@ class Effort:
 FULL = Effort(
     rounds=3,
     files=(100, 1000, 10_000),
-    seconds=(1, 10, 60, 600, 3600, 7200),
+    lengths_s=(1, 10, 60, 600, 3600, 7200),
     copies=4,
     languages=(1, 2, 5, 10, 20),
     pictures=60,
@@ -82,7 +82,7 @@ FULL = Effort(
 QUICK = Effort(
     rounds=1,
     files=(50, 500),
-    seconds=(1, 600),
+    lengths_s=(1, 600),
     copies=2,
     languages=(1, 5),
     pictures=20,
@@ -150,7 +150,7 @@ class Bench:
 
     def videos(self) -> None:
         """Videos of all lengths; and what must be read of each, which is why long ones cost more."""
-        sizes, count, piece = self.effort.seconds, self.effort.copies, self.folder / "piece.mp4"
+        sizes, count, piece = self.effort.lengths_s, self.effort.copies, self.folder / "piece.mp4"
         reading: dict[str, list[float]] = {"reading it for its hash": [], "reading the times of all its frames": []}
         for size in sizes:
             video = write_length(self.folder / f"{size}s.mp4", size, piece)

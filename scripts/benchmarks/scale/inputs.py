@@ -37,22 +37,22 @@ VOCABULARY = 1000
 START_S = 180
 
 
-def write_length(path: Path, seconds: int, piece: Path) -> Path:
+def write_length(path: Path, length_s: int, piece: Path) -> Path:
     """A video of so many seconds; up to `PIECE_S` encoded, beyond that repeated.
 
     Args:
         path: Where it is written.
-        seconds: Its length; beyond `PIECE_S` a multiple of it.
+        length_s: Its length; beyond `PIECE_S` a multiple of it.
         piece: A video of `PIECE_S`, which is made if it is not there.
     """
-    if seconds < PIECE_S:
-        write_video(path, VIDEO_SIZE, seconds, rate=VIDEO_RATE, options=X264)
+    if length_s < PIECE_S:
+        write_video(path, VIDEO_SIZE, length_s, rate=VIDEO_RATE, options=X264)
         return path
-    if seconds % PIECE_S:
-        raise ValueError(f"{seconds} s is no multiple of {PIECE_S} s")
+    if length_s % PIECE_S:
+        raise ValueError(f"{length_s} s is no multiple of {PIECE_S} s")
     if not piece.exists():
         write_video(piece, VIDEO_SIZE, PIECE_S, rate=VIDEO_RATE, options=X264)
-    repeat(piece, path, seconds // PIECE_S)
+    repeat(piece, path, length_s // PIECE_S)
     return path
 
 

@@ -90,8 +90,8 @@ def cross_check(report: Report, load: Load, rounds: int, guidellm: str | None) -
     ours = ways.pop("ours")
     for way, theirs in ways.items():
         for name, unit in COMPARED:
-            sides = ([values[name] for values in side] for side in (ours, theirs))
-            report.add(f"{name}, beside {way}", unit, *sides, more_is_better=name in MORE_IS_BETTER)
+            compared = ([values[name] for values in system] for system in (ours, theirs))
+            report.add(f"{name}, beside {way}", unit, *compared, more_is_better=name in MORE_IS_BETTER)
     return failed
 
 

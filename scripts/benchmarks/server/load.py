@@ -137,7 +137,7 @@ class Level:
         errors: What went wrong with the others.
         input_tokens: Of all answered requests, as the server counts them.
         output_tokens: Likewise.
-        seconds: From the first request sent to the last answer read.
+        total_s: From the first request sent to the last answer read.
         goodput: Requests per second that kept the objectives; None without any.
         milliseconds: The values of each of `LATENCIES`, of a request each; of ITL those of all requests.
     """
@@ -146,19 +146,19 @@ class Level:
     errors: list[str]
     input_tokens: int
     output_tokens: int
-    seconds: float
+    total_s: float
     goodput: float | None
     milliseconds: dict[str, list[float]]
 
     @property
     def requests_per_s(self) -> float:
         """Answered requests per second."""
-        return self.completed / self.seconds
+        return self.completed / self.total_s
 
     @property
     def tokens_per_s(self) -> float:
         """Output tokens per second."""
-        return self.output_tokens / self.seconds
+        return self.output_tokens / self.total_s
 
     def percentile(self, latency: str, percent: float) -> float:
         """Milliseconds that so many percent of the values of `latency` do not exceed; 0 where there are none."""

@@ -4,7 +4,7 @@
     python -m scripts.benchmarks.translator --models ./bench-models --quick   # one round of short sentences
     python -m scripts.benchmarks.translator --models ./bench-models --json bench.json
 
-All sides take turns within one run; medians are reported, for greedy search (beam 1) and for the service's beam 4.
+All systems take turns within one run; medians are reported, for greedy search (beam 1) and for the service's beam 4.
 Figures are CPU-seconds of this process, which say the same on a busy machine. Random weights have no sentence end,
 so every translation is as long as its source: that compares engines and batching, and says nothing of quality. The
 target of each line is in its name. The service searches the tokens of its `--scripts` alone, here those of the five
@@ -91,7 +91,7 @@ class Reference:
 
 
 class Bench:
-    """All sides, on one loaded model."""
+    """All systems, on one loaded model."""
 
     def __init__(self, converted: Path, *, threads: int, tokens: int, seed: int) -> None:
         scripts = sorted({script_of(language) for language in LANGUAGES})
@@ -186,8 +186,8 @@ def models(folder: Path, shape: str, console: Console) -> tuple[Path, Path]:
 
 
 def measure(bench: Bench, reference: Reference | None, runs: int, console: Console) -> dict[str, list[float]]:
-    """CPU-seconds of every side, once each run."""
-    sides: dict[str, Callable[[], object]] = {
+    """CPU-seconds of every system, once each run."""
+    systems: dict[str, Callable[[], object]] = {
         "batch": lambda: bench.one_batch(32),
         "mixed batch": lambda: bench.mixed_batch(32, whole=False),
         "mixed batch, whole": lambda: bench.mixed_batch(32, whole=True),
@@ -196,7 +196,7 @@ def measure(bench: Bench, reference: Reference | None, runs: int, console: Conso
         "five languages": lambda: bench.requests([[bench.caption(12)]], list(LANGUAGES)),
         "unsplit": lambda: bench.unsplit(12),
     }
-    seconds: dict[str, list[float]] = defaultdict(list)
+    spent_s: dict[str, list[float]] = defaultdict(list)
     bench.one_batch(32)
     if reference:
         reference.translate(bench.lengths(2), 1)
@@ -204,30 +204,30 @@ def measure(bench: Bench, reference: Reference | None, runs: int, console: Conso
         for beams in BEAMS:
             bench.engine.use_beams(beams)
             if reference:
-                sides["reference"] = partial(reference.translate, bench.lengths(32), beams)
-            for name, call in sides.items():
+                systems["reference"] = partial(reference.translate, bench.lengths(32), beams)
+            for name, call in systems.items():
                 spent = cpu_s(call)
-                seconds[f"{name} {beams}"].append(spent)
+                spent_s[f"{name} {beams}"].append(spent)
                 console.print(f"run {number} of {runs}, beam {beams}: {name} {spent:.2f} s", style="dim")
-    return seconds
+    return spent_s
 
 
-def report_on(seconds: dict[str, list[float]], tokens: int, title: str) -> Report:
+def report_on(spent_s: dict[str, list[float]], tokens: int, title: str) -> Report:
     """Add the benchmark's figures to the report."""
     report = Report(title, "ctranslate2", "torch", "transformers")
     for n in BEAMS:
-        theirs = [32 * (tokens + 6) / each for each in seconds[f"reference {n}"]]
-        for part, side in (("", "mixed batch"), (", whole vocabulary", "mixed batch, whole")):
-            ours = [32 * (tokens + 6) / each for each in seconds[f"{side} {n}"]]
+        theirs = [32 * (tokens + 6) / each for each in spent_s[f"reference {n}"]]
+        for part, system in (("", "mixed batch"), (", whole vocabulary", "mixed batch, whole")):
+            ours = [32 * (tokens + 6) / each for each in spent_s[f"{system} {n}"]]
             beside = "; transformers fp32 (>= 4x)" if theirs else ""
             name = f"beam {n}: int8, batch of 32{part}{beside}"
             report.add(name, "tokens/CPU-s", ours, theirs, more_is_better=True)
-        for name, side, baseline in (
+        for name, system, baseline in (
             ("32 requests at once; one batch of 32 (>= 0.71x)", "singles", "batch"),
             ("12 sentences in 5 languages; in one (>= 0.28x)", "five languages", "one language"),
             ("caption of 12 sentences; unsplit (>= 5x)", "one language", "unsplit"),
         ):
-            report.add(f"beam {n}: {name}", "CPU-s", seconds[f"{side} {n}"], seconds[f"{baseline} {n}"])
+            report.add(f"beam {n}: {name}", "CPU-s", spent_s[f"{system} {n}"], spent_s[f"{baseline} {n}"])
     return report
 
 
@@ -252,9 +252,9 @@ def main() -> None:
         checkpoint, converted = models(args.models or Path(scratch), args.shape, console)
         bench = Bench(converted, threads=args.threads, tokens=args.tokens, seed=5)
         reference = None if args.no_reference else Reference(checkpoint)
-        seconds = measure(bench, reference, args.runs, console)
+        spent_s = measure(bench, reference, args.runs, console)
     title = f"Translation, NLLB-200 {args.shape} shape, {args.tokens} tokens a sentence"
-    report_on(seconds, args.tokens, title).show(args.json, console)
+    report_on(spent_s, args.tokens, title).show(args.json, console)
 
 
 if __name__ == "__main__":

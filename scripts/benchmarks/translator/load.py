@@ -41,10 +41,10 @@ WORDS = " ".join(all_sentences()).split()
 
 @dataclass
 class Outcome:
-    """What became of requests; `seconds` are those of answers with 200."""
+    """What became of requests; `took_s` are the times of answers with 200."""
 
     statuses: Counter[str] = field(default_factory=Counter)
-    seconds: list[float] = field(default_factory=list)
+    took_s: list[float] = field(default_factory=list)
 
     @property
     def failures(self) -> int:
@@ -127,7 +127,7 @@ class Load:
             status = f"lost: {type(error).__name__}"
         else:
             if status == "200":
-                outcome.seconds.append(time.monotonic() - began)
+                outcome.took_s.append(time.monotonic() - began)
                 if len(answer["translations"]) != len(texts):
                     status = "incomplete"
             elif status == "503" and self._service.stopping:
@@ -136,9 +136,9 @@ class Load:
                 await asyncio.sleep(float(response.headers["Retry-After"]) / 4)
         outcome.statuses[status] += 1
 
-    async def small(self, seconds: float) -> Outcome:
+    async def small(self, duration_s: float) -> Outcome:
         """Send requests of two sentences, one after the other, for so many seconds."""
-        outcome, end = Outcome(), time.monotonic() + seconds
+        outcome, end = Outcome(), time.monotonic() + duration_s
         async with aiohttp.ClientSession() as session:
             while time.monotonic() < end:
                 await self.ask(session, self.texts(2), TARGETS[:1], outcome)
@@ -159,9 +159,9 @@ class Load:
                 await self.ask(session, self.texts(sentences), targets, outcome)
 
 
-def p95(seconds: list[float]) -> float:
+def p95(took_s: list[float]) -> float:
     """The 95th percentile, in milliseconds."""
-    return 1000 * sorted(seconds)[int(0.95 * len(seconds))]
+    return 1000 * sorted(took_s)[int(0.95 * len(took_s))]
 
 
 async def load(args: argparse.Namespace) -> int:
@@ -194,11 +194,11 @@ async def load(args: argparse.Namespace) -> int:
     finally:
         if service.process.poll() is None:
             service.process.kill()
-    report.add("small request alone, p95", "ms", [p95(alone.seconds)])
-    report.add("small request next to a huge one, p95", "ms", [p95(beside.seconds)], [p95(alone.seconds)])
-    if many.seconds:
+    report.add("small request alone, p95", "ms", [p95(alone.took_s)])
+    report.add("small request next to a huge one, p95", "ms", [p95(beside.took_s)], [p95(alone.took_s)])
+    if many.took_s:
         report.add(f"{args.clients} clients: answers", "a second", [many.statuses["200"] / (stopped - began)])
-        report.add(f"{args.clients} clients: p95", "ms", [p95(many.seconds)])
+        report.add(f"{args.clients} clients: p95", "ms", [p95(many.took_s)])
     report.add("memory at most, against that at rest", "MiB", [service.peak], [at_rest])
     report.add("from SIGTERM to the end", "s", [ended - stopped])
     report.show(args.json)
