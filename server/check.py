@@ -62,11 +62,11 @@ def check(profile: Profile, console: Console, gpu_memory_gib: float | None = Non
 
 def _findings(profile: Profile, gpu_memory_gib: float | None, console: Console) -> Iterator[Finding]:
     yield from _commands(profile, console)
-    yield _tried("packages", "all that this profile needs is installed", lambda: check_packages(profile))
+    yield _finding_of("packages", "all that this profile needs is installed", lambda: check_packages(profile))
     if installed_vllm():
         yield from _versions()
-    yield _tried("models", "every local folder is there", lambda: check_models(profile))
-    yield _tried("main memory", "enough is free", lambda: check_memory(profile))
+    yield _finding_of("models", "every local folder is there", lambda: check_models(profile))
+    yield _finding_of("main memory", "enough is free", lambda: check_memory(profile))
     try:
         yield from (_holds(engine, profile) for engine in profile.engines if engine.kv_cache_gib is not None)
         devices = plan(profile)
@@ -114,7 +114,7 @@ def _versions() -> Iterator[Finding]:
     yield Finding("Llama 3.2 Vision plugin", good=PLUGIN in plugins, says=says)
 
 
-def _tried(what: str, good: str, look: Callable[[], None]) -> Finding:
+def _finding_of(what: str, good: str, look: Callable[[], None]) -> Finding:
     try:
         look()
     except PreflightError as error:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from server.command import CONTEXT, FAILED, INTERRUPTED, Command, Option, run
+from server.command import CONTEXT, Command, Option, run
+from server.exit_codes import FAILED, INTERRUPTED
 from server.quantize import quantize
+from server.shipped_profiles import available_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from server.profile import Profile
 
 DEFAULT_PORT = 8000
-PROFILES = Path(__file__).parent / "profiles"
 WIDTH_WITHOUT_TERMINAL = 140
 EXAMPLES = """\b
 examples:
@@ -90,7 +91,7 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 
 def _of_a_profile(function: Function) -> Function:
     """The options of every command that reads a profile; None means that the profile decides."""
-    known = ", ".join(sorted(path.stem for path in PROFILES.glob("*.toml")))
+    known = ", ".join(available_profiles())
     options = (
         click.option(
             "--profile",

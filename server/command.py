@@ -7,19 +7,17 @@ other.
 from __future__ import annotations
 
 import os
-import signal
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from server.errors import ServerError
+from server.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FAILED = 1
-INTERRUPTED = 128 + signal.SIGINT
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
 

@@ -253,8 +253,8 @@ def quantize(source: Path, target: Path, report: Callable[[str], None] = print) 
         start = time.monotonic()
         count = quantize_shard(source / name, target / name)
         sizes = [(folder / name).stat().st_size / 1e6 for folder in (source, target)]
-        seconds = time.monotonic() - start
-        report(f"{step}: {count} weights, {sizes[0]:.1f} MB -> {sizes[1]:.1f} MB, {seconds:.1f} s")
+        took_s = time.monotonic() - start
+        report(f"{step}: {count} weights, {sizes[0]:.1f} MB -> {sizes[1]:.1f} MB, {took_s:.1f} s")
     for name in checkpoint.shards:
         check_shard(source / name, target / name)
     report("checked: every tensor is there, and within FP8 rounding of its source")

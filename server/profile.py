@@ -12,8 +12,8 @@ from server.errors import ProfileError
 from server.gateway.config import GatewaySettings
 from server.policy import Policy
 from server.settings import Settings, did_you_mean, read_toml
+from server.shipped_profiles import PROFILES, available_profiles
 
-PROFILES = Path(__file__).parent / "profiles"
 DEMO_MODELS = Path(__file__).parent / "demo"
 DEMO_PREFIX = "demo:"
 
@@ -194,11 +194,6 @@ class Profile(Settings, frozen=True, kw_only=True):
         if translator is not None and translator_port is not None:
             translator = replace(translator, port=translator_port)
         return replace(self, gateway=gateway, translator=translator)
-
-
-def available_profiles() -> list[str]:
-    """Names of the profiles that come with the project."""
-    return sorted(path.stem for path in PROFILES.glob("*.toml"))
 
 
 def load_profile(name: str) -> Profile:

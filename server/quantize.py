@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.command import CONTEXT, INTERRUPTED, Command, run
+from server.command import CONTEXT, Command, run
 from server.errors import PreflightError, QuantizeError
+from server.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

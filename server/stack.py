@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from server.errors import PartFailedError
+from server.exit_codes import FAILED
 from server.parts import open_gateway_socket, stack_parts
 from server.sizing.preflight import check_memory, check_models, check_packages
-from server.status import status_socket, told_on
+from server.status import serve_status, status_socket
 from server.supervision.events import EventLog
 from server.supervision.reaper import Reaper
 from server.supervision.sleep_group import SleepGroup
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from server.supervision.supervisor import Reporter
 
 READY_WITHIN_S = 10.0
-INTERRUPTED_AT_ONCE = 1
-"""Exit code after a second signal."""
 
 
 class Stack:
@@ -130,7 +129,7 @@ async def stack_of(profile: Profile, *, logs: Path, reporter: Reporter) -> Async
             events = EventLog(logs, policy, reporter)
             with closing(events):
                 stack = Stack(parts, logs=logs, reaper=reaper, reporter=events, policy=policy)
-                async with told_on(status_socket(listener.getsockname()[1]), stack.supervisors):
+                async with serve_status(status_socket(listener.getsockname()[1]), stack.supervisors):
                     yield stack
 
 
@@ -150,7 +149,7 @@ async def run_until_signal(
 
     def stop(number: signal.Signals) -> None:
         if received:
-            os._exit(INTERRUPTED_AT_ONCE)  # the reaper kills what is left
+            os._exit(FAILED)  # the reaper kills what is left
         received.append(number)
         when_stopping()
         running.cancel()

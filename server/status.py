@@ -55,7 +55,7 @@ def snapshot(supervisors: Sequence[ProcessSupervisor]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def told_on(path: Path, supervisors: Sequence[ProcessSupervisor]) -> AsyncIterator[None]:
+async def serve_status(path: Path, supervisors: Sequence[ProcessSupervisor]) -> AsyncIterator[None]:
     """Tell everybody of this user who connects to `path` how the parts are.
 
     Raises:

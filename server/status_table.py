@@ -99,9 +99,9 @@ def _print_tables(told: dict[str, Any], console: Console) -> None:
     console.print_json(orjson.dumps(told["gateway"]).decode())
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
+def _duration(duration_s: float | None) -> str:
+    if duration_s is None:
         return "-"
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, rest = divmod(round(duration_s), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

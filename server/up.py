@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from server.display import Display
+from server.exit_codes import FAILED, SIGNALLED
 from server.stack import run_until_signal, stack_of, write_ready_file
 
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
     from server.profile import Profile
     from server.supervision.supervisor import ProcessSupervisor
-
-FAILED = 1
-SIGNALLED = 128
-"""Plus its number: the exit code after a signal before the stack was ready."""
 
 
 async def up(profile: Profile, *, logs: Path, ready_file: Path | None, console: Console) -> int:

@@ -12,7 +12,6 @@ from client.errors import MediaError
 from client.job import Job
 from client.ledger.ledger import LEDGER
 from client.ledger.rows import new_file, open_to_read, read_file, read_redo, read_uri
-from client.ledger.schema import MIGRATIONS
 from client.ledger.sqlite_errors import ledger_errors
 from client.media.image import picture_size
 from client.media.kinds import HEAD_BYTES, Kind, by_suffix
@@ -61,7 +60,6 @@ class DryRun:
     """Language -> answers to be translated."""
     unprobed: int = 0
     """Videos of which it takes a look at their packets to know how many requests they are."""
-    notes: list[str] = field(default_factory=list)
 
 
 class _Past(NamedTuple):
@@ -89,7 +87,7 @@ def dry_run(folder: Path, sources: list[Source], plan: Plan, redo: str | None) -
     """
     found = DryRun()
     with ledger_errors(folder / LEDGER):
-        past = _open(folder / LEDGER, found.notes)
+        past = _open(folder / LEDGER)
         try:
             jobs: dict[str, Job] = {}
             for source, identity in _identities(sources, past, found):
@@ -107,15 +105,10 @@ def dry_run(folder: Path, sources: list[Source], plan: Plan, redo: str | None) -
     return found, past.means
 
 
-def _open(path: Path, notes: list[str]) -> _Past:
+def _open(path: Path) -> _Past:
     if not path.is_file():
         return _Past(None, {}, frozenset())
     connection = open_to_read(path)
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != len(MIGRATIONS):
-        notes.append(f"{path} is of version {version}, not {len(MIGRATIONS)}: what it holds is not counted as done")
-        connection.close()
-        return _Past(None, {}, frozenset())
     means = {
         (task, prompt_hash, model, params): (prompt, answer)
         for task, prompt_hash, model, params, prompt, answer in connection.execute(
@@ -239,7 +232,6 @@ def lines(found: DryRun, means: Means, sampling: Sampling, prices: tuple[float, 
     yield from (f"failed before: {name}: {reason}" for name, reason in _some(found.failed))
     if found.unprobed:
         yield f"{found.unprobed} videos have yet to be looked at: one request is counted for each step of a task"
-    yield from found.notes
     total, bases = Tokens(), dict[str, None]()
     for (key, kind), requests in found.requests.items():
         tiled = found.tiles[key, kind]

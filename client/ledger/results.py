@@ -15,7 +15,6 @@ from client.errors import LedgerError
 from client.ledger.ledger import LEDGER
 from client.ledger.newest import ContentAnswers, Failure, ResultAnswer, TopicResult, UnitRow
 from client.ledger.rows import StoredTranslation, open_to_read, read_file
-from client.ledger.schema import MIGRATIONS
 from client.ledger.sqlite_errors import ledger_errors
 from client.ledger.topics import Topics
 from client.media.content import Facts
@@ -94,7 +93,7 @@ class Results:
         """Open the ledger of an output folder, to read it only; `only_run`: what the last run was about alone.
 
         Raises:
-            LedgerError: there is none, or none of this version.
+            LedgerError: there is none, or one of a newer version of Babelview.
         """
         self._path, self.only_run = folder / LEDGER, only_run
         if not self._path.is_file():
@@ -113,12 +112,6 @@ class Results:
             raise
 
     def _run(self) -> tuple[int, dict[str, Any]]:
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version != len(MIGRATIONS):
-            raise LedgerError(
-                f"{self._path} is of version {version}, this Babelview reads version {len(MIGRATIONS)}: "
-                "run the batch once more, which brings it up to date"
-            )
         row = self._connection.execute("SELECT id, stats FROM runs ORDER BY id DESC LIMIT 1").fetchone()
         if row is None:
             raise LedgerError(f"{self._path} knows of no run: run the batch once more")

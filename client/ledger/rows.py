@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from client.ledger.redo import Redo
+from client.ledger.schema import MIGRATIONS, migrate
 from client.media.content import Facts, Probe
 from client.media.kinds import Kind
 from client.media.load import Identity
@@ -90,13 +91,31 @@ class StoredFile:
 def open_to_read(path: Path) -> sqlite3.Connection:
     """Open a ledger, also one that a run is writing to, and leave nothing behind.
 
+    One of an earlier version is read from a copy in memory that is brought up to date; the file stays as it is.
+
     Raises:
+        LedgerError: it was written by a newer version of Babelview.
         sqlite3.Error: it cannot be opened.
     """
     # Only a ledger in use, or one whose run was killed, has a log beside it. Opened in the usual way, any other would
     # be given one, and could not be read where nothing may be written.
     mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
-    return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
+    try:
+        if connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),):
+            return connection
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        try:
+            connection.backup(copy)
+            migrate(copy)
+        except BaseException:
+            copy.close()
+            raise
+    except BaseException:
+        connection.close()
+        raise
+    connection.close()
+    return copy
 
 
 def read_uri(connection: sqlite3.Connection, uri: str) -> KnownSource | None:

@@ -29,7 +29,8 @@ from rich.table import Table
 from scripts.benchmarks.common.cli import new_file, positive, run
 from scripts.benchmarks.common.report import Report
 from server.errors import ProfileError
-from server.profile import PROFILES, load_profile
+from server.profile import load_profile
+from server.shipped_profiles import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

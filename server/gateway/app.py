@@ -49,7 +49,7 @@ def create_app(config: GatewayConfig, *, resolver: AbstractResolver | None = Non
         PreflightError: an API key is not right.
     """
     gateway = Gateway(config, resolver)
-    app = web.Application(middlewares=[gateway.middleware.middleware()])
+    app = web.Application(middlewares=[gateway.middleware.for_aiohttp()])
     app[GATEWAY] = gateway
     app.cleanup_ctx.append(gateway.connections)
     app.on_response_prepare.append(name_request)

@@ -29,7 +29,7 @@ class HealthState(enum.IntEnum):
     DOUBTFUL = 1
     """Asked only if there is no better one: it may be hanging, or only slow."""
     OUT = 2
-    """It is not asked."""
+    """It gets no request until it is well again."""
 
 
 class CircuitBreaker:

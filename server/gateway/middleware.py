@@ -37,7 +37,7 @@ class RequestMiddleware:
         self._metrics = metrics
         self._open = OPEN | {"/metrics"} if open_metrics else OPEN
 
-    def middleware(self) -> Middleware:
+    def for_aiohttp(self) -> Middleware:
         """The middleware in the form that aiohttp takes."""
 
         @web.middleware

@@ -1,4 +1,4 @@
-"""`python reaper.py FOLDER`: kills process groups and removes FOLDER when its standard input ends.
+"""`python reaper_process.py FOLDER`: kills process groups and removes FOLDER when its standard input ends.
 
 Before that it reads the groups: `+GROUP` to be killed, `-GROUP` gone by itself.
 A script without imports of ours: it must be there at once and weigh nothing.

@@ -37,7 +37,7 @@ class SleepGroup:
         self._members: set[Member] = set()
         self._asleep: set[Member] = set()
         self._starting: Member | None = None
-        self._news = asyncio.Condition()
+        self._changed = asyncio.Condition()
 
     def join(self, member: Member) -> None:
         """Add an engine to the group."""
@@ -46,8 +46,8 @@ class SleepGroup:
     async def wait_for_turn(self, member: Member) -> None:
         """Wait until every other engine sleeps or has ended."""
         others = self._members - {member}
-        async with self._news:
-            await self._news.wait_for(
+        async with self._changed:
+            await self._changed.wait_for(
                 lambda: self._starting is None and all(o in self._asleep or o.pid is None for o in others)
             )
             self._starting = member
@@ -56,16 +56,16 @@ class SleepGroup:
         """Put an engine to sleep that has just started; returns why it could not be."""
         if not await member.part.probe.send("POST", "/sleep?level=1", SLEEP_TIMEOUT_S):
             return "it did not go to sleep: the GPU is not free for the others"
-        async with self._news:
+        async with self._changed:
             self._asleep.add(member)
             self._starting = None
-            self._news.notify_all()
+            self._changed.notify_all()
             self._publish_if_complete()
         return None
 
     async def leave(self, member: Member, *, for_good: bool) -> None:
         """Note that an engine has ended; `for_good`: it will not be started again."""
-        async with self._news:
+        async with self._changed:
             if self._starting is member:
                 self._starting = None
             if self._complete:
@@ -77,7 +77,7 @@ class SleepGroup:
             if for_good:
                 self._members.discard(member)
                 self._publish_if_complete()
-            self._news.notify_all()
+            self._changed.notify_all()
 
     @property
     def _complete(self) -> bool:

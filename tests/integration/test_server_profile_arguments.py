@@ -8,7 +8,8 @@ import pytest
 
 from server.engines.engine import engine_command, engine_parts
 from server.engines.vllm_entry import FAST_START
-from server.profile import available_profiles, load_profile
+from server.profile import load_profile
+from server.shipped_profiles import available_profiles
 
 if TYPE_CHECKING:
     from pathlib import Path

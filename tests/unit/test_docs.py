@@ -13,7 +13,7 @@ import pytest
 
 from client.cli.main import cli
 from scripts.run_docs import Block, blocks, pages, server_port
-from server.profile import available_profiles
+from server.shipped_profiles import available_profiles
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*pages(), *(page for name in ("CONTRIBUTING", "SECURITY") if (page := ROOT / f"{name}.md").exists())]

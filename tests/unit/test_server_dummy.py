@@ -17,7 +17,8 @@ from transformers import (
 from server.cli import main
 from server.engines.dummy import folder_files, with_dummy_weights, write_folder
 from server.errors import ProfileError
-from server.profile import DEMO_MODELS, EngineProfile, Profile, TranslatorProfile, available_profiles, load_profile
+from server.profile import DEMO_MODELS, EngineProfile, Profile, TranslatorProfile, load_profile
+from server.shipped_profiles import available_profiles
 from server.sizing.memory import Model
 from server.sizing.models import model_sizes, published_config
 

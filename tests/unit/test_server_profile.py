@@ -8,7 +8,8 @@ import pytest
 
 from server.cli import main
 from server.errors import ProfileError
-from server.profile import DEMO_MODELS, EngineProfile, available_profiles, load_profile
+from server.profile import DEMO_MODELS, EngineProfile, load_profile
+from server.shipped_profiles import available_profiles
 
 ENGINE = '[[engines]]\nname = "m"\nmodel = "demo:m"\nmax_model_len = 512\n'
 
@@ -75,9 +76,10 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
     assert path in str(raised.value)
 
 
-def test_an_unknown_profile_lists_the_known_ones() -> None:
+@pytest.mark.parametrize("wrong", ["dmeo", "DEMO", "Dmeo"])
+def test_an_unknown_profile_lists_the_known_ones(wrong: str) -> None:
     with pytest.raises(ProfileError, match=r"choose one of cpu, demo, .*; did you mean demo\?"):
-        load_profile("dmeo")
+        load_profile(wrong)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from server.profile import PROFILES, available_profiles, load_profile
+from server.profile import load_profile
+from server.shipped_profiles import PROFILES, available_profiles
 from server.sizing.machine import GIB
 from server.sizing.models import model_sizes
 from server.sizing.plan import ASLEEP, need, plan

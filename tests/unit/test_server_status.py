@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from server.errors import PreflightError
-from server.status import ask, status_socket, told_on
+from server.status import ask, serve_status, status_socket
 from server.supervision.part import Part, Probe
 from server.supervision.reaper import Reaper
 from server.supervision.supervisor import ProcessSupervisor
@@ -43,7 +43,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def test_everybody_who_asks_is_told(home: Path, tmp_path: Path) -> None:
-    async with told_on(status_socket(81), [supervisor(tmp_path)]):
+    async with serve_status(status_socket(81), [supervisor(tmp_path)]):
         assert mode(home) == 0o700
         for _ in range(2):
             told = await asyncio.to_thread(ask, 81)
@@ -63,7 +63,7 @@ def stale(home: Path) -> Path:
 @pytest.mark.usefixtures("stale")
 async def test_a_socket_that_a_killed_supervisor_left_is_replaced(tmp_path: Path) -> None:
     assert ask(81) is None
-    async with told_on(status_socket(81), [supervisor(tmp_path)]):
+    async with serve_status(status_socket(81), [supervisor(tmp_path)]):
         assert await asyncio.to_thread(ask, 81)
 
 
@@ -80,5 +80,5 @@ def open_to_others(home: Path) -> Path:
 
 async def test_a_folder_that_others_may_enter_is_refused(open_to_others: Path, tmp_path: Path) -> None:
     with pytest.raises(PreflightError, match=str(open_to_others)):
-        async with told_on(status_socket(81), [supervisor(tmp_path)]):
+        async with serve_status(status_socket(81), [supervisor(tmp_path)]):
             pass

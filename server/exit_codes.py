@@ -1,0 +1,11 @@
+"""Exit codes of the server's commands."""
+
+from __future__ import annotations
+
+import signal
+
+FAILED = 1
+SIGNALLED = 128
+"""Plus its number: ended by a signal before its work was done."""
+INTERRUPTED = SIGNALLED + signal.SIGINT
+"""After Ctrl-C."""
