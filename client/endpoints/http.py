@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import re
 import urllib.request
@@ -170,11 +171,16 @@ def _words(body: dict[str, Any]) -> str:
 
 
 def proxy_of(url: str) -> str | None:
-    """The proxy that the environment names for `url`; looked up once, for it takes as long as a request."""
+    """The proxy that the environment names for `url`."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
+    return _proxy_of_host(parts.scheme, parts.hostname or "")
+
+
+@functools.lru_cache(maxsize=4096)
+def _proxy_of_host(scheme: str, host: str) -> str | None:
+    """Looked up once for each host: that takes as long as a request, and nothing else goes on meanwhile."""
     bypassed: Callable[[str], Any] = urllib.request.proxy_bypass
     if host in ("localhost", "::1") or host.startswith("127.") or bypassed(host):
         return None
     proxies = urllib.request.getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
+    return proxies.get(scheme) or proxies.get("all")

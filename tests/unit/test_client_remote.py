@@ -16,6 +16,7 @@ import pytest
 from batch_runs import pictures, results, run
 from web_site import Reply, Site, png
 
+from client.endpoints.http import proxy_of
 from client.errors import MediaError, UsageError
 from client.media.kinds import Kind
 from client.sources import download, remote
@@ -208,6 +209,15 @@ def test_a_proxy_is_heeded(site: Site, fetcher: Fetcher, monkeypatch: pytest.Mon
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert fetch(fetcher, site.put("/b.png", png(2))).known.size == len(png(2))
     assert site.asked == ["http://pictures.example/a.png", "/b.png"]
+
+
+def test_the_proxy_of_a_host_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("urllib.request.proxy_bypass", asked.append)
+    monkeypatch.setattr("urllib.request.getproxies", lambda: {"http": "http://one", "https": "http://two"})
+    urls = [f"{scheme}://once.example/{number}.jpg" for scheme in ("http", "https") for number in range(3)]
+    assert [proxy_of(url) for url in urls] == ["http://one"] * 3 + ["http://two"] * 3
+    assert asked == ["once.example"] * 2
 
 
 def test_a_server_that_is_not_there(fetcher: Fetcher) -> None:
