@@ -42,9 +42,9 @@ _SEEKABLE_CODECS = frozenset(
 # Formats without time stamps, or with some only.
 _ORDERED_FORMATS = frozenset({"mpeg", "h264", "hevc", "m4v", "mpegvideo", "obu"})
 # So many packets after a frame show whether any of them is shown before it.
-_PROBE = 4
-# How far before a keyframe seeking may have to aim to land before it, in seconds.
-_RUN_UPS = (Fraction(1, 2), 2, 8)
+_LOOKAHEAD_PACKETS = 4
+# How far before a keyframe seeking may have to aim to land before it.
+_SEEK_MARGINS_S = (Fraction(1, 2), 2, 8)
 
 
 class Packets(NamedTuple):
@@ -183,7 +183,7 @@ class IndexedDecoder:
         codec = self._stream.codec_context
         can_skip = codec.name in _DISPOSABLE_CODECS and not self._doubtful
         if self._doubtful:
-            last = min(last + _PROBE, len(self._known.pts) - 1)
+            last = min(last + _LOOKAHEAD_PACKETS, len(self._known.pts) - 1)
         first_shown = int(self._known.pts[start])
         for index, packet in self._packets(start):
             if packet.pts is not None and packet.pts < first_shown:
@@ -203,7 +203,7 @@ class IndexedDecoder:
         columns = self._known.pts, self._known.dts
         times = [int(column[start]) for column in columns if column[start] != NO_TIME]
         tick = self._stream.time_base or Fraction(1)
-        for time in (*times, *(min(times) - round(run_up / tick) for run_up in _RUN_UPS)):
+        for time in (*times, *(min(times) - round(margin / tick) for margin in _SEEK_MARGINS_S)):
             self._container.seek(time, stream=self._stream)
             arrived = False
             for packet in _demux(self._container, self._stream):

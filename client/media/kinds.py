@@ -55,7 +55,7 @@ _VIDEO_STARTS = (
     b"\0\0\0\x01\x40\x01",  # bare HEVC
 )
 _MOVIE_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"pnot")
-_STRANGERS = {
+_OTHER_KINDS = {
     (b"<!doctype html", b"<!--", b"<html", b"<head", b"<script"): "this is an HTML page (a download that went wrong?)",
     (b"<?xml", b"<error", b"{", b"["): "this is a text file (a download that went wrong?)",
     (b"\xff\x0a", b"\0\0\0\x0cJXL "): "JPEG XL cannot be read: convert it to PNG or JPEG",
@@ -103,14 +103,14 @@ def by_suffix(suffix: str) -> Kind | None:
     return Kind.VIDEO if suffix in VIDEO_SUFFIXES else None
 
 
-def stranger(head: bytes) -> str | None:
+def describe_other(head: bytes) -> str | None:
     """What a file that is no picture and no video is instead, where it can be told; for error messages."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head:
         return "the file is empty"
     if not any(head):
         return "the file holds only zeros (a download or copy that was interrupted?)"
-    for starts, what in _STRANGERS.items():
+    for starts, what in _OTHER_KINDS.items():
         if text.startswith(starts) or head.startswith(starts):
             return what
     return None

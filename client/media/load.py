@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from client.errors import MediaError
-from client.media.kinds import HEAD_BYTES, Kind, by_suffix, is_motion_jpeg, sniff, stranger
+from client.media.kinds import HEAD_BYTES, Kind, by_suffix, describe_other, is_motion_jpeg, sniff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,7 +50,7 @@ def recognise(head: bytes, sha256: str, suffix: str) -> Identity:
     kind = sniff(head)
     if kind is Kind.IMAGE and is_motion_jpeg(suffix):
         kind = Kind.VIDEO
-    problem = stranger(head) if kind is None else None
+    problem = describe_other(head) if kind is None else None
     if kind is None and named is None and problem is None:
         problem = "not a picture or video of a known format"
     return Identity(sha256, kind or named or Kind.VIDEO, problem)

@@ -106,7 +106,7 @@ class Loaders:
                     exit_code = self._fork_server.end(worker)
                     worker = None
                     if exit_code in _ENDED_BY_OTHERS:
-                        continue  # that says nothing about the file
+                        continue  # a signal from outside says nothing about the file
                     raise MediaError(_exit_message(exit_code)) from None
                 if isinstance(item, MediaError):
                     raise item
@@ -142,7 +142,7 @@ class _Worker:
         """Whether it is at work on a file: its end mark has not come yet."""
 
     def begin(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """Let it work on a file.
+        """Send it `work` on a file, with its arguments.
 
         Raises:
             ConnectionError: the process died.
@@ -185,14 +185,14 @@ class _ForkServer:
         raise BabelviewError("the process that decodes files cannot be started")
 
     def end(self, worker: _Worker) -> int:
-        """Kill a worker, or bury a dead one; its exit code, which is a signal's negative number."""
+        """Kill a worker if it lives still, and reap it; its exit code, which is a signal's negative number."""
         worker.pipe.close()
         with self._lock:
             # Without an answer this process is gone, and took its workers with it.
             return int(self._order(b"%d" % worker.pid) or -signal.SIGTERM)
 
     def close(self) -> None:
-        """End all."""
+        """End this process and its workers; no more are forked."""
         with self._lock:
             self._closed = True
             self._stop()

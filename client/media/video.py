@@ -269,45 +269,45 @@ class _WholeDecoding:
         """
         chosen = {span: sampling.indices(guess, span) for span in spans}
         times = {span: [guess.shown[index] for index in chosen[span]] for span in spans} if exact else {}
-        timeline, by_place, by_time = self._decode(chain(*chosen.values()), chain(*times.values()))
+        timeline, by_index, by_time = self._decode(chain(*chosen.values()), chain(*times.values()))
         if times and self.errors:
             return {span: _Taken(guess, _at_or_after(times[span], by_time, guess)) for span in spans}
         chosen = {span: sampling.indices(timeline, span) for span in spans}
-        if others := set(chain(*chosen.values())) - by_place.keys():
-            by_place |= self._decode(others, ())[1]
+        if others := set(chain(*chosen.values())) - by_index.keys():
+            by_index |= self._decode(others, ())[1]
         return {
             span: _Taken(
                 timeline,
                 [
-                    Frame(timeline.pts_us(timeline.shown[place]), by_place[place])
-                    for place in chosen[span]
-                    if place in by_place
+                    Frame(timeline.pts_us(timeline.shown[index]), by_index[index])
+                    for index in chosen[span]
+                    if index in by_index
                 ],
             )
             for span in spans
         }
 
     def _decode(
-        self, places: Iterable[int], times: Iterable[int]
+        self, indices: Iterable[int], times: Iterable[int]
     ) -> tuple[Timeline, dict[int, bytes], dict[int, bytes]]:
-        """The timeline, and the frames that were wanted by their places and by their times, with these."""
+        """The timeline, and the frames that were wanted by their indices and by their times, with these."""
         seen = array("q")
         lasting = 0
-        by_place, by_time = dict[int, bytes](), dict[int, bytes]()
-        wanted_places, wanted_times = _Wanted(places), _Wanted(times)
+        by_index, by_time = dict[int, bytes](), dict[int, bytes]()
+        wanted_indices, wanted_times = _Wanted(indices), _Wanted(times)
         with _opened(self._path, strict=self._strict) as (container, stream):
             decoder = InOrder(container, stream)
             for frame in decoder:
-                place, time = len(seen), NO_TIME if frame.pts is None else frame.pts
-                at_place, at_time = wanted_places.take(place), time != NO_TIME and wanted_times.take(time)
-                if at_place or at_time:
+                index, time = len(seen), NO_TIME if frame.pts is None else frame.pts
+                at_index, at_time = wanted_indices.take(index), time != NO_TIME and wanted_times.take(time)
+                if at_index or at_time:
                     jpeg = self._encoder.take(frame, stream)
-                    by_place |= {place: jpeg} if at_place else {}
+                    by_index |= {index: jpeg} if at_index else {}
                     by_time |= {time: jpeg} if at_time else {}
                 seen.append(time)
                 lasting = frame.duration
             self.errors = decoder.errors
-            return _line(np.frombuffer(seen, np.int64), lasting, stream), by_place, by_time
+            return _line(np.frombuffer(seen, np.int64), lasting, stream), by_index, by_time
 
 
 class _Wanted:
@@ -328,8 +328,8 @@ class _Wanted:
 def _at_or_after(times: Iterable[int], jpegs: Mapping[int, bytes], timeline: Timeline) -> list[Frame]:
     """The frames at these times or next after them, each once, of `jpegs` by ascending time."""
     there = list(jpegs)
-    places = sorted({bisect_left(there, time) for time in times} - {len(there)})
-    return [Frame(timeline.pts_us(there[place]), jpegs[there[place]]) for place in places]
+    indices = sorted({bisect_left(there, time) for time in times} - {len(there)})
+    return [Frame(timeline.pts_us(there[index]), jpegs[there[index]]) for index in indices]
 
 
 def _cut_short(container: InputContainer, stream: VideoStream, packets: Packets, clean: bool) -> str | None:

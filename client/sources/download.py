@@ -45,7 +45,7 @@ class Downloads:
             raise MediaError(f"cannot be stored in {self._folder}: {error.strerror or error}") from error
 
     def close(self) -> None:
-        """Remove them all."""
+        """Remove the folder with all downloads."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -53,7 +53,7 @@ class Download:
     """One file on its way; gone again if anything goes wrong within the `with`."""
 
     def __init__(self, path: Path, suffix: str, most_bytes: int, size: int | None) -> None:
-        """See `Downloads.begin`."""
+        """Open `path` for writing; the other arguments are those of `Downloads.begin`, which calls this."""
         self._path, self._suffix, self._most = path, suffix, most_bytes
         self._check(size or 0)
         self._size, self._head, self._digest = 0, b"", hashlib.sha256()

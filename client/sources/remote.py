@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_REDIRECTS = 5
-LONGEST_WISH_S = 60.0
+LONGEST_RETRY_AFTER_S = 60.0
 """A `Retry-After` beyond this is not waited for."""
 _CONNECT_S, _READ_S = 15.0, 60.0
 _SILENT_ATTEMPTS = 2
-"""Where nothing comes for so long, that will hardly change."""
+"""Of a server that sends nothing within `_READ_S`: that will hardly change."""
 _BLOCK = 1 << 18
 _STORE_BLOCK = 1 << 22
-"""Drivers ask for so much at a time, and keep it in memory; their own choice may be 50 MB."""
+"""Bytes that drivers ask for at a time and keep in memory; their own choice may be 50 MB."""
 _OK, _NOT_MODIFIED = 200, 304
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 # The bytes as they are: compressed, their size would not be that of the file.
@@ -49,7 +49,7 @@ _IN_URLS = "!#$%&'()*+,/:;=?@[]~"
 
 
 class _PassingError(Exception):
-    """It may work next time; `retry_after` in seconds if the server said so."""
+    """A failure that may pass; `retry_after` in seconds if the server said so, `attempts` are made in all."""
 
     def __init__(self, reason: str, retry_after: float | None = None, attempts: int = ATTEMPTS) -> None:
         super().__init__(reason)
@@ -60,7 +60,7 @@ class Remote:
     """Fetches URLs, several at once."""
 
     def __init__(self, downloads: Downloads, threads: Executor) -> None:
-        """Nothing is connected yet; `threads` write files and talk to stores."""
+        """Fetch into `downloads`; `threads` write the files and talk to stores."""
         self._downloads, self._threads = downloads, threads
         self._closed = threading.Event()
         self._session: aiohttp.ClientSession | None = None
@@ -135,7 +135,7 @@ class Remote:
                 store.open(path, "rb", block_size=_STORE_BLOCK, cache_type="readahead") as file,
             ):
                 while block := file.read(_BLOCK):
-                    self._heed_end()
+                    self._check_open()
                     download.write(block)
                 return download.found(fingerprint)
         except BabelviewError as error:
@@ -147,7 +147,7 @@ class Remote:
         except Exception as error:  # drivers raise what they like
             raise _PassingError(str(error) or type(error).__name__) from error
 
-    def _heed_end(self) -> None:
+    def _check_open(self) -> None:
         if self._closed.is_set():
             raise MediaError("interrupted")
 
@@ -158,7 +158,7 @@ class Remote:
 def _pause_s(failures: int, error: _PassingError) -> float:
     if error.retry_after is None:
         return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**failures) * random.uniform(0.5, 1)
-    if error.retry_after > LONGEST_WISH_S:
+    if error.retry_after > LONGEST_RETRY_AFTER_S:
         raise MediaError(f"cannot be fetched: {error}; the server asks to wait {error.retry_after:.0f} s")
     return error.retry_after
 
