@@ -53,9 +53,10 @@ def read_toml(path: Path, kind: type[Built]) -> Built:
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` if one of the known words is close to the wrong one, else nothing."""
-    close = difflib.get_close_matches(wrong, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    """`; did you mean X?` if a known word is close to the wrong one, whatever its case; else nothing."""
+    by_lower = {word.lower(): word for word in known}
+    close = difflib.get_close_matches(wrong.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[close[0]]}?" if close else ""
 
 
 def _in_words(message: str, data: Mapping[str, Any], kind: type[Settings]) -> str:

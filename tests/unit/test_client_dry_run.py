@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from typing import TYPE_CHECKING
 
+import old_ledgers
 import pytest
 from batch_runs import pictures, results, run
 from ledgers import plan_of
@@ -146,3 +148,28 @@ def test_ctrl_c_while_files_are_looked_for(
     for more in ([], ["--dry-run"]):
         done = run(servers, "ads", *more, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.parametrize("version", old_ledgers.VERSIONS)
+def test_a_ledger_of_an_earlier_version_is_counted_and_left_as_it_is(
+    servers: FakeServers, tmp_path: Path, version: int
+) -> None:
+    old_ledgers.write_inputs(tmp_path)
+    old_ledgers.write_ledger(version, tmp_path)
+    before = contents(tmp_path)
+    done = run(servers, *old_ledgers.OPTIONS, "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[1] == "0 are copies of others, 3 are done already, 1 failed before"
+    assert any(line.startswith("in all: 0 requests") for line in said)
+    assert contents(tmp_path) == before
+
+
+def test_a_ledger_of_a_newer_version_is_refused(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
+    (tmp_path / "captions").mkdir()
+    connection = sqlite3.connect(tmp_path / "captions" / "ledger.db")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    done = run(servers, "ads", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "version 99" in done.stderr

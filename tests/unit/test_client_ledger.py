@@ -18,6 +18,7 @@ from batch_runs import command, pictures, results, run
 
 from client.endpoints.chat import Answer
 from client.errors import LedgerError
+from client.export.formats import export
 from client.ledger.events import (
     AnswerStored,
     Event,
@@ -190,6 +191,18 @@ def test_a_ledger_of_an_earlier_version_goes_on(servers: FakeServers, tmp_path: 
         texts = set(connection.execute("SELECT task, text FROM prompts"))
     connection.close()
     assert texts == {("haiku", "Write a haiku."), ("list", "A JSON array of things.")}
+
+
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_a_ledger_of_an_earlier_version_is_exported_and_left_as_it_is(tmp_path: Path, version: int) -> None:
+    old_ledgers.write_inputs(tmp_path)
+    old_ledgers.write_ledger(version, tmp_path)
+    ledger = tmp_path / "captions" / LEDGER
+    before = ledger.read_bytes()
+    export(tmp_path / "captions", ["json"])
+    assert ledger.read_bytes() == before
+    assert sorted(path.name for path in ledger.parent.iterdir()) == [LEDGER, "results.json"]
+    assert results(tmp_path)["files"][1]["tasks"]["haiku"]["text"] == "I see 0"
 
 
 def test_a_redo_that_an_earlier_version_began_goes_on(servers: FakeServers, tmp_path: Path) -> None:
