@@ -136,6 +136,8 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger, *, goes_on: bool
             display.note(f"--redo {settings.redo} goes on where it was interrupted")
 
         def write() -> list[Path]:
+            if ledger.unchanged:  # it may yet be taken back
+                return []
             stats = run_stats(work.plan, progress, interrupted=stop.is_set())
             return export(settings.output, settings.formats, stats, only_run=settings.only_run)
 
@@ -147,10 +149,12 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger, *, goes_on: bool
             except StoppedError:
                 pass  # interrupted before anything was asked; `stop` says so
             except BabelviewError as error:
-                if isinstance(error, UsageError) and not progress.finished:
-                    raise
+                if isinstance(error, UsageError) and ledger.undo_run():
+                    raise  # the folder is as it was
                 fatal = error
             try:
+                if stop.is_set() and ledger.unchanged and progress.finished < progress.files:
+                    ledger.undo_run()
                 written = await _write(settings, work.plan, ledger, progress, interrupted=stop.is_set())
             except BabelviewError as error:
                 written, fatal = [], fatal or error
@@ -211,7 +215,8 @@ async def _write(
     """
     stats = run_stats(plan, progress, interrupted=interrupted)
     try:
-        ledger.apply(RunEnded(stats))
+        if ledger.run is not None:
+            ledger.apply(RunEnded(stats))
         if settings.redo and progress.finished == progress.files:
             ledger.apply(RedoEnded(settings.redo))
         return await asyncio.to_thread(export, settings.output, settings.formats, only_run=settings.only_run)

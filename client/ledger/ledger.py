@@ -8,22 +8,20 @@ to; `pending` ones failed for reasons that may pass.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import sqlite3
-import time
-from collections import Counter
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from client.errors import LedgerBusyError, LedgerError
 from client.ledger.changes import apply
+from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored
 from client.ledger.rows import read_answer, read_file, read_redo, read_uri
+from client.ledger.runs import begin_redo, begin_run, undo_run
 from client.ledger.schema import migrate
 from client.ledger.sqlite_errors import ledger_errors
-from client.sources.source import is_gone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from client.ledger.events import Event
@@ -34,14 +32,7 @@ if TYPE_CHECKING:
     from client.tasks.plan import Plan, Request, UnitRequest
 
 LEDGER, LOCK = "ledger.db", "ledger.lock"
-_UPSERT_SOURCE = """
-    INSERT INTO sources (uri, ordinal, name, columns, run, position) VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (uri, ordinal) DO UPDATE SET name = excluded.name, columns = excluded.columns, run = excluded.run,
-        position = excluded.position, finished = 0, sha256 = NULL, problem = NULL, gone = 0"""
-_UPSERT_PROMPT = """
-    INSERT INTO prompts (task, hash, text, question, reader, max_tokens) VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (task, hash) DO UPDATE SET question = excluded.question, reader = excluded.reader,
-        max_tokens = excluded.max_tokens"""
+_OF_ANSWERS = (AnswerStored, RequestFailed, TranslationsStored)
 
 
 class Ledger:
@@ -64,17 +55,13 @@ class Ledger:
             ) from error
         try:
             with ledger_errors(self._path):
-                self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-                # WAL with NORMAL: a killed process loses nothing that was committed.
-                self._connection.executescript(
-                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
-                )
-                migrate(self._connection)
+                self._connection = _connect(self._path)
         except LedgerError:
             self._lock.close()
             raise
         self._inode = self._path.stat().st_ino
         self._run: int | None = None
+        self._earlier, self._idle = False, True
 
     def close(self) -> None:
         """Close and unlock it."""
@@ -131,6 +118,7 @@ class Ledger:
                     self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+        self._idle = self._idle and not any(isinstance(event, _OF_ANSWERS) for event in events)
 
     def begin_run(self, plan: Plan, sources: list[Source], redo: str | None = None) -> bool:
         """Remember what this run is about: its results can be made of the ledger alone.
@@ -143,31 +131,32 @@ class Ledger:
         """
         with ledger_errors(self._path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            self._run = self._connection.execute(
-                "INSERT INTO runs (started, plan, stats) VALUES (?, ?, '{}')", (time.time(), plan.to_json())
-            ).lastrowid
-            self._connection.executemany(_UPSERT_PROMPT, _prompts(plan))
-            self._connection.executemany(_UPSERT_SOURCE, _rows(sources, self._run or 0))
-            self._mark_gone()
-            return self._begin_redo(redo) if redo else False
+            (self._earlier,) = self._connection.execute("SELECT EXISTS (SELECT * FROM runs)").fetchone()
+            self._run = begin_run(self._connection, plan, sources)
+            self._idle = True
+            return begin_redo(self._connection, self._run, redo) if redo else False
 
-    def _mark_gone(self) -> None:
-        """Note which local files that this run does not name are no longer there."""
-        others = self._connection.execute(
-            "SELECT id, uri, gone FROM sources WHERE run IS NOT ?", (self._run,)
-        ).fetchall()
-        changed = [(gone, row) for row, uri, before in others if (gone := is_gone(uri)) != before]
-        self._connection.executemany("UPDATE sources SET gone = ? WHERE id = ?", changed)
+    @property
+    def unchanged(self) -> bool:
+        """Whether there are earlier runs, and this one has neither asked nor translated anything yet."""
+        return bool(self._earlier) and self._idle
 
-    def _begin_redo(self, what: str) -> bool:
-        (begun,) = self._connection.execute(
-            "SELECT EXISTS (SELECT * FROM redo JOIN sources USING (uri) WHERE what = ? AND sources.run = ?)",
-            (what, self._run),
-        ).fetchone()
-        self._connection.execute(
-            "INSERT OR IGNORE INTO redo SELECT uri, ?, run FROM sources WHERE run = ?", (what, self._run)
-        )
-        return bool(begun)
+    def undo_run(self) -> bool:
+        """Take the run back, if it has neither asked nor translated anything: it leaves no trace in the results.
+
+        Returns:
+            Was it taken back?
+
+        Raises:
+            LedgerError: the ledger cannot be written.
+        """
+        if self._run is None or not self._idle:
+            return False
+        with ledger_errors(self._path), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            undo_run(self._connection, self._run)
+        self._run = None
+        return True
 
     def _check_not_replaced(self) -> None:
         """SQLite goes on writing to a file that was deleted: all of it would be lost at the end."""
@@ -182,20 +171,17 @@ class Ledger:
             )
 
 
-def _prompts(plan: Plan) -> Iterator[tuple[Any, ...]]:
-    for requests in plan.requests.values():
-        for asked in requests:
-            yield asked.task, asked.prompt_hash, asked.prompt, asked.question, asked.answer, asked.max_tokens
-
-
-def _rows(sources: list[Source], run: int) -> Iterator[tuple[Any, ...]]:
-    """The sources of a run as rows; those that share a uri are numbered."""
-    named: Counter[str] = Counter()
-    for source in sources:
-        uri = source.uri
-        columns = json.dumps(dict(source.columns)) if source.columns else None
-        yield uri, named[uri], source.name, columns, run, source.position
-        named[uri] += 1
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open the file and bring its tables up to date."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        # WAL with NORMAL: a killed process loses nothing that was committed.
+        connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;")
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _lock(path: Path) -> IO[str]:

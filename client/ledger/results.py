@@ -53,6 +53,7 @@ _ANSWERS = """
 _TRANSLATIONS = """
     SELECT answer, language, texts, doubts, verdicts FROM translations
     WHERE answer IN (SELECT value FROM json_each(?))"""
+_PLAN = "SELECT plans.plan FROM runs JOIN plans ON plans.id = runs.plan WHERE runs.id = ?"
 _IN_PARTS = "SELECT DISTINCT task FROM answers JOIN units ON units.id = unit WHERE kind != 'merge'"
 
 
@@ -174,7 +175,7 @@ class Results:
         """What a run asked; None where that is not known, or was written by another version."""
         if run not in self._plans:
             with ledger_errors(self._path):
-                row = self._connection.execute("SELECT plan FROM runs WHERE id = ?", (run,)).fetchone()
+                row = self._connection.execute(_PLAN, (run,)).fetchone()
             try:
                 self._plans[run] = Plan.from_json(row[0]) if row else None
             except (ValueError, TypeError, KeyError):

@@ -104,10 +104,15 @@ MIGRATIONS = (
         task TEXT NOT NULL, hash TEXT NOT NULL, text TEXT NOT NULL, question TEXT, reader TEXT NOT NULL,
         max_tokens INTEGER, PRIMARY KEY (task, hash)
     ) STRICT;
-    CREATE TABLE runs (
-        id INTEGER PRIMARY KEY, started REAL, finished REAL, plan TEXT NOT NULL, stats TEXT NOT NULL
+    CREATE TABLE plans (                     -- each once, in the order of their first runs
+        id INTEGER PRIMARY KEY, plan TEXT NOT NULL -- JSON
     ) STRICT;
-    INSERT INTO runs SELECT round, ended - json_extract(stats, '$.wall_time_sec'), ended, plan, stats
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY, started REAL, finished REAL, plan INTEGER NOT NULL REFERENCES plans (id),
+        stats TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO plans SELECT 1, plan FROM run;
+    INSERT INTO runs SELECT round, ended - json_extract(stats, '$.wall_time_sec'), ended, 1, stats
         FROM (SELECT *, CAST(strftime('%s', json_extract(stats, '$.finished_at')) AS REAL) AS ended FROM run);
     INSERT OR IGNORE INTO prompts SELECT
             json_extract(asked.value, '$.task'), json_extract(asked.value, '$.prompt_hash'),

@@ -84,7 +84,7 @@ class Topics:
                 topics.all.append(by_name[task, name])
             topics._add(by_name[task, name], reader, task, prompt_hash)
         topics._number()
-        for (plan,) in connection.execute("SELECT plan FROM runs GROUP BY plan ORDER BY MIN(id)"):
+        for (plan,) in connection.execute("SELECT plan FROM plans ORDER BY id"):
             languages, asked = _read_plan(json.loads(plan))
             topics._want_all(asked, languages)
         return topics

@@ -260,7 +260,7 @@ def test_prompts_of_old_ledgers_whose_text_is_lost(tmp_path: Path) -> None:
     write(tmp_path, Run(tasks=("tags",), questions=("Why?", "Who?")))
     sql(tmp_path, "UPDATE sources SET run = NULL")
     sql(tmp_path, "DELETE FROM prompts")
-    sql(tmp_path, "UPDATE runs SET plan = '{}'")
+    sql(tmp_path, "UPDATE plans SET plan = '{}'")
     (record,) = read(tmp_path)
     assert list(record["tasks"]) == ["tags", "ask-1", "ask-2"]
     assert record["tasks"]["tags"]["text"] == TEXTS["tags"]  # how it was read is not known either
@@ -283,7 +283,7 @@ def test_lost_prompts_are_read_like_the_known_ones_of_their_task(tmp_path: Path)
 
 def test_languages_of_old_ledgers_have_columns_too(tmp_path: Path) -> None:
     write(tmp_path, Run(languages=("spa_Latn", "fra_Latn")))
-    sql(tmp_path, "UPDATE runs SET plan = '{}'")
+    sql(tmp_path, "UPDATE plans SET plan = '{}'")
     with Results(tmp_path) as results:
         (topic,) = results.topics()
         assert (topic.key, topic.languages) == ("describe", ["fra_Latn", "spa_Latn"])
@@ -291,7 +291,7 @@ def test_languages_of_old_ledgers_have_columns_too(tmp_path: Path) -> None:
 
 def test_a_plan_of_another_version_matters_to_the_last_run_alone(tmp_path: Path) -> None:
     write(tmp_path, Run(("a.png", "b.png")))
-    sql(tmp_path, "UPDATE runs SET plan = '{}'")
+    sql(tmp_path, "UPDATE plans SET plan = '{}'")
     sql(tmp_path, "UPDATE sources SET finished = 0 WHERE name LIKE '%b.png'")
     assert [record["error"] for record in read(tmp_path)] == [None, UNFINISHED]
     with pytest.raises(LedgerError, match="written by another version"):
