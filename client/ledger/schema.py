@@ -166,7 +166,8 @@ MIGRATIONS = (
             SELECT runs.id AS run, json_extract(requests.value, '$.task') AS task,
                 json_extract(requests.value, '$.prompt_hash') AS prompt_hash,
                 json_extract(requests.value, '$.model') AS model, json_extract(requests.value, '$.params') AS params
-            FROM runs, json_each(plan, '$.requests') AS kinds, json_each(kinds.value) AS requests
+            FROM runs JOIN plans ON plans.id = runs.plan,
+                json_each(plans.plan, '$.requests') AS kinds, json_each(kinds.value) AS requests
         ), said AS NOT MATERIALIZED (        -- what the last run asks that named the file; else the newest
             SELECT * FROM targets JOIN done USING (unit) WHERE NOT EXISTS (
                 SELECT * FROM done AS other
