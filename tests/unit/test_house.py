@@ -53,10 +53,10 @@ PUBLISHED = {
 }  # fmt: skip
 """Names of the record, of its statistics and of metrics, which users' programs read."""
 SECONDS_STILL = {
-    "client/cli/progress.py", "client/cli/stats.py", "client/cli/values.py", "client/endpoints/chat.py",
+    "client/cli/progress.py", "client/cli/stats.py", "client/endpoints/chat.py",
     "client/endpoints/retry.py", "client/export/interim.py", "client/ledger/events.py", "client/media/sampling.py",
     "client/media/video.py", "client/record.py", "client/sources/download.py", "client/stages.py",
-    "server/fp8_checkpoint.py", "server/gateway/metrics.py", "server/status_table.py",
+    "server/gateway/metrics.py",
 }  # fmt: skip
 """Files in which a bare `seconds` is not renamed yet."""
 
