@@ -63,7 +63,8 @@ class Loaders:
     ) -> Generator[Content, None, None]:
         """Decode a file in a worker, once for each of `spans` (see `client.media.load`); waits for a free worker.
 
-        Each is decoded while the one before is used, and none further ahead.
+        Each is decoded while the one before is used, and none further ahead; unless the whole video must be decoded for
+        them: then up to some 1000 frames lie in the worker.
 
         Raises:
             MediaError: it is no picture or video, or a broken one; or its decoder crashed or did not end.
