@@ -97,8 +97,8 @@ def _error(file: FileResult, plan: Plan | None, results: Results) -> str | None:
         if not file.sha256 or _is_unfinished(file, plan, results):
             return UNFINISHED
     failures = (
-        f"{key}: {failure.error} (in an earlier run{'; --redo failed tries again' if failure.final else ''})"
-        for key, failure in file.failures.items()
+        f"{topic.label}: {failure.error} (in an earlier run{'; --redo failed tries again' if failure.final else ''})"
+        for topic, failure in file.failures
     )
     return file.error or "; ".join(failures) or None
 

@@ -237,9 +237,10 @@ def lines(found: DryRun, means: Means, sampling: Sampling, prices: tuple[float, 
         tiled = found.tiles[key, kind]
         guess = estimate(requests[0], kind, len(requests), means, frames=sampling.most, tiles=tiled)
         total += guess.tokens
-        bases[f"{key} of {kind}s: {guess.basis}"] = None
+        label = requests[0].label
+        bases[f"{label} of {kind}s: {guess.basis}"] = None
         many = f"{len(requests)} {kind}{'s' * (len(requests) != 1)}"
-        yield f"to ask: {key} of {many}, about {guess.tokens}"
+        yield f"to ask: {label} of {many}, about {guess.tokens}"
     yield from (f"to translate: {count} answers into {code}" for code, count in found.translations.items())
     asked = sum(map(len, found.requests.values()))
     cost = f", cost about {money(total.cost(*prices))}" if prices else ""

@@ -210,7 +210,7 @@ class ModelClient:
                 limit: request.max_tokens,
             }
         )
-        return await self._retry(request.model).call(lambda: self._attempt(body), f"{label} {request.key}")
+        return await self._retry(request.model).call(lambda: self._attempt(body), f"{label} {request.label}")
 
     def _retry(self, model: str = "") -> RetryPolicy:
         """Models are waited for one by one: behind one endpoint one may be there and another not."""

@@ -157,11 +157,10 @@ class ContentAnswers:
         found = ((topic, self._found.get(topic.key)) for topic in self._topics.all)
         return [result for topic, some in found if some and (result := some.result(topic))]
 
-    def failures(self) -> dict[str, Failure]:
-        """Why a topic that was asked has no answer, by its key."""
-        return {
-            key: some.failure for key, some in self._found.items() if some.failure and not some.whole and not some.parts
-        }
+    def failures(self) -> list[tuple[Topic, Failure]]:
+        """The topics that were asked and have no answer, and why."""
+        found = ((topic, self._found.get(topic.key)) for topic in self._topics.all)
+        return [(topic, it.failure) for topic, it in found if it and it.failure and not it.whole and not it.parts]
 
 
 def _in_order(segments: dict[str, Segment]) -> list[Segment]:

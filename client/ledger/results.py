@@ -81,8 +81,8 @@ class FileResult:
     """Why its content cannot be loaded."""
     spent_s: float = 0.0
     topics: list[TopicResult] = field(default_factory=list)
-    failures: dict[str, Failure] = field(default_factory=dict)
-    """Why there is no answer, by the topic's key, where one was asked for."""
+    failures: list[tuple[Topic, Failure]] = field(default_factory=list)
+    """Topics that were asked and have no answer, and why."""
     answered: set[RequestIdentity] = field(default_factory=set)
     """The `Request.identity` of all answers about it or a part of it, also of older ones."""
 

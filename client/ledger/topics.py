@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from client.tasks.plan import label_of
 from client.tasks.tasks import ASK
 
 if TYPE_CHECKING:
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 
 TEXT = "text"
 """The reader of a prompt that is not known any more."""
+# What a run was about that was refused, or interrupted, before it came to anything is nothing that the folder knows.
+_KNOWN = """
+    SELECT (task, hash) IN (SELECT task, prompt_hash FROM answers), task, hash, question, question, reader FROM prompts
+    ORDER BY rowid"""
+_PLANS = """
+    SELECT plan FROM plans WHERE id IN (
+        SELECT plan FROM runs WHERE id IN (SELECT run FROM answers UNION SELECT run FROM sources WHERE finished))
+    ORDER BY id"""
 _UNKNOWN = """
     SELECT answers.task, prompt_hash FROM answers
     LEFT JOIN prompts ON prompts.task = answers.task AND prompts.hash = prompt_hash
@@ -36,9 +45,14 @@ class Topic:
     languages: list[str] = field(default_factory=list)
     """That its answers were to be translated into, or are, in the order in which they came up."""
 
+    @property
+    def label(self) -> str:
+        """What it is in messages: its question, or its key."""
+        return label_of(self.task, self.question) if self.question else self.key
+
 
 class Topics:
-    """The topics of a folder, in the order in which they were first asked."""
+    """The topics of a folder: what was answered, or failed, in the order in which it was first asked."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -67,26 +81,26 @@ class Topics:
         Raises:
             sqlite3.Error: the ledger cannot be read.
         """
-        prompts = connection.execute("SELECT task, hash, question, question, reader FROM prompts ORDER BY rowid")
-        known = prompts.fetchall()
-        readers = {task: reader for task, *_, reader in reversed(known)}
-        takes_questions = {ASK, *(task for task, _, _, question, _ in known if question is not None)}
+        known = connection.execute(_KNOWN).fetchall()
+        readers = {task: reader for _, task, *_, reader in reversed(known)}
+        takes_questions = {ASK, *(task for _, task, _, question, *_ in known if question is not None)}
         # Of ledgers from before version 6 some texts are lost. They were asked before all that came since: nothing
         # that is asked later may change their numbers. Each such prompt may have been a question of its own.
         lost = [
             (task, prompt_hash, prompt_hash if task in takes_questions else None, None, readers.get(task, TEXT))
             for task, prompt_hash in connection.execute(_UNKNOWN)
         ]
+        asked = [prompt for was_asked, *prompt in known if was_asked]
         topics, by_name = cls(), dict[tuple[str, str | None], Topic]()
-        for task, prompt_hash, name, question, reader in (*lost, *known):
+        for task, prompt_hash, name, question, reader in (*lost, *asked):
             if (task, name) not in by_name:
                 by_name[task, name] = Topic(task, task, question)
                 topics.all.append(by_name[task, name])
             topics._add(by_name[task, name], reader, task, prompt_hash)
         topics._number()
-        for (plan,) in connection.execute("SELECT plan FROM plans ORDER BY id"):
-            languages, asked = _read_plan(json.loads(plan))
-            topics._want_all(asked, languages)
+        for (plan,) in connection.execute(_PLANS):
+            languages, requests = _read_plan(json.loads(plan))
+            topics._want_all(requests, languages)
         return topics
 
     def add_translated(self, connection: sqlite3.Connection) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from client.tasks.tasks import Task
     from client.tasks.units import Unit
 
+_LONGEST_QUESTION = 50
+"""Characters of a question that messages show."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -43,6 +46,19 @@ class Request:
         """(task, prompt hash, model, parameters): asked again when any of them changes."""
         return (self.task, self.prompt_hash, self.model, self.params)
 
+    @property
+    def label(self) -> str:
+        """What it is in messages: see `label_of`."""
+        return label_of(self.task, self.question)
+
+
+def label_of(task: str, question: str | None) -> str:
+    """What is asked, in messages: `tags`, or `ask "Who is it?"`, as numbers of questions differ from run to run."""
+    if question is None:
+        return task
+    words = " ".join(question.split())
+    return f'{task} "{words if len(words) <= _LONGEST_QUESTION else words[: _LONGEST_QUESTION - 3] + "..."}"'
+
 
 AnswerKey = tuple[str, ...]
 """(unit, task, prompt hash, model, parameters): what an answer is kept under."""
@@ -61,9 +77,9 @@ class UnitRequest(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What it is in messages: the request's key, and the time that it is about."""
+        """What it is in messages: the request's label, and the time that it is about."""
         span = self.unit.span
-        return f"{self.request.key} {span}" if span else self.request.key
+        return f"{self.request.label} {span}" if span else self.request.label
 
 
 def expand(requests: Iterable[Request], content: str, probe: Probe | None) -> list[UnitRequest]:

@@ -195,7 +195,8 @@ def test_no_cell_is_a_formula(tmp_path: Path) -> None:
 def test_each_column_has_a_name_of_its_own(tmp_path: Path) -> None:
     """Whatever tasks and manifests are called."""
     columns = {"file": "x", "manifest_FILE": "y", "describe": "z", "": "w"}
-    write_run(tmp_path, plan_of(["describe", "tags", "ad"], ()), ["a.png"], {"describe": "A", "ad": "B"}, columns)
+    answers = {"describe": "A", "tags": '["c"]', "ad": "B"}
+    write_run(tmp_path, plan_of(list(answers), ()), ["a.png"], answers, columns)
     with closing(sqlite3.connect(tmp_path / LEDGER)) as ledger, ledger:
         for table in ("answers", "prompts"):
             ledger.execute(f"UPDATE {table} SET task = 'describe_model' WHERE task = 'ad'")
@@ -205,7 +206,7 @@ def test_each_column_has_a_name_of_its_own(tmp_path: Path) -> None:
     assert (row["file"], row["manifest_file"], row["manifest_manifest_FILE"]) == (str(Path("a.png")), "x", "y")
     assert (row["describe"], row["manifest_describe"], row["manifest"]) == ("A", "z", "w")
     assert (row["describe_model"], row["_describe_model"], row["describe_model_model"]) == ("B", "looks", "looks")
-    assert (row["error"], row["_error"]) == (None, None)
+    assert (row["error"], row["_error"]) == (None, ["c"])
     assert list(read_csv(tmp_path / "results.csv")[0]) == list(row)
 
 

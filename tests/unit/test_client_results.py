@@ -15,7 +15,8 @@ from result_runs import QUESTIONS, TEXTS, Run, read, sql, write
 
 from client.endpoints.chat import Answer
 from client.errors import LedgerError
-from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored
+from client.export.table import columns_of
+from client.ledger.events import AnswerStored, RequestFailed, SourceCompleted, TranslationsStored
 from client.ledger.ledger import Ledger
 from client.ledger.results import Results
 from client.ledger.rows import StoredTranslation
@@ -42,6 +43,11 @@ RUNS = st.lists(
     min_size=1,
     max_size=4,
 )
+
+
+def header(folder: Path) -> list[str]:
+    with Results(folder) as results:
+        return [column.name for column in columns_of(results)]
 
 
 @settings(max_examples=40, deadline=None)
@@ -169,6 +175,46 @@ def test_a_failure_matters_where_nothing_was_answered(tmp_path: Path) -> None:
     sql(tmp_path, "DELETE FROM answers WHERE state = 'done'")
     assert read(tmp_path)[0]["error"] == "describe: no (in an earlier run; --redo failed tries again)"
     assert read(tmp_path, only_run=True)[0]["error"] is None
+
+
+def test_a_run_that_came_to_nothing_adds_nothing(tmp_path: Path) -> None:
+    """Neither a question that numbers the keys of others, nor columns, as of one whose model there is not."""
+    write(tmp_path, Run(questions=("Why?",), languages=("spa_Latn",)))
+    before = header(tmp_path)
+    ledger = Ledger(tmp_path)
+    refused = Run(tasks=("tags",), questions=("Who?",), languages=("deu_Latn",)).plan
+    ledger.begin_run(refused, [Source.local("a.png")])
+    assert header(tmp_path) == before
+    assert list(read(tmp_path)[0]["tasks"]) == ["describe", "ask"]
+    # What failed was asked: its question has a key, its languages have columns.
+    request = refused.requests[Kind.IMAGE][-1]
+    ledger.apply(RequestFailed(UnitRequest(whole(identity_of("a.png").sha256), request), "no", final=True))
+    assert [name for name in header(tmp_path) if name.endswith("_Latn")] == [
+        "describe_spa_Latn", "ask-1_spa_Latn", "ask-2_deu_Latn"
+    ]  # fmt: skip
+    # A run that only has to look at what is there is one that does something.
+    ledger.apply(SourceCompleted(0, identity_of("a.png").sha256, None))
+    ledger.begin_run(Run(languages=("fra_Latn",)).plan, [Source.local("a.png")])
+    assert "describe_fra_Latn" not in header(tmp_path)
+    ledger.apply(SourceCompleted(0, identity_of("a.png").sha256, None))
+    assert "describe_fra_Latn" in header(tmp_path)
+    ledger.close()
+
+
+def test_messages_name_questions_whose_numbers_differ_from_run_to_run(tmp_path: Path) -> None:
+    long = "What is it that all of these people\nare looking at in the end?"
+    write(tmp_path, Run(questions=("Why?",)))
+    ledger = Ledger(tmp_path)
+    run = Run(questions=(long,))
+    ledger.begin_run(run.plan, [Source.local("a.png")])
+    ask = UnitRequest(whole(identity_of("a.png").sha256), run.plan.requests[Kind.IMAGE][-1])
+    named = 'ask "What is it that all of these people are looking..."'
+    assert (ask.request.key, ask.label) == ("ask", named)
+    ledger.apply(RequestFailed(ask, "no", final=True))
+    ledger.begin_run(Run().plan, [Source.local("a.png")])
+    ledger.apply(SourceCompleted(0, identity_of("a.png").sha256, None))
+    ledger.close()
+    assert read(tmp_path)[0]["error"] == f"{named}: no (in an earlier run; --redo failed tries again)"
 
 
 def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
