@@ -83,7 +83,7 @@ def test_an_answer_in_segments(tmp_path: Path) -> None:
     sql(tmp_path, "DELETE FROM units WHERE id = 'merge'")
     sql(tmp_path, "DELETE FROM answers WHERE unit = 'merge'")
     assert read(tmp_path)[0]["tasks"]["describe"]["segments"] == segments
-    sql(tmp_path, "UPDATE runs SET plan = '{}'")
+    sql(tmp_path, "UPDATE plans SET plan = '{}'")
     assert [segment["text"] for segment in read(tmp_path)[0]["tasks"]["describe"]["segments"]] == ["Other."]
     # A newer answer about the whole stands instead.
     sql(tmp_path, "UPDATE answers SET updated = updated + 9 WHERE unit = ?", identity_of("b.mp4").sha256)
