@@ -9,7 +9,8 @@ BabelviewError
 ├── AttemptError       one attempt at a request failed: `RetryPolicy` decides what comes of that
 │   ├── UnavailableError   the server did not take the request
 │   ├── FailedError        it did, and did not answer it properly
-│   │   └── NoAnswerError  ... but closed the connection before anything came back
+│   │   ├── NoAnswerError  ... but closed the connection before anything came back
+│   │   └── NotJsonError   ... but with something else than JSON, as no server of ours does
 │   └── AuthError          it does not let us in
 ├── ServiceLostError   a server stayed away too long, or keeps us out; ends the run
 ├── StoppedError       the user interrupted the run
@@ -85,6 +86,10 @@ class FailedError(AttemptError):
 
 class NoAnswerError(FailedError):
     """The connection broke before anything came back: something fails, or nobody is there behind a proxy."""
+
+
+class NotJsonError(FailedError):
+    """What came back, as a success, is not JSON: the address may be that of something else."""
 
 
 class AuthError(AttemptError):

@@ -142,9 +142,11 @@ class ModelClient:
             raise UsageError(f"--base-url: {error}") from error
         if isinstance(said, dict) and "model" in str(said.get("error")).lower():
             return  # 404 is also how endpoints say that they do not have a model
-        if status in _NO_SUCH_PATH or (status < 300 and not isinstance(said, dict)):
-            what = f"HTTP {status}" if status >= 300 else "no JSON"
-            raise UsageError(f"--base-url {self._base_url}: no OpenAI endpoint there ({path}: {what}); is /v1 missing?")
+        completes = isinstance(said, dict) and ("choices" in said or "error" in said)
+        if status in _NO_SUCH_PATH or (status < 300 and not completes):
+            what = f"HTTP {status}" if status >= 300 else "no chat completion" if isinstance(said, dict) else "no JSON"
+            hint = "" if self._base_url.endswith("/v1") else "; is /v1 missing?"
+            raise UsageError(f"--base-url {self._base_url}: no OpenAI endpoint there ({path}: {what}){hint}")
 
     async def _list(self) -> dict[str, dict[str, Any]] | None:
         async def attempt() -> Any:

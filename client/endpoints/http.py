@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 
 from client.endpoints.retry import failure, read_retry_after
-from client.errors import AuthError, FailedError, NoAnswerError, RequestError, UnavailableError
+from client.errors import AuthError, FailedError, NoAnswerError, NotJsonError, RequestError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,7 @@ class JsonServer:
         try:
             return orjson.loads(content)
         except orjson.JSONDecodeError as error:
-            raise FailedError(f"the answer is not JSON but {self._shown(response.content_type)}") from error
+            raise NotJsonError(f"the answer is not JSON but {self._shown(response.content_type)}") from error
 
     async def _exchange(
         self, method: str, path: str, body: bytes | None, deadline_s: float

@@ -13,7 +13,7 @@ from client.endpoints.http import JsonServer
 from client.endpoints.keys import TRANSLATOR_KEY
 from client.endpoints.language_names import known_codes, language_name, may_be
 from client.endpoints.retry import RetryPolicy
-from client.errors import AuthError, FailedError, RequestError, UnavailableError, UsageError
+from client.errors import AuthError, FailedError, NotJsonError, RequestError, UnavailableError, UsageError
 from client.hints import nearest
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class TranslatorClient:
         """Make sure, once, that the service translates into `languages`, if it is there.
 
         One that is away is not waited for: it may be there when there is something to translate. Until then
-        what cannot be a language's code is refused.
+        what cannot be a language's code is refused. What answers, but with no list of languages, is none.
 
         Raises:
             UsageError: it does not, or there is no translation service at that address.
@@ -70,19 +70,23 @@ class TranslatorClient:
             self._checked = True
             try:
                 listed = await self._server.get("/languages", deadline_s=min(self._deadline_s, CHECK_S))
+            except (RequestError, AuthError, NotJsonError) as error:
+                raise self._no_service(str(error)) from error
             except (UnavailableError, FailedError):
                 if strange := [language for language in languages if not may_be(language)]:
                     raise UsageError(f"unknown language {_hints(strange, known_codes())}") from None
                 return
-            except (RequestError, AuthError) as error:
-                raise UsageError(f"--translator {self._url}: no translation service there ({error})") from error
-        known = _codes(listed)
+        if not (known := _codes(listed)):
+            raise self._no_service("it lists no languages")
         if unknown := [language for language in languages if language not in known]:
             some = sorted(known)[:_SHOWN_LANGUAGES]
             more = ", ..." if len(known) > len(some) else ""
             raise UsageError(
                 f"unknown language {_hints(unknown, known)}; the translator knows: {', '.join(some)}{more}"
             )
+
+    def _no_service(self, why: str) -> UsageError:
+        return UsageError(f"--translator {self._url}: no translation service there ({why})")
 
     async def translate(self, texts: list[str], languages: list[str], label: str) -> list[dict[str, Translated]]:
         """Translate each of `texts` into each of `languages`; one dictionary a text, by language.
@@ -116,7 +120,9 @@ def _codes(listed: Any) -> set[str]:
     codes: set[str] = set()
     for entry in listed if isinstance(listed, list) else []:
         if isinstance(entry, dict):
-            codes.update(code for code in (entry.get("code"), entry.get("flores"), *entry.get("targets", [])) if code)
+            targets = entry.get("targets")
+            named = (entry.get("code"), entry.get("flores"), *(targets if isinstance(targets, list) else []))
+            codes.update(code for code in named if isinstance(code, str) and code)
     return codes
 
 

@@ -284,6 +284,7 @@ def test_an_endpoint_that_does_not_list_its_models_is_asked_all_the_same(
             "HTTP 404",
         ),  # as our translator says it
         (200, "<h1>Welcome</h1>", "no JSON"),
+        (200, '{"status": "ok"}', "no chat completion"),
     ],
 )
 def test_an_address_that_is_no_endpoint_is_told_before_anything_is_decoded(
@@ -297,6 +298,7 @@ def test_an_address_that_is_no_endpoint_is_told_before_anything_is_decoded(
     assert done.returncode == 2
     assert f"--base-url {servers.url}/v1: no OpenAI endpoint there (/chat/completions: {reason})" in done.stderr
     assert "broken.jpg" not in done.stderr
+    assert "is /v1 missing?" not in done.stderr  # it is not
     assert servers.asked == []
 
 

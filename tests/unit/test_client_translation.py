@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from batch_runs import pictures, results, run
 from fake_servers import FakeServers, error, free_port
+from web_site import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,3 +135,26 @@ def test_a_translator_with_keys_is_given_ours(servers: FakeServers, tmp_path: Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BABELVIEW_TRANSLATOR_API_KEY", "ours,theirs")
         assert run(servers, "ads", "--languages", "fra_Latn", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"<html>Welcome</html>", "the answer is not JSON but text/html"),
+        (b'{"object": "list", "data": [{"id": "llama"}]}', "it lists no languages"),
+        (b'[{"code": 7, "targets": 8}]', "it lists no languages"),
+    ],
+)
+def test_what_is_no_translation_service_is_told_before_anything_is_asked(
+    servers: FakeServers, tmp_path: Path, body: bytes, reason: str
+) -> None:
+    pictures(tmp_path / "ads", 2)
+    site = Site()
+    site.put("/languages", body, {"Content-Type": "text/html"})
+    try:
+        done = run(servers, "ads", "--languages", "fra_Latn", "--translator", site.url, cwd=tmp_path)
+    finally:
+        site.close()
+    assert done.returncode == 2
+    assert f"--translator {site.url}: no translation service there ({reason})" in done.stderr
+    assert servers.asked == []
