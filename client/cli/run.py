@@ -15,7 +15,7 @@ from client.cli.signals import INTERRUPTED, end_in_order
 from client.cli.stats import run_stats
 from client.endpoints.chat import ModelClient
 from client.endpoints.translation import TranslatorClient
-from client.errors import BabelviewError, StoppedError, UsageError
+from client.errors import AuthError, BabelviewError, ServiceLostError, StoppedError, UsageError
 from client.export.formats import check, export
 from client.export.interim import kept_up_to_date
 from client.hints import did_you_mean
@@ -131,7 +131,16 @@ def _dry_run(settings: Settings, work: _Work) -> None:
 async def _run(settings: Settings, work: _Work, ledger: Ledger, *, goes_on: bool) -> int:
     progress, stop = Progress(prices=settings.prices), asyncio.Event()
     with ProgressDisplay(progress, quiet=settings.quiet) as display:
-        end_in_order(asyncio.get_running_loop(), stop, note=display.note, close=display.close)
+
+        def tell_how_to_go_on() -> None:
+            again = f"not all is done again yet, --redo {settings.redo} again goes on" if settings.redo else "to go on"
+            display.note(f"{again}: {settings.command_line}")
+
+        def leave() -> None:
+            display.close()
+            tell_how_to_go_on()
+
+        end_in_order(asyncio.get_running_loop(), stop, note=display.note, leave=leave)
         if goes_on:
             display.note(f"--redo {settings.redo} goes on where it was interrupted")
 
@@ -160,10 +169,15 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger, *, goes_on: bool
                 written, fatal = [], fatal or error
     display.summary(", ".join(map(str, written)))
     code = _complain(fatal) if fatal else FAILED if progress.failures or progress.unasked else DONE
-    if progress.finished < progress.files:
-        again = f"not all is done again yet, --redo {settings.redo} again goes on" if settings.redo else "to go on"
-        display.note(f"{again}: {settings.command_line}")
+    if progress.finished < progress.files and (stop.is_set() if fatal is None else _may_come_back(fatal)):
+        tell_how_to_go_on()
     return INTERRUPTED if stop.is_set() and not fatal else code
+
+
+def _may_come_back(error: BabelviewError) -> bool:
+    """Whether the same command may do where this ended it: a server was lost, and not for a wrong key (HTTP 401)."""
+    refused = isinstance(error.__cause__, AuthError) and error.__cause__.certain
+    return isinstance(error, ServiceLostError) and not refused
 
 
 @asynccontextmanager

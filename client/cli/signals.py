@@ -26,18 +26,20 @@ def end_in_order(
     stop: asyncio.Event,
     *,
     note: Callable[[str], None],
-    close: Callable[[], None],
+    leave: Callable[[], None],
 ) -> None:
     """Let the first signal set `stop`, which ends the run in good order, and the second one end it at once.
 
-    The ledger bears either. `note` shows a line, `close` gives the terminal back.
+    The ledger bears either. `note` shows a line; `leave` gives the terminal back and says how to go on.
     """
 
     def interrupted() -> None:
         _leave_closed_terminal()
         if stop.is_set():
-            close()
-            os._exit(INTERRUPTED)
+            try:
+                leave()
+            finally:
+                os._exit(INTERRUPTED)
         stop.set()
         note("interrupted: finishing what is in flight (Ctrl-C again stops at once)")
 

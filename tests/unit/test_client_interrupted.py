@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from batch_runs import command, pictures, results, run, seen_in, start, wait_until
-from behaviours import slowly
-from fake_servers import free_port
+from behaviours import answering, slowly
+from fake_servers import error, free_port
 
 from client.record import UNFINISHED
 
@@ -57,6 +57,37 @@ def test_an_interrupted_run_finishes_what_is_in_flight(servers: FakeServers, tmp
     servers.on_ask = None
     assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
     assert sorted(map(int, seen_in(servers.asked))) == list(range(60))  # each once, nothing twice
+
+
+def test_who_interrupts_twice_is_told_how_to_go_on(servers: FakeServers, tmp_path: Path) -> None:
+    servers.on_ask = slowly(20)
+    process = start(servers, pictures(tmp_path / "ads", 2), "--languages", "", cwd=tmp_path)
+    wait_until(lambda: len(servers.asked) >= 2)
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr
+    while "interrupted" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert output == f"to go on: python -m client.batch {tmp_path / 'ads'} --languages ''\n"
+
+
+@pytest.mark.parametrize("option", [("--image-model", "nosuch"), ("--translator", "{url}/nothing")])
+def test_a_refused_command_is_not_recommended(servers: FakeServers, tmp_path: Path, option: tuple[str, str]) -> None:
+    pictures(tmp_path / "ads", 2)
+    (tmp_path / "ads" / "0000.jpg").write_bytes(b"no picture")  # is finished before the servers are looked at
+    done = run(servers, "ads", *(word.format(url=servers.url) for word in option), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "go on" not in done.stderr
+
+
+def test_a_command_whose_key_is_refused_is_not_recommended(servers: FakeServers, tmp_path: Path) -> None:
+    servers.on_ask = answering(lambda: error(401, "who are you?"))
+    done = run(servers, pictures(tmp_path / "ads", 2), "--languages", "", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "is BABELVIEW_API_KEY" in done.stderr
+    assert "go on" not in done.stderr
 
 
 def exit_code_without_terminal(servers: FakeServers, cwd: Path, *, heeds_hangup: bool) -> int:
