@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import tomllib
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import babelview_vllm
 from server.parts import open_gateway_socket, stack_parts
 from server.policy import Policy
 from server.profile import load_profile
@@ -152,6 +154,43 @@ def test_vllm_loads_our_plugin_where_the_current_folder_is_on_the_path(tmp_path:
         check=False,
     )
     assert done.stdout.split() == ["server.llama_vision", str(ROOT / "server")], done.stderr
+
+
+SPY = """
+import sys
+class Spy:
+    def find_spec(self, name, path=None, target=None):
+        assert sys.path == expected, (name, sys.path)
+import babelview_vllm
+expected = list(sys.path)
+sys.meta_path.insert(0, Spy())
+babelview_vllm.plugin()
+import server.llama_vision.geometry, server.errors
+print(server.__path__[0])
+"""
+
+
+def test_the_plugin_leaves_the_path_alone() -> None:
+    """Else, from a wheel, all of site-packages would stand before the standard library."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", SPY], env=environment, capture_output=True, text=True, check=False, cwd="/"
+    )
+    assert done.stdout.split() == [str(ROOT / "server")], done.stderr
+
+
+def test_another_server_that_was_imported_before_the_plugin_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = ModuleType("server")
+    theirs.__file__ = str(tmp_path / "server.py")
+    monkeypatch.setitem(sys.modules, "server", theirs)
+    with pytest.raises(ImportError, match=rf"imported `server` from {tmp_path}/server.py: give that module another"):
+        babelview_vllm.plugin()
+
+
+def test_ours_that_was_imported_before_the_plugin_will_do() -> None:
+    assert babelview_vllm.plugin() is sys.modules["server.llama_vision"]
 
 
 def pyproject() -> dict[str, Any]:
