@@ -1,61 +1,6 @@
-"""`babelview export captions/`, or `python -m client.export captions/`; see `--help`."""
+"""`python -m client.export` is the command `client.cli.export`; by its name, as nothing here imports `client.cli`."""
 
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import click
-
-from client.cli.command import Command, invoke
-from client.cli.options import EXPORT
-from client.errors import BabelviewError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-_DESCRIPTION = """\
-Write the results of an output folder, in any format, from its ledger alone: while a run goes on, after it was killed,
-or for another format. Nothing is asked.
-
-  babelview export captions                        results.json, as far as the run has come
-  babelview export captions --format csv,parquet   other formats
-"""
-
-
-def main(arguments: Sequence[str] | None = None, prog: str = "babelview export") -> int:
-    """Write the files; returns the exit code: 0, 1 if that failed, 2 for wrong usage."""
-    code: int = invoke(command, arguments, prog)
-    return code
-
-
-def _export(folder: Path, format: list[str], *, only_run: bool) -> int:  # noqa: A002  # the name of the option
-    from client.export.formats import check, export  # noqa: PLC0415  # --help need not wait for them
-
-    try:
-        check(format)
-        for path in export(folder, format, only_run=only_run):
-            print(path)
-    except BabelviewError as error:
-        return _complain(error)
-    except OSError as error:
-        return _complain(BabelviewError(f"cannot write to {folder}: {error.strerror or error}"))
-    return 0
-
-
-def _complain(error: BabelviewError) -> int:
-    print(f"Error: {error}", file=sys.stderr)
-    return 2 if isinstance(error, UsageError) else 1
-
-
-command = Command(
-    "export",
-    params=[click.Argument(["folder"], type=click.Path(path_type=Path), metavar="DIR"), *EXPORT],
-    callback=_export,
-    help=_DESCRIPTION,
-    epilog="DIR is the --output of the run, which holds ledger.db. python -m client.export is the same command.\n",
-)
+import runpy
 
 if __name__ == "__main__":
-    sys.exit(main(prog="python -m client.export"))
+    runpy.run_module("client.cli.export", run_name="__main__")

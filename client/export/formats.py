@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from client.errors import UsageError
 from client.export import csv_file, json_file, jsonl_file, parquet_file, reference_file
@@ -12,22 +12,15 @@ from client.hints import did_you_mean, install
 from client.ledger.results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
-
-
-class Writer(Protocol):
-    """Writes all results to a file."""
-
-    def __call__(self, results: Results, file: IO[bytes], /) -> None:
-        """Write them."""
 
 
 class Format(NamedTuple):
     """A format: the name of its file in the output folder, what writes it, and the package that that needs."""
 
     file: str
-    write: Writer
+    write: Callable[[Results, IO[bytes]], None]
     package: str | None = None
 
 

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
@@ -17,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
-from batch_runs import pictures, results, run, start, wait_until
+from batch_runs import ROOT, pictures, results, run, start, wait_until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledgers import plan_of, write_run
 
+from client.cli.export import main
 from client.endpoints.language_names import language_name
 from client.errors import LedgerError
 from client.export import interim
-from client.export.__main__ import main
 from client.export.csv_file import GUARDED
 from client.export.formats import FORMATS, export
 from client.export.table import ORIGIN
@@ -348,6 +349,17 @@ def test_results_are_kept_up_to_date_while_a_run_goes_on(
     stats = meanwhile[0]["stats"]
     assert (stats["files"], stats["done"], stats["unfinished"]) == (3, 2, 1)
     assert sum(bool(record["tasks"]) for record in results(tmp_path)["files"]) == 3
+
+
+def test_export_is_a_module_too(tmp_path: Path) -> None:
+    write_run(tmp_path, plan_of(["describe"], ()), ["a.png"], {"describe": "Words."})
+    command = [sys.executable, "-m", "client.export", str(tmp_path), "--format", "csv,jsonl"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (
+        0,
+        [str(tmp_path / "results.csv"), str(tmp_path / "results.jsonl")],
+        "",
+    )
 
 
 def test_export_without_a_ledger_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
