@@ -99,7 +99,7 @@ class Settings:
     api_key: str | None
     translator_key: str | None
     command_line: str
-    """What the user typed, to be typed again; without passwords of URLs."""
+    """What the user typed, to be typed again, after the variables that were read; without keys and passwords of URLs."""
     warnings: list[str]
     """Lines to be shown about odd variables in the environment."""
 
@@ -190,9 +190,21 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
         quiet=given["quiet"],
         log_file=given["log_file"],
         **keys,
-        command_line=shlex.join([*ctx.command_path.split(), *map(public, ctx.meta[ARGUMENTS])]),
+        command_line=_command_line(ctx),
         warnings=_unknown_variables(ctx.command),
     )
+
+
+def _command_line(ctx: click.Context) -> str:
+    """The command as a shell takes it, in any environment: `BABELVIEW_OUTPUT=here babelview batch ads`."""
+    read = [
+        f"{option.variable}={shlex.quote(public(os.environ[option.variable]))}"
+        for option in ctx.command.params
+        if isinstance(option, Option)
+        and option.variable
+        and ctx.get_parameter_source(option.name or "") is ParameterSource.ENVIRONMENT
+    ]
+    return " ".join([*read, shlex.join([*ctx.command_path.split(), *map(public, ctx.meta[ARGUMENTS])])])
 
 
 def _typed(ctx: click.Context, name: str) -> bool:

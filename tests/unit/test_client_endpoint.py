@@ -114,7 +114,8 @@ def test_an_endpoint_that_forbids_everything_ends_the_run(servers: FakeServers, 
     assert done.returncode == 1
     last, again = done.stderr.splitlines()[-2:]
     assert "does not let us in (HTTP 403: not for you)" in last
-    assert again.startswith("to go on: babelview batch ")
+    assert again.startswith("to go on: BABELVIEW_BASE_URL=")
+    assert " babelview batch " in again
     assert len(servers.asked) < 30
 
 

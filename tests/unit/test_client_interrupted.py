@@ -45,7 +45,9 @@ def test_an_interrupted_run_finishes_what_is_in_flight(servers: FakeServers, tmp
     assert process.returncode == 130, output
     assert "interrupted" in output
     # What is to be typed to go on stands at the end, as it was typed.
-    again = "python -m client.batch ads --concurrency 3 --languages ''"
+    url = servers.url
+    read = f"BABELVIEW_BASE_URL={url}/v1 BABELVIEW_TRANSLATOR={url}"
+    again = f"{read} python -m client.batch ads --concurrency 3 --languages ''"
     assert output.splitlines()[-1] == f"to go on: {again}"
     found = results(tmp_path)
     asked = len(servers.asked)
@@ -70,7 +72,9 @@ def test_who_interrupts_twice_is_told_how_to_go_on(servers: FakeServers, tmp_pat
     process.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=30)[1]
     assert process.returncode == 130
-    assert output == f"to go on: python -m client.batch {tmp_path / 'ads'} --languages ''\n"
+    assert output.startswith("to go on: BABELVIEW_BASE_URL=")
+    assert output.endswith(f" python -m client.batch {tmp_path / 'ads'} --languages ''\n")
+    assert output.count("\n") == 1
 
 
 @pytest.mark.parametrize("option", [("--image-model", "nosuch"), ("--translator", "{url}/nothing")])

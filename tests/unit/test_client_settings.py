@@ -35,6 +35,14 @@ def test_the_command_line_counts_more_than_the_environment(
     assert read_settings(["ads", "--concurrency", "9"]).concurrency == 9
 
 
+def test_the_command_to_go_on_holds_what_the_environment_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("OUTPUT", "my captions"), ("TASKS", "tags"), ("LANGUAGES", ""), ("API_KEY", "secret")):
+        monkeypatch.setenv(f"BABELVIEW_{name}", value)
+    typed = "babelview batch ads --tasks describe"
+    expected = f"BABELVIEW_LANGUAGES='' BABELVIEW_OUTPUT='my captions' {typed}"
+    assert read_settings(["ads", "--tasks", "describe"]).command_line == expected
+
+
 @pytest.mark.parametrize(("text", "on"), [("1", True), ("yes", True), ("On", True), ("0", False), ("", False)])
 def test_a_switch_can_be_set_in_the_environment(monkeypatch: pytest.MonkeyPatch, text: str, on: bool) -> None:
     monkeypatch.setenv("BABELVIEW_QUIET", text)
