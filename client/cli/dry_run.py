@@ -122,13 +122,20 @@ def _open(path: Path) -> _Past:
 
 def _identities(sources: list[Source], past: _Past, found: DryRun) -> Iterable[tuple[Source, Identity]]:
     """The content of each source. A file is hashed only if its size says that another might be the same."""
+
+    def told(source: Source, identity: Identity) -> Iterable[tuple[Source, Identity]]:
+        if identity.problem:
+            found.unreadable.append((source.name, identity.problem))
+        else:
+            yield source, identity
+
     new: list[tuple[Source, int]] = []
     new_sizes: Counter[int] = Counter()
     for source in sources:
         known = past.known(source)
         if source.remote:
             found.away += known is None
-            yield source, known.identity if known else _by_name(source)
+            yield from told(source, known.identity if known else _by_name(source))
             continue
         try:
             stat = source.look()
@@ -136,7 +143,7 @@ def _identities(sources: list[Source], past: _Past, found: DryRun) -> Iterable[t
             found.unreadable.append((source.name, str(error)))
             continue
         if known and known.fingerprint == fingerprint_of(stat):
-            yield source, known.identity
+            yield from told(source, known.identity)
         else:
             new.append((source, stat.st_size))
             new_sizes[stat.st_size] += 1
@@ -157,10 +164,8 @@ def _identities(sources: list[Source], past: _Past, found: DryRun) -> Iterable[t
         for (source, _), identity in zip(new, threads.map(look, new), strict=True):
             if isinstance(identity, str):
                 found.unreadable.append((source.name, identity))
-            elif identity.problem:
-                found.unreadable.append((source.name, identity.problem))
             else:
-                yield source, identity
+                yield from told(source, identity)
     finally:
         threads.shutdown(cancel_futures=True)
 

@@ -99,7 +99,7 @@ class Settings:
     api_key: str | None
     translator_key: str | None
     command_line: str
-    """What the user typed, to be typed again, after the variables that were read; without keys and passwords of URLs."""
+    """What the user typed, to be typed again, after the variables that were read; without keys and URLs' passwords."""
     warnings: list[str]
     """Lines to be shown about odd variables in the environment."""
 

@@ -85,6 +85,22 @@ def test_after_a_run_its_own_answers_are_the_guide(servers: FakeServers, ads: Pa
     assert "in all: 5 requests" in redo
 
 
+def test_what_is_known_to_be_no_picture_is_not_counted_as_one(servers: FakeServers, tmp_path: Path) -> None:
+    pictures(tmp_path / "ads", 1)
+    (tmp_path / "ads" / "empty.jpg").touch()
+    (tmp_path / "ads" / "page.jpg").write_text("<html>")
+    options = ("ads", "--languages", "", "--redo", "failed", "--dry-run")
+    fresh = run(servers, *options, cwd=tmp_path).stdout.splitlines()
+    assert fresh[0] == "3 files: 1 pictures, 0 videos, 2 unreadable"
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 1
+    later = run(servers, *options, cwd=tmp_path).stdout.splitlines()
+    assert [line for line in later if line.startswith("unreadable")] == [
+        line for line in fresh if line.startswith("unreadable")
+    ]
+    assert later[:2] == [fresh[0], "0 are copies of others, 1 are done already, 0 failed before"]
+    assert any(line.startswith("in all: 0 requests") for line in later)
+
+
 def test_pictures_are_counted_by_their_tiles(servers: FakeServers, tmp_path: Path) -> None:
     sizes = [(1000, 500), (2500, 2000), (300, 300)]  # 2, 4 and 1 tiles
     for number, size in enumerate(sizes):
