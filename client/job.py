@@ -5,52 +5,26 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from client.ledger.events import SourceCompleted, TimeSpent
 from client.ledger.ledger import Ledger
-from client.resume import missing_requests
+from client.resume import Missing, is_missing, missing_requests
 
 if TYPE_CHECKING:
-    from collections import Counter
-
-    from client.endpoints.chat import Answer
+    from client.counters import Counters
     from client.endpoints.retry import Notify
     from client.ledger.events import Event
     from client.ledger.redo import Redo
-    from client.ledger.rows import StoredAnswer, StoredFile
+    from client.ledger.rows import StoredFile
     from client.ledger.writer import Writer
-    from client.media.kinds import Kind
     from client.media.load import Identity
-    from client.resume import Missing, PendingTranslation
+    from client.resume import PendingTranslation
     from client.sources.source import KnownSource, Source
     from client.tasks.merge import Merge
     from client.tasks.plan import AnswerKey, Plan, UnitRequest
 
 logger = logging.getLogger(__name__)
-
-
-class Progress(Protocol):
-    """What a run counts for the user to see."""
-
-    files: int
-    done: int
-    reused: int
-    """Of `done`: those that an earlier run had finished."""
-    failures: list[tuple[str, str]]
-    """Names of files and reasons."""
-    unasked: Counter[Kind]
-    """Files about which no task asks anything, by kind."""
-    partial: float
-    """Of files in flight: the parts of their requests that are answered, as files."""
-    files_in_flight: int
-    requests: int
-    requests_failed: int
-    in_flight: int
-    translations: int
-
-    def count(self, answer: Answer, /) -> None:
-        """Add the tokens of an answer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,9 +41,12 @@ class Job:
     """The part of its requests that progress knows of."""
     texts: list[PendingTranslation] = field(default_factory=list)
     asking_since: float = 0.0
+    """When the first request was sent (`time.monotonic`), moved on by the loading since: that counts already."""
     events: list[Event] = field(default_factory=list)
     """For the ledger; what can be found out again waits here for what cannot."""
     problems: list[str] = field(default_factory=list)
+    unread: bool = False
+    """The problem is that of a file, not of its content: another copy may be read."""
     finished: bool = False
     reused: bool = True
     """An earlier run had done it all."""
@@ -91,6 +68,13 @@ class Job:
     def add_seconds(self, since: float) -> None:
         """Count the time spent on it since then."""
         self.events.append(TimeSpent(self.identity.sha256, time.monotonic() - since))
+
+    def add_loading(self, since: float) -> float:
+        """Seconds of loading since then; they will not count as time of asking, too."""
+        now = time.monotonic()
+        if self.asking_since:
+            self.asking_since += now - max(since, self.asking_since)
+        return now - since
 
     def resume(self, missing: Missing) -> list[UnitRequest]:
         """Take over what is missing; returns what is to be asked."""
@@ -122,11 +106,13 @@ class Job:
 class Jobs:
     """The contents that a run is busy with; each is let go when it is finished."""
 
-    def __init__(self, plan: Plan, ledger: Writer, progress: Progress, notify: Notify, redo: str | None) -> None:
-        """There are none yet; `redo` is what the user wants done again."""
+    def __init__(self, plan: Plan, ledger: Writer, progress: Counters, notify: Notify, redo: str | None) -> None:
+        """Begin with no content; `redo` is what the user wants done again: `failed`, `all` or a task."""
         self.plan, self.ledger, self.progress = plan, ledger, progress
         self._notify, self._redo = notify, redo
         self._jobs: dict[str, Job] = {}
+        self._failed: dict[str, list[str]] = {}
+        """The problems of contents that failed in this run, by sha256: copies that come later share them."""
 
     def __len__(self) -> int:
         """How many are not finished."""
@@ -135,6 +121,11 @@ class Jobs:
     def find(self, sha256: str) -> Job | None:
         """The job of a content that is in work."""
         return self._jobs.get(sha256)
+
+    def failed(self, identity: Identity, source: Source) -> Job | None:
+        """A finished job for a copy of a content that failed in this run; None if it did not."""
+        problems = self._failed.get(identity.sha256)
+        return Job(identity, [source], problems=problems, finished=True, reused=False) if problems else None
 
     def begin(self, identity: Identity, source: Source, events: list[Event]) -> Job:
         """Start on a content that is not in work."""
@@ -154,13 +145,15 @@ class Jobs:
         """What is to be asked about a content; what is to be translated is noted in the job."""
         return job.resume(missing_requests(stored, self.plan, redo, self.ledger.run))
 
-    async def answer(self, job: Job, ask: UnitRequest) -> StoredAnswer | None:
-        """The answer to a request, if there is one and it stays."""
+    async def lacks(self, job: Job, ask: UnitRequest) -> bool:
+        """Whether a request is to be asked; if not, what else is to be done about its answer is noted in the job."""
         answer = await self.ledger.read(Ledger.answer, ask)
-        if answer is None or answer.state != "done":
-            return None
-        redo = await self._redo_of(job)
-        return None if redo and redo.again(ask.request.task, answer.state, answer.run) else answer
+        missing = Missing()
+        if is_missing(ask, answer, self.plan, await self._redo_of(job), run=self.ledger.run, missing=missing):
+            return True
+        job.texts += missing.texts
+        job.problems += missing.problems
+        return False
 
     async def _redo_of(self, job: Job) -> Redo | None:
         return await self.ledger.read(Ledger.redo, job.sources[0].uri, self._redo) if self._redo else None
@@ -174,6 +167,8 @@ class Jobs:
     async def finish(self, job: Job) -> None:
         """There is nothing more to do about a content: tell that of all its sources, and let it go."""
         job.finished = True
+        if job.problems and not job.unread:
+            self._failed[job.identity.sha256] = job.problems
         self.progress.partial -= job.counted
         job.texts = []
         events = job.take_events()

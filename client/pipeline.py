@@ -30,10 +30,10 @@ from client.stages import Ask, Find, Load, Probe, Servers, Translate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from client.counters import Counters
     from client.endpoints.chat import ModelClient
     from client.endpoints.retry import Notify
     from client.endpoints.translation import TranslatorClient
-    from client.job import Progress
     from client.ledger.ledger import Ledger
     from client.media.sampling import Sampling
     from client.sources.fetch import Fetcher
@@ -50,12 +50,13 @@ GRACE_S = 5.0
 
 
 class Placed(NamedTuple):
-    """A stage in its place."""
+    """A stage as the runner works it: which items it takes, and how many of them at the same time."""
 
     stage: Stage
     takes: type
-    """Of items."""
+    """The type of its items."""
     workers: int
+    """Items that are processed at the same time."""
     waiting: int = 0
     """Items that may wait for it before those who give them have to; 0: any number."""
 
@@ -100,7 +101,7 @@ class Runner:
         async def worker() -> None:
             while (item := await queue.get()) is not None:
                 if not self._stop.is_set():
-                    async with aclosing(placed.stage.process(item)) as given:  # type: ignore[type-var]  # a generator
+                    async with aclosing(placed.stage.process(item)) as given:
                         async for after in given:
                             await self._queues[type(after)].put(after)
                     self._refresh()
@@ -126,7 +127,7 @@ class Pipeline:
         concurrency: int,
         loaders: int,
         redo: str | None,
-        progress: Progress,
+        progress: Counters,
         refresh: Callable[[], None],
         notify: Notify,
         stop: asyncio.Event,

@@ -45,15 +45,17 @@ class Missing:
 def missing_requests(stored: StoredFile, plan: Plan, redo: Redo | None, run: int | None = None) -> Missing:
     """What of `plan` is missing for a file; `run` is the id of this run, whose own failures are not tried again."""
     missing = Missing()
-    for ask in stored.asks:
-        if ask.unit.kind is not UnitKind.MERGE and _lacks(ask, stored, plan, redo, run=run, missing=missing):
-            missing.asks.append(ask)
+
+    def lacks(ask: UnitRequest) -> bool:
+        return is_missing(ask, stored.answers.get(ask.key), plan, redo, run=run, missing=missing)
+
+    missing.asks += [ask for ask in stored.asks if ask.unit.kind is not UnitKind.MERGE and lacks(ask)]
     unanswered = {ask.key for ask in missing.asks}
     for merge in stored.merges:
         missing.inputs.update(_answered(merge, stored, unanswered))
         if any(ask.key in unanswered for ask in merge.inputs):
             missing.merges.append(merge)
-        elif (merged := merge.ask(missing.inputs)) and _lacks(merged, stored, plan, redo, run=run, missing=missing):
+        elif (merged := merge.ask(missing.inputs)) and lacks(merged):
             missing.asks.append(merged)
     if stored.error and not redo:
         missing.problems.append(stored.error)
@@ -61,28 +63,27 @@ def missing_requests(stored: StoredFile, plan: Plan, redo: Redo | None, run: int
     return missing
 
 
-def pending_translations(ask: UnitRequest, answer: StoredAnswer, plan: Plan) -> list[PendingTranslation]:
-    """The answer, if it lacks translations."""
-    languages = missing_languages(ask.request, answer, plan)
-    return [PendingTranslation(ask, texts_of(ask.request, answer.text), languages)] if languages else []
+def new_translations(ask: UnitRequest, text: str, plan: Plan) -> list[PendingTranslation]:
+    """What is to be translated of an answer that has just come."""
+    texts = texts_of(ask.request, text)
+    return [PendingTranslation(ask, texts, list(plan.languages))] if texts and plan.languages else []
 
 
-def _lacks(
-    ask: UnitRequest, stored: StoredFile, plan: Plan, redo: Redo | None, *, run: int | None, missing: Missing
+def is_missing(
+    ask: UnitRequest, answer: StoredAnswer | None, plan: Plan, redo: Redo | None, *, run: int | None, missing: Missing
 ) -> bool:
-    """Whether a request is to be asked; what else is to be done about its answer goes to `missing`."""
-    answer = stored.answers.get(ask.key)
+    """Whether a request is to be asked, given what is stored; what else is to be done about it goes to `missing`."""
     if answer is None:
         return True
     now = answer.run == run
     if (answer.state == "pending" and not now) or (redo and redo.again(ask.request.task, answer.state, answer.run)):
         return True
     missing.touched = missing.touched or now
-    if answer.state == "done":
-        missing.texts += pending_translations(ask, answer, plan)
-    else:
+    if answer.state != "done":
         when = "" if now else " (in an earlier run; --redo failed tries again)"
         missing.problems.append(f"{ask.label}: {answer.error}{when}")
+    elif languages := missing_languages(ask.request, answer, plan):
+        missing.texts.append(PendingTranslation(ask, texts_of(ask.request, answer.text), languages))
     return False
 
 

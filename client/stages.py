@@ -27,12 +27,12 @@ from client.ledger.events import (
     TranslationsStored,
     UriSeen,
 )
-from client.ledger.rows import StoredAnswer, StoredTranslation
-from client.resume import pending_translations
+from client.ledger.rows import StoredTranslation
+from client.resume import new_translations
 from client.tasks.plan import needs_probe
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator
     from concurrent.futures import Executor
 
     from client.endpoints.chat import Answer, ModelClient
@@ -57,9 +57,9 @@ class Stage:
     """Something that is done with items one by one, with several at the same time."""
 
     async def setup(self) -> None:
-        """Get ready, once, before the first item."""
+        """Get ready, once, before the first item: connect, load. Nothing unless a stage says otherwise."""
 
-    def process(self, item: Any, /) -> AsyncIterator[Any]:
+    def process(self, item: Any, /) -> AsyncGenerator[Any, None]:
         """Do it; gives items for other stages. An item that comes is passed on before the next one is worked on."""
         raise NotImplementedError
 
@@ -95,12 +95,12 @@ class Find(Stage):
     """Recognises a file and looks up what is known of it; where something is to be asked, gets it."""
 
     def __init__(self, jobs: Jobs, fetcher: Fetcher, servers: Servers) -> None:
-        """Nothing is looked at yet."""
+        """`servers` are checked before the first file of which something is missing."""
         self._jobs, self._fetcher, self._servers = jobs, fetcher, servers
 
     async def process(
         self, item: LocalSource | RemoteSource, /
-    ) -> AsyncIterator[Unprobed | Unloaded | Question | Untranslated]:
+    ) -> AsyncGenerator[Unprobed | Unloaded | Question | Untranslated, None]:
         """Give what is to be done next about the source's content, unless it is in work or done."""
         (source,) = item
         self._jobs.progress.files_in_flight += 1
@@ -119,6 +119,10 @@ class Find(Stage):
                 await self._jobs.complete_source(source, same, same.problems, events)
             else:
                 same.events += events
+            return
+        if failed := self._jobs.failed(identity, source):
+            found.discard()
+            await self._jobs.complete_source(source, failed, failed.problems, events)
             return
         job = self._jobs.begin(identity, source, events)
         stored, redo = await self._jobs.look_up(job)
@@ -141,6 +145,7 @@ class Find(Stage):
             return found.file or await self._fetcher.get(source, found.known)
         except MediaError as error:
             job.problems.append(str(error))
+            job.unread = True
             await self._jobs.finish(job)
             return None
 
@@ -152,7 +157,7 @@ class Probe(Stage):
         """A video is looked at in one of `threads`, by a process of the `loaders`."""
         self._jobs, self._loaders, self._threads = jobs, loaders, threads
 
-    async def process(self, item: Unprobed, /) -> AsyncIterator[Unloaded | Question | Untranslated]:
+    async def process(self, item: Unprobed, /) -> AsyncGenerator[Unloaded | Question | Untranslated, None]:
         """Give the file to be loaded, or what is to be translated of it."""
         job, file = item
         identity, began = job.identity, time.monotonic()
@@ -161,7 +166,8 @@ class Probe(Stage):
             file.check()
         except MediaError as error:
             file.discard()
-            await _fail(self._jobs, job, error, began)
+            _fail(job, error, began)
+            await self._jobs.finish(job)
             return
         job.events.append(MediaProbed(identity, probe, time.monotonic() - began))
         await self._jobs.ledger.write(*job.take_events())
@@ -182,8 +188,8 @@ class Load(Stage):
         self._jobs, self._model, self._sampling = jobs, model, sampling
         self._loaders, self._threads = loaders, threads
 
-    async def process(self, item: Unloaded, /) -> AsyncIterator[Question]:
-        """Give its questions, those about a unit together."""
+    async def process(self, item: Unloaded, /) -> AsyncGenerator[Question | Untranslated, None]:
+        """Give its questions, those about a unit together; what is to be translated if it fails before the first."""
         job, file, asks = item
         waiting = {ask.key: ask for ask in asks}
         units = list(dict.fromkeys(ask.unit for ask in asks if needs_media(ask)))
@@ -193,7 +199,7 @@ class Load(Stage):
         try:
             for number, unit in enumerate(units):
                 content, parts = await _in_thread(self._threads, self._next, loading, file)
-                seconds, new = time.monotonic() - began, [text for text in content.warnings if text not in warnings]
+                seconds, new = job.add_loading(began), [text for text in content.warnings if text not in warnings]
                 warnings.update(dict.fromkeys(new))
                 if new or number == 0:
                     job.events.append(MediaLoaded(job.identity, seconds, content.facts, tuple(warnings)))
@@ -208,7 +214,11 @@ class Load(Stage):
                 yield Question(job, ask, b"")
         except MediaError as error:
             job.give_up(len(waiting))
-            await _fail(self._jobs, job, error, began)
+            _fail(job, error, began)
+            if job.pending == 0 and job.texts:
+                yield Untranslated(job)
+            elif job.pending == 0:
+                await self._jobs.finish(job)
         finally:
             with suppress(ValueError):  # a thread is still at it: the run is ended
                 loading.close()
@@ -227,10 +237,10 @@ class Ask(Stage):
     """Sends requests; the last one of a file sends the file on."""
 
     def __init__(self, jobs: Jobs, model: ModelClient) -> None:
-        """Nothing is asked yet."""
+        """Requests go to `model`."""
         self._jobs, self._model = jobs, model
 
-    async def process(self, item: Question, /) -> AsyncIterator[Untranslated]:
+    async def process(self, item: Question, /) -> AsyncGenerator[Untranslated, None]:
         """Give the file once it has all answers, if any of them is to be translated."""
         job, ask, parts = item
         job.asking_since = job.asking_since or time.monotonic()
@@ -242,24 +252,20 @@ class Ask(Stage):
                 return
             if merges := job.take_merges(ask, text) if text is not None else []:
                 await self._jobs.ledger.write(*job.take_events())
-                waiting += [(merge, b"") for merge in merges if not await self._is_answered(job, merge)]
+                missing = [merge for merge in merges if await self._jobs.lacks(job, merge)]
+                job.pending -= len(merges) - len(missing)
+                waiting += [(merge, b"") for merge in missing]
             job.pending -= 1
             self._jobs.count(job)
-        if job.pending == 0:
+        last = job.pending == 0
+        if last:
             job.add_seconds(job.asking_since)
             if not job.texts:
                 await self._jobs.finish(job)
                 return
-            yield Untranslated(job)
         await self._jobs.ledger.write(*job.take_events())
-
-    async def _is_answered(self, job: Job, merge: UnitRequest) -> bool:
-        """Whether a merge of the same answers was asked before; then it is not asked again."""
-        if (answer := await self._jobs.answer(job, merge)) is None:
-            return False
-        job.texts += pending_translations(merge, answer, self._jobs.plan)
-        job.pending -= 1
-        return True
+        if last:
+            yield Untranslated(job)
 
     async def _ask(self, job: Job, ask: UnitRequest, parts: bytes) -> tuple[bool, str | None]:
         """Send a request: whether it came to an end, and the text of the answer if there is one."""
@@ -280,7 +286,7 @@ class Ask(Stage):
             job.events.append(AnswerStored(ask, answer))
             progress.count(answer)
             _log_answer(job, ask, answer)
-            job.texts += pending_translations(ask, _fresh(answer), self._jobs.plan)
+            job.texts += new_translations(ask, answer.text, self._jobs.plan)
         finally:
             progress.in_flight -= 1
         progress.requests += 1
@@ -294,7 +300,7 @@ class Translate(Stage):
         """Without a translator nothing is translated."""
         self._jobs, self._translator = jobs, translator
 
-    async def process(self, item: Untranslated, /) -> AsyncIterator[Untranslated]:
+    async def process(self, item: Untranslated, /) -> AsyncGenerator[Untranslated, None]:
         """Finish the file, also if it cannot be translated: another run will."""
         (job,) = item
         if job.texts and self._translator:
@@ -311,7 +317,6 @@ class Translate(Stage):
                 job.problems.append(f"translation: {error}")
                 logger.warning("%s: translation failed: %s", job.name, error)
             else:
-                self._jobs.progress.translations += len(texts) * len(languages)
                 took = time.monotonic() - began
                 logger.info("%s: translated into %s in %.2f s", job.name, ",".join(languages), took)
                 job.add_seconds(began)
@@ -322,11 +327,9 @@ class Translate(Stage):
                         code: StoredTranslation.joined([row[code] for row in translated]) for code in languages
                     }
                     job.events.append(TranslationsStored(ask, by_language))
-        else:
-            job.reused = False
         await self._jobs.finish(job)
-        for nothing in list[Untranslated]():  # it makes this a generator
-            yield nothing
+        return
+        yield  # type: ignore[unreachable]  # it makes this a generator, as the process of every stage is
 
 
 def needs_media(ask: UnitRequest) -> bool:
@@ -334,7 +337,9 @@ def needs_media(ask: UnitRequest) -> bool:
     return not ask.unit.inputs
 
 
-async def _without_media(jobs: Jobs, job: Job, asks: list[UnitRequest]) -> AsyncIterator[Question | Untranslated]:
+async def _without_media(
+    jobs: Jobs, job: Job, asks: list[UnitRequest]
+) -> AsyncGenerator[Question | Untranslated, None]:
     """What comes next where nothing is to be loaded: merges to be asked, answers to be translated, or the end."""
     for ask in asks:
         yield Question(job, ask, b"")
@@ -344,17 +349,13 @@ async def _without_media(jobs: Jobs, job: Job, asks: list[UnitRequest]) -> Async
         await jobs.finish(job)
 
 
-async def _fail(jobs: Jobs, job: Job, error: MediaError, began: float) -> None:
+def _fail(job: Job, error: MediaError, began: float) -> None:
     """A file cannot be loaded: nothing more of it is asked."""
     job.problems.append(str(error))
-    if not isinstance(error, UnreadError):
-        job.events.append(MediaLoaded(job.identity, time.monotonic() - began, error=str(error)))
-    if job.pending == 0:
-        await jobs.finish(job)
-
-
-def _fresh(answer: Answer) -> StoredAnswer:
-    return StoredAnswer("done", answer.text, answer.finish_reason, 0, 0, 0.0, None, None, {}, 0, 0.0)
+    if isinstance(error, UnreadError):
+        job.unread = True
+    else:
+        job.events.append(MediaLoaded(job.identity, job.add_loading(began), error=str(error)))
 
 
 def _log_answer(job: Job, ask: UnitRequest, answer: Answer) -> None:

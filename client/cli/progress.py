@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from client.cli.estimate import Tokens, money
-
-if TYPE_CHECKING:
-    from client.endpoints.chat import Answer
-    from client.media.kinds import Kind
+from client.counters import Counters
 
 SAMPLE_S, WINDOW_S, WINDOW_FILES = 1.0, 60.0, 10
 """The pace is that of the last minute, or of the last files where these take longer: what an earlier run had done
@@ -19,27 +15,9 @@ flies by and says nothing."""
 
 
 @dataclass
-class Progress:
-    """The counts of a run, kept up to date by its stages."""
+class Progress(Counters):
+    """The counts of a run, its pace and its cost."""
 
-    files: int = 0
-    done: int = 0
-    reused: int = 0
-    """Files of `done` that an earlier run had finished."""
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    """(name, reason) of each file that failed."""
-    unasked: Counter[Kind] = field(default_factory=Counter)
-    """Files about which no task asks anything, by kind: neither done nor failed."""
-    partial: float = 0.0
-    """Files in flight, each counted by the part of its requests that is answered: 2 of 3 requests are 0.67."""
-    files_in_flight: int = 0
-    requests: int = 0
-    """Requests that are answered or given up."""
-    requests_failed: int = 0
-    in_flight: int = 0
-    translations: int = 0
-    prompt_tokens: int = 0
-    generated_tokens: int = 0
     prices: tuple[float, float] | None = None
     """Prices of a million tokens, in and out."""
     began: float = field(default_factory=time.monotonic)
@@ -65,11 +43,6 @@ class Progress:
             return text
         projected = self.projected_cost if self.files > self.finished else None
         return f"{text}, cost {money(self.cost)}" + (f" of about {money(projected)}" if projected is not None else "")
-
-    def count(self, answer: Answer) -> None:
-        """Add the tokens of an answer."""
-        self.prompt_tokens += answer.prompt_tokens
-        self.generated_tokens += answer.generated_tokens
 
     @property
     def finished(self) -> int:

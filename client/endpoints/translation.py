@@ -50,6 +50,8 @@ class TranslatorClient:
         self._retry = RetryPolicy(f"translator at {url}", wait_s=wait_s, notify=notify, stop=stop)
         self._checking = asyncio.Lock()
         self._checked = False
+        self._known: set[str] | None = None
+        """The codes that the service lists; None where it was away when it was asked."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -65,25 +67,34 @@ class TranslatorClient:
             UsageError: it does not, or there is no translation service at that address.
         """
         async with self._checking:
-            if self._checked:
-                return
-            self._checked = True
-            try:
-                listed = await self._server.get("/languages", deadline_s=min(self._deadline_s, CHECK_S))
-            except (RequestError, AuthError, NotJsonError) as error:
-                raise self._no_service(str(error)) from error
-            except (UnavailableError, FailedError):
-                if strange := [language for language in languages if not may_be(language)]:
-                    raise UsageError(f"unknown language {_hints(strange, known_codes())}") from None
-                return
+            if not self._checked:
+                self._known = await self._list()
+                self._checked = True
+        if self._known is None:
+            if strange := [language for language in languages if not may_be(language)]:
+                raise UsageError(f"unknown language {_hints(strange, known_codes())}")
+        elif unknown := [language for language in languages if language not in self._known]:
+            some = sorted(self._known)[:_SHOWN_LANGUAGES]
+            more = ", ..." if len(self._known) > len(some) else ""
+            raise UsageError(
+                f"unknown language {_hints(unknown, self._known)}; the translator knows: {', '.join(some)}{more}"
+            )
+
+    async def _list(self) -> set[str] | None:
+        """The codes that the service knows; None if it is away.
+
+        Raises:
+            UsageError: there is no translation service at the address.
+        """
+        try:
+            listed = await self._server.get("/languages", deadline_s=min(self._deadline_s, CHECK_S))
+        except (RequestError, AuthError, NotJsonError) as error:
+            raise self._no_service(str(error)) from error
+        except (UnavailableError, FailedError):
+            return None
         if not (known := _codes(listed)):
             raise self._no_service("it lists no languages")
-        if unknown := [language for language in languages if language not in known]:
-            some = sorted(known)[:_SHOWN_LANGUAGES]
-            more = ", ..." if len(known) > len(some) else ""
-            raise UsageError(
-                f"unknown language {_hints(unknown, known)}; the translator knows: {', '.join(some)}{more}"
-            )
+        return known
 
     def _no_service(self, why: str) -> UsageError:
         return UsageError(f"--translator {self._url}: no translation service there ({why})")

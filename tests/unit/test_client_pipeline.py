@@ -17,11 +17,12 @@ from client.errors import BabelviewError, LedgerError, ServiceLostError
 from client.job import Jobs
 from client.ledger.events import TimeSpent
 from client.ledger.ledger import Ledger
+from client.media.loaders import Loaders
 from client.pipeline import FOUND_AT_ONCE, Placed, Runner, _innermost
 from client.stages import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
     from aiohttp import web
@@ -74,6 +75,60 @@ def test_a_copy_that_comes_late_is_answered_from_the_ledger(servers: FakeServers
     assert (stats["done"], stats["done_earlier"], stats["failures"]) == (82 - 3, 0, 3)
     errors = {record["error"] for record in results(tmp_path)["files"]}
     assert errors == {None, f"describe: HTTP {status}: too strange"}
+
+
+def copies_that_come_late(folder: Path) -> tuple[str, ...]:
+    """The paths of 40 pictures, then of a folder that holds copies of five, too: their originals are let go by then."""
+    pictures(folder, 40)
+    for number in range(5):
+        shutil.copy(folder / f"000{number}.png", folder / f"copy{number}.png")
+    return (*(str(folder / f"{number:04d}.png") for number in range(40)), str(folder))
+
+
+def test_a_late_copy_of_what_was_refused_is_not_asked_again(servers: FakeServers, tmp_path: Path) -> None:
+    async def refuse(*_: Any) -> web.StreamResponse | None:
+        return error(400, "no")
+
+    options = (*copies_that_come_late(tmp_path / "ads"), "--languages", "", "--concurrency", "1", "--loaders", "1")
+    assert run(servers, *options, cwd=tmp_path).returncode == 0
+    servers.on_ask = refuse
+    assert run(servers, *options, "--redo", "all", cwd=tmp_path).returncode == 1
+    assert len(servers.asked) == 80
+    assert results(tmp_path)["stats"]["failures"] == 45
+
+
+def test_a_late_copy_of_what_was_not_translated_is_not_tried_again(servers: FakeServers, tmp_path: Path) -> None:
+    async def refuse(*_: Any) -> web.StreamResponse | None:
+        return error(400, "no")
+
+    servers.on_translate = refuse
+    options = ("--languages", "fra_Latn", "--concurrency", "1", "--loaders", "1")
+    assert run(servers, *copies_that_come_late(tmp_path / "ads"), *options, cwd=tmp_path).returncode == 1
+    assert len(servers.translated) == 40
+    assert {record["error"] for record in results(tmp_path)["files"]} == {"translation: HTTP 400: no"}
+
+
+def test_a_late_copy_of_what_cannot_be_decoded_is_not_decoded_again(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = copies_that_come_late(tmp_path / "ads")
+    for path in (*(tmp_path / "ads").glob("copy*"), tmp_path / "ads" / "0000.png"):
+        path.write_bytes((tmp_path / "ads" / "0009.png").read_bytes()[:100])
+    loaded: list[str] = []
+    load = Loaders.load
+
+    def note(loaders: Loaders, path: Path, *arguments: Any) -> Any:
+        loaded.append(path.name)
+        return load(loaders, path, *arguments)
+
+    monkeypatch.setattr(Loaders, "load", note)
+    options = ("--languages", "", "--concurrency", "1", "--loaders", "1")
+    for redo in ((), ("--redo", "all")):
+        loaded.clear()
+        assert run(servers, *paths, *options, *redo, cwd=tmp_path).returncode == 1
+        assert loaded.count("0000.png") == 1
+        assert not [name for name in loaded if name.startswith("copy")]
+        assert results(tmp_path)["stats"]["failures"] == 6
 
 
 @pytest.mark.parametrize(("status", "state"), [(400, "failed"), (404, "pending")])
@@ -154,7 +209,7 @@ class Spell(Stage):
     async def setup(self) -> None:
         self.ready += 1
 
-    async def process(self, item: Number, /) -> AsyncIterator[Text]:
+    async def process(self, item: Number, /) -> AsyncGenerator[Text, None]:
         for _ in range(item):
             yield Text(item)
 
@@ -164,7 +219,7 @@ class Keep(Stage):
         self.kept: list[str] = []
         self.gate = gate
 
-    async def process(self, item: Text, /) -> AsyncIterator[Text]:
+    async def process(self, item: Text, /) -> AsyncGenerator[Text, None]:
         if self.gate:
             await self.gate.wait()
         self.kept.append(item)
@@ -187,7 +242,7 @@ async def test_a_stage_that_is_behind_holds_up_those_before_it() -> None:
     given: list[int] = []
 
     class Counted(Spell):
-        async def process(self, item: Number, /) -> AsyncIterator[Text]:
+        async def process(self, item: Number, /) -> AsyncGenerator[Text, None]:
             given.append(item)
             yield Text(item)
 

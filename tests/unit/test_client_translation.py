@@ -11,6 +11,9 @@ from batch_runs import pictures, results, run
 from fake_servers import FakeServers, error, free_port
 from web_site import Site
 
+from client.endpoints.translation import TranslatorClient
+from client.errors import UsageError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -32,6 +35,16 @@ def test_the_translator_is_waited_for_and_may_fail_a_file(servers: FakeServers, 
     assert run(servers, "ads", "--languages", "fra_Latn", cwd=tmp_path).returncode == 0
     assert len(servers.asked) == 4
     assert results(tmp_path)["files"][2]["tasks"]["describe"]["translations"] == {"fra_Latn": "fra_Latn: I see 2"}
+
+
+async def test_an_unknown_language_is_refused_to_each_who_checks(servers: FakeServers) -> None:
+    """Nothing is translated for one that checks while another is being refused."""
+    for url in (servers.url, f"http://127.0.0.1:{free_port()}"):
+        client = TranslatorClient(url, None, deadline_s=5, wait_s=1, notify=lambda _: None, stop=asyncio.Event())
+        checks = (client.check(("fra_Latn", "xx!")) for _ in range(3))
+        refused = await asyncio.gather(*checks, client.check(("fra_Latn",)), return_exceptions=True)
+        assert [type(error) for error in refused] == [UsageError, UsageError, UsageError, type(None)]
+        await client.close()
 
 
 def test_what_is_no_translation_is_not_kept(
