@@ -17,6 +17,14 @@ MOST_PROMPTS = 32
 MOST_STOPS = 16
 
 Count = Annotated[int, Meta(ge=0)]
+TOKENS = {"type": "array", "items": {"type": "integer", "minimum": 0}}
+PROMPTS = [
+    {"type": "string"},
+    {"type": "array", "items": {"type": "string"}, "maxItems": MOST_PROMPTS},
+    TOKENS,
+    {"type": "array", "items": TOKENS, "maxItems": MOST_PROMPTS},
+]
+"""A prompt as text or as ids of tokens, or several. msgspec has no union of two kinds of lists."""
 Binary = Annotated[str, Meta(extra_json_schema={"format": "binary"})]
 
 
@@ -61,18 +69,18 @@ class Sampling(Struct, forbid_unknown_fields=True, kw_only=True):
     """What chats and completions have in common: OpenAI's parameters, and vLLM's own that are harmless to others."""
 
     model: str
-    stream: bool | UnsetType = UNSET
+    stream: bool | UnsetType | None = UNSET
     stream_options: Any = UNSET
-    max_tokens: Count | UnsetType = UNSET
+    max_tokens: Count | UnsetType | None = UNSET
     min_tokens: Any = UNSET
-    n: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    n: Annotated[int, Meta(ge=1)] | UnsetType | None = UNSET
     best_of: Any = UNSET
-    temperature: Annotated[float, Meta(ge=0, le=2)] | UnsetType = UNSET
-    top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType = UNSET
+    temperature: Annotated[float, Meta(ge=0, le=2)] | UnsetType | None = UNSET
+    top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType | None = UNSET
     top_k: Any = UNSET
     min_p: Any = UNSET
-    seed: int | UnsetType = UNSET
-    stop: str | Annotated[list[str], Meta(max_length=MOST_STOPS)] | UnsetType = UNSET
+    seed: int | UnsetType | None = UNSET
+    stop: str | Annotated[list[str], Meta(max_length=MOST_STOPS)] | UnsetType | None = UNSET
     stop_token_ids: Any = UNSET
     include_stop_str_in_output: Any = UNSET
     ignore_eos: Any = UNSET
@@ -110,8 +118,8 @@ class ChatRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
     """`POST /v1/chat/completions`."""
 
     messages: Annotated[list[Message], Meta(min_length=1, max_length=MOST_MESSAGES)]
-    max_completion_tokens: Count | UnsetType = UNSET
-    top_logprobs: Annotated[int, Meta(ge=0, le=MOST_LOGPROBS)] | UnsetType = UNSET
+    max_completion_tokens: Count | UnsetType | None = UNSET
+    top_logprobs: Annotated[int, Meta(ge=0, le=MOST_LOGPROBS)] | UnsetType | None = UNSET
     tools: Any = UNSET
     tool_choice: Any = UNSET
     parallel_tool_calls: Any = UNSET
@@ -141,12 +149,12 @@ class ChatRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
 class CompletionRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
     """`POST /v1/completions`."""
 
-    prompt: str | Annotated[list[str], Meta(max_length=MOST_PROMPTS)]
+    prompt: Annotated[Any, Meta(extra_json_schema={"anyOf": PROMPTS})]
     suffix: Any = UNSET
 
 
 class SoundForm(Struct, forbid_unknown_fields=True, kw_only=True):
-    """The form of `POST /v1/audio/transcriptions` and `/v1/audio/translations`."""
+    """The form of `POST /v1/audio/transcriptions` and `/v1/audio/translations`; a list is a field given several times."""
 
     file: Binary
     model: str
@@ -155,8 +163,8 @@ class SoundForm(Struct, forbid_unknown_fields=True, kw_only=True):
     prompt: str | UnsetType = UNSET
     hotwords: str | UnsetType = UNSET
     response_format: str | UnsetType = UNSET
-    timestamp_granularities: str | UnsetType = field(default=UNSET, name="timestamp_granularities[]")
-    include: str | UnsetType = field(default=UNSET, name="include[]")
+    timestamp_granularities: list[str] | UnsetType = field(default=UNSET, name="timestamp_granularities[]")
+    include: list[str] | UnsetType = field(default=UNSET, name="include[]")
     stream: str | UnsetType = UNSET
     stream_include_usage: str | UnsetType = UNSET
     stream_continuous_usage_stats: str | UnsetType = UNSET
@@ -176,7 +184,7 @@ class TranslationRequest(Struct, kw_only=True):
 
     texts: list[str]
     targets: Annotated[list[str], Meta(min_length=1)]
-    source: str | UnsetType = UNSET
+    source: str | UnsetType | None = UNSET
 
 
 class Model(Struct, frozen=True, kw_only=True):

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import openai
 import pytest
 from gateway_rig import HELLO, PICTURE, QUICK, Engine, picture_model, serving, short_folder, until
+from jsonschema import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.gateway.config import GatewayConfig, Timeouts
+from server.errors import RequestError
+from server.gateway.config import GatewayConfig, Limits, Timeouts
 from server.gateway.logs import JsonLines
-from server.gateway.parameters import CHAT
+from server.gateway.openapi import description
+from server.gateway.parameters import CHAT, COMPLETION, check_parameters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from aiohttp import web
 
@@ -178,6 +182,40 @@ async def test_a_client_that_does_not_read_does_not_hold_the_engine() -> None:
             response = await http.post(f"{url}/v1/chat/completions", json=body)
             assert response.status == 200
             await until(engine.aborted.is_set)
+
+
+WORDS = {"model": PICTURE, "messages": [{"role": "user", "content": "hi"}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "right"),
+    [
+        ("ChatRequest", WORDS | {"temperature": None, "stream": None, "n": None, "stop": None, "seed": None}, True),
+        ("ChatRequest", WORDS | {"max_tokens": None, "max_completion_tokens": None, "top_logprobs": None}, True),
+        ("ChatRequest", WORDS | {"max_tokens": -1}, False),
+        ("ChatRequest", WORDS | {"stream": 1}, False),
+        ("CompletionRequest", {"model": PICTURE, "prompt": "hi"}, True),
+        ("CompletionRequest", {"model": PICTURE, "prompt": ["hi", "ho"]}, True),
+        ("CompletionRequest", {"model": PICTURE, "prompt": [1, 2, 3] * 20}, True),
+        ("CompletionRequest", {"model": PICTURE, "prompt": [[1, 2], [3]]}, True),
+        ("CompletionRequest", {"model": PICTURE, "prompt": ["hi"] * 33}, False),
+        ("CompletionRequest", {"model": PICTURE, "prompt": [[1]] * 33}, False),
+    ],
+)
+def test_the_description_takes_what_the_gateway_takes(
+    tmp_path: Path, name: str, body: dict[str, Any], right: bool
+) -> None:
+    said = {"$ref": f"#/components/schemas/{name}", "components": description()["components"]}
+    assert Draft202012Validator(said).is_valid(body) is right
+    known = CHAT if name == "ChatRequest" else COMPLETION
+    with nullcontext() if right else pytest.raises(RequestError):
+        check_parameters(body, known, picture_model(tmp_path), Limits())
+
+
+def test_a_field_of_a_form_that_may_be_given_again_is_a_list() -> None:
+    form = description()["components"]["schemas"]["SoundForm"]["properties"]
+    repeated = {name for name, schema in form.items() if schema["type"] == "array"}
+    assert repeated == {"timestamp_granularities[]", "include[]"}
 
 
 async def test_the_description_says_what_is_taken(engines: dict[str, Any]) -> None:
