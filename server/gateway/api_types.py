@@ -154,7 +154,7 @@ class CompletionRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
 
 
 class SoundForm(Struct, forbid_unknown_fields=True, kw_only=True):
-    """The form of `POST /v1/audio/transcriptions` and `/v1/audio/translations`; a list is a field given several times."""
+    """The form of `POST /v1/audio/transcriptions` and `/v1/audio/translations`; a list is a field given repeatedly."""
 
     file: Binary
     model: str
