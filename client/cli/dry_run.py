@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from client.tasks.plan import Plan, Request
 
 _SHOWN = 20
+"""Files of a list that are named."""
 
 
 @dataclass
@@ -62,8 +63,8 @@ class DryRun:
     """Videos of which it takes a look at their packets to know how many requests they are."""
 
 
-class _Past(NamedTuple):
-    """What the ledger knows, if there is one."""
+class _LedgerView(NamedTuple):
+    """The ledger of the output folder, read only; empty where there is none yet."""
 
     connection: sqlite3.Connection | None
     means: Means
@@ -87,27 +88,27 @@ def dry_run(folder: Path, sources: list[Source], plan: Plan, redo: str | None) -
     """
     found = DryRun()
     with ledger_errors(folder / LEDGER):
-        past = _open(folder / LEDGER)
+        ledger = _open(folder / LEDGER)
         try:
             jobs: dict[str, Job] = {}
-            for source, identity in _identities(sources, past, found):
+            for source, identity in _identities(sources, ledger, found):
                 found.kinds[identity.kind] += 1
                 if same := jobs.get(identity.sha256):
                     same.sources.append(source)
                     found.copies += 1
                 else:
                     jobs[identity.sha256] = Job(identity, [source])
-            asked = [(job, _count(found, job, past, plan, redo)) for job in jobs.values()]
+            asked = [(job, _count(found, job, ledger, plan, redo)) for job in jobs.values()]
         finally:
-            if past.connection:
-                past.connection.close()
+            if ledger.connection:
+                ledger.connection.close()
     _count_tiles(found, asked)
-    return found, past.means
+    return found, ledger.means
 
 
-def _open(path: Path) -> _Past:
+def _open(path: Path) -> _LedgerView:
     if not path.is_file():
-        return _Past(None, {}, frozenset())
+        return _LedgerView(None, {}, frozenset())
     connection = open_to_read(path)
     means = {
         (task, prompt_hash, model, params): (prompt, answer)
@@ -117,10 +118,10 @@ def _open(path: Path) -> _Past:
         )
     }
     sizes = frozenset(size for (size,) in connection.execute("SELECT DISTINCT size FROM uris"))
-    return _Past(connection, means, sizes)
+    return _LedgerView(connection, means, sizes)
 
 
-def _identities(sources: list[Source], past: _Past, found: DryRun) -> Iterable[tuple[Source, Identity]]:
+def _identities(sources: list[Source], ledger: _LedgerView, found: DryRun) -> Iterable[tuple[Source, Identity]]:
     """The content of each source. A file is hashed only if its size says that another might be the same."""
 
     def told(source: Source, identity: Identity) -> Iterable[tuple[Source, Identity]]:
@@ -132,7 +133,7 @@ def _identities(sources: list[Source], past: _Past, found: DryRun) -> Iterable[t
     new: list[tuple[Source, int]] = []
     new_sizes: Counter[int] = Counter()
     for source in sources:
-        known = past.known(source)
+        known = ledger.known(source)
         if source.remote:
             found.away += known is None
             yield from told(source, known.identity if known else _by_name(source))
@@ -152,7 +153,7 @@ def _identities(sources: list[Source], past: _Past, found: DryRun) -> Iterable[t
     def look(item: tuple[Source, int]) -> Identity | str:
         source, size = item
         try:
-            if new_sizes[size] == 1 and size not in past.sizes:
+            if new_sizes[size] == 1 and size not in ledger.sizes:
                 with source.path.open("rb") as file:
                     return recognise(file.read(HEAD_BYTES), f"unread {source.position}", source.path.suffix)
             return identify(source.path)
@@ -174,14 +175,14 @@ def _by_name(source: Source) -> Identity:
     return Identity(f"unread {source.position}", by_suffix(url_suffix(source.where)) or Kind.IMAGE, None)
 
 
-def _count(found: DryRun, job: Job, past: _Past, plan: Plan, redo: str | None) -> list[Request]:
+def _count(found: DryRun, job: Job, ledger: _LedgerView, plan: Plan, redo: str | None) -> list[Request]:
     """Count what a run would do about a content; returns what it would ask."""
     requests = plan.requests[job.identity.kind]
     if not requests:
         found.without_prompt[job.identity.kind] += len(job.sources)
         return []
-    stored = past.file(job.identity, requests)
-    asks = job.resume(missing_requests(stored, plan, past.redo(job, redo)))
+    stored = ledger.file(job.identity, requests)
+    asks = job.resume(missing_requests(stored, plan, ledger.redo(job, redo)))
     missing = [*(ask.request for ask in asks), *(merge.request for merge in job.merges)]
     if needs_probe(requests, job.identity.kind) and not stored.probe and not job.problems:
         found.unprobed += 1
@@ -216,7 +217,8 @@ def _count_tiles(found: DryRun, asked: list[tuple[Job, list[Request]]]) -> None:
                 found.tiles[request.key, job.identity.kind] += count
 
 
-def _some(named: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _shortened(named: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The first of a long list, and how many more there are."""
     left = len(named) - _SHOWN
     return [*named[:_SHOWN], ("...", f"and {left} more")] if left > 0 else named
 
@@ -233,8 +235,8 @@ def lines(found: DryRun, means: Means, sampling: Sampling, prices: tuple[float, 
         yield f"{found.away} have yet to be fetched: their kind is taken from their names, copies are not known"
     for kind, count in found.without_prompt.items():
         yield f"{count} {kind}{'s' * (count != 1)} about which no task of this run asks anything"
-    yield from (f"unreadable: {name}: {reason}" for name, reason in _some(found.unreadable))
-    yield from (f"failed before: {name}: {reason}" for name, reason in _some(found.failed))
+    yield from (f"unreadable: {name}: {reason}" for name, reason in _shortened(found.unreadable))
+    yield from (f"failed before: {name}: {reason}" for name, reason in _shortened(found.failed))
     if found.unprobed:
         yield f"{found.unprobed} videos have yet to be looked at: one request is counted for each step of a task"
     total, bases = Tokens(), dict[str, None]()

@@ -141,8 +141,8 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
     paths, manifests = list(given["paths"]), list(given["manifest"])
     if not paths and not manifests:
         raise click.UsageError("give a PATH or a --manifest; --help shows how")
-    every = _alternatives(ctx, given, "frames", "fps", "every")
-    if _typed(ctx, "max_frames") and not (every["fps"] or every["every"]):
+    spacing = _alternatives(ctx, given, "frames", "fps", "every")
+    if _typed(ctx, "max_frames") and not (spacing["fps"] or spacing["every"]):
         raise click.UsageError("--max-frames limits --fps and --every; without them --frames says how many are taken")
     if _typed(ctx, "column") and not (manifests or any(map(is_manifest, paths))):
         raise click.UsageError("--column names a column of a manifest, and none is given")
@@ -170,9 +170,9 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
         concurrency=given["concurrency"],
         loaders=given["loaders"],
         sampling=Sampling(
-            every["frames"] or FRAMES,
+            spacing["frames"] or FRAMES,
             given["frame_size"],
-            every["every"] or (1 / every["fps"] if every["fps"] else None),
+            spacing["every"] or (1 / spacing["fps"] if spacing["fps"] else None),
             given["max_frames"],
             Fit(given["fit"]),
         ),
