@@ -149,11 +149,10 @@ MIGRATIONS = (
         WITH targets AS NOT MATERIALIZED (   -- each file, and the parts of each file
             SELECT sources.name AS file, sources.run AS last, gone, COALESCE(sources.sha256, uris.sha256) AS unit,
                 NULL AS start_s, NULL AS end_s
-            FROM sources LEFT JOIN uris USING (uri) WHERE ordinal = 0
+            FROM sources LEFT JOIN uris USING (uri)
             UNION ALL
             SELECT sources.name, sources.run, gone, units.id, start_us / 1e6, end_us / 1e6
             FROM sources LEFT JOIN uris USING (uri) JOIN units ON content = COALESCE(sources.sha256, uris.sha256)
-            WHERE ordinal = 0
         ), done AS NOT MATERIALIZED (        -- by question, so that the answers to each are told from those to others
             SELECT answers.*, question, CASE
                 WHEN question IS NOT NULL THEN question

@@ -387,8 +387,9 @@ def test_verdicts(
 def test_sources_named_twice_in_a_run_have_a_record_each(tmp_path: Path) -> None:
     write(tmp_path, Run(("a.png", "a.png")))
     assert [record["file"] for record in read(tmp_path)] == ["a.png", "a.png"]
-    assert len(sql(tmp_path, "SELECT * FROM captions")) == 1
+    assert len(sql(tmp_path, "SELECT * FROM captions")) == 2
     write(tmp_path, Run(("a.png",)))
+    assert len(sql(tmp_path, "SELECT * FROM captions")) == 2
     assert [record["file"] for record in read(tmp_path)] == ["a.png", "a.png"]
     assert [record["file"] for record in read(tmp_path, only_run=True)] == ["a.png"]
 
