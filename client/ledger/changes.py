@@ -19,7 +19,7 @@ from client.ledger.events import (
     TranslationsStored,
     UriSeen,
 )
-from client.ledger.rows import SELECT_ANSWER, read_answer
+from client.ledger.rows import SELECT_ANSWER
 from client.tasks.units import UnitKind
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def apply(connection: sqlite3.Connection, run: int, event: Event) -> None:
             said = (answer.text, answer.finish_reason, answer.prompt_tokens, answer.generated_tokens)
             _replace(connection, run, ask, ("done", *said, answer.request_s, answer.tokens_per_s, None))
         case RequestFailed(ask, error, final):
-            stored = read_answer(connection, ask)
-            if stored is None or stored.state != "done":
+            stored = connection.execute(SELECT_ANSWER, ask.key).fetchone()
+            if stored is None or stored[1] != "done":
                 _replace(connection, run, ask, ("failed" if final else "pending", *(None,) * 6, error))
         case TranslationsStored(ask, translations):
             answer_id, *_ = connection.execute(SELECT_ANSWER, ask.key).fetchone()

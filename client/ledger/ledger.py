@@ -18,7 +18,7 @@ from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored
 from client.ledger.rows import read_answer, read_file, read_redo, read_uri
 from client.ledger.runs import begin_redo, begin_run, undo_run
 from client.ledger.schema import migrate
-from client.ledger.sqlite_errors import ledger_errors
+from client.ledger.sqlite_errors import ledger_errors, sqlite_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ class Ledger:
                 f"cannot write to {folder}: {error.strerror or error}: choose another --output"
             ) from error
         try:
-            with ledger_errors(self._path):
+            with sqlite_errors(self._path):
                 self._connection = _connect(self._path)
         except LedgerError:
             self._lock.close()
@@ -108,7 +108,7 @@ class Ledger:
             LedgerError: they cannot be written; none of them is.
         """
         self._check_not_replaced()
-        with ledger_errors(self._path):
+        with sqlite_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 for event in events:
@@ -129,7 +129,7 @@ class Ledger:
         Raises:
             LedgerError: it cannot be written.
         """
-        with ledger_errors(self._path), self._connection:
+        with sqlite_errors(self._path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             (self._earlier,) = self._connection.execute("SELECT EXISTS (SELECT * FROM runs)").fetchone()
             self._run = begin_run(self._connection, plan, sources)
@@ -152,7 +152,7 @@ class Ledger:
         """
         if self._run is None or not self._idle:
             return False
-        with ledger_errors(self._path), self._connection:
+        with sqlite_errors(self._path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             undo_run(self._connection, self._run)
         self._run = None

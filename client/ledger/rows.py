@@ -83,10 +83,6 @@ class StoredFile:
     merges: list[Merge] = field(default_factory=list)
     answers: dict[AnswerKey, StoredAnswer] = field(default_factory=dict)
 
-    def of(self, request: Request) -> StoredAnswer | None:
-        """The answer to a request about the whole file."""
-        return self.answers.get((self.sha256, *request.identity))
-
 
 def open_to_read(path: Path) -> sqlite3.Connection:
     """Open a ledger, also one that a run is writing to, and leave nothing behind.

@@ -30,7 +30,21 @@ _ADVICE = {
 
 @contextmanager
 def ledger_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors about the ledger at `path` into ours.
+    """Turn errors of reading the ledger at `path` into ours: SQLite's, and those of what it found amiss nowhere.
+
+    Raises:
+        LedgerError: instead of them.
+    """
+    try:
+        with sqlite_errors(path):
+            yield
+    except (ValueError, TypeError) as error:  # no UTF-8, no JSON, no such kind
+        raise LedgerError(f"{path}: {error}: {_DAMAGED}") from error
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors about the ledger at `path` into ours; for writing, where other errors are our own bugs.
 
     Raises:
         LedgerError: instead of them.
@@ -44,5 +58,3 @@ def ledger_errors(path: Path) -> Iterator[None]:
         undecoded = isinstance(error, sqlite3.OperationalError) and not name
         advice = _DAMAGED if undecoded else _ADVICE.get(primary)
         raise LedgerError(f"{path}: {error}{f': {advice}' if advice else ''}") from error
-    except (ValueError, TypeError) as error:  # where SQLite found nothing amiss: no UTF-8, no JSON, no such kind
-        raise LedgerError(f"{path}: {error}: {_DAMAGED}") from error

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from client.errors import UsageError
 from client.media.kinds import Kind
 from client.tasks.steps import WHOLE, Over, OverKind
 
@@ -131,6 +132,17 @@ def prompt_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _check_merges(task: Task) -> None:
+    for steps in task.steps.values():
+        asked = [step.name for step in steps if step.over.kind is not OverKind.MERGE]
+        for step in steps:
+            if step.over.kind is OverKind.MERGE and step.over.step not in asked:
+                raise UsageError(
+                    f"task {task.name}: a step merges the answers to {step.over.step!r}, which is no step that asks "
+                    f"about the file itself ({', '.join(asked) or 'there is none'})"
+                )
+
+
 def make_plan(
     tasks: list[Task],
     models: dict[Kind, str],
@@ -138,10 +150,15 @@ def make_plan(
     sampling: Sampling,
     languages: tuple[str, ...],
 ) -> Plan:
-    """Combine tasks, models and parameters."""
+    """Combine tasks, models and parameters.
+
+    Raises:
+        UsageError: a task merges the answers to a step that it does not have, or to a merge.
+    """
     media = {Kind.IMAGE: {}, Kind.VIDEO: sampling.params()}
     requests: dict[Kind, list[Request]] = {kind: [] for kind in Kind}
     for task in tasks:
+        _check_merges(task)
         for kind, step in ((kind, step) for kind, steps in task.steps.items() for step in steps):
             prompt, looks = step.prompt, step.over.kind is not OverKind.MERGE
             params = {"temperature": temperature, "max_tokens": prompt.max_tokens, **step.over.params()}

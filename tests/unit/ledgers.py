@@ -73,7 +73,8 @@ def _events(source: Source, identity: Identity, known: StoredFile, plan: Plan, a
     for request in plan.requests[identity.kind]:
         if (text := answers.get(request.key)) is None:
             continue
-        ask, stored = UnitRequest(whole(identity.sha256), request), known.of(request)
+        ask = UnitRequest(whole(identity.sha256), request)
+        stored = known.answers.get(ask.key)
         if stored is None:
             events.append(AnswerStored(ask, Answer(text, "stop", 10, 2, 0.5)))
         parts = texts_of(request, stored.text if stored else text)
