@@ -37,11 +37,11 @@ logger = logging.getLogger(__name__)
 
 ATTEMPTS = 5
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 20.0
-LONGEST_KNOCK_S = 3.0
+LONGEST_PAUSE_AWAY_S = 3.0
 """A server that is away is asked this often at least, so that its return is noticed at once."""
 NOTED_S, BUSY_NOTED_S, REMIND_S = 1.0, 30.0, 30.0
 """The user hears of a server that is away, or too busy for anybody, for so long; and again every so often."""
-HOPELESS = 20
+FAILURES_TO_LOSE = 20
 """So many requests given up one after the other, over more than `--wait`: then the server is lost. One that forbids
 every one of so many (HTTP 403) and never answered is not waited for."""
 
@@ -94,7 +94,7 @@ class RetryPolicy:
                 self._away(error)
                 if time.monotonic() - began > self._wait_s:
                     raise self._give_up(f"{error}, for {_duration(self._wait_s)}") from error
-                longest = LONGEST_PAUSE_S if error.busy else LONGEST_KNOCK_S
+                longest = LONGEST_PAUSE_S if error.busy else LONGEST_PAUSE_AWAY_S
                 reason, retry_after = str(error), error.retry_after
             except FailedError as error:
                 failures += 1
@@ -102,7 +102,7 @@ class RetryPolicy:
                     raise self._give_up(f"{error} ({ATTEMPTS} attempts)") from error
                 longest, reason, retry_after = LONGEST_PAUSE_S, str(error), error.retry_after
             except AuthError as error:
-                if self._answered_at is None and (error.certain or self._given_up + 1 >= HOPELESS):
+                if self._answered_at is None and (error.certain or self._given_up + 1 >= FAILURES_TO_LOSE):
                     raise ServiceLostError(f"{self._name}: {error}") from error
                 raise self._give_up(str(error)) from error
             else:
@@ -117,7 +117,7 @@ class RetryPolicy:
         """The error of a request that is not tried again; of the service, if none succeeds any more."""
         self._given_up += 1
         since = self._answered_at or self._first_call_at or 0.0
-        if self._given_up >= HOPELESS and time.monotonic() - since > self._wait_s:
+        if self._given_up >= FAILURES_TO_LOSE and time.monotonic() - since > self._wait_s:
             return ServiceLostError(
                 f"{self._name}: {self._given_up} requests failed one after the other; the last: {reason}"
             )

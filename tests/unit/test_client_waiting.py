@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from client.endpoints.retry import HOPELESS, RetryPolicy, failure, read_retry_after
+from client.endpoints.retry import FAILURES_TO_LOSE, RetryPolicy, failure, read_retry_after
 from client.errors import AuthError, FailedError, RefusedError, RequestError, ServiceLostError, UnavailableError
 
 
@@ -137,7 +137,7 @@ async def test_a_server_that_gives_nothing_but_errors_is_given_up(monkeypatch: p
         await asyncio.sleep(0.005)
         raise FailedError("oops")
 
-    for _ in range(HOPELESS - 1):
+    for _ in range(FAILURES_TO_LOSE - 1):
         with pytest.raises(RequestError):
             await service.call(fail, "a")
     with pytest.raises(ServiceLostError, match="20 requests failed one after the other; the last: oops"):
@@ -156,7 +156,7 @@ async def test_an_answer_between_failures_begins_the_count_anew(monkeypatch: pyt
         return "words"
 
     for _ in range(3):
-        for _ in range(HOPELESS - 1):
+        for _ in range(FAILURES_TO_LOSE - 1):
             with pytest.raises(RequestError):
                 await service.call(fail, "a")
         assert await service.call(answer, "a") == "words"
