@@ -35,6 +35,7 @@ def _run(settings: Settings) -> int:
 
 def _run_and_leave(settings: Settings) -> None:
     signals.end_at_once()
+    signals.open_closed_streams()
     signals.leave(_run(settings))
 
 

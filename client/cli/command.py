@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -87,7 +89,7 @@ def invoke(command: click.Command, arguments: Sequence[str] | None, prog: str) -
     """Run a command within this process; gives what it returns, or an exit code after `--help`.
 
     Raises:
-        SystemExit: with code 2 and a message, if the arguments are wrong.
+        SystemExit: with code 2 and a message, if the arguments are wrong; with 1, if there is no room for output.
         KeyboardInterrupt: Ctrl-C.
     """
     try:
@@ -95,5 +97,11 @@ def invoke(command: click.Command, arguments: Sequence[str] | None, prog: str) -
     except click.ClickException as error:
         error.show()
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        if sys.stdout:  # what it holds would fail again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(f"Error: {error.strerror}") from None
     except click.Abort:
         raise KeyboardInterrupt from None

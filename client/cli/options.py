@@ -75,7 +75,7 @@ QUESTIONS = (
     _questions(
         "--languages",
         default="spa_Latn,fra_Latn,hin_Deva",
-        type=values.names,
+        type=values.languages,
         metavar="A,B",
         help='FLORES codes; "" for none',
     ),
@@ -173,7 +173,9 @@ EXPORT = (
 )
 """What is written of an output folder, and how: options of `batch` and of `export`."""
 OUTPUT = (
-    _output("--output", default="captions", type=_PATH, metavar="DIR", help="where results and ledger are kept"),
+    _output(
+        "--output", default="captions", type=values.folder, metavar="DIR", help="where results and ledger are kept"
+    ),
     *EXPORT,
 )
 RUN = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from client.cli.log import open_log
@@ -243,9 +243,11 @@ def _unwritable(settings: Settings, error: OSError) -> BabelviewError:
 
 
 def _say(text: str) -> None:
-    print(text.translate(CONTROL), file=sys.stderr)
+    with suppress(OSError):  # nobody reads it, or the disk is full: no reason not to run
+        print(text.translate(CONTROL), file=sys.stderr)
 
 
 def _complain(error: BabelviewError) -> int:
-    print(f"Error: {error}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"Error: {error}", file=sys.stderr)
     return USAGE if isinstance(error, UsageError) else FAILED

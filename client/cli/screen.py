@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import sys
@@ -40,14 +39,14 @@ _LISTED_FAILURES = 50
 
 
 class _Console(Console):
-    """A console that falls silent when what it writes to has ended (a `tee`, a window); the run goes on."""
+    """A console that falls silent when what it writes to has ended or is full (a `tee`, a disk); the run goes on."""
 
     def _write_buffer(self) -> None:
-        """Write; a terminal that is gone (EIO) is a broken pipe too, which alone rich heeds."""
+        """Write; a terminal that is gone and a full disk are broken pipes too, which alone rich heeds."""
         try:
             super()._write_buffer()
         except OSError as error:
-            raise (BrokenPipeError() if error.errno == errno.EIO else error) from error
+            raise BrokenPipeError from error
 
     def on_broken_pipe(self) -> None:
         """Show nothing more."""

@@ -1,4 +1,4 @@
-"""What ends a run early: Ctrl-C, SIGTERM, a terminal that is closed."""
+"""What ends a run early: Ctrl-C, SIGTERM, a terminal that is closed; and how a process begins and ends around it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -48,10 +49,23 @@ def end_in_order(
             loop.add_signal_handler(number, interrupted)
 
 
+def open_closed_streams() -> None:
+    """Let what was closed by the shell (`2>&-`) lead to nowhere: the next file opened would else get its messages."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            os.set_inheritable(number, True)  # the loaders expect theirs
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
 def leave(code: int) -> NoReturn:
     """End the process, all being written: a thread that still reads a long file would hold up its usual end."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for file in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # a full disk, or who read it is gone
+            file.flush()
     os._exit(code)
 
 

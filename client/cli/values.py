@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from click.types import BoolParamType
 if TYPE_CHECKING:
     from click import Context, Parameter
 
+_ENGLISH = ("eng_Latn", "en")
 _CHAT = "/chat/completions"
 
 
@@ -29,6 +31,21 @@ class Switch(BoolParamType):
 def names(text: str) -> list[str]:
     """Names with commas between, each once."""
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def languages(text: str) -> list[str]:
+    """The codes of languages other than English, with commas between, each once."""
+    codes = names(text)
+    if english := [code for code in codes if code in _ENGLISH]:
+        raise BadParameter(f"answers are in English already: leave {english[0]} out")
+    return codes
+
+
+def folder(text: str) -> Path:
+    """The path of a folder, which need not be there yet."""
+    if not text.strip():
+        raise BadParameter("must name a folder; . is the working one")
+    return Path(text)
 
 
 def count(text: str) -> int:

@@ -12,7 +12,7 @@ from client.hints import did_you_mean, install
 from client.ledger.results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
 
@@ -33,12 +33,14 @@ FORMATS = {
 }
 
 
-def check(formats: Iterable[str]) -> None:
+def check(formats: Collection[str]) -> None:
     """Make sure that all of these can be written.
 
     Raises:
-        UsageError: one is unknown, or its package is missing.
+        UsageError: there are none, one is unknown, or its package is missing.
     """
+    if not formats:
+        raise UsageError(f"--format: no format is named; there are: {', '.join(FORMATS)}")
     for name in formats:
         if name not in FORMATS:
             hint = did_you_mean(name, FORMATS)

@@ -71,6 +71,8 @@ def walk(folder: str, choice: Choice, leave_out: Path | None, warn: Notify, pass
                     continue
                 if _is_media(entry):
                     yield entry.path
+                elif by_suffix(PurePath(entry.name).suffix):
+                    warn(f"warning: {printable(entry.path)} is passed over: it is a pipe or a device")
                 else:
                     passed_over[PurePath(entry.name).suffix.lower()] += 1
             elif choice.enters(name):

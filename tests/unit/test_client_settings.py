@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from batch_runs import ROOT, pictures, run, run_process, tree
+from batch_runs import ROOT, command, pictures, results, run, run_process, tree
 
 from client.cli.options import BATCH_OPTIONS
 from client.cli.settings import OF_TRANSLATOR, OTHER_VARIABLES, batch_command, read_settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fake_servers import FakeServers
 
 
@@ -137,6 +138,9 @@ def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
         (["ads", "--max-frames", "4", "--frames", "8"], "--max-frames limits --fps and --every"),
         (["ads", "--column", "video"], "--column names a column of a manifest, and none is given"),
         (["ads", "--redo", "everything"], "must be failed, all or one of the tasks"),
+        (["ads", "--output", ""], "'--output': must name a folder; . is the working one"),
+        (["ads", "--languages", "spa_Latn,eng_Latn"], "answers are in English already: leave eng_Latn out"),
+        (["ads", "--format", ","], "--format: no format is named; there are: json, jsonl, csv, parquet, reference"),
         (["ads", "--redo", ""], "must be failed, all or one of the tasks"),
         (["ads", "--output", "ads/0000.png"], "--output ads/0000.png: is a file, not a folder"),
         (["ads", "--price-in", "cheap"], "Invalid value for '--price-in': must be a number, 0 or more, not 'cheap'"),
@@ -158,6 +162,34 @@ def test_wrong_usage_is_told_before_anything_starts(
     assert reason in done.stderr
     assert servers.asked == []
     assert "Traceback" not in done.stderr
+
+
+def test_an_empty_folder_in_the_environment_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BABELVIEW_OUTPUT", "")
+    with pytest.raises(SystemExit):
+        read_settings(["ads"])
+    assert "BABELVIEW_OUTPUT in the environment: must name a folder" in capsys.readouterr().err
+
+
+def test_help_for_which_there_is_no_room_is_no_traceback(tmp_path: Path) -> None:
+    line, environment = command("http://127.0.0.1:9", "--help")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            line, env=environment, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+
+
+@pytest.mark.parametrize("to", [">&-", ">/dev/full"])
+def test_a_run_whose_messages_nobody_gets_is_done_all_the_same(servers: FakeServers, tmp_path: Path, to: str) -> None:
+    tree(pictures(tmp_path / "ads", 1), "a.pdf")
+    line, environment = command(servers, "ads", "--languages", "")
+    environment["BABELVIEW_ODD"] = "1"  # a warning
+    shell = subprocess.run(["sh", "-c", f"exec {shlex.join(line)} 2{to}"], env=environment, cwd=tmp_path, check=False)
+    assert shell.returncode == 0
+    assert results(tmp_path)["files"][0]["tasks"]["describe"]["text"] == "I see 0"
 
 
 def test_wrong_usage_is_exit_code_2(tmp_path: Path) -> None:

@@ -75,8 +75,12 @@ def test_linked_folders_are_entered_and_loops_are_not(tmp_path: Path) -> None:
     (folder / "gone.jpg").symlink_to(tmp_path / "nowhere")
     (tmp_path / "elsewhere" / "back").symlink_to(folder / "sub")
     os.mkfifo(folder / "pipe.mp4")
-    found = below(folder, gather([str(folder)]))
+    said: list[str] = []
+    others = Counter[str]()
+    found = below(folder, gather([str(folder)], warn=said.append, passed_over=others))
     assert found == ["a.jpg", "gone.jpg", "link/c.jpg", "link/back/b.jpg", "sub/b.jpg"]
+    assert said == [f"warning: {folder / 'pipe.mp4'} is passed over: it is a pipe or a device"]
+    assert others[".mp4"] == 0
 
 
 def test_the_output_folder_is_left_out_by_any_name(tmp_path: Path) -> None:
