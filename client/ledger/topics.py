@@ -23,7 +23,8 @@ _KNOWN = """
     ORDER BY rowid"""
 _PLANS = """
     SELECT plan FROM plans WHERE id IN (
-        SELECT plan FROM runs WHERE id IN (SELECT run FROM answers UNION SELECT run FROM sources WHERE finished))
+        SELECT plan FROM runs
+        WHERE finished IS NOT NULL OR id IN (SELECT run FROM answers UNION SELECT run FROM sources WHERE finished))
     ORDER BY id"""
 _UNKNOWN = """
     SELECT answers.task, prompt_hash FROM answers
