@@ -153,8 +153,11 @@ def test_who_interrupts_before_anything_has_begun_gets_no_traceback(
         [line[0], "-v", *line[1:]], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr
-    while not any(word in process.stderr.readline() for word in ("import 'client.errors'", "import 'client.export'")):
-        pass
+    for said in iter(process.stderr.readline, ""):
+        if "import 'client.errors'" in said or "import 'client.export'" in said:
+            break
+    else:
+        pytest.fail("it ended before it was interrupted")
     process.send_signal(number)
     output = process.communicate(timeout=30)[1]
     assert process.returncode == 130
