@@ -179,6 +179,16 @@ def test_the_plugin_leaves_the_path_alone() -> None:
     assert done.stdout.split() == [str(ROOT / "server")], done.stderr
 
 
+def test_the_plugin_is_found_as_it_is_installed(tmp_path: Path) -> None:
+    """An editable install that copied the entry point's file would leave our `server` behind."""
+    code = "import babelview_vllm; print(babelview_vllm.plugin().__name__)"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.stdout.split() == ["server.llama_vision"], done.stderr
+
+
 def test_another_server_that_was_imported_before_the_plugin_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
