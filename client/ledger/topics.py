@@ -91,7 +91,10 @@ class Topics:
             (task, prompt_hash, prompt_hash if task in takes_questions else None, None, readers.get(task, TEXT))
             for task, prompt_hash in connection.execute(_UNKNOWN)
         ]
+        # A question's place is that of its first prompt, of whatever kind of file, and whether or not that was asked.
+        names = list(dict.fromkeys((task, name) for _, task, _, name, *_ in known))
         asked = [prompt for was_asked, *prompt in known if was_asked]
+        asked.sort(key=lambda prompt: names.index((prompt[0], prompt[2])))
         topics, by_name = cls(), dict[tuple[str, str | None], Topic]()
         for task, prompt_hash, name, question, reader in (*lost, *asked):
             if (task, name) not in by_name:

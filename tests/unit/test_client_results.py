@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ledgers import identity_of, write_run
 from result_runs import QUESTIONS, TEXTS, Run, read, sql, write
@@ -52,6 +52,12 @@ def header(folder: Path) -> list[str]:
 
 @settings(max_examples=40, deadline=None)
 @given(RUNS)
+@example(
+    [
+        Run(("b.mp4",), ("describe",), ("Why?", "Who?"), (), "first"),
+        Run(("a.png",), ("describe",), ("Who?",), (), "first"),
+    ]
+)
 def test_nothing_is_replaced_by_a_later_run(runs: list[Run]) -> None:
     with tempfile.TemporaryDirectory() as name:
         write(Path(name), *runs)
