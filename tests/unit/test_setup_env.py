@@ -86,7 +86,9 @@ def test_make_finds_the_scripts_also_where_python_is_told_not_to_look_here(tmp_p
     bare.parent.mkdir(parents=True)
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
     bare.chmod(0o755)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # Those of make are there where make runs the tests: it would tell of the folders that it enters.
+    unwanted = ("PYTHONPATH", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
     done = subprocess.run(
         ["make", "demo", f"PYTHON={bare}"],
         cwd=tmp_path,
