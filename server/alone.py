@@ -43,7 +43,7 @@ def run_engine(profile: Profile, name: str, host: str, port: int) -> NoReturn:
     command = engine_command(engine, ("--host", host, "--port", str(port)))
     # It listens on TCP: whoever set a key for it means that it is asked for.
     hidden = hidden_from(ENGINE_KEY, *hub_tokens(engine), others=url_key_variables(profile))
-    environment = engine_environment(engine, Path(tempfile.gettempdir()))
+    environment = engine_environment(engine, Path(tempfile.gettempdir()), on_gpu=profile.device.on_gpu)
     os.execvpe(command[0], command, child_environment(environment, hidden))  # noqa: S606  # it takes our place
 
 

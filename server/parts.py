@@ -50,7 +50,8 @@ def stack_parts(profile: Profile, runtime: Path, listener: socket.socket) -> lis
         PreflightError: the translator's port is taken, or the gateway would be open to everybody.
     """
     keys = url_key_variables(profile)
-    engines = [engine_parts(engine, runtime, keys) for engine in profile.engines]
+    on_gpu = profile.device.on_gpu
+    engines = [engine_parts(engine, runtime, keys, on_gpu=on_gpu) for engine in profile.engines]
     translators = (
         [_translator_part(profile.translator, keys)] if profile.translator and profile.translator.model else []
     )

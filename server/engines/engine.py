@@ -10,12 +10,14 @@ import orjson
 from server.engines.engine_health import PATH as CORE_HEALTH
 from server.engines.engine_health import CoreHealth
 from server.engines.vllm_entry import FAST_START
+from server.engines.warm_up import STAGE as WARM_UP
+from server.engines.warm_up import WarmUp
 from server.key_variables import HUB_TOKENS, hidden_from
 from server.sizing.machine import GIB
 from server.supervision.part import PYTHON, Part, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from server.profile import EngineProfile
@@ -28,19 +30,23 @@ STAGES = (
     ("Starting to load model", "loading weights"),
     ("Loading weights took", "preparing the KV cache"),
     ("init engine", "starting the API server"),
+    (WARM_UP, "trying every feature once"),
 )
 """What vLLM's log says, and what is going on then."""
 UNSAFE = re.compile(r"[^\w.-]")
 """What must not stand in the name of a file."""
 
 
-def engine_parts(engine: EngineProfile, runtime: Path, key_variables: Iterable[str] = ()) -> list[Part]:
+def engine_parts(
+    engine: EngineProfile, runtime: Path, key_variables: Iterable[str] = (), *, on_gpu: bool = False
+) -> list[Part]:
     """A process for each replica of `engine` on this machine, on Unix sockets in the private folder `runtime`.
 
     `key_variables` hold keys of replicas elsewhere, which are for the gateway alone.
     """
     hidden = hidden_from(*hub_tokens(engine), others=key_variables)
-    return [_engine_part(engine, runtime, replica, hidden) for replica in range(engine.replicas)]
+    variables = engine_environment(engine, runtime, on_gpu=on_gpu)
+    return [_engine_part(engine, runtime, replica, hidden, variables) for replica in range(engine.replicas)]
 
 
 def hub_tokens(engine: EngineProfile) -> tuple[str, ...]:
@@ -48,18 +54,18 @@ def hub_tokens(engine: EngineProfile) -> tuple[str, ...]:
     return () if engine.local_model is not None else HUB_TOKENS
 
 
-def _engine_part(engine: EngineProfile, runtime: Path, replica: int, hidden: frozenset[str]) -> Part:
+def _engine_part(
+    engine: EngineProfile, runtime: Path, replica: int, hidden: frozenset[str], environment: Mapping[str, str]
+) -> Part:
     name = UNSAFE.sub("-", engine.name) + (f"-{replica}" if engine.replicas > 1 else "")
     public_socket = runtime / f"{name}.sock"
     socket = runtime / f"{name}.engine.sock" if engine.sleep_group else public_socket
-    variables = engine_environment(engine, runtime)
-    if engine.gpus:
-        variables["CUDA_VISIBLE_DEVICES"] = engine.gpus[replica]
+    own = {"CUDA_VISIBLE_DEVICES": engine.gpus[replica]} if engine.gpus else {}
     return Part(
         name=f"vllm-{name}",
         what=engine.name,
         command=engine_command(engine, ("--uds", str(socket))),
-        env=variables,
+        env={**environment, **own},
         hidden=hidden,
         address=f"unix:{public_socket}",
         probe=Probe("http://engine", CORE_HEALTH, socket),
@@ -91,7 +97,8 @@ def engine_arguments(engine: EngineProfile, listen: Sequence[str]) -> list[str]:
         frames = {"video": {"num_frames": engine.max_frames}}
         arguments += ["--media-io-kwargs", orjson.dumps(frames).decode()]
     arguments += ["--allowed-media-domains", NO_DOMAIN]
-    arguments += ["--middleware", f"{CoreHealth.__module__}.{CoreHealth.__qualname__}"]
+    for middleware in (CoreHealth, WarmUp):  # the last one is the outermost
+        arguments += ["--middleware", f"{middleware.__module__}.{middleware.__qualname__}"]
     if engine.tensor_parallel > 1:
         arguments += ["--tensor-parallel-size", str(engine.tensor_parallel)]
     if engine.max_batched_tokens is not None:
@@ -111,7 +118,7 @@ def engine_arguments(engine: EngineProfile, listen: Sequence[str]) -> list[str]:
     return [*arguments, *engine.args]
 
 
-def engine_environment(engine: EngineProfile, runtime: Path) -> dict[str, str]:
+def engine_environment(engine: EngineProfile, runtime: Path, *, on_gpu: bool = False) -> dict[str, str]:
     """Variables on top of our own environment; the profile's own win."""
     variables = {
         "VLLM_NO_USAGE_STATS": "1",
@@ -125,6 +132,10 @@ def engine_environment(engine: EngineProfile, runtime: Path) -> dict[str, str]:
         "VLLM_HOST_IP": "127.0.0.1",
         "GLOO_SOCKET_IFNAME": "lo",
     }
+    if not on_gpu:
+        # vLLM compiles single functions even with --enforce-eager, in the middle of a step and again after each start:
+        # half a minute on two cores, in which nobody is answered.
+        variables["TORCH_COMPILE_DISABLE"] = "1"
     if engine.local_model is not None:
         variables["HF_HUB_OFFLINE"] = "1"  # or it waits for hosts that it does not need
     if engine.encoder_cache_gib is not None:
