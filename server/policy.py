@@ -46,6 +46,8 @@ class Crashes:
 
     policy: Policy
     times: deque[float] = field(default_factory=deque)
+    blamed: int = 0
+    """Crashes so far that were no fault of its own."""
 
     def add(self, now: float, lived_s: float) -> float | None:
         """Note a crash.
@@ -63,6 +65,21 @@ class Crashes:
         while self.times and self.times[0] <= now - policy.crash_window_s:
             self.times.popleft()
         self.times.append(now)
+        return self._wait_s()
+
+    def excuse(self, blamed: int) -> float | None:
+        """Forget the latest crashes that were no fault of its own; `blamed`: how many there were so far in all.
+
+        Returns:
+            As `add`.
+        """
+        for _ in range(min(blamed - self.blamed, len(self.times))):
+            self.times.pop()
+        self.blamed = blamed
+        return self._wait_s()
+
+    def _wait_s(self) -> float | None:
+        policy = self.policy
         if len(self.times) >= policy.crashes:
             return None
-        return min(policy.backoff_s * 2.0 ** (len(self.times) - 1), policy.longest_backoff_s)
+        return min(policy.backoff_s * 2.0 ** max(0, len(self.times) - 1), policy.longest_backoff_s)

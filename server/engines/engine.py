@@ -71,6 +71,7 @@ def _engine_part(
         probe=Probe("http://engine", CORE_HEALTH, socket),
         sleep_group=engine.sleep_group,
         public_socket=public_socket if engine.sleep_group else None,
+        blame=runtime / f"{name}.blame",
         start_timeout_s=engine.start_timeout_s,
         first_stage="importing vLLM",
         stages=STAGES,

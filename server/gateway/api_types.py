@@ -91,7 +91,6 @@ class Sampling(Struct, forbid_unknown_fields=True, kw_only=True):
     length_penalty: Any = UNSET
     logit_bias: Any = UNSET
     logprobs: Any = UNSET
-    prompt_logprobs: Any = UNSET
     logprob_token_ids: Any = UNSET
     allowed_token_ids: Any = UNSET
     bad_words: Any = UNSET
@@ -111,7 +110,6 @@ class Sampling(Struct, forbid_unknown_fields=True, kw_only=True):
     request_id: Any = UNSET
     session_id: Any = UNSET
     user: Any = UNSET
-    echo: Any = UNSET
 
 
 class ChatRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
@@ -151,6 +149,8 @@ class CompletionRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
 
     prompt: Annotated[Any, Meta(extra_json_schema={"anyOf": PROMPTS})]
     suffix: Any = UNSET
+    echo: Any = UNSET
+    prompt_logprobs: Any = UNSET
 
 
 class SoundForm(Struct, forbid_unknown_fields=True, kw_only=True):

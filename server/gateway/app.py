@@ -1,7 +1,8 @@
 """The gateway's web application: an allow-list of paths, everything else is 404.
 
 A request passes `RequestMiddleware.receive` (id, key, admission), then its handler here: the body is read (`body`), the
-model found (`catalogue`), parameters (`parameters`) and media (`media`) checked, a form put together anew (`forms`);
+model found (`catalogue`), parameters (`parameters`), cost (`budget`) and media (`media`) checked, a form put together
+anew (`forms`);
 `Pool.send` chooses a server, waits until it is awake (`Upstream.lease`, `model_swap`) and hands it a `ForwardAttempt`,
 which streams the answer back. What is raised on the way becomes an answer in the middleware (`refusals`), which also
 counts and logs it.
@@ -22,6 +23,7 @@ from server.errors import RequestError
 from server.gateway.admission import Admission
 from server.gateway.api_types import Alive, Health
 from server.gateway.body import BodyReader, parse_object
+from server.gateway.budget import check_budget
 from server.gateway.catalogue import Catalogue
 from server.gateway.discovery import Discovery
 from server.gateway.fetch import Fetcher
@@ -102,12 +104,13 @@ class Gateway:
                 url=replica.url,
                 key=os.environ.get(replica.key_variable) if replica.key_variable else None,
                 swapper=self._swapper(replica.sleep_group),
+                blame=replica.blame,
                 timeouts=self._config.timeouts,
                 health=self._config.health,
             )
             for replica in model.replicas
         ]
-        return Pool(model.name, upstreams, self._config.timeouts)
+        return Pool(model.name, upstreams, self._config.timeouts, crash_memory_s=self._config.health.crash_memory_s)
 
     def _swapper(self, sleep_group: str | None) -> ModelSwapper | None:
         if sleep_group is None:
@@ -200,6 +203,7 @@ class Gateway:
         context.model = model.name
         context.body_bytes = len(body)
         check_parameters(asked, known, model, self._config.limits)
+        check_budget(asked, model, self._config.limits)
         return asked, model
 
 

@@ -87,7 +87,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise RequestError(400, f"the body is not JSON: {error}", code="invalid_json") from error
     if not isinstance(asked, dict):
         raise RequestError(400, "the body must be a JSON object", code="invalid_json")
-    _check_depth(asked)
+    if is_deep(asked):
+        raise RequestError(400, f"the body is nested deeper than {DEEPEST} levels", code="invalid_json")
     return asked
 
 
@@ -101,8 +102,9 @@ def _check_size(body: bytes) -> None:
         raise RequestError(400, f"the body has more than {MOST_VALUES} values", code="invalid_json")
 
 
-def _check_depth(asked: dict[str, Any]) -> None:
-    level: list[Any] = [asked]
+def is_deep(value: Any) -> bool:
+    """Whether a JSON value is nested deeper than `DEEPEST` levels."""
+    level = [value] if isinstance(value, dict | list) else []
     for _ in range(DEEPEST):
         level = [
             child
@@ -111,5 +113,5 @@ def _check_depth(asked: dict[str, Any]) -> None:
             if isinstance(child, dict | list)
         ]
         if not level:
-            return
-    raise RequestError(400, f"the body is nested deeper than {DEEPEST} levels", code="invalid_json")
+            return False
+    return True

@@ -34,6 +34,8 @@ class Replica(Settings, frozen=True, kw_only=True):
     """The environment variable that holds its API key, if it wants one."""
     sleep_group: str | None = None
     """Replicas of one group share a GPU: all but one sleep (vLLM's sleep mode). None: always awake."""
+    blame: str | None = None
+    """File that gets a line for each of its crashes that one request is to blame for; the supervisor reads it."""
 
     def __post_init__(self) -> None:
         if (self.socket is None) == (self.url is None):
@@ -80,6 +82,15 @@ class Limits(Settings, frozen=True, kw_only=True):
     """One picture, frame or sound, encoded."""
     max_choices: int = 8
     """`n` of a request."""
+    max_parts: int = 1024
+    """Parts of all messages of a request together."""
+    max_characters_per_token: int = 16
+    """Text of a prompt, in characters, for each token that the model holds: also of one that is to be truncated."""
+    max_word_characters: int = 8192
+    """Characters of `stop`, and of `bad_words`."""
+    max_contexts: int = 32
+    """Work of a request, in full contexts of its model: prompts x (tokens of a prompt x (1 + `prompt_logprobs`) +
+    `n` x `max_tokens` x (1 + `logprobs`)) / `max_model_len`."""
 
 
 class Timeouts(Settings, frozen=True, kw_only=True):
@@ -114,6 +125,8 @@ class Health(Settings, frozen=True, kw_only=True):
     open_s: float = 2.0
     """How long the circuit stays open the first time; doubles up to `longest_open_s`."""
     longest_open_s: float = 30.0
+    crash_memory_s: float = 3600.0
+    """How long a request that was in flight at two crashes is refused."""
 
 
 class ModelSwap(Settings, frozen=True, kw_only=True):

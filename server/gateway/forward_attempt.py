@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 RESPONSE_HEADERS = (hdrs.CONTENT_TYPE, hdrs.CACHE_CONTROL, hdrs.RETRY_AFTER)
 EVENT_STREAM = "text/event-stream"
+ERROR_EVENT = b'data: {"error"'
+"""What vLLM ends a stream with when something goes wrong; in a text the quotes would be escaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class ForwardAttempt:
         self._upstream = upstream
         self._timeouts = timeouts
         self._answer: aiohttp.ClientResponse | None = None
+        self.complete = False
+        """Whether the server has answered to the end."""
 
     async def run(self) -> web.StreamResponse:
         """Ask the server and pass its answer through, streams piece by piece.
@@ -62,6 +66,7 @@ class ForwardAttempt:
             headers = {name: answer.headers[name] for name in RESPONSE_HEADERS if name in answer.headers}
             if not _is_stream(answer):
                 upstream.breaker.answered()
+                self.complete = True
                 self._call.context.answered(piece)
                 return web.Response(status=answer.status, body=piece, headers=headers)
             response = web.StreamResponse(status=answer.status, headers=headers)
@@ -91,6 +96,7 @@ class ForwardAttempt:
             raise NotBegunError("no connection") from error
         except (aiohttp.ClientError, ConnectionError) as error:
             upstream.broke()
+            await upstream.probe()  # if it is gone, this request was there
             raise NotBegunError(f"broken connection: {error}") from error
         except TimeoutError as error:
             if deadline is None or deadline.moved:
@@ -100,13 +106,15 @@ class ForwardAttempt:
     async def _check(self, answer: aiohttp.ClientResponse) -> None:
         """An error of the server may mean that it is going away, not that it cannot do this request."""
         gone = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
-        if answer.status in gone or (answer.status >= 500 and await self._upstream.probe() is Probed.DOWN):
+        if answer.status >= 500 and (await self._upstream.probe() is Probed.DOWN or answer.status in gone):
             raise NotBegunError(f"status {answer.status}")
 
     async def _stream(self, response: web.StreamResponse, answer: aiohttp.ClientResponse, piece: bytes) -> None:
         """Pass pieces on until the end, `piece` first; neither side may take too long over one."""
         limit_s = self._timeouts.between_bytes_s
+        failed = False
         while piece:
+            failed = failed or ERROR_EVENT in piece
             self._call.context.streamed(piece)
             await self._write(response, piece, limit_s)
             try:
@@ -122,6 +130,7 @@ class ForwardAttempt:
             self._upstream.breaker.heard()
         else:
             self._upstream.breaker.answered()
+            self.complete = not failed
         await response.write_eof()
 
     async def _write(self, response: web.StreamResponse, piece: bytes, limit_s: float) -> None:

@@ -20,6 +20,7 @@ from server.gateway.api_types import (
     ChatRequest,
     CompletionRequest,
 )
+from server.gateway.body import DEEPEST, is_deep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +31,8 @@ CHAT = frozenset(ChatRequest.__struct_fields__)
 COMPLETION = frozenset(CompletionRequest.__struct_fields__)
 
 REFUSED = {
+    "echo": "in a chat there is no prompt to repeat: ask /v1/completions",
+    "prompt_logprobs": "in a chat the prompt has pictures, which have no probabilities: ask /v1/completions",
     "media_io_kwargs": "it is set by the server",
     "mm_processor_kwargs": "how pictures are cut and scaled is set by the server",
     "chat_template": "a template is a program; it is set by the server",
@@ -53,8 +56,10 @@ LONGEST_LISTS = {
 }
 SCHEMA_BYTES = 64 << 10
 LONGEST_PATTERN = 256
+LONGEST_REPETITION = 64
 MOST_REPEATS = 4096
 """A grammar is unrolled that often while it is compiled."""
+_NO_OPTIONS = frozenset({"messages", "chat_template", "tools", "documents", "tokenize", "tokenizer", "return_dict"})
 _REPEATS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 _COUNT = re.compile(r"\d{4,}")
 _STRUCTURES = frozenset({"json", "choice", "json_object", "disable_any_whitespace", "disable_additional_properties"})
@@ -89,6 +94,8 @@ def check_parameters(asked: Mapping[str, Any], known: frozenset[str], model: Ser
     prompt = asked.get("prompt")
     if isinstance(prompt, list) and len(prompt) > MOST_PROMPTS and not all(type(token) is int for token in prompt):
         raise _refusal("prompt", f"{len(prompt)} prompts: {MOST_PROMPTS} are taken at a time")
+    _check_template_options(asked)
+    _check_repetition(asked)
     _check_structure(asked)
 
 
@@ -96,6 +103,30 @@ def _check_number(asked: Mapping[str, Any], name: str, least: int, most: int) ->
     value = asked.get(name)
     if value is not None and (type(value) is not int or not least <= value <= most):
         raise _refusal(name, f"{name} must be a whole number from {least} to {most}, not {str(value)[:40]}")
+
+
+def _check_template_options(asked: Mapping[str, Any]) -> None:
+    options = asked.get("chat_template_kwargs")
+    if options is None:
+        return
+    if not isinstance(options, dict) or any(isinstance(value, dict | list) for value in options.values()):
+        raise _refusal("chat_template_kwargs", "chat_template_kwargs must be an object of texts, numbers and switches")
+    if other := sorted(options.keys() & _NO_OPTIONS):
+        raise _refusal(
+            "chat_template_kwargs", f"chat_template_kwargs: {other[0]} is not taken: it has a place of its own"
+        )
+
+
+def _check_repetition(asked: Mapping[str, Any]) -> None:
+    """Each step looks for patterns of all sizes up to the largest, in every answer."""
+    detection = asked.get("repetition_detection")
+    if not isinstance(detection, dict):
+        return
+    for name in ("max_pattern_size", "min_pattern_size", "min_count"):
+        value = detection.get(name)
+        if value is not None and (type(value) is not int or not 0 <= value <= LONGEST_REPETITION):
+            message = f"repetition_detection: {name} must be a whole number from 0 to {LONGEST_REPETITION}"
+            raise _refusal("repetition_detection", message)
 
 
 def _check_structure(asked: Mapping[str, Any]) -> None:
@@ -110,11 +141,19 @@ def _check_structure(asked: Mapping[str, Any]) -> None:
     for name in ("response_format", "structured_outputs", "tools", "functions"):
         if asked.get(name) is not None:
             _check_schema(name, asked[name])
+    if isinstance(structure, dict) and isinstance(structure.get("json"), str):
+        try:
+            schema = orjson.loads(structure["json"])
+        except orjson.JSONDecodeError as error:
+            raise _refusal("structured_outputs", f"structured_outputs: json is no JSON schema: {error}") from error
+        _check_schema("structured_outputs", schema)
 
 
 def _check_schema(name: str, schema: Any) -> None:
     if len(orjson.dumps(schema)) > SCHEMA_BYTES:
         raise RequestError(413, f"{name} is larger than {SCHEMA_BYTES >> 10} KiB", param=name, code="request_too_large")
+    if is_deep(schema):
+        raise _refusal(name, f"{name}: a schema may be {DEEPEST} levels deep at most")
     for key, value in _entries(schema):
         if key in _REPEATS and isinstance(value, int | float) and value > MOST_REPEATS:
             raise _refusal(name, f"{name}: {key} may be {MOST_REPEATS} at most")

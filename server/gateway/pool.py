@@ -8,9 +8,11 @@ import logging
 import math
 import random
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from server.errors import NotBegunError
+from server.gateway.crash_memory import CrashMemory, Visit
 from server.gateway.forward_attempt import ForwardAttempt
 from server.gateway.health import HealthState
 from server.gateway.refusals import unavailable
@@ -34,12 +36,18 @@ logger = logging.getLogger(__name__)
 class Pool:
     """The servers of one model, or of the translator."""
 
-    def __init__(self, name: str, upstreams: Sequence[Upstream], timeouts: Timeouts) -> None:
-        """`name` is what people read when there is none."""
+    def __init__(
+        self, name: str, upstreams: Sequence[Upstream], timeouts: Timeouts, *, crash_memory_s: float = 3600.0
+    ) -> None:
+        """`name` is what people read when there is none; `crash_memory_s`: how long a crash is remembered."""
         self.name = name
         self.upstreams = tuple(upstreams)
         self.retries = 0
         self._timeouts = timeouts
+        self._crashes = CrashMemory(name, keep_s=crash_memory_s, patience_s=timeouts.first_byte_s)
+        for upstream in upstreams:
+            self._crashes.report_to(upstream.name, upstream.blame)
+            upstream.when_gone = partial(self._crashes.crashed, upstream.name)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -80,9 +88,10 @@ class Pool:
             digest: of the media in it; requests with the same one meet the same server.
 
         Raises:
-            RequestError: 503, there is no server that answers.
+            RequestError: 503, there is no server that answers; 502, servers crash when they answer it.
         """
         tried: list[Upstream] = []
+        visit = Visit(call.path, call.body)
         for _ in range(2):
             upstream = self.choose(digest, tried)
             if upstream is None:
@@ -92,11 +101,16 @@ class Pool:
                 call.context.retries += 1
             call.context.replica = upstream.name
             try:
-                async with upstream.lease():
-                    return await ForwardAttempt(request, call, upstream, self._timeouts).run()
+                async with self._crashes.admit(visit), upstream.lease():
+                    with self._crashes.present(visit, upstream.name):
+                        attempt = ForwardAttempt(request, call, upstream, self._timeouts)
+                        response = await attempt.run()
+                        visit.answered = attempt.complete
+                    return response
             except NotBegunError as error:
                 logger.warning("%s: %s failed: %s", call.context.id, upstream.name, error)
                 tried.append(upstream)
+                self._crashes.check(visit)
         raise unavailable(self.name)
 
     def choose(self, digest: bytes | None, tried: Collection[Upstream] = ()) -> Upstream | None:

@@ -12,7 +12,7 @@ import aiohttp
 from server.gateway.health import CircuitBreaker, HealthState, Probed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
@@ -50,10 +50,11 @@ class Upstream:
         url: str | None = None,
         key: str | None = None,
         swapper: ModelSwapper | None = None,
+        blame: str | None = None,
         timeouts: Timeouts,
         health: Health,
     ) -> None:
-        """`socket` is a Unix socket; None means TCP to `url`. `key` goes with each request."""
+        """`socket` is a Unix socket; None means TCP to `url`. `key` goes with each request; `blame`: see `Replica`."""
         if swapper is not None:
             swapper.join(self)
         self.name = name
@@ -63,6 +64,9 @@ class Upstream:
         self.breaker = CircuitBreaker(health)
         self.checked = asyncio.Event()
         """Set after the first probe."""
+        self.blame = blame
+        self.when_gone: Callable[[], None] = _nothing
+        """Called once when a server that was well is found gone."""
         self.streaming: set[aiohttp.ClientResponse] = set()
         """Answers that are being passed on to clients."""
         self._swapper = swapper
@@ -75,6 +79,7 @@ class Upstream:
         self._waiting: set[Deadline] = set()
         self._last = HealthState.GOOD
         self._probe_now = asyncio.Event()
+        self._was_well = False
 
     async def __aenter__(self) -> Self:
         if self._socket:
@@ -148,6 +153,10 @@ class Upstream:
             pass
         if result is Probed.DOWN and self._swapper is not None:
             self._swapper.lost(self)
+        if result is Probed.DOWN and self._was_well:
+            self._was_well = False
+            self.when_gone()
+        self._was_well = self._was_well or result is Probed.WELL
         self.breaker.probed(result)
         self.note_health()
         self.checked.set()
@@ -205,6 +214,10 @@ class Upstream:
         self.send_elsewhere()
         for answer in list(self.streaming):
             answer.close()
+
+
+def _nothing() -> None:
+    """What is done by default."""
 
 
 _WORDS = {

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from server.supervision.sleep_group import SleepGroup
 
 
+VERDICT_S = 1.0
+"""The gateway learns a moment later than we do that a part has ended, and may know whose fault it was."""
+
+
 class State(enum.Enum):
     """The state of a part."""
 
@@ -121,6 +125,9 @@ class ProcessSupervisor:
                     self._set(State.FAILED)
                     raise PartFailedError(f"{self.part.name} did not start: {self.reason}\n{self._quoted(tail)}")
                 wait_s = crashes.add(time.monotonic(), lived_s)
+                if wait_s is None and self.part.blame:
+                    await asyncio.sleep(VERDICT_S)
+                wait_s = crashes.excuse(self.part.blamed())
                 if wait_s is None:
                     self._set(State.FAILED)
                     self._reporter.crashed(self, self.reason, tail)

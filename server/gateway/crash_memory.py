@@ -1,0 +1,242 @@
+"""What was in flight when an engine crashed: a request that was there twice is refused from then on.
+
+A crash makes suspects of all requests in flight. When they come again they are let in one at a time, more of them with
+every one that is answered, so that the next crash has one suspect: that one is poison. Were there several, each of them
+has to go alone the next time. Requests are known by their content; nothing is hashed before the first crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import math
+import time
+from collections import deque
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from server.errors import NotBegunError, RequestError
+from server.gateway.refusals import unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+LINGER_S = 10.0
+"""A request whose client went away may still be what an engine crashes of, for so long."""
+MOST_SUSPECTS = 4096
+WIDEST = 1024
+"""Suspects at a time, at most."""
+LABELS = frozenset(
+    {"user", "metadata", "seed", "stream", "stream_options", "request_id", "session_id", "cache_salt", "store"}
+    | {"service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"}
+)
+"""Parameters that may differ between two requests with the same content."""
+
+logger = logging.getLogger(__name__)
+
+
+class Visit:
+    """A request on its way to an engine."""
+
+    def __init__(self, path: str, body: bytes) -> None:
+        self.answered = False
+        """Whether the engine answered it to the end."""
+        self._path = path
+        self._body = body
+
+    @cached_property
+    def digest(self) -> bytes:
+        """BLAKE2b of what is asked, without the labels on it."""
+        content = self._body
+        try:
+            asked = orjson.loads(content)
+            if isinstance(asked, dict):
+                asked = {name: value for name, value in asked.items() if name not in LABELS}
+                content = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONDecodeError:
+            pass  # a form
+        return hashlib.blake2b(content, key=self._path.encode(), digest_size=16).digest()
+
+
+@dataclass(slots=True)
+class _Suspect:
+    at: float
+    """When it was last in flight at a crash."""
+    crashes: list[tuple[str, float]] = field(default_factory=list)
+    """(server, when) of each crash."""
+    poison: bool = False
+
+
+class CrashMemory:
+    """The crashes of one model's engines, and the requests that were there."""
+
+    def __init__(
+        self, model: str, *, keep_s: float, patience_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`keep_s`: how long a crash is remembered; `patience_s`: how long a suspect waits for its turn."""
+        self._model = model
+        self._keep_s = keep_s
+        self._patience_s = patience_s
+        self._clock = clock
+        self._suspects: dict[bytes, _Suspect] = {}
+        self._present: dict[str, set[Visit]] = {}
+        self._left: deque[tuple[float, str, bytes]] = deque()
+        self._trials: list[bytes] = []
+        """Suspects that have been let in."""
+        self._window = 1
+        """How many may be let in at a time."""
+        self._changed = asyncio.Event()
+        """Set, and replaced, when a suspect may have its turn."""
+        self._answered_at: dict[str, float] = {}
+        self._crashed_at: dict[str, list[float]] = {}
+        self._blame: dict[str, Path] = {}
+
+    def report_to(self, server: str, blame: str | None) -> None:
+        """Write a line to the file `blame` for each crash of `server` that a request is to blame for."""
+        if blame is not None:
+            self._blame[server] = Path(blame)
+
+    def check(self, visit: Visit) -> None:
+        """Refuse poison.
+
+        Raises:
+            RequestError: 502.
+        """
+        if self._suspects and (suspect := self._find(visit.digest)) and suspect.poison:
+            raise RequestError(
+                502,
+                f"{self._model} has crashed {len(suspect.crashes)} times while it answered this request, "
+                "which is therefore refused",
+                code="poison_request",
+            )
+
+    @asynccontextmanager
+    async def admit(self, visit: Visit) -> AsyncIterator[None]:
+        """Let a request in: a suspect when its turn comes, others at once.
+
+        Raises:
+            RequestError: 502, it is poison; 503, its turn did not come.
+        """
+        self.check(visit)
+        if not self._suspects or self._find(visit.digest) is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(self._patience_s):
+                while not self._may_enter(visit.digest):
+                    await self._changed.wait()
+        except TimeoutError:
+            raise unavailable(self._model) from None
+        self.check(visit)
+        self._trials.append(visit.digest)
+        try:
+            yield
+        except asyncio.CancelledError:  # the engine may crash of it all the same
+            asyncio.get_running_loop().call_later(LINGER_S, self._end_trial, visit.digest)
+            raise
+        except BaseException:
+            self._end_trial(visit.digest)
+            raise
+        if visit.answered:
+            self._window = min(2 * self._window, WIDEST)
+        self._end_trial(visit.digest)
+
+    @contextmanager
+    def present(self, visit: Visit, server: str) -> Iterator[None]:
+        """While the block lasts the request is in flight at `server`."""
+        here = self._present.setdefault(server, set())
+        here.add(visit)
+        try:
+            yield
+        except NotBegunError:
+            raise  # the server has been looked at: if it is gone, `crashed` has been called
+        except BaseException:
+            self._leave(visit, server)
+            raise
+        else:
+            if visit.answered:
+                self._clear(visit, server)
+            else:
+                self._leave(visit, server)
+        finally:
+            here.discard(visit)
+
+    def _leave(self, visit: Visit, server: str) -> None:
+        self._left.append((self._clock(), server, visit.digest))
+        self._forget_old()
+
+    def _clear(self, visit: Visit, server: str) -> None:
+        self._answered_at[server] = self._clock()
+        if self._suspects and (suspect := self._find(visit.digest)) and not suspect.poison:
+            del self._suspects[visit.digest]
+
+    def crashed(self, server: str) -> None:
+        """Note that `server` is gone, and who was there."""
+        now = self._clock()
+        self._forget_old()
+        digests = {visit.digest for visit in self._present.get(server, ())}
+        digests |= {digest for _, name, digest in self._left if name == server}
+        known = [digest for digest in digests if self._find(digest) is not None]
+        for digest in digests:
+            suspect = self._suspects.pop(digest, None) or _Suspect(now)  # the newest stand last
+            suspect.at = now
+            suspect.crashes.append((server, now))
+            self._suspects[digest] = suspect
+        while len(self._suspects) > MOST_SUSPECTS:
+            del self._suspects[next(iter(self._suspects))]
+        self._crashed_at.setdefault(server, []).append(now)
+        self._window = 1
+        if len(known) == 1:
+            self._condemn(known[0])
+        self._notify()
+
+    def _condemn(self, digest: bytes) -> None:
+        suspect = self._suspects[digest]
+        suspect.poison = True
+        logger.error(
+            "a request that was in flight at %d crashes of %s is refused from now on", len(suspect.crashes), self._model
+        )
+        for server, when in suspect.crashes:
+            if self._worked_before(server, when) and (path := self._blame.get(server)):
+                with path.open("a") as notes:
+                    notes.write(f"{digest.hex()}\n")
+
+    def _worked_before(self, server: str, when: float) -> bool:
+        """Whether `server` has answered anybody since the crash before that one: else the fault is its own."""
+        earlier = [crash for crash in self._crashed_at[server] if crash < when]
+        return self._answered_at.get(server, -math.inf) > max(earlier, default=-math.inf)
+
+    def _may_enter(self, digest: bytes) -> bool:
+        suspect = self._find(digest)
+        if suspect is None or suspect.poison:
+            return True
+        if len(suspect.crashes) > 1:
+            return not self._trials
+        alone = any((other := self._find(trial)) and len(other.crashes) > 1 for trial in self._trials)
+        return not alone and len(self._trials) < self._window
+
+    def _end_trial(self, digest: bytes) -> None:
+        self._trials.remove(digest)
+        self._notify()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _find(self, digest: bytes) -> _Suspect | None:
+        suspect = self._suspects.get(digest)
+        if suspect is not None and self._clock() - suspect.at > self._keep_s:
+            del self._suspects[digest]
+            return None
+        return suspect
+
+    def _forget_old(self) -> None:
+        now = self._clock()
+        while self._left and now - self._left[0][0] > LINGER_S:
+            self._left.popleft()
