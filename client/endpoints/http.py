@@ -83,7 +83,8 @@ class JsonServer:
         response, content = await self._exchange(method, path, body, deadline_s)
         if response.status >= 400:
             retry_after = read_retry_after(response.headers.get("Retry-After"))
-            refusal = failure(response.status, self._shown(_message(content) or response.reason or ""), retry_after)
+            reason = self._shown(_message(content) or response.reason or "")
+            refusal = failure(response.status, reason, retry_after, _code(content))
             if isinstance(refusal, AuthError):
                 raise AuthError(f"{refusal}; is {self._key_variable} set and right?", certain=refusal.certain)
             raise refusal
@@ -163,6 +164,15 @@ def _message(content: bytes) -> str:
         return _words(orjson.loads(content))
     except (orjson.JSONDecodeError, AttributeError):
         return " ".join(content[: 4 * _SHOWN_CHARACTERS].decode(errors="replace").split())
+
+
+def _code(content: bytes) -> str | None:
+    """The code of an error answer in OpenAI's shape."""
+    try:
+        code = orjson.loads(content)["error"]["code"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return code if isinstance(code, str) else None
 
 
 def _words(body: dict[str, Any]) -> str:

@@ -41,6 +41,8 @@ LONGEST_PAUSE_AWAY_S = 3.0
 """A server that is away is asked this often at least, so that its return is noticed at once."""
 NOTED_S, BUSY_NOTED_S, REMIND_S = 1.0, 30.0, 30.0
 """The user hears of a server that is away, or too busy for anybody, for so long; and again every so often."""
+POISON, FAILED = "poison_request", "engine_error"
+"""502 that says nothing of other requests: the engine crashes of this one, or fails at it."""
 FAILURES_TO_LOSE = 20
 """So many requests given up one after the other, over more than `--wait`: then the server is lost. One that forbids
 every one of so many (HTTP 403) and never answered is not waited for."""
@@ -163,9 +165,13 @@ class RetryPolicy:
         raise StoppedError("interrupted while waiting to try again")
 
 
-def failure(status: int, reason: str, retry_after: float | None) -> Exception:
-    """What an HTTP error status means for the request."""
+def failure(status: int, reason: str, retry_after: float | None, code: str | None = None) -> Exception:
+    """What an HTTP error status means for the request; `code` is Babelview's own word for it, if it has one."""
     text = f"HTTP {status}: {reason}"
+    if code == POISON:
+        return RequestError(text)
+    if code == FAILED:
+        return FailedError(text, retry_after)
     if status in (429, 502, 503, 504):
         return UnavailableError(text, retry_after, busy=status == 429)
     if status in (408, 409) or status >= 500:

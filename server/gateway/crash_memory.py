@@ -77,12 +77,12 @@ class CrashMemory:
     """The crashes of one model's engines, and the requests that were there."""
 
     def __init__(
-        self, model: str, *, keep_s: float, patience_s: float, clock: Callable[[], float] = time.monotonic
+        self, model: str, *, keep_s: float, longest_wait_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`keep_s`: how long a crash is remembered; `patience_s`: how long a suspect waits for its turn."""
+        """`keep_s`: how long a crash is remembered; `longest_wait_s`: how long a suspect waits for its turn."""
         self._model = model
         self._keep_s = keep_s
-        self._patience_s = patience_s
+        self._longest_wait_s = longest_wait_s
         self._clock = clock
         self._suspects: dict[bytes, _Suspect] = {}
         self._present: dict[str, set[Visit]] = {}
@@ -128,7 +128,7 @@ class CrashMemory:
             yield
             return
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(self._longest_wait_s):
                 while not self._may_enter(visit.digest):
                     await self._changed.wait()
         except TimeoutError:
@@ -202,14 +202,15 @@ class CrashMemory:
         logger.error(
             "a request that was in flight at %d crashes of %s is refused from now on", len(suspect.crashes), self._model
         )
-        for server, when in suspect.crashes:
-            if self._worked_before(server, when) and (path := self._blame.get(server)):
+        for server in {server for server, _ in suspect.crashes}:
+            when = [at for where, at in suspect.crashes if where == server]
+            if self._worked_before(server, min(when)) and (path := self._blame.get(server)):
                 with path.open("a") as notes:
-                    notes.write(f"{digest.hex()}\n")
+                    notes.write(f"{digest.hex()}\n" * len(when))
 
-    def _worked_before(self, server: str, when: float) -> bool:
-        """Whether `server` has answered anybody since the crash before that one: else the fault is its own."""
-        earlier = [crash for crash in self._crashed_at[server] if crash < when]
+    def _worked_before(self, server: str, crash: float) -> bool:
+        """Whether `server` has answered anybody since the crash before this one: else the fault is its own."""
+        earlier = [at for at in self._crashed_at[server] if at < crash]
         return self._answered_at.get(server, -math.inf) > max(earlier, default=-math.inf)
 
     def _may_enter(self, digest: bytes) -> bool:

@@ -150,10 +150,10 @@ def _check_structure(asked: Mapping[str, Any]) -> None:
 
 
 def _check_schema(name: str, schema: Any) -> None:
-    if len(orjson.dumps(schema)) > SCHEMA_BYTES:
-        raise RequestError(413, f"{name} is larger than {SCHEMA_BYTES >> 10} KiB", param=name, code="request_too_large")
     if is_deep(schema):
         raise _refusal(name, f"{name}: a schema may be {DEEPEST} levels deep at most")
+    if len(orjson.dumps(schema)) > SCHEMA_BYTES:
+        raise RequestError(413, f"{name} is larger than {SCHEMA_BYTES >> 10} KiB", param=name, code="request_too_large")
     for key, value in _entries(schema):
         if key in _REPEATS and isinstance(value, int | float) and value > MOST_REPEATS:
             raise _refusal(name, f"{name}: {key} may be {MOST_REPEATS} at most")

@@ -44,7 +44,7 @@ class Pool:
         self.upstreams = tuple(upstreams)
         self.retries = 0
         self._timeouts = timeouts
-        self._crashes = CrashMemory(name, keep_s=crash_memory_s, patience_s=timeouts.first_byte_s)
+        self._crashes = CrashMemory(name, keep_s=crash_memory_s, longest_wait_s=timeouts.first_byte_s)
         for upstream in upstreams:
             self._crashes.report_to(upstream.name, upstream.blame)
             upstream.when_gone = partial(self._crashes.crashed, upstream.name)

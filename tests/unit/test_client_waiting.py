@@ -36,6 +36,12 @@ def test_what_a_status_means(status: int, kind: type[Exception]) -> None:
     assert type(failure(status, "why", None)) is kind
 
 
+def test_a_server_that_fails_at_one_request_is_not_waited_for() -> None:
+    assert type(failure(502, "why", None, "poison_request")) is RequestError
+    assert type(failure(502, "why", None, "engine_error")) is FailedError
+    assert type(failure(502, "why", None, "other")) is UnavailableError
+
+
 async def test_a_request_that_keeps_failing_is_given_up() -> None:
     notes: list[str] = []
     service = RetryPolicy("it", wait_s=60, notify=notes.append, stop=asyncio.Event())

@@ -169,7 +169,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def memory(clock: Clock) -> CrashMemory:
-    return CrashMemory("m", keep_s=100.0, patience_s=20.0, clock=clock)
+    return CrashMemory("m", keep_s=100.0, longest_wait_s=20.0, clock=clock)
 
 
 def crash(memory: CrashMemory, *texts: str, server: str = "a") -> None:
