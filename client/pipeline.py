@@ -105,6 +105,7 @@ class Runner:
                         async for after in given:
                             await self._queues[type(after)].put(after)
                     self._refresh()
+                item = after = None  # a worker that waits keeps no media
             queue.put_nowait(None)  # for the next worker; taking it made room for it
 
         async with asyncio.TaskGroup() as group:

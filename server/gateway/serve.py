@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import resource
 import signal
 import socket
@@ -53,6 +54,8 @@ async def serve(config: GatewayConfig, listener: socket.socket) -> None:
     gateway = app[GATEWAY]
     runner = make_runner(app, config)
     await runner.setup()
+    gc.collect()
+    gc.freeze()  # what is there for good need not be gone through again while pieces of streams wait
     try:
         await web.SockSite(runner, listener).start()
         await stop.wait()

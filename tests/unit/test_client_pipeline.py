@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -255,6 +256,29 @@ async def test_a_stage_that_is_behind_holds_up_those_before_it() -> None:
         await running
     assert len(keep.kept) == 20
     assert spell.ready == 0
+
+
+async def test_a_worker_that_waits_keeps_no_item() -> None:
+    """What it had may be the frames of a video."""
+
+    class Frames:
+        pass
+
+    class Look(Stage):
+        async def process(self, item: Frames, /) -> AsyncGenerator[Text, None]:
+            if len(seen) == 2:
+                await gate.wait()
+            seen.append(weakref.ref(item))
+            yield Text("seen")
+
+    gate, seen = asyncio.Event(), list[weakref.ref[Frames]]()
+    levels = [[Placed(Look(), Frames, 3)], [Placed(Keep(), Text, 1)]]
+    running = asyncio.create_task(Runner(levels, asyncio.Event(), lambda: None).run(Frames() for _ in range(3)))
+    await asyncio.sleep(0.1)
+    assert [ref() for ref in seen] == [None, None]
+    gate.set()
+    async with asyncio.timeout(10):
+        await running
 
 
 async def test_nothing_is_begun_after_the_stop() -> None:
