@@ -264,21 +264,25 @@ async def test_a_worker_that_waits_keeps_no_item() -> None:
     class Frames:
         pass
 
+    class Decode(Stage):
+        async def process(self, item: Number, /) -> AsyncGenerator[Frames, None]:
+            if item:
+                yield Frames()
+            else:
+                await gate.wait()
+
     class Look(Stage):
         async def process(self, item: Frames, /) -> AsyncGenerator[Text, None]:
-            if len(seen) == 2:
-                await gate.wait()
             seen.append(weakref.ref(item))
             yield Text("seen")
 
-    gate, seen = asyncio.Event(), list[weakref.ref[Frames]]()
-    levels = [[Placed(Look(), Frames, 3)], [Placed(Keep(), Text, 1)]]
-    running = asyncio.create_task(Runner(levels, asyncio.Event(), lambda: None).run(Frames() for _ in range(3)))
-    await asyncio.sleep(0.1)
-    assert [ref() for ref in seen] == [None, None]
-    gate.set()
-    async with asyncio.timeout(10):
-        await running
+    gate, keep, seen = asyncio.Event(), Keep(), list[weakref.ref[Frames]]()
+    levels = [[Placed(Decode(), Number, 1)], [Placed(Look(), Frames, 1)], [Placed(keep, Text, 1)]]
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(Runner(levels, asyncio.Event(), lambda: None).run([Number(1), Number(0)]))
+        await asyncio.sleep(0.1)
+        assert [ref() for ref in seen] == [None]
+        gate.set()
 
 
 async def test_nothing_is_begun_after_the_stop() -> None:
