@@ -14,6 +14,7 @@ _ENTRY_BYTES = 400
 """What a kept sentence takes besides its text: the objects, their strings' heads, the table's slot."""
 _STRING_BYTES = 60
 _CHARACTER_BYTES = 4
+_ANCHOR_BYTES = 150
 
 
 class SentenceCache:
@@ -50,4 +51,6 @@ class SentenceCache:
 def entry_bytes(job: Job, translation: Translation) -> int:
     """About how much memory a job and its translation take."""
     strings = sum(len(part) + _STRING_BYTES for part in (*job.tokens, *translation.issues))
-    return _ENTRY_BYTES + _CHARACTER_BYTES * (len(job.text) + len(translation.text)) + strings
+    more = sum(len(text) * _CHARACTER_BYTES + _STRING_BYTES for text in translation.alternatives)
+    more += _ANCHOR_BYTES * len(translation.anchors)
+    return _ENTRY_BYTES + _CHARACTER_BYTES * (len(job.text) + len(translation.text)) + strings + more

@@ -30,6 +30,14 @@ class ClosedError(TranslatorError):
     """The service is shutting down and takes no new request."""
 
 
+class AbandonedError(TranslatorError):
+    """Nobody waits for the result of this work any more."""
+
+
+class GlossaryError(TranslatorError):
+    """A glossary cannot be read; the message says where and why."""
+
+
 class DetectionError(TranslatorError):
     """Languages cannot be detected: the library is not installed."""
 

@@ -4,43 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from translator.assembly import Sentence, TranslatedText, assemble
 from translator.checks.review import Reviewed, Reviewer
+from translator.glossary import Glossary
 from translator.model.job import MAX_SOURCE_TOKENS
+from translator.prepared import Prepared, PreparedSentence
 from translator.text import sentences
+from translator.text.marked import Marked
+from translator.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from translator.batcher import Batcher
     from translator.checks.checks import Thresholds
-    from translator.checks.review import Verdict
     from translator.languages import Language
     from translator.model.engine import Engine
-    from translator.text.sentences import Piece
+    from translator.model.job import Job
 
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """One sentence of a text and what became of it."""
-
-    source: str
-    text: str
-    reason: str | None = None
-    """What was wrong with the translation, or with the first one if it was retried; None if nothing was."""
-    verdict: Verdict = "ok"
-    """`retried`: the first translation had an issue, this later one has none; `doubtful`: this is the best of
-    several, and has the issue that `reason` says."""
-
-
-@dataclass(frozen=True, slots=True)
-class TranslatedText:
-    """A text in another language; what stood between the sentences is as it was."""
-
-    text: str
-    sentences: list[Sentence]
+__all__ = ["Answer", "Sentence", "TextTranslator", "TranslatedText", "Wishes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,67 +43,135 @@ class Answer:
         return sum(len(translated.sentences) for text in self.texts for translated in text.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a request asks for beyond the translation."""
+
+    glossary: Glossary = field(default_factory=Glossary)
+    """Terms that stay, or have a set translation."""
+    alternatives: int = 0
+    """Other translations of each sentence, as far as the beam has them."""
+
+
 _TOKEN_CHARS = 16
 """No running text has tokens of so many characters on average; in NLLB's vocabulary they have about 4."""
-
-_Prepared = list[tuple["Piece", tuple[str, ...]]]
+_PREPARING = 2
+"""Requests that are taken apart at the same time: each holds the interpreter's lock while it is."""
+_NO_WISHES = Wishes()
 
 
 class TextTranslator:
     """Translates texts with one model, many requests at a time."""
 
-    def __init__(self, engine: Engine, batcher: Batcher, thresholds: Thresholds | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        batcher: Batcher,
+        thresholds: Thresholds | None = None,
+        *,
+        glossary: Glossary | None = None,
+    ) -> None:
         """Split and tokenize with `engine`'s vocabulary, translate and retry through `batcher`.
 
         Args:
             engine: the model.
             batcher: the queue before it; its `run` is `review.with_checks`, or else nothing but cuts is retried.
             thresholds: those of the quality checks.
+            glossary: terms of all requests.
         """
         self._engine = engine
         self._batcher = batcher
         self._reviewer = Reviewer(engine.job, batcher, thresholds)
+        self._glossary = glossary or Glossary()
+        self._preparing = asyncio.Semaphore(_PREPARING)
 
     @property
     def waiting(self) -> int:
         """Sentences that wait to be translated, of all requests."""
         return self._batcher.waiting
 
-    async def translate(self, texts: Sequence[str], sources: Sequence[Language], targets: Sequence[Language]) -> Answer:
+    async def translate(
+        self,
+        texts: Sequence[str | Marked],
+        sources: Sequence[Language],
+        targets: Sequence[Language],
+        wishes: Wishes = _NO_WISHES,
+    ) -> Answer:
         """Translate every text, each from its own language, into every target language, in one go.
+
+        A caller that is cancelled stops all work for it: what is being taken apart at the next sentence, what waits
+        at once, and the batch that runs goes on for the others in it.
 
         Raises:
             QueueFullError, TooManySentencesError, ClosedError: the batcher cannot take them.
         """
         began = time.monotonic()
+        marked = [text if isinstance(text, Marked) else Marked(text) for text in texts]
+        glossary = self._glossary + wishes.glossary
+
+        def prepare(wanted: Callable[[], None]) -> tuple[list[Prepared], list[Job]]:
+            prepared = [self._prepare(*one, wanted) for one in zip(marked, sources, strict=True)]
+            return prepared, list(self._jobs(prepared, targets, glossary, wishes.alternatives, wanted))
+
         # In a thread: a megabyte of text takes a second, during which others must be answered.
-        prepared = await asyncio.to_thread(lambda: list(map(self._prepare, texts, sources)))
+        async with self._preparing:
+            prepared, jobs = await in_thread(prepare)
         ready = time.monotonic()
-        jobs = [
-            self._engine.job(piece.text, source.code, target.code, tokens)
-            for pieces, source in zip(prepared, sources, strict=True)
-            for piece, tokens in pieces
-            if piece.is_sentence
-            for target in targets
-            if target != source
-        ]
         results = await self._reviewer.translate(jobs)
-        translations = {(job.text, job.source, job.target): result for job, result in zip(jobs, results, strict=True)}
-        answer = [
-            {target.code: _join(pieces, source.code, target.code, translations) for target in targets}
-            for pieces, source in zip(prepared, sources, strict=True)
-        ]
+        translations = {
+            (job.text, job.source, job.target, job.align): result for job, result in zip(jobs, results, strict=True)
+        }
+
+        def join(wanted: Callable[[], None]) -> list[dict[str, TranslatedText]]:
+            def result(one: Prepared, sentence: PreparedSentence, target: str) -> Reviewed:
+                found = translations.get((sentence.said, one.source.code, target, sentence.align))
+                return found or Reviewed(_set_or_same(sentence.said, target, glossary, one.source))
+
+            answer = []
+            for one in prepared:
+                wanted()
+                answer.append({target.code: assemble(one, target.code, result) for target in targets})
+            return answer
+
+        answer = await in_thread(join)
         end = time.monotonic()
         timings = {"prepare": ready - began, "translate": end - ready, "total": end - began}
         return Answer(answer, {name: round(duration_s, 6) for name, duration_s in timings.items()})
 
-    def _prepare(self, text: str, source: Language) -> _Prepared:
-        """Pieces of a text, each sentence short enough for the model, with its tokens."""
-        prepared: _Prepared = []
-        for piece in sentences.split(text, source.primary):
+    def _prepare(self, marked: Marked, source: Language, wanted: Callable[[], None]) -> Prepared:
+        """A text's pieces, each sentence short enough for the model, with its tokens."""
+        prepared = Prepared(marked, source)
+        for piece in sentences.pieces(marked.text, source.primary, cues=marked.cues):
+            wanted()
             parts = sentences.split_long(piece.text, self._fits) if piece.is_sentence else [piece]
-            prepared += [(part, self._engine.tokenize(part.text) if part.is_sentence else ()) for part in parts]
+            for part in parts:
+                prepared.add(part, self._engine.tokenize)
         return prepared
+
+    def _jobs(
+        self,
+        prepared: Sequence[Prepared],
+        targets: Sequence[Language],
+        glossary: Glossary,
+        alternatives: int,
+        wanted: Callable[[], None],
+    ) -> list[Job]:
+        """What the model is asked: each sentence in each language that is not its own."""
+        jobs: list[Job] = []
+        for one in prepared:
+            for sentence in one.sentences:
+                wanted()
+                for target in targets:
+                    if target == one.source:
+                        continue
+                    terms = tuple(term for _, _, term in glossary.found(sentence.said, target.code))
+                    if len(terms) == 1 and terms[0].source == sentence.said:
+                        continue
+                    job = self._engine.job(sentence.said, one.source.code, target.code, sentence.tokens)
+                    if terms or alternatives or sentence.align:
+                        job = replace(job, hypotheses=1 + alternatives, align=sentence.align, terms=terms)
+                    jobs.append(job)
+        return jobs
 
     def _fits(self, sentence: str) -> bool:
         # Far beyond what the tokens could hold: a megabyte without a space is halved unread.
@@ -127,17 +180,7 @@ class TextTranslator:
         return len(self._engine.tokenize(sentence)) <= MAX_SOURCE_TOKENS
 
 
-def _join(
-    pieces: _Prepared, source: str, target: str, translations: dict[tuple[str, str, str], Reviewed]
-) -> TranslatedText:
-    """Put a text together again; a sentence without translation (the language is the source's) stays."""
-    said: list[Sentence] = []
-    whole: list[str] = []
-    for piece, _ in pieces:
-        if not piece.is_sentence:
-            whole.append(piece.text)
-            continue
-        result = translations.get((piece.text, source, target)) or Reviewed(piece.text)
-        said.append(Sentence(piece.text, result.text, result.reason, result.verdict))
-        whole.append(result.text)
-    return TranslatedText("".join(whole), said)
+def _set_or_same(said: str, target: str, glossary: Glossary, source: Language) -> str:
+    """What stands for a sentence that the model was not asked for: a term's set translation, or the sentence."""
+    terms = glossary.found(said, target) if target != source.code else []
+    return terms[0][2].target if len(terms) == 1 and terms[0][2].source == said else said

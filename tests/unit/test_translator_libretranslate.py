@@ -63,7 +63,7 @@ async def test_html_keeps_its_tags(client: Client) -> None:
     page = '<p class="x">One &amp; <b>two</b>.</p><script>let a = "b"</script>'
     _, answer = await ask(client, json={"q": page, "source": "en", "target": "fr", "format": "html"})
     assert answer["translatedText"] == (
-        '<p class="x">&lt;fra_Latn&gt;ONE &amp; <b>&lt;fra_Latn&gt;TWO</b>.</p><script>let a = "b"</script>'
+        '<p class="x">&lt;fra_Latn&gt;ONE &amp; <b>TWO</b>.</p><script>let a = "b"</script>'
     )
     pages = ["<i>La voiture est rouge aujourd'hui</i>", "<hr>", "<i>The car is red today</i>"]
     _, answer = await ask(client, json={"q": pages, "source": "auto", "target": "hi", "format": "html"})

@@ -9,10 +9,11 @@ about three times one that does not.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from translator.checks.checks import find_issues
+from translator.glossary import Term, inlined, missing, occurrences
 from translator.model.job import CUT, Job, Translation
 from translator.text import protected, scripts, sentences
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from translator.batcher import Batcher, Run
     from translator.checks.checks import Thresholds
+    from translator.text.placement import Anchor
 
 Verdict = Literal["ok", "retried", "doubtful"]
 
@@ -36,6 +38,12 @@ class Reviewed:
     text: str
     verdict: Verdict = "ok"
     reason: str | None = None
+    score: float = 0.0
+    """Mean log-probability of its tokens."""
+    alternatives: tuple[str, ...] = ()
+    """Other translations, the likeliest first; unchecked."""
+    anchors: tuple[Anchor, ...] = field(default=(), compare=False, repr=False)
+    """Which place of the source each token translates, where that is known."""
 
 
 def with_checks(run: Run, thresholds: Thresholds) -> Run:
@@ -96,19 +104,33 @@ class Reviewer:
         )
 
     def _without_repeats(self, job: Job) -> list[Job | str]:
-        return [replace(job, no_repeat=_NO_REPEAT)]
+        """The sentence, and in it already what its terms must read in the translation: models keep foreign words."""
+        text = inlined(job.text, job.terms)
+        terms = tuple(Term(term.target, term.target) for term in job.terms)
+        again = job if text == job.text else self._whole(job, text, terms)
+        return [replace(again, no_repeat=_NO_REPEAT)]
 
     def _in_parts(self, job: Job) -> list[Job | str]:
         """A sentence's clauses, or a fragment as a whole sentence; nothing if it is neither."""
-        pieces = sentences.clauses(job.text, protected.spans(job.text))
+        terms = {(start, end): term.target for start, end, term in occurrences(job.terms, job.text)}
+        kept = [span for span in protected.spans(job.text) if not any(a < span[1] and span[0] < b for a, b in terms)]
+        pieces = sentences.clauses(job.text, sorted([*kept, *terms]))
         if len(pieces) == 1:
-            return [] if sentences.ends(job.text) else [self._job(job, job.text + ".")]
+            return [] if sentences.ends(job.text) else [self._whole(job, job.text + ".", job.terms)]
         spaced = scripts.spaced(scripts.script_of(job.target))
-        return [
-            self._job(job, piece.text) if piece.is_sentence else piece.text
-            for piece in pieces
-            if piece.is_sentence or spaced or not piece.text.isspace()
-        ]
+        plan: list[Job | str] = []
+        at = 0
+        for piece in pieces:
+            span = (at, at := at + len(piece.text))
+            if piece.is_sentence:
+                plan.append(self._job(job, piece.text))
+            elif spaced or not piece.text.isspace():
+                plan.append(terms.get(span, piece.text))
+        return plan
+
+    def _whole(self, job: Job, text: str, terms: tuple[Term, ...]) -> Job:
+        """The same sentence in other words."""
+        return replace(self._job(job, text), hypotheses=job.hypotheses, align=job.align, terms=terms)
 
     def _job(self, job: Job, text: str) -> Job:
         return self._make_job(text, job.source, job.target)
@@ -129,8 +151,13 @@ def _check(job: Job, result: Translation, thresholds: Thresholds) -> Translation
     if result.failed:
         return result
     text = _tidy(job.text, result.text)
+    lost = missing(job.terms, text)
     found = find_issues(job.text, text, (job.source, job.target), score=result.score, thresholds=thresholds)
-    return replace(result, text=text, issues=(*result.issues, *found))
+    return replace(result, text=text, issues=(*result.issues, *found, *_glossary_issue(lost)))
+
+
+def _glossary_issue(lost: Sequence[str]) -> list[str]:
+    return [f"glossary: {', '.join(lost)} is not there"] if lost else []
 
 
 def _tidy(source: str, text: str) -> str:
@@ -149,9 +176,10 @@ def _badness(result: Translation) -> tuple[bool, bool, int, float]:
 def _verdict(source: str, first: Translation, best: Translation) -> Reviewed:
     if not best.text.strip():  # the sentence must not vanish
         return Reviewed(source, "doubtful", _reason((*best.issues, "the source stands in its place")))
+    reviewed = Reviewed(best.text, "ok", None, best.score, best.alternatives, best.anchors)
     if best.issues:
-        return Reviewed(best.text, "doubtful", _reason(best.issues))
-    return Reviewed(best.text, "retried", _reason(first.issues)) if first.issues else Reviewed(best.text)
+        return replace(reviewed, verdict="doubtful", reason=_reason(best.issues))
+    return replace(reviewed, verdict="retried", reason=_reason(first.issues)) if first.issues else reviewed
 
 
 def _reason(issues: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ is chosen by more than its rank in the beam.
 
 from __future__ import annotations
 
+import asyncio
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,13 @@ from translator.http.translate import check_size, detect, find_sources, translat
 from translator.text.markup import Page
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aiohttp import web
 
     from translator.detect import Guess
     from translator.languages import Language
+    from translator.text.marked import Marked
 
 _MOST_ALTERNATIVES = 100
 _FIRST = {"en": 0, "es": 1}  # what a page offers before one chooses, as far as the model has it
@@ -56,7 +60,9 @@ async def translate_path(request: web.Request) -> web.Response:
     return json_response(body)
 
 
-async def _translate(request: web.Request, texts: list[str], sources: list[Language], target: str) -> list[str]:
+async def _translate(
+    request: web.Request, texts: Sequence[str | Marked], sources: list[Language], target: str
+) -> list[str]:
     done = await translate(request, texts, sources, [target], field="target")
     return [done.text(number, target).text for number in range(len(texts))]
 
@@ -64,9 +70,10 @@ async def _translate(request: web.Request, texts: list[str], sources: list[Langu
 async def _translate_pages(
     request: web.Request, texts: list[str], source: str, target: str
 ) -> tuple[list[str], list[Guess] | None]:
-    """Translate what stands between the tags of each text."""
-    pages = [Page(text) for text in texts]
-    sources, guesses = await find_sources(request, [" ".join(page.texts) for page in pages], source, "source")
+    """Translate the blocks of each page, with the tags in them."""
+    pages = await asyncio.to_thread(lambda: [Page(text) for text in texts])
+    plain = [" ".join(block.text for block in page.texts) for page in pages]
+    sources, guesses = await find_sources(request, plain, source, "source")
     parts = [part for page in pages for part in page.texts]
     languages = [language for page, language in zip(pages, sources, strict=True) for _ in page.texts]
     said = iter(await _translate(request, parts, languages, target))

@@ -15,6 +15,7 @@ from translator.errors import (
     UnknownLanguageError,
 )
 from translator.http.state import STATE, SUMMARY
+from translator.text_translator import Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from translator.detect import Guess
     from translator.http.state import Limits
     from translator.languages import Language, Languages
+    from translator.text.marked import Marked
     from translator.text_translator import Answer, TranslatedText
 
 AUTO = "auto"
@@ -58,7 +60,13 @@ async def find_sources(
 
 
 async def translate(
-    request: web.Request, texts: list[str], sources: list[Language], targets: Sequence[str], *, field: str
+    request: web.Request,
+    texts: Sequence[str | Marked],
+    sources: list[Language],
+    targets: Sequence[str],
+    *,
+    field: str,
+    wishes: Wishes | None = None,
 ) -> Translated:
     """Translate for a request.
 
@@ -68,6 +76,7 @@ async def translate(
         sources: the language of each.
         targets: language codes.
         field: how the request calls them.
+        wishes: what it asks for beyond the translation.
 
     Raises:
         ApiError: a language is unknown, or it is too much.
@@ -79,7 +88,7 @@ async def translate(
         raise ApiError(400, f"{field} is empty: name at least one language", param=field)
     distinct = list({language.code: language for language in wanted.values()}.values())
     try:
-        answer = await loaded.translator.translate(texts, sources, distinct)
+        answer = await loaded.translator.translate(texts, sources, distinct, wishes or Wishes())
     except QueueFullError as error:
         raise ApiError(429, str(error), code="queue_full", retry_after_s=error.retry_after_s) from error
     except TooManySentencesError as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ctranslate2
 from tokenizers import Tokenizer
 
 from translator.errors import ModelError
+from translator.model.alignment import anchors
 from translator.model.job import ANSWER_TOKENS, CUT, Job, Translation
 from translator.model.vocabulary import ALWAYS, mapped, tokens_of
 from translator.text.scripts import script_of
@@ -141,12 +143,14 @@ class Engine:
             target_prefix=[[job.target] for job in jobs],
             **self._decoding(jobs),
         )
-        return [self._read(result.hypotheses[0], result.scores[0]) for result in results]
+        return [self._answer(job, result) for job, result in zip(jobs, results, strict=True)]
 
     def _decoding(self, jobs: Sequence[Job]) -> dict[str, Any]:
         """How a batch is decoded."""
         return {
             "beam_size": self._beam_size,
+            "num_hypotheses": min(jobs[0].hypotheses, self._beam_size),
+            "return_attention": jobs[0].align,
             "patience": _PATIENCE,
             "max_input_length": 0,  # nothing is cut: `MAX_SOURCE_TOKENS` is kept before
             "max_decoding_length": max(ANSWER_TOKENS[job.length_class] for job in jobs),
@@ -156,6 +160,18 @@ class Engine:
             "return_scores": True,
             "use_vmap": not jobs[0].whole,
         }
+
+    def _answer(self, job: Job, result: Any) -> Translation:
+        """What became of a sentence: the best hypothesis, the others, and the attention if that was asked for."""
+        best = self._read(result.hypotheses[0], result.scores[0])
+        if len(result.hypotheses) > 1:
+            others = [self._read(*other) for other in zip(result.hypotheses[1:], result.scores[1:], strict=True)]
+            texts = dict.fromkeys(other.text for other in others if other.text and not other.issues)
+            texts.pop(best.text, None)
+            best = replace(best, alternatives=tuple(texts))
+        if job.align:
+            best = replace(best, anchors=anchors(job, result.hypotheses[0], result.attention[0], best.text))
+        return best
 
     def _read(self, tokens: list[str], score: float) -> Translation:
         """An answer `[language] ... </s>` as one line of text; without the end it was cut, which is said."""

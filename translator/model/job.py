@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from translator.glossary import Term
+    from translator.text.placement import Anchor
 
 MAX_SOURCE_TOKENS = 200
 """Longest sentence given to the model. It takes 1024, but was trained on sentences: longer ones lose parts, and
@@ -13,7 +18,7 @@ one class share a batch: then a sentence's translation does not depend on its co
 CUT = "no end: the translation was cut"
 """The issue of a translation that reached its class's most answer tokens."""
 
-BatchClass = tuple[int, int, bool]
+BatchClass = tuple[int, int, bool, int, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,12 @@ class Job:
     """No run of so many tokens may come twice in the translation; 0 allows all."""
     whole: bool = field(default=True, compare=False)
     """Whether it needs the whole vocabulary (see `Engine.job`)."""
+    hypotheses: int = 1
+    """Translations wanted, the best and alternatives; at most the size of the beam."""
+    align: bool = False
+    """Whether to tell which words translate which."""
+    terms: tuple[Term, ...] = ()
+    """Of a glossary, that it holds; checked, not given to the model."""
 
     @property
     def length_class(self) -> int:
@@ -38,7 +49,7 @@ class Job:
     @property
     def batch_class(self) -> BatchClass:
         """Only sentences of one class share a batch, whatever their languages; low classes are quick."""
-        return self.length_class, self.no_repeat, self.whole
+        return self.length_class, self.no_repeat, self.whole, self.hypotheses, self.align
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +63,7 @@ class Translation:
     """Mean log-probability of its tokens, the end among them."""
     failed: bool = False
     """The model raised an error; `text` is the source."""
+    alternatives: tuple[str, ...] = ()
+    """Other translations, the likeliest first."""
+    anchors: tuple[Anchor, ...] = field(default=(), compare=False, repr=False)
+    """Which place of the source each token translates, if that was asked for and `text` is the model's own."""

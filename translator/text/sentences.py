@@ -1,22 +1,21 @@
 """A text taken apart into sentences, and everything between them, so that nothing is lost on the way back.
 
-NLLB translates single sentences; a paragraph makes it drop some. `split` cuts at every line break (headings,
-list items and paragraphs are lines of their own), at the cells of a table and after a bold lead-in, and, within
-all these, where sentencex sees a sentence end, with two rules of ours. White space, list bullets, emoji at the
-ends, addresses and text without letters are not for the model.
+NLLB translates single sentences; a paragraph makes it drop some. `split` cuts at line breaks (headings, list items
+and paragraphs are lines of their own), but for those that a text was wrapped at (`wrapped`), at the items of a list
+within a line, at the cells of a table and after a bold lead-in, and, within all these, at sentence ends
+(`boundaries`). White space, list bullets, emoji and markup at the ends, addresses, JSON and text without letters are
+not for the model.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-import sentencex
-
-from translator.text import protected
+from translator.text import boundaries, inline_lists, json_fragments, protected, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,42 +26,76 @@ class Piece:
     """A part of a text: a sentence to translate, or what stands between sentences."""
 
     text: str
+    """As it stands in the text; a sentence holds the line breaks that it was wrapped at."""
     is_sentence: bool
 
 
 # What opens a line without being said: indentation, quote marks, headings, bullets, boxes, numbers of a list.
 _LINE_START = re.compile(
-    r"\s*(?:(?:>+\s*|(?:[-*+•◦‣▪●○–—]|#{1,6})\s+))*"  # noqa: RUF001
-    r"(?:(?:\[[ xX]\]|\d{1,3}[.)]|[a-z][.)]|\((?:\d{1,3}|[a-z]|[ivx]{1,4})\))\s+)?"
+    r"\s*(?:(?:>+\s*|(?:[-*+•⁃◦‣▪●○–—]|#{1,6})\s+))*"  # noqa: RUF001
+    r"(?:(?:\[[ xX]\]|\d{1,3}(?:\.\)|[.)])|[a-z][.)]|\((?:\d{1,3}|[a-z]|[ivx]{1,4})\))\s+)?"
 )
 _LEAD_IN = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)(\1:?\s*)")
 """`**Scene 1:** ...` as captions write it, also with the colon after the stars."""
 _CELL_EDGE = re.compile(r"(\s*(?<!\\)\|\s*)")
-_APPROX = re.compile(r"\bapprox\.\s+$", re.IGNORECASE)
-_AFTER_ELLIPSIS = re.compile(r"(?:(?<=\.\.\.)|(?<=…))\s+(?=The\b)")
 _CLAUSE_END = re.compile(r"[;:,–—](?=\s)\s*|[，、；：،؛。！？]\s*")  # noqa: RUF001
 _SHORT_CLAUSE = 12  # characters: what is shorter says too little to be translated alone
-_NEAR = 256  # characters around the middle in which a cut is looked for first: a line may have a million
+_NEAR = 256  # characters around the middle in which a cut is looked for first
+_WINDOW = 2048  # characters that are cut together
+_MOST_AROUND = 8  # pieces of markup at the edges of a sentence
 _SPACE = re.compile(r"\s+")
+_text_of = attrgetter("text")
 _END = re.compile(r"[.!?…:;。！？：；।॥။።؟۔][\"'”’»」』)\]]*$")  # noqa: RUF001
 
 
-def split(text: str, language: str = "en") -> list[Piece]:
+def split(text: str, language: str = "en", *, cues: bool = False) -> list[Piece]:
     """Take `text` apart; the pieces joined are the text again, byte for byte.
 
     Args:
         text: any text of any length.
         language: ISO 639 code, for abbreviations ("Dr.") and sentence ends of that language.
+        cues: whether each line is what a subtitle shows, so that sentences go on from one to the next.
     """
-    pieces: list[Piece] = []
-    for line in text.splitlines(keepends=True):
-        start = _LINE_START.match(line)
-        cut = start.end() if start else 0
-        pieces.append(Piece(line[:cut], is_sentence=False))
-        for part in _parts(line[cut:]):
-            for sentence in _sentences(part, language):
-                pieces.extend(_strip(sentence))
-    return [piece for piece in pieces if piece.text]
+    return list(pieces(text, language, cues=cues))
+
+
+def pieces(text: str, language: str, *, cues: bool = False) -> Iterator[Piece]:
+    """What `split` gives, one by one, so that a long text can be left off in its middle."""
+    at = 0
+    for start, end in [*json_fragments.spans(text), (len(text), len(text))]:
+        yield from filter(_text_of, _prose(text[at:start], language, cues))
+        yield from filter(_text_of, [Piece(text[start:end], is_sentence=False)])
+        at = end
+
+
+def _prose(text: str, language: str, cues: bool) -> Iterator[Piece]:
+    """The pieces of a text without JSON; some may be empty."""
+    lines = text.splitlines(keepends=True)
+    goes_on = wrapped.continues(lines, cues=cues)
+    at = 0
+    while at < len(lines):
+        end = at + 1
+        while goes_on[end - 1]:
+            end += 1
+        yield from _line("".join(lines[at:end]), language)
+        at = end
+
+
+def _line(line: str, language: str) -> Iterator[Piece]:
+    """The pieces of a line, or of several that a sentence was wrapped over."""
+    level = wrapped.level(line) if "\n" in line[:-1] else line
+    markers = inline_lists.markers(level)
+    at = 0
+    for start, end in [*markers, (len(line), len(line))]:
+        begin = _LINE_START.match(line, at) if at == 0 < start else None
+        cut = begin.end() if begin and begin.end() <= start else at
+        yield Piece(line[at:cut], is_sentence=False)
+        for part in _parts(level[cut:start]):
+            for sentence in boundaries.segments(part, language):
+                yield from _strip(line[cut : cut + len(sentence)])
+                cut += len(sentence)
+        yield Piece(line[start:end], is_sentence=False)
+        at = end
 
 
 def split_long(sentence: str, fits: Callable[[str], bool]) -> list[Piece]:
@@ -75,10 +108,20 @@ def split_long(sentence: str, fits: Callable[[str], bool]) -> list[Piece]:
     Returns:
         Pieces that each fit and, joined, are the sentence.
     """
+    parts: list[str] = []
+    at = 0
+    while len(sentence) - at > _WINDOW:  # a line may have a million characters: each is looked at a few times
+        cut = _cut(sentence[at : at + _WINDOW], _WINDOW - _NEAR)
+        parts.append(sentence[at : at + cut])
+        at += cut
+    return [piece for part in (*parts, sentence[at:]) for piece in _halved(part, fits)]
+
+
+def _halved(sentence: str, fits: Callable[[str], bool]) -> list[Piece]:
     if len(sentence) <= 1 or fits(sentence):
         return _strip(sentence)
     cut = _cut(sentence, len(sentence) // 2)
-    return [*split_long(sentence[:cut], fits), *split_long(sentence[cut:], fits)]
+    return [*_halved(sentence[:cut], fits), *_halved(sentence[cut:], fits)]
 
 
 def clauses(sentence: str, keep: Sequence[tuple[int, int]] = (), most: int = 6) -> list[Piece]:
@@ -130,29 +173,22 @@ def _parts(line: str) -> Iterator[str]:
         yield line
 
 
-def _sentences(line: str, language: str) -> Iterator[str]:
-    """Cut a line at sentence ends; white space stays at the end of the sentence before it."""
-    segments: list[str] = []
-    for segment in sentencex.segment(language, line):
-        if segments and segment[:1].isdigit() and _APPROX.search(segments[-1]):
-            segments[-1] += segment  # "approx. 5 km" is within a sentence
-        else:
-            segments.append(segment)
-    for segment in segments:
-        # sentencex may go on after an ellipsis; before "The" a new sentence begins.
-        cuts = [0, *(match.end() for match in _AFTER_ELLIPSIS.finditer(segment)), len(segment)]
-        yield from (segment[a:b] for a, b in itertools.pairwise(cuts))
-
-
 def _strip(segment: str) -> list[Piece]:
-    """Part a sentence from white space, emoji and invisible signs around it."""
+    """Part a sentence from white space, emoji, invisible signs and markup around it."""
     if not is_for_the_model(segment):
         return [Piece(segment, is_sentence=False)] if segment else []
     start, end = 0, len(segment)
-    while _is_around(segment[start]):
-        start += 1
-    while _is_around(segment[end - 1]):
-        end -= 1
+    for _ in range(_MOST_AROUND):
+        while _is_around(segment[start]):
+            start += 1
+        while _is_around(segment[end - 1]):
+            end -= 1
+        before, after = (
+            protected.around(segment[start:end]) if segment[start] in "{&<" or segment[end - 1] in "};>" else (0, 0)
+        )
+        if not before and not after:
+            break
+        start, end = start + before, end - after
     pieces = [
         Piece(segment[:start], is_sentence=False),
         Piece(segment[start:end], is_sentence=True),

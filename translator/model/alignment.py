@@ -1,0 +1,57 @@
+"""Which part of a sentence each token of its translation comes from, by the decoder's attention."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from translator.model.job import Job
+    from translator.text.placement import Anchor
+
+_END = "</s>"
+_SPACE = "\u2581"
+"""How SentencePiece writes a space."""
+
+
+def anchors(job: Job, tokens: Sequence[str], attention: Sequence[Sequence[float]], text: str) -> tuple[Anchor, ...]:
+    """For each token of a translation, its place there and the place in the source that it attends to most.
+
+    Args:
+        job: the sentence.
+        tokens: of the translation, language and end among them.
+        attention: for each of them, weights over the source's tokens: language, sentence, end.
+        text: the translation.
+
+    Returns:
+        () if the tokens do not spell the texts (the tokenizer has normalised something away).
+    """
+    spans = _spans(tokens[1:], text)
+    places = _spans(job.tokens, job.text)
+    if spans is None or places is None or not places or len(attention) < len(tokens):
+        return ()
+    found: list[Anchor] = []
+    for (start, end), weights in zip(spans, attention[1:], strict=False):
+        if end > start:
+            inner = list(weights[1 : len(places) + 1])
+            first, last = places[inner.index(max(inner))]
+            found.append((start, end, (first + last) / 2))
+    return tuple(found)
+
+
+def _spans(tokens: Sequence[str], text: str) -> list[tuple[int, int]] | None:
+    """Start and end of each token in its text, without the space before it; None if they do not spell it."""
+    spans: list[tuple[int, int]] = []
+    spelled = "".join(token.replace(_SPACE, " ") for token in tokens if token != _END)
+    skipped = len(spelled) - len(spelled.lstrip())
+    if len(spelled.strip()) != len(text):
+        return None
+    at = -skipped
+    for token in tokens:
+        if token == _END:
+            break
+        bare = token.lstrip(_SPACE)
+        spans.append((max(0, at + len(token) - len(bare)), max(0, at + len(token))))
+        at += len(token)
+    return spans

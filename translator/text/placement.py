@@ -1,0 +1,274 @@
+"""Where the tags and line breaks of a sentence go in its translation.
+
+A tag around words goes around the words that translate them, a tag between words between those. Which word translates
+which, the model's attention tells (see `Engine.translate`), and, better, words that are the same in both: names and
+numbers. Without attention a word's place in the sentence has to do. Nothing is ever lost: every tag of the sentence is
+in its translation, once, and pairs stay properly nested.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Anchor = tuple[int, int, float]
+"""Start and end of a token in the translation, and the place in the source, in characters, that it translates."""
+
+_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
+"""A word; of scripts without spaces, a letter."""
+_EDGE_SIGNS = re.compile(r"^[^\w\s]*|[^\w\s]*$")
+_MARKS_AFTER = ".,;:!?…。，、；：！？।॥።။؟۔)]}»”’\"'"  # noqa: RUF001
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A tag or a line break within a sentence."""
+
+    at: int
+    """Before which character of the sentence."""
+    source: str
+    """As it is written."""
+    end: int | None = None
+    """Of a pair: before which character the closing tag stands."""
+    closing: str = ""
+    """Of a pair: the closing tag."""
+    line_break: str = ""
+    """Not empty: it takes the place of a space, and is this in the plain text."""
+
+
+@dataclass(slots=True)
+class _Word:
+    start: int
+    end: int
+    place: float
+    """In the source, in characters."""
+
+
+@dataclass(slots=True)
+class _Node:
+    mark: Mark
+    children: list[_Node] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a translation: words of it, a tag or a line break."""
+
+    plain: str
+    """In plain text; a tag is nothing there."""
+    written: str | None = None
+    """Of a tag or a line break, as it is written; None for words."""
+
+
+def place(source: str, target: str, marks: Sequence[Mark], anchors: Sequence[Anchor] = ()) -> list[Part]:
+    """The translation with the marks in it.
+
+    Args:
+        source: the sentence, without its marks.
+        target: its translation.
+        marks: of the sentence, in order; a pair is one mark.
+        anchors: how the tokens of the translation belong to the source; () where that is not known.
+    """
+    placing = _Placing(source, target, _words(source, target, anchors))
+    placing.put(_tree([mark for mark in marks if not mark.line_break]), 0, len(placing.words))
+    breaks = _breaks([mark for mark in marks if mark.line_break], source, target)
+    return _parts(target, placing.inserts, breaks)
+
+
+def break_lines(text: str, shares: Sequence[float]) -> list[int]:
+    """Where to break a text into lines whose lengths have about these shares of it.
+
+    Args:
+        text: of one line.
+        shares: of each line, which sum up to 1.
+
+    Returns:
+        For all lines but the first where they begin; in order, each at the start of a word if there are enough.
+    """
+    starts = [word.start() for word in _WORD.finditer(text)][1:]
+    starts = [start for start in starts if text[start] not in _MARKS_AFTER] or starts
+    found: list[int] = []
+    wanted = 0.0
+    for number, share in enumerate(shares[:-1]):
+        wanted += share * len(text)
+        left = len(shares) - 2 - number
+        free = [start for start in starts if not found or start > found[-1]]
+        free = free[: len(free) - left] if len(free) > left else free
+        found.append(min(free, key=lambda start: _distance(text, start, wanted)) if free else len(text))
+    return found
+
+
+def _distance(text: str, start: int, wanted: float) -> float:
+    """How bad a break is: far from where it should be; after a comma is worth some letters."""
+    before = text[:start].rstrip()[-1:]
+    return abs(start - wanted) - (4 if before in _MARKS_AFTER else 0)
+
+
+def _words(source: str, target: str, anchors: Sequence[Anchor]) -> list[_Word]:
+    """The words of the translation, each with its place in the source."""
+    scale = len(source) / max(1, len(target))
+    words = [_Word(*match.span(), (match.start() + match.end()) / 2 * scale) for match in _WORD.finditer(target)]
+    at = 0
+    for word in words:
+        while at < len(anchors) and anchors[at][1] <= word.start:
+            at += 1
+        mine = []
+        for start, end, where in anchors[at:]:
+            if start >= word.end:
+                break
+            mine.append((min(end, word.end) - max(start, word.start), where))
+        if mine:  # the place of the token that has most of the word's letters: a mean would lie between two
+            word.place = max(mine)[1]
+    _same_words(source, target, words)
+    return words
+
+
+def _same_words(source: str, target: str, words: list[_Word]) -> None:
+    """Words that stand once in both, names and numbers, translate themselves."""
+    there: dict[str, list[float]] = {}
+    for match in _WORD.finditer(source):
+        there.setdefault(_bare(match.group()), []).append((match.start() + match.end()) / 2)
+    times = Counter(_bare(target[word.start : word.end]) for word in words)
+    for word in words:
+        bare = _bare(target[word.start : word.end])
+        if len(bare) > 1 and times[bare] == 1 and len(there.get(bare, ())) == 1:
+            word.place = there[bare][0]
+
+
+def _bare(word: str) -> str:
+    return _EDGE_SIGNS.sub("", word).casefold()
+
+
+def _tree(marks: Sequence[Mark]) -> list[_Node]:
+    """Marks within those that surround them."""
+    roots: list[_Node] = []
+    opened: list[_Node] = []
+    for mark in marks:
+        while opened and not _holds(opened[-1].mark, mark):
+            opened.pop()
+        node = _Node(mark)
+        (opened[-1].children if opened else roots).append(node)
+        if mark.end is not None and mark.end > mark.at:
+            opened.append(node)
+    return roots
+
+
+def _holds(outer: Mark, inner: Mark) -> bool:
+    end = inner.at if inner.end is None else inner.end
+    return outer.at <= inner.at and outer.end is not None and end <= outer.end
+
+
+class _Placing:
+    """Puts the marks of one sentence among the words of its translation."""
+
+    def __init__(self, source: str, target: str, words: list[_Word]) -> None:
+        self.source, self.target, self.words = source, target, words
+        self.inserts: list[tuple[int, str]] = []
+        """Place in the target and tag, in order."""
+
+    def put(self, nodes: list[_Node], low: int, high: int) -> None:
+        """Place sibling marks among the words from `low` to `high`, and those within them."""
+        taken: list[tuple[int, int]] = []
+        placed: list[tuple[tuple[int, int], _Node]] = []
+        for node in nodes:
+            if node.mark.end is not None and node.mark.end > node.mark.at:
+                span = self._span(node.mark, low, high, taken)
+                taken.append(span)
+            else:
+                gap = self._gap(node.mark.at, low, high, taken)
+                span = (gap, gap)
+            placed.append((span, node))
+        for (first, last), node in sorted(placed, key=lambda one: one[0]):
+            start, end = self._edges(node.mark, first, last)
+            self._insert(start, node.mark.source)
+            self.put(node.children, first, last)
+            if node.mark.end is not None:
+                self._insert(end, node.mark.closing)
+
+    def _insert(self, at: int, text: str) -> None:
+        last = self.inserts[-1][0] if self.inserts else 0
+        self.inserts.append((max(at, last), text))
+
+    def _edges(self, mark: Mark, first: int, last: int) -> tuple[int, int]:
+        """Where in the target a mark begins and ends; signs that are outside a pair in the source stay outside."""
+        words, target = self.words, self.target
+        if first == last:
+            at = words[first].start if first < len(words) else (words[-1].end if words else len(target))
+            return at, at
+        start, end = words[first].start, words[last - 1].end
+        inside = self.source[mark.at : mark.end]
+        if inside[-1:] not in _MARKS_AFTER:
+            while end > start + 1 and target[end - 1] in _MARKS_AFTER:
+                end -= 1
+        if inside[:1].isalnum():
+            while start < end - 1 and not target[start].isalnum():
+                start += 1
+        return start, end
+
+    def _span(self, mark: Mark, low: int, high: int, taken: list[tuple[int, int]]) -> tuple[int, int]:
+        """The words that a pair goes around: the run with most words that belong there over those that do not."""
+        begin_at, end_at = mark.at, mark.end or mark.at
+        best, found = 0, (low, low)
+        run, begin = 0, low
+        for number in range(low, high):
+            if _is_taken(number, taken):
+                run, begin = 0, number + 1
+                continue
+            run += 1 if begin_at <= self.words[number].place < end_at else -1
+            if run <= 0:
+                run, begin = 0, number + 1
+            elif run > best:
+                best, found = run, (begin, number + 1)
+        free = [number for number in range(low, high) if not _is_taken(number, taken)]
+        if not best and free:
+            middle = (begin_at + end_at) / 2
+            nearest = min(free, key=lambda number: abs(self.words[number].place - middle))
+            return nearest, nearest + 1
+        return found
+
+    def _gap(self, at: int, low: int, high: int, taken: list[tuple[int, int]]) -> int:
+        """Before which word a mark goes: fewest words are on its wrong side."""
+        wrong = sum(word.place < at for word in self.words[low:high])
+        best, least = low, wrong
+        for number in range(low, high):
+            wrong += 1 if self.words[number].place >= at else -1
+            if wrong < least and not any(first < number + 1 < last for first, last in taken):
+                best, least = number + 1, wrong
+        return best
+
+
+def _is_taken(number: int, taken: list[tuple[int, int]]) -> bool:
+    return any(first <= number < last for first, last in taken)
+
+
+def _breaks(marks: Sequence[Mark], source: str, target: str) -> list[tuple[int, Part]]:
+    """Where the line breaks go: lines get the shares of the whole that they have in the source."""
+    if not marks:
+        return []
+    ends = [0, *(mark.at for mark in marks), len(source)]
+    total = max(1, len(source))
+    shares = [(b - a) / total for a, b in itertools.pairwise(ends)]
+    parts = [Part(mark.line_break, mark.source) for mark in marks]
+    return list(zip(break_lines(target, shares), parts, strict=True))
+
+
+def _parts(target: str, inserts: list[tuple[int, str]], breaks: list[tuple[int, Part]]) -> list[Part]:
+    """The target cut at the marks; a break takes the place of the white space before it."""
+    parts: list[Part] = []
+    at = 0
+    # Breaks come before the tags that open at the same place.
+    marks = breaks + [(where, Part("", text)) for where, text in inserts]
+    for where, mark in sorted(marks, key=lambda one: (one[0], not one[1].plain)):
+        words = target[at:where]
+        parts.append(Part(words.rstrip() if mark.plain else words))
+        parts.append(mark)
+        at = where
+    parts.append(Part(target[at:]))
+    return [part for part in parts if part.plain or part.written]

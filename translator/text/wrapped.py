@@ -1,0 +1,149 @@
+# ruff: noqa: RUF001  (signs of many scripts)
+"""Lines that were broken in the middle of a sentence, as mails, PDFs and subtitles have them.
+
+A line break ends a sentence nearly always in what a captioner writes: headings, lists, tags. It does not where the
+text was wrapped at a width, or where a sentence that began with a capital goes on in lower case until its full stop.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BREAK = re.compile(r"[ \t]*(?:\r\n|\n|\r)[ \t]*")
+"""A line break within a sentence, with the white space around it."""
+_END = re.compile(r"[.!?…:;。！？：；।॥။።؟۔|។།][\"'”’»」』)\]*_]*$|  $|\\$")
+_ITEM = re.compile(r"\s*(?:[-*+•◦‣▪●○–—#>|<{\[]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)]\s|https?:)")
+_WIDE = 40
+"""From so many columns on, a text may have been wrapped."""
+_NARROW = 10
+"""Nobody wraps at fewer columns."""
+_MOST_LINES = 60
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_NO_SPACE = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    bare: str
+    indent: str
+    columns: int
+
+
+def continues(lines: Sequence[str], *, cues: bool = False) -> list[bool]:
+    """For each line, whether the sentence that it ends with goes on in the next one.
+
+    Args:
+        lines: with their line breaks, as `str.splitlines(keepends=True)` gives them.
+        cues: whether each is what a subtitle shows: then a sentence goes on where none ends.
+    """
+    read = [_Line(line.strip(), line[: len(line) - len(line.lstrip())], _columns(line.strip())) for line in lines]
+    found = [False] * len(lines)
+    start = 0
+    while start < len(lines):
+        end = start
+        while end + 1 < len(lines) and end - start < _MOST_LINES and _may_join(lines[end], read[end], read[end + 1]):
+            end += 1
+        block = read[start : end + 1]
+        width = max(line.columns for line in block)
+        ended = _END.search(block[-1].bare) is not None
+        for number in range(start, end):
+            found[number] = cues or _is_wrapped(
+                read[number], read[number + 1], width, ended=ended, first=number == start
+            )
+        start = end + 1
+    return found
+
+
+def joint(before: str, after: str) -> str:
+    """What stands for a line break between two letters: a space, but nothing in scripts without spaces."""
+    return "" if before == "-" or (_NO_SPACE.match(before) and _NO_SPACE.match(after)) else " "
+
+
+@dataclass(frozen=True, slots=True)
+class Unwrapped:
+    """A sentence on one line, and where its line breaks were."""
+
+    text: str
+    breaks: tuple[tuple[int, int, int], ...] = ()
+    """For each: before which character of `text` it stood; its start and its end in the sentence as it was."""
+
+    def at(self, place: int) -> int:
+        """The place in `text` of a character of the sentence as it was."""
+        moved = place
+        for there, start, end in self.breaks:
+            if place >= end:
+                moved = there + place - end
+            elif place > start:
+                return there
+        return moved
+
+
+def unwrap(sentence: str) -> Unwrapped:
+    """Put a sentence on one line."""
+    if "\n" not in sentence and "\r" not in sentence:
+        return Unwrapped(sentence)
+    said, at = "", 0
+    breaks: list[tuple[int, int, int]] = []
+    for match in BREAK.finditer(sentence):
+        said += sentence[at : match.start()]
+        said += joint(said[-1:], sentence[match.end() : match.end() + 1])
+        breaks.append((len(said), *match.span()))
+        at = match.end()
+    return Unwrapped(said + sentence[at:], tuple(breaks))
+
+
+def level(text: str) -> str:
+    """`text` with a space for each character of its breaks: the same length, on one line."""
+    return BREAK.sub(lambda match: " " * len(match.group()), text)
+
+
+def _may_join(raw: str, line: _Line, after: _Line) -> bool:
+    """Whether a sentence can go on from one line to the next, as far as these two tell."""
+    if not line.bare or not after.bare or not raw.endswith("\n"):
+        return False
+    if _END.search(raw.rstrip("\r\n")) or _ITEM.match(after.bare) or line.bare.startswith(("#", "|", "```", "{", "<")):
+        return False
+    if line.bare.endswith(("**", "__")) or after.bare.startswith(("**", "__", '"')):
+        return False
+    return any(c.isalpha() for c in line.bare) and any(c.isalpha() for c in after.bare)
+
+
+def _is_wrapped(line: _Line, after: _Line, width: int, *, ended: bool, first: bool) -> bool:
+    """Whether a line of a block, of which each may join the next, was broken in the middle of a sentence.
+
+    Args:
+        line: the line.
+        after: the next one.
+        width: of the block's widest line, in columns.
+        ended: whether the block's last line ends with a mark.
+        first: whether the line is the block's first.
+    """
+    # A line was full if the next word, or letter, would not have fitted.
+    word = 2 if _UNSPACED.match(after.bare) else _columns(after.bare.split(maxsplit=1)[0]) + 1
+    full = width >= _WIDE and line.columns + word > width
+    if after.bare[0].islower():
+        began = not first or _begins_sentence(line.bare)
+        return full or (ended and began and line.columns >= _NARROW)
+    return full and ended
+
+
+def _begins_sentence(bare: str) -> bool:
+    """Whether the last sentence of a line begins with a capital, or the line itself with a mark or a digit."""
+    last = re.split(r"(?<=[.!?…:])\s+", bare)[-1]
+    first = next((c for c in last if c.isalnum()), "")
+    return bool(first) and not first.islower()
+
+
+def _columns(text: str) -> int:
+    """How wide a text is: ideographs and kana take two columns, marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.category(c)[0] == "M" else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
