@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 BREAK = re.compile(r"[ \t]*(?:\r\n|\n|\r)[ \t]*")
 """A line break within a sentence, with the white space around it."""
 _END = re.compile(r"[.!?…:;。！？：；।॥။።؟۔|។།][\"'”’»」』)\]*_]*$|  $|\\$")
+_LAST = re.compile(r"(?<=[.!?…:])\s+")
+"""What parts sentences, about."""
 _ITEM = re.compile(r"\s*(?:[-*+•◦‣▪●○–—#>|<{\[]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)]\s|https?:)")
 _WIDE = 40
 """From so many columns on, a text may have been wrapped."""
@@ -111,7 +113,8 @@ def _may_join(raw: str, line: _Line, after: _Line) -> bool:
         return False
     if line.bare.endswith(("**", "__")) or after.bare.startswith(("**", "__", '"')):
         return False
-    return any(c.isalpha() for c in line.bare) and any(c.isalpha() for c in after.bare)
+    begun = _LAST.split(line.bare)[-1]
+    return any(c.isalpha() for c in begun) and any(c.isalpha() for c in after.bare)
 
 
 def _is_wrapped(line: _Line, after: _Line, width: int, *, ended: bool, first: bool) -> bool:
@@ -135,8 +138,7 @@ def _is_wrapped(line: _Line, after: _Line, width: int, *, ended: bool, first: bo
 
 def _begins_sentence(bare: str) -> bool:
     """Whether the last sentence of a line begins with a capital, or the line itself with a mark or a digit."""
-    last = re.split(r"(?<=[.!?…:])\s+", bare)[-1]
-    first = next((c for c in last if c.isalnum()), "")
+    first = next((c for c in _LAST.split(bare)[-1] if c.isalnum()), "")
     return bool(first) and not first.islower()
 
 
