@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 import av
+import av.logging
 import numpy as np
 from av.video.frame import PictureType
 
-from client.errors import DamagedError, InexactError
+from client.errors import DamagedError, InexactError, MediaError
+from client.media.containers import ENCRYPTED
+from client.media.jpeg import is_spoilt_jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,6 +44,8 @@ _SEEKABLE_CODECS = frozenset(
 )
 # Formats without time stamps, or with some only.
 _ORDERED_FORMATS = frozenset({"mpeg", "h264", "hevc", "m4v", "mpegvideo", "obu"})
+# Codecs of which damage shows in the decoder's log alone: its frames come as if nothing had been.
+_TELLING_CODECS = frozenset({"av1", "libdav1d"})
 # So many packets after a frame show whether any of them is shown before it.
 _LOOKAHEAD_PACKETS = 4
 # How far before a keyframe seeking may have to aim to land before it.
@@ -75,8 +80,34 @@ def _demux(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet
         yield from container.demux(stream)
 
 
+@contextmanager
+def _complaints(codec: str) -> Iterator[list[tuple[int, str, str]]]:
+    """What FFmpeg calls an error in its log meanwhile, of codecs of which that tells more than its answers do."""
+    if codec not in _TELLING_CODECS:
+        yield []
+        return
+    level, repeated = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture() as lines:
+            yield lines
+    finally:
+        av.logging.set_skip_repeated(repeated)
+        av.logging.set_level(level)
+
+
+def _is_spoilt(packet: av.Packet[VideoStream], codec: str) -> bool:
+    """Whether the packet is a JPEG, of which FFmpeg's decoder says nothing, that is not what it was."""
+    return codec == "mjpeg" and is_spoilt_jpeg(bytes(packet))
+
+
 def scan(container: InputContainer, stream: VideoStream) -> tuple[Packets, bool]:
-    """Read all packets, decode none; and say whether nothing was amiss."""
+    """Read all packets, decode none; and say whether nothing was amiss.
+
+    Raises:
+        MediaError: they are encrypted.
+    """
     pts, dts, duration, size, key, hidden = (array(kind) for kind in "qqqqbb")
     clean, position = True, 0
     try:
@@ -86,6 +117,8 @@ def scan(container: InputContainer, stream: VideoStream) -> tuple[Packets, bool]
             if packet.is_corrupt:  # such as the last one of a file that was cut
                 clean = False
                 continue
+            if packet.has_sidedata("encryption_info"):
+                raise MediaError(ENCRYPTED)
             if not pts:
                 position = packet.pos or 0
             pts.append(NO_TIME if packet.pts is None else packet.pts)
@@ -111,6 +144,8 @@ class IndexedDecoder:
             InexactError: they do not.
         """
         self._container, self._stream, self._known = container, stream, packets
+        self.errors = 0
+        """Of the packets that were decoded so far: those whose frames came, but are not what they were."""
         self._order = np.argsort(packets.pts, kind="stable")
         ascending = packets.pts[self._order]
         self._ascending = array("q", ascending.tobytes())
@@ -185,14 +220,18 @@ class IndexedDecoder:
         if self._doubtful:
             last = min(last + _LOOKAHEAD_PACKETS, len(self._known.pts) - 1)
         first_shown = int(self._known.pts[start])
-        for index, packet in self._packets(start):
-            if packet.pts is not None and packet.pts < first_shown:
-                continue  # shown before the keyframe: refers to a group that was not decoded
-            needed = index in wanted or self._known.key[index]
-            codec.skip_frame = "NONREF" if can_skip and not needed else "DEFAULT"
-            yield from packet.decode()
-            if index == last:
-                break
+        with _complaints(codec.name) as complaints:
+            for index, packet in self._packets(start):
+                if packet.pts is not None and packet.pts < first_shown:
+                    continue  # shown before the keyframe: refers to a group that was not decoded
+                needed = index in wanted or self._known.key[index]
+                codec.skip_frame = "NONREF" if can_skip and not needed else "DEFAULT"
+                frames = packet.decode()
+                self.errors += bool(complaints) or (index in wanted and _is_spoilt(packet, codec.name))
+                complaints.clear()
+                yield from frames
+                if index == last:
+                    break
         # All that the last wanted frame needs has been sent: the decoder gives it up without reading on.
         yield from self._stream.decode(None)
 
@@ -227,26 +266,31 @@ class InOrder:
         """Wrap a stream of which nothing was read."""
         self._container, self._stream = container, stream
         self.errors = 0
-        """Packets that could not be read or (wholly) decoded, so far; not those before the first good frame, because
+        """Packets that could not be read or (wholly) decoded, so far; not those before the first keyframe, because
         recordings of broadcasts begin in the middle of something."""
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
         """All frames in the order of presentation."""
         packets = _demux(self._container, self._stream)
+        codec = self._stream.codec_context.name
         begun = False
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.EOFError):
-                return
-            except av.FFmpegError:
-                self.errors += 1
-                return
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                self.errors += begun
-                continue
-            self.errors += begun and any(frame.is_corrupt for frame in frames)
-            begun = begun or bool(frames)
-            yield from frames
+        with _complaints(codec) as complaints:
+            while True:
+                try:
+                    packet = next(packets)
+                except (StopIteration, av.EOFError):
+                    return
+                except av.FFmpegError:
+                    self.errors += 1
+                    return
+                begun = begun or packet.is_keyframe
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError:
+                    self.errors += begun
+                    continue
+                begun = begun or bool(frames)
+                spoilt = bool(complaints) or any(frame.is_corrupt for frame in frames) or _is_spoilt(packet, codec)
+                self.errors += begun and spoilt
+                complaints.clear()
+                yield from frames

@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import io
+import re
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-import numpy as np
 import pi_heif
-from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from client.errors import MediaError
 from client.media.content import Content, Facts, Frame
-from client.media.jpeg import encode_rgb
-from client.media.kinds import Kind
+from client.media.jpeg import encode_rgb, scaled_jpeg
+from client.media.kinds import HEAD_BYTES, Kind
+from client.media.picture_parts import PNG_START, Parts, code_points, orientation_of, parts_of, png_chunks
+from client.media.pixels import DECODER_ERRORS, Decoded, check_size, share_there, srgb_pixels
+from client.media.rare_pictures import read_by_ffmpeg, read_rare
 from client.media.tiles import model_size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MAX_PIXELS = 128_000_000
 """More are refused before decoding: 128 million need up to 0.5 GB a picture."""
 
 # Not all that Pillow knows: EPS, for one, would be handed to Ghostscript.
-_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "HEIF", "PPM", "JPEG2000")
+_FORMATS = (
+    "JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "HEIF", "PPM", "JPEG2000", "PSD", "ICO", "QOI", "PCX",
+    "SGI", "DDS",
+)  # fmt: skip
 _EXIF_ORIENTATION, _QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
 # The byte of the WebP container's flags, and two of them.
 _WEBP_FLAGS, _WEBP_ANIMATED, _WEBP_ALPHA = 20, 0x02, 0x10
-_DEEP_GREYS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
-_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+# Files that are read whole, because more than Pillow looks at them; others may be large.
+_READ_WHOLE = (b"\xff\xd8", PNG_START, b"RIFF")
+# MP types (CIPA DC-007, 5.2.3.3) of pictures in a JPEG that show the same: previews, and gain maps, which have none.
+_MP_SAME = re.compile(r"Large Thumbnail|Undefined|Baseline MP Primary")
+_SPOILT = "cut off or damaged: parts of the picture may be missing or spoilt"
+_LEAST_SHARE = 0.1
+"""A picture of which less is left is refused."""
+_UNSUPPORTED = re.compile(
+    r"unsupported|not supported|unknown|unrecogni[sz]ed|cannot handle|not available|unexpected", re.IGNORECASE
+)
 # Our own limit stands instead of Pillow's, which would only warn up to twice its number.
 Image.MAX_IMAGE_PIXELS = None
 pi_heif.register_heif_opener(thumbnails=False)
@@ -37,31 +53,24 @@ pi_heif.options.DECODE_THREADS = 1  # every core already has a file of its own
 def load_image(path: Path) -> Content:
     """Read a picture: the first one where there are several.
 
+    What is left of a damaged one is taken, with a warning, unless it is next to nothing.
+
     Raises:
         MediaError: it cannot be decoded, or has too many pixels.
     """
     try:
+        if (rare := read_rare(path, MAX_PIXELS)) is not None:
+            return _content(rare, [])
         # By its name, Pillow would map it into memory, and garble a turned TIFF.
-        with _opened(path) as file, Image.open(file, formats=_FORMATS) as image:
-            _check_size(image)
-            warnings = []
-            if getattr(image, "n_frames", 1) > 1:
-                warnings.append("an animation or a file of several pictures: only the first one was looked at")
-            if getattr(image, "default_image", False):
-                image.seek(1)  # of an APNG that shows another picture where animations are not known
-            # Of a TIFF, Pillow tells the size as shown.
-            turned = image.format != "TIFF" and image.getexif().get(_EXIF_ORIENTATION) in _QUARTER_TURNS
-            width, height = (image.height, image.width) if turned else image.size
-            size = model_size(width, height)
-            # JPEG can be decoded at half, a quarter or an eighth of its size, for that much less work.
-            image.draft(None, size[::-1] if turned else size)
-            pixels = _upright_rgb(image, size)
-    except UnidentifiedImageError as error:
-        raise MediaError("not a picture, or of a format that cannot be read") from error
-    except (OSError, RuntimeError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
-        # Pillow's decoders raise all of these on damaged files.
-        raise MediaError(f"the picture cannot be decoded ({error}): cut off or damaged?") from error
-    return Content(Kind.IMAGE, Facts(width, height), [Frame(0, encode_rgb(pixels))], warnings)
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            file.seek(0)
+            if not (head.startswith(_READ_WHOLE) or head[4:8] == b"ftyp"):
+                return _content(_decoded(file, Parts(b""), path.suffix), [])
+            data = file.read()
+        return _content(_decoded(_marked(data), Parts(data), path.suffix), [])
+    except DECODER_ERRORS as error:
+        return _salvaged(path, error)
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -71,95 +80,152 @@ def picture_size(path: Path) -> tuple[int, int]:
         MediaError: they cannot be read.
     """
     try:
-        with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+        with path.open("rb") as file, Image.open(file, formats=_formats(path.suffix)) as image:
             return image.size
-    except (OSError, RuntimeError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
+    except DECODER_ERRORS as error:
         raise MediaError(f"the picture's size cannot be read ({error})") from error
 
 
-def _opened(path: Path) -> BinaryIO:
+def _content(picture: Decoded, warnings: list[str]) -> Content:
+    jpeg = encode_rgb(picture.pixels)
+    facts = Facts(picture.width, picture.height)
+    return Content(Kind.IMAGE, facts, [Frame(0, jpeg)], [*warnings, *picture.warnings])
+
+
+def _formats(suffix: str) -> tuple[str, ...]:
+    """Formats to try; TGA, which no first bytes tell, is tried by its name alone."""
+    return (*_FORMATS, "TGA") if suffix.lower() == ".tga" else _FORMATS
+
+
+def _decoded(file: BinaryIO, parts: Parts, suffix: str) -> Decoded:
+    """Decode a picture; where its file is in memory, it and what was taken off it are `parts`.
+
+    Raises:
+        MediaError: it has too many pixels.
+        DECODER_ERRORS: it cannot be decoded, or not all of it.
+    """
+    data = parts.essential
+    if data.startswith(PNG_START) and not all(is_sound for name, _, is_sound in png_chunks(data) if name == b"IDAT"):
+        raise OSError("a checksum is wrong")
+    with Image.open(file, formats=_formats(suffix)) as image:
+        check_size(*image.size, MAX_PIXELS)
+        warnings = []
+        if _holds_others(image):
+            warnings.append("an animation or a file of several pictures: only the first one was looked at")
+        if getattr(image, "default_image", False):
+            image.seek(1)  # of an APNG that shows another picture where animations are not known
+        # Of a TIFF, Pillow tells the size as shown.
+        orientation = 1 if image.format == "TIFF" else _orientation(image, parts.exif)
+        turned = orientation in _QUARTER_TURNS
+        width, height = (image.height, image.width) if turned else image.size
+        size = model_size(width, height)
+        stored_size = size[::-1] if turned else size
+        # JPEG can be decoded at half, a quarter or an eighth of its size, for that much less work.
+        scaled = None
+        if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L") and not ImageFile.LOAD_TRUNCATED_IMAGES:
+            scaled = scaled_jpeg(data, *image.size, stored_size, grey=image.mode == "L")
+        settings = image.tile[0][3] if image.format == "GIF" and image.tile else None
+        interlaced = isinstance(settings, tuple) and settings[1:2] == (True,)
+        decoded: Image.Image = image
+        if scaled is not None:
+            decoded = Image.fromarray(scaled)
+            decoded.info = image.info
+        else:
+            image.draft(None, stored_size)
+            image.load()
+        share = share_there(image, interlaced) if ImageFile.LOAD_TRUNCATED_IMAGES else 1.0
+        wide = code_points(data) if data else None
+        pixels = srgb_pixels(
+            decoded,
+            size,
+            image.format or "",
+            orientation=orientation,
+            profile=parts.profile,
+            code_points=wide,
+        )
+    return Decoded(pixels, width, height, warnings, share)
+
+
+def _marked(data: bytes) -> BinaryIO:
     """A file's bytes; of an animated WebP, with the mark of transparency.
 
     Without it Pillow shows as black what its first frame leaves free, however transparent that is.
     """
-    file = path.open("rb")
-    head = file.read(_WEBP_FLAGS + 1)
-    file.seek(0)
-    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[_WEBP_FLAGS] & _WEBP_ANIMATED:
-        with file:
-            content = bytearray(file.read())
-        content[_WEBP_FLAGS] |= _WEBP_ALPHA
-        return io.BytesIO(content)
-    return file
+    if data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X" and data[_WEBP_FLAGS] & _WEBP_ANIMATED:
+        marked = bytearray(data)
+        marked[_WEBP_FLAGS] |= _WEBP_ALPHA
+        return io.BytesIO(marked)
+    return io.BytesIO(data)
 
 
-def _check_size(image: Image.Image) -> None:
-    """Refuse, before it is decoded, what would take too much memory.
+def _holds_others(image: Image.Image) -> bool:
+    """Whether there are pictures in the file that show something else."""
+    if image.format != "MPO":
+        return getattr(image, "n_frames", 1) > 1
+    entries = getattr(image, "mpinfo", {}).get(0xB002, ())
+    return not all(_MP_SAME.search(str(entry["Attribute"]["MPType"])) for entry in entries)
+
+
+def _orientation(image: Image.Image, exif: bytes) -> int:
+    """How the picture is turned, 1 to 8, whatever else is broken in its EXIF block."""
+    if exif:
+        return orientation_of(exif)
+    try:
+        found = image.getexif().get(_EXIF_ORIENTATION)
+    except DECODER_ERRORS:
+        found = orientation_of(image.info.get("exif", b"").removeprefix(b"Exif\0\0"))
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+# -- damaged pictures -----------------------------------------------------------------------------------------------
+
+
+def _salvaged(path: Path, error: Exception) -> Content:
+    """A picture that cannot be read as it is: without its optional data, or what is left of it.
 
     Raises:
-        MediaError: it has more than `MAX_PIXELS`.
+        MediaError: that is next to nothing.
     """
-    if (pixels := image.width * image.height) > MAX_PIXELS:
-        raise MediaError(f"{image.width}x{image.height} are {pixels:,} pixels: more than {MAX_PIXELS:,} are refused")
+    try:
+        data = path.read_bytes()
+    except OSError as reason:
+        raise MediaError(f"cannot be read: {reason.strerror or reason}") from reason
+    parts = parts_of(data)
+    if parts.essential != data:
+        with suppress(*DECODER_ERRORS):
+            return _content(_decoded(_marked(parts.essential), parts, path.suffix), [] if parts.is_whole else [_SPOILT])
+    if _UNSUPPORTED.search(str(error)) or isinstance(error, UnidentifiedImageError):
+        with suppress(*DECODER_ERRORS):
+            return _content(read_by_ffmpeg(data, MAX_PIXELS, strict=True), [])
+    left: Decoded | None = None
+    with suppress(*DECODER_ERRORS), _tolerant():
+        left = _decoded(_marked(parts.essential), parts, path.suffix)
+    if left is None or left.share < _LEAST_SHARE:
+        with suppress(*DECODER_ERRORS):
+            left = read_by_ffmpeg(parts.essential, MAX_PIXELS, strict=False)
+    if left is None or left.share < _LEAST_SHARE:
+        raise MediaError(_refusal(error, left)) from error
+    share = round(100 * left.share)
+    loss = f"cut off or damaged: about {share} % of the picture can be seen" if share < 100 else _SPOILT
+    return _content(left, [loss])
 
 
-def _upright_rgb(image: Image.Image, size: tuple[int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Decode, bring to 8-bit sRGB on white, turn upright and shrink to `size`: uint8 [height, width, 3]."""
-    profile = image.info.get("icc_profile")
-    upright = ImageOps.exif_transpose(_eight_bits(image))
-    if upright.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
-        upright = ImageChops.invert(upright)  # only Adobe stores them inverted, but Pillow takes all for Adobe's
-    if "A" in upright.getbands() or "transparency" in upright.info:
-        # Premultiplied ("RGBa") while resizing, or the colour hidden under transparent pixels bleeds out.
-        clear = _resized(upright.convert("RGBA"), size)
-        white = Image.new("RGBA", clear.size, "white")
-        return np.asarray(_to_srgb(Image.alpha_composite(white, clear).convert("RGB"), profile))
-    if upright.mode not in ("RGB", "CMYK", "L"):
-        upright = upright.convert("RGB")
-    small = _resized(upright, size)
-    return np.asarray(_to_srgb(small, profile))
+def _refusal(error: Exception, left: Decoded | None) -> str:
+    """Why a picture cannot be read."""
+    if left is not None:
+        return "the picture cannot be decoded: cut off or damaged, and next to nothing of it can be seen"
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture, or of a format or a kind that cannot be read, or damaged: convert it to PNG or JPEG"
+    if _UNSUPPORTED.search(str(error)):
+        return f"this kind of picture is not supported ({error}): convert it to PNG or JPEG"
+    return f"the picture cannot be decoded ({error}): cut off or damaged?"
 
 
-def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit and floating-point greys to 8 bits; Pillow's own conversion would clip them to white.
-
-    A colour that stands for transparency keeps doing so.
-    """
-    image.load()  # only then numpy is told the size of the pixels of a turned TIFF
-    clear = image.info.get("transparency")
-    if image.mode in _DEEP_GREYS:
-        values = np.asarray(image)
-        top = int(values.max(initial=0))
-        # A PNG says how deep it is; others may hold small values in wide numbers.
-        depth = 8 if top < 1 << 8 and image.format != "PNG" else max(16, top.bit_length())
-        grey = Image.fromarray((values.clip(0) >> (depth - 8)).astype(np.uint8))
-        if isinstance(clear, int):
-            grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
-    elif image.mode == "F":
-        real = np.nan_to_num(np.asarray(image, dtype=np.float32))
-        low, high = float(real.min(initial=0.0)), float(real.max(initial=1.0))
-        grey = Image.fromarray(((real - low) * (255 / (high - low))).astype(np.uint8))
-    else:
-        if isinstance(clear, tuple) and max(clear) > 255:  # of 16 bits, as the pixels were
-            image.info["transparency"] = tuple(value >> 8 for value in clear)
-        return image
-    grey.info.update({name: value for name, value in image.info.items() if name != "transparency"})
-    grey.getexif().update(image.getexif())
-    return grey
-
-
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Apply an embedded colour profile (CMYK prints, wide-gamut cameras); a broken one is ignored."""
-    if profile and image.mode in ("RGB", "CMYK"):
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError):
-            converted = None
-        if converted is not None:
-            return converted
-    return image.convert("RGB")
+@contextmanager
+def _tolerant() -> Iterator[None]:
+    """Let Pillow decode what is there of a file that was cut off."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False

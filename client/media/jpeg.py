@@ -6,6 +6,7 @@ were; the decoder's scaler converts both while it resizes.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -30,6 +31,50 @@ QUALITY = 90
 PADDING = (116, 121, 132)
 """Y, Cb, Cr of the mean colour of CLIP's training, (122, 116, 104) in RGB: LLaVA fills squares with it
 (`expand2square`), because it becomes 0 in the model's input."""
+
+
+# What libjpeg says of data that are not what they were; so many bytes too much at the end are a habit of cameras.
+_SPOILT = ("Corrupt JPEG data", "Premature end", "Unsupported marker", "Invalid JPEG file structure")
+_TOO_MUCH, _HABIT_BYTES = r"(\d+) extraneous bytes before marker 0xd9", 8
+
+
+def is_spoilt_jpeg(data: bytes) -> bool:
+    """Whether libjpeg sees that data of a JPEG are missing or changed, which it decodes nevertheless."""
+    try:
+        simplejpeg.decode_jpeg(data, colorspace="GRAY", min_height=1, min_width=1, strict=True)
+    except ValueError as error:
+        return _tells_of_damage(error)
+    return False
+
+
+def scaled_jpeg(data: bytes, width: int, height: int, size: tuple[int, int], *, grey: bool) -> NDArray[np.uint8] | None:
+    """Decode a JPEG of `width` x `height` at 1, 1/2, 1/4 or 1/8 of its size, not below `size`.
+
+    RGB [height, width, 3], or grey [height, width]. None where libjpeg finds something odd in it that is no damage.
+
+    Raises:
+        OSError: data are missing or changed.
+    """
+    fitting = min(width // size[0], height // size[1])
+    factor = next(factor for factor in (8, 4, 2, 1) if factor <= max(1, fitting))
+    try:
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            data,
+            colorspace="GRAY" if grey else "RGB",
+            min_height=-(-height // factor),
+            min_width=-(-width // factor),
+            strict=True,
+        )
+    except ValueError as error:
+        if _tells_of_damage(error):
+            raise OSError(str(error)) from error
+        return None
+    return pixels[..., 0] if grey else pixels
+
+
+def _tells_of_damage(error: ValueError) -> bool:
+    too_much = re.search(_TOO_MUCH, str(error))
+    return str(error).startswith(_SPOILT) and not (too_much and int(too_much[1]) <= _HABIT_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

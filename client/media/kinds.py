@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from enum import StrEnum
+from functools import cache
+from importlib.util import find_spec
 
 HEAD_BYTES = 512
 """How much of a file `sniff` wants to see."""
@@ -15,10 +18,24 @@ class Kind(StrEnum):
     VIDEO = "video"
 
 
+class Rare(StrEnum):
+    """Kinds of pictures that packages of the extra `formats` read, each of its own."""
+
+    JPEG_XL = "JPEG XL"
+    PDF = "PDF"
+    SVG = "SVG drawing"
+    RAW = "camera's raw picture"
+
+
 # fmt: off
 IMAGE_SUFFIXES = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff",
     ".avif", ".heic", ".heif", ".hif", ".ppm", ".pgm", ".pnm", ".jp2", ".j2k", ".jpx", ".mpo",
+    ".psd", ".tga", ".ico", ".qoi",
+})
+RAW_SUFFIXES = frozenset({
+    ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf", ".rw2", ".pef", ".srw", ".3fr",
+    ".erf", ".kdc", ".dcr", ".mrw", ".x3f", ".iiq", ".rwl",
 })
 VIDEO_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts",
@@ -26,6 +43,14 @@ VIDEO_SUFFIXES = frozenset({
     ".mjpeg", ".dv", ".rm", ".rmvb", ".nut", ".ivf", ".264", ".h264", ".265", ".h265", ".hevc", ".obu",
 })
 # fmt: on
+_RARE_SUFFIXES = {".jxl": Rare.JPEG_XL, ".pdf": Rare.PDF, ".svg": Rare.SVG} | dict.fromkeys(RAW_SUFFIXES, Rare.RAW)
+_RARE_PACKAGES = {Rare.JPEG_XL: "pillow_jxl", Rare.PDF: "pypdfium2", Rare.SVG: "resvg_py", Rare.RAW: "rawpy"}
+_AMBIGUOUS_SUFFIXES = frozenset({".ts", ".mts", ".qt", ".dv", ".rm", ".obu", ".nut", ".264", ".265"})
+"""Of videos, and of text as well: TypeScript, translations, notes."""
+_OGG_SUFFIXES = frozenset({".ogg", ".ogx", ".ogm"})
+"""Of sound, mostly."""
+_OGG_VIDEO = (b"\x80theora", b"\x01video\0", b"BBCD\0", b"OVP80", b"\x80daala")
+"""How the first page of a video in Ogg begins."""
 
 _PICTURE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _SOUND_BRANDS = (b"M4A ", b"M4B ", b"M4P ")
@@ -38,6 +63,8 @@ _PICTURE_STARTS = (
     b"MM\0*",
     b"\0\0\0\x0cjP  ",  # JPEG 2000
     b"\xff\x4f\xff\x51",  # and without its wrapping
+    b"8BPS",  # Photoshop
+    b"qoif",
 )
 _VIDEO_STARTS = (
     b"\x1a\x45\xdf\xa3",  # Matroska, WebM
@@ -47,7 +74,6 @@ _VIDEO_STARTS = (
     b"\0\0\x01\xb3",  # MPEG video
     b"\x06\x0e\x2b\x34\x02\x05\x01\x01",  # MXF
     b"YUV4MPEG2 ",
-    b"OggS",  # or sound, which has no video stream
     b".RMF\0",  # RealMedia
     b"DKIF",  # IVF: bare VP8, VP9, AV1
     b"nut/multimedia container",
@@ -58,10 +84,9 @@ _MOVIE_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"pnot")
 _OTHER_KINDS = {
     (b"<!doctype html", b"<!--", b"<html", b"<head", b"<script"): "this is an HTML page (a download that went wrong?)",
     (b"<?xml", b"<error", b"{", b"["): "this is a text file (a download that went wrong?)",
-    (b"\xff\x0a", b"\0\0\0\x0cJXL "): "JPEG XL cannot be read: convert it to PNG or JPEG",
-    (b"%PDF",): "this is a PDF: convert its pages to PNG or JPEG",
-    (b"<svg",): "this is an SVG drawing: convert it to PNG",
+    (b"OggS",): "this is sound (Ogg): there is no video in it",
 }
+_RARE_STARTS = {(b"\xff\x0a", b"\0\0\0\x0cJXL "): Rare.JPEG_XL, (b"%pdf",): Rare.PDF, (b"<svg",): Rare.SVG}
 _TS_PACKET = 188
 
 
@@ -75,6 +100,7 @@ def sniff(head: bytes) -> Kind | None:
         return None
     moving = (
         head.startswith(_VIDEO_STARTS)
+        or (head[:4] == b"OggS" and any(start in head for start in _OGG_VIDEO))
         or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
         or head[4:8] in _MOVIE_ATOMS
         or _is_transport_stream(head)
@@ -96,11 +122,50 @@ def is_motion_jpeg(suffix: str) -> bool:
 
 
 def by_suffix(suffix: str) -> Kind | None:
-    """The kind that a file name's suffix (with its dot) promises."""
+    """The kind that a file name's suffix (with its dot) promises; of `Rare` ones, if they can be read here."""
     suffix = suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
+    rare = _RARE_SUFFIXES.get(suffix)
+    if suffix in IMAGE_SUFFIXES or (rare and is_readable(rare)):
         return Kind.IMAGE
     return Kind.VIDEO if suffix in VIDEO_SUFFIXES else None
+
+
+def is_told_by_content(suffix: str) -> bool:
+    """Whether a file with this suffix is, or is not, a picture or video by its content alone."""
+    return not suffix or suffix[1:].isdigit() or suffix.lower() in _AMBIGUOUS_SUFFIXES | _OGG_SUFFIXES
+
+
+def is_media(head: bytes, suffix: str) -> bool:
+    """Whether a file of `is_told_by_content` is a picture or a video, by its first `HEAD_BYTES` bytes."""
+    return sniff(head) is not None or (suffix.lower() in _AMBIGUOUS_SUFFIXES and not _is_text(head))
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether it reads as text: UTF-8 without control characters; the last character may be cut off."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\t\n\r\f" for character in text)
+
+
+def rare_kind(head: bytes, suffix: str) -> Rare | None:
+    """The kind of a picture that a package of its own is needed for."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for starts, kind in _RARE_STARTS.items():
+        if text.startswith(starts) or head.startswith(starts):
+            return kind
+    if text.startswith((b"<?xml", b"<!--", b"<!doctype svg")) and b"<svg" in text:
+        return Rare.SVG
+    # Many of them begin as a TIFF does, or as no other file: their name must tell.
+    raw = head[:2] in (b"II", b"MM") or head[4:12] == b"ftypcrx " or (sniff(head) is None and any(head))
+    return Rare.RAW if suffix.lower() in RAW_SUFFIXES and raw and not _is_text(head) else None
+
+
+@cache
+def is_readable(kind: Rare) -> bool:
+    """Whether the package that reads this kind is installed."""
+    return find_spec(_RARE_PACKAGES[kind]) is not None
 
 
 def describe_other(head: bytes) -> str | None:
@@ -113,4 +178,4 @@ def describe_other(head: bytes) -> str | None:
     for starts, what in _OTHER_KINDS.items():
         if text.startswith(starts) or head.startswith(starts):
             return what
-    return None
+    return "this is a text file, not a picture or video" if b"\n" in head and _is_text(head) else None

@@ -7,7 +7,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from client.errors import MediaError
-from client.media.kinds import HEAD_BYTES, Kind, by_suffix, describe_other, is_motion_jpeg, sniff
+from client.media.kinds import (
+    HEAD_BYTES,
+    Kind,
+    by_suffix,
+    describe_other,
+    is_motion_jpeg,
+    is_readable,
+    rare_kind,
+    sniff,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,6 +55,9 @@ def identify(path: Path) -> Identity:
 
 def recognise(head: bytes, sha256: str, suffix: str) -> Identity:
     """What a file is, by its first `HEAD_BYTES` bytes and the suffix of its name."""
+    if rare := rare_kind(head, suffix):
+        advice = f"this {rare} cannot be read here: pip install 'babelview[formats]', or convert it to PNG or JPEG"
+        return Identity(sha256, Kind.IMAGE, None if is_readable(rare) else advice)
     named = by_suffix(suffix)
     kind = sniff(head)
     if kind is Kind.IMAGE and is_motion_jpeg(suffix):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import queue
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import psutil
 
 from client.errors import BabelviewError, MediaError
 from client.media.load import load_spans, probe
@@ -28,14 +32,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TIMEOUT_S = 120.0
-"""A decoder that is not done with a small file after this is taken for one that never will be."""
+"""A decoder that has worked so long, in CPU time, on a small file is taken for one that never will be done; and so is
+one that did next to nothing for as long by the clock: a busy machine lets it do a little."""
 
 _BYTES_PER_S = 500_000
-"""What a file's size adds to that: an hour that must be decoded whole, at a low bit rate, on a busy core."""
+"""What a file's size adds to that: an hour that must be decoded whole, at a low bit rate."""
+
+_NEXT_TO_NOTHING = 0.001
+"""Of the time by the clock: less work than that is none."""
 
 FILES_PER_WORKER = 1000
 """Then a new worker takes over, lest what decoders leak adds up."""
 
+_IS_LINUX = platform.system() == "Linux"
 _ENDED_BY_OTHERS = (-signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT)
 _TRIES = 3
 
@@ -141,6 +150,7 @@ class _Worker:
         self.files = 0
         self.busy = False
         """Whether it is at work on a file: its end mark has not come yet."""
+        self._began_cpu_s = self._seen_cpu_s = 0.0
 
     def begin(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Send it `work` on a file, with its arguments.
@@ -150,19 +160,24 @@ class _Worker:
         """
         self.files += 1
         self.busy = True
+        self._began_cpu_s = self._seen_cpu_s = _cpu_s(self.pid)
         self.pipe.send((work, arguments))
 
     def receive(self, timeout_s: float) -> Any:
         """Wait for an item, or for the end mark of the file: None or a MediaError.
 
         Raises:
-            TimeoutError: there was none in time.
+            TimeoutError: there was none after so much work, or it did none for so long.
             EOFError, ConnectionError: the process died.
         """
-        if not self.pipe.poll(timeout_s):
-            raise TimeoutError
+        while not self.pipe.poll(timeout_s):
+            cpu_s = _cpu_s(self.pid)
+            if cpu_s - self._began_cpu_s >= timeout_s or cpu_s - self._seen_cpu_s <= timeout_s * _NEXT_TO_NOTHING:
+                raise TimeoutError
+            self._seen_cpu_s = cpu_s
         item = self.pipe.recv()
         self.busy = not (item is None or isinstance(item, MediaError))
+        self._began_cpu_s = self._seen_cpu_s = _cpu_s(self.pid)
         return item
 
 
@@ -239,6 +254,17 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0  # the decoder will say why
+
+
+def _cpu_s(pid: int) -> float:
+    """Seconds of CPU time that a process has taken; 0 of one that is gone."""
+    try:
+        if _IS_LINUX:
+            return time.clock_gettime(~pid << 3 | 2)  # `clock_getcpuclockid`, which Python has for threads alone
+        times = psutil.Process(pid).cpu_times()
+    except (OSError, psutil.Error):
+        return 0.0
+    return float(times.user + times.system)
 
 
 def _exit_message(exit_code: int) -> str:

@@ -6,21 +6,20 @@ import re
 from array import array
 from bisect import bisect_left
 from collections import deque
-from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import av
 import numpy as np
-from av.stream import Disposition
 
 from client.errors import DamagedError, InexactError, MediaError
 from client.media.content import Content, Facts, Frame, Probe
+from client.media.frame_encoder import FrameEncoder
 from client.media.frames import NO_TIME, IndexedDecoder, InOrder, Packets, scan
-from client.media.jpeg import Orientation, display_size, encode_frame, fit_size
 from client.media.kinds import Kind
-from client.media.sampling import Fit, Timeline
+from client.media.opening import opened
+from client.media.sampling import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -37,10 +36,10 @@ if TYPE_CHECKING:
 _MISSING_SHARE, _MISSING_S = 0.05, 0.5
 # So many frames at the end old encoders announce in the header and do not write.
 _MISCOUNTED_FRAMES = 2
+# Of a damaged file, a decoder that hides errors is believed if it gives so many times the frames of a strict one.
+_MARKEDLY_MORE = 1.02
 # Frames a second of a file that says nothing of time.
 _USUAL_RATE = Fraction(25)
-# Files whose header may say all that opening them must tell, if they have no more streams than this.
-_HEADER_ONLY_SUFFIXES, _HEADER_ONLY_STREAMS = frozenset({".mp4", ".m4v", ".mov"}), 8
 # JPEGs that lie in memory while a whole video is decoded, of 30 to 50 kB each.
 _FRAMES_AT_ONCE = 1024
 
@@ -76,7 +75,7 @@ class _Scan(NamedTuple):
     """Whether the times are those of the frames; if not, only decoding tells them."""
 
     def content(
-        self, encoder: _FrameEncoder, sampling: Sampling, span: Span | None, taken: _Taken, *, spoilt: bool
+        self, encoder: FrameEncoder, sampling: Sampling, span: Span | None, taken: _Taken, *, spoilt: bool
     ) -> Content:
         """What was taken of a span, with the facts of the video and all warnings."""
         timeline, frames = taken
@@ -111,20 +110,22 @@ def _by_seeking(path: Path, sampling: Sampling, left: deque[Span | None]) -> Gen
     Raises:
         MediaError: the file holds no video, or nothing of it can be read.
     """
-    with _opened(path, quick=True) as (container, stream):
+    with opened(path, quick=True) as video:
+        container, stream, _ = video
         packets, clean = _scanned(container, stream)
         timeline = _timeline(stream, packets)
         found = _Scan(timeline, _duration(stream, packets), _cut_short(container, stream, packets, clean), exact=True)
         try:
             decoder = IndexedDecoder(container, stream, packets)
             while left:
-                encoder = _FrameEncoder(sampling)
+                encoder, errors = FrameEncoder(sampling), decoder.errors
                 times = [timeline.shown[index] for index in sampling.indices(timeline, left[0])]
                 frames = [
-                    Frame(timeline.pts_us(frame.pts or 0), encoder.take(frame, stream))
+                    Frame(timeline.pts_us(frame.pts or 0), encoder.take(frame, video))
                     for frame in decoder.frames(times)
                 ]
-                yield found.content(encoder, sampling, left.popleft(), _Taken(timeline, frames), spoilt=False)
+                spoilt = decoder.errors > errors
+                yield found.content(encoder, sampling, left.popleft(), _Taken(timeline, frames), spoilt=spoilt)
         except InexactError:
             return found._replace(exact=False)
         except (av.FFmpegError, DamagedError):
@@ -142,23 +143,24 @@ def _in_order(
     Raises:
         MediaError: nothing of a span can be decoded.
     """
-    encoder = _FrameEncoder(sampling)
-    guess = scan_result.timeline
-    taken: dict[Span | None, _Taken] = {}
-    spoilt: set[Span | None] = set()
-    for strict in (True, False):
-        if missing := [span for span in spans if span not in taken]:
-            decoding = _WholeDecoding(path, encoder, strict=strict)
-            found = decoding.take(guess, sampling, missing, exact=scan_result.exact)
-            taken |= {span: of_span for span, of_span in found.items() if of_span.frames}
-            guess = found[missing[0]].timeline
-            if decoding.errors or not strict:
-                spoilt |= found.keys()
+    encoder = FrameEncoder(sampling)
+    expected = scan_result.timeline
+    strict = _WholeDecoding(path, encoder, strict=True)
+    taken = strict.take(expected, sampling, spans, exact=scan_result.exact)
+    spoilt = bool(strict.errors)
+    # A decoder that gives up at an error may go on only at the next keyframe, which may be far.
+    given_up = strict.errors and len(expected.shown) > _MARKEDLY_MORE * strict.frames
+    if given_up or not all(of_span.frames for of_span in taken.values()):
+        lenient = _WholeDecoding(path, encoder, strict=False)
+        found = lenient.take(expected, sampling, spans, exact=scan_result.exact)
+        spoilt = True
+        whole = lenient.frames > _MARKEDLY_MORE * strict.frames
+        taken = {span: found[span] if whole or not of_span.frames else of_span for span, of_span in taken.items()}
     for span in spans:
-        if span not in taken:
+        if not taken[span].frames:
             raise MediaError("the file is damaged: none of its frames can be decoded")
-        yield scan_result.content(encoder, sampling, span, taken[span], spoilt=span in spoilt)
-    return guess
+        yield scan_result.content(encoder, sampling, span, taken[span], spoilt=spoilt)
+    return taken[spans[0]].timeline
 
 
 def probe_video(path: Path) -> Probe:
@@ -167,7 +169,7 @@ def probe_video(path: Path) -> Probe:
     Raises:
         MediaError: it holds no video, or nothing of it can be read.
     """
-    with _opened(path, quick=True) as (container, stream):
+    with opened(path, quick=True) as (container, stream, _):
         packets, _ = _scanned(container, stream)
         return Probe(round(_duration(stream, packets) * 1_000_000))
 
@@ -179,84 +181,12 @@ def _scanned(container: InputContainer, stream: VideoStream) -> tuple[Packets, b
     return packets, clean
 
 
-class _FrameEncoder:
-    """Takes JPEGs of decoded frames, all of one size."""
-
-    def __init__(self, sampling: Sampling) -> None:
-        self._sampling = sampling
-        self._stored_size: tuple[int, int] | None = None
-        self._target = (0, 0)
-        self.shown_size = (0, 0)
-        self.resized = False
-
-    def take(self, frame: av.VideoFrame, stream: VideoStream) -> bytes:
-        orientation = Orientation.of(frame)
-        stored = (frame.width, frame.height)
-        if self._stored_size is None:
-            self._stored_size = stored
-            # What the container says comes first; the decoder knows its own only now.
-            aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1)
-            self.shown_size = display_size(*stored, aspect, orientation)
-            self._target = fit_size(*self.shown_size, self._sampling.edge, self._sampling.fit)
-        self.resized = self.resized or stored != self._stored_size
-        return encode_frame(frame, self._target, orientation, square=self._sampling.fit is Fit.PAD)
-
-
-@contextmanager
-def _opened(path: Path, *, strict: bool = True, quick: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and find its video stream, which is not its cover picture.
-
-    A strict decoder reports errors, where the usual one hides them in the picture without a word. A `quick` look
-    decodes nothing where the header is enough.
-
-    Raises:
-        MediaError: it cannot be opened or has none.
-    """
-    try:
-        container = (quick and _open_undecoded(path)) or av.open(str(path), metadata_errors="replace")
-    except av.FFmpegError as error:
-        reason = (error.strerror or "cannot be read").lower()
-        raise MediaError(f"cannot be opened as a video ({reason}): cut off, unfinished or not a video?") from error
-    with container:
-        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-        if not streams:
-            found = "only sound" if container.streams.audio else "no sound either"
-            cover = " and a cover picture" if container.streams.video else ""
-            raise MediaError(f"no video stream in this file ({found}{cover})")
-        # Of a codec that the decoder does not know, the stream says nothing at all.
-        streams = [s for s in streams if s.codec_context is not None]
-        if not streams:
-            raise MediaError("the decoder does not know this video's codec, or the file is damaged")
-        stream = max(streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
-        stream.thread_type = "NONE"  # every core already has a file of its own
-        if strict:
-            stream.codec_context.options = {"err_detect": "explode"}
-        yield container, stream
-
-
-def _open_undecoded(path: Path) -> InputContainer | None:
-    """Open a file of which FFmpeg need not decode the first keyframe, as it does to learn what it holds; else None.
-
-    The header of H.264 in MP4 says nearly all. How far frames are reordered stands there too if they are said to be:
-    if not, that may have been left out.
-    """
-    if path.suffix.lower() not in _HEADER_ONLY_SUFFIXES:
-        return None
-    undecoded = [{"skip_frame": "all"}] * _HEADER_ONLY_STREAMS
-    container = av.open(str(path), metadata_errors="replace", stream_options=undecoded)  # type: ignore[arg-type]  # PyAV's stub
-    codecs = [stream.codec_context for stream in container.streams.video]
-    if all(codec and codec.name == "h264" and codec.has_b_frames for codec in codecs):
-        return container
-    container.close()
-    return None
-
-
 class _WholeDecoding:
     """Takes the wanted frames while decoding all of them."""
 
-    def __init__(self, path: Path, encoder: _FrameEncoder, *, strict: bool) -> None:
+    def __init__(self, path: Path, encoder: FrameEncoder, *, strict: bool) -> None:
         self._path, self._encoder, self._strict = path, encoder, strict
-        self.errors = 0
+        self.errors = self.frames = 0
 
     def take(
         self, guess: Timeline, sampling: Sampling, spans: Sequence[Span | None], *, exact: bool
@@ -295,18 +225,19 @@ class _WholeDecoding:
         lasting = 0
         by_index, by_time = dict[int, bytes](), dict[int, bytes]()
         wanted_indices, wanted_times = _Wanted(indices), _Wanted(times)
-        with _opened(self._path, strict=self._strict) as (container, stream):
-            decoder = InOrder(container, stream)
+        with opened(self._path, strict=self._strict) as video:
+            stream = video.stream
+            decoder = InOrder(video.container, stream)
             for frame in decoder:
                 index, time = len(seen), NO_TIME if frame.pts is None else frame.pts
                 at_index, at_time = wanted_indices.take(index), time != NO_TIME and wanted_times.take(time)
                 if at_index or at_time:
-                    jpeg = self._encoder.take(frame, stream)
+                    jpeg = self._encoder.take(frame, video)
                     by_index |= {index: jpeg} if at_index else {}
                     by_time |= {time: jpeg} if at_time else {}
                 seen.append(time)
                 lasting = frame.duration
-            self.errors = decoder.errors
+            self.errors, self.frames = decoder.errors, len(seen)
             return _line(np.frombuffer(seen, np.int64), lasting, stream), by_index, by_time
 
 

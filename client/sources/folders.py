@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pathspec import GitIgnoreSpec
 
 from client.errors import UsageError
-from client.media.kinds import HEAD_BYTES, by_suffix, sniff
+from client.media.kinds import HEAD_BYTES, by_suffix, is_media, is_told_by_content
 from client.sources.source import printable
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def walk(folder: str, choice: Choice, leave_out: Path | None, warn: Notify, pass
                     continue
                 if _is_media(entry):
                     yield entry.path
-                elif by_suffix(PurePath(entry.name).suffix):
+                elif by_suffix(suffix := PurePath(entry.name).suffix) and not is_told_by_content(suffix):
                     warn(f"warning: {printable(entry.path)} is passed over: it is a pipe or a device")
                 else:
                     passed_over[PurePath(entry.name).suffix.lower()] += 1
@@ -95,12 +95,10 @@ def _is_media(entry: os.DirEntry[str]) -> bool:
         # Pipes and devices are none; a link to nothing is taken, so that it is told.
         if not entry.is_file() and not entry.is_symlink():
             return False
-        if by_suffix(suffix):
-            return True
-        if suffix and not suffix[1:].isdigit():
-            return False  # it says that it is something else
+        if not is_told_by_content(suffix):
+            return by_suffix(suffix) is not None
         with Path(entry.path).open("rb") as file:
-            return sniff(file.read(HEAD_BYTES)) is not None
+            return is_media(file.read(HEAD_BYTES), suffix)
     except OSError:
         return by_suffix(suffix) is not None
 

@@ -13,7 +13,7 @@ from media_files import load_file, number_of, numbered, whole_video, write_sound
 from PIL import Image
 
 from client.errors import MediaError
-from client.media import video
+from client.media import opening, video
 from client.media.jpeg import Orientation, encode_frame
 from client.media.sampling import Sampling, evenly
 
@@ -245,7 +245,7 @@ def test_nothing_is_decoded_to_open_a_file_whose_header_is_enough(
     tmp_path: Path, name: str, settings: dict[str, object], told: bool
 ) -> None:
     path = write_video(tmp_path / name, 60, **settings)  # type: ignore[arg-type]
-    container = video._open_undecoded(path)
+    container = opening._open_undecoded(path)
     assert (container is not None) is told
     if container:
         container.close()

@@ -1,0 +1,133 @@
+"""Pictures that Pillow cannot read: some by packages of the extra `formats`, each for its kind; others by FFmpeg."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import av
+from PIL import Image
+
+from client.errors import MediaError
+from client.media.kinds import HEAD_BYTES, Rare, rare_kind
+from client.media.pixels import Decoded, check_size, share_there, srgb_pixels
+from client.media.tiles import model_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+# Points of a PDF are 1/72 inch; at this many pixels each, small print can be read.
+_PDF_PIXELS = 200 / 72
+# The demuxers of formats of which Pillow does not know every kind.
+_FFMPEG_FORMATS = {
+    b"BM": "bmp_pipe",
+    b"II*\0": "tiff_pipe",
+    b"MM\0*": "tiff_pipe",
+    b"RIFF": "webp_pipe",
+    b"8BPS": "psd_pipe",
+    b"\x89PNG": "png_pipe",
+    b"GIF8": "gif",
+    b"\xff\x4f\xff\x51": "j2k_pipe",
+    b"\0\0\0\x0cjP": "j2k_pipe",
+    b"DDS ": "dds_pipe",
+    b"v/1\x01": "exr_pipe",
+}
+
+
+def read_rare(path: Path, most: int) -> Decoded | None:
+    """Read a picture that another package is needed for; None where none is.
+
+    Raises:
+        MediaError: it has more than `most` pixels, or cannot be read.
+    """
+    with path.open("rb") as file:
+        kind = rare_kind(file.read(HEAD_BYTES), path.suffix)
+    if kind is None:
+        return None
+    readers: dict[Rare, Callable[[Path, int], Decoded]] = {
+        Rare.JPEG_XL: _read_jpeg_xl,
+        Rare.PDF: _read_pdf,
+        Rare.SVG: _read_svg,
+        Rare.RAW: _read_raw,
+    }
+    try:
+        return readers[kind](path, most)
+    except (MediaError, MemoryError):
+        raise
+    except Exception as error:
+        # What these packages raise is their own affair.
+        raise MediaError(f"this {kind} cannot be read ({error}): damaged, or of an unknown kind?") from error
+
+
+def _read_jpeg_xl(path: Path, most: int) -> Decoded:
+    import pillow_jxl  # noqa: F401, PLC0415 (it registers itself with Pillow; not everybody has it)
+
+    with path.open("rb") as file, Image.open(file, formats=("JXL",)) as image:
+        check_size(*image.size, most)
+        several = ["an animation: only its first picture was looked at"] if getattr(image, "n_frames", 1) > 1 else []
+        return _decoded(image, *image.size, several)
+
+
+def _read_pdf(path: Path, most: int) -> Decoded:
+    import pypdfium2  # noqa: PLC0415 (not everybody has it)
+
+    with pypdfium2.PdfDocument(path) as document:
+        pages = len(document)
+        width, height = (max(1, round(length * _PDF_PIXELS)) for length in document[0].get_size())
+        check_size(width, height, most)
+        across, down = model_size(width, height)
+        image = document[0].render(scale=_PDF_PIXELS * max(across / width, down / height)).to_pil()
+    several = [f"a document of {pages} pages: only the first one was looked at"] if pages > 1 else []
+    return _decoded(image, width, height, several)
+
+
+def _read_svg(path: Path, most: int) -> Decoded:
+    import resvg_py  # noqa: PLC0415 (not everybody has it)
+
+    png = bytes(resvg_py.svg_to_bytes(svg_string=path.read_text(errors="replace")))
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+        check_size(*image.size, most)
+        return _decoded(image, *image.size, [])
+
+
+def _read_raw(path: Path, most: int) -> Decoded:
+    import rawpy  # noqa: PLC0415 (not everybody has it)
+
+    with path.open("rb") as file, rawpy.imread(file) as raw:
+        sizes = raw.sizes
+        check_size(sizes.width, sizes.height, most)
+        # Half of its size needs no demosaicing, and is more than the model sees.
+        half = min(sizes.width, sizes.height) >= 2240
+        pixels = raw.postprocess(use_camera_wb=True, half_size=half)
+    height, width = (length * (2 if half else 1) for length in pixels.shape[:2])
+    return _decoded(Image.fromarray(pixels), width, height, [])
+
+
+def _decoded(image: Image.Image, width: int, height: int, warnings: list[str]) -> Decoded:
+    image.load()
+    return Decoded(srgb_pixels(image, model_size(width, height), image.format or ""), width, height, warnings)
+
+
+def read_by_ffmpeg(data: bytes, most: int, *, strict: bool) -> Decoded:
+    """Read a picture of a kind that only FFmpeg knows; or, if not `strict`, what it can make of a damaged one.
+
+    Raises:
+        MediaError: it has more than `most` pixels.
+        DECODER_ERRORS: it cannot be read.
+    """
+    demuxer = next((name for start, name in _FFMPEG_FORMATS.items() if data.startswith(start)), None)
+    if demuxer is None:
+        raise ValueError("unknown")
+    with av.open(io.BytesIO(data), "r", format=demuxer, metadata_errors="replace") as container:
+        stream = container.streams.video[0]
+        check_size(stream.width, stream.height, most)
+        stream.thread_type = "NONE"
+        if strict:
+            stream.codec_context.options = {"err_detect": "explode"}
+        frame = next((frame for packet in container.demux(stream) for frame in packet.decode()), None)
+        if frame is None or (strict and frame.is_corrupt):
+            raise ValueError("no picture comes out")
+        has_alpha = any(component.is_alpha for component in frame.format.components)
+        image = Image.fromarray(frame.to_ndarray(format="rgba" if has_alpha else "rgb24"))
+    return _decoded(image, *image.size, [])._replace(share=1.0 if strict else share_there(image))
