@@ -16,6 +16,12 @@ class LocalSource(NamedTuple):
     source: Source
 
 
+class LargeSource(NamedTuple):
+    """A file of this machine that takes long to read, to be found."""
+
+    source: Source
+
+
 class RemoteSource(NamedTuple):
     """A URL, to be fetched."""
 

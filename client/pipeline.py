@@ -19,7 +19,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.errors import BabelviewError
-from client.items import LocalSource, Question, RemoteSource, Unloaded, Unprobed, Untranslated
+from client.items import LargeSource, LocalSource, Question, RemoteSource, Unloaded, Unprobed, Untranslated
 from client.job import Jobs
 from client.ledger.writer import Writer
 from client.media.kinds import by_suffix
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 FOUND_AT_ONCE = 8
 """Local files that are looked at, or wait for the loaders, at the same time."""
+LARGE_AT_ONCE = 2
+"""The same of files that take long to read: the next one is read while the last one waits."""
 TRANSLATIONS_AT_ONCE = 16
 PROBED_AT_ONCE = 2
 GRACE_S = 5.0
@@ -196,6 +198,7 @@ class Pipeline:
         loaders = self._loaders.count
         return [
             [Placed(find, LocalSource, FOUND_AT_ONCE), Placed(find, RemoteSource, FETCHED_AT_ONCE)],
+            [Placed(find, LargeSource, LARGE_AT_ONCE)],
             [Placed(probe, Unprobed, PROBED_AT_ONCE, loaders)],
             [Placed(load, Unloaded, loaders, loaders)],
             [Placed(ask, Question, self._concurrency, self._concurrency)],

@@ -1,7 +1,7 @@
 """The stages of a run: each takes items of one type and gives those of later stages.
 
-    LocalSource, RemoteSource -> Find -> Unprobed -> Probe -> Unloaded -> Load -> Question -> Ask -> Untranslated
-    -> Translate
+    LocalSource, LargeSource, RemoteSource -> Find -> Unprobed -> Probe -> Unloaded -> Load -> Question -> Ask
+    -> Untranslated -> Translate
 
 A stage may skip others, and gives nothing for a file that is finished. Finding (hashing, fetching) uses threads,
 probing and loading processes (decoders may crash), asking and translating are tasks that wait for servers.
@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from client.errors import MediaError, RefusedError, RequestError, ServiceLostError, StoppedError, UnreadError
-from client.items import Question, Unloaded, Unprobed, Untranslated
+from client.items import LargeSource, LocalSource, Question, Unloaded, Unprobed, Untranslated
 from client.ledger.events import (
     AnswerStored,
     MediaLoaded,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from client.endpoints.chat import Answer, ModelClient
     from client.endpoints.translation import TranslatorClient
-    from client.items import LocalSource, RemoteSource
+    from client.items import RemoteSource
     from client.job import Job, Jobs
     from client.ledger.events import Event
     from client.media.content import Content
@@ -99,16 +99,26 @@ class Find(Stage):
         self._jobs, self._fetcher, self._servers = jobs, fetcher, servers
 
     async def process(
-        self, item: LocalSource | RemoteSource, /
-    ) -> AsyncGenerator[Unprobed | Unloaded | Question | Untranslated, None]:
-        """Give what is to be done next about the source's content, unless it is in work or done."""
+        self, item: LocalSource | LargeSource | RemoteSource, /
+    ) -> AsyncGenerator[LargeSource | Unprobed | Unloaded | Question | Untranslated, None]:
+        """Give what is to be done next about the source's content, unless it is in work or done.
+
+        A local file that takes long to read is given on, so that it holds up no other.
+        """
         (source,) = item
-        self._jobs.progress.files_in_flight += 1
+        self._jobs.progress.files_in_flight += not isinstance(item, LargeSource)  # which has been counted
         try:
             known = await self._jobs.known(source)
-            found = await self._fetcher.find(source, known)
+            found: Found | None
+            if isinstance(item, LocalSource):
+                found = await self._fetcher.find_small(source, known)
+            else:
+                found = await self._fetcher.find(source, known)
         except MediaError as error:
             await self._jobs.complete_source(source, None, [str(error)], [])
+            return
+        if found is None:
+            yield LargeSource(source)
             return
         events: list[Event] = [UriSeen(source.uri, found.known)] if found.known != known else []
         identity = found.known.identity

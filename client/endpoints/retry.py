@@ -14,6 +14,7 @@ import email.utils
 import itertools
 import logging
 import random
+import re
 import time
 from typing import TYPE_CHECKING, Protocol, TypedDict, TypeVar
 
@@ -43,6 +44,8 @@ NOTED_S, BUSY_NOTED_S, REMIND_S = 1.0, 30.0, 30.0
 """The user hears of a server that is away, or too busy for anybody, for so long; and again every so often."""
 POISON, FAILED = "poison_request", "engine_error"
 """502 that says nothing of other requests: the engine crashes of this one, or fails at it."""
+_SECONDS = re.compile(r"-?\d{1,9}(\.\d{0,9})?", re.ASCII)
+"""Python's own `float` takes `inf`, `nan` and `1e400` too, of which nothing follows."""
 FAILURES_TO_LOSE = 20
 """So many requests given up one after the other, over more than `--wait`: then the server is lost. One that forbids
 every one of so many (HTTP 403) and never answered is not waited for."""
@@ -182,16 +185,14 @@ def failure(status: int, reason: str, retry_after: float | None, code: str | Non
 
 
 def read_retry_after(value: str | None) -> float | None:
-    """Seconds of a `Retry-After` header (RFC 9110, 10.2.3): a number, or a date."""
+    """Seconds of a `Retry-After` header (RFC 9110, 10.2.3): a number, or a date; None for what is neither."""
     if not value:
         return None
-    try:
+    if _SECONDS.fullmatch(value.strip()):
         return max(0.0, float(value))
-    except ValueError:
-        pass
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
 from client.errors import MediaError
 from client.media.load import identify
@@ -14,11 +16,18 @@ from client.sources.remote import Remote
 from client.sources.source import Found, KnownSource, LocalFile, fingerprint_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from client.sources.source import Source
 
+T = TypeVar("T")
+
 FETCHED_AT_ONCE = 8
+LARGE_BYTES = 256 << 20
+"""A file beyond this is read beside the others, one at a time, with what they leave of the CPU: a second or more."""
+_NICE = 10
 FOLDER = ".downloads"
 
 
@@ -28,6 +37,7 @@ class Fetcher:
     def __init__(self, folder: Path, most_bytes: int) -> None:
         """Downloads, of `most_bytes` each at most, lie in `folder` while they are needed."""
         self._readers = ThreadPoolExecutor(os.cpu_count() or 1, "read")
+        self._patient_reader = ThreadPoolExecutor(1, "read-large", initializer=_be_nice)
         self._fetchers = ThreadPoolExecutor(FETCHED_AT_ONCE, "fetch")
         self._downloads = Downloads(folder, most_bytes)
         self._remote = Remote(self._downloads, self._fetchers)
@@ -38,9 +48,18 @@ class Fetcher:
         Raises:
             MediaError: it cannot be read.
         """
-        if not source.remote:
-            return await asyncio.get_running_loop().run_in_executor(self._readers, _find_local, source, known)
-        return await self._remote.fetch(source.where, known)
+        if source.remote:
+            return await self._remote.fetch(source.where, known)
+        found = await self.find_small(source, known)
+        return found if found is not None else await _in(self._patient_reader, _read, source)
+
+    async def find_small(self, source: Source, known: KnownSource | None) -> Found | None:
+        """`find` of a local file; None if that takes long: it has more than `LARGE_BYTES`, and is not as `known`.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
+        return await _in(self._readers, _find_small, source, known)
 
     async def get(self, source: Source, known: KnownSource) -> LocalFile:
         """A file with the content that was found at a source.
@@ -61,13 +80,30 @@ class Fetcher:
         """End the threads and remove what was fetched."""
         await self._remote.close()
         self._readers.shutdown(wait=False, cancel_futures=True)
+        self._patient_reader.shutdown(wait=False, cancel_futures=True)
         self._fetchers.shutdown(wait=False, cancel_futures=True)
         self._downloads.close()
 
 
-def _find_local(source: Source, known: KnownSource | None) -> Found:
+def _be_nice() -> None:
+    """Leave the CPU to other threads, where the system has priorities of threads (Linux)."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+
+
+def _find_small(source: Source, known: KnownSource | None) -> Found | None:
     stat = source.look()
-    fingerprint = fingerprint_of(stat)
-    if known and known.fingerprint == fingerprint:
+    if known and known.fingerprint == fingerprint_of(stat):
         return Found(known)
-    return Found(KnownSource(fingerprint, stat.st_size, identify(source.path)))
+    if stat.st_size > LARGE_BYTES:
+        return None
+    return _read(source)
+
+
+def _read(source: Source) -> Found:
+    stat = source.look()
+    return Found(KnownSource(fingerprint_of(stat), stat.st_size, identify(source.path)))
+
+
+async def _in(threads: Executor, work: Callable[..., T], *arguments: object) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)

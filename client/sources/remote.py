@@ -17,11 +17,11 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from client.endpoints.http import proxy_of
 from client.endpoints.retry import ATTEMPTS, FIRST_PAUSE_S, LONGEST_PAUSE_S, read_retry_after
 from client.errors import BabelviewError, MediaError
 from client.sources.source import Found
 from client.sources.stores import open_store
+from client.sources.web import Web
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MOST_REDIRECTS = 5
 LONGEST_RETRY_AFTER_S = 60.0
 """A `Retry-After` beyond this is not waited for."""
 _CONNECT_S, _READ_S = 15.0, 60.0
@@ -63,13 +62,13 @@ class Remote:
         """Fetch into `downloads`; `threads` write the files and talk to stores."""
         self._downloads, self._threads = downloads, threads
         self._closed = threading.Event()
-        self._session: aiohttp.ClientSession | None = None
+        self._web: Web | None = None
 
     async def close(self) -> None:
         """End all connections, and what threads are at."""
         self._closed.set()
-        if self._session:
-            await self._session.close()
+        if self._web:
+            await self._web.close()
 
     async def fetch(self, url: str, known: KnownSource | None) -> Found:
         """What is at a URL: as `known`, if it has not changed since, else with a file that holds it.
@@ -89,16 +88,11 @@ class Remote:
         raise AssertionError("unreachable")
 
     async def _http(self, url: str, known: KnownSource | None) -> Found:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=_HEADERS)
+        if self._web is None:
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_READ_S)
+            self._web = Web(_HEADERS, timeout)
         try:
-            async with self._session.get(
-                _sent(url),
-                headers=_condition(known),
-                proxy=proxy_of(url),
-                max_redirects=MOST_REDIRECTS + 1,  # of which aiohttp refuses the last one
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_READ_S),
-            ) as response:
+            async with self._web.get(_sent(url), _condition(known)) as response:
                 if known and response.status == _NOT_MODIFIED:
                     return Found(known)
                 if response.status != _OK:
@@ -107,8 +101,6 @@ class Remote:
                 if known and fingerprint and fingerprint == known.fingerprint:
                     return Found(known)
                 return await self._download(url, response, fingerprint)
-        except aiohttp.TooManyRedirects as error:
-            raise MediaError(f"cannot be fetched: more than {MOST_REDIRECTS} redirects") from error
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise MediaError(f"cannot be fetched: no http URL: {error}") from error
         except aiohttp.SocketTimeoutError as error:

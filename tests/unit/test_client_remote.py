@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import hashlib
 import json
+import re
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from web_site import Reply, Site, png
 from client.endpoints.http import proxy_of
 from client.errors import MediaError, UsageError
 from client.media.kinds import Kind
-from client.sources import download, remote
+from client.sources import download, remote, web
 from client.sources.fetch import Fetcher
 from client.sources.gather import gather
 from client.sources.source import Found, KnownSource, Source
@@ -166,6 +167,49 @@ def test_what_cannot_be_fetched(site: Site, fetcher: Fetcher, path: str, reply: 
     site.pages[path] = lambda *_: reply
     with pytest.raises(MediaError, match=reason):
         fetch(fetcher, site.url + path)
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("http://169.254.169.254/latest/meta-data", "redirects to a private address, 169.254.169.254"),
+        ("http://[::1]:{other}/a.png", "redirects to a private address, ::1"),
+        ("http://127.0.0.1:{other}/a.png", "redirects to a private address, 127.0.0.1"),
+        ("http://localhost:{other}/a.png", "redirects to a private address, localhost"),
+        ("http://0x7f.1:{other}/a.png", "redirects to a private address, 0x7f.1"),
+        ("//127.0.0.2:{port}/a.png", "redirects to a private address, 127.0.0.2"),
+        ("http://[", "what is no URL"),
+        ("ftp://example.org/a.png", "what is no http URL: ftp://example.org/a.png"),
+    ],
+)
+def test_redirections_lead_into_no_private_network(site: Site, fetcher: Fetcher, target: str, reason: str) -> None:
+    other = Site()
+    other.put("/a.png", png(1))
+    port, foreign = (one.server.server_address[1] for one in (site, other))
+    location = target.replace("{port}", str(port)).replace("{other}", str(foreign))
+    site.pages["/a.png"] = lambda *_: (302, {"Location": location}, b"")
+    with pytest.raises(MediaError, match=re.escape(reason)):
+        fetch(fetcher, f"{site.url}/a.png")
+    assert not other.asked
+    other.close()
+
+
+def test_redirections_of_a_server_to_itself_are_followed(site: Site, fetcher: Fetcher) -> None:
+    site.put("/there.png", png(1), {"ETag": '"1"'})
+    port = site.server.server_address[1]
+    for number, location in enumerate(("/there.png", f"http://127.0.0.1:{port}/there.png")):
+        site.pages[f"/{number}.png"] = lambda *_, location=location: (302, {"Location": location}, b"")  # type: ignore[misc]
+        for host in ("127.0.0.1", "localhost"):
+            assert fetch(fetcher, f"http://{host}:{port}/{number}.png").known.size == len(png(1))
+
+
+def test_a_public_server_may_redirect_to_another(site: Site, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "is_public", lambda _: True)
+    other = Site()
+    other.put("/a.png", png(1))
+    site.pages["/a.png"] = lambda *_: (302, {"Location": f"{other.url}/a.png"}, b"")
+    assert fetch(fetcher, f"{site.url}/a.png").known.size == len(png(1))
+    other.close()
 
 
 def test_a_file_of_unknown_size_is_cut_at_the_limit(site: Site, fetcher: Fetcher, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import two_steps
-from batch_runs import pictures, results, run, seen_in
+from batch_runs import pictures, results, run, seen_in, wait_until
 from fake_servers import FakeServers, error
 from ledgers import identity_of, plan_of
 from media_files import write_video
@@ -26,6 +26,7 @@ from client.ledger.ledger import Ledger
 from client.media.kinds import Kind
 from client.media.loaders import Loaders
 from client.media.sampling import Sampling
+from client.sources import fetch
 from client.sources.source import Source
 from client.stages import Ask
 from client.tasks.plan import UnitRequest, make_plan
@@ -151,3 +152,30 @@ def test_bugs_are_not_told_as_damage(servers: FakeServers, tmp_path: Path, monke
     pictures(tmp_path / "ads", 1)
     with pytest.raises(ValueError, match="our own"):
         run(servers, "ads", cwd=tmp_path)
+
+
+def test_large_files_hold_up_no_others(servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More of them than are found at a time, before all others; they are read while those are asked about."""
+    pictures(tmp_path / "ads", 12)
+    for number in range(10):
+        with (tmp_path / "ads" / f"{number:04d}.png").open("ab") as file:
+            file.truncate(100_000)
+    monkeypatch.setattr(fetch, "LARGE_BYTES", 90_000)
+    identify, order = fetch.identify, list[int]()
+
+    def slowly(path: Path) -> Any:
+        if path.stat().st_size == 100_000:
+            wait_until(lambda: len(servers.asked) >= 2)
+            order.append(int(path.stem))
+        return identify(path)
+
+    monkeypatch.setattr(fetch, "identify", slowly)
+    done = run(servers, "ads", "--languages", "", cwd=tmp_path)
+    assert done.returncode == 0
+    assert sorted(order) == list(range(10))
+    assert sorted(seen_in(servers.asked[:2])) == ["10", "11"]
+    assert [record["tasks"]["describe"]["text"] for record in results(tmp_path)["files"]] == [
+        f"I see {number}" for number in range(12)
+    ]
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+    assert len(order) == 10  # what is known is not read again

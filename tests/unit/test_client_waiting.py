@@ -12,7 +12,13 @@ from client.endpoints.retry import FAILURES_TO_LOSE, RetryPolicy, failure, read_
 from client.errors import AuthError, FailedError, RefusedError, RequestError, ServiceLostError, UnavailableError
 
 
-@pytest.mark.parametrize(("value", "pause_s"), [("3", 3.0), ("0.5", 0.5), (None, None), ("soon", None), ("-1", 0.0)])
+@pytest.mark.parametrize(
+    ("value", "pause_s"),
+    [
+        *(("3", 3.0), ("0.5", 0.5), (None, None), ("soon", None), ("-1", 0.0), ("inf", None), ("nan", None)),
+        *(("1e400", None), ("9" * 400, None), ("1_0", None), ("Mon, 01 Jan 99999 00:00:00 GMT", None)),
+    ],
+)
 def test_retry_after(value: str | None, pause_s: float | None) -> None:
     assert read_retry_after(value) == pause_s
 
