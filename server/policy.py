@@ -14,9 +14,11 @@ class Policy(Settings, frozen=True, kw_only=True):
     probe_every_s: float = 2.0
     starting_probe_every_s: float = 0.1
     probe_timeout_s: float = 10.0
-    """Engines answer between two steps: it must be longer than their longest step."""
     failures: int = 3
-    """Probes in a row that must fail before a running part counts as hung."""
+    """Probes in a row that must fail before a running part counts as hung. One that is not answered in time counts
+    only if the part does nothing meanwhile: engines answer between two steps, and steps may be long."""
+    longest_step_s: float = 600.0
+    """How long an engine may take for one step, and any part be silent, however busy it is."""
     memory_every_s: float = 10.0
     """How often the memory of a part is looked at."""
     backoff_s: float = 0.5

@@ -9,6 +9,7 @@ import orjson
 
 from server.engines.engine_health import PATH as CORE_HEALTH
 from server.engines.engine_health import CoreHealth
+from server.engines.step_watch import VARIABLE as HEARTBEAT
 from server.engines.vllm_entry import FAST_START
 from server.engines.warm_up import STAGE as WARM_UP
 from server.engines.warm_up import WarmUp
@@ -60,12 +61,14 @@ def _engine_part(
     name = UNSAFE.sub("-", engine.name) + (f"-{replica}" if engine.replicas > 1 else "")
     public_socket = runtime / f"{name}.sock"
     socket = runtime / f"{name}.engine.sock" if engine.sleep_group else public_socket
+    heartbeat = runtime / f"{name}.heartbeat"
     own = {"CUDA_VISIBLE_DEVICES": engine.gpus[replica]} if engine.gpus else {}
     return Part(
         name=f"vllm-{name}",
         what=engine.name,
         command=engine_command(engine, ("--uds", str(socket))),
-        env={**environment, **own},
+        heartbeat=heartbeat,
+        env={HEARTBEAT: str(heartbeat), **environment, **own},
         hidden=hidden,
         address=f"unix:{public_socket}",
         probe=Probe("http://engine", CORE_HEALTH, socket),
@@ -100,6 +103,8 @@ def engine_arguments(engine: EngineProfile, listen: Sequence[str]) -> list[str]:
     arguments += ["--allowed-media-domains", NO_DOMAIN]
     for middleware in (CoreHealth, WarmUp):  # the last one is the outermost
         arguments += ["--middleware", f"{middleware.__module__}.{middleware.__qualname__}"]
+    if engine.dtype is not None:
+        arguments += ["--dtype", engine.dtype]
     if engine.tensor_parallel > 1:
         arguments += ["--tensor-parallel-size", str(engine.tensor_parallel)]
     if engine.max_batched_tokens is not None:
@@ -124,6 +129,8 @@ def engine_environment(engine: EngineProfile, runtime: Path, *, on_gpu: bool = F
     variables = {
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
+        # Whether a step takes too long is for the supervisor to say; vLLM's own limit is five minutes.
+        "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": "86400",
         # Longer than the gateway keeps idle connections: it never writes into one that is being closed.
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75",
         # vLLM's sockets and files go with the folder, also when it is killed.

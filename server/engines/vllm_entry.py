@@ -20,6 +20,8 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from server.engines import step_watch
+
 if TYPE_CHECKING:
     import asyncio
     from argparse import Namespace
@@ -96,6 +98,7 @@ async def _run(args: Namespace) -> None:
     from vllm.usage.usage_lib import UsageContext  # noqa: PLC0415
     from vllm.v1.engine.async_llm import AsyncLLM  # noqa: PLC0415
 
+    step_watch.register()  # plugins are not loaded anew after a fork
     signal.signal(signal.SIGTERM, _interrupt)  # until vLLM's server installs its own
     address, listener = setup_server(args, reuse_port=False)
     engine_args = AsyncEngineArgs.from_cli_args(args)

@@ -21,13 +21,18 @@ from __future__ import annotations
 
 
 def register() -> None:
-    """Make the model known to vLLM, and FP8 on a CPU quick; on a GPU nothing heavy and no other model is touched."""
+    """Make the model known to vLLM, FP8 on a CPU quick, and steps known to the supervisor where there is one.
+
+    On a GPU nothing heavy and no other model is touched.
+    """
     from transformers import AutoConfig  # noqa: PLC0415 - imported by every vLLM process, so only when called
     from vllm import ModelRegistry  # noqa: PLC0415
 
+    from server.engines import step_watch  # noqa: PLC0415
     from server.engines.cpu_fp8 import register as register_cpu_fp8  # noqa: PLC0415
     from server.llama_vision.config import MllamaConfig  # noqa: PLC0415
 
+    step_watch.register()
     register_cpu_fp8()
     AutoConfig.register(MllamaConfig.model_type, MllamaConfig, exist_ok=True)
     ModelRegistry.register_model(

@@ -76,3 +76,16 @@ def tree_memory(pid: int) -> int:
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 total += member.memory_full_info().pss
     return total
+
+
+def tree_activity(pid: int) -> tuple[bool, dict[int, float]]:
+    """Whether a process or one below it is stopped (SIGSTOP), and the CPU seconds of each so far, by its id."""
+    stopped, cpu_s = False, dict[int, float]()
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for member in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                stopped |= member.status() in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
+                times = member.cpu_times()
+                cpu_s[member.pid] = times.user + times.system
+    return stopped, cpu_s

@@ -55,6 +55,8 @@ class Part:
     address: str
     """Where it listens, for people."""
     probe: Probe
+    heartbeat: Path | None = None
+    """Where its processes say that they live, if they do (`server/supervision/heartbeat.py`)."""
     env: Mapping[str, str] = field(default_factory=dict)
     """On top of our own environment."""
     hidden: frozenset[str] = frozenset()

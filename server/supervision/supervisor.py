@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 from server.errors import PartFailedError
 from server.policy import Crashes, Policy
 from server.sizing.machine import GIB, tree_memory
+from server.supervision.heartbeat import forget_beats
 from server.supervision.logs import PartLog
 from server.supervision.process import Process, describe_exit, kill_group
+from server.supervision.progress import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,6 +158,8 @@ class ProcessSupervisor:
         started = time.monotonic()
         if part.probe.socket:
             part.probe.socket.unlink(missing_ok=True)  # left by one that was killed
+        if part.heartbeat:
+            forget_beats(part.heartbeat)
         process = await Process.start(part.command, env=part.env, hidden=part.hidden, log=log, pass_fds=part.pass_fds)
         self._reaper.hold(process.pid)
         self._process = process
@@ -201,12 +205,13 @@ class ProcessSupervisor:
     async def _until_ill(self, process: Process, ended: asyncio.Task[int]) -> str:
         """Wait until the part ends, hangs or takes too much memory; returns which."""
         policy = self._policy
+        progress = Progress(process.pid, self.part.heartbeat, policy.longest_step_s)
         failures = 0
         memory_at = 0.0
         while failures < policy.failures:
             await asyncio.wait([ended], timeout=policy.probe_every_s)
             if not ended.done():
-                failures = 0 if await self._probe(ended) else failures + 1
+                failures = 0 if await self._is_well(ended, progress) else failures + 1
             if ended.done():
                 return describe_exit(ended.result())
             state = State.UNHEALTHY if failures else State.READY
@@ -218,6 +223,15 @@ class ProcessSupervisor:
                     await process.stop(self.part.stop_grace_s)
                     return too_much
         return f"it hangs: it runs, but failed {failures} health checks in a row"
+
+    async def _is_well(self, ended: asyncio.Task[int], progress: Progress) -> bool:
+        """Ask once; one that does not answer is well too while it works: it is slow, and does not hang."""
+        asked = time.monotonic()
+        if await self._probe(ended):
+            progress.answered()
+            return True
+        silent = time.monotonic() - asked >= 0.9 * self._policy.probe_timeout_s  # timers are rounded
+        return silent and not ended.done() and await asyncio.to_thread(progress.works)
 
     async def _probe(self, ended: asyncio.Task[int]) -> bool:
         """Ask once; an end of the process ends the waiting."""

@@ -1,6 +1,6 @@
 """A part that a test plays: answers GET /health on a port or a Unix socket, has a child, and misbehaves when told to.
 
-`python server_part.py PORT-OR-SOCKET FOLDER MODE` writes its process ids to FOLDER/pids, one line per start.
+`python server_part.py PORT-OR-SOCKET FOLDER MODE [HEARTBEAT]` writes its process ids to FOLDER/pids, a line per start.
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ def main() -> None:
     print("stage two", flush=True)
     if mode == "fail":
         sys.exit("no weights in the box")
+    if mode == "stepping":  # as an engine does: it tells of a step that takes long
+        from server.supervision.heartbeat import Heartbeat  # noqa: PLC0415
+
+        Heartbeat(sys.argv[4]).step_begins()
     if mode == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     server: BaseServer

@@ -41,7 +41,8 @@ def make_part(folder: Path, mode: str, name: str = "toy", socket: Path | None = 
     return Part(
         name=name,
         what=mode,
-        command=(sys.executable, str(HERE / "server_part.py"), listens, str(folder), mode),
+        command=(sys.executable, str(HERE / "server_part.py"), listens, str(folder), mode, str(folder / "heartbeat")),
+        heartbeat=folder / "heartbeat",
         address=address,
         probe=Probe(address, "/health", socket),
         start_timeout_s=DEADLINE_S,
@@ -143,6 +144,29 @@ async def test_a_part_that_hangs_is_restarted(tmp_path: Path, notes: Notes) -> N
         (tmp_path / "ill").unlink()
         await ready_again(stack)
         assert len(pids(tmp_path)) == 2
+
+
+async def test_a_part_in_a_long_step_is_left_alone_and_found_once_it_is_stopped(tmp_path: Path, notes: Notes) -> None:
+    async with running([make_part(tmp_path, "stepping")], tmp_path, notes) as (stack, _):
+        (tmp_path / "ill").touch()
+        await asyncio.sleep(2.0)  # three times as long as a part that hangs is left alone
+        assert stack.supervisors[0].state is State.READY
+        assert len(pids(tmp_path)) == 1
+        os.kill(pids(tmp_path)[0][0], signal.SIGSTOP)
+        assert "health checks" in await asyncio.wait_for(notes.crashes.get(), 5.0)
+        (tmp_path / "ill").unlink()
+        await ready_again(stack)
+
+
+async def test_a_step_that_takes_too_long_is_ended(tmp_path: Path, notes: Notes) -> None:
+    strict = replace(BRISK, longest_step_s=1.5)
+    async with running([make_part(tmp_path, "stepping")], tmp_path, notes, strict) as (stack, _):
+        (tmp_path / "ill").touch()
+        began = time.monotonic()
+        assert "health checks" in await asyncio.wait_for(notes.crashes.get(), DEADLINE_S)
+        assert time.monotonic() - began > 1.0
+        (tmp_path / "ill").unlink()
+        await ready_again(stack)
 
 
 async def test_a_part_that_answers_again_in_time_is_left_alone(tmp_path: Path, notes: Notes) -> None:
