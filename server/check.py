@@ -15,6 +15,7 @@ from rich.table import Table
 
 from server.errors import PreflightError, UnknownSizesError
 from server.parts import open_gateway_socket, stack_parts
+from server.sizing.arithmetic import arithmetic_note
 from server.sizing.gpus import list_gpus
 from server.sizing.machine import GIB
 from server.sizing.models import model_sizes
@@ -66,6 +67,8 @@ def _findings(profile: Profile, gpu_memory_gib: float | None, console: Console) 
     if has_vllm():
         yield from _versions()
     yield _finding_of("models", "every local folder is there", lambda: check_models(profile))
+    if note := arithmetic_note(profile):
+        yield Finding("arithmetic", good=True, says=note)
     yield _finding_of("main memory", "enough is free", lambda: check_memory(profile))
     try:
         yield from (_holds(engine, profile) for engine in profile.engines if engine.kv_cache_gib is not None)
@@ -131,7 +134,7 @@ def _room(profile: Profile, gpu: Gpu | None, gpu_memory_gib: float | None) -> in
 
 def _holds(engine: EngineProfile, profile: Profile) -> Finding:
     """VLLM starts only if its KV cache holds one request of the full context."""
-    requests = model_sizes(engine.model, engine.local_model).kv_capacity(
+    requests = model_sizes(engine.model, engine.local_model, engine.number_bytes).kv_capacity(
         int((engine.kv_cache_gib or 0) * GIB),
         max_model_len=engine.max_model_len,
         batched_tokens=engine.max_batched_tokens or DEFAULT_BATCHED_TOKENS,

@@ -46,8 +46,8 @@ one part alone, for containers:
 
 \b
 settings: command line > environment (BABELVIEW_PROFILE, BABELVIEW_HOST, BABELVIEW_PORT,
-BABELVIEW_TRANSLATOR_PORT, BABELVIEW_LOG_DIR) > profile > default. Other options of the translator are set in the
-profile alone ([translator] args): their variables are for `babelview translate`.
+BABELVIEW_TRANSLATOR_PORT, BABELVIEW_CORS, BABELVIEW_LOG_DIR) > profile > default. Other options of the translator are
+set in the profile alone ([translator] args): their variables are for `babelview translate`.
 exit codes of `up`: 0 stopped by Ctrl-C or SIGTERM while it ran, 1 failed or a part was given up, 2 usage,
 128 + signal stopped before it was ready (130 for Ctrl-C).
 `check`: 0 it would run, 1 it would not. `status`: 0 all parts are ready, 1 one is not, 3 nothing runs.
@@ -83,6 +83,21 @@ class _Gibibytes(click.ParamType[float]):
         if not 0 < size < math.inf:
             self.fail(f"not a size in GiB: {value!r}", param, ctx)
         return size
+
+
+class _Origin(click.ParamType[str]):
+    """An origin of web pages, or `*`."""
+
+    name = "ORIGIN"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check it."""
+        from server.gateway.config import check_origin  # noqa: PLC0415
+
+        try:
+            return check_origin(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 PORT = click.IntRange(0, 65535)
@@ -129,6 +144,17 @@ def _of_a_profile(function: Function) -> Function:
             help="The translator's port; 0 takes a free one.",
         ),
         click.option(
+            "--cors",
+            type=_Origin(),
+            multiple=True,
+            metavar="ORIGIN",
+            envvar="BABELVIEW_CORS",
+            show_envvar=True,
+            cls=Option,
+            help="Pages of this origin (https://chat.example.org) may ask the gateway from a browser; * for all. "
+            "May be given several times; in the environment with spaces between.",
+        ),
+        click.option(
             "--dummy-weights",
             is_flag=True,
             help="Random weights of the published shapes, no download: answers are noise of max_tokens.",
@@ -165,7 +191,7 @@ def _command(name: str, *, of_a_profile: bool = True) -> Callable[[Callable[...,
 )
 def up(log_dir: Path, ready_file: Path | None, **settings: Any) -> int:
     """Start the stack of a profile: models, gateway, translator."""
-    profile = _profile(**settings)
+    profile = _profile_here(**settings)
     try:
         from server.up import up as run_stack  # noqa: PLC0415
 
@@ -182,7 +208,7 @@ def check(gpu_memory: float | None, **settings: Any) -> int:
     """Say what would run here, and whether it fits; start nothing."""
     from server.check import check as run_check  # noqa: PLC0415
 
-    return 0 if run_check(_profile(**settings), _console(), gpu_memory) else FAILED
+    return 0 if run_check(_profile_here(**settings), _console(), gpu_memory) else FAILED
 
 
 @_command("status", of_a_profile=False)
@@ -220,7 +246,7 @@ def engine(model: str, **settings: Any) -> None:
     """Run one engine alone, for containers: the one that serves MODEL."""
     from server.alone import run_engine  # noqa: PLC0415
 
-    profile = _profile(**settings)
+    profile = _profile_here(**settings)
     run_engine(profile, model, profile.gateway.host, profile.gateway.port)
 
 
@@ -252,17 +278,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _profile(
-    profile: str, *, host: str | None, port: int | None, translator_port: int | None, dummy_weights: bool
+    profile: str,
+    *,
+    host: str | None,
+    port: int | None,
+    translator_port: int | None,
+    cors: tuple[str, ...],
+    dummy_weights: bool,
 ) -> Profile:
     """The profile that is asked for, with what the command line and the environment say."""
     from server.profile import load_profile  # noqa: PLC0415
 
-    found = load_profile(profile).with_settings(host=host, port=port, translator_port=translator_port)
+    found = load_profile(profile).with_settings(host=host, port=port, translator_port=translator_port, cors=cors)
     if not dummy_weights:
         return found
     from server.engines.dummy import with_dummy_weights  # noqa: PLC0415
 
     return with_dummy_weights(found)
+
+
+def _profile_here(**settings: Any) -> Profile:
+    """The same, with the arithmetic that suits this machine."""
+    from server.sizing.arithmetic import suit_machine  # noqa: PLC0415
+
+    return suit_machine(_profile(**settings))
 
 
 def _console() -> Console:

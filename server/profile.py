@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003  # read at run time, to check a profile against the types
+from itertools import zip_longest
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -27,6 +29,7 @@ class GatewayProfile(GatewaySettings, frozen=True, kw_only=True):
     """0 takes a free port."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_port(self.port)
 
 
@@ -96,6 +99,8 @@ class EngineProfile(Settings, frozen=True, kw_only=True):
     """Main memory that one replica needs, for the check before anything starts."""
     memory_limit_gib: float | None = None
     """A replica that takes more main memory is restarted. None: no limit."""
+    dtype: Literal["bfloat16", "float16", "float32"] | None = None
+    """What it computes with. None: as the model says; float32 on a CPU that only emulates bfloat16."""
     threads: int | None = None
     """OpenMP threads (CPU). None: vLLM decides and binds cores."""
     fast_start: bool = False
@@ -132,6 +137,22 @@ class EngineProfile(Settings, frozen=True, kw_only=True):
     def names(self) -> tuple[str, ...]:
         """The served name and its aliases."""
         return (self.name, *self.aliases)
+
+    @property
+    def numbers(self) -> str | None:
+        """What it is told to compute with, in `dtype` or in its `args`; None: it is not told."""
+        told: str | None = self.dtype
+        for argument, following in zip_longest(self.args, self.args[1:]):
+            if argument == "--dtype":
+                told = following
+            elif argument.startswith("--dtype="):
+                told = argument.removeprefix("--dtype=")
+        return told
+
+    @property
+    def number_bytes(self) -> int:
+        """Bytes of a number that it computes with."""
+        return 4 if self.numbers in {"float32", "float"} else 2
 
     @property
     def local_model(self) -> Path | None:
@@ -182,7 +203,12 @@ class Profile(Settings, frozen=True, kw_only=True):
             raise ValueError(f"engines: served more than once: {', '.join(twice)}")
 
     def with_settings(
-        self, *, host: str | None = None, port: int | None = None, translator_port: int | None = None
+        self,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        translator_port: int | None = None,
+        cors: tuple[str, ...] = (),
     ) -> Profile:
         """The profile with what the command line or the environment says; None leaves it as it is."""
         gateway = self.gateway
@@ -190,6 +216,8 @@ class Profile(Settings, frozen=True, kw_only=True):
             gateway = replace(gateway, host=host)
         if port is not None:
             gateway = replace(gateway, port=port)
+        if cors:
+            gateway = replace(gateway, cors=cors)
         translator = self.translator
         if translator is not None and translator_port is not None:
             translator = replace(translator, port=translator_port)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from server.display import Display
 from server.exit_codes import FAILED, SIGNALLED
+from server.sizing.arithmetic import arithmetic_note
 from server.sizing.preflight import check_ready_file
 from server.stack import run_until_signal, stack_of, write_ready_file
 
@@ -37,6 +38,8 @@ async def up(profile: Profile, *, logs: Path, ready_file: Path | None, console: 
         PartFailedError: a part did not start, or what is left is of no use.
     """
     display = Display(console)
+    if note := arithmetic_note(profile):
+        console.print(note, highlight=False, soft_wrap=True)
     was_healthy = False
     async with stack_of(profile, logs=logs, reporter=display) as stack:
         if ready_file:

@@ -17,7 +17,7 @@ from typing import Any
 
 Config = Mapping[str, Any]
 HALF = 2
-"""Bytes of a bf16 number: activations, KV cache, and all weights that are not quantised."""
+"""Bytes of a bf16 number; activations, KV cache and all weights that are not quantised are of these, or of float32."""
 MLLAMA_EXTRA_TOKENS = 8
 """Rows of Llama 3.2 Vision's embedding beyond its vocabulary, for `<|image|>` and its like."""
 MLLAMA_PADDED_TO = 8
@@ -45,9 +45,11 @@ class Text:
     extra_rows: int = 0
     cross_layers: int = 0
     """Of `layers`, those that look at the picture instead of the text."""
+    number: int = HALF
+    """Bytes of a number that is computed with."""
 
     @classmethod
-    def of(cls, config: Config) -> Text:
+    def of(cls, config: Config, number: int = HALF) -> Text:
         """Read the sizes from a `text_config`."""
         values = {**LLAMA_DEFAULTS, **config}
         heads = values["num_attention_heads"]
@@ -62,6 +64,7 @@ class Text:
             vocabulary=values["vocab_size"],
             extra_rows=MLLAMA_EXTRA_TOKENS if mllama else 0,
             cross_layers=len(values.get("cross_attention_layers") or ()),
+            number=number,
         )
 
     @property
@@ -85,12 +88,12 @@ class Text:
     @property
     def kv_per_token(self) -> int:
         """Keys and values of one token in the layers that look at text."""
-        return 2 * (self.layers - self.cross_layers) * self.kv_heads * self.head_dim * HALF
+        return 2 * (self.layers - self.cross_layers) * self.kv_heads * self.head_dim * self.number
 
     @property
     def cross_kv_per_token(self) -> int:
         """Keys and values of one token of a picture in the cross-attention layers."""
-        return 2 * self.cross_layers * self.kv_heads * self.head_dim * HALF
+        return 2 * self.cross_layers * self.kv_heads * self.head_dim * self.number
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,8 @@ class Model:
     """The language model's matrices are quantised, one byte each and a bf16 scale a row."""
 
     @classmethod
-    def of(cls, config: Config) -> Model:
-        """Read a config.json.
+    def of(cls, config: Config, number: int = HALF) -> Model:
+        """Read a config.json; `number` is in bytes, of those that are computed with.
 
         Raises:
             ValueError: not one of the two architectures whose sizes are known here.
@@ -173,7 +176,7 @@ class Model:
         if config.get("model_type") not in {"mllama", "llava_next_video"}:
             raise ValueError(f"sizes of {config.get('model_type')!r} models are not known here")
         fp8 = config.get("quantization_config", {}).get("quant_method") == "compressed-tensors"
-        return cls(Text.of(config["text_config"]), Vision.of(config), fp8)
+        return cls(Text.of(config["text_config"], number), Vision.of(config), fp8)
 
     @property
     def parameters(self) -> int:
@@ -182,9 +185,9 @@ class Model:
 
     def weights(self, tensor_parallel: int = 1) -> int:
         """Bytes of weights on one GPU. The tower is counted whole on each: Llama 3.2 Vision's is not divided."""
-        text = self.text
-        linear = text.linear + text.linear_rows * HALF if self.fp8 else text.linear * HALF
-        return ceil((linear + text.rest * HALF) / tensor_parallel) + self.vision.parameters * HALF
+        text, number = self.text, self.text.number
+        linear = text.linear + text.linear_rows * HALF if self.fp8 else text.linear * number
+        return ceil((linear + text.rest * number) / tensor_parallel) + self.vision.parameters * number
 
     def request_kv(self, tokens: int, pictures: int = 0) -> int:
         """KV cache of one request of so many tokens and, for Llama 3.2 Vision, largest pictures."""
@@ -203,14 +206,14 @@ class Model:
         sizes = [size for size in (text.layers - text.cross_layers, text.cross_layers) if size]
         per_group = reduce(gcd, sizes)
         heads = text.kv_heads // tensor_parallel
-        pool = kv_bytes // (2 * per_group * heads * text.head_dim * HALF * block)
+        pool = kv_bytes // (2 * per_group * heads * text.head_dim * text.number * block)
         blocks = sizes[0] // per_group * ceil(max_model_len / block)
         blocks += text.cross_layers // per_group * ceil(batched_tokens / block)
         return pool / blocks
 
     def encoder_output(self) -> int:
         """What the largest picture leaves in the encoder cache."""
-        return self.vision.output_tokens * self.text.hidden * HALF
+        return self.vision.output_tokens * self.text.hidden * self.text.number
 
     def activations(self, *, batched_tokens: int, requests: int, frames: int = 0, tensor_parallel: int = 1) -> int:
         """Peak of one step, an estimate from above.
@@ -220,9 +223,9 @@ class Model:
         values; a mask of all pairs of tokens, and the kept states of Llama 3.2 Vision, come on top.
         """
         text, vision = self.text, self.vision
-        mlp = batched_tokens * (3 * text.intermediate // tensor_parallel + 6 * text.hidden) * HALF
+        mlp = batched_tokens * (3 * text.intermediate // tensor_parallel + 6 * text.hidden) * text.number
         logits = requests * text.vocabulary * 4 * 3
         tokens = vision.tokens * max(frames, 1)
-        tower = tokens * (2 * vision.intermediate + 6 * vision.width + 2 * vision.output_width) * HALF
-        mask = 2 * vision.tokens**2 * HALF if vision.masked else 0
+        tower = tokens * (2 * vision.intermediate + 6 * vision.width + 2 * vision.output_width) * text.number
+        mask = 2 * vision.tokens**2 * text.number if vision.masked else 0
         return max(mlp, logits) + tower + mask

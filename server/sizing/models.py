@@ -10,23 +10,24 @@ from typing import Any
 import orjson
 
 from server.errors import UnknownSizesError
-from server.sizing.memory import Model
+from server.sizing.memory import HALF, Model
 
 KNOWN = Path(__file__).with_name("known_models.toml")
 
 
-def model_sizes(name: str, folder: Path | None) -> Model:
+def model_sizes(name: str, folder: Path | None, number: int = HALF) -> Model:
     """The sizes of a model.
 
     Args:
         name: As the profile writes it.
         folder: Where it lies; None for a model of the hub.
+        number: Bytes of the numbers that it computes with.
 
     Raises:
         UnknownSizesError: no config.json was found, or it is of an architecture whose sizes are not known.
     """
     try:
-        return Model.of(_config(name, folder))
+        return Model.of(_config(name, folder), number)
     except (ValueError, KeyError) as error:
         raise UnknownSizesError(f"the sizes of {name}: {error}") from error
 

@@ -95,7 +95,7 @@ def _devices(engine: EngineProfile, replica: int, *, on_gpu: bool) -> list[str]:
 
 def need(engine: EngineProfile, profile: Profile) -> Need:
     """What one replica takes of each of its devices."""
-    model = model_sizes(engine.model, engine.local_model)
+    model = model_sizes(engine.model, engine.local_model, engine.number_bytes)
     batched = engine.max_batched_tokens or DEFAULT_BATCHED_TOKENS
     weights = model.weights(engine.tensor_parallel)
     activations = model.activations(
@@ -124,6 +124,6 @@ def need(engine: EngineProfile, profile: Profile) -> Need:
 def _encoder_cache(engine: EngineProfile, model: Model, batched_tokens: int) -> int:
     """Ours for Llama 3.2 Vision; vLLM's own holds as many tokens as a step."""
     if model.text.cross_layers == 0:
-        return batched_tokens * model.text.hidden * 2
+        return batched_tokens * model.text.hidden * model.text.number
     size = engine.encoder_cache_gib
     return int((DEFAULT_ENCODER_CACHE_GIB if size is None else size) * GIB)
