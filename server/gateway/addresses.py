@@ -12,19 +12,24 @@ from aiohttp.resolver import ThreadedResolver
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_HOLDS_IPV4 = tuple(
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""All that IANA gives to networks of the public Internet today; outside lie NAT64, site-local, SRv6 and the like."""
+_NOT_PUBLIC = tuple(
     ipaddress.ip_network(network)
     for network in (
-        "::/96",  # IPv4-compatible
-        "::ffff:0:0/96",  # IPv4-mapped
-        "::ffff:0:0:0/96",  # SIIT
-        "64:ff9b::/96",  # NAT64 (RFC 6052)
-        "64:ff9b:1::/48",  # NAT64 (RFC 8215)
-        "2001::/32",  # Teredo
-        "2002::/16",  # 6to4
+        # Python's `is_global` is that of its version; these were added late, or count as global by IANA's table.
+        "192.0.0.0/24",  # IETF protocol assignments
+        "192.31.196.0/24",  # AS112
+        "192.52.193.0/24",  # AMT
+        "192.88.99.0/24",  # 6to4 relays, deprecated
+        "192.175.48.0/24",  # AS112
+        "2001::/23",  # IETF protocol assignments; Teredo, ORCHID and benchmarking among them
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4: stands for an IPv4 address
+        "2620:4f:8000::/48",  # AS112
+        "3fff::/20",  # documentation
     )
 )
-"""IPv6 addresses that stand for an IPv4 one: a public resolver has no reason to give them."""
 
 
 def is_public(address: str) -> bool:
@@ -32,10 +37,10 @@ def is_public(address: str) -> bool:
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
-        return False  # with a zone, for one
-    if ip.is_multicast or any(ip in network for network in _HOLDS_IPV4):
         return False
-    return ip.is_global
+    if ip.version == 6 and (ip not in _GLOBAL_UNICAST or getattr(ip, "scope_id", None)):
+        return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
 
 
 def is_address(host: str) -> bool:

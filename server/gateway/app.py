@@ -25,6 +25,7 @@ from server.gateway.api_types import Alive, Health
 from server.gateway.body import BodyReader, parse_object
 from server.gateway.budget import check_budget
 from server.gateway.catalogue import Catalogue
+from server.gateway.cors import Cors
 from server.gateway.discovery import Discovery
 from server.gateway.fetch import Fetcher
 from server.gateway.forms import Form
@@ -37,7 +38,7 @@ from server.gateway.model_swap import ModelSwapper
 from server.gateway.openapi import description
 from server.gateway.parameters import CHAT, COMPLETION, check_parameters
 from server.gateway.pool import Pool
-from server.gateway.request_context import CONTEXT, REQUEST_ID, trace_headers
+from server.gateway.request_context import CONTEXT, HOLD, REQUEST_ID, trace_headers
 from server.gateway.upstream import Upstream
 from server.key_variables import TRANSLATOR_KEYS
 
@@ -62,6 +63,7 @@ def create_app(config: GatewayConfig, *, resolver: AbstractResolver | None = Non
     app[GATEWAY] = gateway
     app.cleanup_ctx.append(gateway.connections)
     app.on_response_prepare.append(name_request)
+    app.on_response_prepare.append(gateway.cors.mark)
     app.router.add_get("/health", gateway.health)
     app.router.add_get("/health/live", gateway.live)
     app.router.add_get("/metrics", gateway.discovery.metrics)
@@ -89,12 +91,15 @@ class Gateway:
         self._translator = self._translator_pool(config.translator) if config.translator else None
         pools = [*self._pools.values(), *([self._translator] if self._translator else [])]
         self.admission = Admission(config.limits, Keyring.load(config))
-        self._bodies = BodyReader(config.limits, config.timeouts, self.admission)
+        self._bodies = BodyReader(config.limits, config.timeouts)
         self._fetcher = Fetcher(config.media_domains, config.limits.max_media_bytes, resolver)
         self._media = MediaPolicy(config.limits, self._fetcher)
         metrics = Metrics(pools, self.admission)
         self.discovery = Discovery(pools, metrics)
-        self.middleware = RequestMiddleware(self.admission, metrics, open_metrics=config.open_metrics)
+        self.cors = Cors(config.cors)
+        self.middleware = RequestMiddleware(
+            self.admission, metrics, self.cors, config.timeouts, open_metrics=config.open_metrics
+        )
 
     def _pool(self, model: ServedModel) -> Pool:
         upstreams = [
@@ -110,7 +115,13 @@ class Gateway:
             )
             for replica in model.replicas
         ]
-        return Pool(model.name, upstreams, self._config.timeouts, crash_memory_s=self._config.health.crash_memory_s)
+        return Pool(
+            model.name,
+            upstreams,
+            self._config.timeouts,
+            self._config.limits.max_pixels_decoding,
+            crash_memory_s=self._config.health.crash_memory_s,
+        )
 
     def _swapper(self, sleep_group: str | None) -> ModelSwapper | None:
         if sleep_group is None:
@@ -165,8 +176,12 @@ class Gateway:
         """A chat completion, plain or streamed, from an engine that serves its model."""
         async with self._bodies.read(request) as body:
             asked, model = self._asked(request, body, CHAT)
-            urls, changed = await self._media.check(asked, model)
+            hold = request[HOLD]
+            before = hold.size
+            urls, changed = await self._media.check(asked, model, hold)
             call = _call(request, orjson.dumps(asked) if changed else body)
+            if changed:  # what was fetched is in it now
+                hold.count(len(call.body) - (hold.size - before))
             pool = self._pools[model.name]
             digest = digest_of(urls) if pool.wants_digest else None
             del asked, urls  # the answer may take minutes

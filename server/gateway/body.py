@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-from aiohttp import hdrs
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from server.errors import RequestError
+from server.gateway.request_context import HOLD
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
-    from aiohttp import web
-
-    from server.gateway.admission import Admission
+    from server.gateway.admission import Hold
     from server.gateway.config import Limits, Timeouts
 
 MOST_VALUES = 500_000
 """In one JSON body: some 40 MB of Python objects. 64 MiB of `[],[],...` would become more than a GiB of them."""
+MOST_KEYS = 20_000
+"""Of all objects of a body together: engines look at each of them, for seconds if there are half a million."""
 DEEPEST = 64
 """orjson itself takes 1024; what engines do with that is not tried out."""
 
@@ -29,45 +31,53 @@ DEEPEST = 64
 class BodyReader:
     """Reads the bodies of requests, within limits of bytes and time."""
 
-    def __init__(self, limits: Limits, timeouts: Timeouts, admission: Admission) -> None:
+    def __init__(self, limits: Limits, timeouts: Timeouts) -> None:
         self._limits = limits
         self._timeouts = timeouts
-        self._admission = admission
 
     @asynccontextmanager
     async def read(self, request: web.Request) -> AsyncIterator[bytes]:
-        """The body; its memory is counted until the end of the block.
+        """The body; its memory is counted, as its bytes arrive, until the end of the block.
 
         Raises:
-            RequestError: 408, 413, 415 or 429.
+            RequestError: 400, 408, 413, 415 or 429.
         """
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
             raise RequestError(415, "compressed bodies are not taken", code="unsupported_encoding")
-        held = request.content_length or 0
-        if held > self._limits.max_body_bytes:
+        hold = request[HOLD]
+        announced = request.content_length or 0
+        if announced > self._limits.max_body_bytes:
             raise self._too_large()
-        self._admission.reserve(held)
+        hold.check(announced)  # nothing is taken for it yet: what is announced may never come
+        body = b""
         try:
-            pieces: list[bytes] = []
-            size = 0
-            loop = asyncio.get_running_loop()
-            end = loop.time() + self._timeouts.body_s
-            try:
-                async with asyncio.timeout(self._timeouts.body_idle_s) as limit:
-                    while piece := await request.content.readany():
-                        pieces.append(piece)
-                        size += len(piece)
-                        if size > self._limits.max_body_bytes:
-                            raise self._too_large()
-                        if size > held:  # sent in chunks, without saying how much
-                            self._admission.reserve(size - held)
-                            held = size
-                        limit.reschedule(min(loop.time() + self._timeouts.body_idle_s, end))
-            except TimeoutError:
-                raise RequestError(408, "the body took too long to come", code="request_timeout") from None
-            yield b"".join(pieces)
+            body = await self._receive(request, hold)
+            yield body
         finally:
-            self._admission.free(held)
+            hold.count(-len(body))
+
+    async def _receive(self, request: web.Request, hold: Hold) -> bytes:
+        """All of the body, of which each piece is counted as it comes."""
+        timeouts = self._timeouts
+        pieces: list[bytes] = []
+        size = 0
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(timeouts.body_idle_s) as limit:
+                while piece := await request.content.readany():
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > self._limits.max_body_bytes:
+                        raise self._too_large()
+                    hold.add(len(piece))
+                    enough_until = began + timeouts.body_idle_s + size / timeouts.body_bytes_per_s
+                    limit.reschedule(min(loop.time() + timeouts.body_idle_s, enough_until, began + timeouts.body_s))
+        except TimeoutError:
+            raise RequestError(408, "the body took too long to come", code="request_timeout") from None
+        except (HttpProcessingError, web.RequestPayloadError):  # their text has the raw line
+            raise RequestError(400, "the body is cut into chunks in a wrong way", code="bad_request") from None
+        return b"".join(pieces)
 
     def _too_large(self) -> RequestError:
         limit = self._limits.max_body_bytes >> 20
@@ -78,7 +88,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object in a body.
 
     Raises:
-        RequestError: 400, it is none, or too deep, or has too many values.
+        RequestError: 400, it is none, or too deep, or has too many values or keys.
     """
     _check_size(body)
     try:
@@ -89,6 +99,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise RequestError(400, "the body must be a JSON object", code="invalid_json")
     if is_deep(asked):
         raise RequestError(400, f"the body is nested deeper than {DEEPEST} levels", code="invalid_json")
+    if sum(len(value) for level in _levels(asked) for value in level if isinstance(value, dict)) > MOST_KEYS:
+        raise RequestError(400, f"the body has more than {MOST_KEYS} keys", code="invalid_json")
     return asked
 
 
@@ -104,14 +116,17 @@ def _check_size(body: bytes) -> None:
 
 def is_deep(value: Any) -> bool:
     """Whether a JSON value is nested deeper than `DEEPEST` levels."""
+    return any(number >= DEEPEST for number, _ in enumerate(_levels(value)))
+
+
+def _levels(value: Any) -> Iterator[list[Any]]:
+    """The objects and lists of a JSON value, level by level."""
     level = [value] if isinstance(value, dict | list) else []
-    for _ in range(DEEPEST):
+    while level:
+        yield level
         level = [
             child
             for value in level
             for child in (value.values() if isinstance(value, dict) else value)
             if isinstance(child, dict | list)
         ]
-        if not level:
-            return False
-    return True

@@ -5,6 +5,7 @@ Secrets are not in it: keys come from the environment, or from a file that holds
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -16,6 +17,22 @@ if TYPE_CHECKING:
 
 OWNER = "babelview"
 """`owned_by` of every model at `/v1/models`: how a client sees that frames may be sent in vLLM's form."""
+
+
+ANY_ORIGIN = "*"
+_DOMAIN = re.compile(r"[\w.-]+(:\d{1,5})?")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,]+")
+
+
+def check_origin(origin: str) -> str:
+    """The origin of web pages, if it is one.
+
+    Raises:
+        ValueError: it is none; says what one looks like.
+    """
+    if origin != ANY_ORIGIN and not _ORIGIN.fullmatch(origin.rstrip("/").lower()):
+        raise ValueError(f"not an origin such as https://chat.example.org, and not *: {origin!r}")
+    return origin
 
 
 class Replica(Settings, frozen=True, kw_only=True):
@@ -67,7 +84,11 @@ class Limits(Settings, frozen=True, kw_only=True):
 
     max_body_bytes: int = 64 << 20
     max_buffered_bytes: int = 2 << 30
-    """Bodies of all requests in flight together: what keeps the gateway's memory bounded."""
+    """Bodies, fetched media and unread answers of all requests in flight together: what bounds the gateway's memory."""
+    key_buffered_bytes: int = 512 << 20
+    """The share of one key in them."""
+    max_connections: int = 2048
+    """Of clients, idle ones included. One that is idle is closed for a new one, if need be."""
     max_in_flight: int = 1024
     """Requests of everybody together, those that wait in an engine's queue included."""
     key_in_flight: int = 256
@@ -76,6 +97,9 @@ class Limits(Settings, frozen=True, kw_only=True):
     """Requests of one key in a minute, with bursts up to as many; 0: no limit."""
     max_picture_pixels: int = 50_000_000
     """Width x height; a picture's decoded size is three bytes a pixel."""
+    max_pixels_decoding: int = 200_000_000
+    """Pixels of pictures and frames that one replica gets before it has begun to answer; further requests wait. Its
+    server takes about six bytes for each."""
     max_frame_pixels: int = 4_000_000
     """A full HD frame has 2.1 million."""
     max_media_bytes: int = 32 << 20
@@ -107,6 +131,10 @@ class Timeouts(Settings, frozen=True, kw_only=True):
     """Between two pieces of a client's body."""
     body_s: float = 120.0
     """For a client's whole body."""
+    body_bytes_per_s: float = 4096.0
+    """Which a client's body must come with, on average, after the first `body_idle_s`."""
+    read_s: float = 30.0
+    """Within which a client must read some of an answer that lies ready, at `body_bytes_per_s` at least."""
     finish_s: float = 30.0
     """How long requests in flight may go on after SIGTERM."""
 
@@ -156,9 +184,19 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     open_metrics: bool = False
     """Give metrics to who has no key, although there are keys."""
     media_domains: tuple[str, ...] = ()
-    """Domains whose media the gateway fetches for a request, with their subdomains; empty: data URLs only."""
+    """Domains whose media the gateway fetches for a request, with their subdomains, on ports 80 and 443, or on the one
+    that is named (`example.org:8443`); empty: data URLs only."""
+    cors: tuple[str, ...] = ()
+    """Origins (`https://chat.example.org`) whose pages may ask from a browser; `*`: those of all."""
     json_logs: bool = False
     """A line of JSON per request instead of one for people."""
+
+    def __post_init__(self) -> None:
+        for origin in self.cors:
+            check_origin(origin)
+        for domain in self.media_domains:
+            if not _DOMAIN.fullmatch(domain):
+                raise ValueError(f"media_domains: not a domain such as example.org or example.org:8443: {domain!r}")
 
 
 class GatewayConfig(GatewaySettings, frozen=True, kw_only=True):
@@ -169,6 +207,7 @@ class GatewayConfig(GatewaySettings, frozen=True, kw_only=True):
     """Base URL of the translator."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         names = [replica.name for model in self.models for replica in model.replicas]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"replicas need names of their own: {', '.join(twice)}")

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import AbstractResolver
 
+    from server.gateway.admission import Hold
+
 TIMEOUT_S = 20.0
 AT_ONCE = 16
 MOST_REDIRECTS = 3
 _REDIRECTS = {301, 302, 303, 307, 308}
+PORTS = (80, 443)
+"""Of a domain that is given without one: on others are services that are not meant for everybody."""
 TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 
 
@@ -28,8 +32,8 @@ class Fetcher:
     """Fetches pictures; without domains it fetches nothing."""
 
     def __init__(self, domains: Sequence[str], max_bytes: int, resolver: AbstractResolver | None = None) -> None:
-        """`resolver` replaces DNS in tests."""
-        self._domains = tuple(domain.lower().strip(".") for domain in domains)
+        """`domains` may name a port, `example.org:8443`; `resolver` replaces DNS in tests."""
+        self._domains = tuple(_domain_and_ports(domain) for domain in domains)
         self._max_bytes = max_bytes
         self._resolver = resolver
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -52,19 +56,19 @@ class Fetcher:
         assert self._session is not None
         await self._session.close()
 
-    async def data_url(self, address: str) -> str:
-        """The picture at `address` as a data URL.
+    async def data_url(self, address: str, hold: Hold) -> str:
+        """The picture at `address` as a data URL, whose memory is counted in `hold`.
 
         Raises:
-            RequestError: 400, with what is wrong; nothing of what an inner server said.
+            RequestError: 400, with what is wrong, but nothing of what an inner server said; 429, there is no room.
         """
         try:
             async with self._slots, asyncio.timeout(TIMEOUT_S):
-                return await self._follow(self._checked(address))
+                return await self._follow(self._checked(address), hold)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise _refusal(address, "it could not be fetched") from error
 
-    async def _follow(self, url: URL) -> str:
+    async def _follow(self, url: URL, hold: Hold) -> str:
         assert self._session is not None
         for _ in range(MOST_REDIRECTS + 1):
             async with self._session.get(url, allow_redirects=False) as answer:
@@ -75,17 +79,19 @@ class Fetcher:
                     raise _refusal(str(url), f"the server answered {answer.status}")
                 if answer.content_type not in TYPES:
                     raise _refusal(str(url), f"it must be one of {', '.join(TYPES)}")
-                data = await self._read(answer, url)
-                return f"data:{answer.content_type};base64,{pybase64.b64encode(data).decode()}"
+                data = await self._read(answer, url, hold)
+                return f"data:{answer.content_type};base64,{pybase64.b64encode_as_string(data)}"
         raise _refusal(str(url), f"more than {MOST_REDIRECTS} redirects")
 
-    async def _read(self, answer: aiohttp.ClientResponse, url: URL) -> bytes:
+    async def _read(self, answer: aiohttp.ClientResponse, url: URL, hold: Hold) -> bytearray:
+        """The bytes of a picture; counted is what they become, in base64."""
         data = bytearray()
         async for piece in answer.content.iter_any():
             data += piece
             if len(data) > self._max_bytes:
                 raise _refusal(str(url), f"it is larger than {self._max_bytes >> 20} MiB", 413)
-        return bytes(data)
+            hold.add(-(-len(piece) * 4 // 3))
+        return data
 
     def _checked(self, address: str) -> URL:
         """The URL, if it is of an allowed domain; it is parsed once, by what also connects."""
@@ -98,10 +104,18 @@ class Fetcher:
             raise _refusal(address, "only data:, http: and https: are taken")
         if url.user is not None or url.password is not None:
             raise _refusal(address, "names and passwords are not taken")
-        if is_address(host) or not any(host == d or host.endswith(f".{d}") for d in self._domains):
-            allowed = ", ".join(self._domains)
+        ports = [ports for domain, ports in self._domains if host == domain or host.endswith(f".{domain}")]
+        if is_address(host) or not ports:
+            allowed = ", ".join(domain for domain, _ in self._domains)
             raise _refusal(address, f"only media of {allowed} are fetched" if allowed else "only data: URLs are taken")
+        if not any(url.port in allowed for allowed in ports):
+            raise _refusal(address, f"port {url.port} of {host} is not asked")
         return url
+
+
+def _domain_and_ports(given: str) -> tuple[str, tuple[int, ...]]:
+    domain, colon, port = given.lower().strip(".").partition(":")
+    return domain.strip("."), (int(port),) if colon else PORTS
 
 
 def _refusal(address: str, why: str, status: int = 400) -> RequestError:

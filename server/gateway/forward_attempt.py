@@ -13,9 +13,10 @@ from aiohttp import hdrs, web
 from server.errors import NotBegunError, RequestError
 from server.gateway.health import Probed
 from server.gateway.refusals import error_body
+from server.gateway.request_context import HOLD
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from server.gateway.config import Timeouts
     from server.gateway.request_context import RequestContext
@@ -40,7 +41,11 @@ class Call:
 class ForwardAttempt:
     """One attempt to get a request answered by one server."""
 
-    def __init__(self, request: web.Request, call: Call, upstream: Upstream, timeouts: Timeouts) -> None:
+    def __init__(
+        self, request: web.Request, call: Call, upstream: Upstream, timeouts: Timeouts, begun: Callable[[], None]
+    ) -> None:
+        """`begun` is called once the server has begun to answer: it has looked at all that was sent."""
+        self._begun = begun
         self._request = request
         self._call = call
         self._upstream = upstream
@@ -62,6 +67,7 @@ class ForwardAttempt:
         upstream.in_flight += 1
         try:
             answer, piece = await self._begin()
+            self._begun()
             upstream.breaker.heard()
             headers = {name: answer.headers[name] for name in RESPONSE_HEADERS if name in answer.headers}
             if not _is_stream(answer):
@@ -90,7 +96,7 @@ class ForwardAttempt:
                     answer = await upstream.post(self._call.path, self._call.body, self._call.headers)
                     self._answer = answer
                     await self._check(answer)
-                    return answer, await (answer.content.readany() if _is_stream(answer) else answer.read())
+                    return answer, await (answer.content.readany() if _is_stream(answer) else self._read(answer))
         except aiohttp.ClientConnectorError as error:
             upstream.broke(refused=True)
             raise NotBegunError("no connection") from error
@@ -102,6 +108,15 @@ class ForwardAttempt:
             if deadline is None or deadline.moved:
                 raise NotBegunError("it hangs") from error
             raise RequestError(504, f"{upstream.name} did not answer in time", code="timeout") from error
+
+    async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
+        """A whole answer, counted until the client has read it."""
+        hold = self._request[HOLD]
+        pieces = []
+        while piece := await answer.content.readany():
+            hold.count(len(piece))
+            pieces.append(piece)
+        return b"".join(pieces)
 
     async def _check(self, answer: aiohttp.ClientResponse) -> None:
         """An error of the server may mean that it is going away, not that it cannot do this request."""

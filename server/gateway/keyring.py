@@ -23,6 +23,8 @@ SHORTEST = 16
 """Characters. Shorter keys could be guessed from their hashes."""
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HASH = re.compile(r"sha256:([0-9a-f]{64})")
+_WORD = re.compile(rf"[A-Za-z0-9._~+=-]{{{SHORTEST},}}")
+"""What may be a key within a path or an id."""
 
 
 class Keyring:
@@ -45,6 +47,12 @@ class Keyring:
                 found = name
         return found
 
+    def hide(self, text: str) -> str:
+        """A text that a client sent, as it may stand in a log: without keys that are known here."""
+        if not self._hashes:
+            return text
+        return _WORD.sub(lambda word: "***" if self.name_of(word[0]) else word[0], text)
+
     @classmethod
     def load(cls, config: GatewayConfig) -> Keyring:
         """The keys of the file and of the environment.
@@ -60,7 +68,12 @@ class Keyring:
         names = [name for name, _ in entries]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise PreflightError(f"API keys: there are two named {twice[0]}")
-        return cls({hashed: name for name, hashed in entries})
+        known: dict[bytes, str] = {}
+        for name, hashed in entries:
+            if hashed in known:
+                raise PreflightError(f"API keys: {known[hashed]} and {name} have the same key: each needs its own")
+            known[hashed] = name
+        return cls(known)
 
 
 def check_exposure(host: str, config: GatewayConfig) -> None:
@@ -106,7 +119,7 @@ def _from_environment(given: str, where: str) -> tuple[str, bytes]:
 
 def _from_file(path: Path) -> list[tuple[str, bytes]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # editors of Windows begin with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise PreflightError(f"API keys: {path}: {error}") from error
     entries = []

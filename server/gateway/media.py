@@ -13,6 +13,7 @@ from server.gateway.picture_headers import JPEG_START, jpeg_size, picture_size
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from server.gateway.admission import Hold
     from server.gateway.config import Limits, ServedModel
     from server.gateway.fetch import Fetcher
 
@@ -53,14 +54,14 @@ class MediaPolicy:
         self._limits = limits
         self._fetcher = fetcher
 
-    async def check(self, asked: dict[str, Any], model: ServedModel) -> tuple[list[str], bool]:
-        """Check every picture and video.
+    async def check(self, asked: dict[str, Any], model: ServedModel, hold: Hold) -> tuple[list[str], bool]:
+        """Check every picture and video; what is fetched, and the pixels of all, are counted in `hold`.
 
         Returns:
             Their URLs, and whether `asked` was changed: fetched media stand in it as data URLs.
 
         Raises:
-            RequestError: 400 or 413, naming what is wrong.
+            RequestError: 400 or 413, naming what is wrong; 429, there is no room for what was fetched.
         """
         media = list(_media(asked.get("messages")))
         images = [one for one in media if one.kind == "image_url"]
@@ -71,17 +72,31 @@ class MediaPolicy:
             raise _refusal(f"{len(media) - len(images)} videos, but {model.name} takes one a request")
         away = [one for one in images if not one.url.startswith("data:")]
         if away:
-            urls = await asyncio.gather(*(self._fetcher.data_url(one.url) for one in away))
-            for one, url in zip(away, urls, strict=True):
+            for one, url in zip(away, await self._fetch([one.url for one in away], hold), strict=True):
                 one.replace(url)
         for one in media:
             if one.kind == "video_url":
-                self._check_frames(one.url, model)
+                hold.pixels += self._check_frames(one.url, model)
             else:
-                await self._check_picture(one.url)
+                hold.pixels += await self._check_picture(one.url)
         return [one.url for one in media], bool(away)
 
-    async def _check_picture(self, url: str) -> None:
+    async def _fetch(self, addresses: list[str], hold: Hold) -> list[str]:
+        """Data URLs of all; if one fails the others are not waited for, nor read on."""
+        fetching = [asyncio.create_task(self._fetcher.data_url(address, hold)) for address in addresses]
+        try:
+            urls = await asyncio.gather(*fetching)
+        finally:
+            for task in fetching:
+                task.cancel()
+        if sum(map(len, urls)) > self._limits.max_body_bytes:
+            limit = self._limits.max_body_bytes >> 20
+            message = f"the pictures of these URLs are larger than {limit} MiB together"
+            raise RequestError(413, message, param="messages", code="request_too_large")
+        return urls
+
+    async def _check_picture(self, url: str) -> int:
+        """The pixels of a picture."""
         header = next((prefix for prefix in PICTURES if url.startswith(prefix)), None)
         if header is None:
             raise _refusal(f"image_url: {url[:30]!r}: a picture is sent as JPEG, PNG, WebP or GIF in base64")
@@ -96,8 +111,10 @@ class MediaPolicy:
             raise _refusal("image_url: this is no picture, or a broken one") from error
         if not 0 < width * height <= self._limits.max_picture_pixels:
             raise _refusal(f"a picture of {width}x{height}: at most {self._limits.max_picture_pixels} pixels are taken")
+        return width * height
 
-    def _check_frames(self, url: str, model: ServedModel) -> None:
+    def _check_frames(self, url: str, model: ServedModel) -> int:
+        """The pixels of all frames of a video."""
         if model.max_frames == 0:
             raise _refusal(f"{model.name} takes no video")
         if not url.startswith("data:"):
@@ -105,6 +122,7 @@ class MediaPolicy:
         if not url.startswith(FRAMES):
             raise _refusal(f"video_url: videos are sent as frames, {FRAMES}<jpeg>,<jpeg>,...")
         sizes = set()
+        number = 0
         for number, (begin, end) in enumerate(_frames(url), 1):
             if number > model.max_frames:
                 count = url.count(",")
@@ -119,6 +137,7 @@ class MediaPolicy:
         width, height = sizes.pop()
         if width * height > self._limits.max_frame_pixels:
             raise _refusal(f"frames of {width}x{height}: at most {self._limits.max_frame_pixels} pixels are taken")
+        return number * width * height
 
     def _check_bytes(self, what: str, characters: int) -> None:
         if characters // 4 * 3 > self._limits.max_media_bytes:

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from server.errors import RETRY_AFTER_S, RequestError
+from server.gateway.deliver import deliver
 from server.gateway.refusals import refusal
-from server.gateway.request_context import CONTEXT, REQUEST_ID, RequestContext, request_id
+from server.gateway.request_context import CONTEXT, HOLD, REQUEST_ID, RequestContext, request_id
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
 
     from server.gateway.admission import Admission
+    from server.gateway.config import Timeouts
+    from server.gateway.cors import Cors
     from server.gateway.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -30,11 +33,15 @@ _SHOWN_PATH = 200
 class RequestMiddleware:
     """The middleware around every request: id, key and limits before it, errors, log and metrics after it."""
 
-    def __init__(self, admission: Admission, metrics: Metrics, *, open_metrics: bool) -> None:
+    def __init__(
+        self, admission: Admission, metrics: Metrics, cors: Cors, timeouts: Timeouts, *, open_metrics: bool
+    ) -> None:
         self.draining = False
         """Whether new requests are refused: the gateway is about to stop."""
         self._admission = admission
         self._metrics = metrics
+        self._cors = cors
+        self._timeouts = timeouts
         self._open = OPEN | {"/metrics"} if open_metrics else OPEN
 
     def for_aiohttp(self) -> Middleware:
@@ -48,8 +55,9 @@ class RequestMiddleware:
 
     async def receive(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Handle one request, and log and count what came of it."""
-        path = request.rel_url.raw_path[:_SHOWN_PATH]  # percent-encoded: it cannot break a line of the log
-        context = RequestContext(id=request_id(request.headers), method=request.method, path=path)
+        hide = self._admission.keys.hide  # a key may stand anywhere
+        path = hide(request.rel_url.raw_path[:_SHOWN_PATH])  # percent-encoded: it cannot break a line of the log
+        context = RequestContext(id=request_id(request.headers, hide), method=request.method, path=path)
         request[CONTEXT] = context
         status = CLIENT_GONE
         try:
@@ -64,12 +72,17 @@ class RequestMiddleware:
     async def _answer(self, request: web.Request, handler: Handler, context: RequestContext) -> web.StreamResponse:
         try:
             self._check_open()
+            if self._cors.is_preflight(request):
+                return self._cors.preflight(request)
             if request.path not in self._open:
                 context.key = self._admission.identify(request.headers)
             if request.method != "POST":
                 return await handler(request)
-            with self._admission.enter(context.key):
-                return await handler(request)
+            with self._admission.enter(context.key) as hold:
+                request[HOLD] = hold
+                response = await handler(request)
+                await deliver(request, response, self._timeouts)
+                return response
         except RequestError as error:
             failure = error
         except web.HTTPException as error:

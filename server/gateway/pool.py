@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Literal
 
 from server.errors import NotBegunError
 from server.gateway.crash_memory import CrashMemory, Visit
+from server.gateway.decoding import Decoding
 from server.gateway.forward_attempt import ForwardAttempt
 from server.gateway.health import HealthState
 from server.gateway.refusals import unavailable
+from server.gateway.request_context import HOLD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from server.gateway.config import Timeouts
+    from server.gateway.decoding import Room
     from server.gateway.forward_attempt import Call
     from server.gateway.upstream import Upstream
 
@@ -37,12 +40,22 @@ class Pool:
     """The servers of one model, or of the translator."""
 
     def __init__(
-        self, name: str, upstreams: Sequence[Upstream], timeouts: Timeouts, *, crash_memory_s: float = 3600.0
+        self,
+        name: str,
+        upstreams: Sequence[Upstream],
+        timeouts: Timeouts,
+        most_pixels: int = 0,
+        *,
+        crash_memory_s: float = 3600.0,
     ) -> None:
-        """`name` is what people read when there is none; `crash_memory_s`: how long a crash is remembered."""
+        """`name` is what people read when there is none; `most_pixels` are decoded by one server at a time.
+
+        `crash_memory_s` says how long a crash is remembered.
+        """
         self.name = name
         self.upstreams = tuple(upstreams)
         self.retries = 0
+        self.decoding = Decoding(most_pixels * len(self.upstreams))
         self._timeouts = timeouts
         self._crashes = CrashMemory(name, keep_s=crash_memory_s, longest_wait_s=timeouts.first_byte_s)
         for upstream in upstreams:
@@ -90,6 +103,12 @@ class Pool:
         Raises:
             RequestError: 503, there is no server that answers; 502, servers crash when they answer it.
         """
+        hold = request[HOLD]
+        room = await self.decoding.take(hold.pixels, hold.key)
+        with room.held():
+            return await self._send(request, call, digest, room)
+
+    async def _send(self, request: web.Request, call: Call, digest: bytes | None, room: Room) -> web.StreamResponse:
         tried: list[Upstream] = []
         visit = Visit(call.path, call.body)
         for _ in range(2):
@@ -103,7 +122,7 @@ class Pool:
             try:
                 async with self._crashes.admit(visit), upstream.lease():
                     with self._crashes.present(visit, upstream.name):
-                        attempt = ForwardAttempt(request, call, upstream, self._timeouts)
+                        attempt = ForwardAttempt(request, call, upstream, self._timeouts, room.give_back)
                         response = await attempt.run()
                         visit.answered = attempt.complete
                     return response

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from server.gateway.admission import Hold
 
 REQUEST_ID = "X-Request-Id"
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -100,12 +102,14 @@ class _Line:
 _LOGGED = {name: "seconds" if name == "duration_s" else name for name in RequestContext.__slots__ if name != "started"}
 """Attribute -> its published name in JSON logs."""
 CONTEXT = web.RequestKey("context", RequestContext)
+HOLD: web.RequestKey[Hold] = web.RequestKey("hold")
+"""The memory of a request that was let in."""
 
 
-def request_id(headers: Mapping[str, str]) -> str:
-    """The client's own id if it is one that may stand in logs, else a new one."""
+def request_id(headers: Mapping[str, str], hide: Callable[[str], str]) -> str:
+    """The client's own id if it is one that may stand in logs, else a new one; `hide` takes keys out of texts."""
     given = headers.get(REQUEST_ID, "")
-    return given if _ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _ID.fullmatch(given) and hide(given) == given else uuid.uuid4().hex
 
 
 def trace_headers(headers: Mapping[str, str]) -> dict[str, str]:

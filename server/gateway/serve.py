@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from server.gateway.app import GATEWAY, create_app
+from server.gateway.connections import Runner
 
 if TYPE_CHECKING:
     from server.gateway.config import GatewayConfig
@@ -28,8 +29,9 @@ def make_runner(app: web.Application, config: GatewayConfig) -> web.AppRunner:
     is idle or sends a byte now and then. aiohttp itself refuses what two servers could read in two ways (both
     Content-Length and Transfer-Encoding, several lengths, bare line feeds), and headers beyond 8 KiB each or 128.
     """
-    return web.AppRunner(
+    return Runner(
         app,
+        most_connections=config.limits.max_connections,
         handler_cancellation=True,  # client gone: the engine need not go on
         keepalive_timeout=config.timeouts.header_s,
         lingering_time=LINGER_S,

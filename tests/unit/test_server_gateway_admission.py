@@ -174,6 +174,20 @@ def test_a_file_of_keys_that_is_not_right_is_named_with_its_line(tmp_path: Path,
         Keyring.load(GatewayConfig(models=(), keys_file=str(path)))
 
 
+def test_one_key_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BABELVIEW_API_KEYS", f"alice={ALICE}")
+    path = tmp_path / "keys.txt"
+    path.write_text(f"{hash_line('eve', ALICE)}\n")
+    with pytest.raises(PreflightError, match="alice and eve have the same key"):
+        Keyring.load(GatewayConfig(models=(), keys_file=str(path)))
+
+
+def test_a_file_of_keys_may_begin_with_a_mark(tmp_path: Path) -> None:
+    path = tmp_path / "keys.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + hash_line("bob", BOB).encode() + b"\r\n")
+    assert Keyring.load(GatewayConfig(models=(), keys_file=str(path))).name_of(BOB) == "bob"
+
+
 def test_a_new_key_is_shown_once_and_kept_as_its_hash(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

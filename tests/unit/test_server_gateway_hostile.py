@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import logging
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -13,17 +15,22 @@ import pytest_asyncio
 from gateway_rig import HELLO, PASSED_ON, PICTURE, Engine, gateway, image, short_folder
 
 from server.gateway.config import Limits, Timeouts
+from server.gateway.keyring import hash_line
+from server.gateway.logs import JsonLines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
 
-async def raw(address: str, sent: bytes, *, wait: float = 10) -> bytes:
-    """Send bytes as they are, and read until the gateway closes."""
+async def raw(address: str, sent: bytes, later: bytes = b"", *, wait: float = 10) -> bytes:
+    """Send bytes as they are, some of them a moment later, and read until the gateway closes."""
     host, port = address.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(sent)
+    if later:
+        await asyncio.sleep(0.02)
+        writer.write(later)
     try:
         async with asyncio.timeout(wait):
             return await reader.read()
@@ -145,6 +152,58 @@ async def test_too_large_is_413_whether_it_says_so_or_not(folder: Path, engine: 
                 messages=image(f"data:image/jpeg;base64,{'A' * (2 << 20)}"),  # type: ignore[arg-type]
             )
     assert raised.value.status_code == 413
+
+
+SECRET = "bv-canary-0123456789abcdef"
+CANARIES = [
+    POST + b"authorization : Bearer SECRET\r\n\r\n",
+    POST + b"Authorization: Bearer SECRET\nX: 1\r\n\r\n",
+    POST + b"Authorization: Bearer SECRET\0\r\n\r\n",
+    POST + b"Author\0ization: Bearer SECRET\r\n\r\n",
+    POST + b"Authorization\r\n Bearer SECRET\r\n\r\n",
+    POST + b"Authorization: Bearer SECRET" + b"x" * 10_000 + b"\r\n\r\n",
+    POST + b"Bearer SECRET\r\n\r\n",
+    POST + b": Bearer SECRET\r\n\r\n",
+    POST + b"X-Request-Id: SECRET\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+    POST + b"Authorization: Bearer SECRET\r\nContent-Length: x\r\n\r\n",
+    POST + b"Content-Length: SECRET\r\n\r\n",
+    POST + b"Transfer-Encoding: SECRET\r\n\r\n",
+    POST + b"Authorization: Bearer SECRET\r\nTransfer-Encoding: chunked\r\n\r\nSECRET\r\n\r\n",
+    POST + b"Authorization: Bearer SECRET\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n|SECRET\r\n",
+    POST + b"Authorization: Bearer SECRET\r\nTransfer-Encoding: chunked\r\n\r\n1;SECRET\0\r\n{\r\n",
+    POST + b"Authorization: Basic SECRET\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+    POST + b"Authorization: Bearer SECRET\r\nConnection: close\r\nContent-Length: 8\r\n\r\n{SECRET}",
+    b"GET /v1/models/SECRET?key=SECRET HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"GET http://me:SECRET@x/v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"Bearer SECRET\r\n\r\n",
+    b"GET / SECRET\r\n\r\n",
+    b"SECRET / HTTP/1.1\r\nHost: SECRET\r\nConnection: close\r\n\r\n",
+]
+
+
+async def test_no_request_puts_a_key_into_a_log(
+    folder: Path, engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = tmp_path / "keys.txt"
+    keys.write_text(hash_line("canary", SECRET))
+    caplog.set_level(logging.DEBUG)
+    lines = logging.StreamHandler(text := io.StringIO())
+    lines.setFormatter(JsonLines())
+    logging.getLogger().addHandler(lines)
+    try:
+        async with gateway(folder, keys_file=str(keys), timeouts=Timeouts(body_idle_s=0.3, header_s=0.3)) as address:
+            for sent in CANARIES:
+                head, blank, rest = sent.replace(b"SECRET", SECRET.encode()).partition(b"\r\n\r\n")
+                answer = await raw(address, head + blank, rest)
+                assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")), sent
+                if answer.partition(b"\r\n\r\n")[2]:
+                    assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"], sent
+    finally:
+        logging.getLogger().removeHandler(lines)
+    said = caplog.text + text.getvalue()
+    assert len(caplog.records) >= len(CANARIES)
+    assert SECRET not in said
+    assert " 500 " not in said
 
 
 ENGINE_PATHS = """

@@ -178,6 +178,7 @@ def test_what_the_sdk_can_send_is_known() -> None:
         (b"[" * 3000 + b"]" * 3000, "JSON"),
         (b'{"a":[' + b"[]," * 600_000 + b"1]}", "more than 500000 values"),
         (b'{"a":[' + b"{}," * 600_000 + b"1]}", "more than 500000 values"),
+        (b'{"a":{' + b",".join(b'"k%d":1' % number for number in range(30_000)) + b"}}", "more than 20000 keys"),
         (b'{"a":"\\ud800"}', "not JSON"),
         ("{}".encode("utf-16"), "not JSON"),
         (b'{"a":NaN}', "not JSON"),
@@ -196,7 +197,7 @@ async def test_json_bombs_are_refused(refusing: tuple[Engine, openai.AsyncOpenAI
     """127.0.0.1 127.1.2.3 0.0.0.0 10.0.0.1 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 224.0.0.1 240.0.0.1
     255.255.255.255 198.18.0.1 ::1 :: fe80::1 fe80::1%eth0 fc00::1 fd00:ec2::254 ff02::1 ff0e::1 ::ffff:8.8.8.8
     ::ffff:127.0.0.1 ::127.0.0.1 64:ff9b::7f00:1 64:ff9b::808:808 64:ff9b:1::1 2002:7f00:1:: 2001:0:1::1 2001:db8::1
-    nonsense""".split(),  # noqa: SIM905
+    fec0::1 5f00::1 192.88.99.1 3fff::1 100::1 2001:2::1 2620:4f:8000::1 nonsense""".split(),  # noqa: SIM905
 )
 def test_these_addresses_are_not_public(address: str) -> None:
     assert not is_public(address)
@@ -262,10 +263,10 @@ async def elsewhere() -> AsyncIterator[tuple[int, list[str]]]:
 
 
 @asynccontextmanager
-async def fetching(folder: Path, names: Names, *, anywhere: bool) -> AsyncIterator[openai.AsyncOpenAI]:
-    """A gateway that may fetch from example.org; with `anywhere` its check of addresses is off."""
-    resolver = PublicResolver(names, allows=lambda _: True) if anywhere else PublicResolver(names)
-    config = GatewayConfig(models=(picture_model(folder),), limits=LIMITS, media_domains=("example.org",))
+async def fetching(folder: Path, names: Names, port: int) -> AsyncIterator[openai.AsyncOpenAI]:
+    """A gateway that may fetch from example.org, on one port; its check of addresses is off."""
+    resolver = PublicResolver(names, allows=lambda _: True)
+    config = GatewayConfig(models=(picture_model(folder),), limits=LIMITS, media_domains=(f"example.org:{port}",))
     async with (
         serving(config, resolver) as address,
         openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client,
@@ -275,7 +276,7 @@ async def fetching(folder: Path, names: Names, *, anywhere: bool) -> AsyncIterat
 
 async def test_a_picture_of_an_allowed_domain_is_fetched_and_sent_on_as_data(folder: Path, engine: Engine) -> None:
     names = Names({"cdn.example.org": ["127.0.0.1"]})
-    async with elsewhere() as (port, _), fetching(folder, names, anywhere=True) as sdk:
+    async with elsewhere() as (port, _), fetching(folder, names, port) as sdk:
         far = base64.urlsafe_b64encode(f"http://cdn.example.org:{port}/b.jpg".encode()).decode()
         messages: Any = image(f"http://cdn.example.org:{port}/to/{far}")
         await sdk.chat.completions.create(model=PICTURE, messages=messages)
@@ -289,7 +290,7 @@ async def test_a_picture_of_an_allowed_domain_is_fetched_and_sent_on_as_data(fol
 )
 async def test_what_is_fetched_has_limits(folder: Path, engine: Engine, path: str, says: str) -> None:
     names = Names({"example.org": ["127.0.0.1"]})
-    async with elsewhere() as (port, asked), fetching(folder, names, anywhere=True) as sdk:
+    async with elsewhere() as (port, asked), fetching(folder, names, port) as sdk:
         with pytest.raises(openai.APIStatusError) as raised:
             await sdk.chat.completions.create(
                 model=PICTURE,
@@ -355,7 +356,8 @@ async def test_nothing_inside_is_fetched(folder: Path, engine: Engine, url: str)
             names.names["example.org"] = ["127.0.0.1"]
             url = url.replace(redirected, base64.urlsafe_b64encode(targets[redirected].encode()).decode())
         first = PublicResolver(names, allows=_once()) if redirected else PublicResolver(names)
-        config = GatewayConfig(models=(picture_model(folder),), limits=LIMITS, media_domains=("example.org",))
+        domains = (f"example.org:{port}",)
+        config = GatewayConfig(models=(picture_model(folder),), limits=LIMITS, media_domains=domains)
         async with (
             serving(config, first) as address,
             openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as sdk,
@@ -367,10 +369,9 @@ async def test_nothing_inside_is_fetched(folder: Path, engine: Engine, url: str)
 
 
 async def test_the_machines_own_resolver_is_not_believed_either(folder: Path, engine: Engine) -> None:
-    config = GatewayConfig(models=(picture_model(folder),), media_domains=("localhost",))
     async with (
         elsewhere() as (port, asked),
-        serving(config) as address,
+        serving(GatewayConfig(models=(picture_model(folder),), media_domains=(f"localhost:{port}",))) as address,
         openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as sdk,
     ):
         messages: Any = image(f"http://localhost:{port}/a.jpg")

@@ -1,0 +1,229 @@
+"""What one client takes of the gateway's memory and time, which others want too."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+from gateway_rig import HELLO, PICTURE, Engine, gateway, image, picture, until
+
+from server.gateway.config import Limits, Timeouts
+from server.gateway.decoding import Decoding
+from server.gateway.keyring import hash_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ALICE, BOB = "bv-alice-0123456789abcdef", "bv-bob-0123456789abcdef"
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.fixture
+def two_keys(tmp_path: Path) -> str:
+    path = tmp_path / "keys.txt"
+    path.write_text(f"{hash_line('alice', ALICE)}\n{hash_line('bob', BOB)}\n")
+    return str(path)
+
+
+def body(text: str = "hello") -> bytes:
+    return orjson.dumps({"model": PICTURE, "messages": [{"role": "user", "content": text}]})
+
+
+async def connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = address.removeprefix("http://").split(":")
+    return await asyncio.open_connection(host, int(port))
+
+
+async def ask(http: aiohttp.ClientSession, address: str, key: str, sent: bytes) -> int:
+    headers = {"Authorization": f"Bearer {key}"}
+    async with http.post(f"{address}/v1/chat/completions", data=sent, headers=headers) as answer:
+        await answer.read()
+        return answer.status
+
+
+async def test_what_is_only_announced_takes_no_room(folder: Path, engine: Engine, two_keys: str) -> None:
+    limits = Limits(max_body_bytes=1 << 20, max_buffered_bytes=2 << 20, key_buffered_bytes=2 << 20)
+    head = POST + f"Authorization: Bearer {ALICE}\r\nContent-Length: {1 << 20}\r\n\r\n".encode()
+    async with gateway(folder, keys_file=two_keys, limits=limits) as address, aiohttp.ClientSession() as http:
+        held = [await connect(address) for _ in range(32)]
+        for _, writer in held:
+            writer.write(head + b"{")
+        await asyncio.sleep(0.2)
+        assert await ask(http, address, BOB, body()) == 200
+        for _, writer in held:
+            writer.close()
+
+
+async def test_a_key_has_its_share_of_the_memory(folder: Path, engine: Engine, two_keys: str) -> None:
+    engine.behave = "wait"
+    limits = Limits(max_buffered_bytes=4000, key_buffered_bytes=1500)
+    async with gateway(folder, keys_file=two_keys, limits=limits) as address, aiohttp.ClientSession() as http:
+        first = asyncio.create_task(ask(http, address, ALICE, body("x" * 1000)))
+        await until(lambda: len(engine.bodies) == 1)
+        assert await ask(http, address, ALICE, body("x" * 1000)) == 429
+        other = asyncio.create_task(ask(http, address, BOB, body("x" * 1000)))
+        await until(lambda: len(engine.bodies) == 2)
+        engine.go_on.set()
+        assert await asyncio.gather(first, other) == [200, 200]
+        assert await ask(http, address, ALICE, body("x" * 1000)) == 200
+
+
+async def test_a_body_comes_at_some_rate(folder: Path, engine: Engine) -> None:
+    timeouts = Timeouts(body_idle_s=0.4, body_bytes_per_s=1000)
+    async with gateway(folder, timeouts=timeouts) as address:
+        for bytes_at_once, status in ((1, b"408"), (200, b"200")):
+            sent = body("x" * 1000)
+            reader, writer = await connect(address)
+            writer.write(POST + b"Content-Length: %d\r\n\r\n" % len(sent))
+            reading = asyncio.create_task(reader.readline())
+            for begin in range(0, len(sent), bytes_at_once):
+                if reading.done():
+                    break
+                writer.write(sent[begin : begin + bytes_at_once])
+                await asyncio.sleep(0.05)
+            assert status in await asyncio.wait_for(reading, 10)
+            writer.close()
+
+
+class Long(Engine):
+    """Answers with megabytes."""
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        self.bodies.append(await request.read())
+        return web.Response(body=b"x" * (8 << 20), content_type="application/json")
+
+
+async def test_an_answer_that_nobody_reads_is_not_held_for_ever(folder: Path) -> None:
+    timeouts = Timeouts(read_s=0.3)
+    limits = Limits(max_in_flight=2)
+    async with (
+        Long(folder / f"{PICTURE}.sock").running() as engine,
+        gateway(folder, timeouts=timeouts, limits=limits) as address,
+        aiohttp.ClientSession() as http,
+    ):
+        held = []
+        for _ in range(2):
+            host, port = address.removeprefix("http://").split(":")
+            client = socket.socket()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect((host, int(port)))
+            client.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(body()) + body())
+            held.append(client)
+        await until(lambda: len(engine.bodies) == 2)
+        assert await ask(http, address, "", body()) == 429  # they count while they are unread
+        await asyncio.sleep(1.0)
+        assert await ask(http, address, "", body()) == 200  # and this one reads
+        for client in held:
+            client.close()
+
+
+async def test_idle_connections_make_room_for_new_ones(folder: Path, engine: Engine) -> None:
+    async with gateway(folder, limits=Limits(max_connections=4)) as address, aiohttp.ClientSession() as http:
+        idle = [await connect(address) for _ in range(10)]
+        assert await ask(http, address, "", body()) == 200
+        assert [await idle[number][0].read() for number in range(3)] == [b""] * 3  # the oldest went
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_beyond_the_connections_at_work_there_are_no_more(folder: Path, engine: Engine) -> None:
+    engine.behave = "wait"
+    async with gateway(folder, limits=Limits(max_connections=2)) as address, aiohttp.ClientSession() as http:
+        asking = [asyncio.create_task(ask(http, address, "", body())) for _ in range(2)]
+        await until(lambda: len(engine.bodies) == 2)
+        reader, writer = await connect(address)
+        refused = await asyncio.wait_for(reader.read(), 10)
+        assert refused.startswith(b"HTTP/1.1 503")
+        assert b"too_many_connections" in refused
+        writer.close()
+        engine.go_on.set()
+        assert await asyncio.gather(*asking) == [200, 200]
+
+
+async def test_pixels_wait_for_their_turn_and_no_request_is_refused(folder: Path, engine: Engine) -> None:
+    engine.behave = "wait"
+    limits = Limits(max_pixels_decoding=10_000)
+    large, small = (
+        orjson.dumps({"model": PICTURE, "messages": image(f"data:image/png;base64,{picture(size, size, 'png')}")})
+        for size in (90, 20)
+    )
+    async with gateway(folder, limits=limits) as address, aiohttp.ClientSession() as http:
+        asking = [asyncio.create_task(ask(http, address, "", sent)) for sent in (large, large, small, small)]
+        await until(lambda: len(engine.bodies) == 1)
+        await asyncio.sleep(0.2)
+        assert len(engine.bodies) == 1
+        assert await ask(http, address, "", orjson.dumps({"model": "?", "messages": HELLO})) == 404  # it is not stuck
+        engine.go_on.set()
+        assert await asyncio.gather(*asking) == [200] * 4
+
+
+async def test_keys_take_turns_and_who_leaves_gives_back() -> None:
+    decoding = Decoding(10)
+    order: list[str] = []
+
+    async def take(key: str, pixels: int = 10) -> None:
+        room = await decoding.take(pixels, key)
+        order.append(key)
+        await asyncio.sleep(0)
+        with room.held():
+            pass
+
+    first = await decoding.take(99, "alice")  # more than there is: all of it
+    tasks = [asyncio.create_task(take(key)) for key in ("alice", "alice", "alice", "bob")]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    await asyncio.sleep(0)
+    first.give_back()
+    first.give_back()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(done[0], asyncio.CancelledError)
+    assert order == ["alice", "bob", "alice"]
+    assert decoding.taken == 0
+
+
+async def test_who_leaves_with_room_in_hand_gives_it_back() -> None:
+    decoding = Decoding(10)
+    first = await decoding.take(10, "")
+    waiting = asyncio.create_task(decoding.take(10, ""))
+    await asyncio.sleep(0)
+    first.give_back()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert decoding.taken == 0
+
+
+async def test_pages_of_allowed_origins_may_ask(folder: Path, engine: Engine, two_keys: str) -> None:
+    page = "https://chat.example.org"
+    async with gateway(folder, keys_file=two_keys, cors=(page,)) as address, aiohttp.ClientSession() as http:
+        url = f"{address}/v1/chat/completions"
+        asks = {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization,x-stainless-os",
+        }
+        async with http.options(url, headers={"Origin": page, **asks}) as answer:
+            assert answer.status == 204
+            assert answer.headers["Access-Control-Allow-Origin"] == page
+            assert answer.headers["Access-Control-Allow-Headers"] == "authorization,x-stainless-os"
+        async with http.options(url, headers={"Origin": "https://evil.example", **asks}) as answer:
+            assert answer.status == 401
+            assert "Access-Control-Allow-Origin" not in answer.headers
+        for key, status in ((ALICE, 200), ("wrong", 401)):  # an error can be read as well
+            headers: Any = {"Origin": page, "Authorization": f"Bearer {key}"}
+            async with http.post(url, data=body(), headers=headers) as answer:
+                assert answer.status == status
+                assert answer.headers["Access-Control-Allow-Origin"] == page
+                assert "X-Request-Id" in answer.headers["Access-Control-Expose-Headers"]
+                assert answer.headers["Vary"] == "Origin"
+    for cors, allowed in ((("*",), "*"), ((), None)):
+        async with (
+            gateway(folder, cors=cors) as address,
+            aiohttp.ClientSession() as http,
+            http.get(f"{address}/v1/models", headers={"Origin": page}) as answer,
+        ):
+            assert answer.headers.get("Access-Control-Allow-Origin") == allowed
