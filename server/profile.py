@@ -72,6 +72,13 @@ class EngineProfile(Settings, frozen=True, kw_only=True):
     """Frames a video may have; 0: the model takes no video. vLLM cuts further frames silently, we refuse."""
     max_images: int = 0
     """Pictures a request may have; 0: the model takes none."""
+    tool_parser: str | None = None
+    """How the model writes calls of tools, as `vllm serve --tool-call-parser` names it: `llama3_json` for Llama 3.2.
+    None: it calls none, and requests with tools are refused."""
+    longest_json_string: int = 8192
+    """Bytes after which a string of a structured answer is closed, whatever its schema allows."""
+    most_json_items: int = 1024
+    """Items after which an array or object of a structured answer is closed."""
     replicas: int = 1
     """Engines of this model on this machine; the gateway spreads requests over them. 0: none, only `urls`."""
     gpus: tuple[str, ...] = ()
@@ -115,7 +122,14 @@ class EngineProfile(Settings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_positive("max_model_len", self.max_model_len)
-        for name in ("memory_limit_gib", "max_batched_tokens", "max_requests", "tensor_parallel"):
+        for name in (
+            "memory_limit_gib",
+            "max_batched_tokens",
+            "max_requests",
+            "tensor_parallel",
+            "longest_json_string",
+            "most_json_items",
+        ):
             if (value := getattr(self, name)) is not None:
                 _check_positive(name, value)
         if self.replicas < 0 or self.replicas + len(self.urls) == 0:

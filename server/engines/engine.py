@@ -9,6 +9,7 @@ import orjson
 
 from server.engines.engine_health import PATH as CORE_HEALTH
 from server.engines.engine_health import CoreHealth
+from server.engines.json_closing import LONGEST_STRING, MOST_ITEMS
 from server.engines.step_watch import VARIABLE as HEARTBEAT
 from server.engines.vllm_entry import FAST_START
 from server.engines.warm_up import STAGE as WARM_UP
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 NO_DOMAIN = "media.invalid"
 """vLLM fetches any URL while its list of allowed domains is empty; this name can never exist (RFC 6761)."""
+STRUCTURED_OUTPUTS = {"backend": "guidance", "disable_any_whitespace": True}
 STAGES = (
     ("Resolved architecture", "reading the model's configuration"),
     ("Initializing a V1 LLM engine", "starting the engine"),
@@ -117,6 +119,10 @@ def engine_arguments(engine: EngineProfile, listen: Sequence[str]) -> list[str]:
         arguments += ["--gpu-memory-utilization", str(engine.memory_utilization)]
     if engine.sleep_group is not None:
         arguments += ["--enable-sleep-mode"]
+    # JSON without white space, which a model may write for ever; its end is `server/engines/json_closing.py`.
+    arguments += ["--structured-outputs-config", orjson.dumps(STRUCTURED_OUTPUTS).decode()]
+    if engine.tool_parser is not None:
+        arguments += ["--enable-auto-tool-choice", "--tool-call-parser", engine.tool_parser]
     if "--disable-log-stats" not in engine.args:  # without them vLLM refuses to start
         # Each answer tells its times in the engine, without the queue, under "metrics".
         arguments += ["--enable-per-request-metrics"]
@@ -144,6 +150,10 @@ def engine_environment(engine: EngineProfile, runtime: Path, *, on_gpu: bool = F
         # vLLM compiles single functions even with --enforce-eager, in the middle of a step and again after each start:
         # half a minute on two cores, in which nobody is answered.
         variables["TORCH_COMPILE_DISABLE"] = "1"
+    variables[LONGEST_STRING] = str(engine.longest_json_string)
+    variables[MOST_ITEMS] = str(engine.most_json_items)
+    # Calls that are asked for are JSON by a schema, like other structured answers, instead of tags of xgrammar's.
+    variables["VLLM_ENFORCE_STRICT_TOOL_CALLING"] = "0"
     if engine.local_model is not None:
         variables["HF_HUB_OFFLINE"] = "1"  # or it waits for hosts that it does not need
     if engine.encoder_cache_gib is not None:

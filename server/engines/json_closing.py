@@ -1,8 +1,8 @@
 """Makes vLLM's structured answers end within their tokens: what stands between vLLM 0.32 and `json_end`.
 
-vLLM's engine core asks a grammar for the mask of the tokens that may come next, and tells it what was chosen. `install`
-puts an `EndingGrammar` around each grammar of the guidance backend that comes from a JSON schema. It is called in each of
-vLLM's processes, by our plugin; nothing happens unless the environment asks for it, as `server/engines/engine.py` does.
+vLLM's engine core asks a grammar for the mask of the tokens that may come next, and tells it what was chosen.
+`install` puts an `EndingGrammar` around each grammar of the guidance backend that comes from a JSON schema. Our plugin
+calls it in each of vLLM's processes; nothing happens unless the environment asks for it, as `engine.py` does.
 """
 
 from __future__ import annotations

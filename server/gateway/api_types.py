@@ -58,11 +58,28 @@ class VideoPart(Struct, tag_field="type", tag="video_url", forbid_unknown_fields
     video_url: FramesUrl
 
 
+class Function(Struct, kw_only=True):
+    """A call that a model made."""
+
+    name: str
+    arguments: Annotated[str, Meta(description="JSON")]
+
+
+class ToolCall(Struct, kw_only=True):
+    """A call that a model made, with its id."""
+
+    id: str
+    function: Function
+    type: Literal["function"] = "function"
+
+
 class Message(Struct, kw_only=True):
     """One turn of a conversation."""
 
-    role: Literal["system", "user", "assistant"]
-    content: str | Annotated[list[TextPart | PicturePart | VideoPart], Meta(min_length=1)]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | Annotated[list[TextPart | PicturePart | VideoPart], Meta(min_length=1)] | None = None
+    tool_calls: list[ToolCall] | UnsetType = UNSET
+    tool_call_id: str | UnsetType = UNSET
 
 
 class Sampling(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -121,8 +138,6 @@ class ChatRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
     tools: Any = UNSET
     tool_choice: Any = UNSET
     parallel_tool_calls: Any = UNSET
-    functions: Any = UNSET
-    function_call: Any = UNSET
     reasoning_effort: Any = UNSET
     include_reasoning: Any = UNSET
     verbosity: Any = UNSET
@@ -151,6 +166,47 @@ class CompletionRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
     suffix: Any = UNSET
     echo: Any = UNSET
     prompt_logprobs: Any = UNSET
+
+
+class ResponsesRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """`POST /v1/responses`; what keeps something on the server is taken only where it says that nothing is kept."""
+
+    model: str
+    input: Annotated[Any, Meta(extra_json_schema={"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}]})]
+    instructions: str | UnsetType | None = UNSET
+    stream: bool | UnsetType | None = UNSET
+    stream_options: Any = UNSET
+    max_output_tokens: Count | UnsetType | None = UNSET
+    temperature: Annotated[float, Meta(ge=0, le=2)] | UnsetType | None = UNSET
+    top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType | None = UNSET
+    top_k: Any = UNSET
+    min_p: Any = UNSET
+    seed: int | UnsetType | None = UNSET
+    stop: str | Annotated[list[str], Meta(max_length=MOST_STOPS)] | UnsetType | None = UNSET
+    frequency_penalty: Any = UNSET
+    presence_penalty: Any = UNSET
+    repetition_penalty: Any = UNSET
+    top_logprobs: Annotated[int, Meta(ge=0, le=MOST_LOGPROBS)] | UnsetType | None = UNSET
+    text: Any = UNSET
+    tools: Any = UNSET
+    tool_choice: Any = UNSET
+    parallel_tool_calls: Any = UNSET
+    max_tool_calls: Any = UNSET
+    include: Any = UNSET
+    reasoning: Any = UNSET
+    truncation: Any = UNSET
+    store: Literal[False] | UnsetType | None = UNSET
+    background: Literal[False] | UnsetType | None = UNSET
+    previous_response_id: UnsetType | None = UNSET
+    conversation: UnsetType | None = UNSET
+    prompt: UnsetType | None = UNSET
+    user: Any = UNSET
+    metadata: Any = UNSET
+    service_tier: Any = UNSET
+    safety_identifier: Any = UNSET
+    prompt_cache_key: Any = UNSET
+    prompt_cache_options: Any = UNSET
+    prompt_cache_retention: Any = UNSET
 
 
 class SoundForm(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -202,6 +258,8 @@ class Model(Struct, frozen=True, kw_only=True):
     """Frames a video may have; 0: the model takes no video."""
     max_images: int
     """Pictures a request may have; 0: it takes none."""
+    tools: bool
+    """Whether it calls tools."""
     object: Literal["model"] = "model"
 
 

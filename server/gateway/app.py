@@ -32,13 +32,17 @@ from server.gateway.forms import Form
 from server.gateway.forward_attempt import Call
 from server.gateway.keyring import Keyring
 from server.gateway.media import MediaPolicy, digest_of
+from server.gateway.media_forms import tidy_messages
 from server.gateway.metrics import Metrics
 from server.gateway.middleware import RequestMiddleware, name_request
 from server.gateway.model_swap import ModelSwapper
 from server.gateway.openapi import description
-from server.gateway.parameters import CHAT, COMPLETION, check_parameters
+from server.gateway.parameters import CHAT, COMPLETION, RESPONSES, check_parameters
 from server.gateway.pool import Pool
 from server.gateway.request_context import CONTEXT, HOLD, REQUEST_ID, trace_headers
+from server.gateway.responses import ChatView, named_as_input
+from server.gateway.schemas import loosen, schemas_of
+from server.gateway.tools import check_tools, check_turns
 from server.gateway.upstream import Upstream
 from server.key_variables import TRANSLATOR_KEYS
 
@@ -72,11 +76,17 @@ def create_app(config: GatewayConfig, *, resolver: AbstractResolver | None = Non
     app.router.add_get("/openapi.json", gateway.openapi)
     app.router.add_get("/v1/models", gateway.models)
     app.router.add_get("/v1/models/{name:.+}", gateway.model)
-    app.router.add_post("/v1/chat/completions", gateway.chat)
-    app.router.add_post("/v1/completions", gateway.completions)
-    app.router.add_post("/v1/audio/transcriptions", gateway.audio)
-    app.router.add_post("/v1/audio/translations", gateway.audio)
-    app.router.add_post("/v1/translations", gateway.translations)
+    app.router.add_get("/v1/models/", gateway.models)
+    for path, handler in (
+        ("/v1/chat/completions", gateway.chat),
+        ("/v1/completions", gateway.completions),
+        ("/v1/responses", gateway.responses),
+        ("/v1/audio/transcriptions", gateway.audio),
+        ("/v1/audio/translations", gateway.audio),
+        ("/v1/translations", gateway.translations),
+    ):
+        app.router.add_post(path, handler)
+        app.router.add_post(f"{path}/", handler)  # as base URLs with a slash at their end make it
     return app
 
 
@@ -178,20 +188,43 @@ class Gateway:
             asked, model = self._asked(request, body, CHAT)
             hold = request[HOLD]
             before = hold.size
+            tidied = any([_tidy(asked, model), _tidy_messages(asked.get("messages"), model)])
             urls, changed = await self._media.check(asked, model, hold)
-            call = _call(request, orjson.dumps(asked) if changed else body)
-            if changed:  # what was fetched is in it now
+            call = _call(request, orjson.dumps(asked) if changed or tidied else body)
+            if call.body is not body:  # what was fetched is in it now
                 hold.count(len(call.body) - (hold.size - before))
             pool = self._pools[model.name]
             digest = digest_of(urls) if pool.wants_digest else None
             del asked, urls  # the answer may take minutes
             return await pool.send(request, call, digest)
 
+    async def responses(self, request: web.Request) -> web.StreamResponse:
+        """The answer to a chat in the form of OpenAI's newer API, plain or streamed."""
+        async with self._bodies.read(request) as body:
+            asked, model = self._asked(request, body, RESPONSES)
+            asked = {name: value for name, value in asked.items() if value is not None}
+            view = ChatView(asked)
+            try:
+                check_parameters(view.chat, CHAT, model, self._config.limits)
+                _tidy_messages(view.chat["messages"], model)
+                urls, _ = await self._media.check(view.chat, model)
+            except RequestError as error:
+                raise named_as_input(error) from None
+            view.write_back()
+            _tidy(asked, model)
+            call = _call(request, orjson.dumps(asked))
+            pool = self._pools[model.name]
+            digest = digest_of(urls) if pool.wants_digest else None
+            del asked, view, urls
+            return await pool.send(request, call, digest)
+
     async def completions(self, request: web.Request) -> web.StreamResponse:
         """A completion of a prompt, plain or streamed."""
         async with self._bodies.read(request) as body:
-            _, model = self._asked(request, body, COMPLETION)
-            return await self._pools[model.name].send(request, _call(request, body))
+            asked, model = self._asked(request, body, COMPLETION)
+            call = _call(request, orjson.dumps(asked) if _loosen_schemas(asked) else body)
+            del asked
+            return await self._pools[model.name].send(request, call)
 
     async def audio(self, request: web.Request) -> web.StreamResponse:
         """What a sound says, in its own language or in English."""
@@ -225,11 +258,25 @@ class Gateway:
 GATEWAY = web.AppKey("gateway", Gateway)
 
 
+def _tidy(asked: dict[str, Any], model: ServedModel) -> bool:
+    """Bring the tools and schemas of a request to the form that engines read; whether it was changed."""
+    return any([check_tools(asked, model), _loosen_schemas(asked)])
+
+
+def _tidy_messages(messages: Any, model: ServedModel) -> bool:
+    """Bring the turns of a conversation, and their media, to the form that engines read; whether any was changed."""
+    return any([check_turns(messages, model), tidy_messages(messages, model)])
+
+
+def _loosen_schemas(asked: dict[str, Any]) -> bool:
+    return sum(loosen(schema) for schema in schemas_of(asked)) > 0
+
+
 def _call(request: web.Request, body: bytes, content_type: str = JSON) -> Call:
     """What goes on: the path of the route, never one of the client's, and no header but these."""
     context = request[CONTEXT]
     headers = {hdrs.CONTENT_TYPE: content_type, REQUEST_ID: context.id, **trace_headers(request.headers)}
-    return Call(request.path, body, headers, context)
+    return Call(request.path.rstrip("/"), body, headers, context)
 
 
 def _json(content: msgspec.Struct | dict[str, Any], status: int = 200) -> web.Response:

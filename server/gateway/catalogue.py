@@ -62,4 +62,5 @@ def _describe(name: str, model: ServedModel, created: int) -> Model:
         max_model_len=model.max_model_len,
         max_frames=model.max_frames,
         max_images=model.max_images,
+        tools=model.tools,
     )

@@ -73,6 +73,8 @@ class ServedModel(Settings, frozen=True, kw_only=True):
     """Frames a video may have; 0: no video."""
     max_images: int = 0
     """Pictures a request may have; 0: none."""
+    tools: bool = False
+    """Whether it calls tools."""
 
     def __post_init__(self) -> None:
         if not self.replicas:

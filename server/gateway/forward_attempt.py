@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import hdrs, web
 
 from server.errors import NotBegunError, RequestError
+from server.gateway.engine_errors import reshape, reshape_event
 from server.gateway.health import Probed
 from server.gateway.refusals import error_body
 from server.gateway.request_context import HOLD
@@ -26,6 +27,7 @@ RESPONSE_HEADERS = (hdrs.CONTENT_TYPE, hdrs.CACHE_CONTROL, hdrs.RETRY_AFTER)
 EVENT_STREAM = "text/event-stream"
 ERROR_EVENT = b'data: {"error"'
 """What vLLM ends a stream with when something goes wrong; in a text the quotes would be escaped."""
+JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,11 @@ class ForwardAttempt:
                 upstream.breaker.answered()
                 self.complete = True
                 self._call.context.answered(piece)
-                return web.Response(status=answer.status, body=piece, headers=headers)
+                status = answer.status
+                if status >= 400:
+                    status, piece = reshape(status, piece)
+                    headers[hdrs.CONTENT_TYPE] = JSON
+                return web.Response(status=status, body=piece, headers=headers)
             response = web.StreamResponse(status=answer.status, headers=headers)
             await response.prepare(self._request)
             upstream.streaming.add(answer)
@@ -131,7 +137,7 @@ class ForwardAttempt:
         while piece:
             failed = failed or ERROR_EVENT in piece
             self._call.context.streamed(piece)
-            await self._write(response, piece, limit_s)
+            await self._write(response, reshape_event(piece), limit_s)
             try:
                 async with asyncio.timeout(limit_s):
                     piece = await answer.content.readany()

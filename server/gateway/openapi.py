@@ -13,7 +13,7 @@ from server.gateway import api_types as api
 Schema = dict[str, Any]
 
 _TYPES = (
-    *(api.ChatRequest, api.CompletionRequest, api.TranslationRequest, api.SoundForm),
+    *(api.ChatRequest, api.CompletionRequest, api.ResponsesRequest, api.TranslationRequest, api.SoundForm),
     *(api.Model, api.ModelList, api.Alive, api.Health, api.Target, api.Error),
 )
 _TEXT: Schema = {"type": "string"}
@@ -25,6 +25,7 @@ _REFUSALS = {
     413: "too large",
     415: "compressed",
     429: "too many requests: Retry-After",
+    502: "the engine failed at this request",
     503: "starting, or being restarted: Retry-After",
     504: "the engine took too long",
 }
@@ -82,6 +83,7 @@ def description() -> Schema:
         "paths": {
             "/v1/chat/completions": _post("Ask about pictures, a video or text", api.ChatRequest, streams=True),
             "/v1/completions": _post("Go on with a text", api.CompletionRequest, streams=True),
+            "/v1/responses": _post("The same in OpenAI's newer form", api.ResponsesRequest, streams=True),
             "/v1/audio/transcriptions": _post("What a sound says", api.SoundForm, form=True, streams=True),
             "/v1/audio/translations": _post("What a sound says, in English", api.SoundForm, form=True, streams=True),
             "/v1/translations": _post("Texts into languages", api.TranslationRequest),

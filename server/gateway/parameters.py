@@ -19,6 +19,7 @@ from server.gateway.api_types import (
     MOST_STOPS,
     ChatRequest,
     CompletionRequest,
+    ResponsesRequest,
 )
 from server.gateway.body import DEEPEST, is_deep
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 CHAT = frozenset(ChatRequest.__struct_fields__)
 COMPLETION = frozenset(CompletionRequest.__struct_fields__)
+RESPONSES = frozenset(ResponsesRequest.__struct_fields__)
+_STRUCTURED = "send structured_outputs: {%s}; or response_format"
 
 REFUSED = {
     "echo": "in a chat there is no prompt to repeat: ask /v1/completions",
@@ -42,6 +45,14 @@ REFUSED = {
     "kv_transfer_params": "it tells the engine which servers to talk to",
     "ec_transfer_params": "it tells the engine which servers to talk to",
     "vllm_xargs": "it reaches the engine's extensions",
+    "functions": "OpenAI calls them tools now: send tools",
+    "function_call": "OpenAI calls it tool_choice now: send tools and tool_choice",
+    "guided_json": _STRUCTURED % '"json": SCHEMA',
+    "guided_choice": _STRUCTURED % '"choice": ["...", ...]',
+    "guided_regex": "send response_format with a JSON schema that has a pattern",
+    "guided_grammar": "grammars are not taken: send response_format with a JSON schema",
+    "guided_decoding_backend": "it is set by the server",
+    "guided_whitespace_pattern": "JSON is written without white space",
 }
 
 LONGEST_LISTS = {
@@ -79,6 +90,7 @@ def check_parameters(asked: Mapping[str, Any], known: frozenset[str], model: Ser
     _check_number(asked, "best_of", 1, limits.max_choices)
     _check_number(asked, "max_tokens", 0, model.max_model_len)
     _check_number(asked, "max_completion_tokens", 0, model.max_model_len)
+    _check_number(asked, "max_output_tokens", 0, model.max_model_len)
     _check_number(asked, "min_tokens", 0, model.max_model_len)
     _check_number(asked, "top_logprobs", 0, MOST_LOGPROBS)
     _check_number(asked, "prompt_logprobs", 0, MOST_LOGPROBS)
@@ -138,7 +150,7 @@ def _check_structure(asked: Mapping[str, Any]) -> None:
     if isinstance(structure, dict) and (other := sorted(structure.keys() - _STRUCTURES)):
         taken = ", ".join(sorted(_STRUCTURES))
         raise _refusal("structured_outputs", f"structured_outputs: {other[0][:60]} is not taken, only {taken}")
-    for name in ("response_format", "structured_outputs", "tools", "functions"):
+    for name in ("response_format", "structured_outputs", "text", "tools"):
         if asked.get(name) is not None:
             _check_schema(name, asked[name])
     if isinstance(structure, dict) and isinstance(structure.get("json"), str):

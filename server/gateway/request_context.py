@@ -22,7 +22,7 @@ _TRACE = {
     "traceparent": re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"),
     "tracestate": re.compile(r"[ -~]{1,512}"),
 }
-_USAGE = re.compile(rb'"(prompt|completion)_tokens"\s*:\s*(\d+)')
+_USAGE = re.compile(rb'"(prompt|completion|input|output)_tokens"\s*:\s*(\d+)')
 
 access = logging.getLogger("babelview.access")
 
@@ -66,7 +66,7 @@ class RequestContext:
         # Quotes inside texts are escaped in JSON: this is the key itself. The last one counts.
         begin = piece.rfind(b'"usage"')
         for kind, number in _USAGE.findall(piece, begin) if begin >= 0 else ():
-            if kind == b"prompt":
+            if kind in {b"prompt", b"input"}:
                 self.prompt_tokens = int(number)
             else:
                 self.completion_tokens = int(number)

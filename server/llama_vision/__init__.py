@@ -28,12 +28,13 @@ def register() -> None:
     from transformers import AutoConfig  # noqa: PLC0415 - imported by every vLLM process, so only when called
     from vllm import ModelRegistry  # noqa: PLC0415
 
-    from server.engines import step_watch  # noqa: PLC0415
+    from server.engines import json_closing, step_watch  # noqa: PLC0415
     from server.engines.cpu_fp8 import register as register_cpu_fp8  # noqa: PLC0415
     from server.llama_vision.config import MllamaConfig  # noqa: PLC0415
 
     step_watch.register()
     register_cpu_fp8()
+    json_closing.install()
     AutoConfig.register(MllamaConfig.model_type, MllamaConfig, exist_ok=True)
     ModelRegistry.register_model(
         "MllamaForConditionalGeneration",

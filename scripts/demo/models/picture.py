@@ -33,6 +33,8 @@ TILE = 32
 SHAPES = ((1, 1), (1, 1), (16, 9), (9, 16), (2, 1), (1, 2), (3, 1), (1, 3), (4, 1), (1, 4), (4, 3), (3, 4), (21, 9))
 """Width to height."""
 IMAGE = "<|image|>"
+PYTHON_TAG = "<|python_tag|>"
+"""vLLM's parser of Llama's tool calls wants it in the vocabulary; the toy never writes it."""
 SPECIAL = (
     "<|begin_of_text|>",
     "<|end_of_text|>",
@@ -60,7 +62,7 @@ def build_processor(vocab_size: int = 1024) -> MllamaProcessor:
     tokenizer = train_tokenizer(
         corpus, SPECIAL, vocab_size=vocab_size, bos=SPECIAL[0], eos="<|eot_id|>", pad="<|finetune_right_pad_id|>"
     )
-    tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
+    tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE, PYTHON_TAG]})
     images = MllamaImageProcessor(size={"height": TILE, "width": TILE}, max_image_tiles=4)
     return MllamaProcessor(image_processor=images, tokenizer=tokenizer, chat_template=CHAT_TEMPLATE)
 

@@ -1,0 +1,92 @@
+"""Errors of engines in our own shape: a message for people, OpenAI's type, a code that is a word or nothing."""
+
+from __future__ import annotations
+
+import ast
+import re
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+from server.gateway.refusals import error_body, kind_of
+
+LONGEST_MESSAGE = 600
+_LINK = re.compile(r"\s*(?:For further information visit|See)?\s*https?://[^\s'\"\])}]+\s*", re.IGNORECASE)
+_PYDANTIC = re.compile(r"\d+ validation errors?\b")
+_REPORTED = re.compile(r"'msg': ('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
+_AT = re.compile(r"'loc': ('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
+_TOO_LONG = re.compile(
+    r"maximum context length|max_model_len|maximum model length|longer than the maximum", re.IGNORECASE
+)
+_GRAMMAR = re.compile(r"^(?:Grammar error|Invalid grammar specification): *", re.IGNORECASE)
+_GONE = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
+
+
+def reshape(status: int, body: bytes) -> tuple[int, bytes]:
+    """Status and body of an error as they leave the gateway.
+
+    An engine's own failure becomes 502: it is not the gateway's. `param` is the name of a parameter; a path to what is
+    wrong stands in the message.
+    """
+    told = _told(body)
+    message = _plain(told.get("message"), told.get("param"))
+    if status == HTTPStatus.NOT_IMPLEMENTED:
+        status = HTTPStatus.BAD_REQUEST
+    if status >= 500 and status not in _GONE:
+        reason = f": {message}" if message else ""
+        return HTTPStatus.BAD_GATEWAY, error_body(
+            f"the engine failed at this request{reason}", "server_error", code="engine_error"
+        )
+    code = told.get("code")
+    if not isinstance(code, str) or code.isdigit():
+        code = "context_length_exceeded" if _TOO_LONG.search(message) else None
+    param = told.get("param")
+    param = re.split(r"[.\[]", param.removeprefix("body."))[0] if isinstance(param, str) else None
+    return status, error_body(message or "the engine refuses this request", kind_of(status), param or None, code)
+
+
+def reshape_event(piece: bytes) -> bytes:
+    """A piece of a stream, with an error in it in our own shape."""
+    if b'data: {"error"' not in piece:
+        return piece
+    lines = piece.split(b"\n")
+    for number, line in enumerate(lines):
+        if line.startswith(b'data: {"error"'):
+            status = _told(line[6:]).get("code")
+            _, body = reshape(status if isinstance(status, int) and 400 <= status < 600 else 500, line[6:])
+            lines[number] = b"data: " + body
+    return b"\n".join(lines)
+
+
+def _told(body: bytes) -> dict[str, Any]:
+    """The fields of an error, in whichever shape it comes."""
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {"message": body[:LONGEST_MESSAGE].decode(errors="replace")}
+    told = said.get("error", said) if isinstance(said, dict) else said
+    if isinstance(told, dict):
+        return told if "message" in told else {"message": str(told.get("detail") or "")}
+    return {"message": str(told)}
+
+
+def _plain(message: Any, param: Any) -> str:
+    """What an engine says, without dumps of its validator and links to its documentation."""
+    text = message if isinstance(message, str) else ""
+    if _PYDANTIC.match(text):
+        text = _first_reported(text, param)
+    text = _GRAMMAR.sub("the schema cannot be followed: ", _LINK.sub(" ", text)).strip()
+    text = re.sub(r"\s*\n\s*", " ", text)
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}..."
+
+
+def _first_reported(dump: str, param: Any) -> str:
+    """The first error that a validator reports, with where it is: `messages.0.role: Input should be ...`."""
+    found = _REPORTED.search(dump)
+    if found is None:
+        return "the request has the wrong form" + (f" at {param}" if isinstance(param, str) else "")
+    said = str(ast.literal_eval(found[1])).removeprefix("Value error, ")
+    place = _AT.search(dump)
+    where = str(ast.literal_eval(place[1])).removeprefix("body") if place else ""
+    return f"{where.strip('.')}: {said}" if where.strip(".") else said

@@ -1,0 +1,141 @@
+"""JSON schemas as SDKs write them, made into what the engines' grammars take.
+
+Pydantic and zod describe types with keywords that the grammar compiler (llguidance, vLLM's `guidance` backend) refuses:
+look-around in patterns, formats that are only labels, conditions on names of properties. What can be said in another
+way is; what only narrows the answer further is left out. What is left (`not`, `if`, `contains`, ...) the engine
+refuses, by name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"})
+"""Formats that become part of the grammar; all others are labels."""
+_LABELS = ("uniqueItems", "x-guidance")
+"""Left out: the first cannot be said in a grammar, the second steers the compiler."""
+_LOOK_AROUND = re.compile(r"\(\?<?[=!]|\\[bB]")
+_MAPS = ("properties", "patternProperties", "$defs", "definitions")
+_ONE = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
+_SEVERAL = ("anyOf", "oneOf", "allOf", "prefixItems")
+
+
+def loosen(schema: Any) -> bool:
+    """Change a schema, in place, to what grammars can say; whether anything was changed."""
+    parts = [part for part in _parts(schema) if isinstance(part, dict)]
+    closes = not any("allOf" in part for part in parts)
+    return sum(_loosen_one(part, closes=closes) for part in parts) > 0
+
+
+def schemas_of(asked: dict[str, Any]) -> Iterator[Any]:
+    """All JSON schemas of a request: answers' and tools', in chats and in `/v1/responses`."""
+    format_ = asked.get("response_format")
+    if isinstance(format_, dict) and isinstance(wrapped := format_.get("json_schema"), dict):
+        yield wrapped.get("schema")
+    structure = asked.get("structured_outputs")
+    if isinstance(structure, dict):
+        yield structure.get("json")
+    text = asked.get("text")
+    if isinstance(text, dict) and isinstance(text.get("format"), dict):
+        yield text["format"].get("schema")
+    tools = asked.get("tools")
+    for tool in tools if isinstance(tools, list) else ():
+        if isinstance(tool, dict):
+            function = tool.get("function")
+            yield (function if isinstance(function, dict) else tool).get("parameters")
+
+
+def _parts(schema: Any) -> Iterator[Any]:
+    """A schema and all schemas in it; names of properties and values of enums are none."""
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if not isinstance(part, dict):
+            continue
+        for name in _MAPS:
+            if isinstance(part.get(name), dict):
+                waiting.extend(part[name].values())
+        waiting.extend(part[name] for name in _ONE if isinstance(part.get(name), dict))
+        for name in (*_SEVERAL, "items"):
+            if isinstance(part.get(name), list):
+                waiting.extend(part[name])
+
+
+def _loosen_one(part: dict[str, Any], *, closes: bool) -> bool:
+    before = len(part), part.get("pattern")
+    for name in _LABELS:
+        part.pop(name, None)
+    if part.get("format") not in FORMATS:
+        part.pop("format", None)
+    pattern = part.get("pattern")
+    if isinstance(pattern, str) and _LOOK_AROUND.search(pattern):
+        part["pattern"] = _without_look_around(pattern)
+    changed = _name_properties(part)
+    required = part.get("required")
+    if not isinstance(required, list) or set(part.get("properties") or ()) - {str(name) for name in required}:
+        part.pop("minProperties", None)
+        part.pop("maxProperties", None)
+    if closes and isinstance(part.get("properties"), dict) and not part.keys() & {"additionalProperties", "anyOf"}:
+        part["additionalProperties"] = False  # a model would make up further ones; a reader has no use for them
+        changed = True
+    return changed or before != (len(part), part.get("pattern"))
+
+
+def _name_properties(part: dict[str, Any]) -> bool:
+    """Say by the properties themselves what names they may have."""
+    names = part.pop("propertyNames", None)
+    if not isinstance(names, dict):
+        return names is not None
+    values = part.get("additionalProperties", True)
+    if isinstance(chosen := names.get("enum"), list):
+        part["properties"] = {str(name): values for name in chosen} | (part.get("properties") or {})
+        part["additionalProperties"] = False
+    elif isinstance(pattern := names.get("pattern"), str) and not _LOOK_AROUND.search(pattern):
+        part["patternProperties"] = {pattern: values} | (part.get("patternProperties") or {})
+        part["additionalProperties"] = False
+    return True
+
+
+def _without_look_around(pattern: str) -> str:
+    """A regular expression without `(?=...)`, `(?!...)`, `(?<=...)`, `(?<!...)`, `\\b` and `\\B`."""
+    kept: list[str] = []
+    at = 0
+    while at < len(pattern):
+        found = _LOOK_AROUND.match(pattern, at)
+        if found and found[0][0] == "(":
+            at = _end_of_group(pattern, at)
+        elif found:
+            at = found.end()
+        elif pattern[at] == "\\":
+            kept.append(pattern[at : at + 2])
+            at += 2
+        else:
+            kept.append(pattern[at])
+            at += 1
+    return "".join(kept)
+
+
+def _end_of_group(pattern: str, begin: int) -> int:
+    """Behind the group that begins at `begin`."""
+    depth, at, in_class = 0, begin, False
+    while at < len(pattern):
+        character = pattern[at]
+        if character == "\\":
+            at += 1
+        elif in_class:
+            in_class = character != "]"
+        elif character == "[":
+            in_class = True
+        elif character == "(":
+            depth += 1
+        elif character == ")":
+            depth -= 1
+            if depth == 0:
+                return at + 1
+        at += 1
+    return len(pattern)

@@ -1,0 +1,106 @@
+"""Tools of a request: taken where the model calls tools, refused in plain words where it does not."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from server.errors import RequestError
+
+if TYPE_CHECKING:
+    from server.gateway.config import ServedModel
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_WORDS = ("none", "auto", "required")
+
+
+def check_tools(asked: dict[str, Any], model: ServedModel) -> bool:
+    """Check the tools of a chat or of a response, and what refers to them.
+
+    An empty list of tools, and a choice among none, are left out: SDKs send them, engines refuse them.
+
+    Returns:
+        Whether `asked` was changed.
+
+    Raises:
+        RequestError: 400, naming what is wrong, or what this model cannot do.
+    """
+    tools, choice = asked.get("tools"), asked.get("tool_choice")
+    if tools in (None, []):
+        if choice not in (None, "none", "auto"):
+            raise _refusal("tool_choice", "tool_choice without tools: send the tools too")
+        unused = [name for name in ("tools", "tool_choice", "parallel_tool_calls") if name in asked]
+        for name in unused:
+            del asked[name]
+        return bool(unused)
+    if not isinstance(tools, list):
+        raise _refusal("tools", "tools must be a list")
+    if not model.tools:
+        if choice != "none":
+            raise _refusal("tools", f"{model.name} calls no tools: ask without tools, or another model")
+        del asked["tools"], asked["tool_choice"]
+        return True
+    names = [_name_of(tool) for tool in tools]
+    _check_choice(choice, names)
+    return _without_null(asked)
+
+
+def check_turns(messages: Any, model: ServedModel) -> bool:
+    """Check the turns of a conversation: who speaks, and that only a model that calls tools is told of calls.
+
+    OpenAI's `developer` is the `system` of the models here.
+
+    Returns:
+        Whether a message was changed.
+
+    Raises:
+        RequestError: 400.
+    """
+    changed = False
+    for message in messages if isinstance(messages, list) else ():
+        if not isinstance(message, dict):
+            continue
+        if message.get("role") == "developer":
+            message["role"] = "system"
+            changed = True
+        if not model.tools and (message.get("tool_calls") or message.get("role") == "tool"):
+            raise _refusal(
+                "messages", f"{model.name} calls no tools, and does not understand a conversation with calls"
+            )
+    return changed
+
+
+def _name_of(tool: Any) -> str:
+    """The name of a function; in a chat it is wrapped, in `/v1/responses` it is not."""
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    if kind != "function":
+        raise _refusal("tools", f"a tool of type {str(kind)[:40]!r} is not taken: only functions of your own are")
+    function = tool.get("function", tool)
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise _refusal("tools", "a function needs a name of up to 64 letters, digits, _, - and .")
+    if not isinstance(function.get("parameters"), dict | None):
+        raise _refusal("tools", f"{name}: parameters must be a JSON schema")
+    return name
+
+
+def _check_choice(choice: Any, names: list[str]) -> None:
+    if choice is None or choice in _WORDS:
+        return
+    function = choice.get("function", choice) if isinstance(choice, dict) else None
+    name = function.get("name") if isinstance(function, dict) and choice.get("type") == "function" else None
+    if not isinstance(name, str):
+        raise _refusal("tool_choice", f"tool_choice is one of {', '.join(_WORDS)}, or names one function")
+    if name not in names:
+        raise _refusal("tool_choice", f"tool_choice: there is no function {name[:64]!r} among the tools")
+
+
+def _without_null(asked: dict[str, Any]) -> bool:
+    if "tool_choice" in asked and asked["tool_choice"] is None:
+        del asked["tool_choice"]
+        return True
+    return False
+
+
+def _refusal(name: str, message: str) -> RequestError:
+    return RequestError(400, message, param=name, code="invalid_parameter")
