@@ -8,6 +8,7 @@ way longer than what is left, only tokens are left to choose from that do not (`
 
 from __future__ import annotations
 
+import itertools
 import string
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,8 +29,12 @@ SPARE = 3
 GROWTH = 8
 """By how many tokens one token is expected to lengthen the way where the schema itself does not say: brackets."""
 FEW = 64
-"""In a string, so few tokens are the words of a name or of a choice; more are free text."""
-OUTSIDE = b'}]"0ntf[{,:-123456789.eE+'
+"""In a string, so few tokens are the words of a choice; more are free text."""
+CHOICE = 48
+"""By how many tokens a string that is a choice, or has a format, is expected to lengthen the way."""
+LOOKED_AT = 8
+"""Bytes that are tried for whether a string may end after them."""
+OUTSIDE = b'}],:"0ntf[{-123456789.eE+'
 """What is tried outside of strings, in this order: what closes first, then what is short."""
 INSIDE = b"@.:/-_ +" + string.digits.encode() + string.ascii_letters.encode() + bytes(range(0x80, 0xC0))
 """What is tried in strings that may not end yet: separators first, since formats wait for them."""
@@ -112,6 +117,10 @@ class JsonState:
     """Bytes of the string or number that is being written."""
     commas: list[int] = field(default_factory=list)
     """For each open array or object, the outermost first: the commas in it so far."""
+    objects: list[bool] = field(default_factory=list)
+    """For each of them, whether it is an object."""
+    in_name: bool = False
+    """Whether the string is a name in an object, or what comes next in it is one."""
 
     def feed(self, text: bytes) -> None:
         """Go on by `text`."""
@@ -131,14 +140,22 @@ class JsonState:
                 self.in_string = True
             elif byte in b"[{":
                 self.commas.append(0)
+                self.objects.append(byte == 0x7B)
+                self.in_name = byte == 0x7B
             elif byte in b"]}" and self.commas:
                 self.commas.pop()
+                self.objects.pop()
             elif byte == 0x2C and self.commas:
                 self.commas[-1] += 1
+                self.in_name = self.objects[-1]
+            elif byte == 0x3A:
+                self.in_name = False
 
     def copy(self) -> JsonState:
         """A copy that can go another way."""
-        return JsonState(self.in_string, self.escaped, self.run, list(self.commas))
+        return JsonState(
+            self.in_string, self.escaped, self.run, list(self.commas), list(self.objects), in_name=self.in_name
+        )
 
 
 class Closing:
@@ -177,13 +194,17 @@ class Closing:
         quote = self._single[0x22]
         if not state.escaped and matcher.validate_tokens([quote]):
             return b'"'
-        for byte in INSIDE:
-            if self._fits(matcher, byte) and not state.escaped:
-                after = matcher.deep_copy()
-                after.consume_tokens([self._single[byte]])
-                if after.validate_tokens([quote]):
-                    return bytes([byte])
-        return self._first(matcher, INSIDE)
+        fitting = itertools.islice((byte for byte in INSIDE if self._fits(matcher, byte)), LOOKED_AT)
+        first = b""
+        for byte in fitting:
+            first = first or bytes([byte])
+            if state.escaped:
+                break
+            after = matcher.deep_copy()
+            after.consume_tokens([self._single[byte]])
+            if after.validate_tokens([quote]):
+                return bytes([byte])
+        return first
 
     def _first(self, matcher: Matcher, wanted: bytes) -> bytes:
         return next((bytes([byte]) for byte in wanted if self._fits(matcher, byte)), b"")
@@ -202,7 +223,7 @@ class Budget:
         self._vocabulary = vocabulary
         self._tokens = tokens
         self._accepted: list[int] = []
-        self._growth = largest_least(schema) + GROWTH
+        self._growth = max(largest_least(schema), CHOICE) + GROWTH
         self._checked = 0
         """How many tokens there were when `way` was looked for."""
         self.state = JsonState()
@@ -272,11 +293,12 @@ class Budget:
         if slack > self._growth + SPARE or matcher.compute_ff_bytes():
             return
         free = row[: len(self._vocabulary.plain)] & self._vocabulary.plain
-        if self.state.in_string and np.bitwise_count(free).sum() > FEW:
+        chosen = self.state.in_string and np.bitwise_count(free).sum() <= FEW
+        if not self.state.in_string or (chosen and (self.state.in_name or slack <= CHOICE)):
+            self._keep(row, self._vocabulary.mask_of(self._affordable(row, matcher)))
+        else:
             quote = self._closing.single(0x22)
             self._keep(row, free if quote is None else free | self._vocabulary.mask_of([quote]))
-        else:
-            self._keep(row, self._vocabulary.mask_of(self._affordable(row, matcher)))
 
     def _affordable(self, row: NDArray[np.int32], matcher: Matcher) -> list[int]:
         """Single characters after which the way to the end is not too long."""

@@ -12,6 +12,8 @@ import orjson
 from server.gateway.refusals import error_body, kind_of
 
 LONGEST_MESSAGE = 600
+NO_PARAMETERS = frozenset({"body", "input_tokens", "input_text"})
+"""What vLLM calls parameters although no request has them."""
 _LINK = re.compile(r"\s*(?:For further information visit|See)?\s*https?://[^\s'\"\])}]+\s*", re.IGNORECASE)
 _PYDANTIC = re.compile(r"\d+ validation errors?\b")
 _REPORTED = re.compile(r"'msg': ('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
@@ -19,6 +21,8 @@ _AT = re.compile(r"'loc': ('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 _TOO_LONG = re.compile(
     r"maximum context length|max_model_len|maximum model length|longer than the maximum", re.IGNORECASE
 )
+_REPEATED = re.compile(r"\s*\(parameter=\w+(?:, value=.*)?\)$", re.DOTALL)
+"""vLLM repeats in a message what `param` says."""
 _GRAMMAR = re.compile(r"^(?:Grammar error|Invalid grammar specification): *", re.IGNORECASE)
 _GONE = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 
@@ -43,6 +47,7 @@ def reshape(status: int, body: bytes) -> tuple[int, bytes]:
         code = "context_length_exceeded" if _TOO_LONG.search(message) else None
     param = told.get("param")
     param = re.split(r"[.\[]", param.removeprefix("body."))[0] if isinstance(param, str) else None
+    param = None if param in NO_PARAMETERS else param
     return status, error_body(message or "the engine refuses this request", kind_of(status), param or None, code)
 
 
@@ -76,7 +81,7 @@ def _plain(message: Any, param: Any) -> str:
     text = message if isinstance(message, str) else ""
     if _PYDANTIC.match(text):
         text = _first_reported(text, param)
-    text = _GRAMMAR.sub("the schema cannot be followed: ", _LINK.sub(" ", text)).strip()
+    text = _GRAMMAR.sub("the schema cannot be followed: ", _REPEATED.sub("", _LINK.sub(" ", text))).strip()
     text = re.sub(r"\s*\n\s*", " ", text)
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}..."
 

@@ -124,8 +124,8 @@ async def test_an_engine_that_dies_under_a_request_is_503(engine: Engine, sdk: o
     assert raised.value.status_code == 503
 
 
-@pytest.mark.parametrize(("healthy", "status"), [(True, 500), (False, 503)])
-async def test_a_server_error_of_a_dead_engine_core_is_503(
+@pytest.mark.parametrize(("healthy", "status"), [(True, 502), (False, 503)])
+async def test_a_server_error_is_502_or_of_a_dead_engine_core_503(
     engine: Engine, sdk: openai.AsyncOpenAI, healthy: bool, status: int
 ) -> None:
     engine.behave, engine.healthy = "fail", healthy
@@ -134,10 +134,11 @@ async def test_a_server_error_of_a_dead_engine_core_is_503(
     assert raised.value.status_code == status
 
 
-async def test_the_engines_own_refusal_passes_through(engine: Engine, sdk: openai.AsyncOpenAI) -> None:
+async def test_the_engines_own_refusal_passes_in_our_shape(engine: Engine, sdk: openai.AsyncOpenAI) -> None:
     engine.behave = "refuse"
-    with pytest.raises(openai.BadRequestError, match="too long"):
+    with pytest.raises(openai.BadRequestError, match="too long") as raised:
         await sdk.chat.completions.create(model=VIDEO, messages=HELLO)  # type: ignore[arg-type]
+    assert raised.value.body == {"message": "too long", "type": "invalid_request_error", "param": None, "code": None}
 
 
 async def test_a_client_that_goes_away_aborts_its_request(engine: Engine, url: str) -> None:

@@ -209,9 +209,10 @@ async def test_no_request_puts_a_key_into_a_log(
 ENGINE_PATHS = """
 /collective_rpc /reset_prefix_cache /reset_mm_cache /sleep /wake_up /is_sleeping /server_info /load /version /ping
 /invocations /tokenize /detokenize /tokenizer_info /v1/load_lora_adapter /v1/unload_lora_adapter /v1/embeddings
-/v1/responses /v1/messages /v1/rerank /v1/score /pooling /classify /start_profile /stop_profile /pause /resume
+/v1/responses/resp_1 /v1/responses/resp_1/cancel /v1/messages /v1/rerank /v1/score
+/pooling /classify /start_profile /stop_profile /pause /resume
 /update_weights /scale_elastic_ep /inference/v1/generate /v1/chat/completions/render /docs /redoc /abort_requests
-/v1/chat/completions/ //v1/chat/completions /v1//chat/completions /V1/chat/completions /v1/chat/completions%2f
+/v1/chat/completions// //v1/chat/completions /v1//chat/completions /V1/chat/completions /v1/chat/completions%2f
 /%2e%2e/collective_rpc /v1/models/../../collective_rpc /v1/chat/completions/..%2f..%2fcollective_rpc
 /v1/chat/completions;x=/collective_rpc /v1/chat/completions%00 /health/../sleep /metrics/of/../../sleep /etc/passwd
 """.split()  # noqa: SIM905
