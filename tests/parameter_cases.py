@@ -16,7 +16,7 @@ SCHEMA = {
     "additionalProperties": False,
 }
 TOOL = {"type": "function", "function": {"name": "look", "parameters": SCHEMA}}
-FUNCTION = TOOL["function"]
+FUNCTION = {"type": "function", "name": "look", "parameters": SCHEMA}
 
 Cases = dict[str, list[dict[str, Any]]]
 """Parameter -> what is asked, each time with all that it needs beside it."""
@@ -82,8 +82,6 @@ CHAT_CASES: Cases = {
         max_completion_tokens=4,
         tools=[TOOL],
         parallel_tool_calls=True,
-        functions=[FUNCTION],
-        function_call="none",
         reasoning_effort="low",
         include_reasoning=False,
         verbosity="low",
@@ -127,4 +125,51 @@ COMPLETION_CASES: Cases = {
         {"echo": True, "logprobs": 2},
         {"echo": True, "stream": True},
     ],
+}
+RESPONSES_CASES: Cases = {
+    **_each(
+        instructions="Be brief.",
+        stream=True,
+        max_output_tokens=4,
+        temperature=0.7,
+        top_p=0.9,
+        top_k=5,
+        min_p=0.1,
+        seed=7,
+        stop=["red"],
+        frequency_penalty=0.5,
+        presence_penalty=0.5,
+        repetition_penalty=1.2,
+        tools=[FUNCTION],
+        max_tool_calls=1,
+        reasoning={"effort": "low"},
+        truncation="disabled",
+        store=False,
+        background=False,
+        previous_response_id=None,
+        conversation=None,
+        prompt=None,
+        user="me",
+        metadata={"job": "1"},
+        service_tier="auto",
+        safety_identifier="me",
+        prompt_cache_key="key",
+        prompt_cache_options={"ttl": 1},
+        prompt_cache_retention="24h",
+    ),
+    "model": [{}],
+    "input": [{}],
+    "stream_options": [{"stream": True, "stream_options": {"include_obfuscation": False}}],
+    "top_logprobs": [{"top_logprobs": 2, "include": ["message.output_text.logprobs"]}],
+    "include": [{"include": ["reasoning.encrypted_content"]}],
+    "text": [
+        {"text": {"format": {"type": "text"}, "verbosity": "low"}},
+        {"text": {"format": {"type": "json_object"}}},
+        {"text": {"format": {"type": "json_schema", "name": "answer", "schema": SCHEMA}}, "stream": True},
+    ],
+    "tool_choice": [
+        {"tools": [FUNCTION], "tool_choice": choice}
+        for choice in ("none", "auto", "required", {"type": "function", "name": "look"})
+    ],
+    "parallel_tool_calls": [{"tools": [FUNCTION], "parallel_tool_calls": False}],
 }

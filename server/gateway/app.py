@@ -186,6 +186,7 @@ class Gateway:
         """A chat completion, plain or streamed, from an engine that serves its model."""
         async with self._bodies.read(request) as body:
             asked, model = self._asked(request, body, CHAT)
+            check_budget(asked, model, self._config.limits)
             hold = request[HOLD]
             before = hold.size
             tidied = any([_tidy(asked, model), _tidy_messages(asked.get("messages"), model)])
@@ -206,13 +207,17 @@ class Gateway:
             view = ChatView(asked)
             try:
                 check_parameters(view.chat, CHAT, model, self._config.limits)
+                check_budget(view.chat, model, self._config.limits)
                 _tidy_messages(view.chat["messages"], model)
-                urls, _ = await self._media.check(view.chat, model)
+                hold = request[HOLD]
+                before = hold.size
+                urls, _ = await self._media.check(view.chat, model, hold)
             except RequestError as error:
                 raise named_as_input(error) from None
             view.write_back()
             _tidy(asked, model)
             call = _call(request, orjson.dumps(asked))
+            hold.count(len(call.body) - (hold.size - before))
             pool = self._pools[model.name]
             digest = digest_of(urls) if pool.wants_digest else None
             del asked, view, urls
@@ -222,7 +227,10 @@ class Gateway:
         """A completion of a prompt, plain or streamed."""
         async with self._bodies.read(request) as body:
             asked, model = self._asked(request, body, COMPLETION)
+            check_budget(asked, model, self._config.limits)
             call = _call(request, orjson.dumps(asked) if _loosen_schemas(asked) else body)
+            if call.body is not body:
+                request[HOLD].count(len(call.body))
             del asked
             return await self._pools[model.name].send(request, call)
 
@@ -251,7 +259,6 @@ class Gateway:
         context.model = model.name
         context.body_bytes = len(body)
         check_parameters(asked, known, model, self._config.limits)
-        check_budget(asked, model, self._config.limits)
         return asked, model
 
 

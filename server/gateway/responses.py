@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from server.errors import RequestError
+from server.gateway.parameters import CHAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,13 +43,10 @@ class ChatView:
         messages = list(self._messages(asked.get("input")))
         if isinstance(instructions := asked.get("instructions"), str):
             messages.insert(0, {"role": "system", "content": instructions})
-        self.chat: dict[str, Any] = {"model": asked.get("model"), "messages": messages}
-        for name, other in (("max_output_tokens", "max_tokens"), ("tools", "tools"), ("stop", "stop")):
-            if name in asked:
-                self.chat[other] = asked[name]
-        if asked.get("top_logprobs"):
-            self.chat["logprobs"] = True
-            self.chat["top_logprobs"] = asked["top_logprobs"]
+        others = {name: value for name, value in asked.items() if name in CHAT}
+        self.chat: dict[str, Any] = {**others, "messages": messages}
+        if "max_output_tokens" in asked:
+            self.chat["max_tokens"] = asked["max_output_tokens"]
         if isinstance(text := asked.get("text"), dict):
             self.chat["response_format"] = text.get("format")
 

@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 import pytest
 from gateway_rig import PICTURE, image, picture_model
-from parameter_cases import CHAT_CASES, COMPLETION_CASES, Cases
+from parameter_cases import CHAT_CASES, COMPLETION_CASES, RESPONSES_CASES, Cases
 
 from server.errors import RequestError
 from server.gateway.budget import characters, check_budget
 from server.gateway.config import Limits
-from server.gateway.parameters import CHAT, COMPLETION, check_parameters
+from server.gateway.parameters import CHAT, COMPLETION, RESPONSES, check_parameters
 
 TOKENS = 100
 MODEL = picture_model(Path(), max_model_len=TOKENS)
@@ -32,11 +32,13 @@ def text(characters: int) -> dict[str, str]:
     return {"type": "text", "text": "x" * characters}
 
 
-@pytest.mark.parametrize(("cases", "names"), [(CHAT_CASES, CHAT), (COMPLETION_CASES, COMPLETION)])
+@pytest.mark.parametrize(
+    ("cases", "names"), [(CHAT_CASES, CHAT), (COMPLETION_CASES, COMPLETION), (RESPONSES_CASES, RESPONSES)]
+)
 def test_no_parameter_is_let_through_that_no_test_tries(cases: Cases, names: frozenset[str]) -> None:
     assert cases.keys() == names
     for name, variants in cases.items():
-        assert all(name in asked or name in {"model", "messages"} for asked in variants)
+        assert all(name in asked or name in {"model", "messages", "input"} for asked in variants)
 
 
 @pytest.mark.parametrize(
