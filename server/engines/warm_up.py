@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 STAGE = "Warming up"
 """The log's word for it, by which the supervisor knows the stage."""
+SLOW_S = 20.0
+"""A machine on which one feature takes longer has steps of many seconds: one feature after the other would take half an
+hour."""
 CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
 PICTURE = (
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABALDA4MChAODQ4SERATGCgaGBYWGDEjJR0oOjM9PDkzODdASFxOQERXRTc4UG1RV19iZ2hnPk1xeXBk"
@@ -90,8 +93,12 @@ class WarmUp:
         features = [*FEATURES, *_media(app.state.args)]
         print(f"{STAGE}: {len(features)} features", flush=True)  # to the engine's log
         for name, path, asked in features:
+            asked_at = time.monotonic()
             if (status := await self._ask(app, path, asked)) != 200:
                 print(f"WARNING {STAGE}: {name} was answered with {status}", flush=True)
+            if time.monotonic() - asked_at > SLOW_S:
+                print(f"{STAGE}: {name} took long, the others are asked for at once", flush=True)
+                break
         await asyncio.gather(*(self._ask(app, path, asked) for _, path, asked in features))
         print(f"{STAGE} took {time.monotonic() - began:.1f} s", flush=True)
         self._done = True

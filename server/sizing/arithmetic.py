@@ -49,6 +49,11 @@ def emulates_bf16(cpu_info: Path = CPU_INFO, environment: Mapping[str, str] = os
     return False
 
 
+def cpu_dtype(otherwise: str = "auto") -> str:
+    """What is quick on this CPU: float32 where bfloat16 is emulated, else `otherwise`."""
+    return FLOAT32 if emulates_bf16() else otherwise
+
+
 def suit_machine(profile: Profile, *, emulated: bool | None = None) -> Profile:
     """The profile with engines in float32, and the memory that they need then, where the CPU emulates bfloat16.
 

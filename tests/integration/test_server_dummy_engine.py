@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
+import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from openai import OpenAI
 from PIL import Image
@@ -67,16 +71,31 @@ kv_cache_gib = 0.1
 encoder_cache_gib = 0.05
 threads = 1
 fast_start = true
+args = ["--worker-cls", "slow_worker.SlowWorker"]
 """
+SUPERVISOR = """
+[supervisor]
+probe_every_s = 0.2
+probe_timeout_s = 1.0
+failures = 3
+"""
+HUNG_S = 3 * (0.2 + 1.0)
+"""After which an engine that is silent, and does nothing, is ended; on the scale of what is usual, a tenth."""
+SLOW_S = 5.0
+"""What a step takes once it is slow."""
 FRAMES, TOKENS_A_FRAME = 5, 16
 TOKENS = 9
 
 
 @pytest.fixture(scope="module")
-def dummies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack of small models without any weights in their folders."""
-    home = tmp_path_factory.mktemp("dummies")
-    profile = '[translator]\nmodel = "demo"\n'
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dummies")
+
+
+@pytest.fixture(scope="module")
+def dummies(home: Path) -> Iterator[Stack]:
+    """A stack of small models without any weights in their folders; steps are slow while there is a file `slow`."""
+    profile = f'{SUPERVISOR}\n[translator]\nmodel = "demo"\n'
     for name, (published, text, vision) in SMALL.items():
         config = published_config(published)
         assert config is not None
@@ -87,8 +106,11 @@ def dummies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         profile += PROFILE.format(name=name, folder=home / name, media=media)
     (home / "small.toml").write_text(profile)
     options = ["--profile", str(home / "small.toml"), "--port", "0", "--translator-port", "0"]
-    with running_stack(*options, "--dummy-weights", "--log-dir", str(home / "logs")) as stack:
-        yield stack
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLOW_STEPS", str(home / "slow"))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        with running_stack(*options, "--dummy-weights", "--log-dir", str(home / "logs")) as stack:
+            yield stack
 
 
 def jpeg(side: int) -> str:
@@ -135,3 +157,23 @@ def test_a_stream_has_a_piece_for_each_token(dummies: Stack) -> None:
     while (said := pieces()) != TOKENS and time.monotonic() < end:
         time.sleep(0.5)
     assert said == TOKENS
+
+
+def test_an_engine_in_slow_steps_serves_and_one_that_is_stopped_is_found(dummies: Stack, home: Path) -> None:
+    """Slow is not hung."""
+    engine = next(p for p in psutil.Process(dummies.pid).children() if LLAVA in p.cmdline())
+    (core,) = engine.children()
+    assert SLOW_S > HUNG_S
+    (home / "slow").write_text(str(SLOW_S))
+    client = OpenAI(base_url=dummies.endpoint, api_key="none", max_retries=0)
+    began = time.monotonic()
+    answer = client.completions.create(model=LLAVA, prompt="a", max_tokens=2, extra_body={"ignore_eos": True})
+    assert answer.usage
+    assert answer.usage.completion_tokens == 2
+    assert time.monotonic() - began > 2 * SLOW_S
+    assert core.is_running()
+    (home / "slow").unlink()
+    core.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+    engine.wait(60)
+    assert time.monotonic() - began < 3 * HUNG_S  # a busy machine

@@ -44,6 +44,7 @@ from scripts.benchmarks.common.cli import new_file, positive, run
 from scripts.benchmarks.common.files import draw_pictures, draw_videos
 from scripts.benchmarks.common.report import Report
 from scripts.benchmarks.models.mid_sized import PICTURE, TOKENS, TRANSLATION, VIDEO, ensure
+from server.sizing.arithmetic import cpu_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,7 +80,8 @@ class Reference:
         """Load.
 
         Args:
-            vision: checkpoint of the model that looks at files of that kind, in bfloat16.
+            vision: checkpoint of the model that looks at files of that kind, in bfloat16 (float32 where the CPU only
+                emulates that, as the engines do there).
             translation: checkpoint of NLLB-200; it computes in float32, as it is published.
             kind: of the files.
             tokens: of every answer.
@@ -93,7 +95,7 @@ class Reference:
         self._kind, self._tokens, self._languages, self._beams = kind, tokens, list(languages), beams
         self._prompt = read_prompt(BUILT_IN / "describe" / f"{kind}.md").text
         self._processor = AutoProcessor.from_pretrained(vision)
-        self._model = _MODELS[kind].from_pretrained(vision, dtype=torch.bfloat16).eval()
+        self._model = _MODELS[kind].from_pretrained(vision, dtype=cpu_dtype("bfloat16")).eval()
         self._tokenizer = AutoTokenizer.from_pretrained(translation, src_lang=SOURCE)
         if unknown := [code for code in self._languages if code not in self._tokenizer.get_vocab()]:
             raise ValueError(f"--languages {','.join(unknown)}: the translation model does not know them")

@@ -40,6 +40,8 @@ from scripts.benchmarks.common.report import Report
 from scripts.benchmarks.models.dummy import shape
 from scripts.benchmarks.plugin.engine import QUESTION_TOKENS, Engine, EngineError, Settings
 from server.engines.dummy import folder_files, write_folder
+from server.sizing.arithmetic import cpu_dtype
+from server.sizing.gpus import list_gpus
 from server.sizing.memory import Text
 
 if TYPE_CHECKING:
@@ -302,7 +304,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="of an engine on a CPU; CPU-seconds are measured with one",
     )
-    parser.add_argument("--dtype", default="auto", help="as vLLM's (default: %(default)s)")
+    parser.add_argument("--dtype", help="as vLLM's (default: auto, float32 on a CPU that only emulates bfloat16)")
     parser.add_argument(
         "--gpu-memory-utilization",
         type=_share,
@@ -340,7 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
     args = parse(arguments)
     common = {
-        "dtype": args.dtype,
+        "dtype": args.dtype or ("auto" if list_gpus() else cpu_dtype()),
         "enforce_eager": args.eager,
         "gpu_memory_utilization": args.gpu_memory_utilization,
         "max_num_batched_tokens": 8192,
