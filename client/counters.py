@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from client.endpoints.chat import Answer
     from client.media.kinds import Kind
 
@@ -29,11 +31,15 @@ class Counters:
     requests: int = 0
     """Requests that are answered or given up."""
     requests_failed: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
+    """Answers by their verdicts: `ok`, `retried`, `doubtful`."""
     in_flight: int = 0
     prompt_tokens: int = 0
     generated_tokens: int = 0
 
-    def count(self, answer: Answer) -> None:
-        """Add the tokens of an answer."""
-        self.prompt_tokens += answer.prompt_tokens
-        self.generated_tokens += answer.generated_tokens
+    def count(self, verdict: str, given: Iterable[Answer]) -> None:
+        """Count an answer, and the tokens of all that was given to get it."""
+        self.verdicts[verdict] += 1
+        for answer in given:
+            self.prompt_tokens += answer.prompt_tokens
+            self.generated_tokens += answer.generated_tokens

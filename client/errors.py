@@ -6,12 +6,14 @@ BabelviewError
 │   └── UnreadError    ... now, which says nothing about its content
 ├── RequestError       this request failed; it fails alone
 │   └── RefusedError   ... and would fail again: the server understood and said no
+│       └── DeclinedError  ... or rather the model did, in place of an answer
 ├── AttemptError       one attempt at a request failed: `RetryPolicy` decides what comes of that
 │   ├── UnavailableError   the server did not take the request
 │   ├── FailedError        it did, and did not answer it properly
 │   │   ├── NoAnswerError  ... but closed the connection before anything came back
 │   │   └── NotJsonError   ... but with something else than JSON, as no server of ours does
-│   └── AuthError          it does not let us in
+│   ├── AuthError          it does not let us in
+│   └── QuotaError         what may be spent on it is spent
 ├── ServiceLostError   a server stayed away too long, or keeps us out; ends the run
 ├── StoppedError       the user interrupted the run
 └── LedgerError        the ledger cannot be opened or written; ends the run
@@ -61,6 +63,10 @@ class RefusedError(RequestError):
     """The server refused the request (HTTP 400, 413, 422): the same one would be refused again."""
 
 
+class DeclinedError(RefusedError):
+    """The model declined to answer, and said so in the field that endpoints have for it; another try may do."""
+
+
 class AttemptError(BabelviewError):
     """One attempt at a request failed."""
 
@@ -101,8 +107,12 @@ class AuthError(AttemptError):
         self.certain = certain
 
 
+class QuotaError(AttemptError):
+    """What may be spent on the server is spent (HTTP 402, `insufficient_quota`): waiting does not help."""
+
+
 class ServiceLostError(BabelviewError):
-    """A server was away for longer than `--wait`, or does not accept our key."""
+    """A server was away for longer than `--wait`, does not accept our key, or its quota is used up."""
 
 
 class StoppedError(BabelviewError):

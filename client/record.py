@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from client.checks.issues import DOUBTFUL, VERDICTS
 from client.tasks.answers import READERS
 from client.tasks.steps import WHOLE
 
@@ -24,8 +25,6 @@ Record = dict[str, Any]
 UNFINISHED = "not finished: run again to go on"
 PROMPT_DIGITS = 12
 """Of a prompt's hash, which tell it from others."""
-VERDICTS = ("ok", "retried", "doubtful")
-"""On a translated sentence, from the best to the worst."""
 
 
 def texts_of(request: Request, text: str) -> list[str]:
@@ -146,7 +145,13 @@ def _task(result: TopicResult, warnings: list[str]) -> dict[str, Any]:
                 verdicts[language] = counts
     if result.segments:
         said["segments"] = [_segment(key, segment, warnings) for segment in result.segments]
+    judged = [_judged(answer) for answer in answers]
+    reasons = list(dict.fromkeys(reason for found in judged for reason in found["reasons"]))
+    thoughts = "\n\n".join(answer.reasoning for answer in answers if answer.reasoning)
     return said | {
+        "verdict": worst_verdict({found["verdict"]: 1 for found in judged if found["verdict"]}),
+        **({"reasons": reasons} if reasons else {}),
+        **({"reasoning": thoughts} if thoughts else {}),
         "translations": translations,
         **({"translation_verdicts": verdicts} if verdicts else {}),
         "generated_tokens": sum(answer.generated_tokens for answer in answers),
@@ -167,11 +172,18 @@ def _read(label: str, answer: ResultAnswer, warnings: list[str]) -> Reading:
         warnings.append(f"{label}: the answer is empty")
     else:
         warnings.extend(f"{label}: {warning}" for warning in reading.warnings)
+    if answer.verdict == DOUBTFUL:
+        warnings.extend(f"{label}: doubtful answer: {reason}" for reason in _judged(answer)["reasons"])
     return reading
 
 
+def _judged(answer: ResultAnswer) -> dict[str, Any]:
+    """The verdict on an answer, and the reasons."""
+    return {"verdict": answer.verdict, "reasons": orjson.loads(answer.reasons) if answer.reasons else []}
+
+
 def _segment(key: str, segment: Segment, warnings: list[str]) -> dict[str, Any]:
-    """`{"start", "end", "text", "translations"?}`; start and end in seconds."""
+    """`{"start", "end", "text", "verdict", "reasons"?, "translations"?}`; start and end in seconds."""
     start, end = segment.start_us / 1e6, segment.end_us / 1e6
     label = f"{key}, {start:.3f}-{end:.3f} s"
     _read(label, segment.answer, warnings)
@@ -180,7 +192,12 @@ def _segment(key: str, segment: Segment, warnings: list[str]) -> dict[str, Any]:
         translations[language] = ", ".join(translation.texts)
         _verdicts(label, language, translation, warnings)
     said: dict[str, Any] = {"start": round(start, 3), "end": round(end, 3), "text": segment.answer.text}
-    return said | ({"translations": translations} if translations else {})
+    judged = _judged(segment.answer)
+    return (
+        said
+        | {name: value for name, value in judged.items() if value != []}
+        | ({"translations": translations} if translations else {})
+    )
 
 
 def _verdicts(label: str, language: str, translation: StoredTranslation, warnings: list[str]) -> dict[str, int]:

@@ -76,7 +76,7 @@ def is_missing(
     if answer is None:
         return True
     now = answer.run == run
-    if (answer.state == "pending" and not now) or (redo and redo.again(ask.request.task, answer.state, answer.run)):
+    if (answer.state == "pending" and not now) or (redo and redo.again(*_standing(ask, answer))):
         return True
     missing.touched = missing.touched or now
     if answer.state != "done":
@@ -85,6 +85,10 @@ def is_missing(
     elif languages := missing_languages(ask.request, answer, plan):
         missing.texts.append(PendingTranslation(ask, texts_of(ask.request, answer.text), languages))
     return False
+
+
+def _standing(ask: UnitRequest, answer: StoredAnswer) -> tuple[str, str, str | None, int]:
+    return ask.request.task, answer.state, answer.verdict, answer.run
 
 
 def _answered(merge: Merge, stored: StoredFile, unanswered: set[AnswerKey]) -> dict[AnswerKey, str]:

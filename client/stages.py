@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from client.checks.issues import OK
+from client.checks.review import ask_reviewed
 from client.errors import MediaError, RefusedError, RequestError, ServiceLostError, StoppedError, UnreadError
 from client.items import LargeSource, LocalSource, Question, Unloaded, Unprobed, Untranslated
 from client.ledger.events import (
@@ -244,7 +246,7 @@ class Load(Stage):
 
 
 class Ask(Stage):
-    """Sends requests; the last one of a file sends the file on."""
+    """Sends requests, and checks the answers; the last one of a file sends the file on."""
 
     def __init__(self, jobs: Jobs, model: ModelClient) -> None:
         """Requests go to `model`."""
@@ -283,7 +285,7 @@ class Ask(Stage):
         progress.in_flight += 1
         answer: Answer | None = None
         try:
-            answer = await self._model.ask(ask.request, parts, job.name)
+            answer, given = await ask_reviewed(self._model, ask.request, parts, job.name)
         except StoppedError:
             return False, None
         except RequestError as error:
@@ -294,7 +296,7 @@ class Ask(Stage):
             job.events.append(RequestFailed(ask, reason, final))
         else:
             job.events.append(AnswerStored(ask, answer))
-            progress.count(answer)
+            progress.count(answer.verdict, given)
             _log_answer(job, ask, answer)
             job.texts += new_translations(ask, answer.text, self._jobs.plan)
         finally:
@@ -373,6 +375,8 @@ def _log_answer(job: Job, ask: UnitRequest, answer: Answer) -> None:
         "%s %s: answered in %.2f s, %d + %d tokens, %s",
         *(job.name, ask.label, answer.request_s, answer.prompt_tokens, answer.generated_tokens, answer.finish_reason),
     )
+    if answer.verdict != OK:
+        logger.warning("%s %s: %s answer: %s", job.name, ask.label, answer.verdict, "; ".join(answer.reasons))
 
 
 async def _in_thread(threads: Executor, work: Callable[..., T], *arguments: Any) -> T:

@@ -181,8 +181,9 @@ OUTPUT = (
 RUN = (
     _run(
         "--redo",
-        metavar="failed|all|TASK",
-        help="do again: what failed for good, everything, or one task; given again after Ctrl-C or a crash, it goes on",
+        metavar="failed|doubtful|all|TASK",
+        help="do again: what failed for good, doubtful answers, everything, or one task; given again after Ctrl-C or a "
+        "crash, it goes on",
         allow_from_autoenv=False,
     ),
     _run(

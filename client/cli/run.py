@@ -14,6 +14,7 @@ from client.cli.screen import CONTROL, ProgressDisplay
 from client.cli.signals import INTERRUPTED, end_in_order
 from client.cli.stats import run_stats
 from client.endpoints.chat import ModelClient
+from client.endpoints.proxy import proxy_of
 from client.endpoints.translation import TranslatorClient
 from client.errors import AuthError, BabelviewError, ServiceLostError, StoppedError, UsageError
 from client.export.formats import check, export
@@ -21,7 +22,7 @@ from client.export.interim import kept_up_to_date
 from client.hints import did_you_mean
 from client.ledger.events import RedoEnded, RunEnded
 from client.ledger.ledger import Ledger
-from client.ledger.redo import REDO_ALL, REDO_FAILED
+from client.ledger.redo import REDO_ALL, REDO_DOUBTFUL, REDO_FAILED
 from client.pipeline import Pipeline
 from client.sources.fetch import FOLDER, Fetcher
 from client.sources.folders import Choice
@@ -83,11 +84,13 @@ def _prepare(settings: Settings) -> _Work:
         raise UsageError(f"--output {settings.output}: is a file, not a folder")
     if not settings.dry_run:
         open_log(settings.log_file, settings.api_key, settings.translator_key)
+    for address in (settings.base_url, settings.translator):
+        proxy_of(address)
     tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
-    known = (REDO_FAILED, REDO_ALL, *(task.name for task in tasks))
+    known = (REDO_FAILED, REDO_DOUBTFUL, REDO_ALL, *(task.name for task in tasks))
     if settings.redo is not None and settings.redo not in known:
         hint = did_you_mean(settings.redo, known)
-        raise UsageError(f"--redo {settings.redo}{hint}: must be failed, all or one of the tasks of this run")
+        raise UsageError(f"--redo {settings.redo}{hint}: must be failed, doubtful, all or one of the tasks of this run")
     others = Counter[str]()
     sources = gather(
         settings.paths,

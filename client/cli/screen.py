@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from client.checks.issues import DOUBTFUL
 from client.cli.progress import rate
 
 if TYPE_CHECKING:
@@ -149,5 +150,10 @@ class ProgressDisplay:
             f"{rate(progress.generated_tokens / worked)} tokens/s"
         )
         self.note(progress.spent())
+        if doubtful := progress.verdicts[DOUBTFUL]:
+            self.note(
+                f"{doubtful:,} {'answers are' if doubtful != 1 else 'answer is'} doubtful: the warnings in the results "
+                "say why, --redo doubtful asks again"
+            )
         if results:
             self.note(f"results: {results}")

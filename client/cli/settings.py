@@ -197,14 +197,20 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
 
 def _command_line(ctx: click.Context) -> str:
     """The command as a shell takes it, in any environment: `BABELVIEW_OUTPUT=here babelview batch ads`."""
+    query = ctx.params["base_url"].partition("?")[2]
+
+    def shown(text: str) -> str:
+        """Without passwords in URLs, and without the endpoint's query, which may hold a key."""
+        return public(text).replace(f"?{query}", "?...") if query else public(text)
+
     read = [
-        f"{option.variable}={shlex.quote(public(os.environ[option.variable]))}"
+        f"{option.variable}={shlex.quote(shown(os.environ[option.variable]))}"
         for option in ctx.command.params
         if isinstance(option, Option)
         and option.variable
         and ctx.get_parameter_source(option.name or "") is ParameterSource.ENVIRONMENT
     ]
-    return " ".join([*read, shlex.join([*ctx.command_path.split(), *map(public, ctx.meta[ARGUMENTS])])])
+    return " ".join([*read, shlex.join([*ctx.command_path.split(), *map(shown, ctx.meta[ARGUMENTS])])])
 
 
 def _typed(ctx: click.Context, name: str) -> bool:

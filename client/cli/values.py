@@ -87,6 +87,10 @@ def fraction(text: str) -> Fraction:
 
 def url(text: str) -> str:
     """The address of a server, without a slash at its end."""
+    return _url(text, query=False)
+
+
+def _url(text: str, *, query: bool) -> str:
     try:
         parts = urlsplit(text)
         right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -94,14 +98,18 @@ def url(text: str) -> str:
         right = False
     if not right:
         raise BadParameter(f"must be a URL such as http://127.0.0.1:8000, not {text!r}")
-    if parts.username is not None or parts.query or parts.fragment:  # which may be secrets: they are not quoted
-        raise BadParameter("must be a URL without user name, ? and #; keys come from the environment")
+    # Which may be secrets: they are not quoted.
+    if parts.username is not None or parts.fragment or (parts.query and not query):
+        forbidden = "user name and #" if query else "user name, ? and #"
+        raise BadParameter(f"must be a URL without {forbidden}; keys come from the environment")
     return text.rstrip("/?#")
 
 
 def base_url(text: str) -> str:
-    """The address of an OpenAI endpoint; `/v1` where only a host is given."""
-    address = url(text)
+    """The address of an OpenAI endpoint; `/v1` where only a host is given. A query, as Azure wants one, is kept."""
+    address, _, query = _url(text, query=True).partition("?")
+    address = address.rstrip("/")
     if address.endswith(_CHAT):
         raise BadParameter(f"must be the URL to which {_CHAT} is added: {address.removesuffix(_CHAT)}")
-    return address if urlsplit(address).path else f"{address}/v1"
+    address = address if urlsplit(address).path else f"{address}/v1"
+    return f"{address}?{query}" if query else address

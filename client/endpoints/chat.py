@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fnmatch
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from client.endpoints.retry import RetryPolicy
 from client.errors import (
     AttemptError,
     AuthError,
+    DeclinedError,
     FailedError,
     NoAnswerError,
     RefusedError,
@@ -26,6 +29,8 @@ from client.errors import (
 from client.media.kinds import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from client.endpoints.retry import Notify
     from client.media.content import Content
     from client.tasks.plan import Request
@@ -36,7 +41,12 @@ CHECK_S = 10.0
 _LIMIT, _LIMIT_OF_NEWER_MODELS = "max_tokens", "max_completion_tokens"
 _SHOWN_MODELS = 20
 _NO_SUCH_PATH = (404, 405, 501)
+_UNKNOWN_MODEL = re.compile(
+    r"^HTTP 404|model.{0,80}(?:not exist|not found|unknown|invalid|not a valid)", re.IGNORECASE | re.DOTALL
+)
 _MOST_TOKENS = 1 << 40
+_REASONING = ("reasoning_content", "reasoning", "thinking")
+"""Fields of a message, and types of its parts, with a model's thoughts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,22 @@ class Answer:
     """From sending to the last byte, of the attempt that succeeded."""
     tokens_per_s: float | None = None
     """As the server tells it; None where it does not."""
+    reasoning: str | None = None
+    """What the model thought before it answered; None where it did not, or keeps it to itself."""
+    verdict: str = "ok"
+    """`ok`, `retried` or `doubtful`: see `client.checks.review`."""
+    reasons: tuple[str, ...] = ()
+    """Why it is doubtful, or was asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTry:
+    """How a question is asked once more, where the answer was none."""
+
+    seed: int
+    temperature: float
+    frequency_penalty: float
+    """As OpenAI has it; not sent where it is 0."""
 
 
 class ModelClient:
@@ -71,17 +97,19 @@ class ModelClient:
 
         `frames_as` says how a video is sent: as `video`, as `images`, or `auto`: as the endpoint wants it.
         """
-        self._base_url, self._frames_as, self._deadline_s = base_url, frames_as, deadline_s
+        self._frames_as, self._deadline_s = frames_as, deadline_s
         self._wait_s, self._notify, self._stop = wait_s, notify, stop
         # Not the OpenAI SDK: with its checks, types and layers a request costs several times the CPU.
         self._server = JsonServer(
             base_url, deadline_s=deadline_s, api_key=api_key, key_variable=f"{API_KEY}, or else {OPENAI_KEY},"
         )
+        self._base_url = self._server.url
         self._retries: dict[str, RetryPolicy] = {}
         self._checking = asyncio.Lock()
         self._checked = False
         self._listed: dict[str, dict[str, Any]] | None = None
         """Models that the endpoint lists -> what it says of each; None where it lists none."""
+        self._unlisted: set[str] = set()
         self._limits: dict[str, str] = {}
 
     async def close(self) -> None:
@@ -89,10 +117,10 @@ class ModelClient:
         await self._server.close()
 
     async def check(self, models: set[str]) -> None:
-        """Make sure that the endpoint serves `models`; it is asked once what it serves.
+        """Look whether the endpoint lists `models`, once for each: what it does not list is warned about and tried.
 
         Raises:
-            UsageError: it lists other models and not these, or is no OpenAI endpoint.
+            UsageError: it is no OpenAI endpoint.
             ServiceLostError: it is not there, or keeps us out.
             StoppedError: the run was stopped meanwhile.
         """
@@ -102,13 +130,23 @@ class ModelClient:
                 if self._listed is None:
                     await self._probe()
                 self._checked = True
-        if self._listed is not None and (unknown := sorted(models - self._listed.keys())):
-            some = list(self._listed)[:_SHOWN_MODELS]
-            more = ", ..." if len(self._listed) > len(some) else ""
-            raise UsageError(
-                f"{self._base_url} does not serve {', '.join(unknown)} (--model, --image-model, --video-model); "
-                f"it serves {', '.join(some)}{more}"
+        if self._listed is not None and (unknown := models - self._unlisted - set(self._entries(models))):
+            self._unlisted |= unknown
+            self._notify(
+                f"warning: {self._base_url} does not list {', '.join(sorted(unknown))}, which is tried all the same; "
+                f"{self._lists()}"
             )
+
+    def _entries(self, models: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """What the endpoint says of those of `models` that it lists, in whatever form."""
+        listed = (self._listed or {}).items()
+        found = ((model, [entry for name, entry in listed if is_listed_as(model, name)]) for model in models)
+        return {model: (self._listed or {}).get(model) or entries[0] for model, entries in found if entries}
+
+    def _lists(self) -> str:
+        some = list(self._listed or ())[:_SHOWN_MODELS]
+        more = ", ..." if len(self._listed or ()) > len(some) else ""
+        return f"it lists {', '.join(some)}{more}"
 
     def check_media(self, model: str, kind: Kind, frames: int) -> None:
         """Make sure that a model takes pictures, or so many `frames` of a video; known after `check`, if at all.
@@ -117,7 +155,7 @@ class ModelClient:
             UsageError: the endpoint says that it does not.
         """
         as_video = kind is Kind.VIDEO and self.takes_video
-        most = (self._listed or {}).get(model, {}).get("max_frames" if as_video else "max_images")
+        most = self._entries([model]).get(model, {}).get("max_frames" if as_video else "max_images")
         sent = frames if kind is Kind.VIDEO else 1
         if not isinstance(most, int) or sent <= most:
             return
@@ -182,29 +220,43 @@ class ModelClient:
             return _PART % (b"video", b"video", b"video", b",".join(frames))
         return b",".join(_PART % (b"image", b"image", b"image", frame) for frame in frames)
 
-    async def ask(self, request: Request, parts: bytes, label: str) -> Answer:
+    async def ask(self, request: Request, parts: bytes, label: str, other_try: OtherTry | None = None) -> Answer:
         """Ask one question about media that `parts` made, if there are any; `label` names the file in the log.
 
+        The text of the answer is empty where there is nothing but the model's reasoning.
+
         Raises:
-            RequestError: there was no answer, or a refusal.
+            DeclinedError: the model refuses.
+            RequestError: there was no answer, or the server refused the request.
+            UsageError: the endpoint does not know the model, which it does not list either.
             ServiceLostError: the server is gone.
             StoppedError: the run was stopped.
         """
         limit = self._limits.get(request.model, _LIMIT)
         try:
-            return await self._ask(request, parts, label, limit)
-        except RefusedError as error:
-            if limit != _LIMIT or _LIMIT_OF_NEWER_MODELS not in str(error):
+            return await self._ask(request, parts, label, limit, other_try)
+        except RequestError as error:
+            if request.model in self._unlisted and _UNKNOWN_MODEL.search(str(error)):
+                raise UsageError(
+                    f"{self._base_url} does not serve {request.model} (--model, --image-model, --video-model); "
+                    f"{self._lists()} ({error})"
+                ) from error
+            if not isinstance(error, RefusedError) or limit != _LIMIT or _LIMIT_OF_NEWER_MODELS not in str(error):
                 raise
         # OpenAI's newer models refuse the older name, which is the only one that others know.
         self._limits[request.model] = _LIMIT_OF_NEWER_MODELS
-        return await self._ask(request, parts, label, _LIMIT_OF_NEWER_MODELS)
+        return await self._ask(request, parts, label, _LIMIT_OF_NEWER_MODELS, other_try)
 
-    async def _ask(self, request: Request, parts: bytes, label: str, limit: str) -> Answer:
+    async def _ask(self, request: Request, parts: bytes, label: str, limit: str, other_try: OtherTry | None) -> Answer:
         # Media first, and the same bytes for each task, so that the server's caches can serve them. Joined by hand:
         # frames are megabytes, and this copies them once.
         question = orjson.dumps({"type": "text", "text": request.prompt})
-        head = orjson.dumps({"model": request.model, "temperature": request.temperature, limit: request.max_tokens})
+        settings: dict[str, Any] = {"temperature": request.temperature, limit: request.max_tokens}
+        if other_try:
+            settings |= {"temperature": other_try.temperature, "seed": other_try.seed}
+            if other_try.frequency_penalty:
+                settings["frequency_penalty"] = other_try.frequency_penalty
+        head = orjson.dumps({"model": request.model, **settings})
         content = (parts, b",", question) if parts else (question,)
         body = b"".join((head[:-1], b',"messages":[{"role":"user","content":[', *content, b"]}]}"))
         return await self._retry(request.model).call(lambda: self._attempt(body), f"{label} {request.label}")
@@ -225,6 +277,20 @@ class ModelClient:
         return _read(completion, time.perf_counter() - began)
 
 
+def is_listed_as(model: str, name: str) -> bool:
+    """Whether a model of this name is what a list of models names so.
+
+    Lists hold wildcards (`openai/*`, of LiteLLM), tags that need not be given (`llava:latest`, of Ollama), and
+    prefixes (`models/gemini-2.0-flash`, of Google).
+    """
+    longer, shorter = sorted((model, name), key=len, reverse=True)
+    return (
+        fnmatch.fnmatchcase(model, name)
+        or longer.endswith(f"/{shorter}")
+        or (longer.startswith(f"{shorter}:") and "/" not in longer.removeprefix(shorter))
+    )
+
+
 _PART = b'{"type":"%b_url","%b_url":{"url":"data:%b/jpeg;base64,%b"}}'
 
 
@@ -233,6 +299,7 @@ def _read(completion: Any, seconds: float) -> Answer:
         choice = completion["choices"][0]
         message, finish_reason = choice["message"], str(choice.get("finish_reason"))
         text, refusal = _text(message.get("content")), message.get("refusal")
+        reasoning = _reasoning(message)
         usage = completion.get("usage") or {}
         prompt_tokens = _count(usage.get("prompt_tokens"))
         generated_tokens = _count(usage.get("completion_tokens"))
@@ -240,8 +307,11 @@ def _read(completion: Any, seconds: float) -> Answer:
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise FailedError("the answer is not a chat completion") from error
     if not text.strip():
-        if refusal or finish_reason == "content_filter":
-            raise RefusedError(f"the model refuses to answer: {refusal or finish_reason}")
+        if refusal:
+            raise DeclinedError(f"the model refuses to answer: {refusal}")
+        if finish_reason == "content_filter":
+            raise RefusedError(f"the model refuses to answer: {finish_reason}")
+    if not text.strip() and not reasoning:
         raise FailedError(f"the answer holds no text (finish_reason {finish_reason})")
     return Answer(
         text=text.strip(),
@@ -250,6 +320,7 @@ def _read(completion: Any, seconds: float) -> Answer:
         generated_tokens=generated_tokens,
         request_s=seconds,
         tokens_per_s=tokens_per_s,
+        reasoning=reasoning,
     )
 
 
@@ -258,6 +329,16 @@ def _text(content: Any) -> str:
     if isinstance(content, list):
         return "".join(part["text"] for part in content if part.get("type") == "text")
     return content if isinstance(content, str) else ""
+
+
+def _reasoning(message: dict[str, Any]) -> str | None:
+    """The model's thoughts, where an endpoint keeps them apart: vLLM, DeepSeek, OpenRouter, Ollama, Mistral."""
+    apart = next((said for name in _REASONING if isinstance(said := message.get(name), str) and said.strip()), "")
+    content = message.get("content")
+    for part in content if isinstance(content, list) else ():
+        thought = part.get(part.get("type")) if part.get("type") in _REASONING else None
+        apart += thought if isinstance(thought, str) else _text(thought)
+    return apart.strip() or None
 
 
 def _speed(metrics: Any) -> float | None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import re
-import urllib.request
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import parse_qsl
 
 import aiohttp
-import orjson
 
+from client.endpoints.lenient_json import read_json
+from client.endpoints.proxy import proxy_of, shown
 from client.endpoints.retry import failure, read_retry_after
-from client.errors import AuthError, FailedError, NoAnswerError, NotJsonError, RequestError, UnavailableError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from client.errors import (
+    AuthError,
+    FailedError,
+    NoAnswerError,
+    NotJsonError,
+    QuotaError,
+    RequestError,
+    UnavailableError,
+)
 
 CONNECT_S = 10.0
 IDLE_S = 4.0
@@ -25,6 +29,15 @@ IDLE_S = 4.0
 MOST_BYTES = 16 << 20
 """A longer answer is none that we asked for."""
 _SHOWN_CHARACTERS, _KEY_CHARACTERS = 500, 8
+_PAYMENT_REQUIRED = 402
+_QUOTAS = frozenset(
+    {
+        *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"),
+        *("insufficient_credits", "credits_exhausted", "access_terminated", "budget_exceeded"),
+    }
+)
+"""Codes and types of errors that say that a quota is used up, not that requests come too fast."""
+_QUERY = re.compile(r"\?.*", re.DOTALL)
 _BASE64 = re.compile(r"base64,[A-Za-z0-9+/=,]{16,}")
 
 
@@ -34,18 +47,32 @@ class JsonServer:
     def __init__(self, url: str, *, deadline_s: float, api_key: str | None, key_variable: str) -> None:
         """`deadline_s` of one request in seconds, from connecting to the last byte.
 
-        `key_variable` is where the key comes from, for messages.
+        `url` may carry a query, which goes along with each request and is never shown. `key_variable` is where the
+        key comes from, for messages.
+
+        Raises:
+            UsageError: the environment names a proxy that cannot be used.
         """
-        self._url, self._deadline_s = url, deadline_s
+        self.url, _, self._query = url.partition("?")
+        self._deadline_s = deadline_s
         self._api_key, self._key_variable = api_key, key_variable
+        query = dict(parse_qsl(self._query))
+        # A short one ("none") may be a common word.
+        secrets = (secret for secret in (api_key, *query.values()) if secret and len(secret) >= _KEY_CHARACTERS)
+        self._secrets = sorted(secrets, key=len, reverse=True)
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
+            if "api-version" in query:  # Azure's own header
+                headers["api-key"] = api_key
+        proxy = proxy_of(url)
+        self._proxy = f"the proxy {shown(proxy)}" if proxy else ""
+        self._via = f" (through {self._proxy})" if proxy else ""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
             headers=headers,
-            proxy=proxy_of(url),
+            proxy=proxy,
         )
 
     async def close(self) -> None:
@@ -75,22 +102,24 @@ class JsonServer:
         """
         response, content = await self._exchange("POST", path, body, deadline_s)
         try:
-            return response.status, orjson.loads(content)
-        except orjson.JSONDecodeError:
+            return response.status, read_json(content)
+        except ValueError:
             return response.status, None
 
     async def _request(self, method: str, path: str, body: bytes | None, deadline_s: float) -> Any:
         response, content = await self._exchange(method, path, body, deadline_s)
         if response.status >= 400:
-            retry_after = read_retry_after(response.headers.get("Retry-After"))
-            reason = self._shown(_message(content) or response.reason or "")
-            refusal = failure(response.status, reason, retry_after, _code(content))
+            reason = self._shown(_message(content) or response.reason or "") + self._via
+            code, kind = _code_and_type(content)
+            if response.status == _PAYMENT_REQUIRED or code in _QUOTAS or kind in _QUOTAS:
+                raise QuotaError(f"the quota is used up (HTTP {response.status}: {reason})")
+            refusal = failure(response.status, reason, read_retry_after(response.headers.get("Retry-After")), code)
             if isinstance(refusal, AuthError):
                 raise AuthError(f"{refusal}; is {self._key_variable} set and right?", certain=refusal.certain)
             raise refusal
         try:
-            return orjson.loads(content)
-        except orjson.JSONDecodeError as error:
+            return read_json(content)
+        except ValueError as error:
             raise NotJsonError(f"the answer is not JSON but {self._shown(response.content_type)}") from error
 
     async def _exchange(
@@ -98,7 +127,7 @@ class JsonServer:
     ) -> tuple[aiohttp.ClientResponse, bytes]:
         """An answer, also one that is an error, and its content without our key; errors as for `probe`."""
         headers = {"Content-Type": "application/json"} if body else {}
-        url = self._url + path
+        url = f"{self.url}{path}?{self._query}" if self._query else self.url + path
         begun = False
         try:
             async with (
@@ -106,38 +135,40 @@ class JsonServer:
                 self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
             ):
                 begun = True
-                content = self._without_key(await _read(response))
+                content = self._without_secrets(await _read(response))
         except aiohttp.ClientSSLError as error:
-            raise AuthError(f"no secure connection to {self._url} ({error})") from error
+            raise AuthError(f"no secure connection to {self.url}{self._via} ({error})") from error
+        except aiohttp.ClientProxyConnectionError as error:
+            raise UnavailableError(f"{self._proxy} cannot be reached ({_why(error)})") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise UnavailableError(f"cannot be reached ({_why(error)})") from error
+            raise UnavailableError(f"cannot be reached{self._via} ({_why(error)})") from error
         except TimeoutError as error:
-            raise FailedError(f"no answer within {deadline_s:g} s") from error
+            raise FailedError(f"no answer within {deadline_s:g} s{self._via}") from error
+        except aiohttp.ClientHttpProxyError as error:
+            raise failure(error.status, f"{self._proxy} says {self._shown(error.message)}", None) from error
         except aiohttp.ClientResponseError as error:
             raise FailedError("what comes back is not HTTP; is it an address for https?") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise (FailedError if begun else NoAnswerError)("the connection broke") from error
+            raise (FailedError if begun else NoAnswerError)(f"the connection broke{self._via}") from error
         if 300 <= response.status < 400:
-            target = response.headers.get("Location", "nowhere")
-            raise RequestError(
-                f"HTTP {response.status}: {self._url} redirects to {self._shown(target)}: give that address instead"
-            )
+            target = self._shown(_QUERY.sub("?...", response.headers.get("Location", "nowhere")))
+            raise RequestError(f"HTTP {response.status}: {self.url} redirects to {target}: give that address instead")
         return response, content
 
     def error_of(self, body: dict[str, Any]) -> str:
         """The words of an error answer in the shape of OpenAI, vLLM, FastAPI or LibreTranslate."""
         return self._shown(_words(body))
 
-    def _without_key(self, content: bytes) -> bytes:
-        """An answer that quotes the key would take it into the ledger; a short one ("none") may be a common word."""
-        if self._api_key and len(self._api_key) >= _KEY_CHARACTERS:
-            return content.replace(self._api_key.encode(), b"***")
+    def _without_secrets(self, content: bytes) -> bytes:
+        """An answer that quotes the key, or our query, would take it into the ledger."""
+        for secret in self._secrets:
+            content = content.replace(secret.encode(), b"***")
         return content
 
     def _shown(self, text: str) -> str:
         """Fit for screen and ledger: servers quote what they were sent."""
-        if self._api_key:
-            text = text.replace(self._api_key, "***")
+        for secret in (*self._secrets, *([self._api_key] if self._api_key else [])):
+            text = text.replace(secret, "***")
         return _BASE64.sub("base64,...", text)[:_SHOWN_CHARACTERS]
 
 
@@ -161,18 +192,9 @@ def _why(error: aiohttp.ClientError) -> str:
 def _message(content: bytes) -> str:
     """The words of an error answer, or the answer as it is."""
     try:
-        return _words(orjson.loads(content))
-    except (orjson.JSONDecodeError, AttributeError):
+        return _words(read_json(content))
+    except (ValueError, AttributeError):
         return " ".join(content[: 4 * _SHOWN_CHARACTERS].decode(errors="replace").split())
-
-
-def _code(content: bytes) -> str | None:
-    """The code of an error answer in OpenAI's shape."""
-    try:
-        code = orjson.loads(content)["error"]["code"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return None
-    return code if isinstance(code, str) else None
 
 
 def _words(body: dict[str, Any]) -> str:
@@ -180,17 +202,11 @@ def _words(body: dict[str, Any]) -> str:
     return str(error.get("message") or error) if isinstance(error, dict) else str(error)
 
 
-def proxy_of(url: str) -> str | None:
-    """The proxy that the environment names for `url`."""
-    parts = urlsplit(url)
-    return _proxy_of_host(parts.scheme, parts.hostname or "")
-
-
-@functools.lru_cache(maxsize=4096)
-def _proxy_of_host(scheme: str, host: str) -> str | None:
-    """Looked up once for each host: that takes as long as a request, and nothing else goes on meanwhile."""
-    bypassed: Callable[[str], Any] = urllib.request.proxy_bypass
-    if host in ("localhost", "::1") or host.startswith("127.") or bypassed(host):
-        return None
-    proxies = urllib.request.getproxies()
-    return proxies.get(scheme) or proxies.get("all")
+def _code_and_type(content: bytes) -> tuple[str | None, str | None]:
+    """The code and the type of an error answer in OpenAI's shape."""
+    try:
+        error = read_json(content)["error"]
+        code, kind = error.get("code"), error.get("type")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None, None
+    return code if isinstance(code, str) else None, kind if isinstance(kind, str) else None

@@ -21,6 +21,11 @@ def known_codes() -> list[str]:
     return [row["code"] for row in _rows()]
 
 
+def known_names() -> list[str]:
+    """The English names of all languages: "Chinese (Simplified)"."""
+    return [row["name"] for row in _rows()]
+
+
 def may_be(code: str) -> bool:
     """Whether a code can name a language: a FLORES code of NLLB-200 in whatever script, or any language tag."""
     language, _, script = code.lower().partition("_")

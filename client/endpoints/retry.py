@@ -22,6 +22,7 @@ from client.errors import (
     AuthError,
     BabelviewError,
     FailedError,
+    QuotaError,
     RefusedError,
     RequestError,
     ServiceLostError,
@@ -86,7 +87,8 @@ class RetryPolicy:
 
         Raises:
             RequestError: it failed too often, or the server was too busy for too long.
-            ServiceLostError: the server was away for longer than `wait_s`, or gives nothing but errors.
+            ServiceLostError: the server was away for longer than `wait_s`, gives nothing but errors, or its quota is
+                used up.
             StoppedError: the run was stopped meanwhile.
         """
         began = time.monotonic()
@@ -106,6 +108,8 @@ class RetryPolicy:
                 if failures >= ATTEMPTS:
                     raise self._give_up(f"{error} ({ATTEMPTS} attempts)") from error
                 longest, reason, retry_after = LONGEST_PAUSE_S, str(error), error.retry_after
+            except QuotaError as error:
+                raise ServiceLostError(f"{self._name}: {error}") from error
             except AuthError as error:
                 if self._answered_at is None and (error.certain or self._given_up + 1 >= FAILURES_TO_LOSE):
                     raise ServiceLostError(f"{self._name}: {error}") from error

@@ -2,6 +2,7 @@
 
 `image_file` or `video_file`, `description_english`, `translation_spanish`, ... The description is the answer to the
 task `describe`, or to the first task if that was not asked; further answers stand as `tags_english`, `tags_spanish`.
+Beside each stands its verdict (`description_verdict`).
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ def reference_record(record: Record) -> dict[str, Any]:
     for key, task in tasks.items():
         base, translation = ("description", "translation") if key == described else (key, key)
         said[f"{base}_english"] = _english(task)
+        said[f"{base}_verdict"] = task["verdict"]
         said |= {f"{translation}_{language_name(code)}": text for code, text in task["translations"].items()}
     said["generated_tokens"] = sum(task["generated_tokens"] for task in tasks.values())
     said["generation_time_sec"] = round(sum(task["request_time_sec"] for task in tasks.values()), 3)

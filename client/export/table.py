@@ -1,9 +1,10 @@
 """Records as a flat table: a row for each file, for spreadsheets and data frames.
 
 The columns are the file and its kind, those of the manifest, then for each task its question if it has one, its answer
-(`describe`), what was found in it (`sentiment_label`), its parts (`describe_segments`) and its translations, each with
-the translator's verdict (`describe_spa_Latn`, `describe_spa_Latn_verdict`), then the facts about the file and the run,
-and at last where each answer came from. All of them are in docs/output.md.
+(`describe`), what was found in it (`sentiment_label`), the verdict on it and the reasons, its parts
+(`describe_segments`) and its translations, each with the translator's verdict (`describe_spa_Latn`,
+`describe_spa_Latn_verdict`), then the facts about the file and the run, and at last where each answer came from. All
+of them are in docs/output.md.
 """
 
 from __future__ import annotations
@@ -109,6 +110,8 @@ def _answer(topic: Topic, *, segments: bool) -> list[Column]:
     )
     facts = dict.fromkeys(fact for reading in readings for fact in reading.facts)
     columns += [_said(f"{key}_{fact}", Cell.TEXT, key, _getter(fact)) for fact in facts]
+    columns.append(_said(f"{key}_verdict", Cell.TEXT, key, _getter("verdict")))
+    columns.append(_said(f"{key}_reasons", Cell.LIST, key, _getter("reasons")))
     if segments:
         columns.append(_said(f"{key}_segments", Cell.ANY, key, _getter("segments")))
     for code in topic.languages:

@@ -40,8 +40,8 @@ _DELETE_ANSWER = """
     DELETE FROM answers WHERE unit = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
 _INSERT_ANSWER = """
     INSERT INTO answers (unit, task, prompt_hash, model, params, state, text, finish_reason, prompt_tokens,
-        generated_tokens, request_s, tokens_per_s, error, updated, run)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+        generated_tokens, request_s, tokens_per_s, error, verdict, reasons, reasoning, updated, run)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 
 def apply(connection: sqlite3.Connection, run: int, event: Event) -> None:
@@ -68,11 +68,12 @@ def apply(connection: sqlite3.Connection, run: int, event: Event) -> None:
             connection.execute("UPDATE media SET spent_s = spent_s + ? WHERE sha256 = ?", (seconds, sha256))
         case AnswerStored(ask, answer):
             said = (answer.text, answer.finish_reason, answer.prompt_tokens, answer.generated_tokens)
-            _replace(connection, run, ask, ("done", *said, answer.request_s, answer.tokens_per_s, None))
+            judged = (answer.verdict, json.dumps(answer.reasons), answer.reasoning)
+            _replace(connection, run, ask, ("done", *said, answer.request_s, answer.tokens_per_s, None, *judged))
         case RequestFailed(ask, error, final):
             stored = connection.execute(SELECT_ANSWER, ask.key).fetchone()
             if stored is None or stored[1] != "done":
-                _replace(connection, run, ask, ("failed" if final else "pending", *(None,) * 6, error))
+                _replace(connection, run, ask, ("failed" if final else "pending", *(None,) * 6, error, *(None,) * 3))
         case TranslationsStored(ask, translations):
             answer_id, *_ = connection.execute(SELECT_ANSWER, ask.key).fetchone()
             connection.executemany(

@@ -41,6 +41,12 @@ class ResultAnswer:
     tokens_per_s: float | None
     """As the server told it; None where it did not."""
     error: str | None
+    verdict: str | None
+    """`ok`, `retried` or `doubtful`."""
+    reasons: str | None
+    """JSON: why it is doubtful, or was asked for again."""
+    reasoning: str | None
+    """What the model thought; None where it did not say."""
     updated: float
     """When it was answered: seconds since 1970."""
     reader: str = ""

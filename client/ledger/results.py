@@ -48,7 +48,8 @@ _UNITS = """
 # The oldest first.
 _ANSWERS = """
     SELECT id, unit, task, prompt_hash, model, params, state, COALESCE(text, ''), finish_reason,
-        COALESCE(generated_tokens, 0), COALESCE(request_s, 0.0), tokens_per_s, error, updated
+        COALESCE(generated_tokens, 0), COALESCE(request_s, 0.0), tokens_per_s, error, verdict, reasons, reasoning,
+        updated
     FROM answers WHERE unit IN (SELECT value FROM json_each(?)) ORDER BY run, updated, id"""
 _TRANSLATIONS = """
     SELECT answer, language, texts, doubts, verdicts FROM translations

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from client.tasks.plan import AnswerKey, Request, UnitRequest
 
 SELECT_ANSWER = """
-    SELECT id, state, text, finish_reason, prompt_tokens, generated_tokens, request_s, tokens_per_s, error, run, updated
+    SELECT id, state, text, finish_reason, prompt_tokens, generated_tokens, request_s, tokens_per_s, error, verdict,
+        run, updated
     FROM answers WHERE unit = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
 
 
@@ -58,6 +59,8 @@ class StoredAnswer:
     tokens_per_s: float | None
     """As the server tells it; None where it does not."""
     error: str | None
+    verdict: str | None
+    """`ok`, `retried` or `doubtful`; None where there is no answer."""
     translations: dict[str, StoredTranslation]
     run: int
     """The one that asked; 0 where that is not known."""
@@ -203,6 +206,7 @@ def read_answer(connection: sqlite3.Connection, ask: UnitRequest) -> StoredAnswe
         request_s,
         tokens_per_s,
         error,
+        verdict,
         run,
         updated,
     ) = row
@@ -218,6 +222,7 @@ def read_answer(connection: sqlite3.Connection, ask: UnitRequest) -> StoredAnswe
         request_s or 0.0,
         tokens_per_s,
         error,
+        verdict,
         {
             language: StoredTranslation(json.loads(texts), json.loads(doubts), json.loads(verdicts or "{}"))
             for language, texts, doubts, verdicts in translations

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from client.checks.issues import check_stored
 from client.errors import LedgerError
 from client.tasks.plan import prompt_hash
 from client.tasks.prompt import read_prompt
@@ -12,6 +14,61 @@ from client.tasks.tasks import BUILT_IN
 if TYPE_CHECKING:
     import sqlite3
 
+_CAPTIONS = """
+    -- To browse: a row for each answer that stands in the results, as it came, and for each of its translations.
+    CREATE VIEW captions AS
+        WITH targets AS NOT MATERIALIZED (   -- each file, and the parts of each file
+            SELECT sources.name AS file, sources.run AS last, gone, COALESCE(sources.sha256, uris.sha256) AS unit,
+                NULL AS start_s, NULL AS end_s
+            FROM sources LEFT JOIN uris USING (uri)
+            UNION ALL
+            SELECT sources.name, sources.run, gone, units.id, start_us / 1e6, end_us / 1e6
+            FROM sources LEFT JOIN uris USING (uri) JOIN units ON content = COALESCE(sources.sha256, uris.sha256)
+        ), done AS NOT MATERIALIZED (        -- by question, so that the answers to each are told from those to others
+            SELECT answers.*, question, CASE
+                WHEN question IS NOT NULL THEN question
+                WHEN answers.task = 'ask' THEN prompt_hash  -- of before version 6: no text of it is left
+                ELSE ''
+            END AS about
+            FROM answers LEFT JOIN prompts ON prompts.task = answers.task AND hash = prompt_hash
+            WHERE state = 'done'
+        ), asked AS NOT MATERIALIZED (       -- by each run
+            SELECT runs.id AS run, json_extract(requests.value, '$.task') AS task,
+                json_extract(requests.value, '$.prompt_hash') AS prompt_hash,
+                json_extract(requests.value, '$.model') AS model, json_extract(requests.value, '$.params') AS params
+            FROM runs JOIN plans ON plans.id = runs.plan,
+                json_each(plans.plan, '$.requests') AS kinds, json_each(kinds.value) AS requests
+        ), said AS NOT MATERIALIZED (        -- what the last run asks that named the file; else the newest
+            SELECT * FROM targets JOIN done USING (unit) WHERE NOT EXISTS (
+                SELECT * FROM done AS other
+                WHERE other.unit = done.unit AND other.task = done.task AND other.about = done.about
+                    AND other.id != done.id
+                    AND (
+                        EXISTS (SELECT * FROM asked WHERE (asked.run, asked.task, asked.prompt_hash, asked.model,
+                            asked.params) = (last, other.task, other.prompt_hash, other.model, other.params)),
+                        other.run, other.updated, other.id
+                    ) > (
+                        EXISTS (SELECT * FROM asked WHERE (asked.run, asked.task, asked.prompt_hash, asked.model,
+                            asked.params) = (last, done.task, done.prompt_hash, done.model, done.params)),
+                        done.run, done.updated, done.id
+                    ))
+        )
+        SELECT file, task, question, 'eng_Latn' AS language, text, NULL AS verdict, start_s, end_s, model,
+            substr(prompt_hash, 1, 12) AS prompt,
+            strftime('%Y-%m-%dT%H:%M:%S+00:00', updated, 'unixepoch') AS answered_at, gone
+        FROM said
+        UNION ALL
+        SELECT file, task, question, language, (SELECT group_concat(value, ', ') FROM json_each(texts)),
+            CASE
+                WHEN json_array_length(doubts) OR json_extract(verdicts, '$.doubtful') THEN 'doubtful'
+                WHEN json_extract(verdicts, '$.retried') THEN 'retried'
+                WHEN json_extract(verdicts, '$.ok') THEN 'ok'
+            END,
+            start_s, end_s, model, substr(prompt_hash, 1, 12),
+            strftime('%Y-%m-%dT%H:%M:%S+00:00', updated, 'unixepoch'), gone
+        FROM said JOIN translations ON answer = said.id;
+    """
+"""The view of step 6."""
 MIGRATIONS = (
     """
     -- What is at a path, so that an unchanged file need not be read again to know its content.
@@ -143,63 +200,27 @@ MIGRATIONS = (
         FROM old_sources ORDER BY position;
     DROP TABLE old_sources;
     DROP TABLE run;
-
-    -- To browse: a row for each answer that stands in the results, as it came, and for each of its translations.
-    CREATE VIEW captions AS
-        WITH targets AS NOT MATERIALIZED (   -- each file, and the parts of each file
-            SELECT sources.name AS file, sources.run AS last, gone, COALESCE(sources.sha256, uris.sha256) AS unit,
-                NULL AS start_s, NULL AS end_s
-            FROM sources LEFT JOIN uris USING (uri)
-            UNION ALL
-            SELECT sources.name, sources.run, gone, units.id, start_us / 1e6, end_us / 1e6
-            FROM sources LEFT JOIN uris USING (uri) JOIN units ON content = COALESCE(sources.sha256, uris.sha256)
-        ), done AS NOT MATERIALIZED (        -- by question, so that the answers to each are told from those to others
-            SELECT answers.*, question, CASE
-                WHEN question IS NOT NULL THEN question
-                WHEN answers.task = 'ask' THEN prompt_hash  -- of before version 6: no text of it is left
-                ELSE ''
-            END AS about
-            FROM answers LEFT JOIN prompts ON prompts.task = answers.task AND hash = prompt_hash
-            WHERE state = 'done'
-        ), asked AS NOT MATERIALIZED (       -- by each run
-            SELECT runs.id AS run, json_extract(requests.value, '$.task') AS task,
-                json_extract(requests.value, '$.prompt_hash') AS prompt_hash,
-                json_extract(requests.value, '$.model') AS model, json_extract(requests.value, '$.params') AS params
-            FROM runs JOIN plans ON plans.id = runs.plan,
-                json_each(plans.plan, '$.requests') AS kinds, json_each(kinds.value) AS requests
-        ), said AS NOT MATERIALIZED (        -- what the last run asks that named the file; else the newest
-            SELECT * FROM targets JOIN done USING (unit) WHERE NOT EXISTS (
-                SELECT * FROM done AS other
-                WHERE other.unit = done.unit AND other.task = done.task AND other.about = done.about
-                    AND other.id != done.id
-                    AND (
-                        EXISTS (SELECT * FROM asked WHERE (asked.run, asked.task, asked.prompt_hash, asked.model,
-                            asked.params) = (last, other.task, other.prompt_hash, other.model, other.params)),
-                        other.run, other.updated, other.id
-                    ) > (
-                        EXISTS (SELECT * FROM asked WHERE (asked.run, asked.task, asked.prompt_hash, asked.model,
-                            asked.params) = (last, done.task, done.prompt_hash, done.model, done.params)),
-                        done.run, done.updated, done.id
-                    ))
-        )
-        SELECT file, task, question, 'eng_Latn' AS language, text, NULL AS verdict, start_s, end_s, model,
-            substr(prompt_hash, 1, 12) AS prompt,
-            strftime('%Y-%m-%dT%H:%M:%S+00:00', updated, 'unixepoch') AS answered_at, gone
-        FROM said
-        UNION ALL
-        SELECT file, task, question, language, (SELECT group_concat(value, ', ') FROM json_each(texts)),
-            CASE
-                WHEN json_array_length(doubts) OR json_extract(verdicts, '$.doubtful') THEN 'doubtful'
-                WHEN json_extract(verdicts, '$.retried') THEN 'retried'
-                WHEN json_extract(verdicts, '$.ok') THEN 'ok'
-            END,
-            start_s, end_s, model, substr(prompt_hash, 1, 12),
-            strftime('%Y-%m-%dT%H:%M:%S+00:00', updated, 'unixepoch'), gone
-        FROM said JOIN translations ON answer = said.id;
-    """,
+    """  # noqa: S608  # a constant
+    + _CAPTIONS,
+    """
+    -- Answers are checked, as translations are; what a model thought before it answered stands beside its answer.
+    ALTER TABLE answers ADD COLUMN verdict TEXT;   -- ok, retried, doubtful; null where there is no answer
+    ALTER TABLE answers ADD COLUMN reasons TEXT;   -- JSON array
+    ALTER TABLE answers ADD COLUMN reasoning TEXT;
+    ALTER TABLE sources ADD COLUMN live_photo_of TEXT; -- the name of the picture whose moving part a video may be
+    DROP VIEW captions;
+    """
+    + _CAPTIONS.replace("text, NULL AS verdict,", "text, verdict,").replace(
+        "updated, 'unix", "CAST(updated AS INT), 'unix"
+    ),
 )
 _PROMPTS_SINCE = 6
 """The version that keeps the texts of prompts."""
+_CHECKED_SINCE = 7
+"""The version whose answers have been checked."""
+_ANSWERS = """
+    SELECT answers.id, answers.text, prompts.text, question, reader FROM answers
+    LEFT JOIN prompts ON prompts.task = answers.task AND hash = prompt_hash WHERE state = 'done'"""
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -218,6 +239,8 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.executescript(f"BEGIN; {step} PRAGMA user_version = {number};")
         if number == _PROMPTS_SINCE:
             _recall_prompts(connection)
+        if number == _CHECKED_SINCE:
+            _check_answers(connection)
         connection.execute("COMMIT")
 
 
@@ -232,3 +255,13 @@ def _recall_prompts(connection: sqlite3.Connection) -> None:
                 "INSERT OR IGNORE INTO prompts (task, hash, text, reader, max_tokens) VALUES (?, ?, ?, ?, ?)",
                 (task, prompt_hash(prompt.text), prompt.text, prompt.answer, prompt.max_tokens),
             )
+
+
+def _check_answers(connection: sqlite3.Connection) -> None:
+    """Give a verdict on each answer, by its text; one whose prompt is lost may be that to a question."""
+    verdicts = []
+    for number, text, prompt, question, reader in connection.execute(_ANSWERS):
+        known = prompt is not None
+        verdict, reasons = check_stored(text or "", prompt or "", question if known else "", reader or "text")
+        verdicts.append((verdict, json.dumps(reasons), number))
+    connection.executemany("UPDATE answers SET verdict = ?, reasons = ? WHERE id = ?", verdicts)

@@ -18,7 +18,7 @@ import aiohttp
 from yarl import URL
 
 from client.endpoints.retry import ATTEMPTS, FIRST_PAUSE_S, LONGEST_PAUSE_S, read_retry_after
-from client.errors import BabelviewError, MediaError
+from client.errors import BabelviewError, MediaError, UsageError
 from client.sources.source import Found
 from client.sources.stores import open_store
 from client.sources.web import Web
@@ -101,6 +101,8 @@ class Remote:
                 if known and fingerprint and fingerprint == known.fingerprint:
                     return Found(known)
                 return await self._download(url, response, fingerprint)
+        except UsageError as error:  # of the proxy
+            raise MediaError(f"cannot be fetched: {error}") from error
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise MediaError(f"cannot be fetched: no http URL: {error}") from error
         except aiohttp.SocketTimeoutError as error:

@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
 from yarl import URL
 
-from client.endpoints.http import proxy_of
+from client.endpoints.proxy import proxy_of
 from client.errors import MediaError
 
 if TYPE_CHECKING:

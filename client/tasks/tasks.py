@@ -23,6 +23,7 @@ ASK = "ask"
 FIELDS = frozenset(
     {
         *("question", "text", "raw", "original_order", "label", "segments", "translations", "translation_verdicts"),
+        *("verdict", "reasons", "reasoning"),
         *("generated_tokens", "request_time_sec", "tokens_per_sec", "finish_reason", "model", "prompt", "answered_at"),
     }
 )

@@ -12,11 +12,14 @@ from batch_runs import pictures, results, run, seen_in, start, wait_until
 from behaviours import answering
 from fake_servers import FakeServers, completion, error, free_port, listing, what_is_seen
 
+from client.cli.settings import read_settings
+from client.endpoints import proxy
 from client.endpoints.http import JsonServer
 from client.errors import FailedError
 from client.record import UNFINISHED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from fake_servers import Behaviour
@@ -251,17 +254,26 @@ def test_towards_another_endpoint_frames_are_pictures(servers: FakeServers, ads:
     assert sum(body["messages"][0]["content"][0]["type"] == "video_url" for body in servers.asked) == 3
 
 
-def test_a_model_that_is_not_served_is_told_before_anything_is_asked(
-    servers: FakeServers, ads: Path, tmp_path: Path
-) -> None:
+def test_a_model_that_is_neither_listed_nor_known_ends_the_run(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
+    servers.on_ask = answering(lambda: error(404, "The model `gpt-5` does not exist."))
     done = run(servers, "ads", "--model", "gpt-5", cwd=tmp_path)
     assert done.returncode == 2
     assert "does not serve gpt-5" in done.stderr
-    assert "it serves llama-3.2-11b-vision, llava-next-video-7b" in done.stderr
-    assert servers.asked == []
+    assert "it lists llama-3.2-11b-vision, llava-next-video-7b" in done.stderr
+    assert not (tmp_path / "captions" / "results.json").exists()
+    servers.on_ask = None
     # Who looks at no picture needs no model for pictures.
     (ads / "d.png").unlink()
     assert run(servers, "ads", "--image-model", "none", "--languages", "", cwd=tmp_path).returncode == 0
+
+
+def test_a_model_that_is_not_listed_is_warned_about_and_tried(servers: FakeServers, tmp_path: Path) -> None:
+    servers.on_models = answering(lambda: listing("litellm", "openai/*", "llava:latest", "models/gemini-2.0-flash"))
+    pictures(tmp_path / "ads", 1)
+    for model, warned in (("gpt-5", True), ("openai/gpt-5", False), ("gemini-2.0-flash", False), ("llava", False)):
+        done = run(servers, "ads", "--model", model, "--languages", "", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert (f"does not list {model}, which is tried all the same" in done.stderr) == warned
 
 
 @pytest.mark.parametrize("status", [403, 404, 501])
@@ -402,6 +414,7 @@ def test_a_proxy_of_the_environment_is_used(
 ) -> None:
     monkeypatch.setenv("http_proxy", servers.url)
     monkeypatch.delenv("no_proxy", raising=False)
+    proxy._proxy_of_host.cache_clear()
     pictures(tmp_path / "ads", 2)
     options = ("ads", "--languages", "", "--base-url", "http://models.invalid/v1")
     assert run(servers, *options, cwd=tmp_path).returncode == 0
@@ -409,6 +422,115 @@ def test_a_proxy_of_the_environment_is_used(
     # What is on this machine is not asked for through a proxy.
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     assert run(servers, "ads", "--languages", "", "--redo", "all", cwd=tmp_path).returncode == 0
+
+
+def test_messages_name_the_proxy_and_not_its_password(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    proxy._proxy_of_host.cache_clear()
+    pictures(tmp_path / "ads", 1)
+    options = ("ads", "--languages", "", "--base-url", "http://models.invalid/v1", "--wait", "0.2")
+    monkeypatch.setenv("http_proxy", f"http://me:secret@127.0.0.1:{free_port()}")
+    done = run(servers, *options, cwd=tmp_path)
+    assert "the proxy http://127.0.0.1:" in done.stderr
+    assert "cannot be reached" in done.stderr
+    assert "secret" not in done.stderr
+    proxy._proxy_of_host.cache_clear()
+    monkeypatch.setenv("http_proxy", servers.url)
+    servers.on_ask = answering(lambda: error(404, "no such thing"))
+    assert f"no such thing (through the proxy {servers.url})" in run(servers, *options, cwd=tmp_path).stderr
+    proxy._proxy_of_host.cache_clear()
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1080")
+    done = run(servers, *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "names the proxy socks5://127.0.0.1:1080 for models.invalid" in done.stderr
+    proxy._proxy_of_host.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "excepted", "others"),
+    [
+        ("10.0.0.0/8", ["http://10.1.2.3:8000"], ["http://11.1.2.3:8000", "http://10.example.org"]),
+        ("*.corp.local", ["http://gpu.corp.local:8000", "https://a.b.corp.local"], ["http://evilcorp.local"]),
+        (".corp.local", ["http://corp.local", "http://gpu.corp.local."], ["http://corp.local.org"]),
+        ("gpu.corp.local:8000", ["http://gpu.corp.local:8000"], ["http://gpu.corp.local", "http://gpu.corp.local:80"]),
+        ("10.1.2.3:8000 other", ["http://10.1.2.3:8000", "http://other"], ["http://10.1.2.3"]),
+        ("fd00::/8,[2001:db8::1]:443", ["http://[fd12::1]:8000", "https://[2001:db8::1]"], ["http://[2001:db8::1]"]),
+        ("*", ["http://anything"], []),
+    ],
+)
+def test_no_proxy_is_read_as_curl_does(
+    no_proxy: str, excepted: list[str], others: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "proxy:3128")
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("no_proxy", no_proxy)
+    proxy._proxy_of_host.cache_clear()
+    assert [proxy.proxy_of(url) for url in excepted] == [None] * len(excepted)
+    assert [proxy.proxy_of(url) for url in others] == ["http://proxy:3128"] * len(others)
+    proxy._proxy_of_host.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: error(402, "Insufficient balance"),
+        lambda: web.json_response({"error": {"message": "Check your plan.", "code": "insufficient_quota"}}, status=429),
+    ],
+)
+def test_a_quota_that_is_used_up_is_not_waited_for(
+    servers: FakeServers, tmp_path: Path, answer: Callable[[], web.Response]
+) -> None:
+    servers.on_ask = answering(answer)
+    pictures(tmp_path / "ads", 3)
+    done = run(servers, "ads", "--languages", "", "--concurrency", "1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "the quota is used up" in done.stderr
+    assert "to go on" in done.stderr
+    assert len(servers.asked) == 1
+    servers.on_ask = None
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+
+
+def test_json_that_is_none_to_the_letter_is_read(servers: FakeServers, tmp_path: Path) -> None:
+    bodies = [
+        b'\xef\xbb\xbf{"choices": [{"message": {"content": "A red car."}}]}',
+        b'{"choices": [{"message": {"content": "A red car."}, "logprob": NaN}], "usage": {"prompt_tokens": -Infinity}}',
+        b'{"choices": [{"message": {"content": "A red \\ud83d car \\ud83d\\ude97."}}]}',
+        b'{"choices": [{"message": {"content": "A r\xe9d car."}}]}',
+    ]
+
+    async def oddly(_: web.Request, body: dict[str, Any], __: int) -> web.StreamResponse | None:
+        return web.Response(body=bodies[int(what_is_seen(body))], content_type="application/json")
+
+    servers.on_ask = oddly
+    pictures(tmp_path / "ads", 4)
+    assert run(servers, "ads", "--languages", "", cwd=tmp_path).returncode == 0
+    texts = [record["tasks"]["describe"]["text"] for record in results(tmp_path)["files"]]
+    assert texts == ["A red car.", "A red car.", "A red \ufffd car \U0001f697.", "A r\ufffdd car."]
+
+
+def test_the_address_of_an_endpoint_may_carry_a_query_that_no_log_shows(servers: FakeServers, tmp_path: Path) -> None:
+    queries: list[str] = []
+
+    async def refuse(request: web.Request, *_: Any) -> web.StreamResponse | None:
+        queries.append(request.query_string)
+        return error(400, f"{request.path_qs} is not for us") if request.headers["api-key"] == "secret" else None
+
+    servers.on_ask = servers.on_probe = refuse
+    servers.on_models = answering(lambda: web.Response(status=404))
+    pictures(tmp_path / "ads", 1)
+    address = f"{servers.url}/v1?api-version=2026-10-01-preview&subscription=topsecret"
+    options = ("ads", "--languages", "", "--base-url", address, "--log-file", "log.txt")
+    done = run(servers, *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert set(queries) == {"api-version=2026-10-01-preview&subscription=topsecret"}
+    files = [path.read_bytes() for path in (tmp_path / "captions").rglob("*")] + [(tmp_path / "log.txt").read_bytes()]
+    assert b"topsecret" not in b"".join(files) + done.stderr.encode()
+    assert read_settings(list(options)).command_line.endswith("/v1?...' --log-file log.txt")
 
 
 def test_an_answer_in_parts_is_its_text(servers: FakeServers, tmp_path: Path) -> None:

@@ -78,10 +78,14 @@ def test_all_formats_say_the_same(tmp_path: Path) -> None:
     def translated(key: str) -> list[str]:
         return [f"{key}_{code}{end}" for code in ("spa_Latn", "fra_Latn") for end in ("", "_verdict")]
 
+    def judged(key: str) -> list[str]:
+        return [f"{key}_verdict", f"{key}_reasons"]
+
     assert list(table[0]) == [
         *("file", "kind", "campaign", "manifest_Kind", "budget"),
-        *("describe", *translated("describe"), "tags", *translated("tags")),
-        *("sentiment", "sentiment_label", *translated("sentiment"), "ask_question", "ask", *translated("ask")),
+        *("describe", *judged("describe"), *translated("describe"), "tags", *judged("tags"), *translated("tags")),
+        *("sentiment", "sentiment_label", *judged("sentiment"), *translated("sentiment")),
+        *("ask_question", "ask", *judged("ask"), *translated("ask")),
         *("error", "gone", "warnings", "sha256", "size_mb", "width", "height", "duration_sec", "fps", "frames"),
         *("generated_tokens", "total_processing_time_sec"),
         *(f"{key}_{name}" for key in answers for name in ORIGIN),
@@ -106,7 +110,8 @@ def test_all_formats_say_the_same(tmp_path: Path) -> None:
         "ask": "So.",
         "ask_spa_Latn": "spa_Latn So.",
         "ask_fra_Latn": "fra_Latn So.",
-        **{name: "ok" for key in answers for name in translated(key) if name.endswith("verdict")},
+        **{name: "ok" for key in answers for name in (*judged(key), *translated(key)) if name.endswith("verdict")},
+        **{f"{key}_reasons": None for key in answers},
         "error": None,
         "gone": False,
         "warnings": ["odd"],
@@ -135,15 +140,19 @@ def test_all_formats_say_the_same(tmp_path: Path) -> None:
         "duration_sec": 2.5,
         "fps": 24.0,
         "description_english": "Words.",
+        "description_verdict": "ok",
         "translation_spanish": "spa_Latn Words.",
         "translation_french": "fra_Latn Words.",
         "tags_english": video["tasks"]["tags"]["tags"],
+        "tags_verdict": "ok",
         "tags_spanish": video["tasks"]["tags"]["translations"]["spa_Latn"],
         "tags_french": video["tasks"]["tags"]["translations"]["fra_Latn"],
         "sentiment_english": "It is positive.",
+        "sentiment_verdict": "ok",
         "sentiment_spanish": "spa_Latn It is positive.",
         "sentiment_french": "fra_Latn It is positive.",
         "ask_english": "So.",
+        "ask_verdict": "ok",
         "ask_spanish": "spa_Latn So.",
         "ask_french": "fra_Latn So.",
         "generated_tokens": 8,

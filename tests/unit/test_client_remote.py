@@ -17,7 +17,7 @@ import pytest
 from batch_runs import pictures, results, run
 from web_site import Reply, Site, png
 
-from client.endpoints.http import proxy_of
+from client.endpoints.proxy import proxy_of
 from client.errors import MediaError, UsageError
 from client.media.kinds import Kind
 from client.sources import download, remote, web

@@ -114,7 +114,7 @@ def test_the_flat_view_tells_the_same(runs: list[Run]) -> None:
     for record in found:
         for key, answer in record["tasks"].items():
             head, tail = (Path(record["file"]).name, key.split("-")[0], answer.get("question")), answer["model"]
-            said.append((*head, "eng_Latn", answer.get("raw", answer.get("text")), None, tail, answer["answered_at"]))
+            said.append((*head, "eng_Latn", answer.get("raw", answer.get("text")), "ok", tail, answer["answered_at"]))
             for code, text in answer["translations"].items():
                 verdict = worst_verdict(answer["translation_verdicts"][code])
                 plain = ", ".join(text) if isinstance(text, list) else text

@@ -42,10 +42,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with sqlite3.connect(folder / LEDGER) as ledger:
         ledger.execute("INSERT INTO units VALUES ('window', ?, 'window', 0, 2500000, NULL)", (content,))
         ledger.execute("INSERT INTO units VALUES ('merge', ?, 'merge', NULL, NULL, '[\"window\"]')", (content,))
+        ledger.execute("UPDATE answers SET verdict = 'retried', reasons = '[\"loop\"]', reasoning = 'Hm.'")
         for unit in ("window", "merge"):
             row = ledger.execute(
-                "INSERT INTO answers (unit, task, prompt_hash, model, params, state, text, updated, run) "
-                "SELECT ?, task, prompt_hash, model, params, state, text, updated, run FROM answers "
+                "INSERT INTO answers "
+                "(unit, task, prompt_hash, model, params, state, text, verdict, reasons, updated, run) "
+                "SELECT ?, task, prompt_hash, model, params, state, text, verdict, reasons, updated, run FROM answers "
                 "WHERE unit = ? AND task = 'describe'",
                 (unit, content),
             ).lastrowid

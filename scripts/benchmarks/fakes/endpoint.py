@@ -19,7 +19,12 @@ from itertools import count
 from typing import Any
 
 MODELS = ("llama-3.2-11b-vision", "llava-next-video-7b")
-ANSWER = "A red car drives along the sea at dusk. " * 10
+ANSWER = (
+    "A red car drives along the sea at dusk. Behind it, three white houses stand on a hill, and a lighthouse sends its "
+    'beam over the bay. On the left, a wooden sign reads "Fresh fish daily", with an arrow towards the harbour. Two '
+    "people wave from a bench in the middle of the picture. The light is warm, the shadows are long, and the style is "
+    "that of a travel poster of the fifties, with flat colours."
+)
 SENTENCES = "Scene {0} opens with red everywhere. Then comes blue number {0} on the left. It ends with {0} green signs."
 
 PIECES, PIECE_EVERY_S = 40, 0.005

@@ -1,0 +1,123 @@
+"""Answers that say nothing: an empty frame of words ("Here is a description of the image:"), and the prompt itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from client.checks.words import sequences, straight, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_UNFILLED = "a form that is not filled in"
+_LONGEST_FRAME = 600
+"""Characters: a longer text says something."""
+_FRAME = frozenset(
+    """a an the this that these those it its is are was be of in on to for with and or as at by from has have there
+    here i i'm i'll i've i'd you your me my we our let let's can could will would may might please sure
+    certainly course absolutely okay ok yes great happy glad help following below above follows provided
+    requested given based image images picture pictures photo photos photograph photographs video videos clip
+    frame frames scene scenes shot visual content contents show shows shown showing depict depicts depicted
+    depicting display displays displayed displaying feature features featuring contain contains containing
+    illustrate illustrates present presents portray portrays capture captures captured see seen view visible
+    describe describes described describing description descriptions detailed detail details brief short
+    paragraph paragraphs two three caption captions summary analysis overview answer answers response tag tags
+    keyword keywords list title subject setting first second then finally what which who where when how
+    happening composition text task output result results json n n/a na none null nothing unknown undefined empty
+    todo tbd insert lorem ipsum placeholder example something things various""".split()  # noqa: SIM905
+)
+"""Words that stand around what is said of a picture."""
+_MARKS = re.compile(r"<\|?(?:image|video|image_pad|audio|im_start|im_end|s|/s|pad|unk|bos|eos|endoftext)\|?>|```\w*")
+_SLOT = re.compile(r"\[[^\[\]\n\"]{1,80}\]|\{[^{}\n\":]{1,80}\}|<[a-z][^<>\n]{0,60}>", re.IGNORECASE)
+"""What was to be filled in: "[description of the setting]"."""
+_HEADING = re.compile(r"^[\s#*>-]*(?:\(?\d{1,3}[.):]|[A-Za-z][.)])?[^:\n.!?]{0,60}:[\s*]*$")
+_BARE_MARKER = re.compile(r"^\s*(?:\(?\d{1,3}[.):]|[-*+\u2022#]+)\s*$")
+_TURNS = re.compile(
+    r"(?:^|\n)\s*(?:USER|Human|### ?(?:Instruction|Human|User))\s*:|<\|im_start\|>|<\|start_header_id\|>|\[/?INST\]"
+    r"|<\|user\|>"
+    r"|<start_of_turn>|(?:^|\n)\s*ASSISTANT\s*:\s*.*\n\s*USER\s*:"
+)
+_WIDTH = 5
+"""Words of the sequences by which an echo is known."""
+_ECHO_WORDS, _ECHO_SHARE = 8, 0.6
+"""An answer of so many words is an echo if so large a share of it stands in the prompt."""
+_ECHO_BEGINS = 12
+"""The prompt's first words, so many of them, before an answer."""
+_ECHO_ITEMS, _ECHO_ITEM_SHARE = 5, 0.8
+
+
+def find_emptiness(text: str, *, takes_question: bool, may_be_empty: bool) -> str | None:
+    """Why an answer says nothing of a picture, in words; None if it does.
+
+    `takes_question`: "No" is an answer to one; `may_be_empty`: so is a list without items.
+    """
+    if len(text) > _LONGEST_FRAME:
+        return None
+    plain = _MARKS.sub(" ", straight(text))
+    if (values := _json_texts(plain)) is not None:
+        plain = "\n".join(values)
+        if not plain.strip():
+            return None if may_be_empty else _UNFILLED
+    if not any(character.isalnum() for character in plain):
+        return None if takes_question and not plain.isascii() else "no words"
+    return _empty_frame(plain, takes_question=takes_question)
+
+
+def _empty_frame(plain: str, *, takes_question: bool) -> str | None:
+    lines = [line for line in plain.splitlines() if line.strip()]
+    filled = [line for line in lines if not _HEADING.match(line) and not _BARE_MARKER.match(line)]
+    if not filled:
+        return "nothing but headings"
+    if takes_question:
+        return None
+    said = words(_SLOT.sub(" ", "\n".join(filled)))
+    if not said:
+        return _UNFILLED
+    return "nothing but words around a description" if all(word in _FRAME for word in said) else None
+
+
+def find_echo(text: str, prompt: str, question: str | None, items: Sequence[str] | None) -> str | None:
+    """How much of an answer is the prompt, in words; None if it is not.
+
+    An answer may use the words of a `question`; `prompt` holds it.
+    """
+    if _TURNS.search(text):
+        return "it holds the marks of a conversation"
+    if question and words(question) == words(text):
+        return "it is the question itself"
+    instruction = prompt.replace(question, " ") if question else prompt
+    if items and len(items) >= _ECHO_ITEMS:
+        there = f" {' '.join(words(instruction))} "
+        share = sum(f" {' '.join(words(item))} " in there for item in items) / len(items)
+        return f"{share:.0%} of its items are words of the prompt" if share >= _ECHO_ITEM_SHARE else None
+    said = words(text)
+    if len(said) < _ECHO_WORDS:
+        return None
+    known = sequences(instruction, _WIDTH)
+    hits = [tuple(said[at : at + _WIDTH]) in known for at in range(len(said) - _WIDTH + 1)]
+    share = sum(hits) / len(hits)
+    if share >= _ECHO_SHARE:
+        return f"{share:.0%} of it is the prompt"
+    begins = words(instruction)[:_ECHO_BEGINS]
+    return "it begins with the prompt" if len(begins) == _ECHO_BEGINS and said[:_ECHO_BEGINS] == begins else None
+
+
+def _json_texts(text: str) -> list[str] | None:
+    """The strings and numbers of JSON, keys left out; None for what is none."""
+    text = text.strip()
+    if not text.startswith(("{", "[")):
+        return None
+    try:
+        return list(_leaves(json.loads(text)))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(inner)
+    elif value is not None:
+        yield str(value)

@@ -1,0 +1,111 @@
+"""Loops: answers that say the same over and over, whether they end by themselves or are cut off."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from client.checks.words import quotes, unquoted, words
+
+_WIDTH = 3
+"""Words of the sequences by which repetitions are found."""
+_TIMES = {1: 5, 2: 4, 3: 3, 4: 3}
+"""Words of a phrase -> from how many times in a row on it is a loop; longer ones see below."""
+_TIMES_LONG, _LONG = 3, 8
+"""A phrase of 5 words or more, and from so many words on one that comes twice in a row is one."""
+_TIMES_CHARACTER = 8
+"""Of a single character of a script without spaces: laughter is shorter."""
+_TIMES_QUOTED = 10
+"""Posters do say "SALE SALE SALE"."""
+_SENTENCE_WORDS, _SENTENCE_TIMES = 4, 3
+"""A sentence of so many words is a loop from so many times on, wherever they stand."""
+_FEWEST, _REPEATED_SHARE = 40, 0.5
+"""From so many words on, a text is a loop of whose sequences of three words more than so large a share came before."""
+_CHARACTERS = re.compile(r"([^\s\-_=*.~#|+\u2500-\u257f\u2026])\1{11,}")
+_WITHIN = re.compile(r"(?=[^\W\d_])(\w{2,6}?)\1{5,}|([^\W\d_])\2{8,}")
+_LONG_WORD = 9
+_QUOTE = "\ua757"
+"""Begins what was a quote."""
+_SENTENCE_END = re.compile(r"[.!?\n\u3002\uff01\uff1f\u0964]+")
+_MARKER = re.compile(r"^[ \t]*(?:\(?\d{1,3}[.):]|[-*+\u2022\u2013])[ \t]+", re.MULTILINE)
+_SHOWN = 40
+"""Characters of a phrase that are quoted."""
+
+
+def find_loop(text: str) -> str | None:
+    """What an answer repeats, in a few words; None where it is no loop."""
+    if run := _CHARACTERS.search(text):
+        return f"{run[1]!r} {len(run.group())} times in a row"
+    if len(text) < 12:
+        return None
+    text = _MARKER.sub("", text)
+    said = words(unquoted(text, _as_one_word))
+    for word in said:
+        if len(word) >= _LONG_WORD and word[0] != _QUOTE and (within := _WITHIN.search(word)):
+            part = within[1] or within[2]
+            return f"{part!r} {len(within.group()) // len(part)} times in a word"
+    if found := _in_a_row(said):
+        phrase, times = found
+        if times >= _enough(phrase):
+            return f"{_short(phrase)!r} {times} times in a row"
+    for quote in quotes(text):
+        if (found := _in_a_row(words(quote))) and found[1] >= _TIMES_QUOTED:
+            return f"{_short(found[0])!r} {found[1]} times in a row"
+    return _sentences(text) or _share(said)
+
+
+def _as_one_word(quote: re.Match[str]) -> str:
+    """A quote as a single word, so that one that comes again is told from another one."""
+    return f" {_QUOTE}{''.join(words(quote.group()))} "
+
+
+def _enough(phrase: list[str]) -> int:
+    if len(phrase) == 1 and len(phrase[0]) == 1:
+        return _TIMES_CHARACTER
+    return 2 if len(phrase) >= _LONG else _TIMES.get(len(phrase), _TIMES_LONG)
+
+
+def _in_a_row(said: list[str]) -> tuple[list[str], int] | None:
+    """The phrase that follows itself for the most words, and how many times it comes; in linear time.
+
+    Where a phrase of `d` words comes `k` times in a row, each sequence of three words from its second time on has come
+    `d` words before: that is so for `d * (k - 1) - 2` sequences one after the other.
+    """
+    last: dict[tuple[str, ...], int] = {}
+    distance = run = longest = 0
+    best: tuple[int, int] | None = None
+    for at, sequence in enumerate(zip(said, said[1:], said[2:], strict=False)):
+        before = last.get(sequence)
+        last[sequence] = at
+        if before is None:
+            distance = run = 0
+            continue
+        run = run + 1 if at - before == distance else 1
+        distance = at - before
+        if run + _WIDTH - 1 >= distance and run > longest:
+            longest, best = run, (at - run + 1 - distance, distance)
+    if best is None:
+        return None
+    start, width = best
+    return said[start : start + width], (longest + _WIDTH - 1) // width + 1
+
+
+def _sentences(text: str) -> str | None:
+    counts = Counter(" ".join(sentence.lower().split()) for sentence in _SENTENCE_END.split(text))
+    for sentence, times in counts.items():
+        if times >= _SENTENCE_TIMES and len(found := words(sentence)) >= _SENTENCE_WORDS:
+            return f"{_short(found)!r} {times} times"
+    return None
+
+
+def _share(said: list[str]) -> str | None:
+    if len(said) < _FEWEST:
+        return None
+    sequences = list(zip(said, said[1:], said[2:], strict=False))
+    share = 1 - len(set(sequences)) / len(sequences)
+    return f"{share:.0%} of it repeats itself" if share > _REPEATED_SHARE else None
+
+
+def _short(phrase: list[str]) -> str:
+    text = ("" if all(len(word) == 1 for word in phrase) else " ").join(phrase).replace(_QUOTE, "")
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
