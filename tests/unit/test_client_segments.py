@@ -47,7 +47,7 @@ def add_part(
     sql(
         folder,
         "INSERT INTO answers (unit, task, prompt_hash, model, params, state, text, finish_reason, generated_tokens, "
-        "request_s, tokens_per_s, updated, run) SELECT ?, task, prompt_hash, ?, params, state, ?, 'stop', 10, 0.5, 20, "
+        "request_s, tokens_per_s, verdict, updated, run) SELECT ?, task, prompt_hash, ?, params, state, ?, 'stop', 10, 0.5, 20, verdict, "
         "updated + ?, run FROM answers WHERE unit = ?",
         *(unit, model, text, at, content),
     )
@@ -62,8 +62,8 @@ def test_an_answer_in_segments(tmp_path: Path) -> None:
         "INSERT INTO translations SELECT id, 'spa_Latn', '[\"Antes.\"]', '[]', NULL FROM answers WHERE unit = 'early'",
     )
     segments = [
-        {"start": 0.0, "end": 2.0, "text": "First.", "translations": {"spa_Latn": "Antes."}},
-        {"start": 2.0, "end": 3.333, "text": "Then."},
+        {"start": 0.0, "end": 2.0, "text": "First.", "verdict": "ok", "translations": {"spa_Latn": "Antes."}},
+        {"start": 2.0, "end": 3.333, "text": "Then.", "verdict": "ok"},
     ]
     (record,) = read(tmp_path)
     answer = record["tasks"]["describe"]
