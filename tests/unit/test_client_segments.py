@@ -47,8 +47,8 @@ def add_part(
     sql(
         folder,
         "INSERT INTO answers (unit, task, prompt_hash, model, params, state, text, finish_reason, generated_tokens, "
-        "request_s, tokens_per_s, verdict, updated, run) SELECT ?, task, prompt_hash, ?, params, state, ?, 'stop', 10, 0.5, 20, verdict, "
-        "updated + ?, run FROM answers WHERE unit = ?",
+        "request_s, tokens_per_s, verdict, updated, run) SELECT ?, task, prompt_hash, ?, params, state, ?, 'stop', 10, "
+        "0.5, 20, verdict, updated + ?, run FROM answers WHERE unit = ?",
         *(unit, model, text, at, content),
     )
 

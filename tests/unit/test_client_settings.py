@@ -104,7 +104,10 @@ def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (["ads", "--tasks", "Descrbe"], "unknown task Descrbe (did you mean describe?); there are:"),
         (["ads", "--format", "jsno,csv"], "unknown format 'jsno' (did you mean json?); there are: json, jsonl,"),
-        (["ads", "--redo", "faild"], "--redo faild (did you mean failed?): must be failed, doubtful, all or one of the tasks"),
+        (
+            ["ads", "--redo", "faild"],
+            "--redo faild (did you mean failed?): must be failed, doubtful, all or one of the tasks",
+        ),
         (["ads", "--redo", "descripe"], "--redo descripe (did you mean describe?): must be"),
         (
             ["ads", "--languages", "fra_Latn,xxx_Zzzz"],
