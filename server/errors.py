@@ -7,6 +7,7 @@ ServerError
 ├── UnknownSizesError    nothing says how large a model is
 ├── QuantizeError        a checkpoint cannot be quantised, or did not come out right
 ├── UnknownVersionError  the Llama 3.2 Vision plugin does not know this version of vLLM
+├── UnsupportedSettingError  the Llama 3.2 Vision plugin cannot work with a setting of vLLM
 ├── RequestError         the gateway refuses a request, with an HTTP status
 └── NotBegunError        a server gave no answer to a request, another one may be asked
 """
@@ -43,6 +44,10 @@ class QuantizeError(ServerError):
 
 class UnknownVersionError(ServerError, ImportError):
     """The installed vLLM is not one whose private interfaces the Llama 3.2 Vision plugin was checked with."""
+
+
+class UnsupportedSettingError(ServerError):
+    """A setting of vLLM with which Llama 3.2 Vision cannot be served; names it and says why."""
 
 
 class RequestError(ServerError):

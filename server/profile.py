@@ -71,7 +71,7 @@ class EngineProfile(Settings, frozen=True, kw_only=True):
     max_frames: int = 0
     """Frames a video may have; 0: the model takes no video. vLLM cuts further frames silently, we refuse."""
     max_images: int = 0
-    """Pictures a request may have; 0: the model takes none."""
+    """Pictures a request may have; 0: none. Of earlier turns, the gateway leaves out what is beyond."""
     tool_parser: str | None = None
     """How the model writes calls of tools, as `vllm serve --tool-call-parser` names it: `llama3_json` for Llama 3.2.
     None: it calls none, and requests with tools are refused."""
@@ -97,7 +97,7 @@ class EngineProfile(Settings, frozen=True, kw_only=True):
     max_requests: int | None = None
     """Requests computed at once by one replica. None: vLLM's default."""
     encoder_cache_gib: float | None = None
-    """Llama 3.2 Vision: room for outputs of its vision tower, outside `memory_utilization`. None: 0.5."""
+    """Llama 3.2 Vision: room for outputs of its vision tower. None: 0.5."""
     kv_cache_gib: float | None = None
     """Size of the KV cache. None: vLLM fills `memory_utilization` of the device."""
     memory_utilization: float | None = None

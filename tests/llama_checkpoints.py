@@ -22,6 +22,8 @@ PUBLISHED_CROSS_LAYERS = [3, 8, 13, 18, 23, 28, 33, 38]
 IMAGE_SIZE = 64
 
 CHAT_TEMPLATE = """{{- bos_token }}{%- for message in messages %}
+{%- if message['role'] == 'system' %}
+{{- raise_exception('Prompting with images is incompatible with system messages.') }}{%- endif %}
 {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' }}
 {%- if message['content'] is string %}{{- message['content'] }}{%- else %}
 {%- for part in message['content'] %}

@@ -41,7 +41,10 @@ class Request:
 
 @dataclass
 class Job:
-    """An engine (arguments of `vllm.LLM`) and its batches; the requests of a batch run together."""
+    """An engine (arguments of `vllm.LLM`) and its batches; the requests of a batch run together.
+
+    Before the last batch vLLM's encoder cache is reset.
+    """
 
     checkpoint: str
     batches: list[list[Request]]
@@ -116,7 +119,9 @@ def run_job(job: dict[str, Any]) -> list[Batch]:
     runner = engine.llm_engine.model_executor.driver_worker.worker.model_runner
     cache = runner.model.encoder_cache
     done = []
-    for batch in job["batches"]:
+    for number, batch in enumerate(job["batches"], 1):
+        if number == len(job["batches"]):
+            engine.llm_engine.reset_encoder_cache()
         prompts, parameters = [], []
         for request in batch:
             pictures = [Image.open(path) for path in request["pictures"]]

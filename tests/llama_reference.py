@@ -85,12 +85,17 @@ class Reference:
         chosen = output.sequences[0, len(prompt) :].tolist()
         return replace(_answer(torch.cat(output.logits), chosen), tokens=chosen)  # of two that are alike, its own
 
-    def follow(self, prompt: list[int], pictures: list[Image], written: list[int]) -> Answer:
+    def follow(
+        self, prompt: list[int], pictures: list[Image], written: list[int], *, see_all: str | None = None
+    ) -> Answer:
         """What it writes after the prompt and the tokens of `written` before, in the place of each of them.
 
-        These are `written` exactly if it writes `written` by itself; one pass instead of one for each token.
+        These are `written` exactly if it writes `written` by itself; one pass instead of one for each token. The mask
+        `see_all` is replaced by one that hides nothing.
         """
         inputs = self._inputs(prompt, pictures)
+        if see_all is not None:
+            inputs[see_all] = torch.ones_like(inputs[see_all])
         mask = inputs.get("cross_attention_mask")
         if mask is not None:  # all that is written sees what the prompt's last token sees
             inputs["cross_attention_mask"] = torch.cat([mask, mask[:, -1:].expand(-1, len(written) - 1, -1, -1)], 1)

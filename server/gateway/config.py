@@ -72,7 +72,7 @@ class ServedModel(Settings, frozen=True, kw_only=True):
     max_frames: int = 0
     """Frames a video may have; 0: no video."""
     max_images: int = 0
-    """Pictures a request may have; 0: none."""
+    """Pictures a request may have; 0: none. Of earlier turns, the gateway leaves out what is beyond."""
     tools: bool = False
     """Whether it calls tools."""
 

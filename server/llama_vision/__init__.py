@@ -13,6 +13,7 @@ What runs where:
     model.py          the whole, as vLLM sees it
     weights.py        checkpoint names
     nf4.py            4-bit checkpoints
+    chat_template.jinja  how a conversation becomes a prompt
     compat.py         the private interfaces of vLLM that this needs, and which versions they were checked
     with
 """

@@ -17,15 +17,13 @@ from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead, 
 from vllm.model_executor.models.llama import LlamaDecoderLayer, LlamaMLP
 from vllm.model_executor.models.utils import AutoWeightsLoader
 
+from server.llama_vision.config import EXTRA_TOKENS
 from server.llama_vision.weights import FUSED_TEXT_WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from server.llama_vision.geometry import PartialRow
-
-EXTRA_TOKENS = 8
-"""Rows of the embedding beyond the vocabulary: `<|image|>` is the first of them, and cannot be written."""
+    from server.llama_vision.geometry import NewPictures
 
 
 class PictureAttention(nn.Module):
@@ -75,48 +73,45 @@ class PictureAttention(nn.Module):
             prefix=f"{prefix}.attn",
         )
 
-    def forward(
-        self,
-        hidden_states: torch.Tensor,
-        pictures: torch.Tensor | None,
-        partial: list[PartialRow] | None,
-    ) -> torch.Tensor:
+    def forward(self, hidden_states: torch.Tensor, sees: torch.Tensor, new: NewPictures | None) -> torch.Tensor:
         """Attend.
 
         Args:
             hidden_states: `[rows, width]`.
-            pictures: `[keys, width]`, states of the pictures that are new in this step. Their keys and values
-                go to the cache, from which later steps read them.
-            partial: Rows that see only some of their pictures.
+            sees: Bool `[rows, 1]`, rows that see a picture.
+            new: Pictures that are new in this step. The keys and values of those that later steps see go to
+                the cache, from which they read them.
 
         Returns:
-            `[rows, width]`. Rows without a picture hold nothing of meaning.
+            `[rows, width]`, 0 for rows without a picture.
         """
         query = self._normalised(self.q_norm, self.q_proj(hidden_states))
-        if pictures is None:
+        if new is None:
             attended = self.attn(query, None, None)
         else:
-            key = self._normalised(self.k_norm, self.k_proj(pictures))
-            value = self.v_proj(pictures)
-            attended = self.attn(query, key, value)
-            for part in partial or ():
-                keys = slice(part.first_key, part.end_key)
-                attended[part.row] = self._attend_row(query[part.row], key[keys], value[keys])
-        output: torch.Tensor = self.o_proj(attended)
+            key = self._normalised(self.k_norm, self.k_proj(new.states))
+            value = self.v_proj(new.states)
+            attended = self.attn(query, key[: new.cached], value[: new.cached])
+            for part in new.others:
+                rows, keys = slice(part.first_row, part.end_row), slice(part.first_key, part.end_key)
+                attended[rows] = self._attend_rows(query[rows], key[keys], value[keys])
+        # Selected, not multiplied: attention over no keys may give NaN. And before the projection, which may take one
+        # scale from all rows.
+        output: torch.Tensor = self.o_proj(torch.where(sees, attended, 0))
         return output
 
     def _normalised(self, norm: nn.Module, states: torch.Tensor) -> torch.Tensor:
         normalised: torch.Tensor = norm(states.reshape(-1, self.width))
         return normalised.view(states.shape)
 
-    def _attend_row(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    def _attend_rows(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         attended = functional.scaled_dot_product_attention(
-            query.view(self.heads, 1, self.width),
+            query.view(-1, self.heads, self.width).transpose(0, 1),
             key.view(-1, self.kv_heads, self.width).transpose(0, 1),
             value.view(-1, self.kv_heads, self.width).transpose(0, 1),
             enable_gqa=True,
         )
-        return attended.flatten()
+        return attended.transpose(0, 1).flatten(1)
 
 
 class PictureLayer(nn.Module):
@@ -143,8 +138,7 @@ class PictureLayer(nn.Module):
         hidden_states: torch.Tensor,
         residual: torch.Tensor | None,
         sees: torch.Tensor,
-        pictures: torch.Tensor | None,
-        partial: list[PartialRow] | None,
+        new: NewPictures | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Add what the pictures say.
 
@@ -152,8 +146,7 @@ class PictureLayer(nn.Module):
             hidden_states: `[rows, width]`.
             residual: `[rows, width]`, to be added to them; None in the first layer.
             sees: Bool `[rows, 1]`, rows that see a picture.
-            pictures: As in `PictureAttention`.
-            partial: As in `PictureAttention`.
+            new: As in `PictureAttention`.
 
         Returns:
             The same pair.
@@ -163,9 +156,7 @@ class PictureLayer(nn.Module):
             hidden_states = self.input_layernorm(hidden_states)
         else:
             hidden_states, residual = self.input_layernorm(hidden_states, residual)
-        attended = self.cross_attn(hidden_states, pictures, partial)
-        # Selected, not multiplied: attention over no keys may give NaN.
-        attended = torch.where(sees, self.cross_attn_attn_gate.tanh() * attended, 0)
+        attended = self.cross_attn_attn_gate.tanh() * self.cross_attn(hidden_states, sees, new)
         hidden_states, residual = self.post_attention_layernorm(attended, residual)
         hidden_states = self.mlp(hidden_states)
         return torch.where(sees, self.cross_attn_mlp_gate.tanh() * hidden_states, 0), residual
@@ -202,8 +193,7 @@ class TextModel(nn.Module):
         input_ids: torch.Tensor,
         positions: torch.Tensor,
         sees: torch.Tensor,
-        pictures: torch.Tensor | None = None,
-        partial: list[PartialRow] | None = None,
+        new: NewPictures | None = None,
     ) -> torch.Tensor:
         """Run the layers.
 
@@ -211,8 +201,7 @@ class TextModel(nn.Module):
             input_ids: `[rows]`.
             positions: `[rows]`.
             sees: Bool `[rows, 1]`, rows that see a picture.
-            pictures: `[keys, width]`, states of new pictures in the order of the batch.
-            partial: Rows that see only some of their pictures.
+            new: Pictures that are new in this step.
 
         Returns:
             `[rows, width]`.
@@ -221,7 +210,7 @@ class TextModel(nn.Module):
         residual = None
         for layer in self.layers:
             if isinstance(layer, PictureLayer):
-                hidden_states, residual = layer(hidden_states, residual, sees, pictures, partial)
+                hidden_states, residual = layer(hidden_states, residual, sees, new)
             else:
                 hidden_states, residual = layer(positions, hidden_states, residual)
         normalised: torch.Tensor = self.norm(hidden_states, residual)[0]

@@ -20,8 +20,8 @@ class EncoderCache:
     """Least recently used outputs, bounded in bytes.
 
     They stay on the device of the model: a 4-tile picture of the 11B model takes 52 MB in bf16 (6404 x 4096),
-    so the default holds about ten. vLLM does not know of this memory: leave that much outside
-    `--gpu-memory-utilization`.
+    so the default holds about ten. vLLM does not know of this memory: the model takes it while vLLM
+    measures what is left for its own.
 
     Attributes:
         capacity: Bytes that it may hold; 0 turns it off.
@@ -65,6 +65,10 @@ class EncoderCache:
         """Keep an output, at the cost of the ones that were not used for longest."""
         if output.nbytes <= self.capacity and key not in self._outputs:
             self._outputs[key] = output
+
+    def clear(self) -> None:
+        """Forget all outputs."""
+        self._outputs.clear()
 
 
 def content_key(tiles: torch.Tensor, aspect_ratio_id: int) -> torch.Tensor:

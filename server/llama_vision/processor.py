@@ -18,9 +18,10 @@ from vllm.multimodal.processing import (
     PromptReplacement,
 )
 
-from server.llama_vision.config import max_tokens_per_picture, pictures_per_prompt, tiles_of, tokens_per_tile
+from server.llama_vision.compat import prepare_prompts
+from server.llama_vision.config import pictures_per_prompt, tiles_of, tokens_per_tile
 from server.llama_vision.encoder_cache import content_key
-from server.llama_vision.geometry import check_prompt
+from server.llama_vision.geometry import check_prompt, shares_of_last_group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,13 +48,13 @@ class ProcessingInfo(BaseProcessingInfo):  # type: ignore[misc]
         return {"image": pictures_per_prompt(self.ctx.get_mm_config())}
 
     def get_mm_max_tokens_per_item(self, seq_len: int, mm_counts: Mapping[str, int]) -> Mapping[str, int]:
-        """Tokens of all pictures that a request may hold.
+        """Keys of the largest group of pictures side by side that a request may hold.
 
-        The scheduler takes all pictures of a request in one step, or none: a request with more tokens than
-        its budget would wait for ever and block those behind it. Told this number, vLLM makes the budget
-        large enough, or does not start.
+        The scheduler takes all pictures of a request in one step, or none: a request with more keys than its
+        budget would wait for ever and block those behind it. Told this number, vLLM makes the budget large
+        enough, or does not start.
         """
-        return {"image": self.allowed_mm_limits["image"] * max_tokens_per_picture(self.config.vision_config)}
+        return {"image": self.config.max_source_positions}
 
     def get_default_tok_params(self) -> Any:
         """Prompts bring their own `<|begin_of_text|>`: it stands before or behind the pictures, but once."""
@@ -80,6 +81,11 @@ class PictureProcessor(EncDecMultiModalProcessor):  # type: ignore[misc]
     # The prompt is complete; vLLM would put another BOS before it.
     skip_decoder_start_token = True
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Come into being beside vLLM's renderer, if there is one in this process."""
+        prepare_prompts()
+        super().__init__(*args, **kwargs)
+
     def create_encoder_prompt(self, prompt: list[int], mm_items: Any) -> list[int]:
         """Stand for the pictures, one token each; vLLM counts their rows by what replaces it."""
         return [self.info.config.image_token_index] * mm_items.get_all_counts().get("image", 0)
@@ -88,17 +94,25 @@ class PictureProcessor(EncDecMultiModalProcessor):  # type: ignore[misc]
         """Process a request.
 
         Raises:
-            ValueError: Prompt and pictures do not fit together, or the prompt is one that is not supported.
+            ValueError: Prompt and pictures do not fit together, or too much stands side by side.
         """
+        config = self.info.config
         pictures = inputs.mm_data_items.get_all_counts().get("image", 0)
-        check_prompt(inputs.prompt, self.info.config.image_token_index, pictures)
+        check_prompt(inputs.prompt, config.image_token_index, pictures)
         processed = super().apply(inputs, timing_ctx)
-        # Cross-attention needs all pictures before the first row is computed, wherever they stand in the
-        # prompt.
-        processed["mm_placeholders"] = {
-            modality: [replace(place, offset=0) for place in places]
-            for modality, places in processed["mm_placeholders"].items()
-        }
+        # All pictures are needed before the first row is computed, wherever they stand in the prompt; vLLM's
+        # cache takes those that stand side by side at its end.
+        for modality, places in processed["mm_placeholders"].items():
+            keys = shares_of_last_group(inputs.prompt, config.image_token_index, [place.length for place in places])
+            if sum(keys) > config.max_source_positions:
+                raise ValueError(
+                    f"the last pictures that stand side by side have {sum(keys)} keys together, at most "
+                    f"{config.max_source_positions} are taken: fewer pictures at once, smaller ones, text between "
+                    "them, or a server with a larger --max-num-batched-tokens"
+                )
+            processed["mm_placeholders"][modality] = [
+                replace(place, offset=0, length=length) for place, length in zip(places, keys, strict=True)
+            ]
         return processed
 
     def _postprocess_hf_mm_data(

@@ -84,3 +84,19 @@ def encode_picture(
     ).last_hidden_state[0, 0, :real]
     projected: torch.Tensor = projector(states)
     return projected.flatten(0, 1)
+
+
+def run_largest_picture(tower: nn.Module, projector: nn.Module, config: MllamaConfig) -> torch.Tensor:
+    """Run the tower on an empty picture of the most tiles, which takes as much memory as any picture."""
+    vision = config.vision_config
+    parameter = next(tower.parameters())
+    tiles = torch.zeros(
+        vision.max_num_tiles,
+        vision.num_channels,
+        vision.image_size,
+        vision.image_size,
+        device=parameter.device,
+        dtype=parameter.dtype,
+    )
+    layouts = range(1, len(vision.supported_aspect_ratios) + 1)
+    return encode_picture(tower, projector, config, tiles, max(layouts, key=lambda layout: tiles_of(vision, layout)))

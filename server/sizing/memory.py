@@ -215,12 +215,15 @@ class Model:
         """What the largest picture leaves in the encoder cache."""
         return self.vision.output_tokens * self.text.hidden * self.text.number
 
-    def activations(self, *, batched_tokens: int, requests: int, frames: int = 0, tensor_parallel: int = 1) -> int:
+    def activations(
+        self, *, batched_tokens: int, requests: int, frames: int = 0, pictures: int = 0, tensor_parallel: int = 1
+    ) -> int:
         """Peak of one step, an estimate from above.
 
         The text's widest place is its MLP (gate, up, and their product beside the residual stream and its
         FP8 copy), or the sampler's fp32 copies of the logits. The tower's is its MLP beside queries, keys and
-        values; a mask of all pairs of tokens, and the kept states of Llama 3.2 Vision, come on top.
+        values; a mask of all pairs of tokens, and the kept states of Llama 3.2 Vision, come on top. Its text layers
+        take the pictures of a request, earlier turns included, with keys and values, instead of the tower.
         """
         text, vision = self.text, self.vision
         mlp = batched_tokens * (3 * text.intermediate // tensor_parallel + 6 * text.hidden) * text.number
@@ -228,4 +231,5 @@ class Model:
         tokens = vision.tokens * max(frames, 1)
         tower = tokens * (2 * vision.intermediate + 6 * vision.width + 2 * vision.output_width) * text.number
         mask = 2 * vision.tokens**2 * text.number if vision.masked else 0
-        return max(mlp, logits) + tower + mask
+        beside = vision.output_tokens * (text.hidden + 2 * text.kv_heads * text.head_dim) * text.number
+        return max(mlp, logits) + max(tower + mask, pictures * beside if text.cross_layers else 0)

@@ -102,19 +102,21 @@ def need(engine: EngineProfile, profile: Profile) -> Need:
         batched_tokens=batched,
         requests=engine.max_requests or DEFAULT_REQUESTS,
         frames=engine.max_frames,
+        pictures=engine.max_images,
         tensor_parallel=engine.tensor_parallel,
     )
+    encoder_cache = _encoder_cache(engine, model, batched)
     overhead = GPU_OVERHEAD if profile.device.on_gpu else CPU_OVERHEAD
     if engine.kv_cache_gib is not None:
         kv_cache = int(engine.kv_cache_gib * GIB)
     else:  # vLLM fills up its share of the device
         share = (engine.memory_utilization or 0.92) * (profile.device.memory_gib or 0) * GIB
-        kv_cache = max(int(share) - weights - activations - overhead, 0)
+        kv_cache = max(int(share) - weights - encoder_cache - activations - overhead, 0)
     return Need(
         engine=engine.name,
         weights=weights,
         kv_cache=kv_cache,
-        encoder_cache=_encoder_cache(engine, model, batched),
+        encoder_cache=encoder_cache,
         activations=activations,
         overhead=overhead,
         sleep_group=engine.sleep_group,

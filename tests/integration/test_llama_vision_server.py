@@ -24,7 +24,8 @@ import transformers
 from conftest import free_port
 from PIL import Image
 
-from tests.llama_checkpoints import random_model, tiny_config, write_checkpoint
+from server.llama_vision.compat import CHAT_TEMPLATE
+from tests.llama_checkpoints import PICTURE, random_model, tiny_config, write_checkpoint
 from tests.llama_engine import ENVIRONMENT
 from tests.llama_reference import Reference
 
@@ -47,6 +48,17 @@ class Server:
     @property
     def client(self) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0)
+
+    def prompt(self, messages: list[dict[str, Any]]) -> list[int]:
+        """The tokens of a conversation, by our template."""
+        rendered = [
+            {**message, "content": [{"type": "image"} if "image_url" in part else part for part in message["content"]]}
+            for message in messages
+        ]
+        tokens: list[int] = self.tokenizer.apply_chat_template(
+            rendered, chat_template=CHAT_TEMPLATE.read_text(), add_generation_prompt=True, return_dict=False
+        )
+        return tokens
 
     def metric(self, name: str) -> float:
         with urllib.request.urlopen(f"{self.url}/metrics") as answer:
@@ -132,16 +144,23 @@ def words(content: str) -> dict[str, Any]:
     return {"type": "text", "text": content}
 
 
+def said(role: str, *content: dict[str, Any]) -> dict[str, Any]:
+    return {"role": role, "content": list(content)}
+
+
 async def ask(server: Server, content: list[dict[str, Any]], tokens: int = 12, **extra: Any) -> Any:
-    answer = await server.client.chat.completions.create(
+    return (await converse(server, [said("user", *content)], tokens, **extra)).choices[0]
+
+
+async def converse(server: Server, messages: list[Any], tokens: int = 12, **extra: Any) -> Any:
+    return await server.client.chat.completions.create(
         model="toy",
-        messages=[{"role": "user", "content": content}],
+        messages=messages,
         temperature=0,
         max_tokens=tokens,
         logprobs=True,
         extra_body={"ignore_eos": True, "min_tokens": tokens, "return_token_ids": True, **extra},
     )
-    return answer.choices[0]
 
 
 async def test_eight_at_a_time_get_what_transformers_writes(server: Server) -> None:
@@ -163,10 +182,7 @@ async def test_eight_at_a_time_get_what_transformers_writes(server: Server) -> N
 
     assert server.metric("vllm:num_preemptions_total") > 0
     for (pictures, content, tokens), answer in zip(asked, answers, strict=True):
-        parts = [{"type": "image"} if item["type"] == "image_url" else item for item in content]
-        prompt = server.tokenizer.apply_chat_template(
-            [{"role": "user", "content": parts}], add_generation_prompt=True, return_dict=False
-        )
+        prompt = server.prompt([said("user", *content)])
         shown = pictures if content[-1]["type"] == "text" else pictures[::-1]
         assert len(answer.token_ids) == tokens
         expected = server.reference.follow(prompt, shown, answer.token_ids)
@@ -175,17 +191,68 @@ async def test_eight_at_a_time_get_what_transformers_writes(server: Server) -> N
         assert logprobs == pytest.approx(expected.logprobs, abs=1e-3)
 
 
+async def test_a_conversation_goes_on_with_another_picture(server: Server) -> None:
+    pictures = [noise(60, 120, 1), noise(130, 60, 2)]
+    messages = [
+        said("system", words("brief")),
+        said("user", part(pictures[0]), words("a?")),
+        said("assistant", words("b")),
+        said("user", words("c?"), part(pictures[1])),
+    ]
+    answer = (await converse(server, messages)).choices[0]
+    expected = server.reference.follow(server.prompt(messages), pictures, answer.token_ids)
+    assert answer.token_ids == expected.tokens
+    assert [step.logprob for step in answer.logprobs.content] == pytest.approx(expected.logprobs, abs=1e-3)
+
+
+async def test_an_answer_has_the_room_that_the_text_leaves(server: Server) -> None:
+    # Two pictures of four tiles have more keys than the context has tokens.
+    content = [part(noise(120, 120, 1)), part(noise(240, 60, 2)), words("long")]
+    answer = await server.client.chat.completions.create(
+        model="toy", messages=[said("user", *content)], extra_body={"ignore_eos": True}
+    )
+    assert answer.usage.total_tokens == 128
+
+
+async def test_the_picture_in_a_prompt_may_be_asked_for_its_probability(server: Server) -> None:
+    message = said("user", part(noise(60, 120, 1)), words("what?"))
+    penalties = {"repetition_penalty": 1.2, "frequency_penalty": 0.5, "presence_penalty": 0.5}
+    for extra in ({"echo": True}, {"prompt_logprobs": 0}, {"prompt_logprobs": 2, **penalties}, penalties):
+        answer = await converse(server, [message], **extra)
+        assert len(answer.choices[0].token_ids) == 12
+        prompt = server.prompt([message])
+        assert answer.prompt_token_ids == prompt
+        if "prompt_logprobs" not in extra:
+            continue
+        (first, *found) = answer.prompt_logprobs
+        assert first is None
+        assert len(found) == len(prompt) - 1
+        for token, likely in zip(prompt[1:], found, strict=True):
+            assert len(likely) >= extra["prompt_logprobs"]
+            assert (likely[str(token)]["logprob"] == -9999.0) == (token == PICTURE)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("as_tokens", [False, True])
+async def test_a_prompt_is_echoed(server: Server, as_tokens: bool, stream: bool) -> None:
+    text = "<|begin_of_text|>say it again"
+    prompt = server.tokenizer.encode(text, add_special_tokens=False) if as_tokens else text
+    asked: dict[str, Any] = {"model": "toy", "prompt": prompt, "max_tokens": 4, "echo": True, "logprobs": 1}
+    answer = await server.client.completions.create(**asked, stream=stream)
+    if stream:
+        echoed = "".join([piece.choices[0].text async for piece in answer])
+    else:
+        echoed = answer.choices[0].text
+        assert len(answer.choices[0].logprobs.tokens) >= 12
+    assert echoed.startswith(text)
+
+
 REFUSED = {
     "too many pictures": ([part(noise(60, 60, n)) for n in range(3)], {}, r"At most 2 image\(s\)"),
     "a picture too large": ([part(noise(1000, 501, 0))], {}, f"exceed the maximum of {MOST_PIXELS} pixels"),
     "a broken picture": ([part("data:image/png;base64,aGVsbG8=")], {}, "cannot identify image file"),
     "a cut picture": ([part(data_url(noise(60, 60, 1), 2000))], {}, "truncated"),
     "a prompt too long": ([part(noise(60, 60, 0)), words("x" * 200)], {}, "maximum context length is 128"),
-    "text between pictures": (
-        [part(noise(60, 60, 0)), words("and"), part(noise(60, 60, 1))],
-        {},
-        "text between pictures is not supported",
-    ),
     "a picture token too many": (
         [part(noise(60, 60, 0)), words("<|image|>")],
         {},

@@ -1,14 +1,16 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import transformers
 
-from server.errors import UnknownVersionError
+from server.errors import UnknownVersionError, UnsupportedSettingError
 from server.llama_vision.compat import check_version
 from server.llama_vision.config import (
     MllamaConfig,
+    accept_settings,
     max_tokens_per_picture,
     pictures_per_prompt,
     tiles_of,
@@ -104,11 +106,60 @@ def test_refuses_other_versions_with_a_line_that_says_what_to_do(version):
         check_version(version)
 
 
-@pytest.mark.parametrize(("limits", "expected"), [({}, 1), ({"image": 3}, 3), ({"image": 0}, 0)])
-def test_one_picture_unless_told_otherwise(limits, expected):
+@pytest.mark.parametrize(("limits", "expected"), [({}, 8), ({"image": 3}, 3), ({"image": 0}, 0)])
+def test_eight_pictures_unless_told_otherwise(limits, expected):
     from vllm.config import MultiModalConfig  # noqa: PLC0415 - takes seconds, and workers need not all load it
 
     assert pictures_per_prompt(MultiModalConfig(limit_per_prompt=limits)) == expected
+
+
+def settings(pictures: int = 8, batched_tokens: int = 8192, **changed):
+    """What vLLM asks about, as a server of the published model has it."""
+    cache = {"enable_prefix_caching": False, "kv_sharing_fast_prefill": False}
+    parallel = dict.fromkeys(("pipeline", "decode_context", "prefill_context"), 1)
+    groups = {
+        "cache_config": cache,
+        "parallel_config": {f"{kind}_parallel_size": size for kind, size in parallel.items()},
+        "scheduler_config": {"max_num_batched_tokens": batched_tokens},
+    }
+    for values in groups.values():
+        values |= {name: value for name, value in changed.items() if name in values}
+    others = ("speculative_config", "kv_transfer_config", "ec_transfer_config", "lora_config")
+    limit = SimpleNamespace(limit_per_prompt={"image": pictures}, get_limit_per_prompt=lambda _: pictures)
+    return SimpleNamespace(
+        **{group: SimpleNamespace(**values) for group, values in groups.items()},
+        **{name: changed.get(name) for name in others},
+        model_config=SimpleNamespace(hf_config=MllamaConfig(vision_config={"image_size": 560}), multimodal_config=limit),
+    )
+
+
+@pytest.mark.parametrize(
+    ("pictures", "batched_tokens", "keys"), [(8, 8192, 8192), (8, 6404, 6404), (1, 8192, 6404), (2, 20_000, 12_808)]
+)
+def test_as_many_keys_side_by_side_as_a_step_computes(pictures, batched_tokens, keys):
+    accepted = settings(pictures, batched_tokens)
+    accept_settings(accepted)
+    assert accepted.model_config.hf_config.max_source_positions == keys
+
+
+@pytest.mark.parametrize(
+    ("changed", "option"),
+    [
+        ({"enable_prefix_caching": True}, "--enable-prefix-caching"),
+        ({"speculative_config": object()}, "--speculative-config"),
+        ({"kv_transfer_config": object()}, "--kv-transfer-config"),
+        ({"ec_transfer_config": object()}, "--ec-transfer-config"),
+        ({"pipeline_parallel_size": 2}, "--pipeline-parallel-size"),
+        ({"decode_context_parallel_size": 2}, "--decode-context-parallel-size"),
+        ({"prefill_context_parallel_size": 2}, "--prefill-context-parallel-size"),
+        ({"kv_sharing_fast_prefill": True}, "--kv-sharing-fast-prefill"),
+        ({"lora_config": object()}, "--enable-lora"),
+        ({"pictures": 1602}, "--limit-mm-per-prompt"),
+    ],
+)
+def test_refuses_settings_with_which_answers_would_be_wrong(changed, option):
+    with pytest.raises(UnsupportedSettingError, match=option):
+        accept_settings(settings(**changed))
 
 
 def test_importing_the_plugin_is_light():
@@ -123,7 +174,13 @@ def test_registering_loads_neither_the_model_nor_its_dependencies():
         "import sys, server.llama_vision as plugin; plugin.register(); plugin.register();"
         "from vllm import ModelRegistry; from transformers import AutoConfig;"
         "assert 'MllamaForConditionalGeneration' in ModelRegistry.get_supported_archs();"
-        "assert AutoConfig.for_model('mllama').is_encoder_decoder;"
+        "config = AutoConfig.for_model('mllama');"
+        "assert config.is_encoder_decoder;"
+        "from vllm.transformers_utils.model_arch_config_convertor import MODEL_ARCH_CONFIG_CONVERTORS as convertors;"
+        "counted = convertors['mllama'](config, config.text_config).get_vocab_size();"
+        "assert config.image_token_index < counted == config.text_config.vocab_size + 8, counted;"
+        "from vllm.model_executor.models.config import MODELS_CONFIG_MAP as asked;"
+        "assert asked['MllamaForConditionalGeneration'].verify_and_update_config.__name__ == 'accept_settings';"
         "print('server.llama_vision.model' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -56,6 +56,14 @@ def test_the_same_picture_twice_counts_once():
     assert cache.size == 2048
 
 
+def test_forgets_everything_when_told_to():
+    cache = EncoderCache(10_000)
+    cache.put("a", output(2))
+    cache.clear()
+    assert cache.get("a") is None
+    assert cache.size == 0
+
+
 def test_zero_turns_it_off():
     cache = EncoderCache(0)
     cache.put("a", output(1))

@@ -76,6 +76,10 @@ def test_more_work_at_once_takes_more() -> None:
     small = model.activations(batched_tokens=6404, requests=8)
     assert model.activations(batched_tokens=16384, requests=8) > small
     assert model.activations(batched_tokens=6404, requests=1024) > small
+    assert model.activations(batched_tokens=6404, requests=8, pictures=4) == small
+    # 52 MB of states and 26 MB of keys and values in a layer, each, when they take more than the tower.
+    grows = [model.activations(batched_tokens=6404, requests=8, pictures=count) for count in (10, 11)]
+    assert grows[1] - grows[0] == 6404 * (4096 + 2 * 8 * 128) * 2
 
 
 def test_a_folder_without_a_model() -> None:
