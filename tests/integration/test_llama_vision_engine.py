@@ -144,7 +144,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
         Request([BOS, *text("x" * 200)]),
     ]
     one_by_one = [[request] for request in [*tasks, *refused, cases[0]]]
-    small = {"num_gpu_blocks_override": 34, "max_num_batched_tokens": 160}
+    small = {"num_gpu_blocks_override": 34, "max_num_batched_tokens": 192}
     add("fp32", reference, plain, cases, mixed_requests(picture), *one_by_one, **small)
 
     shallow = random_model(tiny_config(num_hidden_layers=2, cross_attention_layers=[1]))
@@ -227,7 +227,7 @@ def test_requests_that_had_to_give_way_keep_their_pictures(models: Models) -> No
         assert written.logprobs == pytest.approx(expected.logprobs, abs=TOLERANCE)
 
 
-@pytest.mark.parametrize(("name", "close"), [("fp8", 0.05), ("bf16", 0.15)])
+@pytest.mark.parametrize(("name", "close"), [("fp8", 0.2), ("bf16", 0.15)])
 def test_rounding_parts_from_the_reference_only_where_two_tokens_are_close(
     models: Models, name: str, close: float
 ) -> None:
@@ -255,7 +255,7 @@ def test_what_the_tower_put_out_is_forgotten_with_vllms_encoder_cache(models: Mo
 def test_what_cannot_be_answered_is_refused_and_the_next_request_is_answered(models: Models) -> None:
     first = models.results["fp32"][0].written[0]
     too_large, too_many, one_missing, too_long, next_one = models.results["fp32"][10:]
-    assert "have 204 keys together, at most 160 are taken" in str(too_large.error)
+    assert "have 204 keys together, at most 192 are taken" in str(too_large.error)
     assert "At most 3 image(s)" in str(too_many.error)
     assert "holds 2 times <|image|>, but 1 picture(s)" in str(one_missing.error)
     assert "maximum context length is 128 tokens" in str(too_long.error)

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [*pages(), *(page for name in ("CONTRIBUTING", "SECURITY") if (page := ROOT / f"{name}.md").exists())]
 LANGUAGES = {"sh", "python", "json", "toml", "yaml", "text", "console"}
 OTHERS_OPTIONS = {
+    "--chat-template",
     "--limit-mm-per-prompt",
     "--master-addr",
     "--max-model-len",

@@ -126,10 +126,13 @@ def settings(pictures: int = 8, batched_tokens: int = 8192, **changed):
         values |= {name: value for name, value in changed.items() if name in values}
     others = ("speculative_config", "kv_transfer_config", "ec_transfer_config", "lora_config")
     limit = SimpleNamespace(limit_per_prompt={"image": pictures}, get_limit_per_prompt=lambda _: pictures)
+    published = MllamaConfig(vision_config={"image_size": 560})
     return SimpleNamespace(
         **{group: SimpleNamespace(**values) for group, values in groups.items()},
         **{name: changed.get(name) for name in others},
-        model_config=SimpleNamespace(hf_config=MllamaConfig(vision_config={"image_size": 560}), multimodal_config=limit),
+        model_config=SimpleNamespace(
+            hf_config=published, multimodal_config=limit
+        ),
     )
 
 
