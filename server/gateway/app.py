@@ -30,6 +30,7 @@ from server.gateway.discovery import Discovery
 from server.gateway.fetch import Fetcher
 from server.gateway.forms import Form
 from server.gateway.forward_attempt import Call
+from server.gateway.history import leave_out_earlier
 from server.gateway.keyring import Keyring
 from server.gateway.media import MediaPolicy, digest_of
 from server.gateway.media_forms import tidy_messages
@@ -189,7 +190,7 @@ class Gateway:
             check_budget(asked, model, self._config.limits)
             hold = request[HOLD]
             before = hold.size
-            tidied = any([_tidy(asked, model), _tidy_messages(asked.get("messages"), model)])
+            tidied = any([_tidy(asked, model), _tidy_messages(request, asked.get("messages"), model)])
             urls, changed = await self._media.check(asked, model, hold)
             call = _call(request, orjson.dumps(asked) if changed or tidied else body)
             if call.body is not body:  # what was fetched is in it now
@@ -208,7 +209,7 @@ class Gateway:
             try:
                 check_parameters(view.chat, CHAT, model, self._config.limits)
                 check_budget(view.chat, model, self._config.limits)
-                _tidy_messages(view.chat["messages"], model)
+                _tidy_messages(request, view.chat["messages"], model)
                 hold = request[HOLD]
                 before = hold.size
                 urls, _ = await self._media.check(view.chat, model, hold)
@@ -270,9 +271,10 @@ def _tidy(asked: dict[str, Any], model: ServedModel) -> bool:
     return any([check_tools(asked, model), _loosen_schemas(asked)])
 
 
-def _tidy_messages(messages: Any, model: ServedModel) -> bool:
+def _tidy_messages(request: web.Request, messages: Any, model: ServedModel) -> bool:
     """Bring the turns of a conversation, and their media, to the form that engines read; whether any was changed."""
-    return any([check_turns(messages, model), tidy_messages(messages, model)])
+    left_out = request[CONTEXT].left_out = leave_out_earlier(messages, model)
+    return any([left_out, check_turns(messages, model), tidy_messages(messages, model)])
 
 
 def _loosen_schemas(asked: dict[str, Any]) -> bool:

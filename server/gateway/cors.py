@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 METHODS = "GET, POST"
-READABLE = "Retry-After, X-Request-Id"
+READABLE = "Retry-After, X-Request-Id, X-Babelview-Left-Out"
 """Headers of an answer that a page may read, beside the usual ones."""
 MAX_AGE_S = 600
 """How long a browser may remember what it was allowed."""

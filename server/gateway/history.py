@@ -34,14 +34,16 @@ def leave_out_earlier(messages: object, model: ServedModel) -> str | None:
         ("video_url", "video", min(model.max_frames, 1)),
     ):
         places = [
-            (number, parts, index)
-            for number, parts in enumerate(map(_parts, messages))
-            for index, part in enumerate(parts)
+            (number, part)
+            for number, message in enumerate(messages)
+            for part in _parts(message)
             if isinstance(part, dict) and key in part
         ]
-        earlier = [place for place in places[: max(len(places) - most, 0) if most else 0] if place[0] < new]
-        for _, parts, index in earlier:
-            parts[index] = {"type": "text", "text": f"(an earlier {noun}, not shown again)"}
+        beyond = places[: max(len(places) - most, 0) if most else 0]
+        earlier = [part for number, part in beyond if number < new]
+        for part in earlier:
+            part.clear()
+            part.update(type="text", text=f"(an earlier {noun}, not shown again)")
         if earlier:
             plural = "" if len(earlier) == 1 else "s"
             found.append(f"{len(earlier)} earlier {noun}{plural} left out: {model.name} takes {most} a request")

@@ -11,7 +11,7 @@ from aiohttp import web
 from server.errors import RETRY_AFTER_S, RequestError
 from server.gateway.deliver import deliver
 from server.gateway.refusals import refusal
-from server.gateway.request_context import CONTEXT, HOLD, REQUEST_ID, RequestContext, request_id
+from server.gateway.request_context import CONTEXT, HOLD, LEFT_OUT, REQUEST_ID, RequestContext, request_id
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -110,6 +110,8 @@ def _as_openai(request: web.Request, error: web.HTTPException) -> RequestError:
 
 
 async def name_request(request: web.Request, response: web.StreamResponse) -> None:
-    """Put the id of a request into the headers of its answer."""
+    """Put the id of a request into the headers of its answer, and what of its conversation was not shown."""
     if (context := request.get(CONTEXT)) is not None:
         response.headers[REQUEST_ID] = context.id
+        if context.left_out:
+            response.headers[LEFT_OUT] = context.left_out

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from server.gateway.admission import Hold
 
 REQUEST_ID = "X-Request-Id"
+LEFT_OUT = "X-Babelview-Left-Out"
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _TRACE = {
     "traceparent": re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"),
@@ -47,6 +48,8 @@ class RequestContext:
     first_s: float | None = None
     """Time until the first piece of a stream."""
     duration_s: float = 0.0
+    left_out: str | None = None
+    """Pictures of earlier turns that did not fit."""
     retries: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0

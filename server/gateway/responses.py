@@ -51,9 +51,14 @@ class ChatView:
             self.chat["response_format"] = text.get("format")
 
     def write_back(self) -> bool:
-        """Put the pictures of `chat` where they came from; whether any is another one now."""
+        """Put the pictures of `chat` where they came from; whether any is another one now, or was left out."""
         changed = False
         for part, shown in self._pictures:
+            if "image_url" not in shown:
+                part.clear()
+                part.update(type="input_text", text=shown["text"])
+                changed = True
+                continue
             url = shown["image_url"]["url"]
             changed |= part["image_url"] is not url
             part["image_url"] = url

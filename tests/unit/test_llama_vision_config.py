@@ -130,9 +130,7 @@ def settings(pictures: int = 8, batched_tokens: int = 8192, **changed):
     return SimpleNamespace(
         **{group: SimpleNamespace(**values) for group, values in groups.items()},
         **{name: changed.get(name) for name in others},
-        model_config=SimpleNamespace(
-            hf_config=published, multimodal_config=limit
-        ),
+        model_config=SimpleNamespace(hf_config=published, multimodal_config=limit),
     )
 
 
