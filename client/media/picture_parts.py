@@ -7,6 +7,7 @@ off, and what must be known of it is read. PNG (W3C, third edition), JPEG (ITU-T
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from contextlib import suppress
@@ -25,7 +26,9 @@ _EXIF_START = b"Exif\0\0"
 _NEEDED_CHUNKS = frozenset({b"tRNS", b"acTL", b"fcTL", b"fdAT", b"gAMA", b"cHRM", b"sRGB"})
 _NEEDED_SEGMENTS = (b"JFIF\0", b"Adobe", b"ICC_PROFILE\0")
 _NEEDED_RIFF = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"})
-_SOI, _EOI, _SOS, _STUFFING = 0xD8, 0xD9, 0xDA, 0x00
+# An item's entry: its version, number and protection, and then its type (ISO 14496-12, 8.11.6).
+_HEIF_EXIF = re.compile(rb"(infe\2\0\0.{5})Exif", re.DOTALL)
+_SOS, _PROGRESSIVE = 0xDA, 0xC2
 _NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
@@ -52,7 +55,7 @@ def parts_of(data: bytes) -> Parts:
         return _webp_parts(data)
     if data[4:8] == b"ftyp":
         # The item of the EXIF block gets another type, of which no decoder knows anything.
-        return Parts(data.replace(b"Exif\0", b"skip\0", 1), data.partition(_EXIF_START)[2][: 1 << 16])
+        return Parts(_HEIF_EXIF.sub(rb"\1skip", data, count=1), data.partition(_EXIF_START)[2][: 1 << 16])
     return Parts(data)
 
 
@@ -98,7 +101,7 @@ def _png_profile(content: bytes) -> bytes | None:
 
 
 def _jpeg_parts(data: bytes) -> Parts:
-    kept, exif, place = [data[:2]], b"", 2
+    kept, exif, is_progressive, place = [data[:2]], b"", False, 2
     while data[place : place + 1] == b"\xff" and len(data) - place >= 4:
         marker = data[place + 1]
         if marker == 0xFF:
@@ -111,6 +114,7 @@ def _jpeg_parts(data: bytes) -> Parts:
         content = data[place + 4 : end]
         if marker == _SOS:
             break
+        is_progressive = is_progressive or marker == _PROGRESSIVE
         if 0xE0 <= marker <= 0xEF or marker == 0xFE:  # of applications, or a comment
             if marker == 0xE1 and content.startswith(_EXIF_START):
                 exif = content[len(_EXIF_START) :]
@@ -120,7 +124,8 @@ def _jpeg_parts(data: bytes) -> Parts:
             kept.append(data[place:end])
         place = end
     ending = b"" if b"\xff\xd9" in data[place:] else b"\xff\xd9"
-    return Parts(b"".join([*kept, data[place:], ending]), exif)
+    # Of a progressive one, the passes that are missing would leave no trace.
+    return Parts(b"".join([*kept, data[place:], ending]), exif, is_whole=not (ending and is_progressive))
 
 
 def _webp_parts(data: bytes) -> Parts:

@@ -1,0 +1,408 @@
+"""Pictures as people have them: with broken notes, cut off, in strange colours, of rare formats."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pillow_heif
+import pytest
+from ffmpeg_files import ffmpeg
+from media_files import load_file
+from PIL import Image, ImageCms
+
+from client.errors import MediaError
+from client.media import kinds
+from client.media.image import load_image
+from client.media.load import identify
+from client.media.picture_parts import png_chunk
+from client.media.sampling import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from client.media.content import Content
+
+RED, WHITE = (220, 30, 40), (255, 255, 255)
+
+
+def corner(size: tuple[int, int] = (80, 40)) -> Image.Image:
+    """White, with the left upper quarter red."""
+    picture = Image.new("RGB", size, "white")
+    picture.paste(RED, (0, 0, size[0] // 2, size[1] // 2))
+    return picture
+
+
+def colour(content: Content, x: int, y: int) -> tuple[int, ...]:
+    value = Image.open(io.BytesIO(content.jpegs[0])).convert("RGB").getpixel((x, y))
+    assert isinstance(value, tuple)
+    return tuple(int(channel) for channel in value)
+
+
+def check(path: Path, *, turned: bool = False) -> None:
+    """It is the corner, read without a word; `turned` by a quarter, clockwise."""
+    content = load_file(path, Sampling())
+    assert content.warnings == []
+    assert (content.facts.width, content.facts.height) == ((40, 80) if turned else (80, 40))
+    assert colour(content, *((30, 10) if turned else (10, 10))) == pytest.approx(RED, abs=25)
+    assert colour(content, *((10, 70) if turned else (70, 30))) == pytest.approx(WHITE, abs=12)
+
+
+# -- optional data --------------------------------------------------------------------------------------------------
+
+
+def negative_exif(orientation: int = 6) -> bytes:
+    """A resolution of minus one, which the type of that field knows no way to write; and an orientation."""
+    entries = struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0) + struct.pack("<HHII", 0x011A, 10, 1, 38)
+    return b"II*\0" + struct.pack("<IH", 8, 2) + entries + struct.pack("<I", 0) + struct.pack("<ii", -1, 1)
+
+
+def png_with(path: Path, *chunks: bytes) -> Path:
+    """The corner as a PNG with these chunks before its pixels."""
+    picture = io.BytesIO()
+    corner().save(picture, "PNG")
+    data = picture.getvalue()
+    path.write_bytes(data[:33] + b"".join(chunks) + data[33:])
+    return path
+
+
+WRONG_TEXT = png_chunk(b"tEXt", b"Comment\0hello")[:-4] + b"\0\0\0\0"
+MEGABYTES = zlib.compress(bytes(3 << 20))
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+OPTIONAL = {
+    "text": png_chunk(b"zTXt", b"Comment\0\0" + MEGABYTES),
+    "xmp": png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + MEGABYTES),
+    "profile": png_chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(SRGB + bytes(2 << 20))),
+    "checksum": WRONG_TEXT,
+    "exif": png_chunk(b"eXIf", b"nothing of the kind"),
+    "unreadable": png_chunk(b"zTXt", b"Comment\0\0" + b"not compressed"),
+    "many": png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(1 << 19))) * 200,
+}
+
+
+@pytest.mark.parametrize("what", OPTIONAL)
+def test_optional_data_of_a_png_do_not_refuse_it(tmp_path: Path, what: str) -> None:
+    check(png_with(tmp_path / "a.png", OPTIONAL[what]))
+
+
+@pytest.mark.parametrize("what", ["negative", "behind broken text"])
+def test_a_png_is_turned_whatever_else_is_broken(tmp_path: Path, what: str) -> None:
+    chunks = [png_chunk(b"eXIf", negative_exif()), *([WRONG_TEXT] if what != "negative" else [])]
+    check(png_with(tmp_path / "a.png", *chunks), turned=True)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".heic", ".avif"])
+@pytest.mark.parametrize("exif", ["none", "negative"])
+def test_a_strange_exif_block_does_not_refuse_a_picture(tmp_path: Path, suffix: str, exif: str) -> None:
+    path, block = tmp_path / f"a{suffix}", b"Exif\0\0" + (negative_exif(1) if exif == "negative" else b"none at all")
+    picture = corner((80, 40))
+    if suffix == ".heic":
+        pillow_heif.from_pillow(picture).save(path, quality=90, exif=block)
+    elif suffix == ".avif":  # which Pillow would write again
+        sound = Image.Exif()
+        sound[0x011A] = 1.0
+        picture.save(path, exif=sound)
+        data = bytearray(path.read_bytes())
+        place = data.index(b"\x01\x1a\0\5") if b"\x01\x1a\0\5" in data else data.index(b"\x1a\1\5\0")
+        if exif == "negative":
+            data[place + 2 : place + 4] = data[place + 2 : place + 4].replace(b"\5", b"\x0a")
+            data[place + 14 :] = data[place + 14 :].replace(b"\0\0\0\1", b"\xff\xff\xff\xff", 1)
+        else:
+            data[place - 10 : place - 6] = b"none"
+        path.write_bytes(data)
+    else:
+        picture.save(path, exif=block)
+    check(path)
+
+
+def test_a_jpeg_with_a_negative_rational_is_turned(tmp_path: Path) -> None:
+    corner().save(tmp_path / "a.jpg", quality=95, exif=b"Exif\0\0" + negative_exif())
+    check(tmp_path / "a.jpg", turned=True)
+
+
+# -- cut and damaged ------------------------------------------------------------------------------------------------
+
+
+def textured() -> Image.Image:
+    y, x = np.mgrid[0:120, 0:200]
+    pixels = np.stack([x % 256, y * 2, (x + y) % 256], -1)
+    return Image.fromarray((pixels // 2 + np.random.default_rng(1).integers(0, 60, pixels.shape)).astype(np.uint8))
+
+
+def test_a_jpeg_without_its_last_bytes_is_whole_or_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    textured().save(path, quality=90)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-2])  # the mark of the end, which is no pixel
+    assert load_image(path).warnings == []
+    for short in (3, 40, len(whole) // 3):
+        path.write_bytes(whole[:-short])
+        assert "cut off or damaged" in load_image(path).warnings[0]
+
+
+def test_a_progressive_jpeg_is_blurred_rather_than_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    textured().save(path, quality=90, progressive=True)
+    expected = np.asarray(Image.open(path).convert("L"), dtype=int)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    content = load_image(path)
+    assert "cut off or damaged" in content.warnings[0]
+    assert np.abs(np.asarray(Image.open(io.BytesIO(content.jpegs[0])).convert("L"), dtype=int) - expected).mean() < 20
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif"])
+def test_bit_rot_of_a_picture_is_told(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    textured().save(path, **({"lossless": True} if suffix == ".webp" else {}))
+    clean, whole, rng = load_image(path), path.read_bytes(), np.random.default_rng(3)
+    spoilt = told = 0
+    for _ in range(30):
+        place, data = int(rng.integers(len(whole) // 4, len(whole) - 60)), bytearray(whole)
+        data[place : place + 30] = rng.bytes(30)
+        path.write_bytes(data)
+        try:
+            content = load_image(path)
+        except MediaError:
+            continue
+        spoilt += content.jpegs != clean.jpegs
+        told += content.jpegs != clean.jpegs and bool(content.warnings)
+    # A checksum tells all of a PNG; neither GIF nor WebP have one.
+    assert told >= {".png": 1.0, ".jpg": 0.4}.get(suffix, 0.0) * spoilt, (told, spoilt)
+
+
+# -- colours --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("transfer", "code"), [("smpte2084", 0.5807), ("arib-std-b67", 0.75)])
+@pytest.mark.parametrize("suffix", [".avif", ".heic", ".png"])
+def test_hdr_pictures_look_as_hdr_videos_do(tmp_path: Path, suffix: str, transfer: str, code: float) -> None:
+    """Reference white, 203 nits, is 237, as of a video's frame."""
+    path, number = tmp_path / f"a{suffix}", {"smpte2084": 16, "arib-std-b67": 18}[transfer]
+    grey = Image.new("RGB", (64, 48), (round(code * 255),) * 3)
+    if suffix == ".heic":
+        pillow_heif.from_pillow(grey).save(
+            path,
+            quality=100,
+            color_primaries=9,
+            transfer_characteristics=number,
+            matrix_coefficients=9,
+            full_range_flag=1,
+        )
+    elif suffix == ".avif":
+        grey.save(tmp_path / "grey.png")
+        tags = f"setparams=range=tv:color_primaries=bt2020:color_trc={transfer}:colorspace=bt2020nc"
+        still = "-frames:v 1 -c:v libaom-av1 -cpu-used 8 -crf 5 -still-picture 1"
+        scaled = f"scale=out_color_matrix=bt2020:out_range=tv,format=yuv420p10le,{tags}"
+        ffmpeg("-i", tmp_path / "grey.png", "-vf", scaled, *still.split(), path)
+    else:
+        grey.save(path)
+        data = path.read_bytes()
+        path.write_bytes(data[:33] + png_chunk(b"cICP", bytes([9, number, 0, 1])) + data[33:])
+    content = load_image(path)
+    assert colour(content, 30, 20) == pytest.approx((237,) * 3, abs=7)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+@pytest.mark.parametrize("declared", ["gAMA", "sRGB wins", "2.2"])
+def test_the_gamma_of_a_png_is_heeded(tmp_path: Path, mode: str, declared: str) -> None:
+    Image.new(mode, (40, 40), 55 if mode == "L" else (55, 55, 55)).save(tmp_path / "a.png")
+    data, gamma = (tmp_path / "a.png").read_bytes(), 45455 if declared == "2.2" else 100_000
+    chunks = png_chunk(b"gAMA", struct.pack(">I", gamma)) + (
+        png_chunk(b"sRGB", b"\0") if declared == "sRGB wins" else b""
+    )
+    (tmp_path / "a.png").write_bytes(data[:33] + chunks + data[33:])
+    expected = 128 if declared == "gAMA" else 55  # a fifth of the light
+    assert colour(load_image(tmp_path / "a.png"), 20, 20) == pytest.approx((expected,) * 3, abs=3)
+
+
+def test_the_chromaticities_of_a_png_are_heeded(tmp_path: Path) -> None:
+    """A red of Display P3 is a stronger one in sRGB."""
+    p3 = (0.3127, 0.3290, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060)
+    chunk = png_chunk(b"cHRM", struct.pack(">8I", *(round(100_000 * value) for value in p3)))
+    Image.new("RGB", (40, 40), (200, 60, 60)).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])
+    red, green, _ = colour(load_image(tmp_path / "a.png"), 20, 20)
+    assert red > 210
+    assert green < 55
+
+
+def grey_profile() -> bytes:
+    """A profile of greys (ICC.1) in which light is code, as of a linear scan."""
+    white = b"XYZ \0\0\0\0" + struct.pack(">iii", 63190, 65536, 54061)
+    curve = b"curv\0\0\0\0" + struct.pack(">I", 0)
+    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"grey\0" + bytes(79)
+    tags, place, body = b"", 128 + 4 + 3 * 12, b""
+    for name, content in ((b"desc", text), (b"wtpt", white), (b"kTRC", curve)):
+        tags += name + struct.pack(">II", place + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    head = b"lcms" + struct.pack(">I", 0x02400000) + b"mntrGRAYXYZ " + bytes(12) + b"acsp" + bytes(28)
+    head += struct.pack(">iii", 63190, 65536, 54061) + bytes(48)
+    return struct.pack(">I", place + len(body)) + head + struct.pack(">I", 3) + tags + body
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tiff"])
+def test_a_grey_profile_is_applied(tmp_path: Path, suffix: str) -> None:
+    Image.new("L", (40, 40), 55).save(tmp_path / f"a{suffix}", icc_profile=grey_profile())
+    assert colour(load_image(tmp_path / f"a{suffix}"), 20, 20) == pytest.approx((128,) * 3, abs=4)
+
+
+@pytest.mark.parametrize("transparency", [None, 0])
+def test_a_first_frame_of_a_gif_that_does_not_cover_the_canvas(tmp_path: Path, transparency: int | None) -> None:
+    small = Image.new("P", (40, 20), 1)
+    small.putpalette([0, 0, 0, *RED])
+    small.save(tmp_path / "a.gif", **({} if transparency is None else {"transparency": transparency}))
+    data = bytearray((tmp_path / "a.gif").read_bytes())
+    data[6:10] = struct.pack("<HH", 80, 40)
+    (tmp_path / "a.gif").write_bytes(data)
+    check(tmp_path / "a.gif")
+
+
+@pytest.mark.parametrize("kind", ["gain map", "preview", "stereo"])
+def test_a_picture_with_a_gain_map_is_one_picture(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.jpg"
+    corner().save(path, "MPO", save_all=True, append_images=[Image.new("RGB", (40, 20), "blue")], quality=95)
+    data = bytearray(path.read_bytes())
+    entries = data.index(b"\0\0\x03\0", data.index(b"MPF\0") + 20)
+    data[entries + 16 : entries + 20] = {"gain map": b"\0\0\0\0", "preview": b"\1\0\1\0", "stereo": b"\2\0\2\0"}[kind]
+    path.write_bytes(data)
+    assert Image.open(path).format == "MPO"
+    if kind == "stereo":
+        assert "several pictures" in load_image(path).warnings[0]
+    else:
+        check(path)
+
+
+# -- rare formats ---------------------------------------------------------------------------------------------------
+
+
+def photoshop(path: Path) -> None:
+    """Version 1, three channels of 8 bits, not compressed."""
+    planes = np.asarray(corner()).transpose(2, 0, 1).tobytes()
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 40, 80, 8, 3)
+    path.write_bytes(head + bytes(4) + bytes(4) + bytes(4) + bytes(2) + planes)
+
+
+def raw(path: Path) -> None:
+    """A DNG whose sensor saw grey: RGGB, 16 bits, not compressed."""
+    width, height = 160, 120
+    pixels = np.full((height, width), 30_000, "<u2").tobytes()
+    matrix = struct.pack("<18i", *(value for number in range(9) for value in (int(number % 4 == 0), 1)))
+    short, long = struct.Struct("<H").pack, struct.Struct("<I").pack
+    entries: list[tuple[int, int, int, bytes]] = [
+        (254, 4, 1, long(0)), (256, 4, 1, long(width)), (257, 4, 1, long(height)), (258, 3, 1, short(16)),
+        (259, 3, 1, short(1)), (262, 3, 1, short(32803)), (271, 2, 5, b"Test\0"), (272, 2, 5, b"Test\0"),
+        (273, 4, 1, b"PIXL"), (274, 3, 1, short(1)), (277, 3, 1, short(1)), (278, 4, 1, long(height)),
+        (279, 4, 1, long(len(pixels))), (33421, 3, 2, short(2) * 2), (33422, 1, 4, b"\0\1\1\2"),
+        (50706, 1, 4, b"\1\4\0\0"), (50708, 2, 5, b"Test\0"), (50721, 10, 9, matrix), (50778, 3, 1, short(21)),
+    ]  # fmt: skip
+    start = 8 + 2 + 12 * len(entries) + 4
+    extra = sum(len(value) + len(value) % 2 for *_, value in entries if len(value) > 4)
+    table, body = b"", b""
+    for tag, kind, count, value in entries:
+        content = struct.pack("<I", start + extra) if value == b"PIXL" else value
+        if len(content) > 4:
+            place = struct.pack("<I", start + len(body))
+            body += content + bytes(len(content) % 2)
+            content = place
+        table += struct.pack("<HHI", tag, kind, count) + content.ljust(4, b"\0")
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(entries)) + table + bytes(4) + body + pixels)
+
+
+SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="80" height="40">'
+    '<rect width="40" height="20" fill="rgb(220,30,40)"/></svg>'
+)
+
+
+@pytest.mark.parametrize("suffix", [".psd", ".tga", ".ico", ".qoi", ".jxl", ".svg", ".jp2"])
+def test_rare_formats_are_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    match suffix:
+        case ".psd":
+            photoshop(path)
+        case ".svg":
+            path.write_text(f'<?xml version="1.0"?>\n<!-- drawn -->\n{SVG}')
+        case ".jxl":
+            import pillow_jxl  # noqa: F401, PLC0415 (it registers itself)
+
+            corner().save(path, lossless=True)
+        case _:
+            corner().save(path, **({"sizes": [(80, 40)]} if suffix == ".ico" else {}))
+    check(path)
+
+
+def test_a_pdf_is_seen_by_its_first_page(tmp_path: Path) -> None:
+    pages = [corner((400, 200)), Image.new("RGB", (400, 200), "blue")]
+    pages[0].save(tmp_path / "a.pdf", save_all=True, append_images=pages[1:], resolution=72)
+    content = load_file(tmp_path / "a.pdf", Sampling())
+    assert content.warnings == ["a document of 2 pages: only the first one was looked at"]
+    assert (content.facts.width, content.facts.height) == (1111, 556)
+    assert colour(content, 100, 100) == pytest.approx(RED, abs=12)
+
+
+def test_a_raw_picture_is_developed(tmp_path: Path) -> None:
+    raw(tmp_path / "a.dng")
+    content = load_file(tmp_path / "a.dng", Sampling())
+    assert (content.facts.width, content.facts.height) == (160, 120)
+    assert min(colour(content, 80, 60)) > 60
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    kinds.is_readable.cache_clear()
+    monkeypatch.setattr(kinds, "find_spec", lambda _: None)
+    yield
+    kinds.is_readable.cache_clear()
+
+
+@pytest.mark.usefixtures("nothing_installed")
+@pytest.mark.parametrize(
+    ("name", "data", "what"),
+    [
+        ("a.jxl", b"\xff\x0a\0\0", "JPEG XL"),
+        ("a.pdf", b"%PDF-1.7\n", "PDF"),
+        ("a.png", b"<svg></svg>", "SVG drawing"),
+        ("a.nef", b"MM\0*\0\0\0\x08", "camera's raw picture"),
+        ("a.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1", "camera's raw picture"),
+    ],
+)
+def test_what_needs_a_package_says_which(tmp_path: Path, name: str, data: bytes, what: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert identify(tmp_path / name).problem == (
+        f"this {what} cannot be read here: pip install 'babelview[formats]', or convert it to PNG or JPEG"
+    )
+    assert kinds.by_suffix(".pdf") is kinds.by_suffix(".dng") is None
+
+
+@pytest.mark.parametrize(
+    ("suffix", "edit", "says"),
+    [
+        (".bmp", (30, struct.pack("<I", 77)), "not supported"),
+        (".tiff", None, "not supported|kind that cannot be read"),
+    ],
+)
+def test_a_kind_that_nobody_reads_is_not_called_damaged(
+    tmp_path: Path, suffix: str, edit: tuple[int, bytes] | None, says: str
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    corner().save(path)
+    data = bytearray(path.read_bytes())
+    place, value = edit or (data.index(struct.pack("<HHI", 0x0106, 3, 1)) + 8, struct.pack("<H", 32_999))
+    data[place : place + len(value)] = value
+    path.write_bytes(data)
+    with pytest.raises(MediaError, match=says) as raised:
+        load_image(path)
+    assert "convert it to PNG or JPEG" in str(raised.value)
+
+
+def test_kinds_that_ffmpeg_alone_reads(tmp_path: Path) -> None:
+    """Greys of 16 bits in Photoshop's format, which Pillow does not know."""
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 40, 80, 16, 3)
+    planes = (np.asarray(corner()).transpose(2, 0, 1).astype(">u2") * 257).tobytes()
+    (tmp_path / "a.psd").write_bytes(head + bytes(12) + bytes(2) + planes)
+    check(tmp_path / "a.psd")
