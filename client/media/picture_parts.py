@@ -27,7 +27,7 @@ _NEEDED_CHUNKS = frozenset({b"tRNS", b"acTL", b"fcTL", b"fdAT", b"gAMA", b"cHRM"
 _NEEDED_SEGMENTS = (b"JFIF\0", b"Adobe", b"ICC_PROFILE\0")
 _NEEDED_RIFF = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"})
 # An item's entry: its version, number and protection, and then its type (ISO 14496-12, 8.11.6).
-_HEIF_EXIF = re.compile(rb"(infe\2\0\0.{5})Exif", re.DOTALL)
+_HEIF_EXIF = re.compile(rb"(infe\x02\x00\x00.{5})Exif", re.DOTALL)
 _SOS, _PROGRESSIVE = 0xDA, 0xC2
 _NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 

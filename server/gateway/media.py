@@ -7,8 +7,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pybase64
+
 from server.errors import RequestError
-from server.gateway.picture_headers import JPEG_START, jpeg_size, picture_size
+from server.gateway.picture_headers import JPEG_START, checked_picture, jpeg_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +60,8 @@ class MediaPolicy:
         """Check every picture and video; what is fetched, and the pixels of all, are counted in `hold`.
 
         Returns:
-            Their URLs, and whether `asked` was changed: fetched media stand in it as data URLs.
+            Their URLs, and whether `asked` was changed: fetched media stand in it as data URLs, and pictures of which
+            optional data are broken or huge without these.
 
         Raises:
             RequestError: 400 or 413, naming what is wrong; 429, there is no room for what was fetched.
@@ -74,12 +77,17 @@ class MediaPolicy:
         if away:
             for one, url in zip(away, await self._fetch([one.url for one in away], hold), strict=True):
                 one.replace(url)
+        changed = bool(away)
         for one in media:
             if one.kind == "video_url":
                 hold.pixels += self._check_frames(one.url, model)
             else:
-                hold.pixels += await self._check_picture(one.url)
-        return [one.url for one in media], bool(away)
+                pixels, instead = await self._check_picture(one.url)
+                hold.pixels += pixels
+                if instead is not None:
+                    one.replace(instead)
+                    changed = True
+        return [one.url for one in media], changed
 
     async def _fetch(self, addresses: list[str], hold: Hold) -> list[str]:
         """Data URLs of all; if one fails the others are not waited for, nor read on."""
@@ -95,8 +103,8 @@ class MediaPolicy:
             raise RequestError(413, message, param="messages", code="request_too_large")
         return urls
 
-    async def _check_picture(self, url: str) -> int:
-        """The pixels of a picture."""
+    async def _check_picture(self, url: str) -> tuple[int, str | None]:
+        """The pixels of a picture; and the URL of one to send instead, if engines refuse it for what is no pixel."""
         header = next((prefix for prefix in PICTURES if url.startswith(prefix)), None)
         if header is None:
             raise _refusal(f"image_url: {url[:30]!r}: a picture is sent as JPEG, PNG, WebP or GIF in base64")
@@ -105,13 +113,14 @@ class MediaPolicy:
         try:
             if url.startswith(JPEG_START, begin):
                 width, height = jpeg_size(url, begin, len(url))  # microseconds
+                instead = None
             else:
-                width, height = await asyncio.to_thread(picture_size, url[begin:])
+                width, height, instead = await asyncio.to_thread(checked_picture, url[begin:])
         except ValueError as error:
             raise _refusal("image_url: this is no picture, or a broken one") from error
         if not 0 < width * height <= self._limits.max_picture_pixels:
             raise _refusal(f"a picture of {width}x{height}: at most {self._limits.max_picture_pixels} pixels are taken")
-        return width * height
+        return width * height, f"{header}{pybase64.b64encode(instead).decode()}" if instead else None
 
     def _check_frames(self, url: str, model: ServedModel) -> int:
         """The pixels of all frames of a video."""

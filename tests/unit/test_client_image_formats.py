@@ -194,7 +194,7 @@ def test_a_bomb_is_refused_by_its_header_with_its_size(tmp_path: Path) -> None:
         ("a.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
         ("a.png", b"\xff\x0a\x00\x00", "JPEG XL"),
         ("a.jpg", b"%PDF-1.7\n", "PDF"),
-        ("a.png", b'<svg xmlns="http://www.w3.org/2000/svg"></svg>', "SVG"),
+        ("a.png", b'<svg xmlns="http://www.w3.org/2000/svg"><a', "SVG"),
         ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0heicmif1", "not a picture|cannot be decoded"),
         ("a.avif", b"\0\0\0\x18ftypavif\0\0\0\0avifmif1", "not a picture|cannot be decoded"),
     ],

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import io
 import socket
+import struct
+import zlib
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import numpy as np
 import openai
 import orjson
 import pytest
@@ -16,6 +20,7 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from gateway_rig import HELLO, PICTURE, VIDEO, Engine, image, picture, picture_model, serving, short_folder, video
+from PIL import Image
 
 from server.errors import RequestError
 from server.gateway.addresses import PublicResolver, is_public
@@ -112,6 +117,38 @@ async def test_a_picture_of_too_many_bytes_is_413(refusing: tuple[Engine, openai
         await sdk.chat.completions.create(model=PICTURE, messages=image(url))  # type: ignore[arg-type]
     assert raised.value.status_code == 413
     assert not engine.bodies
+
+
+def png_chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+NOTES = {
+    "text": png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(3 << 20))),
+    "xmp": png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(bytes(3 << 20))),
+    "profile": png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2 << 20))),
+    "no profile": png_chunk(b"iCCP", b"a\0\0nothing"),
+    "checksum": png_chunk(b"tEXt", b"Comment\0hello")[:-4] + b"\0\0\0\0",
+    "none": b"",
+    "small": png_chunk(b"tEXt", b"Comment\0hello"),
+}
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize("notes", NOTES)
+async def test_optional_data_of_a_png_do_not_refuse_it(
+    engine: Engine, sdk: openai.AsyncOpenAI, notes: str, where: str
+) -> None:
+    """Neither here nor in the engine, which reads it by Pillow as it is."""
+    data = base64.b64decode(picture(100, 100, "png"))
+    place = 33 if where == "before" else len(data) - 12
+    url = f"data:image/png;base64,{base64.b64encode(data[:place] + NOTES[notes] + data[place:]).decode()}"
+    await sdk.chat.completions.create(model=PICTURE, messages=image(url))  # type: ignore[arg-type]
+    (sent,) = [part for part in orjson.loads(engine.bodies[0])["messages"][0]["content"] if part["type"] == "image_url"]
+    assert (sent["image_url"]["url"] == url) is (notes in ("none", "small"))
+    with Image.open(io.BytesIO(base64.b64decode(sent["image_url"]["url"].partition(",")[2]))) as read:
+        read.load()
+        assert np.array_equal(read, Image.open(io.BytesIO(data)))
 
 
 @pytest.mark.parametrize("metadata", [100, 20_000])
