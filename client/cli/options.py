@@ -162,7 +162,8 @@ EXPORT = (
         default="json",
         type=values.names,
         metavar="A,B",
-        help="of json, jsonl, csv, parquet and reference; babelview export writes them at any other time",
+        help="of json, jsonl, csv, parquet and reference; of answers over time vtt, srt and ffmetadata too, files in "
+        "subtitles/; babelview export writes them at any other time",
     ),
     _output(
         "--only-run",

@@ -6,7 +6,7 @@ import importlib.util
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from client.errors import UsageError
-from client.export import csv_file, json_file, jsonl_file, parquet_file, reference_file
+from client.export import csv_file, json_file, jsonl_file, parquet_file, reference_file, subtitles
 from client.export.atomic import replacing
 from client.hints import did_you_mean, install
 from client.ledger.results import Results
@@ -31,6 +31,8 @@ FORMATS = {
     "parquet": Format("results.parquet", parquet_file.write, "pyarrow"),
     "reference": Format("results_reference.json", reference_file.write),
 }
+"""Those that are one file."""
+NAMES = (*FORMATS, *subtitles.WRITERS)
 
 
 def check(formats: Collection[str]) -> None:
@@ -40,12 +42,12 @@ def check(formats: Collection[str]) -> None:
         UsageError: there are none, one is unknown, or its package is missing.
     """
     if not formats:
-        raise UsageError(f"--format: no format is named; there are: {', '.join(FORMATS)}")
+        raise UsageError(f"--format: no format is named; there are: {', '.join(NAMES)}")
     for name in formats:
-        if name not in FORMATS:
-            hint = did_you_mean(name, FORMATS)
-            raise UsageError(f"--format: unknown format {name!r}{hint}; there are: {', '.join(FORMATS)}")
-        package = FORMATS[name].package
+        if name not in NAMES:
+            hint = did_you_mean(name, NAMES)
+            raise UsageError(f"--format: unknown format {name!r}{hint}; there are: {', '.join(NAMES)}")
+        package = FORMATS[name].package if name in FORMATS else None
         if package and importlib.util.find_spec(package) is None:
             raise UsageError(f"--format {name} needs the package {package}: {install(name)}")
 
@@ -62,11 +64,15 @@ def export(
         OSError: a file cannot be written; an earlier one is as it was.
     """
     paths = []
+    formats = list(formats)
     with Results(folder, only_run=only_run) as results:
         results.stats = stats or results.stats
         for name in formats:
-            path = folder / FORMATS[name].file
-            with replacing(path) as file:
-                FORMATS[name].write(results, file)
-            paths.append(path)
+            if name in FORMATS:
+                path = folder / FORMATS[name].file
+                with replacing(path) as file:
+                    FORMATS[name].write(results, file)
+                paths.append(path)
+        if names := [name for name in formats if name in subtitles.WRITERS]:
+            paths.append(subtitles.write(results, folder, names))
     return paths
