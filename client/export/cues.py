@@ -146,12 +146,12 @@ def _lines(part: str, width: int) -> list[str]:
     return [part[:cut].rstrip(), part[cut:]]
 
 
-def _join_short(parts: list[str], seconds: float, width: int) -> list[str]:
+def _join_short(parts: list[str], shown_s: float, width: int) -> list[str]:
     """Join parts that would be shown too shortly to be seen, as long as they fit; all of one if there is no time."""
     total = sum(map(len, parts))
     joined: list[str] = []
     for part in parts:
-        short = joined and seconds * min(len(part), len(joined[-1])) / total < SHORTEST_S
+        short = joined and shown_s * min(len(part), len(joined[-1])) / total < SHORTEST_S
         if short and _fits(f"{joined[-1]} {part}", width):
             joined[-1] = f"{joined[-1]} {part}"
         else:
@@ -187,8 +187,8 @@ def ffmetadata(chapters: Iterable[Cue]) -> str:
     return "\n".join(blocks) + "\n"
 
 
-def _clock(seconds: float, point: str) -> str:
+def _clock(time_s: float, point: str) -> str:
     """`00:01:02.500`, or with a comma."""
-    total_ms = round(seconds * 1000)
+    total_ms = round(time_s * 1000)
     minutes, milliseconds = divmod(total_ms, 60_000)
     return f"{minutes // 60:02}:{minutes % 60:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"

@@ -32,8 +32,8 @@ CHINESE = "红色的汽车沿着海岸行驶，太阳正在落下，一位身穿
 ARABIC = "BMW تقود سيارة حمراء على طول الساحل، وامرأة ترتدي فستانا أبيض تلوح من مقعد الراكب."
 
 
-def lines(text: str, language: str, seconds: float = 60) -> list[list[str]]:
-    return [cue.text.split("\n") for cue in cues.cues(0, seconds, text, language)]
+def lines(text: str, language: str, shown_s: float = 60) -> list[list[str]]:
+    return [cue.text.split("\n") for cue in cues.cues(0, shown_s, text, language)]
 
 
 def test_cues_end_where_sentences_and_clauses_do() -> None:
@@ -79,7 +79,7 @@ def test_no_line_begins_with_a_mark_that_ends_something() -> None:
 
 
 def test_what_would_flash_by_is_joined() -> None:
-    assert len(lines("One. Two. Three.", "eng_Latn", seconds=2)) == 1
+    assert len(lines("One. Two. Three.", "eng_Latn", shown_s=2)) == 1
 
 
 @given(
