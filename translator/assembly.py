@@ -25,7 +25,8 @@ class Sentence:
     text: str
     """Its translation, on as many lines."""
     reason: str | None = None
-    """What was wrong with the translation, or with the first one if it was retried; None if nothing was."""
+    """What was wrong with the translation, or with the first one if it was retried; None if nothing was. Of an `ok`
+    one what is worth to know, if anything: figures given in other units."""
     verdict: Verdict = "ok"
     """`retried`: the first translation had an issue, this later one has none; `doubtful`: this is the best of
     several, and has the issue that `reason` says."""

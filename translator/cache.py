@@ -50,7 +50,7 @@ class SentenceCache:
 
 def entry_bytes(job: Job, translation: Translation) -> int:
     """About how much memory a job and its translation take."""
-    strings = sum(len(part) + _STRING_BYTES for part in (*job.tokens, *translation.issues))
+    strings = sum(len(part) + _STRING_BYTES for part in (*job.tokens, *translation.issues, *translation.remarks))
     more = sum(len(text) * _CHARACTER_BYTES + _STRING_BYTES for text in translation.alternatives)
     more += _ANCHOR_BYTES * len(translation.anchors)
     return _ENTRY_BYTES + _CHARACTER_BYTES * (len(job.text) + len(translation.text)) + strings + more

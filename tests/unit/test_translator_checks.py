@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from translator.checks.checks import Thresholds, find_issues
-from translator.checks.numbers import lost, numbers
+from translator.checks.numbers import numbers
+from translator.checks.quantities import lost
 from translator.languages import known
 
 GOOD = [

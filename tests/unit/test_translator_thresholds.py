@@ -11,6 +11,8 @@ from translator.checks.checks import Thresholds, find_issues
 SOURCE = "A man of great height walks past an old gate with his two friends."  # no letter twice in a row
 LETTERS = "voici une bien longue suite sans aucun sens pour compter les lettres de chaque mot dans cette phrase"
 
+HANZI = "高个子男人走过旧门的时候看见他和两位朋友在街上"
+
 
 def letters(count: int) -> str:
     """The first words of `LETTERS`, up to so many letters."""
@@ -39,6 +41,8 @@ class Edge:
     bad_source: str | None = None
     """The source of `bad`, where it is not that of `good`."""
     target: str = "fra_Latn"
+    language: str = "eng_Latn"
+    """Of the source."""
 
 
 EDGES = [
@@ -52,8 +56,8 @@ EDGES = [
     ),
     Edge(
         "loop_times",
-        "Un homme très grand très grand passe la vieille porte.",
-        "Un homme très grand très grand très grand passe la vieille porte.",
+        "Un homme très grand très grand passe devant la porte.",
+        "Un homme très grand très grand très grand passe ici.",
         "loop: 'très grand' 3 times in a row",
         2,
         4,
@@ -82,31 +86,32 @@ EDGES = [
         "loop: 'il passe la vieille porte' 2 times in a row",
         4,
         6,
+        source="He walks by that old gate two times.",
     ),
     Edge(
         "loop_clause",
-        "一二三四五六七八九一二三四五六七八九高个子男人走过",
-        "一二三四五六七八九十一二三四五六七八九十高个子男人走过",
+        "一二三四五六七八九一二三四五六七八九高个子男人走过旧门的时候看见他和两位朋友",
+        "一二三四五六七八九十一二三四五六七八九十高个子男人走过旧门的时候看见他和两位朋友",
         "loop: '一二三四五六七八九十' 2 times in a row",
         4,
         6,
         target="zho_Hans",
     ),
-    Edge(  # 3 of 11 and 4 of 11 sequences
+    Edge(  # 2 of 14 and 2 of 13 sequences
         "repeated_share",
-        "un homme grand et vieux mais un homme grand et vieux passe ici",
-        "un homme grand et vieux passe mais un homme grand et vieux passe",
-        "loop: 36% of it repeats itself",
-        0.25,
-        0.4,
+        "un homme grand et vieux passe devant une porte puis un homme grand et jeune revient",
+        "un homme grand et vieux passe devant une porte puis un homme grand et jeune",
+        "loop: 15% of it repeats itself",
+        0.14,
+        0.16,
     ),
-    Edge(  # 4 of 14 and 4 of 13 sequences
+    Edge(  # 3 of 21 and 3 of 19 sequences
         "repeated_share",
-        "一二三四五六七八九男一二三四五六七八九",
-        "一二三四五六七八九一二三四五六七八九",
-        "loop: 31% of it repeats itself",
-        0.28,
-        0.31,
+        "一二三四五六七八男一二三四五六七八高个子走过旧门了吗",
+        "一二三四五六七八男一二三四五六七八高个子走过旧门",
+        "loop: 16% of it repeats itself",
+        0.14,
+        0.16,
         target="zho_Hans",
     ),
     Edge(  # "porte" is 4 of 19 and 4 of 18 words
@@ -125,9 +130,41 @@ EDGES = [
         3,
         5,
     ),
-    Edge("longest", letters(40), letters(41), "too long: 2.6 times", 2.55, 2.7, source="blue cars"),
-    Edge("shortest", letters(26), letters(25), "too short: 0.37 of", 0.39, 0.36, source="xyzw " * 22),
-    Edge("length_slack", letters(40), letters(41), "too long", 11, 13, source="blue cars"),
+    Edge("longest", letters(47), letters(48), "too long: 2.6 times", 2.55, 2.7, source="blue cars"),
+    Edge("length_slack", letters(47), letters(48), "too long", 11, 13, source="blue cars"),
+    Edge("shortest", letters(54), letters(53), "too short: 0.54 of", 0.56, 0.53, source="xyzw " * 22),
+    Edge("short_slack", letters(54), letters(53), "too short: 0.54 of", 5, 9, source="xyzw " * 22),
+    Edge("shortest_chinese", HANZI[:20], HANZI[:19], "too short: 0.63 of", 0.67, 0.62, "xyzw " * 22, target="zho_Hans"),
+    Edge(
+        "shortest_from_chinese",
+        letters(25),
+        letters(24),
+        "too short: 0.48 of",
+        0.51,
+        0.48,
+        HANZI[:20],
+        target="eng_Latn",
+        language="zho_Hans",
+    ),
+    Edge(
+        "label_share",
+        letters(12),
+        letters(11),
+        "too short: without '(VOICE4)'",
+        0.72,
+        0.66,
+        source="(VOICE4) A man walks by.",
+    ),
+    Edge(
+        "invented_words",
+        "deux voitures bleues. Oui",
+        "voitures bleues. Oui",
+        "invented: a sentence mark",
+        3,
+        1,
+        source="two blue cars",
+        bad_source="blue cars",
+    ),
     Edge(
         "copied_words",
         "sports car",
@@ -161,7 +198,7 @@ EDGES = [
         "script_share",
         "машинка car",
         "машина car",
-        "wrong script: 67% of the letters are Cyrl",
+        "wrong script: 67% of it is Cyrl",
         0.71,
         0.66,
         source="a little car",
@@ -185,7 +222,7 @@ def issues(edge: Edge, text: str, value: float | None = None) -> tuple[str, ...]
     """What is found in one of the edge's texts, with the threshold as it is or at `value`."""
     source = edge.bad_source if edge.bad_source and text == edge.bad else edge.source
     thresholds = Thresholds() if value is None else replace(Thresholds(), **{edge.threshold: value})  # type: ignore[arg-type]
-    return find_issues(source, text, ("eng_Latn", edge.target), thresholds=thresholds)
+    return find_issues(source, text, (edge.language, edge.target), thresholds=thresholds)
 
 
 @EACH
@@ -229,7 +266,7 @@ def test_no_threshold_is_left_out() -> None:
         # Four of the source's thirteen sequences of six letters, in a script without spaces.
         (
             "一二三四五六七八九一二三四五六七八九",
-            "un homme grand passe un homme grand passe un homme grand",
+            "un homme grand passe un homme grand passe un homme ici",
         ),
         # Twice as often as the source's most frequent word.
         ("a gate or two gate with three old trees", "une porte puis deux porte et avec trois porte sous porte"),

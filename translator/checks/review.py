@@ -12,7 +12,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from translator.checks.checks import find_issues
+from translator.checks.checks import find_issues, find_remarks
 from translator.glossary import Term, inlined, missing, occurrences
 from translator.model.job import CUT, Job, Translation
 from translator.text import protected, scripts, sentences
@@ -38,6 +38,7 @@ class Reviewed:
     text: str
     verdict: Verdict = "ok"
     reason: str | None = None
+    """The issues; of an `ok` one what is worth to know, if anything: figures given in other units."""
     score: float = 0.0
     """Mean log-probability of its tokens."""
     alternatives: tuple[str, ...] = ()
@@ -152,8 +153,10 @@ def _check(job: Job, result: Translation, thresholds: Thresholds) -> Translation
         return result
     text = _tidy(job.text, result.text)
     lost = missing(job.terms, text)
-    found = find_issues(job.text, text, (job.source, job.target), score=result.score, thresholds=thresholds)
-    return replace(result, text=text, issues=(*result.issues, *found, *_glossary_issue(lost)))
+    languages = job.source, job.target
+    found = find_issues(job.text, text, languages, score=result.score, thresholds=thresholds)
+    remarks = () if found else find_remarks(job.text, text, languages)
+    return replace(result, text=text, issues=(*result.issues, *found, *_glossary_issue(lost)), remarks=remarks)
 
 
 def _glossary_issue(lost: Sequence[str]) -> list[str]:
@@ -179,7 +182,9 @@ def _verdict(source: str, first: Translation, best: Translation) -> Reviewed:
     reviewed = Reviewed(best.text, "ok", None, best.score, best.alternatives, best.anchors)
     if best.issues:
         return replace(reviewed, verdict="doubtful", reason=_reason(best.issues))
-    return replace(reviewed, verdict="retried", reason=_reason(first.issues)) if first.issues else reviewed
+    if first.issues:
+        return replace(reviewed, verdict="retried", reason=_reason(first.issues))
+    return replace(reviewed, reason=_reason(best.remarks) or None)
 
 
 def _reason(issues: Iterable[str]) -> str:

@@ -7,7 +7,8 @@
      "timings": {"prepare": 0.001, "translate": 0.1, "total": 0.101}}
 
 Languages come back under the codes that the request wrote. `source` is English unless named; with "auto" the answer
-has `detected`, a language with its confidence (0 to 100) per text. A sentence that is not `ok` has a `reason`.
+has `detected`, a language with its confidence (0 to 100) per text. A sentence that is not `ok` has a `reason`;
+so has an `ok` one that gives figures in other units.
 """
 
 from __future__ import annotations

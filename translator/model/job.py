@@ -67,3 +67,5 @@ class Translation:
     """Other translations, the likeliest first."""
     anchors: tuple[Anchor, ...] = field(default=(), compare=False, repr=False)
     """Which place of the source each token translates, if that was asked for and `text` is the model's own."""
+    remarks: tuple[str, ...] = ()
+    """What is worth to know of a good one: figures given in other units."""
