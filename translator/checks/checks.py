@@ -15,16 +15,7 @@ from translator.text import protected, scripts
 
 __all__ = ["Thresholds", "find_issues", "find_remarks"]
 
-_TAG = re.compile(r"</?([A-Za-z][\w:.-]*)[^<>]*>")
-_ANY_TAG = re.compile(r"<[^<>]+>")
-_HTML_NAMES = """
-a abbr address area article aside audio b bdi bdo blockquote body br button canvas caption center cite code col
-data dd del details dfn div dl dt em figcaption figure font footer form h1 h2 h3 h4 h5 h6 head header hr html i
-iframe img input ins kbd label legend li link main map mark meta nav ol option p param picture pre q rp rt ruby
-s samp script section select small source span strike strong style sub summary sup svg table tbody td template
-textarea tfoot th thead time title tr track tt u ul var video wbr
-"""
-_HTML = frozenset(_HTML_NAMES.split())
+_TAG = re.compile(r"</?[A-Za-z][\w.:-]*[^<>]{0,200}>")
 
 
 def find_issues(
@@ -78,19 +69,14 @@ def _only_numbers(source: str, text: str) -> bool:
 
 def _numbers(source: str, text: str, languages: tuple[str, str]) -> str | None:
     bare = lengths.LABEL.sub(" ", protected.without(source)), protected.without(text)
-    gone = list(dict.fromkeys([*quantities.lost(*bare, languages), *quantities.codes(*bare)]))
+    gone = quantities.lost(*bare, languages)
     return f"numbers lost or changed: {', '.join(gone)}" if gone else None
 
 
 def _protected(source: str, text: str) -> str | None:
-    """What must come through as it is and did not; a tag that is no HTML may be translated within its brackets."""
+    """What must come through as it is and did not; in brackets, labels and tags that are no HTML may be translated."""
+    source = lengths.LABEL.sub(" ", source)
     gone = list((Counter(protected.find(source)) - Counter(protected.find(text))).elements())
-    if not gone:
-        return None
-    translated = len([tag for tag in _ANY_TAG.findall(text) if tag not in source])
-    for part in list(gone):
-        tag = _TAG.fullmatch(part)
-        if tag and translated and tag[1].lower() not in _HTML and not tag[1].isupper():
-            gone.remove(part)
-            translated -= 1
+    other = _TAG.findall(protected.without(source))
+    gone += other[len(_TAG.findall(protected.without(text))) :]
     return f"lost: {', '.join(dict.fromkeys(gone))}" if gone else None

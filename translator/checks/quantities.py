@@ -29,9 +29,6 @@ november dec december mon monday tue tuesday wed wednesday thu thursday fri frid
 an at in on by for from of to and or but about over under more than just only i we he she it they page no
 """
 _NO_NAME = frozenset(_NO_NAME_WORDS.split())
-_CODE = re.compile(r"(?<![\w@#/.\[(])[A-Z]{3,}\d[A-Za-z0-9]*(?![\w@/])")
-"""A product code: "SAVE20", "TXL500a". What is shorter ("G20", "V6") is written in other letters too."""
-
 _CLOCK = re.compile(r"(?<![\d.,:])(\d{1,2})(?:[:.](\d{2}))?[ -]?(a|p)\.?\s?m\b\.?", re.IGNORECASE)
 _O_CLOCK = re.compile(r"(?<![\d.,:])(\d{1,2})()( )(?:o['’]clock\b)", re.IGNORECASE)
 _CLOCK_RANGE = re.compile(
@@ -117,6 +114,8 @@ class _Wanted:
     """It has a percent sign, a currency or a name beside it, and must be there."""
     free: bool = False
     """It may be said without any number: "half past"."""
+    parts: frozenset[Decimal] = frozenset()
+    """Numbers that, all of them, are as good: feet and inches."""
     again: bool = False
     """It says in brackets what another figure has said."""
 
@@ -167,14 +166,10 @@ def lost(source: str, text: str, languages: tuple[str, str] = ("", "")) -> list[
     return compare(source, text, languages).lost
 
 
-def codes(source: str, text: str) -> list[str]:
-    """The product codes of `source` that are not in `text` as they are."""
-    there = normalized(text).casefold()
-    return [code for code in _CODE.findall(normalized(source)) if code.casefold() not in there]
-
-
 def _in_parts(one: _Wanted, there: frozenset[Decimal]) -> bool:
-    """Whether both sides of a point are there: "7.30" is "7h30", "2.50" is "2 dollars 50"."""
+    """Whether both parts of a height are there, or both sides of a point: "7.30" is "7h30"."""
+    if one.parts:
+        return one.parts <= there
     match = re.fullmatch(r"(\d{1,2})[.:](\d\d)", one.text)
     if match is None:
         return False
@@ -217,13 +212,14 @@ def _wanted(source: str, languages: tuple[str, str]) -> list[_Wanted]:
         if number.start < done:
             continue
         if clock := clocks.get(number.start):
-            wanted += _clock(number, clock, languages[1])
+            wanted += _clock(clock, {one.start: one.readings for one in found}, languages[1])
             done = clock.end()
         elif (height := heights.get(number.start)) and number.text[:1] == height[1]:
             feet, inches = Decimal(height[1]), Decimal(height[2])
             whole = Number(height.group(), frozenset({12 * feet + inches}), height.start(), height.end())
-            wanted.append(_Wanted(whole, height.group().strip(), frozenset(), (2.54, 0.0254)))
-            wanted[-1].also = frozenset({feet, inches}) if inches else frozenset({feet})
+            wanted.append(
+                _Wanted(whole, height.group().strip(), factors=(2.54, 0.0254), parts=frozenset({feet, inches}))
+            )
             done = height.end()
         else:
             wanted.append(_plainly(number, source, again_in, languages[1]))
@@ -275,8 +271,11 @@ def _is_name(before: str) -> bool:
     return inner or (word[0].isupper() and bool(before[: match.start(1)].strip(" \"'“‘([")))
 
 
-def _clock(number: Number, clock: re.Match[str], language: str) -> list[_Wanted]:
-    """The hour and the minutes of a time, on clocks of twelve and of twenty-four hours."""
+def _clock(clock: re.Match[str], readings: dict[int, frozenset[Decimal]], language: str) -> list[_Wanted]:
+    """The hour and the minutes of a time, on clocks of twelve and of twenty-four hours.
+
+    `readings` are what the numbers of the text can mean, by where they start: what looks like a time may be none.
+    """
     hour, minutes = Decimal(int(clock[1])), clock[2]
     half = (clock[3] or "").lower() if clock.re is _CLOCK else ""
     hours = {hour, hour % 12, hour + 12} if half != "a" else {hour, hour % 12}
@@ -284,13 +283,19 @@ def _clock(number: Number, clock: re.Match[str], language: str) -> list[_Wanted]
         hours |= {Decimal(0), Decimal(24)}
     if language.partition("_")[0] in _FROM_DAWN:
         hours |= {(hour + 6) % 12, (hour + 6) % 12 or Decimal(12)}
-    wanted = [_Wanted(Number(clock[1], frozenset({hour}), number.start, number.start + len(clock[1])), clock[1])]
-    wanted[0].also = frozenset(hours)
+    wanted = [_part(clock, 1, readings, frozenset(hours))]
     if minutes:
-        value = frozenset({Decimal(int(minutes))})
-        wanted.append(_Wanted(Number(minutes, value, clock.start(2), clock.end(2)), minutes))
+        wanted.append(_part(clock, 2, readings, frozenset()))
         wanted[1].free = minutes in _SPOKEN_MINUTES
     return wanted
+
+
+def _part(
+    clock: re.Match[str], group: int, readings: dict[int, frozenset[Decimal]], also: frozenset[Decimal]
+) -> _Wanted:
+    start, end = clock.span(group)
+    number = Number(clock[group], frozenset({Decimal(int(clock[group]))}), start, end)
+    return _Wanted(number, clock[group], also | readings.get(start, frozenset()))
 
 
 def _converted(one: _Wanted, there: frozenset[Decimal], language: str) -> frozenset[Decimal]:
