@@ -15,7 +15,7 @@ from translator.text import protected, scripts
 
 __all__ = ["Thresholds", "find_issues", "find_remarks"]
 
-_TAG = re.compile(r"</?[A-Za-z][\w.:-]*[^<>]{0,200}>")
+_TAG = re.compile(r"</?[^\W\d_][^<>]{0,200}>")
 
 
 def find_issues(

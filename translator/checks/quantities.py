@@ -135,6 +135,7 @@ def compare(source: str, text: str, languages: tuple[str, str] = ("", "")) -> Co
     values = frozenset[Decimal]().union(*(number.readings for number in there))
     loose = values | loosely(text, there, _primary(languages[1]))
     missing = [one for one in wanted if not (one.number.readings | one.also) & loose and not _in_parts(one, loose)]
+    missing = [one for one in missing if not re.search(rf"(?<!\d){re.escape(one.text)}(?!\d)", text)]
     if not missing:
         return result
     romans = frozenset(spelled.roman(text))
