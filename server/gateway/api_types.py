@@ -17,6 +17,14 @@ MOST_PROMPTS = 32
 MOST_STOPS = 16
 
 Count = Annotated[int, Meta(ge=0)]
+Switch = bool | UnsetType | None
+Number = float | UnsetType | None
+Whole = int | UnsetType | None
+Text = str | UnsetType | None
+Numbers = list[int] | UnsetType | None
+Objects = list[dict[str, Any]] | UnsetType | None
+Object = dict[str, Any] | UnsetType | None
+"""Optional values of a request; None is what SDKs send for what is not given."""
 TOKENS = {"type": "array", "items": {"type": "integer", "minimum": 0}}
 PROMPTS = [
     {"type": "string"},
@@ -86,47 +94,47 @@ class Sampling(Struct, forbid_unknown_fields=True, kw_only=True):
     """What chats and completions have in common: OpenAI's parameters, and vLLM's own that are harmless to others."""
 
     model: str
-    stream: bool | UnsetType | None = UNSET
-    stream_options: Any = UNSET
+    stream: Switch = UNSET
+    stream_options: Object = UNSET
     max_tokens: Count | UnsetType | None = UNSET
-    min_tokens: Any = UNSET
+    min_tokens: Whole = UNSET
     n: Annotated[int, Meta(ge=1)] | UnsetType | None = UNSET
-    best_of: Any = UNSET
+    best_of: Whole = UNSET
     temperature: Annotated[float, Meta(ge=0, le=2)] | UnsetType | None = UNSET
     top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType | None = UNSET
-    top_k: Any = UNSET
-    min_p: Any = UNSET
-    seed: int | UnsetType | None = UNSET
+    top_k: Whole = UNSET
+    min_p: Number = UNSET
+    seed: Whole = UNSET
     stop: str | Annotated[list[str], Meta(max_length=MOST_STOPS)] | UnsetType | None = UNSET
-    stop_token_ids: Any = UNSET
-    include_stop_str_in_output: Any = UNSET
-    ignore_eos: Any = UNSET
-    frequency_penalty: Any = UNSET
-    presence_penalty: Any = UNSET
-    repetition_penalty: Any = UNSET
-    repetition_detection: Any = UNSET
-    length_penalty: Any = UNSET
-    logit_bias: Any = UNSET
-    logprobs: Any = UNSET
-    logprob_token_ids: Any = UNSET
-    allowed_token_ids: Any = UNSET
-    bad_words: Any = UNSET
-    skip_special_tokens: Any = UNSET
-    spaces_between_special_tokens: Any = UNSET
-    add_special_tokens: Any = UNSET
-    truncate_prompt_tokens: Any = UNSET
-    truncation_side: Any = UNSET
-    return_tokens_as_token_ids: Any = UNSET
-    return_token_ids: Any = UNSET
-    response_format: Any = UNSET
-    structured_outputs: Any = UNSET
-    thinking_token_budget: Any = UNSET
-    stream_interval: Any = UNSET
-    cache_salt: Any = UNSET
-    priority: Any = UNSET
-    request_id: Any = UNSET
-    session_id: Any = UNSET
-    user: Any = UNSET
+    stop_token_ids: Numbers = UNSET
+    include_stop_str_in_output: Switch = UNSET
+    ignore_eos: Switch = UNSET
+    frequency_penalty: Number = UNSET
+    presence_penalty: Number = UNSET
+    repetition_penalty: Number = UNSET
+    repetition_detection: Object = UNSET
+    length_penalty: Number = UNSET
+    logit_bias: dict[str, float] | UnsetType | None = UNSET
+    logprobs: bool | int | UnsetType | None = UNSET
+    logprob_token_ids: Numbers = UNSET
+    allowed_token_ids: Numbers = UNSET
+    bad_words: list[str] | UnsetType | None = UNSET
+    skip_special_tokens: Switch = UNSET
+    spaces_between_special_tokens: Switch = UNSET
+    add_special_tokens: Switch = UNSET
+    truncate_prompt_tokens: Whole = UNSET
+    truncation_side: Literal["left", "right"] | UnsetType | None = UNSET
+    return_tokens_as_token_ids: Switch = UNSET
+    return_token_ids: Switch = UNSET
+    response_format: Object = UNSET
+    structured_outputs: Object = UNSET
+    thinking_token_budget: Whole = UNSET
+    stream_interval: Whole = UNSET
+    cache_salt: Text = UNSET
+    priority: Whole = UNSET
+    request_id: Text = UNSET
+    session_id: Text = UNSET
+    user: Text = UNSET
 
 
 class ChatRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
@@ -135,37 +143,37 @@ class ChatRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
     messages: Annotated[list[Message], Meta(min_length=1, max_length=MOST_MESSAGES)]
     max_completion_tokens: Count | UnsetType | None = UNSET
     top_logprobs: Annotated[int, Meta(ge=0, le=MOST_LOGPROBS)] | UnsetType | None = UNSET
-    tools: Any = UNSET
-    tool_choice: Any = UNSET
-    parallel_tool_calls: Any = UNSET
-    reasoning_effort: Any = UNSET
-    include_reasoning: Any = UNSET
-    verbosity: Any = UNSET
-    add_generation_prompt: Any = UNSET
-    continue_final_message: Any = UNSET
-    chat_template_kwargs: Any = UNSET
-    documents: Any = UNSET
-    audio: Any = UNSET
-    modalities: Any = UNSET
-    prediction: Any = UNSET
-    moderation: Any = UNSET
-    web_search_options: Any = UNSET
-    metadata: Any = UNSET
-    store: Any = UNSET
-    service_tier: Any = UNSET
-    safety_identifier: Any = UNSET
-    prompt_cache_key: Any = UNSET
-    prompt_cache_options: Any = UNSET
-    prompt_cache_retention: Any = UNSET
+    tools: Objects = UNSET
+    tool_choice: str | dict[str, Any] | UnsetType | None = UNSET
+    parallel_tool_calls: Switch = UNSET
+    reasoning_effort: Text = UNSET
+    include_reasoning: Switch = UNSET
+    verbosity: Text = UNSET
+    add_generation_prompt: Switch = UNSET
+    continue_final_message: Switch = UNSET
+    chat_template_kwargs: dict[str, str | int | float | bool | None] | UnsetType | None = UNSET
+    documents: Objects = UNSET
+    audio: Object = UNSET
+    modalities: list[str] | UnsetType | None = UNSET
+    prediction: Object = UNSET
+    moderation: Object = UNSET
+    web_search_options: Object = UNSET
+    metadata: Object = UNSET
+    store: Switch = UNSET
+    service_tier: Text = UNSET
+    safety_identifier: Text = UNSET
+    prompt_cache_key: Text = UNSET
+    prompt_cache_options: Object = UNSET
+    prompt_cache_retention: Text = UNSET
 
 
 class CompletionRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
     """`POST /v1/completions`."""
 
     prompt: Annotated[Any, Meta(extra_json_schema={"anyOf": PROMPTS})]
-    suffix: Any = UNSET
-    echo: Any = UNSET
-    prompt_logprobs: Any = UNSET
+    suffix: Text = UNSET
+    echo: Switch = UNSET
+    prompt_logprobs: Whole = UNSET
 
 
 class ResponsesRequest(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -173,40 +181,40 @@ class ResponsesRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
     model: str
     input: Annotated[Any, Meta(extra_json_schema={"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}]})]
-    instructions: str | UnsetType | None = UNSET
-    stream: bool | UnsetType | None = UNSET
-    stream_options: Any = UNSET
+    instructions: Text = UNSET
+    stream: Switch = UNSET
+    stream_options: Object = UNSET
     max_output_tokens: Count | UnsetType | None = UNSET
     temperature: Annotated[float, Meta(ge=0, le=2)] | UnsetType | None = UNSET
     top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType | None = UNSET
-    top_k: Any = UNSET
-    min_p: Any = UNSET
-    seed: int | UnsetType | None = UNSET
+    top_k: Whole = UNSET
+    min_p: Number = UNSET
+    seed: Whole = UNSET
     stop: str | Annotated[list[str], Meta(max_length=MOST_STOPS)] | UnsetType | None = UNSET
-    frequency_penalty: Any = UNSET
-    presence_penalty: Any = UNSET
-    repetition_penalty: Any = UNSET
+    frequency_penalty: Number = UNSET
+    presence_penalty: Number = UNSET
+    repetition_penalty: Number = UNSET
     top_logprobs: Annotated[int, Meta(ge=0, le=MOST_LOGPROBS)] | UnsetType | None = UNSET
-    text: Any = UNSET
-    tools: Any = UNSET
-    tool_choice: Any = UNSET
-    parallel_tool_calls: Any = UNSET
-    max_tool_calls: Any = UNSET
-    include: Any = UNSET
-    reasoning: Any = UNSET
-    truncation: Any = UNSET
+    text: Object = UNSET
+    tools: Objects = UNSET
+    tool_choice: str | dict[str, Any] | UnsetType | None = UNSET
+    parallel_tool_calls: Switch = UNSET
+    max_tool_calls: Whole = UNSET
+    include: list[str] | UnsetType | None = UNSET
+    reasoning: Object = UNSET
+    truncation: Text = UNSET
     store: Literal[False] | UnsetType | None = UNSET
     background: Literal[False] | UnsetType | None = UNSET
     previous_response_id: UnsetType | None = UNSET
     conversation: UnsetType | None = UNSET
     prompt: UnsetType | None = UNSET
-    user: Any = UNSET
-    metadata: Any = UNSET
-    service_tier: Any = UNSET
-    safety_identifier: Any = UNSET
-    prompt_cache_key: Any = UNSET
-    prompt_cache_options: Any = UNSET
-    prompt_cache_retention: Any = UNSET
+    user: Text = UNSET
+    metadata: Object = UNSET
+    service_tier: Text = UNSET
+    safety_identifier: Text = UNSET
+    prompt_cache_key: Text = UNSET
+    prompt_cache_options: Object = UNSET
+    prompt_cache_retention: Text = UNSET
 
 
 class SoundForm(Struct, forbid_unknown_fields=True, kw_only=True):

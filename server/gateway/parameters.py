@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import orjson
+from msgspec import UNSET
 
 from server.errors import RequestError
 from server.gateway.api_types import (
@@ -32,6 +34,22 @@ CHAT = frozenset(ChatRequest.__struct_fields__)
 COMPLETION = frozenset(CompletionRequest.__struct_fields__)
 RESPONSES = frozenset(ResponsesRequest.__struct_fields__)
 _STRUCTURED = "send structured_outputs: {%s}; or response_format"
+_CONTENT = ("model", "messages", "prompt", "input")
+_STATE = ("store", "background", "previous_response_id", "conversation")
+
+
+def _parameters_of(request: type[msgspec.Struct], *elsewhere: str) -> type[msgspec.Struct]:
+    """The parameters of a request with their types, all of them optional, but for those that are checked elsewhere."""
+    fields = [field for field in msgspec.structs.fields(request) if field.name not in {*_CONTENT, *elsewhere}]
+    return msgspec.defstruct(f"{request.__name__}Parameters", [(field.name, field.type, UNSET) for field in fields])
+
+
+_PARAMETERS = {
+    CHAT: _parameters_of(ChatRequest),
+    COMPLETION: _parameters_of(CompletionRequest),
+    RESPONSES: _parameters_of(ResponsesRequest, *_STATE),
+}
+_WRONG_TYPE = re.compile(r"(?P<what>.*?) - at `\$\.(?P<path>(?P<name>\w+).*)`", re.DOTALL)
 
 REFUSED = {
     "echo": "in a chat there is no prompt to repeat: ask /v1/completions",
@@ -106,9 +124,21 @@ def check_parameters(asked: Mapping[str, Any], known: frozenset[str], model: Ser
     prompt = asked.get("prompt")
     if isinstance(prompt, list) and len(prompt) > MOST_PROMPTS and not all(type(token) is int for token in prompt):
         raise _refusal("prompt", f"{len(prompt)} prompts: {MOST_PROMPTS} are taken at a time")
+    _check_types(asked, known)
     _check_template_options(asked)
     _check_repetition(asked)
     _check_structure(asked)
+
+
+def _check_types(asked: Mapping[str, Any], known: frozenset[str]) -> None:
+    """An engine trips over some values of another type before it checks them."""
+    try:
+        msgspec.convert(asked, _PARAMETERS[known])
+    except msgspec.ValidationError as error:
+        match = _WRONG_TYPE.fullmatch(str(error))
+        assert match is not None
+        what = match["what"].replace("`", "")
+        raise _refusal(match["name"], f"{match['path']}: {what[:1].lower()}{what[1:]}") from error
 
 
 def _check_number(asked: Mapping[str, Any], name: str, least: int, most: int) -> None:
@@ -118,11 +148,7 @@ def _check_number(asked: Mapping[str, Any], name: str, least: int, most: int) ->
 
 
 def _check_template_options(asked: Mapping[str, Any]) -> None:
-    options = asked.get("chat_template_kwargs")
-    if options is None:
-        return
-    if not isinstance(options, dict) or any(isinstance(value, dict | list) for value in options.values()):
-        raise _refusal("chat_template_kwargs", "chat_template_kwargs must be an object of texts, numbers and switches")
+    options = asked.get("chat_template_kwargs") or {}
     if other := sorted(options.keys() & _NO_OPTIONS):
         raise _refusal(
             "chat_template_kwargs", f"chat_template_kwargs: {other[0]} is not taken: it has a place of its own"

@@ -125,8 +125,6 @@ DEEP = orjson.loads("[" * 60 + "]" * 60)
         ({"repetition_detection": {"max_pattern_size": 2000, "min_count": 2}}, "max_pattern_size"),
         ({"repetition_detection": {"max_pattern_size": 2, "min_count": 10**9}}, "min_count"),
         ({"chat_template_kwargs": {"chat_template": "{{ 1 }}"}}, "chat_template is not taken"),
-        ({"chat_template_kwargs": {"x": ["y"]}}, "an object of texts"),
-        ({"chat_template_kwargs": "x"}, "an object of texts"),
         ({"echo": True}, "/v1/completions"),
         ({"prompt_logprobs": 0}, "/v1/completions"),
     ],
@@ -134,6 +132,26 @@ DEEP = orjson.loads("[" * 60 + "]" * 60)
 def test_what_hurts_in_disguise_is_refused(more: dict[str, Any], says: str) -> None:
     with pytest.raises(RequestError, match=says):
         check_parameters(chat(**more), CHAT, MODEL, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"structured_outputs": 5}, "structured_outputs: expected object | null, got int"),
+        ({"stop": ["x", None]}, "stop[1]: expected str, got null"),
+        ({"logit_bias": {"5": "x"}}, "logit_bias[...]: expected float, got str"),
+        ({"temperature": 5}, "temperature: expected float <= 2.0"),
+        ({"tools": ["x"]}, "tools[0]: expected object"),
+        ({"tool_choice": 7}, "tool_choice: expected"),
+        ({"chat_template_kwargs": {"x": ["y"]}}, "chat_template_kwargs[...]: expected"),
+        ({"stream_options": True}, "stream_options: expected object | null, got bool"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_name(more: dict[str, Any], says: str) -> None:
+    with pytest.raises(RequestError) as raised:
+        check_parameters(chat(**more), CHAT, MODEL, LIMITS)
+    assert says in raised.value.message
+    assert raised.value.param == next(iter(more))
 
 
 def test_a_schema_in_text_that_is_right_passes() -> None:
