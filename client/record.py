@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from client.checks.issues import DOUBTFUL, VERDICTS
+from client.sources.live_photos import LONGEST_S
 from client.tasks.answers import READERS
 from client.tasks.steps import WHOLE
 
@@ -78,6 +79,8 @@ def _record(file: FileResult, results: Results) -> Record:
                 "frames": file.facts.frames,
             }
         record |= {"width": file.facts.width, "height": file.facts.height}
+        if file.live_photo_of and file.facts.duration_sec is not None and file.facts.duration_sec <= LONGEST_S:
+            record["live_photo_of"] = file.live_photo_of
     return record | {
         "tasks": tasks,
         "total_processing_time_sec": round(file.spent_s, 3),

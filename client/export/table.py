@@ -59,6 +59,7 @@ def columns_of(results: Results) -> list[Column]:
     timed = results.tasks_in_segments()
     answers = [column for topic in topics for column in _answer(topic, segments=topic.task in timed)]
     last = [
+        _field("live_photo_of", Cell.TEXT),
         _field("error", Cell.TEXT),
         Column("gone", Cell.TRUTH, lambda record: record.get("gone", False)),
         _field("warnings", Cell.LIST),

@@ -38,7 +38,7 @@ AT_ONCE = 32
 # A source that its run has not come to yet is as an earlier run found it.
 _SOURCES = """
     SELECT name, columns, run, finished, sources.problem, gone, COALESCE(sources.sha256, uris.sha256), size, uris.kind,
-        finished AND sources.sha256 IS NULL
+        live_photo_of, finished AND sources.sha256 IS NULL
     FROM sources LEFT JOIN uris USING (uri)"""
 _ALL, _OF_RUN = " ORDER BY id", " WHERE run = ? ORDER BY position"
 _MEDIA = """
@@ -76,6 +76,8 @@ class FileResult:
     """Of its content; None where it was not read."""
     size: int | None
     kind: Kind | None
+    live_photo_of: str | None = None
+    """Of a video: the name of a picture beside it that is named like it."""
     facts: Facts | None = None
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
@@ -270,7 +272,7 @@ class Results:
 
 
 def _file(row: tuple[Any, ...], *, only_run: bool) -> FileResult:
-    name, columns, run, finished, problem, gone, sha256, size, kind, unread = row
+    name, columns, run, finished, problem, gone, sha256, size, kind, live_photo_of, unread = row
     if only_run and unread:  # what an earlier run read is not of this one
         sha256 = size = kind = None
     return FileResult(
@@ -283,4 +285,5 @@ def _file(row: tuple[Any, ...], *, only_run: bool) -> FileResult:
         sha256,
         size,
         Kind(kind) if kind else None,
+        live_photo_of,
     )

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 # What an earlier run's manifest said stays where this run has none.
 _UPSERT_SOURCE = """
-    INSERT INTO sources (uri, ordinal, name, columns, run, position) VALUES (?, ?, ?, ?, ?, ?)
+    INSERT INTO sources (uri, ordinal, name, columns, run, position, live_photo_of) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (uri, ordinal) DO UPDATE SET name = excluded.name, columns = COALESCE(excluded.columns, columns),
-        run = excluded.run, position = excluded.position, finished = 0, sha256 = NULL, problem = NULL, gone = 0"""
+        run = excluded.run, position = excluded.position, finished = 0, sha256 = NULL, problem = NULL, gone = 0,
+        live_photo_of = COALESCE(excluded.live_photo_of, live_photo_of)"""
 _UPSERT_PROMPT = """
     INSERT INTO prompts (task, hash, text, question, reader, max_tokens) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (task, hash) DO UPDATE SET question = excluded.question, reader = excluded.reader,
@@ -111,5 +112,5 @@ def _rows(sources: list[Source], run: int) -> Iterator[tuple[Any, ...]]:
     for source in sources:
         uri = source.uri
         columns = json.dumps(dict(source.columns)) if source.columns else None
-        yield uri, named[uri], source.name, columns, run, source.position
+        yield uri, named[uri], source.name, columns, run, source.position, source.live_photo_of
         named[uri] += 1

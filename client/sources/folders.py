@@ -10,6 +10,7 @@ from pathspec import GitIgnoreSpec
 
 from client.errors import UsageError
 from client.media.kinds import HEAD_BYTES, by_suffix, is_media, is_told_by_content
+from client.sources.by_products import by_product, is_named, name_patterns
 from client.sources.source import printable
 
 if TYPE_CHECKING:
@@ -32,12 +33,21 @@ class Choice:
         """
         self._include = _patterns("--include", include) if include else None
         self._exclude = _patterns("--exclude", exclude)
+        self._named = name_patterns(include)
 
     def wants(self, relative: str) -> bool:
         """Whether a file is wanted."""
         if self._exclude.match_file(relative):
             return False
         return self._include is None or self._include.match_file(relative)
+
+    def passes_over(self, name: str, *, folder: bool) -> str | None:
+        """What a hidden file or folder, or a by-product of a system, is counted as; None if it counts as any other.
+
+        One that an `--include` names (`@eaDir/`, `.thumbnails/`, `._*`) does.
+        """
+        kind = by_product(name, folder=folder)
+        return None if kind and is_named(name, self._named) else kind
 
     def enters(self, relative: str) -> bool:
         """Whether a folder may hold anything that is wanted."""
@@ -47,9 +57,10 @@ class Choice:
 def walk(folder: str, choice: Choice, leave_out: Path | None, warn: Notify, passed_over: Counter[str]) -> Iterator[str]:
     """The paths of the pictures and videos in `folder` and below, sorted within each folder, its own files first.
 
-    Hidden files and folders are passed over, and so is `leave_out` (the output folder). Links are followed, but never
-    back into a folder that they lie in. Files count by their suffix; those without one by their first bytes. What is
-    not read is told to `warn`; files that are neither picture nor video are counted in `passed_over`, by suffix.
+    Hidden files and folders are passed over, and so are by-products of systems and `leave_out` (the output folder).
+    Links are followed, but never back into a folder that they lie in. Files count by their suffix; those without one by
+    their first bytes. What is not read is told to `warn`; files that are neither picture nor video are counted in
+    `passed_over`, by suffix, hidden pictures and by-products as what they are.
     """
     skipped = _inode(leave_out) if leave_out else None
     waiting: list[tuple[str, str, frozenset[_Inode]]] = [(folder, "", frozenset({_inode(folder)}))]
@@ -64,9 +75,12 @@ def walk(folder: str, choice: Choice, leave_out: Path | None, warn: Notify, pass
         below: list[tuple[str, str, frozenset[_Inode]]] = []
         for entry in entries:
             name = relative + entry.name
-            if entry.name.startswith("."):
+            is_folder = _is_folder(entry)
+            if kind := choice.passes_over(entry.name, folder=is_folder):
+                if is_folder or by_suffix(PurePath(entry.name).suffix):
+                    passed_over[kind] += 1
                 continue
-            if not _is_folder(entry):
+            if not is_folder:
                 if not choice.wants(name):
                     continue
                 if _is_media(entry):
@@ -113,6 +127,7 @@ def _inode(path: str | Path) -> _Inode:
 
 def _patterns(option: str, patterns: Sequence[str]) -> GitIgnoreSpec:
     try:
-        return GitIgnoreSpec.from_lines(patterns)
+        # In a file, a line that begins with # is a comment; nobody types one.
+        return GitIgnoreSpec.from_lines(f"\\{pattern}" if pattern.startswith("#") else pattern for pattern in patterns)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 from client.errors import UsageError
 from client.sources import stores
 from client.sources.folders import Choice, walk
+from client.sources.live_photos import marked
 from client.sources.manifest import is_manifest, read_manifest
 from client.sources.source import Source, printable, public
 
@@ -39,7 +40,8 @@ def gather(
     """The sources of a run, in the order in which they are given; what is given twice counts once.
 
     Rows of manifests all count: they may say different things of one file. `leave_out` is passed over in folders.
-    Other files of folders that are no pictures or videos are counted in `passed_over`, by suffix in lower case.
+    Other files of folders that are no pictures or videos are counted in `passed_over`, by suffix in lower case; what is
+    hidden, and by-products of systems, too.
 
     Raises:
         UsageError: something given does not exist, or cannot be listed or read.
@@ -59,7 +61,7 @@ def gather(
     for manifest in manifests:
         found += _rows(manifest, column)
     stores.check({source.where for source in found if source.remote and _scheme(source.where) not in _HTTP})
-    return [replace(source, position=position) for position, source in enumerate(found)]
+    return [replace(source, position=position) for position, source in enumerate(marked(found))]
 
 
 def _of(text: str, choice: Choice, leave_out: Path | None, warn: Notify, passed_over: Counter[str]) -> Iterator[Source]:

@@ -62,6 +62,8 @@ class Source:
     """What else a manifest says about it."""
     position: int = 0
     """Its number in the run's order, from 0."""
+    live_photo_of: str | None = None
+    """The name of a picture beside a video that is named like it."""
 
     @classmethod
     def local(cls, path: str | Path, columns: Mapping[str, Any] | None = None) -> Source:

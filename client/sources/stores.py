@@ -73,7 +73,7 @@ def check(urls: Iterable[str]) -> None:
 def listed(url: str, choice: Choice, passed_over: Counter[str]) -> Iterator[Source]:
     """What a URL stands for: an object, all the pictures and videos below a folder, or those that a glob matches.
 
-    What else is there, hidden files apart, is counted in `passed_over`, by suffix.
+    What else is there is counted in `passed_over`, by suffix; what is hidden, and by-products of systems, as such.
 
     Raises:
         UsageError: there is nothing, or it cannot be listed.
@@ -94,14 +94,24 @@ def listed(url: str, choice: Choice, passed_over: Counter[str]) -> Iterator[Sour
         raise UsageError(f"{public(url)} cannot be listed: {_reason(error)}") from error
     for name in names:
         relative = name.removeprefix(root).lstrip("/")
-        hidden = any(part.startswith(".") for part in relative.split("/"))
-        if hidden or not choice.wants(relative):
+        if kind := _by_product(relative, choice):
+            if by_suffix(PurePosixPath(relative).suffix):
+                passed_over[kind] += 1
+            continue
+        if not choice.wants(relative):
             continue
         if by_suffix(suffix := PurePosixPath(relative).suffix):
             where = store.unstrip_protocol(name)
             yield Source(where, where, remote=True)
         else:
             passed_over[suffix.lower()] += 1
+
+
+def _by_product(relative: str, choice: Choice) -> str | None:
+    """What the first hidden part of a path, or by-product of a system in it, is counted as; None if there is none."""
+    *folders, name = relative.split("/")
+    kinds = [choice.passes_over(folder, folder=True) for folder in folders]
+    return next(filter(None, (*kinds, choice.passes_over(name, folder=False))), None)
 
 
 def _reason(error: Exception) -> str:

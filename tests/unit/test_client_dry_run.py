@@ -40,7 +40,7 @@ def test_before_the_first_run(servers: FakeServers, ads: Path, tmp_path: Path) -
     said = done.stdout.splitlines()
     assert said[:4] == [
         "8 files: 1 pictures, 5 videos, 2 unreadable",
-        "1 other passed over: 1 .txt",
+        "2 others passed over: 1 hidden, 1 .txt",
         "1 are copies of others, 0 are done already, 0 failed before",
         "1 have yet to be fetched: their kind is taken from their names, copies are not known",
     ]

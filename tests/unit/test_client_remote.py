@@ -272,7 +272,7 @@ def test_a_server_that_is_not_there(fetcher: Fetcher) -> None:
 @pytest.fixture
 def bucket() -> Iterator[Any]:
     store = fsspec.filesystem("memory")
-    for name, number in (("a.png", 1), ("more/b.png", 2), ("more/c.txt", 3), (".hidden/d.png", 4)):
+    for name, number in (("a.png", 1), ("more/b.png", 2), ("more/c.txt", 3), (".hidden/d.png", 4), ("@eaDir/e.png", 5)):
         store.pipe(f"/bucket/{name}", png(number))
     yield store
     store.rm("/bucket", recursive=True)

@@ -122,6 +122,15 @@ def test_the_flat_view_tells_the_same(runs: list[Run]) -> None:
     assert sorted(map(repr, seen)) == sorted(map(repr, said))
 
 
+def test_the_video_of_a_live_photo_says_so_if_it_is_short(tmp_path: Path) -> None:
+    write(tmp_path, Run(("b.mp4",)))
+    assert "live_photo_of" not in read(tmp_path)[0]
+    sql(tmp_path, "UPDATE sources SET live_photo_of = 'b.heic'")
+    assert read(tmp_path)[0]["live_photo_of"] == "b.heic"
+    sql(tmp_path, "UPDATE media SET facts = json_set(facts, '$.duration_sec', 5.1)")
+    assert "live_photo_of" not in read(tmp_path)[0]
+
+
 def test_an_answer_says_when_by_which_model_and_prompt(tmp_path: Path) -> None:
     it = Run(tasks=("tags",), model="looks")
     ledger = Ledger(tmp_path)

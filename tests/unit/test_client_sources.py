@@ -56,6 +56,46 @@ def test_other_files_of_folders_are_counted_by_suffix(tmp_path: Path) -> None:
     assert others == {".doc": 2, "": 1}  # not what is hidden, and not what --exclude names
 
 
+LEFT = ("@eaDir/t.jpg", "#recycle/a.jpg", "x/__MACOSX/._a.jpg", "$RECYCLE.BIN/a.jpg", ".thumbnails/t.jpg", "x/._a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("include", "expected"),
+    [
+        ([], ["a.jpg", "x/b.jpg"]),
+        (["*.jpg", "**/*.jpg"], ["a.jpg", "x/b.jpg"]),  # which names none of them
+        (["*.jpg", "@eaDir/"], ["a.jpg", "@eaDir/t.jpg", "x/b.jpg"]),
+        (["#recycle/"], ["#recycle/a.jpg"]),
+        ([".thumbnails/*"], [".thumbnails/t.jpg"]),
+        (["._*", "$recycle.bin/*"], ["x/._a.jpg"]),
+        (["$RECYCLE.BIN/*"], ["$RECYCLE.BIN/a.jpg"]),
+    ],
+)
+def test_what_systems_leave_in_folders_is_passed_over_unless_it_is_named(
+    tmp_path: Path, include: list[str], expected: list[str]
+) -> None:
+    folder = tree(tmp_path / "ads", "a.jpg", "x/b.jpg", *LEFT)
+    others = Counter[str]()
+    assert below(folder, gather([str(folder)], choice=Choice(include), passed_over=others)) == expected
+    if not include:
+        folders = dict.fromkeys(("@eaDir/", "#recycle/", "__MACOSX/", "$RECYCLE.BIN/", ".thumbnails/", "._*"), 1)
+        assert others == folders
+
+
+def test_a_pattern_that_begins_with_a_hash_is_no_comment(tmp_path: Path) -> None:
+    folder = tree(tmp_path / "ads", "a.jpg", "#drafts/b.jpg")
+    assert below(folder, gather([str(folder)], choice=Choice([], ["#drafts/"]))) == ["a.jpg"]
+    assert below(folder, gather([str(folder)], choice=Choice(["#drafts/"]))) == ["#drafts/b.jpg"]
+
+
+def test_videos_of_live_photos_know_their_pictures(tmp_path: Path) -> None:
+    names = ("a.HEIC", "a.MOV", "b.jpg", "b.mov", "c.jpg", "c.mp4", "d.heic", "d.mp4", "e.mov", "x/a.mov")
+    found = gather([str(tree(tmp_path / "ads", *names))])
+    pairs = {Path(source.name).name: Path(source.live_photo_of).name for source in found if source.live_photo_of}
+    assert pairs == {"a.MOV": "a.HEIC", "b.mov": "b.jpg", "d.mp4": "d.heic"}
+    assert [source.position for source in found] == list(range(len(names)))
+
+
 def test_a_run_tells_what_it_passes_over(servers: FakeServers, tmp_path: Path) -> None:
     pictures(tmp_path / "ads", 1)
     tree(tmp_path / "ads", *(f"{number}.kind{number}" for number in range(9)), "a.kind3", "b.kind3", "c")

@@ -43,6 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ledger.execute("INSERT INTO units VALUES ('window', ?, 'window', 0, 2500000, NULL)", (content,))
         ledger.execute("INSERT INTO units VALUES ('merge', ?, 'merge', NULL, NULL, '[\"window\"]')", (content,))
         ledger.execute("UPDATE answers SET verdict = 'retried', reasons = '[\"loop\"]', reasoning = 'Hm.'")
+        ledger.execute("UPDATE sources SET live_photo_of = 'b.heic' WHERE name = 'b.mp4'")
         for unit in ("window", "merge"):
             row = ledger.execute(
                 "INSERT INTO answers "
