@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -94,6 +95,13 @@ _option = partial(click.option, cls=Option)
     help="Batches that run at once.",
 )
 @_option("--beam-size", type=_POSITIVE, metavar="N", default=Settings.beam_size, help="1 is greedy and quicker.")
+@_option(
+    "--keep",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Terms that stay in every translation (brands, slogans), one a line, or a table (.csv, .tsv) with columns "
+    "term, fr, de ... of set translations, or .json as requests have it.",
+)
 @_option(
     "--scripts",
     type=_Scripts(),

@@ -38,6 +38,10 @@ class GlossaryError(TranslatorError):
     """A glossary cannot be read; the message says where and why."""
 
 
+class SubtitleError(TranslatorError):
+    """A text is no subtitle file."""
+
+
 class DetectionError(TranslatorError):
     """Languages cannot be detected: the library is not installed."""
 
@@ -45,11 +49,19 @@ class DetectionError(TranslatorError):
 class UnknownLanguageError(TranslatorError):
     """A language code that the model does not have."""
 
-    def __init__(self, code: str, why: str) -> None:
-        """Name the code, shortened if it is no code at all, say why, and where the right ones are."""
+    def __init__(self, code: str, why: str, *, helps: bool = True) -> None:
+        """Name the code, shortened if it is no code at all, say why, and where the right ones are.
+
+        Args:
+            code: what was asked for.
+            why: what is wrong with it.
+            helps: whether that tells more than that it is unknown.
+        """
         shown = code if len(code) <= _LONGEST_CODE else code[:_LONGEST_CODE] + "..."
         super().__init__(f"unknown language {shown!r}: {why} (GET /languages lists all)")
         self.code = code
+        self.as_libretranslate = f"{shown} is not supported" + (f": {why}" if helps else "")
+        """The same in LibreTranslate's words, which its clients look for."""
 
 
 class UnsupportedScriptError(UnknownLanguageError):
@@ -68,6 +80,7 @@ class ApiError(TranslatorError):
         code: str | None = None,
         retry_after_s: int | None = None,
         close: bool = False,
+        libretranslate: str | None = None,
     ) -> None:
         """Say what is wrong.
 
@@ -78,10 +91,12 @@ class ApiError(TranslatorError):
             code: for a machine.
             retry_after_s: seconds after which it is worth another try.
             close: whether the connection is of no more use, as the rest of the body may still come.
+            libretranslate: the message in the words that LibreTranslate's clients know, if they are others.
         """
         super().__init__(message)
         self.status = status
         self.param = param
         self.code = code
         self.close = close
+        self.libretranslate = libretranslate or message
         self.headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}

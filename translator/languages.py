@@ -113,7 +113,7 @@ def _read(tag: str, asked: str) -> Language:
         return _read(aliases[tag], asked)
     match = _TAG.fullmatch(tag)
     if not match:
-        raise UnknownLanguageError(asked, "use a code such as 'fra_Latn' or 'fr'")
+        raise UnknownLanguageError(asked, "use a code such as 'fra_Latn' or 'fr'", helps=False)
     language, script = index.primary.get(match["language"], match["language"]), match["script"]
     narrow = script or match["region"]
     for alias in (f"{language}-{narrow}", *(() if script else (language,))):
@@ -121,7 +121,7 @@ def _read(tag: str, asked: str) -> Language:
             return _read(aliases[alias], asked)
     family = index.family.get(language)
     if not family:
-        raise UnknownLanguageError(asked, "use a code such as 'fra_Latn' or 'fr'")
+        raise UnknownLanguageError(asked, "use a code such as 'fra_Latn' or 'fr'", helps=False)
     if script and (language, script) not in index.by_script:
         have = " and ".join(member.code for member in family)
         raise UnsupportedScriptError(asked, f"NLLB writes it as {have}, not in {script.title()} script")

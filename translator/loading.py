@@ -11,6 +11,8 @@ from translator.checks.checks import Thresholds
 from translator.checks.review import with_checks
 from translator.detect import Detector
 from translator.errors import ModelError
+from translator.glossary import Glossary
+from translator.glossary import load as load_glossary
 from translator.http.state import Loaded
 from translator.languages import Languages
 from translator.model import models
@@ -30,7 +32,9 @@ async def load(settings: Settings, state: State) -> Batcher:
 
     Raises:
         ModelError: no usable model; the message says why.
+        GlossaryError: the file of `--keep` cannot be read.
     """
+    glossary = await asyncio.to_thread(load_glossary, settings.keep) if settings.keep else Glossary()
     device, compute_type = choose(settings.device, settings.compute_type)
     folder = await models.prepare(settings.model, compute_type=compute_type)
     threads, replicas = settings.threads, settings.replicas or 1
@@ -65,7 +69,9 @@ async def load(settings: Settings, state: State) -> Batcher:
     )
     batcher.start()
     state.metrics.watch(state.model, engine.description, batcher)
-    state.loaded = Loaded(TextTranslator(engine, batcher, thresholds), languages, Detector(languages))
+    state.loaded = Loaded(
+        TextTranslator(engine, batcher, thresholds, glossary=glossary), languages, Detector(languages)
+    )
     logger.info(
         "%s is ready: %d languages, %s, %d at once", state.model, len(languages.all), engine.description, replicas
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.log import server_logger
 
-from translator.errors import ModelError
+from translator.errors import GlossaryError, ModelError
 from translator.http import Limits, State, make_app
 from translator.http.server import Listener, MalformedRequests
 from translator.model import models
@@ -34,7 +34,7 @@ def run(settings: Settings) -> int:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         asyncio.run(serve(settings, make_state(settings)))
-    except ModelError as error:
+    except (ModelError, GlossaryError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEFAULT_MODEL = "facebook/nllb-200-distilled-600M"
 KEYS_VARIABLE = "BABELVIEW_TRANSLATOR_API_KEY"
@@ -29,6 +33,8 @@ class Settings:
     """Batches that run at once; 0 stands for as many as suit the device."""
     beam_size: int = 4
     """1 is greedy."""
+    keep: Path | None = None
+    """A file of terms that stay, or have a set translation (see `translator.glossary`)."""
     scripts: tuple[str, ...] = ("Latn", "Deva")
     """Writing systems, as FLORES codes end, whose tokens alone are searched for translations into them; () for all."""
     batch_tokens: int = 0

@@ -249,6 +249,11 @@ class TranslationRequest(Struct, kw_only=True):
     texts: list[str]
     targets: Annotated[list[str], Meta(min_length=1)]
     source: str | UnsetType | None = UNSET
+    format: str | UnsetType | None = UNSET
+    """text, html, vtt or srt."""
+    keep: list[str | dict[str, Any]] | UnsetType | None = UNSET
+    """A glossary: terms that stay, and such with set translations."""
+    alternatives: int | UnsetType | None = UNSET
 
 
 class Model(Struct, frozen=True, kw_only=True):

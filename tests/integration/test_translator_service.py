@@ -125,7 +125,7 @@ async def test_sigterm_finishes_what_was_accepted(cache: Path) -> None:
     async with aiohttp.ClientSession(service.url) as session:
         waiting = 0
         while not waiting and not asked.done():
-            async with session.get("/health") as response:
+            async with session.get("/health/details") as response:
                 waiting = (await response.json())["waiting"]
     assert waiting
     service.process.send_signal(signal.SIGTERM)

@@ -45,8 +45,8 @@ async def test_texts_times_languages_in_one_call(client: Client) -> None:
             code: {
                 "text": f"<{code}>ONE.\n\n- <{code}>TWO  ",
                 "sentences": [
-                    {"source": "One.", "text": f"<{code}>ONE.", "verdict": "ok"},
-                    {"source": "two", "text": f"<{code}>TWO", "verdict": "ok"},
+                    {"source": "One.", "text": f"<{code}>ONE.", "verdict": "ok", "score": 0.0},
+                    {"source": "two", "text": f"<{code}>TWO", "verdict": "ok", "score": 0.0},
                 ],
             }
             for code in ("fra_Latn", "hin_Deva")
@@ -54,7 +54,7 @@ async def test_texts_times_languages_in_one_call(client: Client) -> None:
         {
             code: {
                 "text": f"<{code}>RED",
-                "sentences": [{"source": "red", "text": f"<{code}>RED", "verdict": "ok"}],
+                "sentences": [{"source": "red", "text": f"<{code}>RED", "verdict": "ok", "score": 0.0}],
             }
             for code in ("fra_Latn", "hin_Deva")
         },
@@ -196,7 +196,7 @@ async def test_a_full_queue_answers_429_and_when_to_come_back(client: Client, en
     await engine.is_running()  # the queue is empty again
     second = asyncio.create_task(ask(client, [f"word {i}" for i in range(50)]))
     async with asyncio.timeout(30):
-        while (await (await client.get("/health")).json())["waiting"] < 50:  # noqa: ASYNC110 (asks from outside)
+        while (await (await client.get("/health/details")).json())["waiting"] < 50:  # noqa: ASYNC110 (asks from outside)
             await asyncio.sleep(0.01)
     async with client.post("/v1/translations", json={"texts": ["late"], "targets": ["fra_Latn"]}) as response:
         assert response.status == 429

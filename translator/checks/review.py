@@ -39,8 +39,8 @@ class Reviewed:
     verdict: Verdict = "ok"
     reason: str | None = None
     """The issues; of an `ok` one what is worth to know, if anything: figures given in other units."""
-    score: float = 0.0
-    """Mean log-probability of its tokens."""
+    score: float | None = None
+    """Mean log-probability of its tokens; None if the model was not asked."""
     alternatives: tuple[str, ...] = ()
     """Other translations, the likeliest first; unchecked."""
     anchors: tuple[Anchor, ...] = field(default=(), compare=False, repr=False)

@@ -14,6 +14,7 @@ from translator.errors import ApiError
 from translator.http import libretranslate, native
 from translator.http.access import authorize, cors
 from translator.http.responses import error_response, from_aiohttp, json_response
+from translator.http.spec import description
 from translator.http.state import STATE, SUMMARY, State
 
 if TYPE_CHECKING:
@@ -24,29 +25,46 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = "X-Request-Id"
-_PROBES = frozenset({"/health", "/metrics"})
+_PROBES = frozenset({"/health", "/health/details", "/metrics"})
 
 
 def make_app(state: State) -> web.Application:
     """The application that serves `state`."""
     app = web.Application(client_max_size=state.limits.body_bytes, middlewares=[_account, cors, _errors])
     app[STATE] = state
-    app.router.add_post("/v1/translations", native.translations)
-    for method in ("GET", "POST"):
-        app.router.add_route(method, "/translate", libretranslate.translate_path)
-        app.router.add_route(method, "/detect", libretranslate.detect_path)
-    app.router.add_get("/languages", libretranslate.languages)
-    app.router.add_get("/frontend/settings", libretranslate.frontend_settings)
-    for path in ("/suggest", "/translate_file"):
-        app.router.add_post(path, libretranslate.not_offered)
-    app.router.add_get("/health", _health)
-    app.router.add_get("/metrics", _metrics)
+    for path, methods, handler in (
+        ("/v1/translations", "POST", native.translations),
+        ("/translate", "GET POST", libretranslate.translate_path),
+        ("/detect", "POST", libretranslate.detect_path),
+        ("/languages", "GET", libretranslate.languages),
+        ("/frontend/settings", "GET", libretranslate.frontend_settings),
+        ("/suggest", "POST", libretranslate.not_offered),
+        ("/translate_file", "POST", libretranslate.not_offered),
+        ("/spec", "GET", _spec),
+        ("/health", "GET", _health),
+        ("/health/details", "GET", _details),
+        ("/metrics", "GET", _metrics),
+    ):
+        for method in methods.split():
+            for written in (path, f"{path}/"):  # as LibreTranslate's clients may write it
+                app.router.add_route(method, written, handler)
+                if method == "GET":
+                    app.router.add_route("HEAD", written, handler)
     return app
 
 
 async def _health(request: web.Request) -> web.Response:
+    request.app[STATE].ready()
+    return json_response({"status": "ok"})  # not a word more: LibreTranslate's clients compare
+
+
+async def _details(request: web.Request) -> web.Response:
     state = request.app[STATE]
     return json_response({"status": "ok", "model": state.model, "waiting": state.ready().translator.waiting})
+
+
+async def _spec(_: web.Request) -> web.Response:
+    return json_response(description())
 
 
 async def _metrics(request: web.Request) -> web.Response:
@@ -68,7 +86,7 @@ async def _account(request: web.Request, handler: Handler) -> web.StreamResponse
     if state.closing:
         response.force_close()  # or a client would send its next request to a connection that is being closed
     resource = request.match_info.route.resource
-    path = resource.canonical if resource else "other"
+    path = resource.canonical.rstrip("/") if resource else "other"
     state.metrics.requests.labels(path, str(response.status)).inc()
     state.metrics.request_seconds.labels(path).observe(duration_s)
     logger.log(

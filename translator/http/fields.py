@@ -74,6 +74,20 @@ class Fields:
             raise ApiError(400, f"{name} must be a list of strings", param=name)
         return [_text(item, name) for item in value]
 
+    def listed(self, name: str) -> Any:
+        """A field that is JSON, which a form writes as text; None if it is not there.
+
+        Raises:
+            ApiError: 400, it is not.
+        """
+        value = self._values.get(name)
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise ApiError(400, f"{name} is not JSON: {error}", param=name) from error
+
     def one_or_more(self, name: str) -> tuple[list[str], bool]:
         """A string or a list of strings, as a list; and whether it was one string.
 

@@ -1,33 +1,28 @@
 """LibreTranslate's API, so that its clients work unchanged.
 
 What differs: a list is translated at once rather than one by one, each text of a list has its own detected language,
-and every code that `translator.languages` knows is taken. `alternatives` are always empty, as the best translation
-is chosen by more than its rank in the beam.
+and every code that `translator.languages` knows is taken. `alternatives` are those of the beam, without any check, and
+at most one less than its size. `keep`, a glossary, is an addition of ours.
 """
 
 from __future__ import annotations
 
 import asyncio
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from translator.errors import ApiError
 from translator.http import nllb_serve
 from translator.http.access import authorize
+from translator.http.documents import form_of, read_documents
 from translator.http.fields import Fields, read_fields
 from translator.http.responses import json_response
 from translator.http.state import STATE
-from translator.http.translate import check_size, detect, find_sources, translate
-from translator.text.markup import Page
+from translator.http.translate import check_size, detect, find_sources, read_wishes, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from aiohttp import web
 
     from translator.detect import Guess
-    from translator.languages import Language
-    from translator.text.marked import Marked
 
 _MOST_ALTERNATIVES = 100
 _FIRST = {"en": 0, "es": 1}  # what a page offers before one chooses, as far as the model has it
@@ -41,43 +36,20 @@ async def translate_path(request: web.Request) -> web.Response:
         return await nllb_serve.answer(request, fields)
     texts, single = fields.one_or_more("q")
     source, target = fields.string("source"), fields.string("target")
-    kind = fields.string("format", "text")
-    alternatives = fields.count("alternatives", _MOST_ALTERNATIVES)
-    if kind not in ("text", "html"):
-        raise ApiError(400, f"{kind[:40]!r} format is not supported: it must be text or html", param="format")
+    form = form_of(fields.string("format", "text"), ("text", "html"))
+    wishes = read_wishes(fields, _MOST_ALTERNATIVES)
     check_size(texts, request.app[STATE].limits)
-    if kind == "html":
-        said, guesses = await _translate_pages(request, texts, source, target)
-    else:
-        sources, guesses = await find_sources(request, texts, source, "source")
-        said = await _translate(request, texts, sources, target)
-    body: dict[str, Any] = {"translatedText": said[0] if single else said}
+    documents = await asyncio.to_thread(read_documents, texts, form)
+    sources, guesses = await find_sources(request, [document.plain for document in documents], source, "source")
+    done = await translate(request, documents, sources, [target], field="target", wishes=wishes)
+    said = [done.text(number, target) for number in range(len(texts))]
+    body: dict[str, Any] = {"translatedText": said[0].text if single else [one.text for one in said]}
     if guesses is not None:
         detected = [_shown(guess) for guess in guesses]
         body["detectedLanguage"] = detected[0] if single else detected
-    if alternatives:
-        body["alternatives"] = [] if single else [[] for _ in said]
+    if wishes.alternatives:
+        body["alternatives"] = said[0].alternatives if single else [one.alternatives for one in said]
     return json_response(body)
-
-
-async def _translate(
-    request: web.Request, texts: Sequence[str | Marked], sources: list[Language], target: str
-) -> list[str]:
-    done = await translate(request, texts, sources, [target], field="target")
-    return [done.text(number, target).text for number in range(len(texts))]
-
-
-async def _translate_pages(
-    request: web.Request, texts: list[str], source: str, target: str
-) -> tuple[list[str], list[Guess] | None]:
-    """Translate the blocks of each page, with the tags in them."""
-    pages = await asyncio.to_thread(lambda: [Page(text) for text in texts])
-    plain = [" ".join(block.text for block in page.texts) for page in pages]
-    sources, guesses = await find_sources(request, plain, source, "source")
-    parts = [part for page in pages for part in page.texts]
-    languages = [language for page, language in zip(pages, sources, strict=True) for _ in page.texts]
-    said = iter(await _translate(request, parts, languages, target))
-    return [page.with_texts(list(islice(said, len(page.texts)))) for page in pages], guesses
 
 
 async def detect_path(request: web.Request) -> web.Response:

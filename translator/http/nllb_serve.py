@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from translator.http.documents import read_documents
 from translator.http.responses import json_response
 from translator.http.state import STATE
 from translator.http.translate import check_size, find_sources, translate
@@ -34,7 +35,7 @@ async def answer(request: web.Request, fields: Fields) -> web.Response:
     source, target = fields.string("src_lang", _SOURCE), fields.string("tgt_lang", _TARGET)
     check_size(texts, request.app[STATE].limits)
     sources, _ = await find_sources(request, texts, source, "src_lang")
-    done = await translate(request, texts, sources, [target], field="tgt_lang")
+    done = await translate(request, read_documents(texts, "text"), sources, [target], field="tgt_lang")
     return json_response(
         {
             "source": texts,

@@ -21,7 +21,7 @@ def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | Non
 
 def error_response(error: ApiError, request: web.Request) -> web.Response:
     """The answer to `request` that says what is wrong."""
-    body: Any = str(error)
+    body: Any = error.libretranslate
     if request.path.startswith("/v1/"):
         kind = "server_error" if error.status >= 500 else "invalid_request_error"
         body = {"message": str(error), "type": kind, "param": error.param, "code": error.code}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,15 @@ from translator.errors import (
     ApiError,
     ClosedError,
     DetectionError,
+    GlossaryError,
     QueueFullError,
     TooManySentencesError,
     UnknownLanguageError,
 )
+from translator.glossary import Glossary
+from translator.glossary import read as read_glossary
 from translator.http.state import STATE, SUMMARY
-from translator.text_translator import Wishes
+from translator.text_translator import TranslatedText, Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,12 +27,15 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from translator.detect import Guess
+    from translator.http.documents import Document
+    from translator.http.fields import Fields
     from translator.http.state import Limits
     from translator.languages import Language, Languages
-    from translator.text.marked import Marked
-    from translator.text_translator import Answer, TranslatedText
+    from translator.text_translator import Answer
 
 AUTO = "auto"
+_LIBRETRANSLATES = frozenset({"source", "target"})
+"""Names that LibreTranslate has for languages in a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +43,18 @@ class Translated:
     """The answer, and what was understood of the question."""
 
     answer: Answer
+    """Of the documents' parts."""
+    documents: list[Document]
+    firsts: list[int]
+    """Which of the parts is a document's first."""
     targets: dict[str, Language]
     """By the code that the request wrote."""
 
     def text(self, number: int, target: str) -> TranslatedText:
-        """Text `number` in the language that the request wrote as `target`."""
-        return self.answer.texts[number][self.targets[target].code]
+        """Document `number` in the language that the request wrote as `target`."""
+        code, document, first = self.targets[target].code, self.documents[number], self.firsts[number]
+        parts = [text[code] for text in self.answer.texts[first : first + len(document.parts)]]
+        return _joined(document, parts, code)
 
 
 async def find_sources(
@@ -59,9 +72,18 @@ async def find_sources(
     return [guess.language for guess in guesses], guesses
 
 
+def _joined(document: Document, parts: list[TranslatedText], code: str) -> TranslatedText:
+    text = document.with_parts([part.text for part in parts], code)
+    alternatives = [
+        document.with_parts([(part.alternatives[rank:] or [part.text])[0] for part in parts], code)
+        for rank in range(max((len(part.alternatives) for part in parts), default=0))
+    ]
+    return TranslatedText(text, [sentence for part in parts for sentence in part.sentences], alternatives)
+
+
 async def translate(
     request: web.Request,
-    texts: Sequence[str | Marked],
+    documents: list[Document],
     sources: list[Language],
     targets: Sequence[str],
     *,
@@ -72,7 +94,7 @@ async def translate(
 
     Args:
         request: gets its summary for the log.
-        texts: to be translated.
+        documents: to be translated.
         sources: the language of each.
         targets: language codes.
         field: how the request calls them.
@@ -88,7 +110,9 @@ async def translate(
         raise ApiError(400, f"{field} is empty: name at least one language", param=field)
     distinct = list({language.code: language for language in wanted.values()}.values())
     try:
-        answer = await loaded.translator.translate(texts, sources, distinct, wishes or Wishes())
+        parts = [part for document in documents for part in document.parts]
+        languages = [source for one, source in zip(documents, sources, strict=True) for _ in one.parts]
+        answer = await loaded.translator.translate(parts, languages, distinct, wishes or Wishes())
     except QueueFullError as error:
         raise ApiError(429, str(error), code="queue_full", retry_after_s=error.retry_after_s) from error
     except TooManySentencesError as error:
@@ -97,14 +121,29 @@ async def translate(
         raise ApiError(503, str(error), code="shutting_down", retry_after_s=5) from error
     state.metrics.answered(answer)
     request[SUMMARY] = (
-        f"{len(texts)} texts of {sum(map(len, texts))} characters, {_codes(sources)} to {_codes(distinct)}, "
+        f"{len(documents)} texts of {sum(map(len, parts))} characters, {_codes(sources)} to {_codes(distinct)}, "
         f"{answer.sentence_count} sentences"
     )
-    return Translated(answer, wanted)
+    firsts = [0, *itertools.accumulate(len(document.parts) for document in documents)]
+    return Translated(answer, documents, firsts, wanted)
 
 
 def _codes(languages: Sequence[Language]) -> str:
     return ",".join(dict.fromkeys(language.code for language in languages))
+
+
+def read_wishes(fields: Fields, most_alternatives: int) -> Wishes:
+    """What a request asks for beyond the translation: `keep`, a glossary, and `alternatives`.
+
+    Raises:
+        ApiError: 400, the fields are not as they should be.
+    """
+    listed = fields.listed("keep")
+    try:
+        glossary = read_glossary(listed) if listed is not None else Glossary()
+    except GlossaryError as error:
+        raise ApiError(400, f"keep: {error}", param="keep", code="bad_glossary") from error
+    return Wishes(glossary, fields.count("alternatives", most_alternatives))
 
 
 async def detect(request: web.Request, texts: list[str]) -> list[list[Guess]]:
@@ -142,4 +181,5 @@ def find_language(languages: Languages, code: str, field: str) -> Language:
     try:
         return languages.find(code)
     except UnknownLanguageError as error:
-        raise ApiError(400, str(error), param=field, code="unknown_language") from error
+        libre = error.as_libretranslate if field in _LIBRETRANSLATES else None
+        raise ApiError(400, str(error), param=field, code="unknown_language", libretranslate=libre) from error

@@ -23,6 +23,8 @@ _LAST = re.compile(r"(?<=[.!?…:])\s+")
 _ITEM = re.compile(r"\s*(?:[-*+•◦‣▪●○–—#>|<{\[]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)]\s|https?:)")
 _WIDE = 40
 """From so many columns on, a text may have been wrapped."""
+_MOST_CUES = 8
+"""Cues of one sentence: subtitles made by machines may have no full stop at all."""
 _NARROW = 10
 """Nobody wraps at fewer columns."""
 _MOST_LINES = 60
@@ -49,7 +51,10 @@ def continues(lines: Sequence[str], *, cues: bool = False) -> list[bool]:
     start = 0
     while start < len(lines):
         end = start
-        while end + 1 < len(lines) and end - start < _MOST_LINES and _may_join(lines[end], read[end], read[end + 1]):
+        most = _MOST_CUES if cues else _MOST_LINES
+        while end + 1 < len(lines) and end - start < most and _may_join(lines[end], read[end], read[end + 1]):
+            if cues and not _goes_on_in_cue(read[end].bare, read[end + 1].bare):
+                break
             end += 1
         block = read[start : end + 1]
         width = max(line.columns for line in block)
@@ -115,6 +120,11 @@ def _may_join(raw: str, line: _Line, after: _Line) -> bool:
         return False
     begun = _LAST.split(line.bare)[-1]
     return any(c.isalpha() for c in begun) and any(c.isalpha() for c in after.bare)
+
+
+def _goes_on_in_cue(before: str, after: str) -> bool:
+    """Whether a sentence of subtitles goes on: in lower case, or after a comma or a short word ("the", "und")."""
+    return not after[0].isupper() or before[-1] in ",-–，、،" or len(before.rsplit(maxsplit=1)[-1]) <= 3
 
 
 def _is_wrapped(line: _Line, after: _Line, width: int, *, ended: bool, first: bool) -> bool:

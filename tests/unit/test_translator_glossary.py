@@ -1,0 +1,160 @@
+"""Terms that stay, and terms with a set translation."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from translator_toy import Client, Engine, State, batching, load
+
+from translator.checks.checks import Thresholds
+from translator.checks.review import with_checks
+from translator.errors import GlossaryError
+from translator.glossary import Entry, Glossary, Term, missing, read
+from translator.glossary import load as load_glossary
+from translator.http import make_app
+from translator.model.job import Job, Translation
+from translator.text_translator import TextTranslator
+
+TERMS = ["Acme", "Just do it.", {"term": "running shoe", "translations": {"fr": "chaussure de course"}}]
+WORDS = {"running shoe": "basket", "chaussure de course": "chaussure de course", "the ": "le "}
+
+
+def french(job: Job) -> Translation:
+    """Takes names for words, and knows a few words: an engine that loses terms."""
+    text = job.text.lower()
+    for word, said in WORDS.items():
+        text = text.replace(word, said)
+    return Translation(text.replace("acme", "acmé"), score=-0.5)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    engine = Engine(french)
+    state = State("toy")
+    async with batching(engine, with_checks(engine, Thresholds())) as batcher:
+        load(state, batcher, engine)
+        assert state.loaded
+        state.loaded = type(state.loaded)(
+            TextTranslator(engine, batcher, Thresholds(), glossary=Glossary((Entry("Globex"),))),  # type: ignore[arg-type]
+            state.loaded.languages,
+            state.loaded.detector,
+        )
+        async with TestClient(TestServer(make_app(state))) as client:
+            yield client
+
+
+async def ask(client: Client, text: str, **more: Any) -> Any:
+    body = {"texts": [text], "targets": ["fr"], "keep": TERMS} | more
+    async with client.post("/v1/translations", json=body) as response:
+        answer = await response.json()
+        return answer["translations"][0]["fr"] if response.status == 200 else answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Acme makes the running shoe for the city.", "Acme makes le chaussure de course for le city."),
+        ("They buy it from Globex in the old city.", "they buy it from Globex in le old city."),
+        ("Running shoe", "chaussure de course"),
+        ("Acme", "Acme"),
+        ("They say: Just do it. Then they go to the city.", "they say: Just do it. then they go to le city."),
+        ("The acme of the old city.", "le acmé of le old city."),
+        ("Acmeville is the old city.", "acméville is le old city."),
+    ],
+)
+async def test_terms_read_as_they_should(client: Client, text: str, said: str) -> None:
+    answer = await ask(client, text)
+    assert answer["text"] == said
+    assert all(sentence["verdict"] != "doubtful" for sentence in answer["sentences"])
+
+
+async def test_a_term_that_was_lost_is_told(client: Client) -> None:
+    (sentence,) = (await ask(client, "We walk to the Acme building."))["sentences"]
+    assert sentence["verdict"] == "retried"
+    assert "Acme is not there" in sentence["reason"]
+
+
+async def test_without_the_glossary_nothing_is_kept(client: Client) -> None:
+    assert (await ask(client, "Acme is here.", keep=[]))["text"] == "acmé is here."
+
+
+async def test_libretranslates_call_takes_it_too(client: Client) -> None:
+    form = {"q": "Acme is here.", "source": "en", "target": "fr", "keep": json.dumps(TERMS)}
+    async with client.post("/translate", data=form) as response:
+        assert (await response.json())["translatedText"] == "Acme is here."
+
+
+@pytest.mark.parametrize(
+    ("keep", "why"),
+    [
+        ("Acme", "keep is not JSON"),
+        ({"a": 1}, "must be a list"),
+        ([5], "entry 1 must be a term"),
+        (["a", ""], "entry 2 must be a text of 1 to 200 characters"),
+        (["a" * 201], "entry 1 must be a text of 1 to 200"),
+        ([{"term": "a", "translations": {"tlh": "b"}}], "entry 1: unknown language 'tlh'"),
+        ([{"term": "a", "into": {}}], "entry 1 must be a term, or an object"),
+        (["a"] * 2001, "2001 terms: at most 2000"),
+    ],
+)
+async def test_a_bad_glossary_is_refused(client: Client, keep: Any, why: str) -> None:
+    assert why in await ask(client, "a", keep=keep)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("terms.txt", "# brands\nAcme\n\n  Just do   it.\n"),
+        ("terms.json", '["Acme", {"term": "Just do it."}]'),
+        ("terms.csv", "term,fr,de\nAcme,,\nJust do it.,,\n"),
+        ("terms.tsv", "\ufeffterm\tfr\nAcme\t\nJust do it.\n"),
+    ],
+)
+def test_files(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert load_glossary(tmp_path / name).entries == (Entry("Acme"), Entry("Just do it."))
+
+
+def test_a_table_has_a_column_for_each_language(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('term,fr,de_DE\n"running shoe","chaussure, de course",\n', encoding="utf-8")
+    (entry,) = load_glossary(tmp_path / "a.csv").entries
+    assert entry == Entry("running shoe", {"fra_Latn": "chaussure, de course"})
+    assert (entry.into("fra_Latn"), entry.into("deu_Latn")) == ("chaussure, de course", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("a.csv", b"word,fr\na,b\n", "the first column of a table must be named 'term'"),
+        ("a.json", b"{", "is not a list in JSON"),
+        ("a.txt", b"\xff\xfe", "cannot read"),
+        ("a.txt", None, "cannot read"),
+        ("a.csv", b"term,tlh\na,b\n", "entry 1: unknown language 'tlh'"),
+    ],
+)
+def test_files_that_are_refused(tmp_path: Path, name: str, content: bytes | None, why: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(GlossaryError, match="a\\.") as refused:
+        load_glossary(tmp_path / name)
+    assert why in str(refused.value)
+
+
+def test_the_longest_term_is_found_first_and_the_last_entry_counts() -> None:
+    glossary = read(["Acme", "Acme One", {"term": "red", "translations": {"fr": "vermeil"}}]) + read(["小米", "red"])
+    found = glossary.found("Acme One, Acme and RED 小米手机 in redness", "fra_Latn")
+    assert [term for _, _, term in found] == [
+        Term("Acme One", "Acme One"),
+        Term("Acme", "Acme"),
+        Term("RED", "RED"),
+        Term("小米", "小米"),
+    ]
+
+
+def test_terms_are_counted() -> None:
+    terms = [Term("Acme", "Acme"), Term("Acme", "Acme"), Term("red", "vermeil")]
+    assert missing(terms, "Acme, Acme, Vermeil") == []
+    assert missing(terms, "Acme und vermeil") == ["Acme"]
