@@ -1,6 +1,7 @@
 """Terms that stay, and terms with a set translation."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,18 @@ from translator.model.job import Job, Translation
 from translator.text_translator import TextTranslator
 
 TERMS = ["Acme", "Just do it.", {"term": "running shoe", "translations": {"fr": "chaussure de course"}}]
-WORDS = {"running shoe": "basket", "chaussure de course": "chaussure de course", "the ": "le "}
 
 
-def french(job: Job) -> Translation:
-    """Takes names for words, and knows a few words: an engine that loses terms."""
-    text = job.text.lower()
-    for word, said in WORDS.items():
-        text = text.replace(word, said)
-    return Translation(text.replace("acme", "acmé"), score=-0.5)
+def backwards(job: Job) -> Translation:
+    """An engine that loses terms: each word, names too, is written backwards, but for French ones."""
+    known = {"chaussure", "de", "course"}
+    said = (m if m in known else m[::-1] for m in re.findall(r"\w+|\W+", job.text.lower()))
+    return Translation("".join(said), score=-0.5)
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    engine = Engine(french)
+    engine = Engine(backwards)
     state = State("toy")
     async with batching(engine, with_checks(engine, Thresholds())) as batcher:
         load(state, batcher, engine)
@@ -56,13 +55,13 @@ async def ask(client: Client, text: str, **more: Any) -> Any:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("Acme makes the running shoe for the city.", "Acme makes le chaussure de course for le city."),
-        ("They buy it from Globex in the old city.", "they buy it from Globex in le old city."),
+        ("Acme makes the running shoe for the city.", "Acme sekam eht chaussure de course rof eht ytic."),
+        ("They buy it from Globex in the old city.", "yeht yub ti morf Globex ni eht dlo ytic."),
         ("Running shoe", "chaussure de course"),
         ("Acme", "Acme"),
-        ("They say: Just do it. Then they go to the city.", "they say: Just do it. then they go to le city."),
-        ("The acme of the old city.", "le acmé of le old city."),
-        ("Acmeville is the old city.", "acméville is le old city."),
+        ("They say: Just do it. Then they go.", "yeht yas: Just do it. neht yeht og."),
+        ("The acme of the old city.", "eht emca fo eht dlo ytic."),
+        ("Acmeville is the old city.", "ellivemca si eht dlo ytic."),
     ],
 )
 async def test_terms_read_as_they_should(client: Client, text: str, said: str) -> None:
@@ -78,13 +77,13 @@ async def test_a_term_that_was_lost_is_told(client: Client) -> None:
 
 
 async def test_without_the_glossary_nothing_is_kept(client: Client) -> None:
-    assert (await ask(client, "Acme is here.", keep=[]))["text"] == "acmé is here."
+    assert (await ask(client, "Acme is here.", keep=[]))["text"] == "emca si ereh."
 
 
 async def test_libretranslates_call_takes_it_too(client: Client) -> None:
     form = {"q": "Acme is here.", "source": "en", "target": "fr", "keep": json.dumps(TERMS)}
     async with client.post("/translate", data=form) as response:
-        assert (await response.json())["translatedText"] == "Acme is here."
+        assert (await response.json())["translatedText"] == "Acme si ereh."
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class Reviewed:
     verdict: Verdict = "ok"
     reason: str | None = None
     """The issues; of an `ok` one what is worth to know, if anything: figures given in other units."""
-    score: float | None = None
+    score: float | None = field(default=None, compare=False)
     """Mean log-probability of its tokens; None if the model was not asked."""
     alternatives: tuple[str, ...] = ()
     """Other translations, the likeliest first; unchecked."""

@@ -105,7 +105,7 @@ class Subtitles:
             while number < len(self._lines) and self._is_text(number):
                 number += 1
             if number > first:
-                cue = _Cue(_seconds(*times.groups()[:4]), _seconds(*times.groups()[4:]), first, number)
+                cue = _Cue(_as_s(*times.groups()[:4]), _as_s(*times.groups()[4:]), first, number)
                 cue.speakers = number - first > 1 and all(
                     _DASH.match(_MARKUP.sub("", line)) for line in self._lines[first:number]
                 )
@@ -186,8 +186,8 @@ def _escape(text: str) -> str:
     return html.escape(text, quote=False).replace("\u00a0", "&nbsp;")
 
 
-def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str) -> float:
-    return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + int(fraction) / 10 ** len(fraction)
+def _as_s(hours: str | None, minutes: str, rest: str, fraction: str) -> float:
+    return int(hours or 0) * 3600 + int(minutes) * 60 + int(rest) + float(f"0.{fraction}")
 
 
 def _line_end(line: str, *, always: bool = True) -> str:
