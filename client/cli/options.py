@@ -79,6 +79,13 @@ QUESTIONS = (
         metavar="A,B",
         help='FLORES codes; "" for none',
     ),
+    _questions(
+        "--glossary",
+        type=_PATH,
+        metavar="FILE",
+        help="terms that stay in translations (brands, slogans), one a line, or with set translations as a table "
+        "(.csv, .tsv with the columns term, fr, de ...) or as .json",
+    ),
     _questions("--prompts", type=_PATH, metavar="DIR", help="your own prompts, beside the built-in ones"),
     _questions(
         "--temperature",

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager, closing, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.cli.log import open_log
 from client.cli.progress import Progress
@@ -14,6 +14,7 @@ from client.cli.screen import CONTROL, ProgressDisplay
 from client.cli.signals import INTERRUPTED, end_in_order
 from client.cli.stats import run_stats
 from client.endpoints.chat import ModelClient
+from client.endpoints.glossary import read_glossary
 from client.endpoints.proxy import proxy_of
 from client.endpoints.translation import TranslatorClient
 from client.errors import AuthError, BabelviewError, ServiceLostError, StoppedError, UsageError
@@ -49,6 +50,8 @@ class _Work(NamedTuple):
     plan: Plan
     passed_over: str
     """The files of folders that are neither picture nor video, in words; empty where there are none."""
+    glossary: list[Any]
+    """Terms of translations."""
 
 
 def run(settings: Settings) -> int:
@@ -91,6 +94,7 @@ def _prepare(settings: Settings) -> _Work:
     if settings.redo is not None and settings.redo not in known:
         hint = did_you_mean(settings.redo, known)
         raise UsageError(f"--redo {settings.redo}{hint}: must be failed, doubtful, all or one of the tasks of this run")
+    glossary = read_glossary(settings.glossary) if settings.glossary else []
     others = Counter[str]()
     sources = gather(
         settings.paths,
@@ -107,7 +111,7 @@ def _prepare(settings: Settings) -> _Work:
         more = f" ({passed_over})" if passed_over else ""
         raise UsageError(f"no pictures or videos in {', '.join(settings.paths)}{but}{more}")
     plan = make_plan(tasks, settings.models, settings.temperature, settings.sampling, settings.languages)
-    return _Work(sources, plan, passed_over)
+    return _Work(sources, plan, passed_over, glossary)
 
 
 def _passed_over(others: Counter[str]) -> str:
@@ -153,7 +157,7 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger, *, goes_on: bool
             stats = run_stats(work.plan, progress, interrupted=stop.is_set())
             return export(settings.output, settings.formats, stats, only_run=settings.only_run)
 
-        async with _pipeline(settings, work.plan, ledger, progress=progress, display=display, stop=stop) as pipeline:
+        async with _pipeline(settings, work, ledger, progress=progress, display=display, stop=stop) as pipeline:
             fatal: BabelviewError | None = None
             try:
                 async with kept_up_to_date(write), display.ticking():
@@ -185,9 +189,16 @@ def _may_come_back(error: BabelviewError) -> bool:
 
 @asynccontextmanager
 async def _pipeline(
-    settings: Settings, plan: Plan, ledger: Ledger, *, progress: Progress, display: ProgressDisplay, stop: asyncio.Event
+    settings: Settings,
+    work: _Work,
+    ledger: Ledger,
+    *,
+    progress: Progress,
+    display: ProgressDisplay,
+    stop: asyncio.Event,
 ) -> AsyncIterator[Pipeline]:
     """A pipeline and its clients, which are closed in the end."""
+    plan = work.plan
     waiting: Waiting = {
         "deadline_s": settings.timeout_s,
         "wait_s": settings.wait_s,
@@ -195,7 +206,11 @@ async def _pipeline(
         "stop": stop,
     }
     model = ModelClient(settings.base_url, settings.api_key, frames_as=settings.frames_as, **waiting)
-    translator = TranslatorClient(settings.translator, settings.translator_key, **waiting) if plan.languages else None
+    translator = (
+        TranslatorClient(settings.translator, settings.translator_key, glossary=work.glossary, **waiting)
+        if plan.languages
+        else None
+    )
     fetcher = Fetcher(settings.output / FOLDER, settings.max_download_bytes)
     pipeline = Pipeline(
         plan,

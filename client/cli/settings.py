@@ -76,6 +76,7 @@ class Settings:
     base_url: str
     translator: str
     languages: tuple[str, ...]
+    glossary: Path | None
     tasks: list[str]
     questions: list[str]
     prompts: Path | None
@@ -161,6 +162,7 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
         base_url=given["base_url"],
         translator=given["translator"],
         languages=tuple(given["languages"]),
+        glossary=given["glossary"],
         tasks=given["tasks"],
         questions=list(given["question"]),
         prompts=given["prompts"],

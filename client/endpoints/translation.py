@@ -17,7 +17,7 @@ from client.errors import AuthError, FailedError, NotJsonError, RequestError, Un
 from client.hints import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from client.endpoints.retry import Notify
 
@@ -42,10 +42,22 @@ class TranslatorClient:
     """The translation service."""
 
     def __init__(
-        self, url: str, api_key: str | None, *, deadline_s: float, wait_s: float, notify: Notify, stop: asyncio.Event
+        self,
+        url: str,
+        api_key: str | None,
+        *,
+        deadline_s: float,
+        wait_s: float,
+        notify: Notify,
+        stop: asyncio.Event,
+        glossary: Sequence[Any] = (),
     ) -> None:
-        """`deadline_s` of one attempt and `wait_s` for a service that is away, in seconds."""
+        """`deadline_s` of one attempt and `wait_s` for a service that is away, in seconds.
+
+        `glossary` holds terms as the service's field `keep` has them (see `client.endpoints.glossary`).
+        """
         self._url, self._deadline_s = url, deadline_s
+        self._more = {"keep": list(glossary)} if glossary else {}
         self._server = JsonServer(url, deadline_s=deadline_s, api_key=api_key, key_variable=TRANSLATOR_KEY)
         self._retry = RetryPolicy(f"translator at {url}", wait_s=wait_s, notify=notify, stop=stop)
         self._checking = asyncio.Lock()
@@ -107,7 +119,7 @@ class TranslatorClient:
             ServiceLostError: the service is gone.
             StoppedError: the run was stopped.
         """
-        body = orjson.dumps({"texts": texts, "source": SOURCE, "targets": languages})
+        body = orjson.dumps({"texts": texts, "source": SOURCE, "targets": languages, **self._more})
 
         async def attempt() -> list[dict[str, Translated]]:
             return _read(await self._server.post("/v1/translations", body), texts, languages)

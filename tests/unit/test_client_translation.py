@@ -11,6 +11,7 @@ from batch_runs import pictures, results, run
 from fake_servers import FakeServers, error, free_port
 from web_site import Site
 
+from client.endpoints.glossary import read_glossary
 from client.endpoints.translation import TranslatorClient
 from client.errors import UsageError
 
@@ -171,3 +172,42 @@ def test_what_is_no_translation_service_is_told_before_anything_is_asked(
     assert done.returncode == 2
     assert f"--translator {site.url}: no translation service there ({reason})" in done.stderr
     assert servers.asked == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("terms.txt", "# brands\nAcme\n"),
+        ("terms.json", '["Acme"]'),
+        ("terms.csv", 'term,fr\nAcme,\n"running shoe","chaussure, de course"\n'),
+    ],
+)
+def test_the_glossary_goes_with_each_request(servers: FakeServers, tmp_path: Path, name: str, content: str) -> None:
+    asked: list[Any] = []
+
+    async def remember(_: web.Request, body: dict[str, Any], __: int) -> None:
+        asked.append(body.get("keep"))
+
+    servers.on_translate = remember
+    pictures(tmp_path / "ads", 1)
+    (tmp_path / name).write_text(content)
+    assert run(servers, "ads", "--languages", "fra_Latn", "--glossary", name, cwd=tmp_path).returncode == 0
+    table = [{"term": "Acme", "translations": {}}]
+    table.append({"term": "running shoe", "translations": {"fr": "chaussure, de course"}})
+    assert asked == [table if name.endswith("csv") else ["Acme"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("a.json", "{", "is not JSON"),
+        ("a.json", "{}", "must hold a list"),
+        ("a.csv", "word,fr\n", "the first column must be named 'term'"),
+        ("a.txt", None, "cannot be read"),
+    ],
+)
+def test_a_glossary_that_cannot_be_read_is_refused(tmp_path: Path, name: str, content: str | None, why: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(UsageError, match=f"--glossary .*{name}.*{why}"):
+        read_glossary(tmp_path / name)
