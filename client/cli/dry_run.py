@@ -14,8 +14,8 @@ from client.ledger.ledger import LEDGER
 from client.ledger.rows import new_file, open_to_read, read_file, read_redo, read_uri
 from client.ledger.sqlite_errors import ledger_errors
 from client.media.image import picture_size
-from client.media.kinds import HEAD_BYTES, Kind, by_suffix
-from client.media.load import Identity, identify, recognise
+from client.media.kinds import HEAD_BYTES, Animated, Kind, by_suffix
+from client.media.load import Identity, counted_as, identify, recognise
 from client.media.tiles import MAX_TILES, tiles
 from client.resume import missing_requests
 from client.sources.source import fingerprint_of, url_suffix
@@ -80,7 +80,9 @@ class _LedgerView(NamedTuple):
         return read_redo(self.connection, job.sources[0].uri, what) if self.connection and what else None
 
 
-def dry_run(folder: Path, sources: list[Source], plan: Plan, redo: str | None) -> tuple[DryRun, Means]:
+def dry_run(
+    folder: Path, sources: list[Source], plan: Plan, redo: str | None, animated: Animated = Animated.VIDEO
+) -> tuple[DryRun, Means]:
     """What a run over `sources` with this output folder would do; and the mean tokens of what was asked before.
 
     Raises:
@@ -91,7 +93,7 @@ def dry_run(folder: Path, sources: list[Source], plan: Plan, redo: str | None) -
         ledger = _open(folder / LEDGER)
         try:
             jobs: dict[str, Job] = {}
-            for source, identity in _identities(sources, ledger, found):
+            for source, identity in _identities(sources, ledger, found, animated):
                 found.kinds[identity.kind] += 1
                 if same := jobs.get(identity.sha256):
                     same.sources.append(source)
@@ -121,7 +123,9 @@ def _open(path: Path) -> _LedgerView:
     return _LedgerView(connection, means, sizes)
 
 
-def _identities(sources: list[Source], ledger: _LedgerView, found: DryRun) -> Iterable[tuple[Source, Identity]]:
+def _identities(
+    sources: list[Source], ledger: _LedgerView, found: DryRun, animated: Animated
+) -> Iterable[tuple[Source, Identity]]:
     """The content of each source. A file is hashed only if its size says that another might be the same."""
 
     def told(source: Source, identity: Identity) -> Iterable[tuple[Source, Identity]]:
@@ -140,11 +144,13 @@ def _identities(sources: list[Source], ledger: _LedgerView, found: DryRun) -> It
             continue
         try:
             stat = source.look()
+            same = known is not None and known.fingerprint == fingerprint_of(stat)
+            unchanged = counted_as(known.identity, source.path, animated) if known and same else None
         except MediaError as error:
             found.unreadable.append((source.name, str(error)))
             continue
-        if known and known.fingerprint == fingerprint_of(stat):
-            yield from told(source, known.identity)
+        if unchanged:
+            yield from told(source, unchanged)
         else:
             new.append((source, stat.st_size))
             new_sizes[stat.st_size] += 1
@@ -155,8 +161,9 @@ def _identities(sources: list[Source], ledger: _LedgerView, found: DryRun) -> It
         try:
             if new_sizes[size] == 1 and size not in ledger.sizes:
                 with source.path.open("rb") as file:
-                    return recognise(file.read(HEAD_BYTES), f"unread {source.position}", source.path.suffix)
-            return identify(source.path)
+                    unread = recognise(file.read(HEAD_BYTES), f"unread {source.position}", source.path.suffix)
+                return counted_as(unread, source.path, animated)
+            return identify(source.path, animated)
         except (OSError, MediaError) as error:
             return str(getattr(error, "strerror", None) or error)
 

@@ -10,6 +10,7 @@ import click
 
 from client.cli import values
 from client.cli.command import Option
+from client.media.kinds import Animated
 from client.media.sampling import FRAMES, MAX_FRAMES, Fit
 
 FRAMES_AS = ("auto", "video", "images")
@@ -126,6 +127,14 @@ FRAMES_OF_VIDEOS = (
         help="crop: the model sees the central square of each frame, as in its training: of a 16:9 video 56%, at full "
         "size. pad: it sees the whole frame on a square with plain bars, at 56% of that width and height: for small "
         "print and logos at the edges. Pictures are always seen whole: Llama 3.2 Vision pads them itself",
+    ),
+    _sampling(
+        "--animated",
+        default=Animated.VIDEO.value,
+        type=click.Choice([animated.value for animated in Animated]),
+        metavar="|".join(Animated),
+        help="what an animated picture (GIF, WebP, APNG, AVIF) is asked about as: the video that it is, or its first "
+        "picture",
     ),
 )
 SERVER = (

@@ -128,7 +128,7 @@ def _passed_over(others: Counter[str]) -> str:
 def _dry_run(settings: Settings, work: _Work) -> None:
     from client.cli.dry_run import dry_run, lines  # noqa: PLC0415  # decoders, which a run has in other processes
 
-    found, means = dry_run(settings.output, work.sources, work.plan, settings.redo)
+    found, means = dry_run(settings.output, work.sources, work.plan, settings.redo, settings.animated)
     said = [*lines(found, means, settings.sampling, settings.prices)]
     if work.passed_over:
         said.insert(1, work.passed_over)
@@ -211,7 +211,7 @@ async def _pipeline(
         if plan.languages
         else None
     )
-    fetcher = Fetcher(settings.output / FOLDER, settings.max_download_bytes)
+    fetcher = Fetcher(settings.output / FOLDER, settings.max_download_bytes, settings.animated)
     pipeline = Pipeline(
         plan,
         ledger,

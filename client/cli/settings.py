@@ -15,7 +15,7 @@ from client.cli.options import BATCH_OPTIONS, SAMPLING
 from client.endpoints.keys import API_KEY, OPENAI_KEY, TRANSLATOR_KEY, endpoint_key, translator_key
 from client.errors import UsageError
 from client.hints import nearest
-from client.media.kinds import Kind
+from client.media.kinds import Animated, Kind
 from client.media.sampling import FRAMES, Fit, Sampling
 from client.sources.manifest import is_manifest
 from client.sources.source import public
@@ -86,6 +86,7 @@ class Settings:
     concurrency: int
     loaders: int
     sampling: Sampling
+    animated: Animated
     frames_as: str
     temperature: float
     models: dict[Kind, str]
@@ -178,6 +179,7 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
             given["max_frames"],
             Fit(given["fit"]),
         ),
+        animated=Animated(given["animated"]),
         frames_as=given["frames_as"],
         temperature=given["temperature"],
         models={

@@ -146,12 +146,12 @@ def read_file(connection: sqlite3.Connection, identity: Identity, requests: list
         sqlite3.Error: the ledger cannot be read.
     """
     row = connection.execute(
-        "SELECT kind, facts, warnings, error, spent_s, probe FROM media WHERE sha256 = ?", (identity.sha256,)
+        "SELECT facts, warnings, error, spent_s, probe FROM media WHERE sha256 = ?", (identity.sha256,)
     ).fetchone()
-    kind, facts, warnings, error, spent_s, probe = row or (identity.kind, None, "[]", None, 0.0, None)
+    facts, warnings, error, spent_s, probe = row or (None, "[]", None, 0.0, None)
     stored = StoredFile(
         identity.sha256,
-        Kind(kind),
+        identity.kind,  # an animated picture may have counted as the other one
         Facts(**json.loads(facts)) if facts else None,
         json.loads(warnings),
         error,

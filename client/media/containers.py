@@ -9,8 +9,6 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -66,6 +64,23 @@ def mp4_track(path: Path, track_id: int) -> Track:
                 if name_below == b"trak" and _track_id(file, track_begin, track_end) == track_id:
                     return _sample_entry(file, track_begin, track_end)
     return Track()
+
+
+def is_sequence(path: Path) -> bool:
+    """Whether an AVIF or HEIF file holds a sequence of pictures, of more than one (ISO 23008-12, 7).
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        for name, begin, end in _boxes(file, 0, file.seek(0, 2)):
+            tracks = _boxes(file, begin, end) if name == b"moov" else ()
+            for name_below, track_begin, track_end in tracks:
+                found = _child(file, track_begin, track_end, b"mdia", b"minf", b"stbl", b"stsz")
+                if name_below == b"trak" and found:
+                    file.seek(found[0] + 8)
+                    return int.from_bytes(file.read(4), "big") > 1
+    return False
 
 
 def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -225,17 +240,13 @@ def has_cipher(path: Path, container: str, stream_id: int) -> bool:
 def _is_scrambled(file: BinaryIO, place: int, stream_id: int) -> bool:
     """Whether most packets of a stream after this place in a file have a mark of scrambling."""
     file.seek(place)
-    content = np.frombuffer(file.read(_TS_SAMPLE_BYTES), np.uint8)
+    content = file.read(_TS_SAMPLE_BYTES)
     for step in (_TS_PACKET, _TS_PACKET + 4, _TS_PACKET + 16):
-        if len(content) < 4 * step:
-            return False
-        # Where a packet begins: four in a row begin with 0x47.
-        marks = content == 0x47
-        rows = marks[: 3 * step + step].reshape(4, step).all(axis=0)
-        if rows.any():
-            start = int(rows.argmax())
-            packets = content[start : start + (len(content) - start) // step * step].reshape(-1, step)
-            numbers = (packets[:, 1].astype(int) & 0x1F) << 8 | packets[:, 2]
-            mine = packets[(numbers == stream_id) & (packets[:, 0] == 0x47)]
-            return len(mine) > 0 and bool((mine[:, 3] >> 7).mean() > 0.5)
+        # A packet begins where four in a row begin with 0x47.
+        start = next((at for at in range(step) if content[at : at + 4 * step : step] == b"GGGG"), None)
+        if start is None:
+            continue
+        heads = (content[at : at + 4] for at in range(start, len(content) - 3, step))
+        marks = [head[3] >> 7 for head in heads if head[0] == 0x47 and (head[1] & 0x1F) << 8 | head[2] == stream_id]
+        return 2 * sum(marks) > len(marks)
     return False

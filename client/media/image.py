@@ -68,7 +68,7 @@ def load_image(path: Path) -> Content:
             if not (head.startswith(_READ_WHOLE) or head[4:8] == b"ftyp"):
                 return _content(_decoded(file, Parts(b""), path.suffix), [])
             data = file.read()
-        return _content(_decoded(_marked(data), Parts(data), path.suffix), [])
+        return _content(_decoded(marked(data), Parts(data), path.suffix), [])
     except DECODER_ERRORS as error:
         return _salvaged(path, error)
 
@@ -115,7 +115,7 @@ def _decoded(file: BinaryIO, parts: Parts, suffix: str) -> Decoded:
         if getattr(image, "default_image", False):
             image.seek(1)  # of an APNG that shows another picture where animations are not known
         # Of a TIFF, Pillow tells the size as shown.
-        orientation = 1 if image.format == "TIFF" else _orientation(image, parts.exif)
+        orientation = 1 if image.format == "TIFF" else picture_orientation(image, parts.exif)
         turned = orientation in _QUARTER_TURNS
         width, height = (image.height, image.width) if turned else image.size
         size = model_size(width, height)
@@ -146,7 +146,7 @@ def _decoded(file: BinaryIO, parts: Parts, suffix: str) -> Decoded:
     return Decoded(pixels, width, height, warnings, share)
 
 
-def _marked(data: bytes) -> BinaryIO:
+def marked(data: bytes) -> BinaryIO:
     """A file's bytes; of an animated WebP, with the mark of transparency.
 
     Without it Pillow shows as black what its first frame leaves free, however transparent that is.
@@ -166,7 +166,7 @@ def _holds_others(image: Image.Image) -> bool:
     return not all(_MP_SAME.search(str(entry["Attribute"]["MPType"])) for entry in entries)
 
 
-def _orientation(image: Image.Image, exif: bytes) -> int:
+def picture_orientation(image: Image.Image, exif: bytes = b"") -> int:
     """How the picture is turned, 1 to 8, whatever else is broken in its EXIF block."""
     if exif:
         return orientation_of(exif)
@@ -193,13 +193,13 @@ def _salvaged(path: Path, error: Exception) -> Content:
     parts = parts_of(data)
     if parts.essential != data:
         with suppress(*DECODER_ERRORS):
-            return _content(_decoded(_marked(parts.essential), parts, path.suffix), [] if parts.is_whole else [_SPOILT])
+            return _content(_decoded(marked(parts.essential), parts, path.suffix), [] if parts.is_whole else [_SPOILT])
     if _UNSUPPORTED.search(str(error)) or isinstance(error, UnidentifiedImageError):
         with suppress(*DECODER_ERRORS):
             return _content(read_by_ffmpeg(data, MAX_PIXELS, strict=True), [])
     left: Decoded | None = None
     with suppress(*DECODER_ERRORS), _tolerant():
-        left = _decoded(_marked(parts.essential), parts, path.suffix)
+        left = _decoded(marked(parts.essential), parts, path.suffix)
     if left is None or left.share < _LEAST_SHARE:
         with suppress(*DECODER_ERRORS):
             left = read_by_ffmpeg(parts.essential, MAX_PIXELS, strict=False)

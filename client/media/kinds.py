@@ -27,6 +27,15 @@ class Rare(StrEnum):
     RAW = "camera's raw picture"
 
 
+class Animated(StrEnum):
+    """What becomes of a picture that moves."""
+
+    VIDEO = "video"
+    """It is asked about as the video that it is."""
+    FIRST = "first"
+    """It is asked about as a picture, its first one."""
+
+
 # fmt: off
 IMAGE_SUFFIXES = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff",
@@ -114,6 +123,11 @@ def _is_transport_stream(head: bytes) -> bool:
         len(head) > start + step and head[start] == head[start + step] == 0x47
         for start, step in ((0, _TS_PACKET), (4, _TS_PACKET + 4))
     )
+
+
+def may_be_animated(suffix: str) -> bool:
+    """Whether pictures under this suffix, or without one, may move."""
+    return suffix.lower() in ("", ".gif", ".webp", ".png", ".apng", ".avif", ".heic", ".heif", ".hif")
 
 
 def is_motion_jpeg(suffix: str) -> bool:

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from client.errors import MediaError
+from client.media.containers import is_sequence
 from client.media.kinds import (
     HEAD_BYTES,
+    Animated,
     Kind,
     by_suffix,
     describe_other,
@@ -17,6 +19,7 @@ from client.media.kinds import (
     rare_kind,
     sniff,
 )
+from client.media.picture_parts import frame_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from client.media.sampling import Sampling
 
 _BLOCK = 1 << 20
+_PNG_START_BYTES = 1 << 14
+_ANIMATED_STARTS = (b"GIF8", b"\x89PNG", b"RIFF")
 
 
 class Identity(NamedTuple):
@@ -36,8 +41,10 @@ class Identity(NamedTuple):
     problem: str | None
 
 
-def identify(path: Path) -> Identity:
+def identify(path: Path, animated: Animated = Animated.VIDEO) -> Identity:
     """Read a file once: hash and kind, by content first and by name where that says nothing.
+
+    `animated` says which kind a picture is that moves.
 
     Raises:
         MediaError: it cannot be read.
@@ -50,7 +57,46 @@ def identify(path: Path) -> Identity:
                 digest.update(block)
     except OSError as error:
         raise MediaError(f"cannot be read: {error.strerror or error}") from error
-    return recognise(head, digest.hexdigest(), path.suffix)
+    return counted_as(recognise(head, digest.hexdigest(), path.suffix), path, animated, head)
+
+
+def counted_as(identity: Identity, path: Path, animated: Animated, head: bytes = b"") -> Identity:
+    """The same, of the kind that `animated` says if it is a picture that moves; what is no picture stays as it is.
+
+    `head` are the first `HEAD_BYTES` bytes of the file, if they are known.
+
+    Raises:
+        MediaError: it cannot be read.
+    """
+    try:
+        head = head or _head(path)
+        if identity.problem or sniff(head) is not Kind.IMAGE or is_motion_jpeg(path.suffix):
+            return identity
+        kind = Kind.VIDEO if animated is Animated.VIDEO and _moves(path, head) else Kind.IMAGE
+    except OSError as error:
+        raise MediaError(f"cannot be read: {error.strerror or error}") from error
+    return identity._replace(kind=kind)
+
+
+def _moves(path: Path, head: bytes) -> bool:
+    """Whether a picture has more than one frame."""
+    if head[4:8] == b"ftyp":
+        return is_sequence(path)
+    if head[:4] == b"RIFF" and not (head[12:16] == b"VP8X" and head[20] & 2):
+        return False
+    if head.startswith(b"\x89PNG"):
+        with path.open("rb") as file:
+            start = file.read(_PNG_START_BYTES)
+            while b"IDAT" not in start and (more := file.read(_BLOCK)):
+                start += more
+        if b"acTL" not in start:
+            return False
+    return head.startswith(_ANIMATED_STARTS) and len(frame_times(path.read_bytes())) > 1
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
 
 
 def recognise(head: bytes, sha256: str, suffix: str) -> Identity:
@@ -76,12 +122,14 @@ def load_spans(path: Path, identity: Identity, sampling: Sampling, spans: Sequen
         MemoryError: it takes more than this process may take.
     """
     # Imported late: only the processes that decode need the decoders.
+    from client.media.animation import load_animation  # noqa: PLC0415
     from client.media.image import load_image  # noqa: PLC0415
     from client.media.video import load_video  # noqa: PLC0415
 
     with _only_media_errors(identity):
         if identity.kind is Kind.VIDEO:
-            yield from load_video(path, sampling, spans)
+            load = load_animation if _is_animation(path) else load_video
+            yield from load(path, sampling, spans)
         else:
             yield from [load_image(path)] * len(spans)
 
@@ -93,10 +141,17 @@ def probe(path: Path, identity: Identity) -> Iterator[Probe]:
         MediaError: it is no video, or a broken one.
         MemoryError: it takes more than this process may take.
     """
-    from client.media.video import probe_video  # noqa: PLC0415 (late, as in load_spans)
+    from client.media.animation import probe_animation  # noqa: PLC0415 (late, as in load_spans)
+    from client.media.video import probe_video  # noqa: PLC0415
 
     with _only_media_errors(identity):
-        yield probe_video(path)
+        yield probe_animation(path) if _is_animation(path) else probe_video(path)
+
+
+def _is_animation(path: Path) -> bool:
+    """Whether a file that counts as a video is a picture that moves, which Pillow decodes."""
+    head = _head(path)
+    return head.startswith(_ANIMATED_STARTS) and sniff(head) is Kind.IMAGE
 
 
 @contextmanager

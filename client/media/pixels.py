@@ -88,7 +88,7 @@ def srgb_pixels(
     profile = profile or image.info.get("icc_profile")
     colours = _colours(image, profile, code_points)
     # A GIF's first frame may cover a part of the canvas alone.
-    extents = getattr(image, "dispose_extent", None) if file_format == "GIF" else None
+    extents = getattr(image, "dispose_extent", None) if file_format == "GIF" and image.tell() == 0 else None
     image = _eight_bits(image)
     if extents and tuple(extents) != (0, 0, *image.size):
         image = _on_canvas(image, tuple(extents))

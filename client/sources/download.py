@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from client.errors import MediaError
-from client.media.kinds import HEAD_BYTES
-from client.media.load import recognise
+from client.media.kinds import HEAD_BYTES, Animated
+from client.media.load import counted_as, recognise
 from client.sources.source import Found, KnownSource, LocalFile, url_suffix
 
 if TYPE_CHECKING:
@@ -25,9 +25,12 @@ SLOW_AFTER_S, SLOWEST = 60.0, 1000.0
 class Downloads:
     """A folder for files that are needed for moments only; what an earlier run left there goes."""
 
-    def __init__(self, folder: Path, most_bytes: int) -> None:
-        """The folder is made with the first file; `most_bytes` is the size of the largest file that is taken."""
-        self._folder, self.most_bytes = folder, most_bytes
+    def __init__(self, folder: Path, most_bytes: int, animated: Animated = Animated.VIDEO) -> None:
+        """The folder is made with the first file; `most_bytes` is the size of the largest file that is taken.
+
+        `animated` says of which kind pictures are that move.
+        """
+        self._folder, self.most_bytes, self._animated = folder, most_bytes, animated
         self._numbers = itertools.count()
         self.close()
 
@@ -40,7 +43,8 @@ class Downloads:
         suffix = url_suffix(url)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            return Download(self._folder / f"{next(self._numbers)}{suffix}", suffix, self.most_bytes, size)
+            path = self._folder / f"{next(self._numbers)}{suffix}"
+            return Download(path, suffix, self.most_bytes, size, self._animated)
         except OSError as error:
             raise MediaError(f"cannot be stored in {self._folder}: {error.strerror or error}") from error
 
@@ -52,9 +56,9 @@ class Downloads:
 class Download:
     """One file on its way; gone again if anything goes wrong within the `with`."""
 
-    def __init__(self, path: Path, suffix: str, most_bytes: int, size: int | None) -> None:
+    def __init__(self, path: Path, suffix: str, most_bytes: int, size: int | None, animated: Animated) -> None:
         """Open `path` for writing; the other arguments are those of `Downloads.begin`, which calls this."""
-        self._path, self._suffix, self._most = path, suffix, most_bytes
+        self._path, self._suffix, self._most, self._animated = path, suffix, most_bytes, animated
         self._check(size or 0)
         self._size, self._head, self._digest = 0, b"", hashlib.sha256()
         self._began = time.monotonic()
@@ -102,7 +106,7 @@ class Download:
             self._file.close()
         except OSError as error:
             raise MediaError(f"cannot be stored in {self._path.parent}: {error.strerror or error}") from error
-        identity = recognise(self._head, self._digest.hexdigest(), self._suffix)
+        identity = counted_as(recognise(self._head, self._digest.hexdigest(), self._suffix), self._path, self._animated)
         return Found(KnownSource(fingerprint, self._size, identity), LocalFile(self._path, temporary=True))
 
     def _check(self, size: int) -> None:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from client.errors import MediaError
-from client.media.load import identify
+from client.media.kinds import Animated, may_be_animated
+from client.media.load import counted_as, identify
 from client.sources.download import Downloads
 from client.sources.remote import Remote
 from client.sources.source import Found, KnownSource, LocalFile, fingerprint_of
@@ -34,12 +35,16 @@ FOLDER = ".downloads"
 class Fetcher:
     """Looks at sources and gets them, in threads of its own."""
 
-    def __init__(self, folder: Path, most_bytes: int) -> None:
-        """Downloads, of `most_bytes` each at most, lie in `folder` while they are needed."""
+    def __init__(self, folder: Path, most_bytes: int, animated: Animated = Animated.VIDEO) -> None:
+        """Downloads, of `most_bytes` each at most, lie in `folder` while they are needed.
+
+        `animated` says of which kind pictures are that move.
+        """
+        self._animated = animated
         self._readers = ThreadPoolExecutor(os.cpu_count() or 1, "read")
         self._patient_reader = ThreadPoolExecutor(1, "read-large", initializer=_be_nice)
         self._fetchers = ThreadPoolExecutor(FETCHED_AT_ONCE, "fetch")
-        self._downloads = Downloads(folder, most_bytes)
+        self._downloads = Downloads(folder, most_bytes, animated)
         self._remote = Remote(self._downloads, self._fetchers)
 
     async def find(self, source: Source, known: KnownSource | None) -> Found:
@@ -51,7 +56,7 @@ class Fetcher:
         if source.remote:
             return await self._remote.fetch(source.where, known)
         found = await self.find_small(source, known)
-        return found if found is not None else await _in(self._patient_reader, _read, source)
+        return found if found is not None else await _in(self._patient_reader, _read, source, self._animated)
 
     async def find_small(self, source: Source, known: KnownSource | None) -> Found | None:
         """`find` of a local file; None if that takes long: it has more than `LARGE_BYTES`, and is not as `known`.
@@ -59,7 +64,7 @@ class Fetcher:
         Raises:
             MediaError: it cannot be read.
         """
-        return await _in(self._readers, _find_small, source, known)
+        return await _in(self._readers, _find_small, source, known, self._animated)
 
     async def get(self, source: Source, known: KnownSource) -> LocalFile:
         """A file with the content that was found at a source.
@@ -91,18 +96,20 @@ def _be_nice() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
-def _find_small(source: Source, known: KnownSource | None) -> Found | None:
+def _find_small(source: Source, known: KnownSource | None, animated: Animated) -> Found | None:
     stat = source.look()
     if known and known.fingerprint == fingerprint_of(stat):
+        if may_be_animated(source.path.suffix):  # it may have counted as another kind
+            known = known._replace(identity=counted_as(known.identity, source.path, animated))
         return Found(known)
     if stat.st_size > LARGE_BYTES:
         return None
-    return _read(source)
+    return _read(source, animated)
 
 
-def _read(source: Source) -> Found:
+def _read(source: Source, animated: Animated) -> Found:
     stat = source.look()
-    return Found(KnownSource(fingerprint_of(stat), stat.st_size, identify(source.path)))
+    return Found(KnownSource(fingerprint_of(stat), stat.st_size, identify(source.path, animated)))
 
 
 async def _in(threads: Executor, work: Callable[..., T], *arguments: object) -> T:

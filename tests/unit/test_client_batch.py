@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aiohttp import web
     from fake_servers import FakeServers
 
+    from client.media.kinds import Animated
     from client.media.load import Identity
 
 
@@ -148,7 +149,7 @@ def test_what_happens_to_files_while_they_wait_is_noticed(
 
     hashed: list[Path] = []
 
-    def noted(path: Path) -> Identity:
+    def noted(path: Path, _: Animated) -> Identity:
         identity = identify(path)
         hashed.append(path)
         return identity

@@ -149,7 +149,7 @@ def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
         (["ads", "--price-in", "cheap"], "Invalid value for '--price-in': must be a number, 0 or more, not 'cheap'"),
         (["ads", "--prompts", "nowhere"], "no such folder"),
         (["empty"], "no pictures or videos in empty\n"),
-        (["other"], "no pictures or videos in other (3 others passed over: 2 .pdf, 1 without a suffix)"),
+        (["other"], "no pictures or videos in other (3 others passed over: 2 .doc, 1 without a suffix)"),
         (["ads", "--include", "*.mp4"], "no pictures or videos in ads that --include and --exclude let through\n"),
         ([], "PATH"),
     ],
@@ -159,7 +159,7 @@ def test_wrong_usage_is_told_before_anything_starts(
 ) -> None:
     pictures(tmp_path / "ads", 1)
     (tmp_path / "empty").mkdir()
-    tree(tmp_path / "other", "a.pdf", "b/c.PDF", "Makefile", ".hidden.pdf")
+    tree(tmp_path / "other", "a.doc", "b/c.DOC", "Makefile", ".hidden.doc")
     done = run(servers, *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert reason in done.stderr
@@ -187,7 +187,7 @@ def test_help_for_which_there_is_no_room_is_no_traceback(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("to", [">&-", ">/dev/full"])
 def test_a_run_whose_messages_nobody_gets_is_done_all_the_same(servers: FakeServers, tmp_path: Path, to: str) -> None:
-    tree(pictures(tmp_path / "ads", 1), "a.pdf")
+    tree(pictures(tmp_path / "ads", 1), "a.doc")
     line, environment = command(servers, "ads", "--languages", "")
     environment["BABELVIEW_ODD"] = "1"  # a warning
     shell = subprocess.run(["sh", "-c", f"exec {shlex.join(line)} 2{to}"], env=environment, cwd=tmp_path, check=False)

@@ -1,0 +1,107 @@
+"""Animated pictures (GIF, WebP, APNG) as the videos that they are: sampled by their own timing.
+
+Sequences of AVIF and HEIF are videos to FFmpeg; Pillow puts the others together.
+"""
+
+from __future__ import annotations
+
+from array import array
+from contextlib import suppress
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from PIL import Image
+
+from client.errors import MediaError
+from client.media.content import Content, Facts, Frame, Probe
+from client.media.image import MAX_PIXELS, marked, picture_orientation
+from client.media.jpeg import Orientation, encode_frame, fit_size
+from client.media.kinds import Kind
+from client.media.picture_parts import frame_times, parts_of
+from client.media.pixels import DECODER_ERRORS, check_size, srgb_pixels
+from client.media.sampling import Fit, Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from client.media.content import Span
+    from client.media.sampling import Sampling
+
+_FORMATS = ("GIF", "WEBP", "PNG")
+_TICK = Fraction(1, 1000)
+
+
+def load_animation(path: Path, sampling: Sampling, spans: Sequence[Span | None]) -> Iterator[Content]:
+    """Sample spans of an animation one after the other; None is all of it.
+
+    Frames are put together from the first to the last one that is wanted, once; the wanted ones of all spans lie in
+    memory, as JPEGs of 30 to 50 kB.
+
+    Raises:
+        MediaError: it cannot be decoded, or has too many pixels.
+    """
+    data = path.read_bytes()
+    parts = parts_of(data)
+    warnings = [] if parts.is_whole else ["cut off or damaged: frames may be missing or spoilt"]
+    if data.startswith(b"RIFF") and not parts.is_whole:
+        data = parts.essential
+    timeline = _timeline(frame_times(data))
+    whole = len(timeline.shown)
+    while True:
+        wanted = {index for span in spans for index in sampling.indices(timeline, span)}
+        size, jpegs, readable = _decoded(data, wanted, sampling)
+        if readable is None:
+            break
+        if not readable:
+            raise MediaError("the animation cannot be decoded: cut off or damaged?")
+        timeline = Timeline(timeline.shown[:readable], timeline.shown[readable], _TICK)
+        warnings = [f"cut off: {readable} of {whole} frames can be read"]
+    duration_s = float(timeline.seconds)
+    facts = Facts(*size, round(duration_s, 3), round(len(timeline.shown) / duration_s, 3), len(timeline.shown))
+    for span in spans:
+        remark = sampling.choose(timeline.within(span)[0])[1]
+        frames = [
+            Frame(timeline.pts_us(timeline.shown[index]), jpegs[index]) for index in sampling.indices(timeline, span)
+        ]
+        yield Content(Kind.VIDEO, facts, frames, [*([remark] if remark else []), *warnings])
+
+
+def probe_animation(path: Path) -> Probe:
+    """How long an animation is; nothing is decoded."""
+    return Probe(round(_timeline(frame_times(path.read_bytes())).seconds * 1_000_000))
+
+
+def _timeline(times_ms: list[int]) -> Timeline:
+    ends = np.cumsum(times_ms, dtype=np.int64)
+    return Timeline(array("q", (ends - times_ms).tobytes()), int(ends[-1]) if times_ms else 0, _TICK)
+
+
+def _decoded(data: bytes, wanted: set[int], sampling: Sampling) -> tuple[tuple[int, int], dict[int, bytes], int | None]:
+    """The size as shown, the wanted frames by their index, and how many can be read if that is not all of them."""
+    jpegs: dict[int, bytes] = {}
+    with suppress(*DECODER_ERRORS), Image.open(marked(data), formats=_FORMATS) as image:
+        check_size(*image.size, MAX_PIXELS)
+        orientation = picture_orientation(image)
+        size = image.size[::-1] if orientation >= 5 else image.size
+        target = fit_size(*size, sampling.edge, sampling.fit)
+        # The picture of an APNG for those who know no animations is none of its frames.
+        first = 1 if getattr(image, "default_image", False) else 0
+        for index in range(max(wanted, default=0) + 1):
+            try:
+                image.seek(index + first)
+                image.load()
+                if index in wanted:
+                    jpegs[index] = _encoded(image, target, orientation, sampling.fit)
+            except DECODER_ERRORS:
+                return size, jpegs, index
+        return size, jpegs, None
+    return (0, 0), jpegs, 0
+
+
+def _encoded(image: Image.Image, target: tuple[int, int], orientation: int, fit: Fit) -> bytes:
+    pixels = srgb_pixels(image.copy(), target, image.format or "", orientation=orientation)
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    return encode_frame(frame, target, Orientation(), square=fit is Fit.PAD)
