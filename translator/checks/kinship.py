@@ -23,6 +23,7 @@ _RELATED = [
         "twi aka",
         "bam dyu",
         "amh tir",
+        "bod dzo",
     )
 ]
 

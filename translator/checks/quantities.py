@@ -47,7 +47,8 @@ _CALENDARS = {
 """What is added to a year of the common calendar."""
 
 _HEIGHT = re.compile(
-    r"(?<![\d.,])(\d)(?:['’′] ?|(?: |-)?(?:ft|feet|foot)\.?,?(?: |-)?)(\d{1,2})(?![\d.,]\d|\d)(?:\"|”|″|''|’’| ?(?:in|inches|inch)\b)?"
+    r"(?<![\d.,])(\d)(?:['’′] ?|(?: |-)?(?:ft|feet|foot)\.?,?(?: |-)?)(\d{1,2})(?![\d.,]\d|\d)"
+    r"(?:\"|”|″|''|’’| ?(?:in|inches|inch)\b)?"
 )
 _FAHRENHEIT, _CELSIUS = 0.5556, 1.8
 _UNITS: dict[str, tuple[float, ...]] = {
