@@ -33,7 +33,7 @@ world" is Fulfulde. Of Django's own messages (8 to 80 letters) in some 30 common
 84 %, of those in all 80 languages that Django and NLLB share 79 % instead of 81 %."""
 
 
-_NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][A-Za-zÀ-ɏ'’-]*")
+_NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][A-Za-zÀ-ɏ'\u2019-]*")
 """A word in Latin letters with a capital."""
 _NAME_DISCOUNT = 2 / 3
 _SECOND = {
