@@ -110,6 +110,11 @@ def test_lists_within_a_line(text: str, sentences: list[str]) -> None:
             ["今天天气很好，我们一起去公园散步，看见了很多美丽的花和树。"],
         ),
         ("urban landscape\nred car\na dog", ["urban landscape", "red car", "a dog"]),
+        (
+            "Tags for this\nurban landscape\nred car\nHere it ends.",
+            ["Tags for this", "urban landscape", "red car", "Here it ends."],
+        ),
+        ("urban landscape\nsome red cars\na dog.", ["urban landscape", "some red cars", "a dog."]),
         ("Roses are red\nViolets are blue", ["Roses are red", "Violets are blue"]),
         ("A Heading\nThe text below goes on.", ["A Heading", "The text below goes on."]),
         ("This is one line\n\nand this is another.", ["This is one line", "and this is another."]),
@@ -160,3 +165,7 @@ def test_markup_around_a_sentence_is_no_part_of_it(text: str, sentences: list[st
 def test_a_text_made_to_be_slow_is_not(unit: str) -> None:
     text = unit * (60_000 // len(unit))
     assert "".join(piece.text for piece in split(text)) == text
+
+
+def test_a_long_line_is_cut_at_sentence_ends() -> None:
+    assert said("It has two scenes. " * 3000) == ["It has two scenes."] * 3000

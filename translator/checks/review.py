@@ -8,7 +8,6 @@ about three times one that does not.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +15,7 @@ from translator.checks.checks import find_issues, find_remarks
 from translator.glossary import Term, inlined, missing, occurrences
 from translator.model.job import CUT, Job, Translation
 from translator.text import protected, scripts, sentences
+from translator.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -92,17 +92,28 @@ class Reviewer:
         """Try these in another way: job -> the better of what it gives and what was best before."""
         if not poor:
             return {}
-        # In a thread: all sentences of a huge request may have issues.
-        plans = await asyncio.to_thread(lambda: {job: attempt(job) for job in poor})
+
+        # In threads: all sentences of a huge request may have issues.
+        def plan_all(wanted: Callable[[], None]) -> dict[Job, list[Job | str]]:
+            plans: dict[Job, list[Job | str]] = {}
+            for job in poor:
+                wanted()
+                plans[job] = attempt(job)
+            return plans
+
+        plans = await in_thread(plan_all)
         parts = [part for plan in plans.values() for part in plan if isinstance(part, Job)]
         done = dict(zip(parts, await self._batcher.translate(parts, follow_up=True), strict=True))
-        return await asyncio.to_thread(
-            lambda: {
-                job: min(best[job], self._put_together(job, plan, done), key=_badness)
-                for job, plan in plans.items()
-                if plan
-            }
-        )
+
+        def choose(wanted: Callable[[], None]) -> dict[Job, Translation]:
+            chosen: dict[Job, Translation] = {}
+            for job, plan in plans.items():
+                wanted()
+                if plan:
+                    chosen[job] = min(best[job], self._put_together(job, plan, done), key=_badness)
+            return chosen
+
+        return await in_thread(choose)
 
     def _without_repeats(self, job: Job) -> list[Job | str]:
         """The sentence, and in it already what its terms must read in the translation: models keep foreign words."""

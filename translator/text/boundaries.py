@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 4096
 """Characters that sentencex gets at a time: it holds the interpreter's lock while it works."""
-_CHUNK_END = re.compile(r"\s+|[。！？।།។]")
+_CHUNK_ENDS = [re.compile(r"[.!?…][\"'”’)]*\s+|[。！？।།។]\s*"), re.compile(r"\s+")]
 _CUTS = [
     re.compile(pattern)
     for pattern in (
@@ -103,11 +103,12 @@ def segments(line: str, language: str) -> Iterator[str]:
 
 
 def _chunks(line: str) -> Iterator[str]:
-    """A line in parts of at most `_CHUNK` characters, cut after a space or a mark where there is one."""
+    """A line in parts of at most `_CHUNK` characters, cut after a mark or a space where there is one."""
     at = 0
     while len(line) - at > _CHUNK:
-        ends = [match.end() for match in _CHUNK_END.finditer(line, at + _CHUNK // 2, at + _CHUNK)]
-        end = ends[-1] if ends else at + _CHUNK
+        found = (list(pattern.finditer(line, at + _CHUNK // 2, at + _CHUNK)) for pattern in _CHUNK_ENDS)
+        ends = next((matches for matches in found if matches), None)
+        end = ends[-1].end() if ends else at + _CHUNK
         yield line[at:end]
         at = end
     yield line[at:]

@@ -7,6 +7,7 @@ text was wrapped at a width, or where a sentence that began with a capital goes 
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -56,13 +57,10 @@ def continues(lines: Sequence[str], *, cues: bool = False) -> list[bool]:
             if cues and not _goes_on_in_cue(read[end].bare, read[end + 1].bare):
                 break
             end += 1
-        block = read[start : end + 1]
-        width = max(line.columns for line in block)
-        ended = _END.search(block[-1].bare) is not None
-        for number in range(start, end):
-            found[number] = cues or _is_wrapped(
-                read[number], read[number + 1], width, ended=ended, first=number == start
-            )
+        if cues:
+            found[start:end] = [True] * (end - start)
+        else:
+            found[start:end] = _wrapped(read[start : end + 1])
         start = end + 1
     return found
 
@@ -127,23 +125,29 @@ def _goes_on_in_cue(before: str, after: str) -> bool:
     return not after[0].isupper() or before[-1] in ",-–，、،" or len(before.rsplit(maxsplit=1)[-1]) <= 3
 
 
-def _is_wrapped(line: _Line, after: _Line, width: int, *, ended: bool, first: bool) -> bool:
-    """Whether a line of a block, of which each may join the next, was broken in the middle of a sentence.
+def _wrapped(block: Sequence[_Line]) -> list[bool]:
+    """For each line of a block but the last, each of which may join the next: whether it was broken."""
+    width = max(line.columns for line in block)
+    lower = [after.bare[0].islower() and line.columns >= _NARROW for line, after in itertools.pairwise(block)]
+    full = [width >= _WIDE and line.columns + _first_word(after) > width for line, after in itertools.pairwise(block)]
+    found: list[bool] = []
+    while len(found) < len(full):
+        start = end = len(found)
+        while end < len(full) and (lower[end] or full[end]):
+            end += 1
+        ended, began = _END.search(block[end].bare) is not None, _begins_sentence(block[start].bare)
+        found += [
+            (lower[n] and (full[n] or (ended and began))) or (full[n] and ended and not block[n + 1].bare[0].islower())
+            for n in range(start, end)
+        ]
+        if end < len(full):
+            found.append(False)
+    return found
 
-    Args:
-        line: the line.
-        after: the next one.
-        width: of the block's widest line, in columns.
-        ended: whether the block's last line ends with a mark.
-        first: whether the line is the block's first.
-    """
-    # A line was full if the next word, or letter, would not have fitted.
-    word = 2 if _UNSPACED.match(after.bare) else _columns(after.bare.split(maxsplit=1)[0]) + 1
-    full = width >= _WIDE and line.columns + word > width
-    if after.bare[0].islower():
-        began = not first or _begins_sentence(line.bare)
-        return full or (ended and began and line.columns >= _NARROW)
-    return full and ended
+
+def _first_word(line: _Line) -> int:
+    """The columns that a line's first word, or letter, would have taken at the end of the line before."""
+    return 2 if _UNSPACED.match(line.bare) else _columns(line.bare.split(maxsplit=1)[0]) + 1
 
 
 def _begins_sentence(bare: str) -> bool:
