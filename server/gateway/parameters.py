@@ -178,16 +178,21 @@ def _check_structure(asked: Mapping[str, Any]) -> None:
         raise _refusal("structured_outputs", f"structured_outputs: {other[0][:60]} is not taken, only {taken}")
     for name in ("response_format", "structured_outputs", "text", "tools"):
         if asked.get(name) is not None:
-            _check_schema(name, asked[name])
+            check_schema(name, asked[name])
     if isinstance(structure, dict) and isinstance(structure.get("json"), str):
         try:
             schema = orjson.loads(structure["json"])
         except orjson.JSONDecodeError as error:
             raise _refusal("structured_outputs", f"structured_outputs: json is no JSON schema: {error}") from error
-        _check_schema("structured_outputs", schema)
+        check_schema("structured_outputs", schema)
 
 
-def _check_schema(name: str, schema: Any) -> None:
+def check_schema(name: str, schema: Any) -> None:
+    """Check a JSON schema of a parameter.
+
+    Raises:
+        RequestError: 400 or 413, it is too large to be compiled while others wait.
+    """
     if is_deep(schema):
         raise _refusal(name, f"{name}: a schema may be {DEEPEST} levels deep at most")
     if len(orjson.dumps(schema)) > SCHEMA_BYTES:

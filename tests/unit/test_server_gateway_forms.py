@@ -279,10 +279,10 @@ def test_schemas_of_sdks_become_such_as_grammars_take() -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_schemas_of_a_request_are_loosened_wherever_they_stand(engine: Everything, address: str) -> None:
-    class Place(BaseModel):
+    class Names(BaseModel):
         names: set[str]
 
-    schema = Place.model_json_schema()
+    schema = Names.model_json_schema()
     tool = {"type": "function", "function": {"name": "look", "parameters": schema}}
     format_ = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
     await ask(address, {"messages": HELLO, "tools": [tool], "response_format": format_})
@@ -291,6 +291,43 @@ async def test_the_schemas_of_a_request_are_loosened_wherever_they_stand(engine:
     await ask(address, {"input": "hi", "tools": [FLAT | {"parameters": schema}], "text": text}, "/v1/responses")
     assert len(engine.bodies) == 3
     assert not any(b"uniqueItems" in body for body in engine.bodies)
+
+
+ANNOUNCED = "Give the parsed objects in json that match the following json_schema:\n\n{}\n\nNot the schema itself."
+BELOW = "JSON schema:\n{}\nYou MUST answer with a JSON object that matches the JSON schema above."
+
+
+class Place(BaseModel):
+    """A place."""
+
+    name: str
+
+
+@pytest.mark.parametrize(
+    ("text", "followed"),
+    [
+        (ANNOUNCED.format(json.dumps(Place.model_json_schema(), indent=2)), True),
+        (BELOW.format(json.dumps(Place.model_json_schema())), True),
+        ('The output must conform to the JSON schema below.\n```\n{"properties": {"name": {}}}\n```', True),
+        ('Answer in JSON, such as {"name": "here"}, according to this: {"properties": {}}', False),
+        ('Follow this json schema: {"type": "array", "items": {}}', False),
+        ('Follow this json schema: {"properties": {"a": {}}, "not": {}}', False),
+        ('Follow this json schema: {"properties": {"a": {"maxLength": 99999}}}', False),
+        ("Follow the JSON schema {{{{{{{{{{{{", False),
+    ],
+)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_schema_that_the_prompt_announces_is_followed(
+    engine: Everything, address: str, text: str, followed: bool
+) -> None:
+    asked = {"response_format": {"type": "json_object"}, "messages": [{"role": "system", "content": text}, *HELLO]}
+    assert (await ask(address, asked))[0] == 200
+    sent = orjson.loads(engine.bodies[0])["response_format"]
+    assert sent["type"] == ("json_schema" if followed else "json_object")
+    if followed:
+        assert sent["json_schema"]["schema"]["properties"].keys() == {"name"}
+    await ask(address, asked | {"response_format": {"type": "text"}})
+    assert orjson.loads(engine.bodies[1])["response_format"] == {"type": "text"}
 
 
 DUMP = (
