@@ -234,6 +234,16 @@ async def test_a_response_goes_on_as_it_is_but_for_its_pictures_and_roles(engine
     assert sent["input"][2:] == asked["input"][2:]
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_earlier_pictures_of_a_response_are_left_out_as_in_a_chat(engine: Everything, address: str) -> None:
+    shown = [{"type": "input_image", "image_url": URL}]
+    turns = [{"role": "user", "content": shown}, {"role": "assistant", "content": "It is red."}]
+    status, said = await ask(address, {"input": [*turns * 3, {"role": "user", "content": shown}]}, "/v1/responses")
+    assert status == 200, said
+    kinds = [turn["content"][0]["type"] for turn in orjson.loads(engine.bodies[0])["input"][::2]]
+    assert kinds == ["input_text", "input_text", "input_image", "input_image"]
+
+
 @pytest.mark.parametrize("path", ["/v1/chat/completions/", "/v1/completions/"])
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_slash_at_the_end_changes_nothing(engine: Everything, address: str, path: str) -> None:
