@@ -97,10 +97,13 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise RequestError(400, f"the body is not JSON: {error}", code="invalid_json") from error
     if not isinstance(asked, dict):
         raise RequestError(400, "the body must be a JSON object", code="invalid_json")
-    if is_deep(asked):
-        raise RequestError(400, f"the body is nested deeper than {DEEPEST} levels", code="invalid_json")
-    if sum(len(value) for level in _levels(asked) for value in level if isinstance(value, dict)) > MOST_KEYS:
-        raise RequestError(400, f"the body has more than {MOST_KEYS} keys", code="invalid_json")
+    keys = 0
+    for number, level in enumerate(_levels(asked)):
+        if number >= DEEPEST:
+            raise RequestError(400, f"the body is nested deeper than {DEEPEST} levels", code="invalid_json")
+        keys += sum(len(value) for value in level if isinstance(value, dict))
+        if keys > MOST_KEYS:
+            raise RequestError(400, f"the body has more than {MOST_KEYS} keys", code="invalid_json")
     return asked
 
 
