@@ -139,6 +139,16 @@ def test_names_in_latin_letters_are_no_wrong_script(target: str, source: str, te
 
 
 @pytest.mark.parametrize(
+    ("target", "text"),
+    [("jpn_Jpan", "#rewindの＠foo_barをフォローしよう。"), ("zho_Hans", "关注#rewind和@foo_bar吧。")],
+)
+def test_words_may_follow_what_is_protected(target: str, text: str) -> None:
+    assert find_issues("Follow @foo_bar on #rewind.", text, ("eng_Latn", target)) == ()
+    (found,) = find_issues("Follow @foo_bar on #rewind.", text.replace("#rewind", ""), ("eng_Latn", target))
+    assert found == "lost: #rewind"
+
+
+@pytest.mark.parametrize(
     ("target", "text", "bad"),
     [
         (

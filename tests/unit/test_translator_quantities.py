@@ -38,6 +38,8 @@ SAME = [
     ("pes_Arab", "It grew 2.8 per cent.", "۲/۸ درصد رشد کرد."),
     ("deu_Latn", "The score was 10½ to 6½.", "Es stand 10,5 zu 6,5."),
     ("deu_Latn", "The score was 10.5 to 6.5.", "Es stand 10 1/2 zu 6 1/2."),
+    ("jpn_Jpan", "It has 3 1/2 stars.", "評価は星3.5個だ。"),
+    ("zho_Hans", "After COVID-19 it fell.", "新冠疫情后，它下降了。"),
     # In words and in Roman numerals.
     ("deu_Latn", "Willoughby, 37, left.", "Die siebenunddreißigjährige Willoughby ging."),
     ("ces_Latn", "Willoughby, 37, left.", "Sedmatřicetiletá Willoughbyová odešla."),
@@ -111,6 +113,7 @@ def test_codes_stay_as_they_are() -> None:
     assert find_issues(pair[0], "Use el código SAVE20 hoy.", pair[1]) == ()
     (found,) = find_issues(pair[0], "Use el código AHORRE20 hoy.", pair[1])
     assert found == "lost: SAVE20"
+    assert find_issues(pair[0], "Use el código SAVE200 hoy.", pair[1])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ better comes.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 
 from translator.checks import lengths, letters, loops, quantities
@@ -76,7 +77,16 @@ def _numbers(source: str, text: str, languages: tuple[str, str]) -> str | None:
 def _protected(source: str, text: str) -> str | None:
     """What must come through as it is and did not; in brackets, labels and tags that are no HTML may be translated."""
     source = lengths.LABEL.sub(" ", source)
-    gone = list((Counter(protected.find(source)) - Counter(protected.find(text))).elements())
+    # Looked for as they stand: in scripts without spaces a word may follow ("#sale的").
+    there = unicodedata.normalize("NFKC", text)
+    wanted = Counter(protected.find(source))
+    gone = [part for part, times in wanted.items() if max(_times(part, text), _times(part, there)) < times]
     other = _TAG.findall(protected.without(source))
     gone += other[len(_TAG.findall(protected.without(text))) :]
     return f"lost: {', '.join(dict.fromkeys(gone))}" if gone else None
+
+
+def _times(part: str, text: str) -> int:
+    """How often something stands in a text, and not as a part of a longer word in Latin letters."""
+    after = "(?![A-Za-z0-9])" if part[-1].isalnum() else ""
+    return len(re.findall(re.escape(part) + after, text))

@@ -13,7 +13,7 @@ from translator.checks import magnitudes
 
 _NUMBER = re.compile(r"(?<!\d)\d{1,3}(?: \d{3}(?!\d))+(?:[.,]\d+)?|\d+(?:[.,'’٫٬،·]\d+)*")
 _VULGAR = re.compile(r"(?<=\d)\s?([¼½¾⅐-⅞])")
-_MIXED = re.compile(r"(\d+) (\d)[/⁄](\d)(?!\d)")
+_MIXED = re.compile(r"(?<=\d) ([1-9])[/⁄]([2-9])(?!\d)")
 _EVENING = re.compile(r"(?::\d\d)?\s*p\.?\s?m\b", re.IGNORECASE)
 _APART = re.compile(r"(?<!\d)(\d{1,3})(?:[.,] (\d{3}))+(?!\d)")
 _FRACTION = re.compile(r"(?<![\d/])(\d{1,6})/(\d{1,6})(?![\d/])")
@@ -55,9 +55,15 @@ class Number:
 
 
 def normalized(text: str) -> str:
-    """The text with compatible forms made one: digits of full width, no-break spaces; "10½" is "10.5"."""
-    text = _VULGAR.sub(lambda match: "." + f"{unicodedata.numeric(match[1]):.3f}"[2:].rstrip("0"), text)
+    """The text with compatible forms made one: digits of full width, no-break spaces; "10½" and "10 1/2" are "10.5"."""
+    text = _VULGAR.sub(lambda match: _decimals(unicodedata.numeric(match[1])), text)
+    text = _MIXED.sub(lambda match: _decimals(int(match[1]) / int(match[2])) or match.group(), text)
     return _BURMESE_ZERO.sub("၀", unicodedata.normalize("NFKC", text))
+
+
+def _decimals(fraction: float) -> str:
+    """A fraction as it stands behind a whole number: ".5"; nothing for what is none."""
+    return "." + f"{fraction:.3f}"[2:].rstrip("0") if 0 < fraction < 1 else ""
 
 
 def numbers(text: str, language: str = "") -> list[Number]:
@@ -108,9 +114,6 @@ def loosely(text: str, found: list[Number], language: str = "") -> frozenset[Dec
         values.add(_plain("".join(re.findall(r"\d+", match.group()))))
     for match in _FRACTION.finditer(text):
         values.add(Decimal(f"{_plain(match[1])}.{_plain(match[2])}"))
-    for match in _MIXED.finditer(text):
-        if _plain(match[3]):
-            values.add(_plain(match[1]) + _plain(match[2]) / _plain(match[3]))
     for match in _CHINESE.finditer(text):
         if len(match.group()) < _LONGEST and (value := _chinese(match.group())) is not None:
             values.add(value)

@@ -81,6 +81,8 @@ _UNITS: dict[str, tuple[float, ...]] = {
 """Units, English, and what a figure in them is multiplied with to give it in those of elsewhere."""
 _UNIT = [(re.compile(rf"[ -]?(?:{names})(?![a-z])", re.IGNORECASE), factors) for names, factors in _UNITS.items()]
 _AGAIN = re.compile(r"\d[^()]{0,24} (\([^()]*\d[^()]*\))")
+_NO_NUMBER = re.compile(r"\b(?:covid-?19|sars-cov-2)\b", re.IGNORECASE)
+"""Names that other languages have without their number."""
 _RANGE = re.compile(r" ?(?:to|-|–|—|and|or) ?\d[\d.,]*")
 _TOLERANCE = 0.06
 _ROUNDED = 0.55
@@ -127,7 +129,7 @@ def compare(source: str, text: str, languages: tuple[str, str] = ("", "")) -> Co
     A small number may be spelled out; if another number stands in its place, it was changed.
     """
     result = Compared()
-    source = normalized(source)
+    source = _NO_NUMBER.sub(" ", normalized(source))
     if not any(c.isdecimal() for c in source):
         return result
     text = normalized(text)
