@@ -56,7 +56,7 @@ async def load(settings: Settings, state: State) -> Batcher:
         engine = await asyncio.to_thread(start)
     except Exception as error:  # a broken tokenizer file raises plain Exception
         raise ModelError(f"cannot load {folder}: {error}") from error
-    languages = Languages(engine.vocabulary)
+    languages = Languages(engine.family.codes)
     await _try_once(engine, languages, settings.model)
     thresholds = Thresholds()
     batcher = Batcher(
@@ -81,7 +81,9 @@ async def load(settings: Settings, state: State) -> Batcher:
 async def _try_once(engine: Engine, languages: Languages, model: str) -> None:
     """Let the model translate one letter, before anybody waits for it."""
     if len(languages.all) < 2:
-        raise ModelError(f"{model} has no NLLB language codes in its vocabulary: is it NLLB-200?")
+        raise ModelError(
+            f"{model} has neither NLLB's nor MADLAD's language codes in its vocabulary: is it NLLB-200 or MADLAD-400?"
+        )
     source, target, *_ = languages.all
     (said,) = await asyncio.to_thread(engine.translate, [engine.job("a", source.code, target.code)])
     if said.failed:

@@ -20,19 +20,19 @@ def anchors(job: Job, tokens: Sequence[str], attention: Sequence[Sequence[float]
 
     Args:
         job: the sentence.
-        tokens: of the translation, language and end among them.
+        tokens: of the translation, the end among them.
         attention: for each of them, weights over the source's tokens: language, sentence, end.
         text: the translation.
 
     Returns:
         () if the tokens do not spell the texts (the tokenizer has normalised something away).
     """
-    spans = _spans(tokens[1:], text)
+    spans = _spans(tokens, text)
     places = _spans(job.tokens, job.text)
-    if spans is None or places is None or not places or len(attention) < len(tokens):
+    if spans is None or places is None or not places or len(attention) < len(spans):
         return ()
     found: list[Anchor] = []
-    for (start, end), weights in zip(spans, attention[1:], strict=False):
+    for (start, end), weights in zip(spans, attention, strict=False):
         if end > start:
             inner = list(weights[1 : len(places) + 1])
             first, last = places[inner.index(max(inner))]

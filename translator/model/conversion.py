@@ -1,4 +1,4 @@
-"""An NLLB checkpoint of transformers as a CTranslate2 model.
+"""An NLLB or MADLAD-400 checkpoint of transformers as a CTranslate2 model.
 
 Weights are read and quantised one at a time (see `checkpoint`), so that the memory needed is about that of the
 result and of its token embeddings.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from translator.errors import ModelError
+from translator.model import conversion_t5
 from translator.model.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -44,13 +45,27 @@ def convert(checkpoint: Path, output: Path, quantization: str = "int8") -> None:
         ModelError: it is not a model that can be converted.
     """
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    if config.get("model_type") != "m2m_100":
-        raise ModelError(f"{checkpoint} holds a {config.get('model_type')!r} model, not NLLB (m2m_100)")
-    if config["activation_function"] != "relu":
+    kind = config.get("model_type")
+    if kind not in ("m2m_100", "t5"):
+        raise ModelError(f"{checkpoint} holds a {kind!r} model: neither NLLB (m2m_100) nor MADLAD-400 (t5)")
+    if kind == "m2m_100" and config["activation_function"] != "relu":
         raise ModelError(f"{checkpoint} has the activation {config['activation_function']!r}; NLLB-200 has relu")
     with _pretend_missing("torch"):  # imported by `specs` for other converters: seconds, and hundreds of MB
-        from ctranslate2.specs import TransformerSpec  # noqa: PLC0415
+        import ctranslate2.specs  # noqa: F401, PLC0415
     weights = Weights(Checkpoint(checkpoint), quantization)
+    spec = conversion_t5.spec_of(config, weights) if kind == "t5" else _m2m100(config, weights, checkpoint)
+    _vocabulary(spec, checkpoint, config)
+    spec.validate()
+    spec.optimize(quantization=None if weights.int8 else quantization)  # None: only finds what is there twice
+    output.mkdir(parents=True)
+    spec.save(str(output))
+    shutil.copy(checkpoint / "tokenizer.json", output / "tokenizer.json")
+
+
+def _m2m100(config: dict[str, Any], weights: Weights, checkpoint: Path) -> Any:
+    """The library's description of an NLLB-200 model, with all its weights."""
+    from ctranslate2.specs import TransformerSpec  # noqa: PLC0415
+
     spec = TransformerSpec.from_config(
         (config["encoder_layers"], config["decoder_layers"]),
         config["encoder_attention_heads"],
@@ -66,12 +81,7 @@ def convert(checkpoint: Path, output: Path, quantization: str = "int8") -> None:
         for number, layer in enumerate(half.layer):
             weights.layer(layer, f"model.{name}.layers.{number}")
             print(f"{name}: layer {number + 1} of {len(half.layer)}", file=sys.stderr, flush=True)
-    _vocabulary(spec, checkpoint, config)
-    spec.validate()
-    spec.optimize(quantization=None if weights.int8 else quantization)  # None: only finds what is there twice
-    output.mkdir(parents=True)
-    spec.save(str(output))
-    shutil.copy(checkpoint / "tokenizer.json", output / "tokenizer.json")
+    return spec
 
 
 def _embeddings(spec: Any, weights: Weights, checkpoint: Path) -> None:
@@ -92,7 +102,9 @@ def _vocabulary(spec: Any, checkpoint: Path, config: dict[str, Any]) -> None:
     tokens += [f"madeupword{i}" for i in range(config["vocab_size"] - len(tokens))]
     spec.register_source_vocabulary(tokens)
     spec.register_target_vocabulary(tokens)
-    spec.config.bos_token, spec.config.eos_token, spec.config.unk_token = "<s>", "</s>", "<unk>"
+    # A T5 has no token that begins a text: its padding stands for it, as in the library's own converter.
+    first = tokens[config["pad_token_id"]] if config["model_type"] == "t5" else "<s>"
+    spec.config.bos_token, spec.config.eos_token, spec.config.unk_token = first, "</s>", "<unk>"
     spec.config.decoder_start_token = tokens[config["decoder_start_token_id"]]
 
 

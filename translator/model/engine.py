@@ -1,4 +1,4 @@
-"""NLLB-200 on CTranslate2: tokens in, sentences out. Needs `ctranslate2` and `tokenizers`, nothing else."""
+"""NLLB-200 or MADLAD-400 on CTranslate2: tokens in, sentences out. Needs `ctranslate2` and `tokenizers` alone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from translator.errors import ModelError
 from translator.model.alignment import anchors
+from translator.model.families import END, family_of
 from translator.model.job import ANSWER_TOKENS, CUT, Job, Translation
 from translator.model.vocabulary import ALWAYS, mapped, tokens_of
 from translator.text.scripts import script_of
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-END = "</s>"
 _PATIENCE = 2.0
 """Beam search ends when this many times `beam_size` hypotheses have ended. At 1, poor ones that end early
 hide a better one that is a little longer: the demo model, right with greedy search, then errs once in 300."""
@@ -66,6 +66,8 @@ class Engine:
         self._tokenizer.no_padding()
         self.vocabulary = frozenset(self._tokenizer.get_vocab())
         """Every token of the model, language codes among them."""
+        self.family = family_of(self.vocabulary)
+        """Which kind of model it is."""
         self._scripts = frozenset({ALWAYS, *scripts} if scripts else ())
         self._part = tokens_of(self.vocabulary, scripts) if scripts else frozenset()
         with mapped(folder, self._part) if self._part else contextlib.nullcontext(folder) as place:
@@ -107,7 +109,7 @@ class Engine:
 
     def tokenize(self, text: str) -> tuple[str, ...]:
         """The tokens of a sentence, without language and end."""
-        return tuple(self._tokenizer.encode(text, add_special_tokens=False).tokens)
+        return tuple(self._tokenizer.encode(self.family.harmless(text), add_special_tokens=False).tokens)
 
     def job(self, text: str, source: str, target: str, tokens: tuple[str, ...] | None = None) -> Job:
         """A sentence to translate.
@@ -139,8 +141,8 @@ class Engine:
 
     def _translate(self, jobs: Sequence[Job]) -> list[Translation]:
         results = self._model.translate_batch(
-            [[job.source, *job.tokens, END] for job in jobs],
-            target_prefix=[[job.target] for job in jobs],
+            [self.family.source(job) for job in jobs],
+            target_prefix=[self.family.prefix(job) for job in jobs],
             **self._decoding(jobs),
         )
         return [self._answer(job, result) for job, result in zip(jobs, results, strict=True)]
@@ -163,19 +165,22 @@ class Engine:
 
     def _answer(self, job: Job, result: Any) -> Translation:
         """What became of a sentence: the best hypothesis, the others, and the attention if that was asked for."""
-        best = self._read(result.hypotheses[0], result.scores[0])
+        best = self._read(job, result.hypotheses[0], result.scores[0])
         if len(result.hypotheses) > 1:
-            others = [self._read(*other) for other in zip(result.hypotheses[1:], result.scores[1:], strict=True)]
+            others = [self._read(job, *other) for other in zip(result.hypotheses[1:], result.scores[1:], strict=True)]
             texts = dict.fromkeys(other.text for other in others if other.text and not other.issues)
             texts.pop(best.text, None)
             best = replace(best, alternatives=tuple(texts))
         if job.align:
-            best = replace(best, anchors=anchors(job, result.hypotheses[0], result.attention[0], best.text))
+            begin = len(self.family.prefix(job) or ())
+            tokens, attention = result.hypotheses[0][begin:], result.attention[0][begin:]
+            best = replace(best, anchors=anchors(job, tokens, attention, best.text))
         return best
 
-    def _read(self, tokens: list[str], score: float) -> Translation:
+    def _read(self, job: Job, tokens: list[str], score: float) -> Translation:
         """An answer `[language] ... </s>` as one line of text; without the end it was cut, which is said."""
-        ids = [self._tokenizer.token_to_id(token) for token in tokens[1:]]
+        said = tokens[len(self.family.prefix(job) or ()) :]
+        ids = [self._tokenizer.token_to_id(token) for token in said]
         text = self._tokenizer.decode([i for i in ids if i is not None], skip_special_tokens=True)
         return Translation(" ".join(text.splitlines()).strip(), () if tokens[-1:] == [END] else (CUT,), score)
 
