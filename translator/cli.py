@@ -24,6 +24,7 @@ Examples:
   babelview translate                                  NLLB-200 600M, from the hub on first use
   babelview translate --model demo                     the tiny model that comes with Babelview
   babelview translate --model ./nllb-3.3B --device cuda --replicas 2
+  babelview translate --model google/madlad400-3b-mt   MADLAD-400, which may be used commercially
   babelview translate --model facebook/nllb-200-1.3B --beam-size 1 --port 9003
   BABELVIEW_TRANSLATOR_API_KEY=secret1,secret2 babelview translate --host 0.0.0.0
 
@@ -67,7 +68,7 @@ _option = partial(click.option, cls=Option)
 
 @click.command(
     "translate",
-    short_help="Serve translations with NLLB-200.",
+    short_help="Serve translations with NLLB-200 or MADLAD-400.",
     epilog=EXAMPLES,
     context_settings={
         "auto_envvar_prefix": "BABELVIEW_TRANSLATOR",
@@ -141,7 +142,7 @@ _option = partial(click.option, cls=Option)
 @_option("--log-level", type=click.Choice(["debug", "info", "warning"]), default=Settings.log_level)
 @click.pass_context
 def translate(context: click.Context, /, **options: Any) -> None:
-    """Serve translations over HTTP: NLLB-200, sentence by sentence, each answer with a verdict.
+    """Serve translations over HTTP: NLLB-200 or MADLAD-400, sentence by sentence, each answer with a verdict.
 
     Ends with exit code 0 after a clean stop, 1 when the service cannot run, 2 for wrong usage,
     130 for Ctrl-C before it runs.
