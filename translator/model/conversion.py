@@ -17,6 +17,7 @@ import numpy as np
 from translator.errors import ModelError
 from translator.model import conversion_t5
 from translator.model.checkpoint import Checkpoint
+from translator.model.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from translator.model.checkpoint import Weight
 
 # The same matrix; a checkpoint keeps it under one or more of these names.
 _SHARED = (
@@ -33,8 +33,6 @@ _SHARED = (
     "model.encoder.embed_tokens.weight",
     "model.decoder.embed_tokens.weight",
 )
-_ROWS = 8192
-"""Rows of a matrix that are quantised at a time."""
 
 
 def convert(checkpoint: Path, output: Path, quantization: str = "int8") -> None:
@@ -128,50 +126,3 @@ def sinusoids(count: int, width: int) -> NDArray[np.float32]:
     frequencies = np.exp(np.float64(np.arange(half, dtype=np.float32) * -step)).astype(np.float32)
     angles = np.arange(2, count + 2, dtype=np.float32)[:, None] * frequencies
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
-
-
-class Weights:
-    """Moves a checkpoint's weights into the library's layers, 8-bit at once if that is wanted."""
-
-    def __init__(self, checkpoint: Checkpoint, quantization: str) -> None:
-        """Take weights from `checkpoint`, to be stored as `quantization` ("int8", or another type of CTranslate2)."""
-        self.checkpoint = checkpoint
-        self.int8 = quantization == "int8"
-
-    def layer(self, layer: Any, at: str) -> None:
-        """Fill a layer of the encoder or the decoder from the weights below `at`."""
-        self._attention(layer.self_attention, f"{at}.self_attn", ("qkv", "o"))
-        if f"{at}.encoder_attn.q_proj.weight" in self.checkpoint:
-            self._attention(layer.attention, f"{at}.encoder_attn", ("q", "kv", "o"))
-        self._linear(layer.ffn.linear_0, [f"{at}.fc1"])
-        self._linear(layer.ffn.linear_1, [f"{at}.fc2"])
-        self.norm(layer.ffn.layer_norm, f"{at}.final_layer_norm")
-
-    def norm(self, norm: Any, name: str) -> None:
-        """Fill a layer norm."""
-        norm.gamma, norm.beta = self.checkpoint[f"{name}.weight"], self.checkpoint[f"{name}.bias"]
-
-    def quantised(self, layer: Any, weight: Weight) -> None:
-        """Fill a matrix, some rows at a time, by the library's formula (`ModelSpec._quantize`), to the last bit."""
-        if not self.int8:
-            layer.weight = weight
-            return
-        layer.weight = np.empty(weight.shape, np.int8)
-        layer.weight_scale = np.empty(len(weight), np.float32)
-        for at in range(0, len(weight), _ROWS):
-            rows = np.array(weight[at : at + _ROWS], np.float32)
-            largest = np.abs(rows).max(axis=1)
-            largest[largest == 0] = 127.0
-            scale = 127.0 / np.maximum(largest, np.float32(127) / np.finfo(np.float32).max)
-            layer.weight[at : at + _ROWS] = np.rint(rows * scale[:, None])
-            layer.weight_scale[at : at + _ROWS] = scale
-
-    def _attention(self, attention: Any, at: str, fused: tuple[str, ...]) -> None:
-        names = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "out_proj"}
-        for linear, parts in zip(attention.linear, fused, strict=True):
-            self._linear(linear, [f"{at}.{names[part]}" for part in parts])
-        self.norm(attention.layer_norm, f"{at}_layer_norm")
-
-    def _linear(self, linear: Any, names: list[str]) -> None:
-        self.quantised(linear, np.concatenate([self.checkpoint[f"{name}.weight"] for name in names]))
-        linear.bias = np.concatenate([self.checkpoint[f"{name}.bias"] for name in names])

@@ -14,7 +14,7 @@ import numpy as np
 from translator.errors import ModelError
 
 if TYPE_CHECKING:
-    from translator.model.conversion import Weights
+    from translator.model.weights import Weights
 
 _ACTIVATIONS = {"relu": "RELU", "gelu_new": "GELUTanh", "gelu": "GELU", "silu": "SWISH"}
 
@@ -92,6 +92,5 @@ def _half(half: Any, name: str, weights: Weights, config: dict[str, Any]) -> Non
 def _attention(attention: Any, at: str, name: str, weights: Weights, fused: tuple[str, ...]) -> None:
     attention.queries_scale = 1.0  # T5 does not divide by the root of the width
     for linear, parts in zip(attention.linear, fused, strict=True):
-        matrices = [weights.checkpoint[f"{at}.{name}.{part}.weight"] for part in parts]
-        weights.quantised(linear, np.concatenate(matrices))
+        weights.quantised(linear, weights.joined([f"{at}.{name}.{part}" for part in parts]))
     attention.layer_norm.gamma = weights.checkpoint[f"{at}.layer_norm.weight"]

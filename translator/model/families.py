@@ -33,7 +33,9 @@ _CONTROL = re.compile(r"<(?=2[A-Za-z_-]+>)")
 class Family(Protocol):
     """How a model is told the languages."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Of the models."""
 
     @property
     def codes(self) -> frozenset[str]:
