@@ -96,11 +96,17 @@ class Job:
         if not self.merges:
             return []
         self._inputs[ask.key] = text
-        ready = [(merge, merged) for merge in self.merges if (merged := merge.ask(self._inputs))]
-        self.merges = [merge for merge in self.merges if all(merge is not other for other, _ in ready)]
-        self.asked += len(ready)
-        self.pending += len(ready)
-        return [merged for _, merged in ready]
+        asks: list[UnitRequest] = []
+        waiting: list[Merge] = []
+        for merge in self.merges:
+            ready, level = merge.follow(self._inputs)
+            asks += ready
+            if not ready or level:
+                waiting.append(level or merge)
+        self.merges = waiting
+        self.asked += len(asks)
+        self.pending += len(asks)
+        return asks
 
 
 class Jobs:
@@ -145,15 +151,33 @@ class Jobs:
         """What is to be asked about a content; what is to be translated is noted in the job."""
         return job.resume(missing_requests(stored, self.plan, redo, self.ledger.run))
 
-    async def lacks(self, job: Job, ask: UnitRequest) -> bool:
-        """Whether a request is to be asked; if not, what else is to be done about its answer is noted in the job."""
+    async def followers(self, job: Job, ask: UnitRequest, text: str) -> list[UnitRequest]:
+        """The merges that are to be asked now that there is this answer.
+
+        What is left to do about one that an earlier run answered is noted in the job; what follows it is looked at.
+        """
+        missing: list[UnitRequest] = []
+        found = job.take_merges(ask, text)
+        if found:
+            await self.ledger.write(*job.take_events())
+        while found:
+            merged = found.pop(0)
+            if (stored := await self._stored_text(job, merged)) is None:
+                missing.append(merged)
+                continue
+            job.pending -= 1
+            found += job.take_merges(merged, stored) if stored else []
+        return missing
+
+    async def _stored_text(self, job: Job, ask: UnitRequest) -> str | None:
+        """The answer to a request, empty if it failed for good; None if it is to be asked."""
         answer = await self.ledger.read(Ledger.answer, ask)
         missing = Missing()
         if is_missing(ask, answer, self.plan, await self._redo_of(job), run=self.ledger.run, missing=missing):
-            return True
+            return None
         job.texts += missing.texts
         job.problems += missing.problems
-        return False
+        return answer.text if answer and answer.state == "done" else ""
 
     async def _redo_of(self, job: Job) -> Redo | None:
         return await self.ledger.read(Ledger.redo, job.sources[0].uri, self._redo) if self._redo else None

@@ -12,6 +12,7 @@ from client.checks.issues import DOUBTFUL, VERDICTS
 from client.sources.live_photos import LONGEST_S
 from client.tasks.answers import READERS
 from client.tasks.steps import WHOLE
+from client.tasks.units import UnitKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from client.ledger.results import FileResult, Results
     from client.ledger.rows import StoredAnswer, StoredTranslation
     from client.tasks.answers import Reading
-    from client.tasks.plan import Plan, Request
+    from client.tasks.plan import Plan, Request, UnitRequest
 
 Record = dict[str, Any]
 UNFINISHED = "not finished: run again to go on"
@@ -119,11 +120,13 @@ def _is_unfinished(file: FileResult, plan: Plan | None, results: Results) -> boo
     stored = results.stored(file, requests)
     if requests and not stored.asks:  # it takes a probe to know what is to be asked
         return True
-    return any(_lacks(ask.request, stored.answers.get(ask.key), plan) for ask in stored.asks)
+    return any(_lacks(ask, stored.answers.get(ask.key), plan) for ask in stored.asks)
 
 
-def _lacks(request: Request, answer: StoredAnswer | None, plan: Plan) -> bool:
-    return answer is None or answer.state != "done" or bool(missing_languages(request, answer, plan))
+def _lacks(ask: UnitRequest, answer: StoredAnswer | None, plan: Plan) -> bool:
+    if answer is None or answer.state != "done":
+        return True
+    return ask.unit.kind is not UnitKind.DIGEST and bool(missing_languages(ask.request, answer, plan))
 
 
 def _task(result: TopicResult, warnings: list[str]) -> dict[str, Any]:

@@ -49,14 +49,17 @@ def missing_requests(stored: StoredFile, plan: Plan, redo: Redo | None, run: int
     def lacks(ask: UnitRequest) -> bool:
         return is_missing(ask, stored.answers.get(ask.key), plan, redo, run=run, missing=missing)
 
-    missing.asks += [ask for ask in stored.asks if ask.unit.kind is not UnitKind.MERGE and lacks(ask)]
-    unanswered = {ask.key for ask in missing.asks}
+    missing.asks += [ask for ask in stored.asks if not ask.unit.inputs and lacks(ask)]
     for merge in stored.merges:
-        missing.inputs.update(_answered(merge, stored, unanswered))
-        if any(ask.key in unanswered for ask in merge.inputs):
-            missing.merges.append(merge)
-        elif (merged := merge.ask(missing.inputs)) and lacks(merged):
-            missing.asks.append(merged)
+        level: Merge | None = merge
+        while level:
+            unanswered = {ask.key for ask in missing.asks}
+            missing.inputs.update(_answered(level, stored, unanswered))
+            if any(ask.key in unanswered for ask in level.inputs):
+                missing.merges.append(level)
+                break
+            asks, level = level.follow(missing.inputs)
+            missing.asks += [ask for ask in asks if lacks(ask)]
     if stored.error and not redo:
         missing.problems.append(stored.error)
         missing.asks, missing.merges = [], []
@@ -65,6 +68,8 @@ def missing_requests(stored: StoredFile, plan: Plan, redo: Redo | None, run: int
 
 def new_translations(ask: UnitRequest, text: str, plan: Plan) -> list[PendingTranslation]:
     """What is to be translated of an answer that has just come."""
+    if ask.unit.kind is UnitKind.DIGEST:
+        return []
     texts = texts_of(ask.request, text)
     return [PendingTranslation(ask, texts, list(plan.languages))] if texts and plan.languages else []
 
@@ -82,7 +87,7 @@ def is_missing(
     if answer.state != "done":
         when = "" if now else " (in an earlier run; --redo failed tries again)"
         missing.problems.append(f"{ask.label}: {answer.error}{when}")
-    elif languages := missing_languages(ask.request, answer, plan):
+    elif ask.unit.kind is not UnitKind.DIGEST and (languages := missing_languages(ask.request, answer, plan)):
         missing.texts.append(PendingTranslation(ask, texts_of(ask.request, answer.text), languages))
     return False
 

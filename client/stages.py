@@ -85,10 +85,11 @@ class Servers:
             StoppedError: the run was stopped meanwhile.
         """
         if asks:
-            models = {kind: self._plan.models[kind] for kind in (*self._kinds, kind)}
-            await self._model.check(set(models.values()))
-            for kind_of_file, model in models.items():
-                self._model.check_media(model, kind_of_file, self._frames)
+            expected = {*self._kinds, kind}
+            asked = {request.model for kind in expected for request in self._plan.requests[kind]}
+            await self._model.check(asked | {self._plan.models[kind] for kind in expected})
+            for kind_of_file in expected:
+                self._model.check_media(self._plan.models[kind_of_file], kind_of_file, self._frames)
         if self._translator:
             await self._translator.check(self._plan.languages)
 
@@ -262,11 +263,10 @@ class Ask(Stage):
             asked, text = await self._ask(job, ask, parts)
             if not asked:
                 return
-            if merges := job.take_merges(ask, text) if text is not None else []:
+            merges = await self._jobs.followers(job, ask, text) if text is not None else []
+            waiting += [(merge, b"") for merge in merges]
+            if waiting:
                 await self._jobs.ledger.write(*job.take_events())
-                missing = [merge for merge in merges if await self._jobs.lacks(job, merge)]
-                job.pending -= len(merges) - len(missing)
-                waiting += [(merge, b"") for merge in missing]
             job.pending -= 1
             self._jobs.count(job)
         last = job.pending == 0

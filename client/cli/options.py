@@ -12,6 +12,7 @@ from client.cli import values
 from client.cli.command import Option
 from client.media.kinds import Animated
 from client.media.sampling import FRAMES, MAX_FRAMES, Fit
+from client.tasks.steps import MERGED_CHARACTERS
 
 FRAMES_AS = ("auto", "video", "images")
 SAMPLING = (
@@ -87,6 +88,18 @@ QUESTIONS = (
         help="terms that stay in translations (brands, slogans), one a line, or with set translations as a table "
         "(.csv, .tsv with the columns term, fr, de ...) or as .json",
     ),
+    _questions(
+        "--window",
+        type=values.seconds,
+        metavar="SECONDS",
+        help="of a window, in which tasks over time go through a video; --frames of each are sent  [default: 10]",
+    ),
+    _questions(
+        "--stride",
+        type=values.seconds,
+        metavar="SECONDS",
+        help="a window every so many seconds, for windows that overlap  [default: one after the other]",
+    ),
     _questions("--prompts", type=_PATH, metavar="DIR", help="your own prompts, beside the built-in ones"),
     _questions(
         "--temperature",
@@ -148,6 +161,14 @@ SERVER = (
     _server("--model", metavar="NAME", help="who looks at everything; else these two:"),
     _server("--image-model", default="llama-3.2-11b-vision", metavar="NAME", help="who looks at pictures"),
     _server("--video-model", default="llava-next-video-7b", metavar="NAME", help="who looks at videos"),
+    _server("--text-model", metavar="NAME", help="who merges answers about windows  [default: who looks at pictures]"),
+    _server(
+        "--merge-characters",
+        default=str(MERGED_CHARACTERS),
+        type=values.count,
+        metavar="N",
+        help="of answers in one prompt to merge them, which has to fit into the model's context; more take levels",
+    ),
     _server(
         "--frames-as",
         default="auto",

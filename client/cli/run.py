@@ -89,7 +89,12 @@ def _prepare(settings: Settings) -> _Work:
         open_log(settings.log_file, settings.api_key, settings.translator_key)
     for address in (settings.base_url, settings.translator):
         proxy_of(address)
-    tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts)
+    tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts, settings.window)
+    if settings.window and not any(task.over_time for task in tasks):
+        named = ", ".join(task.name for task in tasks)
+        raise UsageError(
+            f"--window and --stride are for tasks over time, such as captions; {named} is about whole files"
+        )
     known = (REDO_FAILED, REDO_DOUBTFUL, REDO_ALL, *(task.name for task in tasks))
     if settings.redo is not None and settings.redo not in known:
         hint = did_you_mean(settings.redo, known)
@@ -110,7 +115,15 @@ def _prepare(settings: Settings) -> _Work:
         but = " that --include and --exclude let through" if settings.include or settings.exclude else ""
         more = f" ({passed_over})" if passed_over else ""
         raise UsageError(f"no pictures or videos in {', '.join(settings.paths)}{but}{more}")
-    plan = make_plan(tasks, settings.models, settings.temperature, settings.sampling, settings.languages)
+    plan = make_plan(
+        tasks,
+        settings.models,
+        settings.temperature,
+        settings.sampling,
+        settings.languages,
+        text_model=settings.text_model,
+        merge_characters=settings.merge_characters,
+    )
     return _Work(sources, plan, passed_over, glossary)
 
 

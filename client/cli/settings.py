@@ -19,16 +19,20 @@ from client.media.kinds import Animated, Kind
 from client.media.sampling import FRAMES, Fit, Sampling
 from client.sources.manifest import is_manifest
 from client.sources.source import public
+from client.tasks.steps import windows
+from client.tasks.tasks import DEFAULT_WINDOW_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from client.tasks.steps import Over
+
 OTHER_VARIABLES = frozenset(
     f"{PREFIX}_{name}"
     for name in (
         *("API_KEY", "API_KEYS", "PROFILE", "HOST", "PORT", "LOG_DIR", "ENCODER_CACHE_MIB", "CACHE"),
-        *("ADDRESS", "METRICS_KEY"),
+        *("ADDRESS", "METRICS_KEY", "CORS", "HEARTBEAT", "JSON_STRING_BYTES", "JSON_ITEMS"),
     )
 )
 """Variables that are no options of the client: its key, and those of the server and of its containers."""
@@ -90,6 +94,10 @@ class Settings:
     frames_as: str
     temperature: float
     models: dict[Kind, str]
+    text_model: str | None
+    merge_characters: int
+    window: Over | None
+    """What tasks over time ask about, where it is not the default."""
     wait_s: float
     timeout_s: float
     redo: str | None
@@ -186,6 +194,9 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
             Kind.IMAGE: given["model"] or given["image_model"],
             Kind.VIDEO: given["model"] or given["video_model"],
         },
+        text_model=given["text_model"],
+        merge_characters=given["merge_characters"],
+        window=_window(given["window"], given["stride"]),
         wait_s=given["wait"],
         timeout_s=given["timeout"],
         redo=given["redo"],
@@ -197,6 +208,20 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
         command_line=_command_line(ctx),
         warnings=_unknown_variables(ctx.command),
     )
+
+
+def _window(length_s: float | None, stride_s: float | None) -> Over | None:
+    """The windows of tasks over time; None: as they usually are.
+
+    Raises:
+        click.UsageError: something between them would be left out.
+    """
+    if length_s is None and stride_s is None:
+        return None
+    length_s = length_s or DEFAULT_WINDOW_S
+    if stride_s and stride_s > length_s:
+        raise click.UsageError(f"--stride {stride_s:g} leaves out what is between windows of {length_s:g} s (--window)")
+    return windows(length_s, stride_s)
 
 
 def _command_line(ctx: click.Context) -> str:

@@ -93,10 +93,13 @@ class TopicResult:
     topic: Topic
     whole: ResultAnswer | None = None
     segments: list[Segment] = field(default_factory=list)
+    digests: list[ResultAnswer] = field(default_factory=list)
+    """What was merged of some segments on the way to the whole."""
 
     def answers(self) -> list[ResultAnswer]:
-        """All answers that it consists of: those of the segments, then the one about the whole."""
-        return [*(segment.answer for segment in self.segments), *([self.whole] if self.whole else [])]
+        """All answers that it consists of: those of the segments, what was merged of them, the one about the whole."""
+        said = [segment.answer for segment in self.segments]
+        return [*said, *self.digests, *([self.whole] if self.whole else [])]
 
 
 @dataclass(slots=True)
@@ -108,14 +111,21 @@ class _Found:
     """If `whole` is merged: of these units."""
     parts: list[tuple[str, Segment]] = field(default_factory=list)
     """With their units, since the last answer about the whole that is not merged."""
+    digests: dict[str, tuple[ResultAnswer, frozenset[str]]] = field(default_factory=dict)
+    """By their units, each with its inputs."""
     failure: Failure | None = None
 
     def result(self, topic: Topic) -> TopicResult | None:
         if not self.whole and not self.parts:
             return None
         if self.whole and self.inputs is not None:
-            segments = {unit: segment for unit, segment in self.parts if unit in self.inputs}
-            return TopicResult(topic, self.whole, _in_order(segments))
+            inputs, digests = set(self.inputs), list[ResultAnswer]()
+            for unit, (answer, of) in reversed(self.digests.items()):
+                if unit in inputs:
+                    digests.append(answer)
+                    inputs |= of
+            segments = {unit: segment for unit, segment in self.parts if unit in inputs}
+            return TopicResult(topic, self.whole, _in_order(segments), digests)
         if not self.parts:
             return TopicResult(topic, self.whole)
         identity = self.parts[-1][1].answer.identity
@@ -155,6 +165,9 @@ class ContentAnswers:
             found.whole, found.inputs, found.parts = answer, None, []
         elif unit.kind == UnitKind.MERGE:
             found.whole, found.inputs = answer, frozenset(json.loads(unit.inputs or "[]"))
+        elif unit.kind == UnitKind.DIGEST:
+            found.digests.pop(unit.id, None)
+            found.digests[unit.id] = answer, frozenset(json.loads(unit.inputs or "[]"))
         else:
             found.parts.append((unit.id, Segment(unit.start_us or 0, unit.end_us or 0, answer)))
 

@@ -55,7 +55,7 @@ _TRANSLATIONS = """
     SELECT answer, language, texts, doubts, verdicts FROM translations
     WHERE answer IN (SELECT value FROM json_each(?))"""
 _PLAN = "SELECT plans.plan FROM runs JOIN plans ON plans.id = runs.plan WHERE runs.id = ?"
-_IN_PARTS = "SELECT DISTINCT task FROM answers JOIN units ON units.id = unit WHERE kind != 'merge'"
+_IN_PARTS = "SELECT DISTINCT task FROM answers JOIN units ON units.id = unit WHERE kind NOT IN ('merge', 'digest')"
 
 
 @dataclass(slots=True)

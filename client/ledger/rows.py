@@ -175,9 +175,13 @@ def new_file(identity: Identity, requests: list[Request]) -> StoredFile:
 def _add_answers(connection: sqlite3.Connection, stored: StoredFile, requests: list[Request]) -> None:
     asks = expand(requests, stored.sha256, stored.probe)
     _read_all(connection, stored, asks)
-    texts = {key: answer.text for key, answer in stored.answers.items() if answer.state == "done"}
     stored.merges.extend(merges_of(requests, asks))
-    _read_all(connection, stored, [ask for merge in stored.merges if (ask := merge.ask(texts))])
+    for merge in stored.merges:
+        level: Merge | None = merge
+        while level:
+            texts = {key: answer.text for key, answer in stored.answers.items() if answer.state == "done"}
+            asks, level = level.follow(texts)
+            _read_all(connection, stored, asks)
 
 
 def _read_all(connection: sqlite3.Connection, stored: StoredFile, asks: list[UnitRequest]) -> None:

@@ -69,6 +69,11 @@ _CAPTIONS = """
         FROM said JOIN translations ON answer = said.id;
     """
 """The view of step 6."""
+_CAPTIONS_7 = _CAPTIONS.replace("text, NULL AS verdict,", "text, verdict,").replace(
+    "updated, 'unix", "CAST(updated AS INT), 'unix"
+)
+_UNITS_SHOWN = "JOIN units ON content = COALESCE(sources.sha256, uris.sha256)"
+_CAPTIONS_8 = _CAPTIONS_7.replace(_UNITS_SHOWN, _UNITS_SHOWN + " AND units.kind != 'digest'")
 MIGRATIONS = (
     """
     -- What is at a path, so that an unchanged file need not be read again to know its content.
@@ -210,9 +215,22 @@ MIGRATIONS = (
     ALTER TABLE sources ADD COLUMN live_photo_of TEXT; -- the name of the picture whose moving part a video may be
     DROP VIEW captions;
     """
-    + _CAPTIONS.replace("text, NULL AS verdict,", "text, verdict,").replace(
-        "updated, 'unix", "CAST(updated AS INT), 'unix"
-    ),
+    + _CAPTIONS_7,
+    """
+    -- Many answers are merged in levels: a digest is of some of them.
+    DROP VIEW captions;
+    CREATE TABLE new_units (                 -- a whole file has no row: its unit is its content's sha256
+        id TEXT PRIMARY KEY, content TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('window', 'audio', 'merge', 'digest', 'live')),
+        start_us INTEGER, end_us INTEGER,    -- half open, on the video's own clock
+        inputs TEXT                          -- JSON array of units: of a merge or digest, what it is made of
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO new_units SELECT * FROM units;
+    DROP TABLE units;
+    ALTER TABLE new_units RENAME TO units;
+    CREATE INDEX units_of_content ON units (content);
+    """  # noqa: S608  # constants
+    + _CAPTIONS_8,
 )
 _PROMPTS_SINCE = 6
 """The version that keeps the texts of prompts."""

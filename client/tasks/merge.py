@@ -1,4 +1,4 @@
-"""Merges: a request about the answers to another step, made when they are all there."""
+"""Merges: a request about the answers to another step, made when they are all there; of many answers in levels."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from client.tasks.plan import UnitRequest
+from client.tasks.prompt import ANSWERS
 from client.tasks.steps import OverKind
-from client.tasks.units import merged
+from client.tasks.units import digest, merged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from client.tasks.plan import AnswerKey, Request
     from client.tasks.units import Unit
-
-ANSWERS = "{answers}"
-"""Stands in a merge's prompt for the answers, a line each."""
 
 
 class Merge(NamedTuple):
@@ -25,13 +23,19 @@ class Merge(NamedTuple):
     request: Request
     inputs: list[UnitRequest]
 
-    def ask(self, texts: Mapping[AnswerKey, str]) -> UnitRequest | None:
-        """What is to be asked, with the texts of its inputs filled in; None while one is missing."""
+    def follow(self, texts: Mapping[AnswerKey, str]) -> tuple[list[UnitRequest], Merge | None]:
+        """What is to be asked once all inputs are among `texts`: nothing while one is missing.
+
+        That is one request; or, where the answers are longer than a prompt may be, one for each group of them that
+        follow each other, and the merge that waits for those.
+        """
         if not all(ask.key in texts for ask in self.inputs):
-            return None
-        said = [(ask.unit, texts[ask.key]) for ask in self.inputs]
-        filled = self.request.prompt.replace(ANSWERS, "\n".join(_line(unit, text) for unit, text in said))
-        return UnitRequest(merged(self.inputs[0].unit.content, said), replace(self.request, prompt=filled))
+            return [], None
+        groups = list(_groups([(ask.unit, texts[ask.key]) for ask in self.inputs], self.request.over.most_characters))
+        unit = merged if len(groups) == 1 else digest
+        content = self.inputs[0].unit.content
+        asks = [UnitRequest(unit(content, group), _filled(self.request, group)) for group in groups]
+        return asks, Merge(self.request, asks) if len(groups) > 1 else None
 
 
 def merges_of(requests: Iterable[Request], asks: list[UnitRequest]) -> list[Merge]:
@@ -41,6 +45,29 @@ def merges_of(requests: Iterable[Request], asks: list[UnitRequest]) -> list[Merg
         for request in requests
         if request.over.kind is OverKind.MERGE
     ]
+
+
+def _groups(said: list[tuple[Unit, str]], most: int) -> Iterator[list[tuple[Unit, str]]]:
+    """Answers that go into one prompt of `most` characters together: two of them at least, shortened if need be."""
+    group: list[tuple[Unit, str]] = []
+    size = 0
+    for unit, text in said:
+        shortened = (unit, text[: most // 2 - _LABEL_CHARACTERS])
+        length = len(_line(*shortened)) + 1
+        if group and size + length > most:
+            yield group
+            group, size = [], 0
+        group.append(shortened)
+        size += length
+    yield group
+
+
+_LABEL_CHARACTERS = 32
+"""Room for the time before an answer."""
+
+
+def _filled(request: Request, said: list[tuple[Unit, str]]) -> Request:
+    return replace(request, prompt=request.prompt.replace(ANSWERS, "\n".join(_line(unit, text) for unit, text in said)))
 
 
 def _line(unit: Unit, text: str) -> str:

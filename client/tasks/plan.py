@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.errors import UsageError
 from client.media.kinds import Kind
-from client.tasks.steps import WHOLE, Over, OverKind
+from client.tasks.prompt import END, START
+from client.tasks.steps import MERGED_CHARACTERS, WHOLE, Over, OverKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,8 +86,18 @@ class UnitRequest(NamedTuple):
 
 def expand(requests: Iterable[Request], content: str, probe: Probe | None) -> list[UnitRequest]:
     """All that is asked about a file, but what is merged of answers: unit by unit, so that each is loaded once."""
-    found = [UnitRequest(unit, request) for request in requests for unit in request.over.units(content, probe)]
+    found = [
+        UnitRequest(unit, _about(request, unit)) for request in requests for unit in request.over.units(content, probe)
+    ]
     return sorted(found, key=lambda ask: (ask.unit.span is not None, ask.unit.span or (), ask.unit.id))
+
+
+def _about(request: Request, unit: Unit) -> Request:
+    """A request whose prompt says which time of the video is shown, where it has a place for that."""
+    if START not in request.prompt and END not in request.prompt:
+        return request
+    start, end = (f"{at / 1e6:.1f}".removesuffix(".0") + " s" for at in unit.span) if unit.span else ("0 s", "its end")
+    return replace(request, prompt=request.prompt.replace(START, start).replace(END, end))
 
 
 def needs_probe(requests: Iterable[Request], kind: Kind) -> bool:
@@ -149,8 +160,13 @@ def make_plan(
     temperature: float,
     sampling: Sampling,
     languages: tuple[str, ...],
+    *,
+    text_model: str | None = None,
+    merge_characters: int = MERGED_CHARACTERS,
 ) -> Plan:
     """Combine tasks, models and parameters.
+
+    `text_model` merges answers, so many characters of them at a time; it is that of pictures unless it is named.
 
     Raises:
         UsageError: a task merges the answers to a step that it does not have, or to a merge.
@@ -161,7 +177,8 @@ def make_plan(
         _check_merges(task)
         for kind, step in ((kind, step) for kind, steps in task.steps.items() for step in steps):
             prompt, looks = step.prompt, step.over.kind is not OverKind.MERGE
-            params = {"temperature": temperature, "max_tokens": prompt.max_tokens, **step.over.params()}
+            own = temperature if prompt.temperature is None else prompt.temperature
+            params = {"temperature": own, "max_tokens": prompt.max_tokens, **step.over.params()}
             params |= media[kind] if looks else {}
             requests[kind].append(
                 Request(
@@ -170,12 +187,12 @@ def make_plan(
                     prompt=prompt.text,
                     question=task.question,
                     answer=prompt.answer,
-                    model=models[kind],
-                    temperature=temperature,
+                    model=models[kind] if looks else text_model or models[Kind.IMAGE],
+                    temperature=own,
                     max_tokens=prompt.max_tokens,
                     params=json.dumps(params, sort_keys=True),
                     prompt_hash=prompt_hash(prompt.text),
-                    over=step.over,
+                    over=step.over if looks else replace(step.over, most_characters=merge_characters),
                     step=step.name,
                 )
             )

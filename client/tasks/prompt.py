@@ -21,13 +21,21 @@ from client.errors import UsageError
 from client.tasks.answers import READERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _FENCE = "---"
 _DEFAULT_MAX_TOKENS = 400
-_KEYS = ("title", "about", "answer", "max_tokens")
 QUESTION = "{question}"
-"""Stands in a prompt for the user's own question; nothing else is filled in."""
+"""Stands in a prompt for the user's own question."""
+START, END = "{start}", "{end}"
+"""Stand in the prompt of a window for its span: `12.5 s`."""
+ANSWERS = "{answers}"
+"""Stands in the prompt of a merge for the answers about the windows, a line each."""
+_FILLS = {"merge": (QUESTION, ANSWERS), **dict.fromkeys(("video", "window"), (QUESTION, START, END))}
+"""By the names of files."""
+OVER = ("whole", "windows")
+"""What a prompt can be asked about, as its front matter says."""
 _PLACEHOLDER = re.compile(r"\{\s*[A-Za-z_]\w*\s*\}")
 
 
@@ -41,10 +49,14 @@ class Prompt:
     max_tokens: int = _DEFAULT_MAX_TOKENS
     title: str = ""
     about: str = ""
+    temperature: float | None = None
+    """None: that of the run."""
+    over: str = "whole"
+    """One of `OVER`."""
 
 
 def read_prompt(path: Path) -> Prompt:
-    """Read a prompt file; its front matter may be missing, whole or in part.
+    """Read a prompt file; its front matter may be missing, whole or in part. Its name says what may be filled in.
 
     Raises:
         UsageError: it is wrong; the message names the file and, where there is one, the line.
@@ -64,11 +76,11 @@ def read_prompt(path: Path) -> Prompt:
         begin = end + 1
     if not (text := "\n".join(lines[begin:]).strip()):
         raise UsageError(f"{path}, line {len(lines)}: there is no prompt below the front matter")
+    fills = _FILLS.get(path.stem, (QUESTION,))
     for number, line in enumerate(lines[begin:], begin + 1):
-        if unknown := [name for name in _PLACEHOLDER.findall(line) if name != QUESTION]:
-            raise UsageError(
-                f"{path}, line {number}: nothing is known to fill in for {unknown[0]}, only for {QUESTION}"
-            )
+        if unknown := [name for name in _PLACEHOLDER.findall(line) if name not in fills]:
+            known = " and ".join(fills)
+            raise UsageError(f"{path}, line {number}: nothing is known to fill in for {unknown[0]}, only for {known}")
     return Prompt(text, **settings)
 
 
@@ -96,12 +108,30 @@ def _front_matter(path: Path, text: str) -> dict[str, Any]:
 
 
 def _problem(name: str, value: Any) -> str | None:
-    if name not in _KEYS:
-        return f"there is no setting {name!r}; there are: {', '.join(_KEYS)}"
-    if name == "answer" and value not in list(READERS):
-        return f"answer must be one of {', '.join(READERS)}, not {value!r}"
-    if name == "max_tokens" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        return f"max_tokens must be a whole number above 0, not {value!r}"
-    if name in ("title", "about") and not isinstance(value, str):
-        return f"{name} must be a text, not {value!r}"
-    return None
+    if name not in _SETTINGS:
+        return f"there is no setting {name!r}; there are: {', '.join(_SETTINGS)}"
+    right, what = _SETTINGS[name]
+    return None if right(value) else f"{name} must be {what}, not {value!r}"
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_amount(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < float("inf")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "title": (_is_text, "a text"),
+    "about": (_is_text, "a text"),
+    "answer": (lambda value: value in list(READERS), f"one of {', '.join(READERS)}"),
+    "max_tokens": (_is_count, "a whole number above 0"),
+    "temperature": (_is_amount, "a number, 0 or above"),
+    "over": (lambda value: value in OVER, f"one of {', '.join(OVER)}"),
+}
+"""Of the front matter: what is right, and what to say of what is not."""

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from client.tasks.units import Unit
 
 
+MERGED_CHARACTERS = 6000
+"""About 1500 tokens of English, 2500 of other scripts: with the answer they fit into a context of 4096."""
+
+
 class OverKind(StrEnum):
     """What a step asks about."""
 
@@ -36,6 +40,8 @@ class Over:
     """From the start of a window to that of the next one."""
     step: str = ""
     """Of a merge: the name of the step whose answers are merged."""
+    most_characters: int = MERGED_CHARACTERS
+    """Of a merge: of the answers in one prompt; more of them are merged in levels."""
 
     def params(self) -> dict[str, int]:
         """What of it makes another request, as JSON: answers about windows of other lengths are not mixed."""
@@ -70,9 +76,9 @@ def windows(length_s: float, stride_s: float | None = None) -> Over:
     return Over(OverKind.WINDOWS, length_us, round(stride_s * 1_000_000) if stride_s else length_us)
 
 
-def merge(step: str) -> Over:
-    """All answers to a step of the same task."""
-    return Over(OverKind.MERGE, step=step)
+def merge(step: str, most_characters: int = MERGED_CHARACTERS) -> Over:
+    """All answers to a step of the same task, `most_characters` of them in one prompt."""
+    return Over(OverKind.MERGE, step=step, most_characters=most_characters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""A task is a folder of prompts, `prompts/<task>/image.md` and `video.md`; see prompts/README.md.
+"""A task is a folder of prompts; see prompts/README.md.
 
-`{question}` in a prompt stands for the user's own question.
+`image.md` is asked about pictures, `video.md` about whole videos; or `window.md` about windows of a video's time, and
+`merge.md` about the answers to that. `{question}` in a prompt stands for the user's own question.
 """
 
 from __future__ import annotations
@@ -12,14 +13,20 @@ from typing import TYPE_CHECKING
 from client.errors import UsageError
 from client.hints import did_you_mean
 from client.media.kinds import Kind
-from client.tasks.prompt import QUESTION, read_prompt
-from client.tasks.steps import Step
+from client.tasks.prompt import ANSWERS, QUESTION, read_prompt
+from client.tasks.steps import Over, OverKind, Step, merge, windows
 
 if TYPE_CHECKING:
     from client.tasks.prompt import Prompt
 
 BUILT_IN = Path(__file__).resolve().parents[2] / "prompts"
 ASK = "ask"
+WINDOW, MERGE = "window", "merge"
+"""The prompt files of tasks over time, beside those called like kinds of files; and the steps that they are."""
+_OF_VIDEOS = (Kind.VIDEO.value, WINDOW, MERGE)
+FILES = (*(kind.value for kind in Kind), WINDOW, MERGE)
+"""Names of prompt files, without `.md`."""
+DEFAULT_WINDOW_S = 10.0
 FIELDS = frozenset(
     {
         *("question", "text", "raw", "original_order", "label", "segments", "translations", "translation_verdicts"),
@@ -41,22 +48,33 @@ class Task:
     question: str | None = None
 
     @property
+    def over_time(self) -> bool:
+        """Whether it goes through videos in windows."""
+        return any(step.over.kind is OverKind.WINDOWS for steps in self.steps.values() for step in steps)
+
+    @property
     def prompts(self) -> dict[Kind, Prompt]:
         """Those of the last steps."""
         return {kind: steps[-1].prompt for kind, steps in self.steps.items()}
 
 
-def choose_tasks(names: list[str], questions: list[str], folder: Path | None = None) -> list[Task]:
+def choose_tasks(
+    names: list[str], questions: list[str], folder: Path | None = None, window: Over | None = None
+) -> list[Task]:
     """Read the prompts of the named tasks, and of each question.
 
-    `folder` adds to the built-in prompts and overrides those of the same task and kind of file.
+    `folder` adds to the built-in prompts and overrides those of the same task and kind of file. `window` is what tasks
+    over time ask about; None: windows of `DEFAULT_WINDOW_S` seconds.
 
     Raises:
         UsageError: a task does not exist, a prompt file is wrong, or nothing is asked.
     """
     available = _find(BUILT_IN)
     for name, files in _own(folder).items() if folder else ():
-        available[name] = available.get(name, {}) | files
+        others = available.get(name, {})
+        if not files.keys().isdisjoint(_OF_VIDEOS):
+            others = {file: path for file, path in others.items() if file not in _OF_VIDEOS}
+        available[name] = others | files
     names = list(dict.fromkeys(names))
     questions = list(dict.fromkeys(question.strip() for question in questions))
     if "" in questions:
@@ -68,51 +86,82 @@ def choose_tasks(names: list[str], questions: list[str], folder: Path | None = N
         raise UsageError(
             f"no task can be called {', '.join(taken)}, as a field of an answer is: rename its folder in {folder}"
         )
-    prompts = {name: {kind: read_prompt(path) for kind, path in available[name].items()} for name in names}
+    prompts = {name: _read(available[name]) for name in names}
     if questions and not any(map(_takes_question, prompts.values())):
-        prompts[ASK] = {kind: read_prompt(path) for kind, path in available[ASK].items()}
+        prompts[ASK] = _read(available[ASK])
     if not prompts:
         raise UsageError(f"nothing to ask: give --question, or --tasks; there are:\n{_listing(available)}")
     tasks: list[Task] = []
-    for name, by_kind in prompts.items():
-        if not _takes_question(by_kind):
-            tasks.append(Task(name, name, _whole(by_kind)))
+    over = window or windows(DEFAULT_WINDOW_S)
+    for name, by_file in prompts.items():
+        if not _takes_question(by_file):
+            tasks.append(Task(name, name, _steps(by_file, over)))
             continue
         if not questions:
             raise UsageError(f'the task {name} needs a question: --question "..."')
         for number, question in enumerate(questions, 1):
             filled = {
-                kind: replace(prompt, text=prompt.text.replace(QUESTION, question)) for kind, prompt in by_kind.items()
+                file: replace(prompt, text=prompt.text.replace(QUESTION, question)) for file, prompt in by_file.items()
             }
             key = name if len(questions) == 1 else f"{name}-{number}"
-            tasks.append(Task(key, name, _whole(filled), question))
+            tasks.append(Task(key, name, _steps(filled, over), question))
     return tasks
 
 
-def _whole(prompts: dict[Kind, Prompt]) -> dict[Kind, tuple[Step, ...]]:
-    """A single step, about whole files."""
-    return {kind: (Step(prompt),) for kind, prompt in prompts.items()}
+def _read(files: dict[str, Path]) -> dict[str, Prompt]:
+    """The prompts of a task.
+
+    Raises:
+        UsageError: one is wrong, or they do not go together.
+    """
+    prompts = {file: read_prompt(path) for file, path in files.items()}
+    for file, prompt in prompts.items():
+        if prompt.over != "whole" and file not in (Kind.VIDEO, WINDOW):
+            raise UsageError(f"{files[file]}: over: {prompt.over} is for prompts about videos")
+    if (path := files.get(WINDOW)) and Kind.VIDEO in files:
+        raise UsageError(f"{path}: a video is asked about as a whole (video.md) or in windows (window.md), not both")
+    if path := files.get(MERGE):
+        if not _goes_through_windows(prompts):
+            raise UsageError(f"{path}: there is no window.md beside it, whose answers could be merged")
+        if ANSWERS not in prompts[MERGE].text:
+            raise UsageError(f"{path}: {ANSWERS} is missing, the place of the answers to window.md")
+    return prompts
 
 
-def _takes_question(prompts: dict[Kind, Prompt]) -> bool:
-    return any(QUESTION in prompt.text for prompt in prompts.values())
+def _goes_through_windows(prompts: dict[str, Prompt]) -> bool:
+    return WINDOW in prompts or (Kind.VIDEO in prompts and prompts[Kind.VIDEO.value].over == "windows")
 
 
-def _find(folder: Path) -> dict[str, dict[Kind, Path]]:
-    """The prompt files of each task in a folder."""
-    found: dict[str, dict[Kind, Path]] = {}
-    for kind in Kind:
-        for path in folder.glob(f"*/{kind}.md"):
-            found.setdefault(path.parent.name, {})[kind] = path
+def _steps(prompts: dict[str, Prompt], window: Over) -> dict[Kind, tuple[Step, ...]]:
+    """What is asked about each kind of file."""
+    found: dict[Kind, tuple[Step, ...]] = {kind: (Step(prompts[kind]),) for kind in Kind if kind in prompts}
+    if _goes_through_windows(prompts):
+        steps = [Step(prompts.get(WINDOW) or prompts[Kind.VIDEO], window, WINDOW)]
+        if MERGE in prompts:
+            steps.append(Step(prompts[MERGE], merge(WINDOW), MERGE))
+        found[Kind.VIDEO] = tuple(steps)
     return found
 
 
-def _own(folder: Path) -> dict[str, dict[Kind, Path]]:
+def _takes_question(prompts: dict[str, Prompt]) -> bool:
+    return any(QUESTION in prompt.text for prompt in prompts.values())
+
+
+def _find(folder: Path) -> dict[str, dict[str, Path]]:
+    """The prompt files of each task in a folder."""
+    found: dict[str, dict[str, Path]] = {}
+    for file in FILES:
+        for path in folder.glob(f"*/{file}.md"):
+            found.setdefault(path.parent.name, {})[file] = path
+    return found
+
+
+def _own(folder: Path) -> dict[str, dict[str, Path]]:
     """The prompt files of each task in the user's folder, in which nothing may be overlooked."""
     if not folder.is_dir():
         raise UsageError(f"--prompts: no such folder: {folder}")
     found = _find(folder)
-    files = " or ".join(f"{kind}.md" for kind in Kind)
+    files = " or ".join(f"{file}.md" for file in FILES)
     if not found:
         raise UsageError(f"--prompts {folder}: there are no prompts; a prompt is a file {folder}/TASK/{files}")
     for path in sorted(folder.glob("*/*.md")):
@@ -121,7 +170,7 @@ def _own(folder: Path) -> dict[str, dict[Kind, Path]]:
     return found
 
 
-def _listing(available: dict[str, dict[Kind, Path]]) -> str:
+def _listing(available: dict[str, dict[str, Path]]) -> str:
     """A line for each task: its name, and what its prompts say they are about."""
     lines: list[str] = []
     for name, files in sorted(available.items()):

@@ -20,6 +20,8 @@ class UnitKind(StrEnum):
     WINDOW = "window"
     AUDIO = "audio"
     MERGE = "merge"
+    DIGEST = "digest"
+    """Merged of some of many answers, to be merged with others in its turn."""
     LIVE = "live"
 
 
@@ -28,15 +30,17 @@ class Unit:
     """What one request is about. Its `id` is the first part of the key of an answer."""
 
     id: str
-    """Of a whole file its sha256, of a window `sha256@start-end`, of a merge `sha256+digest` of its inputs' answers."""
+    """Of a whole file its sha256, of a window `sha256@start-end`, of a merge, or a part of one, `sha256+hash` of its
+    inputs' answers."""
     content: str
     """The sha256 of the file."""
     kind: UnitKind = UnitKind.WHOLE
     start_us: int | None = None
-    """With `end_us` a half open span of time: microseconds, 0 is when the first frame is displayed."""
+    """With `end_us` a half open span of time: microseconds, 0 is when the first frame is displayed. Of a digest that
+    of its inputs."""
     end_us: int | None = None
     inputs: tuple[str, ...] = ()
-    """Of a merge: the ids of the units whose answers it is made of."""
+    """Of a merge or digest: the ids of the units whose answers it is made of."""
 
     @property
     def span(self) -> Span | None:
@@ -56,8 +60,23 @@ def window(content: str, span: Span) -> Unit:
 
 def merged(content: str, inputs: Iterable[tuple[Unit, str]]) -> Unit:
     """What is merged of the answers (units and texts) about parts of a file: another one if any answer changes."""
-    digest, units = hashlib.sha256(), list[str]()
+    name, units = _of_inputs(content, inputs)
+    return Unit(name, content, UnitKind.MERGE, inputs=tuple(unit.id for unit in units))
+
+
+def digest(content: str, inputs: Iterable[tuple[Unit, str]]) -> Unit:
+    """What is merged of some of the answers, those of a span of time, to be merged again with the others."""
+    name, units = _of_inputs(content, inputs)
+    starts = [unit.start_us for unit in units if unit.start_us is not None]
+    ends = [unit.end_us for unit in units if unit.end_us is not None]
+    span = (min(starts, default=None), max(ends, default=None))
+    return Unit(name, content, UnitKind.DIGEST, *span, inputs=tuple(unit.id for unit in units))
+
+
+def _of_inputs(content: str, inputs: Iterable[tuple[Unit, str]]) -> tuple[str, list[Unit]]:
+    """The id of what is made of some answers, and their units."""
+    found, units = hashlib.sha256(), list[Unit]()
     for unit, text in inputs:
-        digest.update(f"{unit.id}\0{text}\0".encode())
-        units.append(unit.id)
-    return Unit(f"{content}+{digest.hexdigest()}", content, UnitKind.MERGE, inputs=tuple(units))
+        found.update(f"{unit.id}\0{text}\0".encode())
+        units.append(unit)
+    return f"{content}+{found.hexdigest()}", units

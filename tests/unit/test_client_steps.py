@@ -255,7 +255,7 @@ def test_plans_with_steps_survive_the_ledger_and_pickling() -> None:
     assert pickle.loads(pickle.dumps(asks)) == asks
     (merge,) = merges_of(made.requests[Kind.VIDEO], asks)
     assert merge.inputs == asks
-    assert merge.ask({}) is None
+    assert merge.follow({}) == ([], None)
 
 
 # -- frames and their times ------------------------------------------------------------------------------------
@@ -290,7 +290,7 @@ IN_WINDOWS = [[0, 24], [13, 37], [25, 49], [38, 62], [50, 74], [63, 87], [75, 99
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """For each time that a video is decoded as a whole: whether another decoder of it was open still."""
     overlaps, containers = [], set[int]()
-    really_opened = video._opened
+    really_opened = video.opened
 
     @contextmanager
     def counted(path: Path, *, strict: bool = True, quick: bool = False) -> Iterator[Any]:
@@ -301,7 +301,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
             yield found
         containers.remove(id(found))
 
-    monkeypatch.setattr(video, "_opened", counted)
+    monkeypatch.setattr(video, "opened", counted)
     return overlaps
 
 

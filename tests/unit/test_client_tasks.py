@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHIPPED = ("ad", "ask", "describe", "sentiment", "tags")
+OVER_TIME = ("captions", "summary")
 PROMPTS = [BUILT_IN / task / f"{kind}.md" for task in SHIPPED for kind in Kind]
+WINDOWS = [BUILT_IN / task / "window.md" for task in OVER_TIME]
+MERGES = [BUILT_IN / "summary" / "merge.md"]
 SOUNDS = r"hear|sound|music|song|jingle|voice|audio|listen|speech|spoken|speak|dialog|narrat|lyric|noise|loud"
 
 
@@ -27,11 +30,11 @@ def put(path: Path, content: str) -> Path:
     return path
 
 
-def test_each_shipped_task_has_both_prompts() -> None:
-    assert sorted(BUILT_IN.glob("*/*")) == sorted(PROMPTS)
+def test_each_shipped_task_has_its_prompts() -> None:
+    assert sorted(BUILT_IN.glob("*/*")) == sorted([*PROMPTS, *WINDOWS, *MERGES])
 
 
-@pytest.mark.parametrize("path", PROMPTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", [*PROMPTS, *WINDOWS, *MERGES], ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_shipped_prompt(path: Path) -> None:
     prompt = read_prompt(path)
     assert prompt.title
@@ -41,6 +44,8 @@ def test_a_shipped_prompt(path: Path) -> None:
     assert not re.search(rf"\b({SOUNDS})", prompt.text, re.IGNORECASE)
     # 16 frames of LLaVA-NeXT-Video, a prompt of two tokens a word and the answer fit into its 4096 tokens.
     assert 16 * 144 + 2 * len(prompt.text.split()) + prompt.max_tokens < 4096
+    # A window says of which time it is.
+    assert ("{start}" in prompt.text) == ("{end}" in prompt.text) == (path in WINDOWS)
     assert ("{question}" in prompt.text) == (path.parent.name == "ask")
 
 
@@ -94,7 +99,7 @@ def test_the_tasks_are_listed_where_one_is_unknown(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown task dance") as unknown:
         choose_tasks(["describe", "dance"], [], tmp_path)
     lines = str(unknown.value).splitlines()[1:]
-    assert [line.split()[0] for line in lines] == sorted([*SHIPPED, "objects"])
+    assert [line.split()[0] for line in lines] == sorted([*SHIPPED, *OVER_TIME, "objects"])
     assert "  objects    What can be bought." in lines
     with pytest.raises(UsageError, match="say what to ask"):
         choose_tasks(["describe"], [" "])
