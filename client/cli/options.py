@@ -65,7 +65,7 @@ QUESTIONS = (
         default="describe",
         type=values.names,
         metavar="A,B",
-        help="describe, tags, sentiment, ad, or one of --prompts",
+        help="describe, tags, sentiment, ad; of videos over time captions, summary; or one of --prompts",
     ),
     _questions(
         "--question",
