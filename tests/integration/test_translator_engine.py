@@ -16,6 +16,7 @@ from translator.errors import ModelError
 from translator.model.engine import Engine, choose
 from translator.model.job import CUT, MAX_SOURCE_TOKENS, Job
 from translator.model.models import DEMO_MODEL
+from translator.text.placement import Mark, place
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +127,26 @@ def test_a_translation_that_was_cut_says_so(engine: Engine, monkeypatch: pytest.
     monkeypatch.setattr("translator.model.engine.ANSWER_TOKENS", {32: 3})
     (said,) = engine.translate([job(engine, "It opens with red everywhere.", "fra_Latn")])
     assert said.issues == (CUT,)
+
+
+def test_alternatives_are_those_of_the_beam_and_change_nothing_about_the_best(engine: Engine) -> None:
+    one = job(engine, "It shows red on the left and blue on the right.", "fra_Latn")
+    (alone,), (best,) = engine.translate([one]), engine.translate([replace(one, hypotheses=9)])
+    assert (best.text, alone.alternatives) == (alone.text, ())
+    assert best.score == pytest.approx(alone.score, abs=0.01)
+    assert 1 <= len(set(best.alternatives)) == len(best.alternatives) <= 3
+    assert best.text not in best.alternatives
+    assert not any(other.startswith("fra_Latn") or other.endswith("</s>") for other in best.alternatives)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_attention_says_where_tags_go(engine: Engine, language: str) -> None:
+    text = "It shows red on the left and blue on the right."
+    (said,) = engine.translate([replace(job(engine, text, language), align=True)])
+    marks = [Mark(9, "<b>", 12, "</b>"), Mark(29, "<i>", 33, "</i>")]
+    written = "".join(
+        part.plain if part.written is None else part.written for part in place(text, said.text, marks, said.anchors)
+    )
+    red, blue = (LANGUAGES[language].colours[colour] for colour in ("red", "blue"))
+    assert red[:2] in written.split("<b>")[1].split("</b>")[0]
+    assert blue[:2] in written.split("<i>")[1].split("</i>")[0]

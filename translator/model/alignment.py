@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from translator.model.job import Job
     from translator.text.placement import Anchor
 
+_REACH = 0.4
+"""A token far from its translation, in shares of the sentence, must have more attention: a weak one says little."""
 _END = "</s>"
 _SPACE = "\u2581"
 """How SentencePiece writes a space."""
@@ -34,9 +37,13 @@ def anchors(job: Job, tokens: Sequence[str], attention: Sequence[Sequence[float]
     found: list[Anchor] = []
     for (start, end), weights in zip(spans, attention, strict=False):
         if end > start:
-            inner = list(weights[1 : len(places) + 1])
-            first, last = places[inner.index(max(inner))]
-            found.append((start, end, (first + last) / 2))
+            there = (start + end) / 2 / len(text)
+            middles = [(first + last) / 2 for first, last in places]
+            _, place = max(
+                (weight * math.exp(-abs(middle / len(job.text) - there) / _REACH), middle)
+                for weight, middle in zip(weights[1:], middles, strict=False)
+            )
+            found.append((start, end, place))
     return tuple(found)
 
 

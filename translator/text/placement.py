@@ -9,6 +9,7 @@ in its translation, once, and pairs stay properly nested.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,6 +26,11 @@ _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 """A word; of scripts without spaces, a letter."""
 _EDGE_SIGNS = re.compile(r"^[^\w\s]*|[^\w\s]*$")
 _MARKS_AFTER = ".,;:!?…。，、；：！？।॥።။؟۔)]}»”’\"'"  # noqa: RUF001
+
+_MOST_WORDS = 100
+"""Words among which a pair's are looked for."""
+_ODD_LENGTH = 0.5
+"""What a letter too many or too few costs, in letters that belong to a pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,22 +219,30 @@ class _Placing:
         return start, end
 
     def _span(self, mark: Mark, low: int, high: int, taken: list[tuple[int, int]]) -> tuple[int, int]:
-        """The words that a pair goes around: the run with most words that belong there over those that do not."""
-        begin_at, end_at = mark.at, mark.end or mark.at
-        best, found = 0, (low, low)
-        run, begin = 0, low
-        for number in range(low, high):
-            if _is_taken(number, taken):
-                run, begin = 0, number + 1
-                continue
-            run += 1 if begin_at <= self.words[number].place < end_at else -1
-            if run <= 0:
-                run, begin = 0, number + 1
-            elif run > best:
-                best, found = run, (begin, number + 1)
+        """The words that a pair goes around.
+
+        It is the run with most letters that belong there over those that do not, and of about the same share of the
+        sentence: which "a" or "la" of two is meant, attention hardly knows.
+        """
+        begin, end = mark.at, mark.end or mark.at
+        high = min(high, low + _MOST_WORDS)
+        expected = (end - begin) / max(1, len(self.source)) * len(self.target)
+        best, found = -math.inf, (low, low)
+        for first in range(low, high):
+            gain = length = 0
+            for last in range(first, high):
+                if _is_taken(last, taken):
+                    break
+                word = self.words[last]
+                letters = word.end - word.start
+                length += letters
+                gain += letters if begin <= word.place < end else -letters
+                value = gain - _ODD_LENGTH * abs(length - expected)
+                if gain > 0 and value > best:
+                    best, found = value, (first, last + 1)
         free = [number for number in range(low, high) if not _is_taken(number, taken)]
-        if not best and free:
-            middle = (begin_at + end_at) / 2
+        if found[0] == found[1] and free:
+            middle = (begin + end) / 2
             nearest = min(free, key=lambda number: abs(self.words[number].place - middle))
             return nearest, nearest + 1
         return found
