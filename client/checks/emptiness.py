@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _UNFILLED = "a form that is not filled in"
-_LONGEST_FRAME = 600
+_LONGEST_FRAME = 400
 """Characters: a longer text says something."""
 _FRAME = frozenset(
     """a an the this that these those it its is are was be of in on to for with and or as at by from has have there
@@ -96,7 +96,7 @@ def find_echo(text: str, prompt: str, question: str | None, items: Sequence[str]
     if len(said) < _ECHO_WORDS:
         return None
     known = sequences(instruction, _WIDTH)
-    hits = [tuple(said[at : at + _WIDTH]) in known for at in range(len(said) - _WIDTH + 1)]
+    hits = [sequence in known for sequence in zip(*(said[at:] for at in range(_WIDTH)), strict=False)]
     share = sum(hits) / len(hits)
     if share >= _ECHO_SHARE:
         return f"{share:.0%} of it is the prompt"

@@ -114,7 +114,7 @@ def _named(codes: set[str]) -> str:
     return f"in {' and '.join(sorted(_NAMES.get(code, code) for code in codes))}"
 
 
-def _is_english(said: list[str]) -> bool:
+def _is_english(said: tuple[str, ...]) -> bool:
     return len(said) >= _ENGLISH_WORDS and sum(word in _ENGLISH for word in said) >= _ENGLISH_SHARE * len(said)
 
 

@@ -21,6 +21,9 @@ _SENTENCE_WORDS, _SENTENCE_TIMES = 4, 3
 """A sentence of so many words is a loop from so many times on, wherever they stand."""
 _FEWEST, _REPEATED_SHARE = 40, 0.5
 """From so many words on, a text is a loop of whose sequences of three words more than so large a share came before."""
+_FEWEST_REPEATED = 2
+"""Sequences that came before: of a word five times in a row there are so many."""
+_RUN = 12
 _CHARACTERS = re.compile(r"([^\s\-_=*.~#|+\u2500-\u257f\u2026])\1{11,}")
 _WITHIN = re.compile(r"(?=[^\W\d_])(\w{2,6}?)\1{5,}|([^\W\d_])\2{8,}")
 _LONG_WORD = 9
@@ -34,24 +37,38 @@ _SHOWN = 40
 
 def find_loop(text: str) -> str | None:
     """What an answer repeats, in a few words; None where it is no loop."""
-    if run := _CHARACTERS.search(text):
-        return f"{run[1]!r} {len(run.group())} times in a row"
-    if len(text) < 12:
-        return None
+    for token in text.split():
+        if len(token) >= _RUN and (run := _CHARACTERS.search(token)):
+            return f"{run[1]!r} {len(run.group())} times in a row"
     text = _MARKER.sub("", text)
     said = words(unquoted(text, _as_one_word))
     for word in said:
         if len(word) >= _LONG_WORD and word[0] != _QUOTE and (within := _WITHIN.search(word)):
             part = within[1] or within[2]
             return f"{part!r} {len(within.group()) // len(part)} times in a word"
+    return _repeated(text, said) or _quoted(text)
+
+
+def _repeated(text: str, said: tuple[str, ...]) -> str | None:
+    sequences = list(zip(said, said[1:], said[2:], strict=False))
+    times_before = len(sequences) - len(set(sequences))
+    if times_before < _FEWEST_REPEATED:
+        return None
     if found := _in_a_row(said):
         phrase, times = found
         if times >= _enough(phrase):
             return f"{_short(phrase)!r} {times} times in a row"
+    if sentence := _sentences(text):
+        return sentence
+    share = times_before / len(sequences)
+    return f"{share:.0%} of it repeats itself" if len(said) >= _FEWEST and share > _REPEATED_SHARE else None
+
+
+def _quoted(text: str) -> str | None:
     for quote in quotes(text):
         if (found := _in_a_row(words(quote))) and found[1] >= _TIMES_QUOTED:
             return f"{_short(found[0])!r} {found[1]} times in a row"
-    return _sentences(text) or _share(said)
+    return None
 
 
 def _as_one_word(quote: re.Match[str]) -> str:
@@ -59,13 +76,13 @@ def _as_one_word(quote: re.Match[str]) -> str:
     return f" {_QUOTE}{''.join(words(quote.group()))} "
 
 
-def _enough(phrase: list[str]) -> int:
+def _enough(phrase: tuple[str, ...]) -> int:
     if len(phrase) == 1 and len(phrase[0]) == 1:
         return _TIMES_CHARACTER
     return 2 if len(phrase) >= _LONG else _TIMES.get(len(phrase), _TIMES_LONG)
 
 
-def _in_a_row(said: list[str]) -> tuple[list[str], int] | None:
+def _in_a_row(said: tuple[str, ...]) -> tuple[tuple[str, ...], int] | None:
     """The phrase that follows itself for the most words, and how many times it comes; in linear time.
 
     Where a phrase of `d` words comes `k` times in a row, each sequence of three words from its second time on has come
@@ -98,14 +115,6 @@ def _sentences(text: str) -> str | None:
     return None
 
 
-def _share(said: list[str]) -> str | None:
-    if len(said) < _FEWEST:
-        return None
-    sequences = list(zip(said, said[1:], said[2:], strict=False))
-    share = 1 - len(set(sequences)) / len(sequences)
-    return f"{share:.0%} of it repeats itself" if share > _REPEATED_SHARE else None
-
-
-def _short(phrase: list[str]) -> str:
+def _short(phrase: tuple[str, ...]) -> str:
     text = ("" if all(len(word) == 1 for word in phrase) else " ").join(phrase).replace(_QUOTE, "")
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -98,13 +98,12 @@ _REFUSES = [
         r"^\W*\[?(?:content (?:filtered|blocked|removed)|blocked by|request (?:blocked|refused|declined))",
     )
 ]
-_MAYBE = re.compile(
-    r"\b(?:I|i|[Ww]e)\b|[Ss]orry|[Uu]nable|[Aa]s an? |[Aa]polog|[Pp]lease|[Aa]ttached|[Uu]pload|[Pp]rovided"
-    r"|[Ii]ncluded|[Ss]hared"
-    r"|[Rr]equest|[Gg]uidelines|[Pp]olic|could(?:n't| not)|cannot|can't|[Ff]ailed to|[Bb]locked|[Rr]egrettably"
-    r"|[Uu]nfortunately"
+_MAYBE = frozenset(
+    """i i'm i'd i've i'll we we're sorry unable apologies apologise apologize please attached upload uploaded provided
+    included shared request prompt question guidelines policy policies couldn't cannot can't failed blocked regrettably
+    unfortunately image's filtered ai model assistant""".split()  # noqa: SIM905
 )
-"""What most captions have none of."""
+"""Words of which most captions have none, and each refusal one."""
 _OFFERS = re.compile(
     r"\b(?:if you (?:have|need|would like|'d like|want|could|can|provide|describe)|let me know|feel free|is there"
     r" (?:anything|something)"
@@ -149,11 +148,11 @@ def find_refusal(text: str) -> str | None:
 
     That something cannot be seen in a picture is an answer: prompts ask to say so.
     """
-    plain = straight(text[:_LOOKED_AT])
-    if _OTHERS.match(plain):
-        return _short(plain) if len(text) <= _LOOKED_AT // 2 else None
-    if not _MAYBE.search(plain):
+    if _OTHERS.match(straight(text[:_LOOKED_AT])):
+        return _short(text) if len(text) <= _LOOKED_AT // 2 else None
+    if _MAYBE.isdisjoint(words(straight(text))):
         return None
+    plain = straight(text[:_LOOKED_AT])
     start = unquoted(plain)
     said = sentences(start)
     first = next((it for it in said if _refuses(it)), None)

@@ -18,22 +18,30 @@ _QUOTED = re.compile(
     r"|\u00ab[^\u00bb\n]{1,400}\u00bb|\u300c[^\u300d\n]{1,400}\u300d|`[^`\n]{1,400}`"
     r"|(?<!\w)'(?!\s)(?:[^'\n]|(?<=\w)'(?=\w)){1,400}(?<!\s)'(?!\w)|(?<!\w)\u2018[^\u2019\n]{1,400}\u2019(?!\w))"
 )
+_MARKS = "\"'`"
 _SENTENCE_END = re.compile(r"(?<=[.!?\u2026])[\"'\u201d\u2019)\]]*\s+|\s*\n+\s*|(?<=[\u3002\uff01\uff1f\u0964])")
 _STRAIGHT = {"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\u201c": '"', "\u201d": '"', "\u00a0": " "}
 
 
-def words(text: str) -> list[str]:
-    """The words of a text, in lower case; of scripts without spaces the characters."""
-    return _WORD.findall(text.lower())
+@lru_cache(16)
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text, in lower case; of scripts without spaces the characters. Checks ask for the same again."""
+    return tuple(_WORD.findall(text.lower()))
 
 
 def unquoted(text: str, instead: str | Callable[[re.Match[str]], str] = " ") -> str:
     """A text without what it quotes, or with something `instead`: what a poster says is no word of the model's."""
-    return _QUOTED.sub(instead, text)
+    return _QUOTED.sub(instead, text) if _holds_quotes(text) else text
+
+
+def _holds_quotes(text: str) -> bool:
+    return any(mark in text for mark in _MARKS) or not text.isascii()
 
 
 def quotes(text: str) -> list[str]:
     """What a text quotes."""
+    if not _holds_quotes(text):
+        return []
     return [quote.group()[1:-1] for quote in _QUOTED.finditer(text)]
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 import queue
+import select
 import signal
 import socket
 import subprocess
@@ -48,6 +49,9 @@ _IS_LINUX = platform.system() == "Linux"
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(16 << 20), "MALLOC_TRIM_THRESHOLD_": str(32 << 20)}
 """Bytes, for glibc: a worker keeps that much of what a picture took for the next one. By default its heap shrinks after
 each, and grows again page by page, which takes as long as a small picture itself."""
+
+_AT_ONCE_S = 1.0
+"""Work that takes longer is timed."""
 
 _ENDED_BY_OTHERS = (-signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT)
 _TRIES = 3
@@ -154,7 +158,8 @@ class _Worker:
         self.files = 0
         self.busy = False
         """Whether it is at work on a file: its end mark has not come yet."""
-        self._began_cpu_s = self._seen_cpu_s = 0.0
+        self._poll = select.poll()  # that of the pipe would be a new one each time
+        self._poll.register(pipe.fileno(), select.POLLIN)
 
     def begin(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Send it `work` on a file, with its arguments.
@@ -164,7 +169,6 @@ class _Worker:
         """
         self.files += 1
         self.busy = True
-        self._began_cpu_s = self._seen_cpu_s = _cpu_s(self.pid)
         self.pipe.send((work, arguments))
 
     def receive(self, timeout_s: float) -> Any:
@@ -174,15 +178,19 @@ class _Worker:
             TimeoutError: there was none after so much work, or it did none for so long.
             EOFError, ConnectionError: the process died.
         """
-        while not self.pipe.poll(timeout_s):
-            cpu_s = _cpu_s(self.pid)
-            if cpu_s - self._began_cpu_s >= timeout_s or cpu_s - self._seen_cpu_s <= timeout_s * _NEXT_TO_NOTHING:
-                raise TimeoutError
-            self._seen_cpu_s = cpu_s
+        if not self._poll.poll(1000 * min(timeout_s / 10, _AT_ONCE_S)):
+            self._wait(timeout_s)
         item = self.pipe.recv()
         self.busy = not (item is None or isinstance(item, MediaError))
-        self._began_cpu_s = self._seen_cpu_s = _cpu_s(self.pid)
         return item
+
+    def _wait(self, timeout_s: float) -> None:
+        began_cpu_s = seen_cpu_s = _cpu_s(self.pid)
+        while not self._poll.poll(1000 * timeout_s):
+            cpu_s = _cpu_s(self.pid)
+            if cpu_s - began_cpu_s >= timeout_s or cpu_s - seen_cpu_s <= timeout_s * _NEXT_TO_NOTHING:
+                raise TimeoutError
+            seen_cpu_s = cpu_s
 
 
 class _ForkServer:

@@ -81,6 +81,7 @@ def test_who_interrupts_twice_is_told_how_to_go_on(servers: FakeServers, tmp_pat
 def test_a_refused_command_is_not_recommended(servers: FakeServers, tmp_path: Path, option: tuple[str, str]) -> None:
     pictures(tmp_path / "ads", 2)
     (tmp_path / "ads" / "0000.jpg").write_bytes(b"no picture")  # is finished before the servers are looked at
+    servers.on_ask = answering(lambda: error(404, "The model does not exist."))
     done = run(servers, "ads", *(word.format(url=servers.url) for word in option), cwd=tmp_path)
     assert done.returncode == 2
     assert "go on" not in done.stderr

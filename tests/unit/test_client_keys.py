@@ -94,8 +94,15 @@ def test_a_key_may_end_as_files_do(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings(["ads"]).api_key == KEY
 
 
-@pytest.mark.parametrize("option", ["--base-url", "--translator"])
-@pytest.mark.parametrize("url", ["http://me:CANARY@127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1?key=CANARY"])
+@pytest.mark.parametrize(
+    ("option", "url"),
+    [
+        ("--base-url", "http://me:CANARY@127.0.0.1:8000/v1"),
+        ("--base-url", "http://127.0.0.1:8000/v1#CANARY"),
+        ("--translator", "http://me:CANARY@127.0.0.1:8003"),
+        ("--translator", "http://127.0.0.1:8003?key=CANARY"),
+    ],
+)
 def test_no_secret_within_a_url_of_a_server(capsys: pytest.CaptureFixture[str], option: str, url: str) -> None:
     with pytest.raises(SystemExit) as wrong:
         read_settings(["ads", option, url])
