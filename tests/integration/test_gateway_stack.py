@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import openai
+from PIL import Image
 
 if TYPE_CHECKING:
     from scripts.demo.stack import Stack
@@ -57,3 +60,38 @@ async def test_a_client_that_goes_away_leaves_no_request_in_the_engine(stack: St
         async with asyncio.timeout(30):
             while await running():  # noqa: ASYNC110  # another process
                 await asyncio.sleep(0.05)
+
+
+def shown(color: str) -> dict[str, Any]:
+    data = io.BytesIO()
+    Image.new("RGB", (120, 120), color).save(data, "PNG")
+    return {
+        "type": "image_url",
+        "image_url": {"url": f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"},
+    }
+
+
+async def test_a_conversation_goes_on_whatever_pictures_lie_behind_it(stack: Stack) -> None:
+    def question(color: str) -> list[Any]:
+        return [{"role": "user", "content": [shown(color), {"type": "text", "text": "Describe this picture."}]}]
+
+    async with openai.AsyncOpenAI(base_url=stack.endpoint, api_key="none", max_retries=0) as sdk:
+        conversation: list[Any] = []
+        for number in range(10):
+            conversation += question("red" if number % 2 else "blue")
+            raw = await sdk.chat.completions.with_raw_response.create(
+                model=PICTURE_MODEL, messages=conversation, max_tokens=8, temperature=0
+            )
+            left_out = raw.headers.get("X-Babelview-Left-Out", "")
+            assert left_out.startswith(f"{number - 7} earlier picture" if number > 7 else "")
+            said = raw.parse().choices[0].message.content
+            assert said
+            conversation.append({"role": "assistant", "content": said})
+
+
+async def test_a_prompt_is_echoed(stack: Stack) -> None:
+    async with openai.AsyncOpenAI(base_url=stack.endpoint, api_key="none", max_retries=0) as sdk:
+        answer = await sdk.completions.create(
+            model=PICTURE_MODEL, prompt="Describe", max_tokens=2, echo=True, logprobs=1
+        )
+    assert answer.choices[0].text.startswith("Describe")
