@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -49,7 +50,7 @@ from server.gateway.upstream import Upstream
 from server.key_variables import TRANSLATOR_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from aiohttp.abc import AbstractResolver
 
@@ -195,6 +196,7 @@ class Gateway:
             tidied = any([follow, _tidy(asked, model), _tidy_messages(request, asked.get("messages"), model)])
             urls, changed = await self._media.check(asked, model, hold)
             call = _call(request, orjson.dumps(asked) if changed or tidied else body)
+            call = replace(call, media=bool(urls), suspicion=_of_truncation(asked) if urls else None)
             if call.body is not body:  # what was fetched is in it now
                 hold.count(len(call.body) - (hold.size - before))
             pool = self._pools[model.name]
@@ -219,7 +221,7 @@ class Gateway:
                 raise named_as_input(error) from None
             view.write_back()
             _tidy(asked, model)
-            call = _call(request, orjson.dumps(asked))
+            call = replace(_call(request, orjson.dumps(asked)), media=bool(urls))
             hold.count(len(call.body) - (hold.size - before))
             pool = self._pools[model.name]
             digest = digest_of(urls) if pool.wants_digest else None
@@ -266,6 +268,15 @@ class Gateway:
 
 
 GATEWAY = web.AppKey("gateway", Gateway)
+
+
+def _of_truncation(asked: Mapping[str, Any]) -> RequestError | None:
+    """What is wrong with a request that has media if an engine fails at it: what stands for them was cut off."""
+    most = asked.get("truncate_prompt_tokens")
+    if type(most) is not int or most < 0:
+        return None
+    message = f"truncate_prompt_tokens: of a prompt of {most} tokens the picture or video would be cut off"
+    return RequestError(400, message, param="truncate_prompt_tokens", code="invalid_parameter")
 
 
 def _tidy(asked: dict[str, Any], model: ServedModel) -> bool:

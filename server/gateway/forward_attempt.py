@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -28,6 +29,11 @@ EVENT_STREAM = "text/event-stream"
 ERROR_EVENT = b'data: {"error"'
 """What vLLM ends a stream with when something goes wrong; in a text the quotes would be escaped."""
 JSON = "application/json"
+_OPENING = re.compile(rb'data: \{[^\n]*"delta":\{"role":"assistant","content":""[^\n]*\n\n')
+"""What vLLM begins the stream of a chat with: it says nothing yet."""
+_MEDIA_LOST = re.compile(rb'"message": ?"Internal server error"')
+"""vLLM's processes lose track of who holds which picture when a request with it is refused late. The next one with the
+same picture fails with these words, and would not fail again: the picture is sent on anew then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,10 @@ class Call:
     body: bytes
     headers: Mapping[str, str]
     context: RequestContext
+    media: bool = False
+    """Whether it has pictures or a video."""
+    suspicion: RequestError | None = None
+    """What is wrong with it if the server fails at it."""
 
 
 class ForwardAttempt:
@@ -69,12 +79,17 @@ class ForwardAttempt:
         upstream.in_flight += 1
         try:
             answer, piece = await self._begin()
+            if self._call.media and (answer.status >= 500 or _is_stream(answer)) and _MEDIA_LOST.search(piece):
+                answer.close()
+                answer, piece = await self._begin()
             self._begun()
             upstream.breaker.heard()
             headers = {name: answer.headers[name] for name in RESPONSE_HEADERS if name in answer.headers}
             if not _is_stream(answer):
                 upstream.breaker.answered()
                 self.complete = True
+                if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and self._call.suspicion:
+                    raise self._call.suspicion
                 self._call.context.answered(piece)
                 status = answer.status
                 if status >= 400:
@@ -102,7 +117,7 @@ class ForwardAttempt:
                     answer = await upstream.post(self._call.path, self._call.body, self._call.headers)
                     self._answer = answer
                     await self._check(answer)
-                    return answer, await (answer.content.readany() if _is_stream(answer) else self._read(answer))
+                    return answer, await (self._first(answer) if _is_stream(answer) else self._read(answer))
         except aiohttp.ClientConnectorError as error:
             upstream.broke(refused=True)
             raise NotBegunError("no connection") from error
@@ -114,6 +129,13 @@ class ForwardAttempt:
             if deadline is None or deadline.moved:
                 raise NotBegunError("it hangs") from error
             raise RequestError(504, f"{upstream.name} did not answer in time", code="timeout") from error
+
+    async def _first(self, answer: aiohttp.ClientResponse) -> bytes:
+        """The first piece of a stream; if media may be lost, the first one that says something."""
+        piece = await answer.content.readany()
+        if self._call.media and _OPENING.fullmatch(piece):
+            piece += await answer.content.readany()
+        return piece
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         """A whole answer, counted until the client has read it."""
