@@ -114,6 +114,9 @@ class Limits(Settings, frozen=True, kw_only=True):
     """Text of a prompt, in characters, for each token that the model holds: also of one that is to be truncated."""
     max_word_characters: int = 8192
     """Characters of `stop`, and of `bad_words`."""
+    max_prompt_contexts: int = 8
+    """Tokens of all prompts of a request together, in full contexts of its model: text counts a token a character, a
+    full context at most."""
     max_contexts: int = 32
     """Work of a request, in full contexts of its model: prompts x (tokens of a prompt x (1 + `prompt_logprobs`) +
     `n` x `max_tokens` x (1 + `logprobs`)) / `max_model_len`."""

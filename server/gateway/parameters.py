@@ -86,6 +86,8 @@ LONGEST_LISTS = {
 SCHEMA_BYTES = 64 << 10
 LONGEST_PATTERN = 256
 LONGEST_REPETITION = 64
+MOST_CHOICES = 1000
+"""Entries of a list in a schema, as OpenAI takes them; llguidance gives up on some grammars at 2000."""
 MOST_REPEATS = 4096
 """A grammar is unrolled that often while it is compiled."""
 _NO_OPTIONS = frozenset({"messages", "chat_template", "tools", "documents", "tokenize", "tokenizer", "return_dict"})
@@ -200,6 +202,8 @@ def check_schema(name: str, schema: Any) -> None:
     for key, value in _entries(schema):
         if key in _REPEATS and isinstance(value, int | float) and value > MOST_REPEATS:
             raise _refusal(name, f"{name}: {key} may be {MOST_REPEATS} at most")
+        if isinstance(value, list | dict) and len(value) > MOST_CHOICES:
+            raise _refusal(name, f"{name}: {key} has {len(value)} entries: {MOST_CHOICES} are taken")
         if key == "pattern" and isinstance(value, str) and (len(value) > LONGEST_PATTERN or _COUNT.search(value)):
             raise _refusal(name, f"{name}: this pattern is too long, or repeats too often")
 

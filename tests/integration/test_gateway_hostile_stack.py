@@ -37,6 +37,10 @@ OF_SEVERAL_KINDS = {
     "type": "object",
     "properties": {f"p{n}": {"type": "array", "maxItems": 4096, "items": {"maxLength": 4096}} for n in range(200)},
 }
+OPTIONAL = {"type": "object", "properties": {f"p{n}": {"type": "integer"} for n in range(1000)}}
+UNION = {"anyOf": [{"type": "object", "properties": {f"p{n}": {"enum": list(range(9))}}} for n in range(500)]}
+RECURSIVE = {"$defs": {"x": {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/x"}}] * 9}}, "$ref": "#/$defs/x"}
+REGULAR = {"type": "object", "properties": {f"p{n}": {"pattern": "^(.*a.*b|(a|aa)+){50}$"} for n in range(50)}}
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -160,16 +164,19 @@ async def test_parts_without_end_are_refused(http: aiohttp.ClientSession, model:
         (CHAT, chat("", [{"type": "text", "text": "red "}] * 1024)),
         (CHAT, chat("", "red", bad_words=[text(32, f"{n} ") for n in range(256)])),
         (CHAT, chat("", "red", stop=[text(512)] * 16, max_tokens=200, ignore_eos=True)),
-        (CHAT, chat("", "red", n=1, logprobs=True, top_logprobs=20, max_tokens=400, ignore_eos=True)),
+        (CHAT, chat("", "red", n=1, logprobs=True, top_logprobs=20, max_tokens=200, ignore_eos=True)),
         (
             CHAT,
-            chat("", "red", n=8, max_tokens=256, ignore_eos=True, min_p=0.1, frequency_penalty=1, logit_bias={"9": 1}),
+            chat("", "red", n=8, max_tokens=128, ignore_eos=True, min_p=0.1, frequency_penalty=1, logit_bias={"9": 1}),
         ),
         (CHAT, chat("", "red", response_format={"type": "json_object"}, n=8, max_tokens=64)),
-        (CHAT, chat("", "red", structured_outputs={"json": OF_SEVERAL_KINDS})),
-        (CHAT, chat("", "red", structured_outputs={"choice": [f"colour {n}" for n in range(4000)]})),
-        (COMPLETION, {"prompt": [text(400)] * 32, "n": 8, "max_tokens": 16, "logprobs": 5}),
-        (COMPLETION, {"prompt": [[7] * 1900] * 30, "max_tokens": 1}),
+        *(
+            (CHAT, chat("", "red", structured_outputs={"json": schema}))
+            for schema in (OF_SEVERAL_KINDS, OPTIONAL, UNION, RECURSIVE, REGULAR, {"enum": list(range(1000))})
+        ),
+        (CHAT, chat("", "red", structured_outputs={"choice": [f"colour {n}" for n in range(1000)]})),
+        (COMPLETION, {"prompt": [text(400)] * 32, "n": 8, "max_tokens": 8, "logprobs": 5}),
+        (COMPLETION, {"prompt": [[7 + n] * 1900 for n in range(8)], "max_tokens": 1}),
         (COMPLETION, {"prompt": [[7] * 1900], "max_tokens": 1, "prompt_logprobs": 20}),
         (COMPLETION, {"prompt": [7] * 1900, "max_tokens": 0, "echo": True, "logprobs": 20}),
     ],

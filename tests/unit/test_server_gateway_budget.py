@@ -17,7 +17,7 @@ from server.gateway.parameters import CHAT, COMPLETION, RESPONSES, check_paramet
 
 TOKENS = 100
 MODEL = picture_model(Path(), max_model_len=TOKENS)
-LIMITS = Limits(max_parts=10, max_characters_per_token=2, max_word_characters=50, max_contexts=4)
+LIMITS = Limits(max_parts=10, max_characters_per_token=2, max_word_characters=50, max_contexts=4, max_prompt_contexts=3)
 
 
 def chat(content: Any = "hello", **more: Any) -> dict[str, Any]:
@@ -68,6 +68,7 @@ def test_no_parameter_is_let_through_that_no_test_tries(cases: Cases, names: fro
         (chat(max_completion_tokens=50, best_of=8), "too_expensive", "tokens"),
         (chat(max_tokens=10, logprobs=True, logprob_token_ids=list(range(40))), "too_expensive", "tokens"),
         (completion(["x"] * 25), "too_expensive", "425 tokens"),
+        (completion([[1] * 100] * 3 + [[1]], max_tokens=1), "too_expensive", "4 prompts of up to 301 tokens"),
         (completion([1] * 100, prompt_logprobs=4), "too_expensive", "tokens"),
         (completion([1] * 100, echo=True, logprobs=4), "too_expensive", "tokens"),
     ],
@@ -121,6 +122,8 @@ DEEP = orjson.loads("[" * 60 + "]" * 60)
         ({"structured_outputs": {"json": '{"pattern": "a{9999}"}'}}, "pattern"),
         ({"structured_outputs": {"json": "[" * 500 + "]" * 500}}, "levels deep"),
         ({"structured_outputs": {"json": "{"}}, "no JSON schema"),
+        ({"structured_outputs": {"choice": ["x"] * 1001}}, "choice has 1001 entries"),
+        ({"structured_outputs": {"json": {"properties": dict.fromkeys(map(str, range(1001)))}}}, "properties has 1001"),
         ({"structured_outputs": {"json": ""}}, "no JSON schema"),
         ({"repetition_detection": {"max_pattern_size": 2000, "min_count": 2}}, "max_pattern_size"),
         ({"repetition_detection": {"max_pattern_size": 2, "min_count": 10**9}}, "min_count"),
