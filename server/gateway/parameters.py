@@ -87,7 +87,9 @@ SCHEMA_BYTES = 64 << 10
 LONGEST_PATTERN = 256
 LONGEST_REPETITION = 64
 MOST_CHOICES = 1000
-"""Entries of a list in a schema, as OpenAI takes them; llguidance gives up on some grammars at 2000."""
+"""Entries of a list in a schema, as OpenAI takes them."""
+MOST_PROPERTIES = 400
+"""Of all objects of a schema together: llguidance gives up at 500 that may be left out."""
 MOST_REPEATS = 4096
 """A grammar is unrolled that often while it is compiled."""
 _NO_OPTIONS = frozenset({"messages", "chat_template", "tools", "documents", "tokenize", "tokenizer", "return_dict"})
@@ -179,8 +181,11 @@ def _check_structure(asked: Mapping[str, Any]) -> None:
         taken = ", ".join(sorted(_STRUCTURES))
         raise _refusal("structured_outputs", f"structured_outputs: {other[0][:60]} is not taken, only {taken}")
     for name in ("response_format", "structured_outputs", "text", "tools"):
-        if asked.get(name) is not None:
-            check_schema(name, asked[name])
+        value = asked.get(name)
+        if value is not None:
+            _check_size(name, value)
+        for part in value if isinstance(value, list) else [value]:  # each tool has a schema of its own
+            check_schema(name, part)
     if isinstance(structure, dict) and isinstance(structure.get("json"), str):
         try:
             schema = orjson.loads(structure["json"])
@@ -197,15 +202,24 @@ def check_schema(name: str, schema: Any) -> None:
     """
     if is_deep(schema):
         raise _refusal(name, f"{name}: a schema may be {DEEPEST} levels deep at most")
-    if len(orjson.dumps(schema)) > SCHEMA_BYTES:
-        raise RequestError(413, f"{name} is larger than {SCHEMA_BYTES >> 10} KiB", param=name, code="request_too_large")
+    _check_size(name, schema)
+    properties = 0
     for key, value in _entries(schema):
+        if key == "properties" and isinstance(value, dict):
+            properties += len(value)
         if key in _REPEATS and isinstance(value, int | float) and value > MOST_REPEATS:
             raise _refusal(name, f"{name}: {key} may be {MOST_REPEATS} at most")
         if isinstance(value, list | dict) and len(value) > MOST_CHOICES:
             raise _refusal(name, f"{name}: {key} has {len(value)} entries: {MOST_CHOICES} are taken")
         if key == "pattern" and isinstance(value, str) and (len(value) > LONGEST_PATTERN or _COUNT.search(value)):
             raise _refusal(name, f"{name}: this pattern is too long, or repeats too often")
+    if properties > MOST_PROPERTIES:
+        raise _refusal(name, f"{name}: {properties} properties: {MOST_PROPERTIES} are taken")
+
+
+def _check_size(name: str, value: Any) -> None:
+    if len(orjson.dumps(value)) > SCHEMA_BYTES:
+        raise RequestError(413, f"{name} is larger than {SCHEMA_BYTES >> 10} KiB", param=name, code="request_too_large")
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:

@@ -123,7 +123,7 @@ DEEP = orjson.loads("[" * 60 + "]" * 60)
         ({"structured_outputs": {"json": "[" * 500 + "]" * 500}}, "levels deep"),
         ({"structured_outputs": {"json": "{"}}, "no JSON schema"),
         ({"structured_outputs": {"choice": ["x"] * 1001}}, "choice has 1001 entries"),
-        ({"structured_outputs": {"json": {"properties": dict.fromkeys(map(str, range(1001)))}}}, "properties has 1001"),
+        ({"structured_outputs": {"json": {"properties": dict.fromkeys(map(str, range(401)))}}}, "401 properties: 400"),
         ({"structured_outputs": {"json": ""}}, "no JSON schema"),
         ({"repetition_detection": {"max_pattern_size": 2000, "min_count": 2}}, "max_pattern_size"),
         ({"repetition_detection": {"max_pattern_size": 2, "min_count": 10**9}}, "min_count"),
@@ -159,5 +159,7 @@ def test_a_value_of_another_type_is_refused_by_name(more: dict[str, Any], says: 
 
 def test_a_schema_in_text_that_is_right_passes() -> None:
     check_parameters(chat(structured_outputs={"json": '{"type": "object"}'}), CHAT, MODEL, LIMITS)
+    tools = [{"function": {"parameters": {"properties": dict.fromkeys(map(str, range(9)))}}}] * 100
+    check_parameters(chat(tools=tools), CHAT, MODEL, LIMITS)
     check_parameters(chat(repetition_detection={"max_pattern_size": 8, "min_count": 3}), CHAT, MODEL, LIMITS)
     check_parameters(completion(echo=True, prompt_logprobs=1), COMPLETION, MODEL, LIMITS)
