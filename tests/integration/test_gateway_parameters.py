@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scripts.demo.stack import Stack
 
 PICTURES, VIDEOS = "llama-3.2-11b-vision", "llava-next-video-7b"
-NEXT_S = 2.0
+NEXT_S = 10.0
 """The next request takes 0.1 s; what compiles or tokenises without end stalls it for longer than this."""
 MEDIA = {PICTURES: image(f"data:image/jpeg;base64,{picture(96, 64)}"), VIDEOS: video(4)}
 for _messages in MEDIA.values():

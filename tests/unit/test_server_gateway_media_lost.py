@@ -72,7 +72,7 @@ async def test_what_has_no_media_is_not_sent_again(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("messages", "most", "status"), [(image(), 5, 400), (image(), -1, 502), (HELLO, 5, 502)])
-async def test_media_that_were_cut_off_are_the_clients_fault(
+async def test_media_that_were_cut_off_are_the_clients_mistake(
     folder: Path, messages: Any, most: int, status: int
 ) -> None:
     engine = Engine(folder / f"{PICTURE}.sock")
