@@ -12,12 +12,15 @@ GATEWAY_KEYS = "BABELVIEW_API_KEYS"
 CLIENT_KEY = "BABELVIEW_API_KEY"
 """The key that clients, and `status`, ask the gateway with."""
 TRANSLATOR_KEYS = "BABELVIEW_TRANSLATOR_API_KEY"
+SECOND_OPINION_KEY = "BABELVIEW_TRANSLATOR_SECOND_OPINION_KEY"
 """The keys that the translator accepts, with commas between them."""
 ENGINE_KEY = "VLLM_API_KEY"
 """The key that vLLM accepts; behind the gateway, which sends none to engines of this machine, it would refuse it."""
 HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """The token of the Hugging Face hub, for models that are fetched there."""
-KNOWN = frozenset({GATEWAY_KEYS, CLIENT_KEY, "OPENAI_API_KEY", TRANSLATOR_KEYS, ENGINE_KEY, *HUB_TOKENS})
+KNOWN = frozenset(
+    {GATEWAY_KEYS, CLIENT_KEY, "OPENAI_API_KEY", TRANSLATOR_KEYS, SECOND_OPINION_KEY, ENGINE_KEY, *HUB_TOKENS}
+)
 
 
 def hidden_from(*needed: str, others: Iterable[str] = ()) -> frozenset[str]:

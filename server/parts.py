@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from server.engines.engine import engine_parts
 from server.gateway.config import GatewayConfig, GatewaySettings, Replica, ServedModel
 from server.gateway.keyring import check_exposure
-from server.key_variables import GATEWAY_KEYS, HUB_TOKENS, TRANSLATOR_KEYS, hidden_from
+from server.key_variables import GATEWAY_KEYS, HUB_TOKENS, SECOND_OPINION_KEY, TRANSLATOR_KEYS, hidden_from
 from server.sizing.preflight import bind
 from server.supervision.part import PYTHON, Part, Probe
 
@@ -134,9 +134,9 @@ def _gateway_part(config: GatewayConfig, runtime: Path, listener: socket.socket,
 def _translator_part(translator: TranslatorProfile, keys: frozenset[str]) -> Part:
     assert translator.model is not None
     here = translator.model == DEMO or Path(translator.model).expanduser().is_dir()
-    hidden = hidden_from(TRANSLATOR_KEYS, *(() if here else HUB_TOKENS), others=keys)
+    hidden = hidden_from(TRANSLATOR_KEYS, SECOND_OPINION_KEY, *(() if here else HUB_TOKENS), others=keys)
     # Its options in the environment are for `babelview translate`: here the profile says all, as `check` has read it.
-    options = {name for name in os.environ if name.startswith(OPTIONS_PREFIX)} - {TRANSLATOR_KEYS}
+    options = {name for name in os.environ if name.startswith(OPTIONS_PREFIX)} - {TRANSLATOR_KEYS, SECOND_OPINION_KEY}
     # Looked at and let go: the translator opens its port itself.
     with bind(LOOPBACK, translator.port, "translator") as trial:
         port = trial.getsockname()[1]

@@ -35,6 +35,8 @@ class Sentence:
     the model was not asked."""
     alternatives: tuple[str, ...] = field(default=(), compare=False)
     """Other translations, the likeliest first."""
+    by: str = ""
+    """Which other model translated it; empty for the service's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def assemble(prepared: Prepared, target: str, result: _Result) -> TranslatedText
 def _sentence(marked: Marked, sentence: PreparedSentence, result: Reviewed, parts: list[Part] | None) -> Sentence:
     source = marked.text[sentence.start : sentence.end]
     text = source if parts is None else "".join(part.plain for part in parts)
-    return Sentence(source, text, result.reason, result.verdict, result.score, result.alternatives)
+    return Sentence(source, text, result.reason, result.verdict, result.score, result.alternatives, result.by)
 
 
 def _say(marked: Marked, sentence: PreparedSentence, text: str, anchors: Sequence[Anchor] = ()) -> list[Part] | None:

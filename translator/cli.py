@@ -9,11 +9,12 @@ import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
 from translator.command import Option, run
-from translator.settings import KEYS_VARIABLE, Settings
+from translator.settings import KEYS_VARIABLE, SECOND_OPINION_KEY_VARIABLE, Settings
 from translator.text import scripts as writing_systems
 
 if TYPE_CHECKING:
@@ -63,6 +64,19 @@ class _Scripts(click.ParamType[tuple[str, ...]]):
         return codes
 
 
+class _Url(click.ParamType[str]):
+    """An address of http or https."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take an address as it is; another scheme, or none, is refused."""
+        parts = urlsplit(str(value))
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            self.fail(f"{value!r} is no address such as http://127.0.0.1:8000/v1", param, ctx)
+        return str(value)
+
+
 _option = partial(click.option, cls=Option)
 
 
@@ -102,6 +116,19 @@ _option = partial(click.option, cls=Option)
     metavar="FILE",
     help="Terms that stay in every translation (brands, slogans), one a line, or a table (.csv, .tsv) with columns "
     "term, fr, de ... of set translations, or .json as requests have it.",
+)
+@_option(
+    "--second-opinion",
+    metavar="URL",
+    type=_Url(),
+    help="An OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1, whose model is asked to translate sentences "
+    f"that stay doubtful; kept if the checks like it better. Its key: {SECOND_OPINION_KEY_VARIABLE}.",
+)
+@_option(
+    "--second-opinion-model",
+    default=Settings.second_opinion_model,
+    metavar="NAME",
+    help="The model there.",
 )
 @_option(
     "--scripts",
@@ -166,7 +193,7 @@ def make_settings(**options: Any) -> Settings:
     }
     given = {renamed.get(name, name): value for name, value in options.items() if value is not None}
     keys = tuple(key for part in os.environ.get(KEYS_VARIABLE, "").split(",") if (key := part.strip()))
-    return Settings(keys=keys, **given)
+    return Settings(keys=keys, second_opinion_key=os.environ.get(SECOND_OPINION_KEY_VARIABLE, ""), **given)
 
 
 def _run(settings: Settings) -> int:

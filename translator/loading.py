@@ -35,6 +35,7 @@ async def load(settings: Settings, state: State) -> Batcher:
         GlossaryError: the file of `--keep` cannot be read.
     """
     glossary = await asyncio.to_thread(load_glossary, settings.keep) if settings.keep else Glossary()
+    second = state.second_opinion
     device, compute_type = choose(settings.device, settings.compute_type)
     folder = await models.prepare(settings.model, compute_type=compute_type)
     threads, replicas = settings.threads, settings.replicas or 1
@@ -70,7 +71,7 @@ async def load(settings: Settings, state: State) -> Batcher:
     batcher.start()
     state.metrics.watch(state.model, engine.description, batcher)
     state.loaded = Loaded(
-        TextTranslator(engine, batcher, thresholds, glossary=glossary), languages, Detector(languages)
+        TextTranslator(engine, batcher, thresholds, glossary=glossary, second=second), languages, Detector(languages)
     )
     logger.info(
         "%s is ready: %d languages, %s, %d at once", state.model, len(languages.all), engine.description, replicas

@@ -15,6 +15,7 @@ from translator.errors import GlossaryError, ModelError
 from translator.http import Limits, State, make_app
 from translator.http.server import Listener, MalformedRequests
 from translator.model import models
+from translator.second_opinion import SecondOpinion
 
 if TYPE_CHECKING:
     from translator.batcher import Batcher
@@ -66,6 +67,9 @@ async def serve(settings: Settings, state: State) -> None:
         ModelError: no usable model.
         OSError: the address cannot be listened on.
     """
+    if settings.second_opinion:
+        key = settings.second_opinion_key or None
+        state.second_opinion = SecondOpinion(settings.second_opinion, settings.second_opinion_model, key)
     server_logger.addFilter(MalformedRequests())
     runner = web.AppRunner(
         make_app(state),
@@ -102,6 +106,8 @@ async def serve(settings: Settings, state: State) -> None:
         await runner.cleanup()
         if loading and loading.done() and not loading.cancelled() and not loading.exception():
             await loading.result().close()
+        if state.second_opinion:
+            await state.second_opinion.close()
     logger.info("stopped")
 
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_MODEL = "facebook/nllb-200-distilled-600M"
+SECOND_OPINION_KEY_VARIABLE = "BABELVIEW_TRANSLATOR_SECOND_OPINION_KEY"
+"""The environment variable that holds the key of the endpoint of `second_opinion`."""
 KEYS_VARIABLE = "BABELVIEW_TRANSLATOR_API_KEY"
 """The environment variable that holds API keys, with commas between them: a secret is on no command line."""
 
@@ -35,6 +37,12 @@ class Settings:
     """1 is greedy."""
     keep: Path | None = None
     """A file of terms that stay, or have a set translation (see `translator.glossary`)."""
+    second_opinion: str = ""
+    """An OpenAI-compatible endpoint that is asked about doubtful sentences; empty for none."""
+    second_opinion_model: str = "llama-3.2-11b-vision"
+    """The model there."""
+    second_opinion_key: str = field(default="", repr=False)
+    """The endpoint's API key."""
     scripts: tuple[str, ...] = ("Latn", "Deva")
     """Writing systems, as FLORES codes end, whose tokens alone are searched for translations into them; () for all."""
     batch_tokens: int = 0

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from translator.batcher import Batcher
     from translator.checks.checks import Thresholds
+    from translator.checks.review import Second
     from translator.languages import Language
     from translator.model.engine import Engine
     from translator.model.job import Job
@@ -70,6 +71,7 @@ class TextTranslator:
         thresholds: Thresholds | None = None,
         *,
         glossary: Glossary | None = None,
+        second: Second | None = None,
     ) -> None:
         """Split and tokenize with `engine`'s vocabulary, translate and retry through `batcher`.
 
@@ -78,10 +80,11 @@ class TextTranslator:
             batcher: the queue before it; its `run` is `review.with_checks`, or else nothing but cuts is retried.
             thresholds: those of the quality checks.
             glossary: terms of all requests.
+            second: asked about sentences that stay doubtful.
         """
         self._engine = engine
         self._batcher = batcher
-        self._reviewer = Reviewer(engine.job, batcher, thresholds)
+        self._reviewer = Reviewer(engine.job, batcher, thresholds, second)
         self._glossary = glossary or Glossary()
         self._preparing = asyncio.Semaphore(_PREPARING)
 

@@ -9,7 +9,7 @@ about three times one that does not.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from translator.checks.checks import find_issues, find_remarks
 from translator.glossary import Term, inlined, missing, occurrences
@@ -43,6 +43,8 @@ class Reviewed:
     """Mean log-probability of its tokens; None if the model was not asked."""
     alternatives: tuple[str, ...] = ()
     """Other translations, the likeliest first; unchecked."""
+    by: str = ""
+    """Which other model made it; empty for the service's own."""
     anchors: tuple[Anchor, ...] = field(default=(), compare=False, repr=False)
     """Which place of the source each token translates, where that is known."""
 
@@ -56,11 +58,22 @@ def with_checks(run: Run, thresholds: Thresholds) -> Run:
     return checked
 
 
+class Second(Protocol):
+    """Another engine."""
+
+    async def translate(self, jobs: Sequence[Job]) -> dict[Job, Translation]:
+        """Translations of sentences; those that it does not answer are missing."""
+
+
 class Reviewer:
     """Translates through the batcher, more than once where that is needed."""
 
     def __init__(
-        self, make_job: Callable[[str, str, str], Job], batcher: Batcher, thresholds: Thresholds | None
+        self,
+        make_job: Callable[[str, str, str], Job],
+        batcher: Batcher,
+        thresholds: Thresholds | None,
+        second: Second | None = None,
     ) -> None:
         """Retry what has issues.
 
@@ -68,10 +81,12 @@ class Reviewer:
             make_job: from a text, its language and the target language (see `Engine.job`).
             batcher: what translates; its `run` finds the issues (see `with_checks`).
             thresholds: of the checks of sentences put together from parts; None checks nothing.
+            second: asked about sentences that stay doubtful, if there are `thresholds` to judge its answers by.
         """
         self._make_job = make_job
         self._batcher = batcher
         self._thresholds = thresholds
+        self._second = second
 
     async def translate(self, jobs: Sequence[Job]) -> list[Reviewed]:
         """The best translation of each sentence.
@@ -84,7 +99,25 @@ class Reviewer:
             best = first
             for attempt in (self._without_repeats, self._in_parts):
                 best = best | await self._again([job for job, result in best.items() if result.issues], best, attempt)
+        if self._second and self._thresholds:
+            best = best | await self._better(best, self._second, self._thresholds)
         return [_verdict(job.text, first[job], best[job]) for job in jobs]
+
+    async def _better(
+        self, best: dict[Job, Translation], second: Second, thresholds: Thresholds
+    ) -> dict[Job, Translation]:
+        """What another engine makes of doubtful sentences, where the checks like that better."""
+        asked = [job for job, result in best.items() if result.issues]
+        said = await second.translate(asked) if asked else {}
+
+        def choose(wanted: Callable[[], None]) -> dict[Job, Translation]:
+            checked: dict[Job, Translation] = {}
+            for job, result in said.items():
+                wanted()
+                checked[job] = _check(job, result, thresholds)
+            return {job: result for job, result in checked.items() if _badness(result)[:3] < _badness(best[job])[:3]}
+
+        return await in_thread(choose)
 
     async def _again(
         self, poor: list[Job], best: dict[Job, Translation], attempt: Callable[[Job], list[Job | str]]
@@ -190,7 +223,8 @@ def _badness(result: Translation) -> tuple[bool, bool, int, float]:
 def _verdict(source: str, first: Translation, best: Translation) -> Reviewed:
     if not best.text.strip():  # the sentence must not vanish
         return Reviewed(source, "doubtful", _reason((*best.issues, "the source stands in its place")))
-    reviewed = Reviewed(best.text, "ok", None, best.score, best.alternatives, best.anchors)
+    score = None if best.by else best.score
+    reviewed = Reviewed(best.text, "ok", None, score, best.alternatives, best.by, best.anchors)
     if best.issues:
         return replace(reviewed, verdict="doubtful", reason=_reason(best.issues))
     if first.issues:

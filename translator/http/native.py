@@ -9,7 +9,7 @@
 Languages come back under the codes that the request wrote. `source` is English unless named; with "auto" the answer
 has `detected`, a language with its confidence (0 to 100) per text. A sentence has a `score`, the mean log-probability
 of its tokens, if the model was asked for it, and a `reason` if it is not `ok`; so has an `ok` one that gives figures in
-other units. Beyond that a request may have
+other units. `by` names the other model that translated it, if one did. Beyond that a request may have
 
     format          "text" (as it is without), "html", "vtt" or "srt": what is not words stays as it is
     keep            a glossary (see `translator.glossary`): ["Acme", {"term": "red", "translations": {"fr": "vermeil"}}]
@@ -81,6 +81,8 @@ def _sentence(sentence: Sentence, wishes: Wishes) -> dict[str, Any]:
         answer["score"] = round(sentence.score, _SCORE_DIGITS)
     if wishes.alternatives:
         answer["alternatives"] = list(sentence.alternatives)
+    if sentence.by:
+        answer["by"] = sentence.by
     if sentence.reason is not None:
         answer["reason"] = sentence.reason
     return answer

@@ -37,6 +37,7 @@ _SENTENCE = _object(
     verdict=_choice("ok", "retried", "doubtful"),
     reason=_TEXT,
     score=_NUMBER,
+    by=_TEXT,
     alternatives=_TEXTS,
 )
 _TRANSLATION = _object(

@@ -13,6 +13,7 @@ from translator.http.metrics import Metrics
 if TYPE_CHECKING:
     from translator.detect import Detector
     from translator.languages import Languages
+    from translator.second_opinion import SecondOpinion
     from translator.text_translator import TextTranslator
 
 
@@ -50,6 +51,8 @@ class State:
     origins: tuple[str, ...] = ()
     """Web pages' origins that may ask from a browser; "*" is every one."""
     loaded: Loaded | None = None
+    second_opinion: SecondOpinion | None = None
+    """Asked about doubtful sentences."""
     closing: bool = False
     """Whether new requests are refused; those that were accepted before are finished."""
     metrics: Metrics = field(default_factory=Metrics)

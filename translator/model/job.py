@@ -63,6 +63,8 @@ class Translation:
     """Mean log-probability of its tokens, the end among them."""
     failed: bool = False
     """The model raised an error; `text` is the source."""
+    by: str = ""
+    """Which other model made it; empty for the service's own."""
     alternatives: tuple[str, ...] = ()
     """Other translations, the likeliest first."""
     anchors: tuple[Anchor, ...] = field(default=(), compare=False, repr=False)

@@ -1,0 +1,129 @@
+"""Doubtful sentences are shown to a second engine, whose answer is kept if the checks like it better."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from translator_toy import LANGUAGES, Engine, batching
+
+from translator.checks.checks import Thresholds
+from translator.checks.review import with_checks
+from translator.cli import make_settings, translate
+from translator.glossary import Entry, Glossary
+from translator.model.job import Job, Translation
+from translator.second_opinion import SecondOpinion, read
+from translator.text_translator import Sentence, TextTranslator, Wishes
+
+ENGLISH, FRENCH = LANGUAGES.find("eng_Latn"), LANGUAGES.find("fra_Latn")
+SOURCE = "It costs 25 euros in the old city."
+GOOD = "Cela coûte 25 euros dans la vieille ville."
+
+
+class Endpoint:
+    """An OpenAI-compatible endpoint that says what it is told to."""
+
+    def __init__(self, said: str | int) -> None:
+        self.said = said
+        self.bodies: list[Any] = []
+        self.keys: list[str | None] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.bodies.append(await request.json())
+        self.keys.append(request.headers.get("Authorization"))
+        if isinstance(self.said, int):
+            return web.json_response({}, status=self.said)
+        return web.json_response({"choices": [{"message": {"content": self.said}}]})
+
+
+def loses_numbers(job: Job) -> Translation:
+    return Translation("Cela coûte des euros dans la vieille ville." if "25" in job.text else "Bonjour.", score=-0.3)
+
+
+@asynccontextmanager
+async def translating(endpoint: Endpoint, key: str | None = None) -> AsyncIterator[TextTranslator]:
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", endpoint.answer)
+    engine = Engine(loses_numbers)
+    async with TestServer(app) as server, batching(engine, with_checks(engine, Thresholds())) as batcher:
+        second = SecondOpinion(str(server.make_url("/v1")), "llama", key)
+        yield TextTranslator(engine, batcher, Thresholds(), second=second)  # type: ignore[arg-type]
+        await second.close()
+
+
+async def ask(translator: TextTranslator, text: str = SOURCE, *terms: Entry) -> Sentence:
+    answer = await translator.translate([text], [ENGLISH], [FRENCH], Wishes(Glossary(terms)))
+    (sentence,) = answer.texts[0]["fra_Latn"].sentences
+    return sentence
+
+
+async def test_a_better_answer_is_kept_and_says_whose_it_is() -> None:
+    endpoint = Endpoint(f"« {GOOD} »\n(a note)")
+    async with translating(endpoint, "secret") as translator:
+        sentence = await ask(translator)
+        assert (sentence.text, sentence.verdict, sentence.by, sentence.score) == (GOOD, "retried", "llama", None)
+        assert sentence.reason
+        assert "25" in sentence.reason
+        assert await ask(translator) == sentence
+    (body,) = endpoint.bodies  # the second time it was remembered
+    assert endpoint.keys == ["Bearer secret"]
+    assert (body["model"], body["temperature"]) == ("llama", 0)
+    asked = body["messages"][0]["content"]
+    assert asked.startswith("Translate the sentence below from English into French.")
+    assert asked.endswith(f"\n\n{SOURCE}")
+
+
+async def test_it_is_told_the_glossary() -> None:
+    endpoint = Endpoint("Cela coûte 25 euros dans la cité antique.")
+    async with translating(endpoint) as translator:
+        sentence = await ask(translator, SOURCE, Entry("old city", {"fra_Latn": "cité antique"}), Entry("Acme"))
+    assert sentence.by == "llama"
+    assert "Write these terms exactly so: old city → cité antique." in endpoint.bodies[0]["messages"][0]["content"]
+
+
+@pytest.mark.parametrize("said", ["Cela coûte des euros dans la vieille ville.", "", SOURCE, 500, 404])
+async def test_what_is_no_better_changes_nothing(said: str | int) -> None:
+    async with translating(Endpoint(said)) as translator:
+        sentence = await ask(translator)
+    assert (sentence.verdict, sentence.by) == ("doubtful", "")
+
+
+async def test_good_sentences_are_not_asked_about_nor_a_silent_endpoint_again() -> None:
+    endpoint = Endpoint(503)
+    async with translating(endpoint) as translator:
+        assert (await ask(translator, "Hello there.")).verdict != "doubtful"
+        assert not endpoint.bodies
+        await ask(translator)
+        await ask(translator, SOURCE.replace("25", "2500"))
+    assert len(endpoint.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "source", "said"),
+    [
+        ("  Bonjour. \n\nNote: x", "Hello.", "Bonjour."),
+        ('"Bonjour."', "Hello.", "Bonjour."),
+        ('"Bonjour."', '"Hello."', '"Bonjour."'),
+        ("", "Hello.", ""),
+    ],
+)
+def test_what_is_read_of_an_answer(answer: str, source: str, said: str) -> None:
+    assert read(answer, source) == said
+
+
+def test_the_key_comes_from_the_environment_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BABELVIEW_TRANSLATOR_SECOND_OPINION_KEY", "secret")
+    settings = make_settings(second_opinion="http://127.0.0.1:8000/v1")
+    assert settings.second_opinion_key == "secret"
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize("url", ["here", "ftp://x/", "http://user:pw@x/v1"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    from click.testing import CliRunner  # noqa: PLC0415
+
+    done = CliRunner().invoke(translate, ["--second-opinion", url])
+    assert done.exit_code == 2
+    assert "is no address such as" in done.output
