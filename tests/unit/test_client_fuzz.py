@@ -42,7 +42,8 @@ VIDEOS = {
     "a.ogv": "-c:v libtheora",
     "a.rm": "-c:v rv20",
 }
-PICTURES = ("png", "jpg", "gif", "webp", "tiff", "avif", "bmp", "jp2", "ppm", "heic")
+PICTURES = ("png", "jpg", "gif", "webp", "tiff", "avif", "bmp", "jp2", "ppm", "heic", "tga", "ico", "qoi", "jxl")
+ANIMATIONS = ("animated.gif", "animated.webp", "animated.png")
 ROUNDS = 40
 
 
@@ -75,6 +76,12 @@ def make(path: Path) -> Path:
     if settings := VIDEOS.get(path.name):
         return encode(path, f"{settings} -frames:v 20")
     picture = Image.fromarray(numbered(7))
+    if path.stem == "animated":
+        others = [Image.fromarray(numbered(number)) for number in range(8, 12)]
+        picture.save(path, save_all=True, append_images=others, duration=40)
+        return path
+    if path.suffix == ".jxl":
+        import pillow_jxl  # noqa: F401, PLC0415 (it registers itself)
     if path.suffix == ".heic":
         pillow_heif.from_pillow(picture).save(path)
     else:
@@ -112,7 +119,7 @@ def load_mutated(loaders: Loaders, path: Path, whole: bytes, rounds: int, rng: r
     return outcomes
 
 
-@pytest.mark.parametrize("name", [*VIDEOS, *(f"a.{suffix}" for suffix in PICTURES)])
+@pytest.mark.parametrize("name", [*VIDEOS, *ANIMATIONS, *(f"a.{suffix}" for suffix in PICTURES)])
 def test_mutated_files_give_frames_or_an_error(tmp_path: Path, loaders: Loaders, name: str) -> None:
     path = make(tmp_path / name)
     outcomes = load_mutated(loaders, path, path.read_bytes(), ROUNDS, random.Random(name))
