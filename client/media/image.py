@@ -161,7 +161,7 @@ def marked(data: bytes) -> BinaryIO:
 def _holds_others(image: Image.Image) -> bool:
     """Whether there are pictures in the file that show something else."""
     if image.format != "MPO":
-        return getattr(image, "n_frames", 1) > 1
+        return image.format != "PSD" and getattr(image, "n_frames", 1) > 1  # of that, these are layers
     entries = getattr(image, "mpinfo", {}).get(0xB002, ())
     return not all(_MP_SAME.search(str(entry["Attribute"]["MPType"])) for entry in entries)
 
@@ -198,8 +198,9 @@ def _salvaged(path: Path, error: Exception) -> Content:
         with suppress(*DECODER_ERRORS):
             return _content(read_by_ffmpeg(data, MAX_PIXELS, strict=True), [])
     left: Decoded | None = None
-    with suppress(*DECODER_ERRORS), _tolerant():
-        left = _decoded(marked(parts.essential), parts, path.suffix)
+    for whole in dict.fromkeys((parts, Parts(data))):
+        with suppress(*DECODER_ERRORS), _tolerant():
+            left = left or _decoded(marked(whole.essential), whole, path.suffix)
     if left is None or left.share < _LEAST_SHARE:
         with suppress(*DECODER_ERRORS):
             left = read_by_ffmpeg(parts.essential, MAX_PIXELS, strict=False)

@@ -33,9 +33,13 @@ PADDING = (116, 121, 132)
 (`expand2square`), because it becomes 0 in the model's input."""
 
 
-# What libjpeg says of data that are not what they were; so many bytes too much at the end are a habit of cameras.
-_SPOILT = ("Corrupt JPEG data", "Premature end", "Unsupported marker", "Invalid JPEG file structure")
-_TOO_MUCH, _HABIT_BYTES = r"(\d+) extraneous bytes before marker 0xd9", 8
+# What libjpeg says of pixels that are missing or changed. What it finds amiss before them is no loss, nor are a few
+# bytes too much behind them: that is a habit of cameras.
+_SPOILT = re.compile(
+    r"bad Huffman code|remature end|instead of RST|Unsupported marker|Invalid JPEG file structure"
+    r"|(?P<too_much>\d+) extraneous bytes before marker 0x(?P<marker>d[1-9]|da|c4)"
+)
+_HABIT_BYTES = 8
 
 
 def is_spoilt_jpeg(data: bytes) -> bool:
@@ -73,8 +77,9 @@ def scaled_jpeg(data: bytes, width: int, height: int, size: tuple[int, int], *, 
 
 
 def _tells_of_damage(error: ValueError) -> bool:
-    too_much = re.search(_TOO_MUCH, str(error))
-    return str(error).startswith(_SPOILT) and not (too_much and int(too_much[1]) <= _HABIT_BYTES)
+    found = _SPOILT.search(str(error))
+    habit = found and found["marker"] == "d9" and int(found["too_much"]) <= _HABIT_BYTES
+    return bool(found) and not habit
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,8 @@ def sniff(head: bytes) -> Kind | None:
     """The kind that the first `HEAD_BYTES` bytes of a file speak of; None where they say nothing clear."""
     if head.startswith(_PICTURE_STARTS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         return Kind.IMAGE
+    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():  # PBM, PGM, PPM, some of them text
+        return Kind.IMAGE
     if head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS:
         return Kind.IMAGE
     if head[4:8] == b"ftyp" and head[8:12] in _SOUND_BRANDS:

@@ -102,7 +102,12 @@ def _png_profile(content: bytes) -> bytes | None:
 
 def _jpeg_parts(data: bytes) -> Parts:
     kept, exif, is_progressive, place = [data[:2]], b"", False, 2
-    while data[place : place + 1] == b"\xff" and len(data) - place >= 4:
+    while len(data) - place >= 4:
+        if data[place] != 0xFF or not data[place + 1]:  # nothing that belongs here
+            place = data.find(b"\xff", place + 1)
+            if place < 0:
+                return Parts(data)
+            continue
         marker = data[place + 1]
         if marker == 0xFF:
             place += 1

@@ -57,7 +57,10 @@ def read_rare(path: Path, most: int) -> Decoded | None:
         raise
     except Exception as error:
         # What these packages raise is their own affair.
-        raise MediaError(f"this {kind} cannot be read ({error}): damaged, or of an unknown kind?") from error
+        reason = error.args[0] if error.args else error
+        if isinstance(reason, bytes):
+            reason = reason.decode(errors="replace")
+        raise MediaError(f"this {kind} cannot be read ({reason}): damaged, or of an unknown kind?") from error
 
 
 def _read_jpeg_xl(path: Path, most: int) -> Decoded:
@@ -119,15 +122,18 @@ def read_by_ffmpeg(data: bytes, most: int, *, strict: bool) -> Decoded:
     demuxer = next((name for start, name in _FFMPEG_FORMATS.items() if data.startswith(start)), None)
     if demuxer is None:
         raise ValueError("unknown")
-    with av.open(io.BytesIO(data), "r", format=demuxer, metadata_errors="replace") as container:
-        stream = container.streams.video[0]
-        check_size(stream.width, stream.height, most)
-        stream.thread_type = "NONE"
-        if strict:
-            stream.codec_context.options = {"err_detect": "explode"}
-        frame = next((frame for packet in container.demux(stream) for frame in packet.decode()), None)
-        if frame is None or (strict and frame.is_corrupt):
-            raise ValueError("no picture comes out")
-        has_alpha = any(component.is_alpha for component in frame.format.components)
-        image = Image.fromarray(frame.to_ndarray(format="rgba" if has_alpha else "rgb24"))
+    try:
+        with av.open(io.BytesIO(data), "r", format=demuxer, metadata_errors="replace") as container:
+            stream = container.streams.video[0]
+            check_size(stream.width, stream.height, most)
+            stream.thread_type = "NONE"
+            if strict:
+                stream.codec_context.options = {"err_detect": "explode"}
+            frame = next((frame for packet in container.demux(stream) for frame in packet.decode()), None)
+            if frame is None or (strict and frame.is_corrupt):
+                raise ValueError("no picture comes out")
+            has_alpha = any(component.is_alpha for component in frame.format.components)
+            image = Image.fromarray(frame.to_ndarray(format="rgba" if has_alpha else "rgb24"))
+    except av.FFmpegError as error:
+        raise ValueError(error.strerror or str(error)) from error
     return _decoded(image, *image.size, [])._replace(share=1.0 if strict else share_there(image))

@@ -144,6 +144,26 @@ def test_a_jpeg_without_its_last_bytes_is_whole_or_says_so(tmp_path: Path) -> No
         assert "cut off or damaged" in load_image(path).warnings[0]
 
 
+@pytest.mark.parametrize("junk", [b"junk of a kind", b"\xff\0" * 9, b"\xff\xe7\0\2", b"\xff\xe1\0\x09Exif\0\0X"])
+def test_what_is_amiss_before_the_pixels_is_no_loss(tmp_path: Path, junk: bytes) -> None:
+    corner().save(tmp_path / "a.jpg", quality=95)
+    data = (tmp_path / "a.jpg").read_bytes()
+    place = data.index(b"\xff\xdb")
+    (tmp_path / "a.jpg").write_bytes(data[:place] + junk + data[place:])
+    check(tmp_path / "a.jpg")
+
+
+def test_a_picture_that_is_text_is_no_text_file(tmp_path: Path) -> None:
+    pixels = "\n".join(" ".join(map(str, line.ravel())) for line in np.asarray(corner()))
+    (tmp_path / "a.ppm").write_text(f"P3\n80 40\n255\n{pixels}\n")
+    check(tmp_path / "a.ppm")
+
+
+def test_layers_are_no_other_pictures(tmp_path: Path) -> None:
+    photoshop(tmp_path / "a.psd", layers=2)
+    check(tmp_path / "a.psd")
+
+
 def test_a_progressive_jpeg_is_blurred_rather_than_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     textured().save(path, quality=90, progressive=True)
@@ -280,11 +300,14 @@ def test_a_picture_with_a_gain_map_is_one_picture(tmp_path: Path, kind: str) -> 
 # -- rare formats ---------------------------------------------------------------------------------------------------
 
 
-def photoshop(path: Path) -> None:
-    """Version 1, three channels of 8 bits, not compressed."""
+def photoshop(path: Path, layers: int = 0) -> None:
+    """Version 1, three channels of 8 bits, not compressed; layers of no pixels."""
     planes = np.asarray(corner()).transpose(2, 0, 1).tobytes()
     head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 40, 80, 8, 3)
-    path.write_bytes(head + bytes(4) + bytes(4) + bytes(4) + bytes(2) + planes)
+    layer = bytes(16) + struct.pack(">H", 0) + b"8BIMnorm" + b"\xff\0\0\0" + struct.pack(">I", 12) + bytes(12)
+    records = struct.pack(">h", layers) + layer * layers
+    notes = struct.pack(">I", len(records)) + records + bytes(len(records) % 2) + bytes(4) if layers else b""
+    path.write_bytes(head + bytes(4) + bytes(4) + struct.pack(">I", len(notes)) + notes + bytes(2) + planes)
 
 
 def raw(path: Path) -> None:
