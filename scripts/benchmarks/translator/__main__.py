@@ -40,6 +40,7 @@ from scripts.benchmarks.translator.fixed_length import FixedLength
 from scripts.demo.world.scenes import COLOURS
 from scripts.demo.world.translations import LANGUAGES
 from translator.batcher import Batcher
+from translator.checks.checks import find_issues
 from translator.languages import Languages
 from translator.model.job import MAX_SOURCE_TOKENS, Job, Translation
 from translator.text.scripts import script_of
@@ -146,6 +147,11 @@ class Bench:
         """A text of so many new sentences."""
         return " ".join(self.sentence().capitalize() for _ in range(sentences))
 
+    def checks(self, rows: int) -> None:
+        """The quality checks alone, on so many sentences and texts as long as they are."""
+        for _ in range(rows):
+            find_issues(f"{self.sentence()} 12", f"{self.sentence()} 12", (SOURCE, TARGET))
+
     def unsplit(self, sentences: int) -> None:
         """A caption as one source, and the whole vocabulary, which no service should do."""
         caption = self.caption(sentences)
@@ -191,6 +197,7 @@ def measure(bench: Bench, reference: Reference | None, runs: int, console: Conso
         "batch": lambda: bench.one_batch(32),
         "mixed batch": lambda: bench.mixed_batch(32, whole=False),
         "mixed batch, whole": lambda: bench.mixed_batch(32, whole=True),
+        "checks": lambda: bench.checks(32),
         "singles": lambda: bench.requests([[bench.sentence()] for _ in range(32)]),
         "one language": lambda: bench.requests([[bench.caption(12)]]),
         "five languages": lambda: bench.requests([[bench.caption(12)]], list(LANGUAGES)),
@@ -224,6 +231,7 @@ def report_on(spent_s: dict[str, list[float]], tokens: int, title: str) -> Repor
             report.add(name, "tokens/CPU-s", ours, theirs, more_is_better=True)
         for name, system, baseline in (
             ("32 requests at once; one batch of 32 (>= 0.71x)", "singles", "batch"),
+            ("quality checks of 32 sentences; one batch of 32 (>= 33x)", "checks", "batch"),
             ("12 sentences in 5 languages; in one (>= 0.28x)", "five languages", "one language"),
             ("caption of 12 sentences; unsplit (>= 5x)", "one language", "unsplit"),
         ):
