@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
@@ -26,6 +27,9 @@ from client.errors import MediaError
 from client.media.load import identify
 from client.media.loaders import Loaders
 from client.media.sampling import Sampling
+
+if TYPE_CHECKING:
+    from av.video.stream import VideoStream
 
 SIZE, FRAMES, LOOKED_AT = (192, 112), 16, 4
 VIDEOS: dict[str, tuple[str, dict[str, str]]] = {
@@ -62,7 +66,7 @@ def write(path: Path) -> None:
     if path.name in VIDEOS:
         codec, options = VIDEOS[path.name]
         with av.open(str(path), "w") as container:
-            stream = container.add_stream(codec, rate=25, options=options)
+            stream = cast("VideoStream", container.add_stream(codec, rate=25, options=options))
             stream.width, stream.height = SIZE
             stream.pix_fmt = PIXELS.get(path.name, "yuv420p")
             for number in range(FRAMES):
