@@ -61,6 +61,7 @@ def test_engines_compute_in_float32_and_its_memory_is_counted() -> None:
         room = {"max_model_len": 4096, "batched_tokens": 8192, "block": 128}
         capacities = [size.kv_capacity(8 << 30, **room) for size in sizes]
         assert capacities[1] == pytest.approx(capacities[0] / 2, rel=0.01)
+        assert sizes[1].request_kv(100, pictures=1) == 2 * sizes[0].request_kv(100, pictures=1)
 
 
 def test_who_says_what_to_compute_with_gets_it() -> None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
 import pytest
 from aiohttp import web
+from aiohttp.http_exceptions import TransferEncodingError
 from gateway_rig import HELLO, PICTURE, Engine, gateway, image, picture, until
 
+from server.errors import RequestError
+from server.gateway.admission import Admission
+from server.gateway.body import BodyReader
 from server.gateway.config import Limits, Timeouts
 from server.gateway.decoding import Decoding
-from server.gateway.keyring import hash_line
+from server.gateway.keyring import Keyring, hash_line
+from server.gateway.request_context import HOLD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +53,8 @@ async def ask(http: aiohttp.ClientSession, address: str, key: str, sent: bytes) 
 
 
 async def test_what_is_only_announced_takes_no_room(folder: Path, engine: Engine, two_keys: str) -> None:
-    limits = Limits(max_body_bytes=1 << 20, max_buffered_bytes=2 << 20, key_buffered_bytes=2 << 20)
+    room = (2 << 20) + 60  # for less than two bodies and another one
+    limits = Limits(max_body_bytes=1 << 20, max_buffered_bytes=room, key_buffered_bytes=room)
     head = POST + f"Authorization: Bearer {ALICE}\r\nContent-Length: {1 << 20}\r\n\r\n".encode()
     async with gateway(folder, keys_file=two_keys, limits=limits) as address, aiohttp.ClientSession() as http:
         held = [await connect(address) for _ in range(32)]
@@ -81,13 +88,30 @@ async def test_a_body_comes_at_some_rate(folder: Path, engine: Engine) -> None:
             reader, writer = await connect(address)
             writer.write(POST + b"Content-Length: %d\r\n\r\n" % len(sent))
             reading = asyncio.create_task(reader.readline())
-            for begin in range(0, len(sent), bytes_at_once):
+            for begin in range(0, len(sent), bytes_at_once)[:40]:
                 if reading.done():
                     break
                 writer.write(sent[begin : begin + bytes_at_once])
                 await asyncio.sleep(0.05)
             assert status in await asyncio.wait_for(reading, 10)
             writer.close()
+
+
+class Request(dict[Any, Any]):
+    """What is read of a request."""
+
+
+async def test_a_body_that_breaks_off_is_refused() -> None:
+    async def readany() -> bytes:
+        raise TransferEncodingError("not-a-chunk")  # as aiohttp's parser in Python does
+
+    request: Any = Request()
+    request.headers, request.content_length, request.content = {}, None, SimpleNamespace(readany=readany)
+    with Admission(Limits(), Keyring({})).enter("") as request[HOLD], pytest.raises(RequestError) as raised:
+        async with BodyReader(Limits(), Timeouts()).read(request):
+            pass
+    assert raised.value.status == 400
+    assert "not-a-chunk" not in raised.value.message
 
 
 class Long(Engine):

@@ -405,6 +405,42 @@ async def test_nothing_inside_is_fetched(folder: Path, engine: Engine, url: str)
     assert not engine.bodies
 
 
+async def test_no_other_port_is_asked(folder: Path, engine: Engine) -> None:
+    names = Names({"example.org": ["127.0.0.1"]})
+    resolver = PublicResolver(names, allows=lambda _: True)
+    for domains in (("example.org",), ("example.org:1", "example.org:443")):
+        config = GatewayConfig(models=(picture_model(folder),), media_domains=domains)
+        async with (
+            elsewhere() as (port, asked),
+            serving(config, resolver) as address,
+            openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as sdk,
+        ):
+            messages: Any = image(f"http://example.org:{port}/a.jpg")
+            with pytest.raises(openai.BadRequestError, match=f"port {port} of example.org is not asked"):
+                await sdk.chat.completions.create(model=PICTURE, messages=messages)
+        assert asked == []
+    assert names.asked == []
+    with pytest.raises(ValueError, match="not a domain such as"):
+        GatewayConfig(models=(), media_domains=("https://example.org/",))
+
+
+async def test_what_was_fetched_counts(folder: Path, engine: Engine) -> None:
+    """Two pictures of one URL: each is held in base64."""
+    names = Names({"example.org": ["127.0.0.1"]})
+    resolver = PublicResolver(names, allows=lambda _: True)
+    size = len(picture(20, 10))
+    for room, status in ((3 * size, 200), (3 * size // 2, 429)):
+        async with elsewhere() as (port, _):
+            limits = Limits(max_buffered_bytes=room + 400)
+            domains = (f"example.org:{port}",)
+            config = GatewayConfig(models=(picture_model(folder),), limits=limits, media_domains=domains)
+            messages: Any = image(f"http://example.org:{port}/a.jpg", 2)
+            async with serving(config, resolver) as address, aiohttp.ClientSession() as http:
+                asked = {"model": PICTURE, "messages": messages}
+                async with http.post(f"{address}/v1/chat/completions", json=asked) as answer:
+                    assert answer.status == status
+
+
 async def test_the_machines_own_resolver_is_not_believed_either(folder: Path, engine: Engine) -> None:
     async with (
         elsewhere() as (port, asked),
