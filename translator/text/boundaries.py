@@ -28,6 +28,7 @@ _CUTS = [
     for pattern in (
         r"(?:(?<=\.\.\.)|(?<=…))\s+(?=The\b)",  # sentencex may go on after an ellipsis
         r"(?<=\w\.)\s+(?=\. \. \. (?:[A-Z]|$))",  # an ellipsis that begins a sentence
+        r"^[”」』»）\)\]]+",  # what closes the sentence before
         r"(?:^|(?<=[.!?…]))(?:</[a-zA-Z]\w*>)+(?:\s*<br\s*/?>)*\s*",  # tags that end with the sentence
         r"(?<!។ល)[។៕](?!ល។)[\s»”\"]*",  # Khmer; "។ល។" is "etc."
         r"(?:(?<=[་ཀ-ྼ]།)|(?<=[།༎]།)|(?<=༎)|(?<=གོ))\s+",  # Tibetan; after "ga" the shad is left out
@@ -50,11 +51,12 @@ _MAY_END = r"(?:\b(?:[A-Z]\.){2,}|\b(?:[Cc]o|Inc|Ltd|Corp|Jr|Sr|etc|osv|usw)\.)\
 
 _ONLY_DOTS = re.compile(r"[.…\s]+")
 _BEFORE_NUMBER = re.compile(
-    r"\b(?:approx|ca|ch|chap|sec|figs?|eqs?|nos?|vol|pp?|art|abs|nr|kap|abb|bd|cap|núm|pág)\.\s+$", re.IGNORECASE
+    r"\b(?:approx|ca|godz|ok|str|стр|рис|табл|гл|čl|poz|ch|chap|sec|figs?|eqs?|nos?|vol|pp?|art|abs|nr|kap|abb|bd|cap|núm|pág)\.\s+$",
+    re.IGNORECASE,
 )
 _LABEL = re.compile(r"\W*[^\W\d_]+\s\d{1,3}\.\s+")
 _TITLE_MARK = re.compile(r"\b[A-Z][^\s.!?]*[!?]\s+$|[!?][\"'”’»)*_]+\s*$")
-_GOES_ON = re.compile(r"[,;:，、；：]|</[a-zA-Z]")
+_GOES_ON = re.compile(r"[,;:，、；：”」』»）\)\]]|</[a-zA-Z]")
 _ORDINAL = re.compile(r"\b(?:der|die|das|dem|den|des|am|im|zum|zur|vom|beim|ab|bis|seit|det)\s\d{1,3}\.\s+$")
 _WITH_ORDINALS = frozenset({"de", "da", "nb", "nn", "no", "lb"})
 _ELLIPSIS_END = re.compile(r"(?:(?<!\.)\.\.\.|…|(?<![.\s])\s\. \. \.)\s+$")
@@ -62,6 +64,7 @@ _FIRST_PERSON = re.compile(r"I(?:['’ ]|$)")
 _QUOTE_END = re.compile(r"[。．！？…!?.][”’」』\"]$")
 _SAID = re.compile(
     r"[^，。！？；：、“”「」『』\s]{0,6}?(?:说|說|道|问|問|答|喊|叫|嚷|写|寫|想|表示|称|稱|宣布)[道着著了过過]?[，。：！？,:.]"
+    r"|[^。！？「」『』、\s]{1,8}[はがも](?:言|聞|尋|訊|叫|答|話|語|呟|つぶや|囁|ささや|述べ|告げ)"
     r"|(?:と|って)(?![きもこ])|(?:이?라고|하고|라며|라는)"
 )
 _SHORT = """
@@ -69,10 +72,10 @@ _SHORT = """
     ए बी सी डी ई एफ एफ़ जी एच आई जे के एल एम एन ओ पी क्यू आर एस टी यू वी व्ही डब्ल्यू एक्स वाय वाई
     ডা ড ডঃ মো মোঃ প্রো মি মিস মিসেস শ্রী নং লি ਡਾ ਪ੍ਰੋ ਸ੍ਰੀ ਸ ડૉ ડો શ્રી પ્રો ଡା ଡ ଶ୍ରୀ ପ୍ରୋ
     திரு திருமதி டாக்டர் பேரா எண் డా శ్రీ ప్రొ ಡಾ ಶ್ರೀ ಪ್ರೊ ഡോ ശ്രീ പ്രൊഫ ආචාර්ය මහාචාර්ය
-    د أ م ص آ ג ד מר κ κα δρ αρ г ул пл пр др проф акад им стр рис
+    Dr Prof Mr Mrs Ms TS ThS GS PGS BS د أ م ص آ ג ד מר κ κα δρ αρ г ул пл пр др проф акад им стр рис
 """
 """Doctor, Mr, Mrs, professor, the late, engineer, number, rupees and the like; in Hindi the names of letters too,
-as initials are written with them. sentencex knows those of Latin script."""
+as initials are written with them. sentencex knows most of Latin script."""
 _ABBREVIATIONS = frozenset(_SHORT.split())
 _LAST_WORD = re.compile(r"(?:^|[\s(\"“«„])([^\s(\"“«„.]+)\.\s+$")
 _NO_CASE = re.compile(r"[\u0590-\u0dff]")

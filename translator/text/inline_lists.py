@@ -9,9 +9,9 @@ import re
 _BULLETS = "•⁃◦‣▪●○"
 _MARKER = re.compile(
     rf"(?:(?<=\s)|^)(?P<bullet>[{_BULLETS}]\s*)?"
-    r"(?P<open>\()?(?P<value>\d{1,3}|[a-zA-Z]|[ivx]{2,5})(?P<close>\.\)|[.)])(?P<gap>\s+)(?=\S)"
+    r"(?P<open>\()?(?P<value>\d{1,3}|[a-zA-Z]|[ivx]{2,5}|[IVX]{2,5})(?P<close>\.\)|[.)])(?P<gap>\s+)(?=\S)"
 )
-_BULLET = re.compile(rf"(?:(?<=\s)|^)([{_BULLETS}])\s*(?=\S)")
+_BULLET = re.compile(rf"(?:(?<=\s)|^)([{_BULLETS}])\s*(?=\S)|(?:(?<=\s)|^)(\*)\s+(?=\S)")
 _BEFORE_FIRST = re.compile(r"(?:^|[:;.!?。：]\s)\s*$")
 _SHORT_WORD = re.compile(r"(?:^|\s)[^\W\d_A-Z]{1,3}\s+$")
 _ROMAN = ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii"]
@@ -32,7 +32,11 @@ def markers(line: str) -> list[tuple[int, int]]:
         if len(chain) > 1:
             return [match.span() for match in chain]
     bullets = list(_BULLET.finditer(line))
-    if len(bullets) > 1 and not line[: bullets[0].start()].strip() and len({match[1] for match in bullets}) == 1:
+    if (
+        len(bullets) > 1
+        and not line[: bullets[0].start()].strip()
+        and len({match[1] or match[2] for match in bullets}) == 1
+    ):
         return [match.span() for match in bullets]
     return []
 
@@ -43,7 +47,7 @@ def _may_be(marker: re.Match[str], line: str) -> bool:
     if opened:
         return close == ")"
     if value.isupper():
-        return close != "."
+        return close != "." or set(value) <= set("IVX")
     return value.isdigit() or close != "." or not line[marker.end()].islower()
 
 
@@ -69,8 +73,9 @@ def _successions(value: str) -> list[dict[str, str]]:
         return [{str(n): str(n + 1) for n in range(1000)}]
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     found = []
-    if value == "i":
-        found.append(dict(itertools.pairwise(_ROMAN)))
+    if value in ("i", "I"):
+        case = str.upper if value.isupper() else str.lower
+        found.append({case(a): case(b) for a, b in itertools.pairwise(_ROMAN)})
     if value in ("a", "A"):
         case = str.upper if value.isupper() else str.lower
         found.append({case(a): case(b) for a, b in itertools.pairwise(letters)})

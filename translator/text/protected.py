@@ -17,7 +17,7 @@ _ELEMENTS = (
     "style sub summary sup svg table tbody td template textarea tfoot th thead time title tr track tt u ul use v var "
     "video wbr x"
 )
-_VALUE = r"\"[^\"<>]{0,2000}\"|'[^'<>]{0,2000}'|[^\s\"'<>]{1,2000}"
+_VALUE = r"\"[^\"<]{0,2000}\"|'[^'<]{0,2000}'|[^\s\"'<>]{1,2000}"
 _TAG = (
     rf"</?(?:{'|'.join(_ELEMENTS.split())}|[a-z]{{0,8}}\d{{1,3}})"
     rf"(?:\s{{1,9}}[\w:@.-]{{1,60}}(?:\s{{0,9}}=\s{{0,9}}(?:{_VALUE}))?){{0,40}}\s{{0,9}}/?>"
@@ -26,15 +26,16 @@ _OVERRIDE = r"\{\\[^{}\n]{1,80}\}"
 _REFERENCE = r"&(?:[a-z][a-z0-9]{1,30}|\#\d{1,7}|\#x[\da-f]{1,6});"
 _PATTERN = re.compile(
     rf"""
-      https?://[^\s<>"']*[\w/] | www\.[\w.-]+\w                          # addresses
+      (?:https?|ftp)://[^\s<>"']*[\w/] | www\.[\w.-]+\w                          # addresses
     | (?<![\w.+-])[\w.+-]{{1,64}}@[\w-]+(?:\.[\w-]+)+
     | (?<!\w)@\w{{2,}} | (?<![\w&\#])\#\w*[^\W\d_]\w*                    # handles and hashtags
     | {_OVERRIDE} | {_TAG} | {_REFERENCE}
     | ^\s*```[\w+-]*\s*$                                                 # the edge of a block of code
-    | \$\{{\w+\}} | \{{\{{?[\w.:!-]*\}}?\}}                              # placeholders
+    | [\$%]\{{\w+\}} | \{{\{{?\s?[\w.:!-]{{0,80}}\s?\}}?\}}              # placeholders
+    | <%=?[^<>%]{{1,80}}%> | \[\[\w[^\[\]]{{0,80}}\]\]
     | %\(\w+\)[sdif] | %(?:\d{{1,2}}\$)?[-+0\#]?\d{{0,3}}(?:\.\d{{1,2}})?[sdifgxXu]\b | %(?:\d{{1,2}}\$)?@ | %[a-z_]\w*%
-    | (?-i:\b(?: [A-Z]{{2,10}}\d{{2,}}[A-Z0-9]* | [A-Z]{{1,4}}-\d{{3,}}[A-Z0-9]* | [A-Z]\d{{2,}}[A-Z][A-Z0-9]{{2,}}
-               | \d{{2,}}[A-Z]{{2,}}\d[A-Z0-9]* )(?:-[A-Z0-9]+)*\b)      # codes of products
+    | (?-i:\b(?: [A-Z]{{2,10}}\d{{2,}}[A-Za-z0-9]* | [A-Z]{{1,4}}-\d{{3,}}[A-Z0-9]* # codes of products
+               | [A-Z]\d{{2,}}[A-Z][A-Z0-9]{{2,}} | [A-Z]\d{{3,}}[A-Z] | \d{{2,}}[A-Z]{{2,}}\d[A-Z0-9]* )(?:-[A-Z0-9]+)*\b)
     | {_EMOJI}(?:[\ufe0f\u200d\u20e3]|{_EMOJI})*
     """,
     re.IGNORECASE | re.VERBOSE | re.MULTILINE,
