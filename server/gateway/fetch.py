@@ -79,8 +79,8 @@ class Fetcher:
                     raise _refusal(str(url), f"the server answered {answer.status}")
                 if answer.content_type not in TYPES:
                     raise _refusal(str(url), f"it must be one of {', '.join(TYPES)}")
-                data = await self._read(answer, url, hold)
-                return f"data:{answer.content_type};base64,{pybase64.b64encode_as_string(data)}"
+                encoded = pybase64.b64encode_as_string(await self._read(answer, url, hold))
+                return f"data:{answer.content_type};base64,{encoded}"
         raise _refusal(str(url), f"more than {MOST_REDIRECTS} redirects")
 
     async def _read(self, answer: aiohttp.ClientResponse, url: URL, hold: Hold) -> bytearray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import psutil
 import pytest
 import pytest_asyncio
 from gateway_rig import image, picture, video
+from PIL import Image
 
 from server.alone import find_engine
 from server.gateway.config import Limits
@@ -303,3 +306,20 @@ async def test_clients_that_hang_up_leave_nothing_behind(http: aiohttp.ClientSes
         one.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
     await others_are_served(http, model)
+
+
+async def test_small_files_of_many_pixels_stay_within_the_memory_that_is_planned(
+    http: aiohttp.ClientSession, parts: dict[str, int]
+) -> None:
+    """Decoded all at once they would take another two gigabytes."""
+    large = io.BytesIO()
+    Image.new("1", (7000, 7000)).save(large, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(large.getvalue()).decode()
+    asking = [asyncio.create_task(post(http, CHAT, chat(PICTURES, image(url)[0]["content"]))) for _ in range(5)]
+    most = 0
+    while not all(task.done() for task in asking):
+        most = max(most, await asyncio.to_thread(tree_memory, parts[f"vllm-{PICTURES}"]))
+        await asyncio.sleep(0.05)
+    assert {task.result()[0] for task in asking} == {200}
+    assert most < find_engine(load_profile("demo"), PICTURES).memory_gib * GIB
+    await others_are_served(http, PICTURES)

@@ -26,6 +26,7 @@ from PIL import Image
 from scripts.demo.stack import ROOT
 from server.alone import find_engine
 from server.profile import load_profile
+from server.sizing.arithmetic import suit_machine
 from server.sizing.machine import GIB
 from server.sizing.models import model_sizes
 
@@ -201,9 +202,9 @@ def test_the_kv_cache_is_as_large_as_check_says(stack: Stack) -> None:
         tokens, length, requests = re.findall(
             r"KV cache size: ([\d,]+) tokens, Maximum concurrency for ([\d,]+) tokens per request: ([\d.]+)x", log
         )[-1]
-        engine = find_engine(load_profile("demo"), part["serves"])
+        engine = find_engine(suit_machine(load_profile("demo")), part["serves"])
         assert engine.kv_cache_gib
-        capacity = model_sizes(engine.model, engine.local_model).kv_capacity(
+        capacity = model_sizes(engine.model, engine.local_model, engine.number_bytes).kv_capacity(
             int(engine.kv_cache_gib * GIB), max_model_len=engine.max_model_len, batched_tokens=2048, block=128
         )
         assert int(length.replace(",", "")) == engine.max_model_len
