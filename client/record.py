@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from client import timed_record
 from client.checks.issues import DOUBTFUL, VERDICTS
 from client.sources.live_photos import LONGEST_S
-from client.tasks.answers import READERS
+from client.tasks import structured
+from client.tasks.readers import reader_of
 from client.tasks.steps import WHOLE
 from client.tasks.units import UnitKind
+from client.timed_record import TimedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +33,8 @@ PROMPT_DIGITS = 12
 
 
 def texts_of(request: Request, text: str) -> list[str]:
-    """The parts of an answer that are translated: each item of a list, or the whole text."""
-    return READERS[request.answer](text).parts
+    """The parts of an answer that are translated: each item of a list, each text of data, or the whole text."""
+    return reader_of(request.answer)(text).parts
 
 
 def missing_languages(request: Request, answer: StoredAnswer | ResultAnswer, plan: Plan) -> list[str]:
@@ -59,7 +62,8 @@ def records(results: Results) -> Iterator[Record]:
 
 def _record(file: FileResult, results: Results) -> Record:
     warnings = list(file.warnings)
-    tasks = {result.topic.key: _task(result, warnings) for result in file.topics}
+    duration_s = (file.facts and file.facts.duration_sec) or 0.0
+    tasks = {result.topic.key: _task(result, duration_s, warnings) for result in file.topics}
     plan = results.plan_of(file.run)
     if plan and file.kind and not plan.requests[file.kind] and not tasks:
         warnings.append(f"none of the tasks has a prompt for a file of kind {file.kind}")
@@ -129,28 +133,28 @@ def _lacks(ask: UnitRequest, answer: StoredAnswer | None, plan: Plan) -> bool:
     return ask.unit.kind is not UnitKind.DIGEST and bool(missing_languages(ask.request, answer, plan))
 
 
-def _task(result: TopicResult, warnings: list[str]) -> dict[str, Any]:
+def _task(result: TopicResult, duration_s: float, warnings: list[str]) -> dict[str, Any]:
     """What stands under the key of a topic; warnings about it are added to the others."""
     key, answers = result.topic.key, result.answers()
     newest = max(answers, key=lambda answer: answer.updated) if len(answers) > 1 else answers[0]
     said: dict[str, Any] = {"question": result.topic.question} if result.topic.question else {}
-    translations: dict[str, str | list[str]] = {}
+    translations: dict[str, Any] = {}
     verdicts: dict[str, dict[str, int]] = {}
+    segments: list[dict[str, Any]] | None = None
     if result.whole:
         reading = _read(key, result.whole, warnings)
-        # A list stands under its task's own name: {"tags": {"tags": [...], "raw": "..."}}.
-        if reading.items is None:
-            said |= {"text": result.whole.text} | reading.facts
-        else:
-            said |= {result.topic.task: reading.items, "raw": result.whole.text}
-            if reading.original_order is not None:
-                said["original_order"] = reading.original_order
+        said |= _said(result.topic.task, reading)
         for language, translation in result.whole.translations.items():
-            translations[language] = translation.texts if reading.items is not None else translation.texts[0]
+            if translation.texts:
+                translations[language] = _translation(reading, translation.texts)
             if counts := _verdicts(key, language, translation, warnings):
                 verdicts[language] = counts
-    if result.segments:
-        said["segments"] = [_segment(key, segment, warnings) for segment in result.segments]
+        windows = [(part.start_us / 1e6, part.end_us / 1e6) for part in result.segments]
+        texts = {language: translation.texts for language, translation in result.whole.translations.items()}
+        segments = timed_record.of_whole(TimedAnswer((0.0, duration_s), reading, texts, {}), windows)
+    parts = (_segments(key, part, warnings) for part in result.segments)
+    if (found := [each for some in parts for each in some] if segments is None else segments) or segments is not None:
+        said["segments"] = found
     judged = [_judged(answer) for answer in answers]
     reasons = list(dict.fromkeys(reason for found in judged for reason in found["reasons"]))
     thoughts = "\n\n".join(answer.reasoning for answer in answers if answer.reasoning)
@@ -170,8 +174,26 @@ def _task(result: TopicResult, warnings: list[str]) -> dict[str, Any]:
     }
 
 
+def _said(task: str, reading: Reading) -> dict[str, Any]:
+    """What stands in the record of an answer about the whole."""
+    if reading.data is not None:
+        return {"data": reading.data, "raw": reading.text}
+    if reading.items is None:
+        return {"text": reading.text} | reading.facts
+    # A list stands under its task's own name: {"tags": {"tags": [...], "raw": "..."}}.
+    order = {} if reading.original_order is None else {"original_order": reading.original_order}
+    return {task: reading.items, "raw": reading.text} | order
+
+
+def _translation(reading: Reading, texts: list[str]) -> Any:
+    """The same in another language: a text, a list, or data with other texts."""
+    if reading.data is not None:
+        return structured.with_texts(reading.schema or "", reading.data, texts)
+    return texts if reading.items is not None else texts[0]
+
+
 def _read(label: str, answer: ResultAnswer, warnings: list[str]) -> Reading:
-    reading = READERS[answer.reader](answer.text)
+    reading = reader_of(answer.reader)(answer.text)
     if answer.finish_reason == "length":
         warnings.append(f"{label}: the answer was cut off at {_max_tokens(answer.params)} tokens (max_tokens)")
     if not answer.text:
@@ -188,22 +210,16 @@ def _judged(answer: ResultAnswer) -> dict[str, Any]:
     return {"verdict": answer.verdict, "reasons": orjson.loads(answer.reasons) if answer.reasons else []}
 
 
-def _segment(key: str, segment: Segment, warnings: list[str]) -> dict[str, Any]:
-    """`{"start", "end", "text", "verdict", "reasons"?, "translations"?}`; start and end in seconds."""
+def _segments(key: str, segment: Segment, warnings: list[str]) -> Iterator[dict[str, Any]]:
+    """What stands in the record of an answer about a part of the time."""
     start, end = segment.start_us / 1e6, segment.end_us / 1e6
     label = f"{key}, {start:.3f}-{end:.3f} s"
-    _read(label, segment.answer, warnings)
-    translations: dict[str, str] = {}
+    reading = _read(label, segment.answer, warnings)
+    texts = {language: translation.texts for language, translation in segment.answer.translations.items()}
     for language, translation in segment.answer.translations.items():
-        translations[language] = ", ".join(translation.texts)
         _verdicts(label, language, translation, warnings)
-    said: dict[str, Any] = {"start": round(start, 3), "end": round(end, 3), "text": segment.answer.text}
-    judged = _judged(segment.answer)
-    return (
-        said
-        | {name: value for name, value in judged.items() if value != []}
-        | ({"translations": translations} if translations else {})
-    )
+    judged = {name: value for name, value in _judged(segment.answer).items() if value != []}
+    yield from timed_record.of_window(TimedAnswer((start, end), reading, texts, judged))
 
 
 def _verdicts(label: str, language: str, translation: StoredTranslation, warnings: list[str]) -> dict[str, int]:

@@ -13,7 +13,9 @@ from client.checks.language import find_wrong_language
 from client.checks.loops import find_loop
 from client.checks.reasoning import reads_like_reasoning, split_reasoning
 from client.checks.refusals import find_refusal
+from client.tasks import structured
 from client.tasks.answers import READERS
+from client.tasks.structured import is_structured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +32,7 @@ class IssueKind(StrEnum):
     """What is wrong, the worst first."""
 
     REASONING_ONLY = "nothing but reasoning"
+    INVALID = "invalid"
     REFUSAL = "refusal"
     EMPTY = "empty"
     LOOP = "loop"
@@ -61,9 +64,12 @@ def find_issues(text: str, prompt: str, question: str | None, reader: str, *, me
         text: the answer, without reasoning in marks (`split_reasoning`).
         prompt: what the model was asked.
         question: the user's own part of the prompt, where the task takes one.
-        reader: how the answer is read: a name of `client.tasks.answers.READERS`.
+        reader: how the answer is read: see `client.tasks.readers`.
         merged: the prompt holds answers that the model had to put together, and may repeat.
     """
+    if is_structured(reader):
+        _, problem = structured.read(reader, text)
+        return [Issue(IssueKind.INVALID, problem)] if problem else []
     text = text[:_LOOKED_AT]
     items = _items(text, reader)
     takes_question = question is not None

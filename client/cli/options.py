@@ -65,7 +65,8 @@ QUESTIONS = (
         default="describe",
         type=values.names,
         metavar="A,B",
-        help="describe, tags, sentiment, ad; of videos over time captions, summary; or one of --prompts",
+        help="describe, tags, sentiment, ad; of videos over time captions, chapters, events, summary; others, which "
+        "prompts/README.md lists, or your own",
     ),
     _questions(
         "--question",

@@ -19,8 +19,7 @@ from client.media.kinds import Animated, Kind
 from client.media.sampling import FRAMES, Fit, Sampling
 from client.sources.manifest import is_manifest
 from client.sources.source import public
-from client.tasks.steps import windows
-from client.tasks.tasks import DEFAULT_WINDOW_S
+from client.tasks.steps import DEFAULT_WINDOW_S, windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -27,6 +27,7 @@ from client.errors import (
     UsageError,
 )
 from client.media.kinds import Kind
+from client.tasks.structured import is_structured, sent_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,6 +42,8 @@ CHECK_S = 10.0
 _LIMIT, _LIMIT_OF_NEWER_MODELS = "max_tokens", "max_completion_tokens"
 _SHOWN_MODELS = 20
 _NO_SUCH_PATH = (404, 405, 501)
+_NO_SCHEMA = re.compile(r"response_format|json_schema|structured|guided", re.IGNORECASE)
+"""In the refusal of an endpoint that takes no JSON schema."""
 _UNKNOWN_MODEL = re.compile(
     r"^HTTP 404|model.{0,80}(?:not exist|not found|unknown|invalid|not a valid)", re.IGNORECASE | re.DOTALL
 )
@@ -111,6 +114,8 @@ class ModelClient:
         """Models that the endpoint lists -> what it says of each; None where it lists none."""
         self._unlisted: set[str] = set()
         self._limits: dict[str, str] = {}
+        self._unstructured: set[str] = set()
+        """Models that take no JSON schema: the answer is checked all the same."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -241,6 +246,11 @@ class ModelClient:
                     f"{self._base_url} does not serve {request.model} (--model, --image-model, --video-model); "
                     f"{self._lists()} ({error})"
                 ) from error
+            if isinstance(error, RefusedError) and is_structured(request.answer) and _NO_SCHEMA.search(str(error)):
+                if request.model in self._unstructured:
+                    raise
+                self._unstructured.add(request.model)
+                return await self.ask(request, parts, label, other_try)
             if not isinstance(error, RefusedError) or limit != _LIMIT or _LIMIT_OF_NEWER_MODELS not in str(error):
                 raise
         # OpenAI's newer models refuse the older name, which is the only one that others know.
@@ -256,6 +266,9 @@ class ModelClient:
             settings |= {"temperature": other_try.temperature, "seed": other_try.seed}
             if other_try.frequency_penalty:
                 settings["frequency_penalty"] = other_try.frequency_penalty
+        if is_structured(request.answer) and request.model not in self._unstructured:
+            schema = {"name": request.task, "schema": sent_schema(request.answer), "strict": True}
+            settings["response_format"] = {"type": "json_schema", "json_schema": schema}
         head = orjson.dumps({"model": request.model, **settings})
         content = (parts, b",", question) if parts else (question,)
         body = b"".join((head[:-1], b',"messages":[{"role":"user","content":[', *content, b"]}]}"))

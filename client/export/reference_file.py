@@ -61,4 +61,4 @@ def _english(answer: dict[str, Any]) -> str | list[str] | None:
     if "text" in answer or "raw" in answer:
         items = (value for name, value in answer.items() if isinstance(value, list) and name not in _OTHER_LISTS)
         return answer.get("text", next(items, None))
-    return "\n".join(segment["text"] for segment in answer["segments"])
+    return "\n".join(segment["text"] for segment in answer.get("segments", ()) if "text" in segment)

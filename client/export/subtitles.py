@@ -75,8 +75,10 @@ def _languages(segments: Iterable[dict[str, Any]]) -> list[str]:
 
 def _cues(segments: Iterable[dict[str, Any]], language: str, *, chapters: bool) -> Iterator[Cue]:
     for segment in segments:
-        said = segment.get("title") or segment["text"]
+        said = segment.get("title") or segment.get("text", "")
         text = said if language == SOURCE else segment.get("translations", {}).get(language, "")
+        if not isinstance(text, str):  # data that is no text
+            continue
         if chapters:
             if text := " ".join(text.split()):
                 yield Cue(segment["start"], segment["end"], text)

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from client.record import worst_verdict
-from client.tasks.answers import READERS
+from client.tasks.readers import reader_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +100,7 @@ def _carried(name: str) -> Column:
 
 def _answer(topic: Topic, *, segments: bool) -> list[Column]:
     key, task = topic.key, topic.task
-    readings = [READERS[reader]('["one", "two"]') for reader in topic.readers]
+    readings = [reader_of(reader)('["one", "two"]') for reader in topic.readers]
     cell = Cell.LIST if any(reading.items for reading in readings) else Cell.TEXT
     columns = []
     if topic.question:

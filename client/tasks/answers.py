@@ -15,6 +15,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from client.tasks.structured import texts_in
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -51,10 +53,16 @@ class Reading:
     facts: dict[str, str | None] = field(default_factory=dict)
     """What else was found in it, to stand beside the text."""
     warnings: tuple[str, ...] = ()
+    data: Any = None
+    """What the JSON of a structured answer holds, valid by its schema; None where it is not, or of other answers."""
+    schema: str | None = None
+    """Of a structured answer the name of its reader, which holds the schema."""
 
     @property
     def parts(self) -> list[str]:
-        """What is translated: each item of a list, or the whole text."""
+        """What is translated: each item of a list, each text of data by a schema, or the whole text."""
+        if self.schema is not None:
+            return [] if self.data is None else texts_in(self.schema, self.data)
         return self.items or [self.text]
 
 

@@ -178,8 +178,10 @@ def make_plan(
         for kind, step in ((kind, step) for kind, steps in task.steps.items() for step in steps):
             prompt, looks = step.prompt, step.over.kind is not OverKind.MERGE
             own = temperature if prompt.temperature is None else prompt.temperature
-            params = {"temperature": own, "max_tokens": prompt.max_tokens, **step.over.params()}
+            params: dict[str, Any] = {"temperature": own, "max_tokens": prompt.max_tokens, **step.over.params()}
             params |= media[kind] if looks else {}
+            if prompt.schema is not None:
+                params["schema"] = prompt_hash(prompt.answer)
             requests[kind].append(
                 Request(
                     key=task.key,

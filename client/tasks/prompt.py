@@ -19,6 +19,7 @@ import yaml
 
 from client.errors import UsageError
 from client.tasks.answers import READERS
+from client.tasks.structured import reader_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ class Prompt:
 
     text: str
     answer: str = "text"
-    """How the answer is read: a name of `client.tasks.answers.READERS`."""
+    """How the answer is read: see `client.tasks.readers`."""
     max_tokens: int = _DEFAULT_MAX_TOKENS
     title: str = ""
     about: str = ""
@@ -53,6 +54,8 @@ class Prompt:
     """None: that of the run."""
     over: str = "whole"
     """One of `OVER`."""
+    schema: dict[str, Any] | None = None
+    """JSON schema of the answer; its reader is that of `client.tasks.structured` then."""
 
 
 def read_prompt(path: Path) -> Prompt:
@@ -81,6 +84,13 @@ def read_prompt(path: Path) -> Prompt:
         if unknown := [name for name in _PLACEHOLDER.findall(line) if name not in fills]:
             known = " and ".join(fills)
             raise UsageError(f"{path}, line {number}: nothing is known to fill in for {unknown[0]}, only for {known}")
+    if settings.get("schema"):
+        if "answer" in settings:
+            raise UsageError(f"{path}: an answer by a schema is read by it: leave out `answer`")
+        try:
+            settings["answer"] = reader_name(settings["schema"])
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from error
     return Prompt(text, **settings)
 
 
@@ -132,6 +142,7 @@ _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "answer": (lambda value: value in list(READERS), f"one of {', '.join(READERS)}"),
     "max_tokens": (_is_count, "a whole number above 0"),
     "temperature": (_is_amount, "a number, 0 or above"),
+    "schema": (lambda value: isinstance(value, dict) and bool(value), "a JSON schema"),
     "over": (lambda value: value in OVER, f"one of {', '.join(OVER)}"),
 }
 """Of the front matter: what is right, and what to say of what is not."""

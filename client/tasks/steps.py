@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from client.tasks.units import Unit
 
 
+DEFAULT_WINDOW_S = 10.0
 MERGED_CHARACTERS = 6000
 """About 1500 tokens of English, 2500 of other scripts: with the answer they fit into a context of 4096."""
 

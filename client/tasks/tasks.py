@@ -14,7 +14,7 @@ from client.errors import UsageError
 from client.hints import did_you_mean
 from client.media.kinds import Kind
 from client.tasks.prompt import ANSWERS, QUESTION, read_prompt
-from client.tasks.steps import Over, OverKind, Step, merge, windows
+from client.tasks.steps import DEFAULT_WINDOW_S, Over, OverKind, Step, merge, windows
 
 if TYPE_CHECKING:
     from client.tasks.prompt import Prompt
@@ -26,11 +26,10 @@ WINDOW, MERGE = "window", "merge"
 _OF_VIDEOS = (Kind.VIDEO.value, WINDOW, MERGE)
 FILES = (*(kind.value for kind in Kind), WINDOW, MERGE)
 """Names of prompt files, without `.md`."""
-DEFAULT_WINDOW_S = 10.0
 FIELDS = frozenset(
     {
         *("question", "text", "raw", "original_order", "label", "segments", "translations", "translation_verdicts"),
-        *("verdict", "reasons", "reasoning"),
+        *("verdict", "reasons", "reasoning", "data"),
         *("generated_tokens", "request_time_sec", "tokens_per_sec", "finish_reason", "model", "prompt", "answered_at"),
     }
 )

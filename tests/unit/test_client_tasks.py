@@ -11,16 +11,22 @@ from client.errors import UsageError
 from client.media.kinds import Kind
 from client.tasks.answers import READERS
 from client.tasks.prompt import Prompt, read_prompt
+from client.tasks.structured import is_structured
 from client.tasks.tasks import BUILT_IN, FIELDS, choose_tasks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SHIPPED = ("ad", "ask", "describe", "sentiment", "tags")
-OVER_TIME = ("captions", "summary")
-PROMPTS = [BUILT_IN / task / f"{kind}.md" for task in SHIPPED for kind in Kind]
-WINDOWS = [BUILT_IN / task / "window.md" for task in OVER_TIME]
-MERGES = [BUILT_IN / "summary" / "merge.md"]
+WHOLE = (*SHIPPED, "ad_facts", "promo")
+OVER_TIME = ("captions", "chapters", "events", "highlights", "summary")
+"""Of videos alone."""
+BOTH = ("abstract", "elements", "moderation", "mood")
+"""Whole pictures, and windows of videos."""
+PROMPTS = [BUILT_IN / task / f"{kind}.md" for task in WHOLE for kind in Kind]
+PROMPTS += [BUILT_IN / task / "image.md" for task in BOTH]
+WINDOWS = [BUILT_IN / task / "window.md" for task in (*OVER_TIME, *BOTH)]
+MERGES = [BUILT_IN / task / "merge.md" for task in ("abstract", "chapters", "highlights", "moderation", "summary")]
 SOUNDS = r"hear|sound|music|song|jingle|voice|audio|listen|speech|spoken|speak|dialog|narrat|lyric|noise|loud"
 
 
@@ -39,7 +45,7 @@ def test_a_shipped_prompt(path: Path) -> None:
     prompt = read_prompt(path)
     assert prompt.title
     assert prompt.about
-    assert prompt.answer in READERS
+    assert prompt.answer in READERS or is_structured(prompt.answer)
     # What sees frames or a picture has nothing to hear.
     assert not re.search(rf"\b({SOUNDS})", prompt.text, re.IGNORECASE)
     # 16 frames of LLaVA-NeXT-Video, a prompt of two tokens a word and the answer fit into its 4096 tokens.
@@ -99,7 +105,7 @@ def test_the_tasks_are_listed_where_one_is_unknown(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown task dance") as unknown:
         choose_tasks(["describe", "dance"], [], tmp_path)
     lines = str(unknown.value).splitlines()[1:]
-    assert [line.split()[0] for line in lines] == sorted([*SHIPPED, *OVER_TIME, "objects"])
+    assert [line.split()[0] for line in lines] == sorted([*WHOLE, *OVER_TIME, *BOTH, "objects"])
     assert "  objects    What can be bought." in lines
     with pytest.raises(UsageError, match="say what to ask"):
         choose_tasks(["describe"], [" "])

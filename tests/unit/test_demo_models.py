@@ -50,7 +50,7 @@ def test_the_committed_tokenizers_know_the_words_of_the_prompts(kind: str, name:
     """Fails when a prompt was changed and the demo models were not taught anew (scripts/demo/train.py)."""
     tokenizer = Tokenizer.from_file(str(DEMO / name / "tokenizer.json"))
     (window,) = (engine.max_model_len for engine in load_profile("demo").engines if engine.name == name)
-    for path in BUILT_IN.glob(f"*/{kind}.md"):
+    for path in (BUILT_IN / task / f"{kind}.md" for task in (*TASKS, "ask")):
         prompt = read_prompt(path)
         tokens = tokenizer.encode(prompt.text).tokens
         words = len("".join(c if c.isalnum() or c == " " else f" {c} " for c in prompt.text).split())

@@ -7,7 +7,7 @@ import json
 import re
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +17,13 @@ from client.cli.progress import Progress
 from client.cli.stats import run_stats
 from client.export.formats import FORMATS, export
 from client.ledger.ledger import LEDGER
-from client.tasks.tasks import FIELDS
+from client.tasks.prompt import read_prompt
+from client.tasks.readers import reader_of
+from client.tasks.tasks import BUILT_IN, FIELDS
+from client.timed_record import TimedAnswer, of_whole, of_window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "output.md"
 ANSWERS = {"describe": "Words.", "tags": '["Red Car", "blue sky"]', "sentiment": "It is positive.", "ask": "So."}
@@ -73,10 +79,26 @@ def test_records_and_their_parts(records: list[dict[str, Any]]) -> None:
     assert set(documented("Records")) == {name for record in records for name in record}
     answers = [(key, answer) for record in records for key, answer in record["tasks"].items()]
     names = {name for _, answer in answers for name in answer} - {"tags"} | {"*the task's name*"}
+    names.add("data")  # of a prompt with a schema, instead of text
     assert set(documented("Answers")) == names
     assert names - {"*the task's name*"} == FIELDS
-    segments = [segment for _, answer in answers for segment in answer.get("segments", ())]
+    segments = [segment for _, answer in answers for segment in answer.get("segments", ())] + list(
+        structured_segments()
+    )
     assert set(documented("Segments")) == {name for segment in segments for name in segment}
+
+
+def structured_segments() -> Iterator[dict[str, Any]]:
+    """Those of answers that are data."""
+    for task, file, data in (
+        ("events", "window", {"events": [{"start": 0, "end": 1, "what": "A car", "confidence": 1}]}),
+        ("elements", "window", {"brands": [], "products": [], "people": [], "texts": [], "places": []}),
+        ("chapters", "merge", {"chapters": [{"start": 0, "title": "A car"}]}),
+    ):
+        reading = reader_of(read_prompt(BUILT_IN / task / f"{file}.md").answer)(json.dumps(data))
+        assert reading.data == data
+        answer = TimedAnswer((0.0, 2.0), reading, {}, {})
+        yield from (of_whole(answer, [(0.0, 2.0)]) or ()) if file == "merge" else of_window(answer)
 
 
 def test_stats() -> None:
