@@ -100,7 +100,7 @@ def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
         (["nowhere"], "no such file or folder: nowhere"),
         (
             ["ads", "--tasks", "describe,dance"],
-            "unknown task dance; there are:\n  ad         Creative analysis of",
+            "unknown task dance; there are:\n  abstract   One or two sentences",
         ),
         (["ads", "--tasks", "Descrbe"], "unknown task Descrbe (did you mean describe?); there are:"),
         (["ads", "--format", "jsno,csv"], "unknown format 'jsno' (did you mean json?); there are: json, jsonl,"),
