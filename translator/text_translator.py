@@ -144,7 +144,7 @@ class TextTranslator:
     def _prepare(self, marked: Marked, source: Language, wanted: Callable[[], None]) -> Prepared:
         """A text's pieces, each sentence short enough for the model, with its tokens."""
         prepared = Prepared(marked, source)
-        for piece in sentences.pieces(marked.text, source.primary, cues=marked.cues):
+        for piece in sentences.pieces(marked.text, source.primary, layout=marked.layout):
             wanted()
             parts = sentences.split_long(piece.text, self._fits) if piece.is_sentence else [piece]
             for part in parts:

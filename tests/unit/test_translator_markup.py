@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator.assembly import assemble
+from translator.assembly import TranslatedText, assemble
 from translator.checks.review import Reviewed
 from translator.languages import read_tag
 from translator.prepared import Prepared
@@ -16,16 +16,16 @@ from translator.text.markup import Page
 from translator.text.placement import Anchor, Mark, place
 
 
-def translated(block: Marked, say: Callable[[str], str]) -> str:
+def assembled(block: Marked, say: Callable[[str], str]) -> TranslatedText:
     prepared = Prepared(block, read_tag("en"))
-    for piece in sentences.pieces(block.text, "en"):
+    for piece in sentences.pieces(block.text, "en", layout=block.layout):
         prepared.add(piece, tuple)
-    return assemble(prepared, "fra_Latn", lambda _, sentence, __: Reviewed(say(sentence.said))).text
+    return assemble(prepared, "fra_Latn", lambda _, sentence, __: Reviewed(say(sentence.said)))
 
 
 def translate(source: str, say: Callable[[str], str]) -> str:
     page = Page(source)
-    return page.with_texts([translated(block, say) for block in page.texts])
+    return page.with_texts([assembled(block, say).text for block in page.texts])
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,23 @@ def translate(source: str, say: Callable[[str], str]) -> str:
 def test_texts_change_and_nothing_else(source: str, texts: list[str], upper: str) -> None:
     assert [block.text for block in Page(source).texts] == texts
     assert translate(source, str.upper) == upper
+
+
+@pytest.mark.parametrize(
+    ("source", "sentences"),
+    [
+        ("It<br>opens with <b>red<br/></b>everywhere.", ["It\nopens with red\neverywhere."]),
+        ("The<br>Acme car stops.", ["The\nAcme car stops."]),
+        ("今天<br>很好。", ["今天\n很好。"]),
+        ("One line.<br>another one.", ["One line.", "another one."]),
+        ("Red<br>Blue<br>Green", ["Red", "Blue", "Green"]),
+        ("red<br>blue<br>green", ["red", "blue", "green"]),
+        ("10 Main Street<br>Springfield", ["10 Main Street", "Springfield"]),
+    ],
+)
+def test_a_sentence_stays_one_across_a_line_break(source: str, sentences: list[str]) -> None:
+    (block,) = Page(source).texts
+    assert [sentence.source for sentence in assembled(block, str.upper).sentences] == sentences
 
 
 S = "The red car stops at Acme today."

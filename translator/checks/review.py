@@ -200,7 +200,10 @@ def _check(job: Job, result: Translation, thresholds: Thresholds) -> Translation
     languages = job.source, job.target
     found = find_issues(job.text, text, languages, score=result.score, thresholds=thresholds)
     remarks = () if found else find_remarks(job.text, text, languages)
-    return replace(result, text=text, issues=(*result.issues, *found, *_glossary_issue(lost)), remarks=remarks)
+    issues = (*result.issues, *found, *_glossary_issue(lost))
+    others = tuple(dict.fromkeys(_tidy(job.text, other) for other in result.alternatives if other))
+    others = tuple(other for other in others if other != text)
+    return replace(result, text=text, issues=issues, remarks=remarks, alternatives=others)
 
 
 def _glossary_issue(lost: Sequence[str]) -> list[str]:

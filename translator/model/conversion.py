@@ -45,7 +45,7 @@ def convert(checkpoint: Path, output: Path, quantization: str = "int8") -> None:
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     kind = config.get("model_type")
     if kind not in ("m2m_100", "t5"):
-        raise ModelError(f"{checkpoint} holds a {kind!r} model: neither NLLB (m2m_100) nor MADLAD-400 (t5)")
+        raise ModelError(f"{checkpoint} holds a {kind!r} model, not NLLB (m2m_100) or MADLAD-400 (t5)")
     if kind == "m2m_100" and config["activation_function"] != "relu":
         raise ModelError(f"{checkpoint} has the activation {config['activation_function']!r}; NLLB-200 has relu")
     with _pretend_missing("torch"):  # imported by `specs` for other converters: seconds, and hundreds of MB

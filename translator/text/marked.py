@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from translator.text.wrapped import Layout
+
 Kind = Literal["open", "close", "point"]
 
 
@@ -41,8 +43,8 @@ class Marked:
     """How each character is written in the source ("&amp;", "<br>"); None: as it is."""
     escape: Callable[[str], str] = as_it_is
     """Writes translated text in the format."""
-    cues: bool = False
-    """Whether each line is what a subtitle shows, so that sentences go on from one to the next."""
+    layout: Layout = "text"
+    """What its lines are."""
     partners: dict[int, int] = field(init=False, repr=False, compare=False)
     """Pairs of an opening and a closing tag, by their indices in `tags`, both ways."""
 

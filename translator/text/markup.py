@@ -157,7 +157,7 @@ class _Block:
         text = "".join(self._said)
         if not text or text.isspace():
             return None
-        return Marked(text, tuple(self._tags), tuple(self._spelled), _escape)
+        return Marked(text, tuple(self._tags), tuple(self._spelled), _escape, layout="html")
 
     def source(self) -> str:
         """The block as the source has it."""

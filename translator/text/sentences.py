@@ -20,6 +20,8 @@ from translator.text import boundaries, inline_lists, json_fragments, protected,
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from translator.text.wrapped import Layout
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -48,30 +50,30 @@ _text_of = attrgetter("text")
 _END = re.compile(r"[.!?…:;。！？：；।॥။።؟۔][\"'”’»」』)\]]*$")  # noqa: RUF001
 
 
-def split(text: str, language: str = "en", *, cues: bool = False) -> list[Piece]:
+def split(text: str, language: str = "en", *, layout: Layout = "text") -> list[Piece]:
     """Take `text` apart; the pieces joined are the text again, byte for byte.
 
     Args:
         text: any text of any length.
         language: ISO 639 code, for abbreviations ("Dr.") and sentence ends of that language.
-        cues: whether each line is what a subtitle shows, so that sentences go on from one to the next.
+        layout: what the lines are, by which one knows whether a sentence goes on from one to the next.
     """
-    return list(pieces(text, language, cues=cues))
+    return list(pieces(text, language, layout=layout))
 
 
-def pieces(text: str, language: str, *, cues: bool = False) -> Iterator[Piece]:
+def pieces(text: str, language: str, *, layout: Layout = "text") -> Iterator[Piece]:
     """What `split` gives, one by one, so that a long text can be left off in its middle."""
     at = 0
     for start, end in [*json_fragments.spans(text), (len(text), len(text))]:
-        yield from filter(_text_of, _prose(text[at:start], language, cues))
+        yield from filter(_text_of, _prose(text[at:start], language, layout))
         yield from filter(_text_of, [Piece(text[start:end], is_sentence=False)])
         at = end
 
 
-def _prose(text: str, language: str, cues: bool) -> Iterator[Piece]:
+def _prose(text: str, language: str, layout: Layout) -> Iterator[Piece]:
     """The pieces of a text without JSON; some may be empty."""
     lines = text.splitlines(keepends=True)
-    goes_on = wrapped.continues(lines, cues=cues)
+    goes_on = wrapped.continues(lines, layout=layout)
     at = 0
     while at < len(lines):
         end = at + 1

@@ -175,7 +175,7 @@ class _Reading:
     def marked(self) -> Marked:
         """All of it."""
         escape = _escape if self._escapes else as_it_is
-        return Marked("".join(self._said), tuple(self._tags), tuple(self._spelled), escape, cues=True)
+        return Marked("".join(self._said), tuple(self._tags), tuple(self._spelled), escape, layout="cues")
 
     def _put(self, text: str) -> None:
         self._said += text

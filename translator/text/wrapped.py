@@ -11,11 +11,13 @@ import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+Layout = Literal["text", "html", "cues"]
+"""What lines are: those of a plain text, what is between two `<br>` of HTML, or what each subtitle shows."""
 BREAK = re.compile(r"[ \t]*(?:\r\n|\n|\r)[ \t]*")
 """A line break within a sentence, with the white space around it."""
 _END = re.compile(r"[.!?…:;。！？：；।॥။።؟۔|។།][\"'”’»」』)\]*_]*$|  $|\\$")
@@ -40,27 +42,25 @@ class _Line:
     columns: int
 
 
-def continues(lines: Sequence[str], *, cues: bool = False) -> list[bool]:
+def continues(lines: Sequence[str], *, layout: Layout = "text") -> list[bool]:
     """For each line, whether the sentence that it ends with goes on in the next one.
 
     Args:
         lines: with their line breaks, as `str.splitlines(keepends=True)` gives them.
-        cues: whether each is what a subtitle shows: then a sentence goes on where none ends.
+        layout: what the lines are.
     """
     read = [_Line(line.strip(), line[: len(line) - len(line.lstrip())], _columns(line.strip())) for line in lines]
     found = [False] * len(lines)
     start = 0
     while start < len(lines):
         end = start
-        most = _MOST_CUES if cues else _MOST_LINES
+        most = _MOST_CUES if layout == "cues" else _MOST_LINES
         while end + 1 < len(lines) and end - start < most and _may_join(lines[end], read[end], read[end + 1]):
-            if cues and not _goes_on_in_cue(read[end].bare, read[end + 1].bare):
+            if layout == "cues" and not _seems_to_go_on(read[end].bare, read[end + 1].bare):
                 break
             end += 1
-        if cues:
-            found[start:end] = [True] * (end - start)
-        else:
-            found[start:end] = _wrapped(read[start : end + 1])
+        block = read[start : end + 1]
+        found[start:end] = [True] * (end - start) if layout == "cues" else _wrapped(block, layout)
         start = end + 1
     return found
 
@@ -120,15 +120,20 @@ def _may_join(raw: str, line: _Line, after: _Line) -> bool:
     return any(c.isalpha() for c in begun) and any(c.isalpha() for c in after.bare)
 
 
-def _goes_on_in_cue(before: str, after: str) -> bool:
-    """Whether a sentence of subtitles goes on: in lower case, or after a comma or a short word ("the", "und")."""
+def _seems_to_go_on(before: str, after: str) -> bool:
+    """Whether a sentence goes on: without a capital, or after a comma or a short word ("the", "und")."""
     return not after[0].isupper() or before[-1] in ",-–，、،" or len(before.rsplit(maxsplit=1)[-1]) <= 3
 
 
-def _wrapped(block: Sequence[_Line]) -> list[bool]:
+def _wrapped(block: Sequence[_Line], layout: Layout) -> list[bool]:
     """For each line of a block but the last, each of which may join the next: whether it was broken."""
     width = max(line.columns for line in block)
-    lower = [after.bare[0].islower() and line.columns >= _NARROW for line, after in itertools.pairwise(block)]
+    lower = [
+        _seems_to_go_on(line.bare, after.bare)
+        if layout == "html"
+        else after.bare[0].islower() and line.columns >= _NARROW
+        for line, after in itertools.pairwise(block)
+    ]
     full = [width >= _WIDE and line.columns + _first_word(after) > width for line, after in itertools.pairwise(block)]
     found: list[bool] = []
     while len(found) < len(full):
