@@ -30,7 +30,7 @@ _FEWEST_LETTERS = 12
 """Of another script than the prompt's."""
 _SCRIPT_SHARE = 0.5
 _CERTAIN, _UNLIKELY = 0.6, 1e-4
-"""How likely another language must be, beside others nearly like it, and how unlikely that of the prompt."""
+"""How likely another language and those nearly like it must be, and how unlikely that of the prompt."""
 _LOOKED_AT = 1000
 """Characters: more make the answer no surer."""
 _RELATED = [
@@ -104,7 +104,8 @@ def find_wrong_language(text: str, prompt: str, question: str | None, items: Seq
 def _certain_language(text: str, wanted: set[str]) -> str | None:
     """The language of a text, if it is surely another one than those that are wanted."""
     ranks = _rank(text[:_LOOKED_AT])
-    best, certainty = max(ranks.items(), key=lambda rank: rank[1])
+    best = max(ranks, key=lambda code: ranks[code])
+    certainty = sum(share for code, share in ranks.items() if _related(code, best))
     likely = max(ranks.get(code, 0.0) for code in wanted)
     unsure = certainty < _CERTAIN or likely > _UNLIKELY or any(_related(best, code) for code in wanted)
     return None if unsure else best
