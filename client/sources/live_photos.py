@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,5 +33,5 @@ def marked(sources: list[Source]) -> list[Source]:
 
 
 def _split(where: str) -> tuple[str, str]:
-    suffix = PurePosixPath(where).suffix
-    return where.removesuffix(suffix), suffix.lower()
+    stem, _, suffix = where.rpartition(".")
+    return stem, f".{suffix.lower()}"
