@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from server.engines.json_least import largest_least
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -67,6 +69,8 @@ class Vocabulary:
         self.longest = max(map(len, self.ids), default=0)
         self.plain = self._mask(lambda text: not any(byte < 0x20 or byte in b'"\\' for byte in text))
         """Tokens that leave a string open, whatever they add to it."""
+        self.quote = self.mask_of([self.ids[b'"']] if b'"' in self.ids else [])
+        """The token that closes a string."""
         self.ends = self.mask_of(ends)
         """Tokens that end an answer."""
         self.no_number = self._mask(lambda text: text[0] not in NUMBER) | self.ends
@@ -87,6 +91,11 @@ class Vocabulary:
         bits = np.zeros((len(self.texts) + 31) // 32 * 32, np.uint8)
         bits[list(tokens)] = 1
         return np.packbits(bits, bitorder="little").view(np.int32)
+
+    def beginnings(self, text: bytes) -> list[int]:
+        """The tokens that `text` begins with."""
+        ends = range(1, min(len(text), self.longest) + 1)
+        return [token for end in ends if (token := self.ids.get(text[:end])) is not None]
 
     def encode(self, text: bytes) -> list[int]:
         """Tokens that make up `text`: the longest that fits, again and again.
@@ -290,15 +299,18 @@ class Budget:
                 self._keep(row, self._vocabulary.ends)
             return
         self._bound(row, longest_string, most_items)
-        if slack > self._growth + SPARE or matcher.compute_ff_bytes():
+        if slack > self._growth + SPARE:
+            return
+        if forced := matcher.compute_ff_bytes():
+            # No further than that: a token that goes on could open what takes long to end.
+            self._keep(row, self._vocabulary.mask_of(self._vocabulary.beginnings(forced)))
             return
         free = row[: len(self._vocabulary.plain)] & self._vocabulary.plain
         chosen = self.state.in_string and np.bitwise_count(free).sum() <= FEW
         if not self.state.in_string or (chosen and (self.state.in_name or slack <= CHOICE)):
             self._keep(row, self._vocabulary.mask_of(self._affordable(row, matcher)))
         else:
-            quote = self._closing.single(0x22)
-            self._keep(row, free if quote is None else free | self._vocabulary.mask_of([quote]))
+            self._keep(row, free | self._vocabulary.quote)
 
     def _affordable(self, row: NDArray[np.int32], matcher: Matcher) -> list[int]:
         """Single characters after which the way to the end is not too long."""
@@ -343,57 +355,3 @@ class Budget:
 
 def _has(row: NDArray[np.int32], token: int) -> bool:
     return token // 32 < len(row) and bool(row[token // 32] >> token % 32 & 1)
-
-
-def largest_least(schema: dict[str, Any]) -> int:
-    """How many bytes the smallest value of any part of a schema has: by so many can one token lengthen the way.
-
-    The whole does not count: it is open from the first token on. References are followed once.
-    """
-    nodes: list[Any] = [child for child in schema.values() if isinstance(child, dict | list)]
-    largest = 0
-    for node in nodes:  # it grows
-        if isinstance(node, dict):
-            largest = max(largest, _least(node, schema, ()))
-            nodes.extend(child for child in node.values() if isinstance(child, dict | list))
-        else:
-            nodes.extend(child for child in node if isinstance(child, dict | list))
-        if len(nodes) > LONGEST_WAY:
-            break
-    return min(largest, LONGEST_WAY)
-
-
-def _least(schema: Any, root: Any, followed: tuple[str, ...]) -> int:
-    """About how many bytes the smallest value has that a schema takes; rather too many."""
-    if not isinstance(schema, dict):
-        return 4
-    if isinstance(reference := schema.get("$ref"), str):
-        if reference in followed or len(followed) > 8:
-            return 4
-        return _least(_resolve(root, reference), root, (*followed, reference))
-    if "const" in schema:
-        return len(str(schema["const"])) + 2
-    if isinstance(choices := schema.get("enum"), list) and choices:
-        return max(len(str(choice)) for choice in choices) + 2
-    size = 8
-    for several in ("anyOf", "oneOf", "allOf"):
-        if isinstance(options := schema.get(several), list) and options:
-            sizes = [_least(option, root, followed) for option in options]
-            size = max(size, sum(sizes) if several == "allOf" else max(sizes))
-    properties = schema.get("properties")
-    if isinstance(properties, dict):
-        required = [name for name in schema.get("required") or () if isinstance(name, str)]
-        size += sum(len(name) + 4 + _least(properties.get(name), root, followed) for name in required)
-    for key in ("minItems", "minLength"):
-        if isinstance(count := schema.get(key), int):
-            size += count * (_least(schema.get("items"), root, followed) + 1 if key == "minItems" else 1)
-    if "format" in schema or "pattern" in schema:
-        size += 40
-    return min(size, LONGEST_WAY)
-
-
-def _resolve(root: Any, reference: str) -> Any:
-    found = root
-    for name in reference.removeprefix("#").strip("/").split("/") if reference != "#" else ():
-        found = found.get(name.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
-    return found

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from llguidance import LLMatcher, LLTokenizer
 
-from server.engines.json_end import Budget, Closing, JsonState, Vocabulary, largest_least
+from server.engines.json_end import Budget, Closing, JsonState, Vocabulary
+from server.engines.json_least import largest_least
 
 DEMO = Path(__file__).parents[2] / "server" / "demo"
 END = {"llama-3.2-11b-vision": 4, "llava-next-video-7b": 2}
@@ -74,6 +75,7 @@ SCHEMAS = {
     "at least": {"type": "array", "items": of("x", x={"type": "boolean"}), "minItems": 2},
     "pattern": of("p", "d", p={"type": "string", "pattern": "^[A-Z]{3}-\\d+$"}, d={"type": "string", "format": "date"}),
     "choice": {"type": "array", "items": {"enum": ["a", "ab", "abcdefghijklmnop", 17, None]}},
+    "forced openings": of("a", a={"type": "array", "items": {"type": "string", "format": "date-time"}}, b=ITEM),
     "map": {"type": "object", "additionalProperties": {"type": "array", "items": TEXT}},
 }
 
@@ -101,6 +103,9 @@ def test_strings_numbers_and_lists_are_bounded(writer: Writer) -> None:
         assert len(value) <= 6
         assert all(len(key.encode()) < 80 for key in value)
         assert len(str(json.loads(writer.write({"type": "integer"}, 300, seed) or ""))) < 40
+        assert writer.write({"type": "integer"}, 9, seed) is not None
+    listed = {"type": "array", "items": {"type": "boolean"}, "minItems": 7}
+    assert {len(json.loads(writer.write(listed, 200, seed, items=5) or "")) for seed in range(6)} == {7}
 
 
 def test_an_answer_that_cannot_end_is_left_alone(writer: Writer) -> None:
