@@ -128,6 +128,8 @@ class Timeouts(Settings, frozen=True, kw_only=True):
     connect_s: float = 5.0
     first_byte_s: float = 900.0
     """Until an engine begins to answer: its queue and, for a plain answer, all of the generation."""
+    decoding_s: float = 10.0
+    """After which the pictures of a request count as decoded, although its answer has not begun."""
     between_bytes_s: float = 120.0
     """Between two pieces of an answer."""
     header_s: float = 20.0

@@ -74,9 +74,17 @@ class Room:
     def __init__(self, decoding: Decoding, pixels: int) -> None:
         self._decoding = decoding
         self._pixels = pixels
+        self._timer: asyncio.TimerHandle | None = None
+
+    def sent(self, longest_s: float) -> None:
+        """What is decoded is on its way: after `longest_s` it is, whether or not an answer has begun."""
+        if self._pixels and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(longest_s, self.give_back)
 
     def give_back(self) -> None:
         """Give it back; a second time does nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
         if self._pixels:
             self._decoding.taken -= self._pixels
             self._pixels = 0

@@ -121,6 +121,7 @@ class Pool:
             call.context.replica = upstream.name
             try:
                 async with self._crashes.admit(visit), upstream.lease():
+                    room.sent(self._timeouts.decoding_s)
                     with self._crashes.present(visit, upstream.name):
                         attempt = ForwardAttempt(request, call, upstream, self._timeouts, room.give_back)
                         response = await attempt.run()

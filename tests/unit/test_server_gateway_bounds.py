@@ -187,6 +187,17 @@ async def test_pixels_wait_for_their_turn_and_no_request_is_refused(folder: Path
         assert await asyncio.gather(*asking) == [200] * 4
 
 
+async def test_a_long_answer_does_not_keep_the_room(folder: Path, engine: Engine) -> None:
+    engine.behave = "wait"
+    limits, timeouts = Limits(max_pixels_decoding=400), Timeouts(decoding_s=0.2)
+    sent = orjson.dumps({"model": PICTURE, "messages": image()})
+    async with gateway(folder, limits=limits, timeouts=timeouts) as address, aiohttp.ClientSession() as http:
+        asking = [asyncio.create_task(ask(http, address, "", sent)) for _ in range(3)]
+        await until(lambda: len(engine.bodies) == 3)  # although none is answered
+        engine.go_on.set()
+        assert await asyncio.gather(*asking) == [200] * 3
+
+
 async def test_keys_take_turns_and_who_leaves_gives_back() -> None:
     decoding = Decoding(10)
     order: list[str] = []
