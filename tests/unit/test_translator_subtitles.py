@@ -1,6 +1,7 @@
 """Subtitles: sentences go over cues, times and all the rest stay."""
 
 import re
+import unicodedata
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from translator_toy import Client, Engine, serving
 
 from translator.errors import SubtitleError
 from translator.model.job import Job, Translation
+from translator.text.placement import break_lines
 from translator.text.subtitles import Subtitles
 
 VTT = """WEBVTT - title
@@ -99,6 +101,24 @@ async def test_lines_are_as_long_as_the_script_lets_them(client: Client) -> None
     chinese = (await ask(client, VTT, "vtt"))["translations"][0]["zh"]["text"]
     lines = [re.sub("<[^>]*>", "", line) for line in chinese.splitlines() if line.isupper() and "-->" not in line]
     assert max(len(line) for line in lines if line != "WEBVTT - TITLE") <= 16
+
+
+@pytest.mark.parametrize(
+    ("text", "lines", "broken"),
+    [
+        ("ผู้ชายคนหนึ่งยิ้มและเดินไปตลาด", 2, ["ผู้ชายคนหนึ่ง", "ยิ้มและเดินไปตลาด"]),
+        ("「ちょっと」と言ってキャッチした", 2, ["「ちょっと」と", "言ってキャッチした"]),
+        ("a bb, ccc dddd", 2, ["a bb,", "ccc dddd"]),
+        ("กำลัง", 2, None),
+        ("x", 3, ["x", "", ""]),
+    ],
+)
+def test_lines_are_broken_between_words(text: str, lines: int, broken: list[str] | None) -> None:
+    starts = break_lines(text, [1 / lines] * lines)
+    found = [text[a:b].strip() for a, b in zip([0, *starts], [*starts, len(text)], strict=True)]
+    assert "".join(found).replace(" ", "") == text.replace(" ", "")
+    assert not any(line and unicodedata.category(line[0])[0] == "M" for line in found)
+    assert broken is None or found == broken
 
 
 @pytest.mark.parametrize("form", ["vtt", "srt"])

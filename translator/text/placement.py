@@ -11,9 +11,12 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from translator.text import thai
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +28,10 @@ _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 """A word; of scripts without spaces, a letter."""
 _EDGE_SIGNS = re.compile(r"^[^\w\s]*|[^\w\s]*$")
+_NOT_FIRST = ".,;:!?…。，、；：！？।॥።؟۔)]}»”’\"'」』）ゃゅょっャュョッーぁぃぅぇぉァィゥェォ々ๆฯ"  # noqa: RUF001
+"""No line begins with these (for Japanese see JIS X 4051)."""
+_NOT_LAST = "「『（([{«“‘"  # noqa: RUF001
+"""No line ends with these."""
 _MARKS_AFTER = ".,;:!?…。，、；：！？।॥።။؟۔)]}»”’\"'"  # noqa: RUF001
 
 _MOST_WORDS = 100
@@ -98,8 +105,11 @@ def break_lines(text: str, shares: Sequence[float]) -> list[int]:
     Returns:
         For all lines but the first where they begin; in order, each at the start of a word if there are enough.
     """
-    starts = [word.start() for word in _WORD.finditer(text)][1:]
-    starts = [start for start in starts if text[start] not in _MARKS_AFTER] or starts
+    spans = word_spans(text)
+    starts = [start for start, _ in spans][1:]
+    starts = [start for start in starts if text[start] not in _NOT_FIRST and text[start - 1] not in _NOT_LAST] or starts
+    if thai.is_thai(text) and (words := thai.word_starts(text)):
+        starts = [start for start in starts if start in words] or starts
     found: list[int] = []
     wanted = 0.0
     for number, share in enumerate(shares[:-1]):
@@ -111,6 +121,17 @@ def break_lines(text: str, shares: Sequence[float]) -> list[int]:
     return found
 
 
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Start and end of each word; of scripts without spaces, of each letter with its marks."""
+    spans: list[tuple[int, int]] = []
+    for match in _WORD.finditer(text):
+        if spans and spans[-1][1] == match.start() and unicodedata.category(text[match.start()])[0] == "M":
+            spans[-1] = (spans[-1][0], match.end())
+        else:
+            spans.append(match.span())
+    return spans
+
+
 def _distance(text: str, start: int, wanted: float) -> float:
     """How bad a break is: far from where it should be; after a comma is worth some letters."""
     before = text[:start].rstrip()[-1:]
@@ -120,7 +141,7 @@ def _distance(text: str, start: int, wanted: float) -> float:
 def _words(source: str, target: str, anchors: Sequence[Anchor]) -> list[_Word]:
     """The words of the translation, each with its place in the source."""
     scale = len(source) / max(1, len(target))
-    words = [_Word(*match.span(), (match.start() + match.end()) / 2 * scale) for match in _WORD.finditer(target)]
+    words = [_Word(start, end, (start + end) / 2 * scale) for start, end in word_spans(target)]
     at = 0
     for word in words:
         while at < len(anchors) and anchors[at][1] <= word.start:

@@ -67,6 +67,26 @@ def _at_spaces(part: str, said: list[str]) -> Iterator[str]:
         yield part[start:]
 
 
+def word_starts(text: str) -> frozenset[int]:
+    """Where words begin, as far as PyThaiNLP's dictionary tells; empty without that package."""
+    words = _tokenizer()
+    starts, at = set(), 0
+    for word in words(text) if words else ():
+        starts.add(at)
+        at += len(word)
+    return frozenset(starts) if at == len(text) else frozenset()
+
+
+@cache
+def _tokenizer() -> Callable[[str], list[str]] | None:
+    try:
+        from pythainlp.tokenize import word_tokenize  # noqa: PLC0415
+    except ImportError:
+        return None
+    tokenize: Callable[[str], list[str]] = word_tokenize
+    return tokenize
+
+
 @cache
 def _cutter() -> Callable[[str], list[str]] | None:
     try:
