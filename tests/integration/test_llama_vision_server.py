@@ -232,6 +232,17 @@ async def test_the_picture_in_a_prompt_may_be_asked_for_its_probability(server: 
             assert (likely[str(token)]["logprob"] == -9999.0) == (token == PICTURE)
 
 
+@pytest.mark.parametrize("temperature", [0, 1])
+async def test_what_cannot_be_written_is_not_written_whatever_is_asked(server: Server, temperature: int) -> None:
+    for extra in (
+        {"logit_bias": {str(PICTURE): 100}},
+        {"allowed_token_ids": [PICTURE]},
+        {"allowed_token_ids": [PICTURE, 65], "logprobs": True, "top_logprobs": 5},
+    ):
+        answer = await ask(server, [part(noise(60, 60, 0)), words("what?")], **extra, temperature=temperature)
+        assert all(token < PICTURE for token in answer.token_ids)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("as_tokens", [False, True])
 async def test_a_prompt_is_echoed(server: Server, as_tokens: bool, stream: bool) -> None:
