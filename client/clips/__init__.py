@@ -1,0 +1,1 @@
+"""Clips: moments of videos, cut out of them."""
