@@ -254,6 +254,7 @@ def test_what_is_kept_is_counted_with_its_text_tokens_and_issues() -> None:
     plain = entry_bytes(job("a", tokens=0), Translation(""))
     assert entry_bytes(job("abc", tokens=0), Translation("de")) == plain + 4 * 4
     assert entry_bytes(job("a", tokens=2), Translation("", ("cut",))) == plain + 3 * 60 + 2 + 3
+    assert entry_bytes(job("a", tokens=0), Translation("", remarks=("more",))) == plain + 60 + 4
 
 
 async def test_a_cache_of_nothing_keeps_nothing() -> None:

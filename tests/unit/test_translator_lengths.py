@@ -32,6 +32,11 @@ def test_a_sentence_that_ends_with_a_comma_is_cut_short(target: str, text: str) 
     assert not find_issues(ENGLISH.rstrip("."), text, ("eng_Latn", target))
 
 
+def test_a_quote_is_cut_short_within_its_marks() -> None:
+    (found,) = find_issues('"We wait for you."', "„Wir warten auf dich,“", ("eng_Latn", "deu_Latn"))
+    assert found == "cut short: it ends with ','"
+
+
 @pytest.mark.parametrize(
     ("target", "source", "text"),
     [
@@ -71,6 +76,19 @@ def test_half_a_sentence_is_too_short_by_the_measure_of_its_languages(
     assert find_issues(sources[languages[0]], whole, languages) == ()
     (found,) = find_issues(sources[languages[0]], half, languages)
     assert found.startswith("too short")
+
+
+def test_languages_that_were_not_measured_are_given_more_room() -> None:
+    source = "This is my old house and I have lived here for many years with my family."
+    text = "यह मेरा घर है और मैं यहाँ रहता हूँ"
+    assert find_issues(source, text, ("eng_Latn", "hin_Deva"))[0].startswith("too short")
+    assert find_issues(source, text, ("eng_Latn", "bho_Deva")) == ()
+
+
+def test_labels_may_be_translated_in_their_brackets() -> None:
+    source, languages = "[SCENE12] He runs.", ("eng_Latn", "rus_Cyrl")
+    assert find_issues(source, "[СЦЕНА12] Он бежит.", languages) == ()
+    assert find_issues(source, "Он бежит.", languages) == ("too short: without '[SCENE12]'",)
 
 
 def test_lengths_are_those_of_the_pair_or_of_its_neighbours() -> None:
@@ -125,6 +143,7 @@ def test_signs_that_the_source_has_are_not_invented(target: str, source: str, te
         ("jpn_Jpan", "It is a complete PITA.", "完全にPITAだ"),
         ("zho_Hans", "I love #flutter and @mobx on ＡＢＣ.", "我喜欢ABC上的#flutter和@mobx。"),
         ("heb_Hebr", "Not like other tomb raider games", "לא כמו משחקים אחרים של Tomb Raider"),
+        ("heb_Hebr", "This is the tomb raider game.", "המשחק Tomb Raider"),
         ("srp_Cyrl", "He was resolute and determined.", "Биo je oдлучaн и рeшeн."),
         ("pan_Guru", "More than 1,100 came.", "੧,੧੦੦ ਤੋਂ ਵੱਧ ਆਏ।"),
         (

@@ -16,6 +16,7 @@ SAME = [
     # Clock times.
     ("fra_Latn", "The train leaves at 7.55am.", "Le train part à 7h55."),
     ("jpn_Jpan", "He came at 1.30pm.", "彼は１時半頃に来た。"),
+    ("jpn_Jpan", "He came at 1.30pm on his birthday.", "彼は誕生日の9日、１時半頃に来た。"),
     ("deu_Latn", "It opens at 7.30.", "Es öffnet um 19.30 Uhr."),
     ("deu_Latn", "Open 7-8pm daily.", "Täglich von 19 bis 20 Uhr geöffnet."),
     ("fra_Latn", "At 12:30 a.m. it rained.", "Il a plu à 0h30."),
@@ -32,6 +33,7 @@ SAME = [
     ("spa_Latn", "It costs $200 billion.", "Cuesta 200 mil millones de dólares."),
     ("urd_Arab", "It has 5 million members.", "اس کے 50 لاکھ ارکان ہیں۔"),
     ("swh_Latn", "It has 700,000 people.", "Ina watu elfu 700."),
+    ("swh_Latn", "It has 1,700,000 people.", "Ina watu milioni 1.7."),
     ("mya_Mymr", "In 2018 he left.", "၂ဝ၁၈ တွင် သူထွက်ခွာခဲ့သည်။"),
     ("jpn_Jpan", "It takes 2-3 days.", "２，３日かかります。"),
     ("plt_Latn", "It costs 1,100 francs.", "1, 100 francs no vidiny."),
@@ -48,6 +50,7 @@ SAME = [
     ("spa_Latn", "Only $9", "Solo nueve dólares"),
     ("deu_Latn", "He fought in WW2.", "Er kämpfte im Zweiten Weltkrieg."),
     ("spa_Latn", "It is from the 19th century.", "Es del siglo XIX."),
+    ("spa_Latn", "It is from the 21st century.", "Es del siglo XXI."),
     ("rus_Cyrl", "It is from the 19th century.", "Это ХІХ век."),
     ("rus_Cyrl", "It cost $1.5 million.", "Он стоил полтора миллиона долларов."),
     ("deu_Latn", "In the 1980s he left.", "In den Achtzigern ging er."),

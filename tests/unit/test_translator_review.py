@@ -115,6 +115,13 @@ async def test_addresses_and_emoji_are_kept_out_of_the_models_hands() -> None:
     assert found.reason == "lost: https://example.org/a, 🎉"
 
 
+async def test_figures_in_other_units_are_told_and_not_tried_again() -> None:
+    model = Model(lambda _: Translation("C'est à 8 km d'ici."))
+    (found,) = await review(model, job("It is 5 miles away."))
+    assert (found.text, found.verdict, found.reason) == ("C'est à 8 km d'ici.", "ok", "units converted: 5")
+    assert len(model.asked) == 1
+
+
 async def test_a_fragment_is_tried_as_a_sentence() -> None:
     model = Model(lambda asked: Translation("Paysage urbain." if asked.text.endswith(".") else "u " * 30))
     (found,) = await review(model, job("urban landscape"))

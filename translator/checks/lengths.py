@@ -25,7 +25,7 @@ _SENTENCE_END = re.compile(r"[.!?…。！？।॥።؟۔][\"'”’»」』)\]
 _CUT = re.compile(r"[,;:，、；：،؛፣፤፥፡·‧\-–—‒―]$")
 _FULL_STOPS = {"Armn": ":", "Ethi": "፡:", "Grek": ";"}
 """Marks of `_CUT` that end a sentence in some scripts: a question mark, and what is typed for another full stop."""
-_CLOSING = frozenset("\"'”’»」』)]")
+_CLOSING = frozenset("\"'”“’‘»«›‹」』)]")
 _INVISIBLE = " \u00a0\u200b\u200e\u200f\u202b\u202c"
 LABEL = re.compile(r"[(\[](?=\w*[^\W\d_])(?=\w*\d)\w+[)\]]|^[(\[][A-Z][A-Z .]*[)\]]")
 """A label in brackets: a word with a digit, or capitals at the start: "(SPEAKER4)", "[NARRATOR]"."""
