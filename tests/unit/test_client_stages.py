@@ -163,11 +163,11 @@ def test_large_files_hold_up_no_others(servers: FakeServers, tmp_path: Path, mon
     monkeypatch.setattr(fetch, "LARGE_BYTES", 90_000)
     identify, order = fetch.identify, list[int]()
 
-    def slowly(path: Path) -> Any:
+    def slowly(path: Path, *more: Any) -> Any:
         if path.stat().st_size == 100_000:
             wait_until(lambda: len(servers.asked) >= 2)
             order.append(int(path.stem))
-        return identify(path)
+        return identify(path, *more)
 
     monkeypatch.setattr(fetch, "identify", slowly)
     done = run(servers, "ads", "--languages", "", cwd=tmp_path)
