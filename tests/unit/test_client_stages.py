@@ -120,7 +120,12 @@ async def test_an_answer_is_written_before_its_file_goes_on() -> None:
         return Answer("A car", "stop", 10, 2, 0.5)
 
     plan = plan_of(["describe"])
+
+    async def followers(*_: Any) -> list[Any]:
+        return []
+
     jobs = SimpleNamespace(plan=plan, progress=Counters(), ledger=SimpleNamespace(write=write), count=lambda _: None)
+    jobs.followers = followers
     job = Job(identity_of("a.png"), [Source.local("a.png")], asked=1, pending=1)
     request = UnitRequest(whole(job.identity.sha256), plan.requests[Kind.IMAGE][0])
     stage = Ask(cast("Any", jobs), cast("Any", SimpleNamespace(ask=ask)))
