@@ -39,7 +39,7 @@ async def up(profile: Profile, *, logs: Path, ready_file: Path | None, console: 
     """
     display = Display(console)
     if note := arithmetic_note(profile):
-        console.print(note, highlight=False, soft_wrap=True)
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     was_healthy = False
     async with stack_of(profile, logs=logs, reporter=display) as stack:
         if ready_file:
