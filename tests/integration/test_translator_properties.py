@@ -15,9 +15,11 @@ from scripts.demo.world.scenes import all_sentences
 from translator.batcher import Batcher
 from translator.checks.checks import Thresholds
 from translator.checks.review import with_checks
+from translator.http.documents import Document
 from translator.languages import Languages
 from translator.model.engine import Engine
 from translator.model.models import DEMO_MODEL
+from translator.text.marked import Marked
 from translator.text.sentences import has_letters, is_for_the_model
 from translator.text_translator import Answer, TextTranslator, TranslatedText
 
@@ -54,7 +56,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return Engine(folder, device="cpu", threads=1, replicas=2, scripts=("Latn", "Deva"))
 
 
-Request = tuple[Sequence[str], Sequence[str]]
+Request = tuple[Sequence[str | Marked], Sequence[str]]
 
 
 def run(engine: Engine, *requests: Request, at_once: bool = True, **batching: int) -> list[Answer]:
@@ -130,6 +132,23 @@ def test_control_tokens_beside_a_sentence_change_nothing_about_it(engine: Engine
     first, *_, last = marked.text.split("\n")
     assert first == last == plain.text
     accounted_for(text, marked)
+
+
+TAGS = ["<b>", "</b>", "<i class='x'>", "</i>", "<br>", "<p>", "</p>", "<img src=a>", "<!-- x -->", "<code>", "</code>"]
+PAGE_TEXTS = ["red ", " blue, ", "\n", " ", "&amp;", "&nbsp;", *all_sentences()[::60]]
+PAGES = st.lists(st.sampled_from([*TAGS, *PAGE_TEXTS]), max_size=14).map("".join)
+
+
+@settings(max_examples=40, deadline=None)
+@given(PAGES)
+def test_every_tag_of_a_page_is_there_once_and_pages_without_words_are_as_they_were(engine: Engine, page: str) -> None:
+    document = Document(page, "html")
+    (answer,) = run(engine, (document.parts, ["fra_Latn", "jpn_Jpan"]))
+    for language in ("fra_Latn", "jpn_Jpan"):
+        there = document.with_parts([text[language].text for text in answer.texts], language)
+        assert [there.count(tag) for tag in TAGS] == [page.count(tag) for tag in TAGS]
+        if not any(has_letters(part.text) for part in document.parts):
+            assert there == page
 
 
 @settings(max_examples=40, deadline=None)

@@ -201,11 +201,13 @@ ODD = st.recursive(
     | st.integers()
     | st.floats()
     | st.text(max_size=9)
-    | st.sampled_from(["en", "fr", "auto"]),
+    | st.sampled_from(["en", "fr", "auto", "html", "vtt", "[]"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=4,
 )
-NAMES = st.sampled_from(["q", "source", "target", "format", "alternatives", "api_key", "src_lang", "tgt_lang", "texts"])
+NAMES = st.sampled_from(
+    ["q", "source", "target", "format", "alternatives", "api_key", "src_lang", "tgt_lang", "texts", "keep"]
+)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)

@@ -5,7 +5,9 @@
     POST /detect              in which language a text is
     GET  /languages           what the model can be asked for, as LibreTranslate lists it
     GET  /frontend/settings   what LibreTranslate's clients ask for first
+    GET  /spec                an OpenAPI description of all this
     GET  /health              200 once the model is loaded and has answered, 503 before and while shutting down
+    GET  /health/details      the same, with the model's name and how many sentences wait
     GET  /metrics             for Prometheus
 
 Errors of `/v1` have OpenAI's shape, those of the other paths LibreTranslate's.
