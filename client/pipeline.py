@@ -129,6 +129,7 @@ class Pipeline:
         sampling: Sampling,
         concurrency: int,
         loaders: int,
+        ask_once: bool,
         redo: str | None,
         progress: Counters,
         refresh: Callable[[], None],
@@ -141,7 +142,7 @@ class Pipeline:
         """
         self._plan, self._fetcher = plan, fetcher
         self._model, self._translator = model, translator
-        self._sampling, self._concurrency = sampling, concurrency
+        self._sampling, self._concurrency, self._ask_once = sampling, concurrency, ask_once
         self._progress, self._refresh, self._stop = progress, refresh, stop
         self._loaders, self._probers = Loaders(loaders), Loaders(PROBED_AT_ONCE)
         self._threads = ThreadPoolExecutor(loaders, "load")
@@ -194,7 +195,7 @@ class Pipeline:
         find = Find(self.jobs, self._fetcher, servers)
         probe = Probe(self.jobs, self._probers, self._probe_threads)
         load = Load(self.jobs, self._model, self._sampling, self._loaders, self._threads)
-        ask = Ask(self.jobs, self._model)
+        ask = Ask(self.jobs, self._model, once=self._ask_once)
         loaders = self._loaders.count
         return [
             [Placed(find, LocalSource, FOUND_AT_ONCE), Placed(find, RemoteSource, FETCHED_AT_ONCE)],

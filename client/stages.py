@@ -249,9 +249,9 @@ class Load(Stage):
 class Ask(Stage):
     """Sends requests, and checks the answers; the last one of a file sends the file on."""
 
-    def __init__(self, jobs: Jobs, model: ModelClient) -> None:
-        """Requests go to `model`."""
-        self._jobs, self._model = jobs, model
+    def __init__(self, jobs: Jobs, model: ModelClient, *, once: bool = False) -> None:
+        """Requests go to `model`, a second time for what is no caption, unless `once` is enough."""
+        self._jobs, self._model, self._once = jobs, model, once
 
     async def process(self, item: Question, /) -> AsyncGenerator[Untranslated, None]:
         """Give the file once it has all answers, if any of them is to be translated."""
@@ -285,7 +285,7 @@ class Ask(Stage):
         progress.in_flight += 1
         answer: Answer | None = None
         try:
-            answer, given = await ask_reviewed(self._model, ask.request, parts, job.name)
+            answer, given = await ask_reviewed(self._model, ask.request, parts, job.name, once=self._once)
         except StoppedError:
             return False, None
         except RequestError as error:

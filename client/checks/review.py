@@ -33,8 +33,12 @@ class Reviewed(NamedTuple):
     given: list[Answer]
 
 
-async def ask_reviewed(model: ModelClient, request: Request, parts: bytes, label: str) -> Reviewed:
-    """Ask a question, once more if the answer is no caption; see `ModelClient.ask` for the arguments.
+async def ask_reviewed(
+    model: ModelClient, request: Request, parts: bytes, label: str, *, once: bool = False
+) -> Reviewed:
+    """Ask a question, a second time if the answer is no caption, unless `once` is enough.
+
+    The other arguments are those of `ModelClient.ask`.
 
     Raises:
         RefusedError: there was no answer, but a refusal or reasoning alone.
@@ -50,8 +54,10 @@ async def ask_reviewed(model: ModelClient, request: Request, parts: bytes, label
         given.append(first)
     except DeclinedError as error:
         declined, issues = error, [Issue(IssueKind.REFUSAL, str(error))]
-    if not any(issue.kind in ASKED_AGAIN for issue in issues):
-        return Reviewed(_judged(given[0], issues, issues), given)
+    if once and declined:
+        raise declined
+    if first and (once or not any(issue.kind in ASKED_AGAIN for issue in issues)):
+        return Reviewed(_judged(_with_text(first), issues, issues), given)
     try:
         second, remaining = _check(await model.ask(request, parts, label, _other_try(request, issues)), request)
     except RequestError:  # an endpoint may refuse the penalty; what there is stays
@@ -61,12 +67,16 @@ async def ask_reviewed(model: ModelClient, request: Request, parts: bytes, label
     else:
         given.append(second)
     kept, left = (second, remaining) if first is None or _badness(remaining) < _badness(issues) else (first, issues)
-    if not kept.text:
+    return Reviewed(_judged(_with_text(kept), left, issues), given)
+
+
+def _with_text(answer: Answer) -> Answer:
+    if not answer.text:
         raise RefusedError(
-            f"the model wrote {kept.generated_tokens} tokens of reasoning and no answer: give it more room "
+            f"the model wrote {answer.generated_tokens} tokens of reasoning and no answer: give it more room "
             "(max_tokens in the front matter of a prompt of your own), or turn its reasoning off"
         )
-    return Reviewed(_judged(kept, left, issues), given)
+    return answer
 
 
 def _check(answer: Answer, request: Request) -> tuple[Answer, list[Issue]]:

@@ -109,6 +109,12 @@ QUESTIONS = (
         metavar="T",
         help="0 always gives the likeliest answer",
     ),
+    _questions(
+        "--ask-once",
+        is_flag=True,
+        type=values.Switch(),
+        help="do not ask a second time for what is no caption (a refusal, a loop), but mark it as doubtful",
+    ),
 )
 FRAMES_OF_VIDEOS = (
     _sampling(

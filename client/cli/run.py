@@ -234,6 +234,7 @@ async def _pipeline(
         sampling=settings.sampling,
         concurrency=settings.concurrency,
         loaders=settings.loaders,
+        ask_once=settings.ask_once,
         redo=settings.redo,
         progress=progress,
         refresh=display.update,

@@ -99,6 +99,7 @@ class Settings:
     """What tasks over time ask about, where it is not the default."""
     wait_s: float
     timeout_s: float
+    ask_once: bool
     redo: str | None
     dry_run: bool
     prices: tuple[float, float] | None
@@ -198,6 +199,7 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
         window=_window(given["window"], given["stride"]),
         wait_s=given["wait"],
         timeout_s=given["timeout"],
+        ask_once=given["ask_once"],
         redo=given["redo"],
         dry_run=given["dry_run"],
         prices=None if price_in is price_out is None else (price_in or 0.0, price_out or 0.0),

@@ -107,6 +107,19 @@ def test_what_is_no_caption_is_asked_for_once_more(servers: FakeServers, tmp_pat
     assert servers.asked == []
 
 
+def test_one_try_is_enough_where_the_user_says_so(servers: FakeServers, tmp_path: Path) -> None:
+    servers.on_ask = answer
+    pictures(tmp_path / "ads", len(ANSWERS))
+    assert run(servers, *OPTIONS, "--ask-once", cwd=tmp_path).returncode == 1
+    assert len(servers.asked) == len(ANSWERS)
+    files = results(tmp_path)["files"]
+    verdicts = {number: file["tasks"]["describe"]["verdict"] for number, file in enumerate(files) if file["tasks"]}
+    doubtful = dict.fromkeys((1, 2, 8, 9, 10), "doubtful")
+    assert verdicts == {number: doubtful.get(number, "ok") for number in (0, 1, 2, 3, 7, 8, 9, 10)}
+    assert "refuses to answer: No." in files[5]["error"]
+    assert "reasoning and no answer" in files[11]["error"]
+
+
 def test_answers_of_an_earlier_version_are_judged_when_it_is_brought_up_to_date(
     servers: FakeServers, tmp_path: Path
 ) -> None:
