@@ -34,6 +34,7 @@ MODELS = {
 }
 """`model_type` -> the class of the model, and the demo model that it takes its small files from."""
 MLLAMA_IMAGE = "<|image|>"
+PYTHON_TAG = "<|python_tag|>"
 LLAVA_TEMPLATE = """\
 {% for message in messages %}{{ message['role'].upper() + ': ' }}\
 {% for part in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\n' }}{% endfor %}\
@@ -89,6 +90,7 @@ def folder_files(config: Config) -> dict[str, bytes]:
     if config["model_type"] == "mllama":
         whole["image_token_index"] = text["vocab_size"]
         _move(tokenizer, MLLAMA_IMAGE, text["vocab_size"])
+        _move(tokenizer, PYTHON_TAG, text["vocab_size"] + 1)
         processor["image_processor"]["size"] = {"height": side, "width": side}
         template = (source / "chat_template.jinja").read_bytes()
     else:
