@@ -43,8 +43,8 @@ from server.gateway.parameters import CHAT, COMPLETION, RESPONSES, check_paramet
 from server.gateway.pool import Pool
 from server.gateway.prompted_schema import follow_prompted
 from server.gateway.request_context import CONTEXT, HOLD, REQUEST_ID, trace_headers
-from server.gateway.responses import ChatView, named_as_input
-from server.gateway.schemas import loosen, schemas_of
+from server.gateway.responses import ChatView, in_words_of_responses
+from server.gateway.schemas import loosen_schemas
 from server.gateway.tools import check_tools, check_turns
 from server.gateway.upstream import Upstream
 from server.key_variables import TRANSLATOR_KEYS
@@ -218,7 +218,7 @@ class Gateway:
                 before = hold.size
                 urls, _ = await self._media.check(view.chat, model, hold)
             except RequestError as error:
-                raise named_as_input(error) from None
+                raise in_words_of_responses(error) from None
             view.write_back()
             _tidy(asked, model)
             call = replace(_call(request, orjson.dumps(asked)), media=bool(urls))
@@ -233,7 +233,7 @@ class Gateway:
         async with self._bodies.read(request) as body:
             asked, model = self._asked(request, body, COMPLETION)
             check_budget(asked, model, self._config.limits)
-            call = _call(request, orjson.dumps(asked) if _loosen_schemas(asked) else body)
+            call = _call(request, orjson.dumps(asked) if loosen_schemas(asked) else body)
             if call.body is not body:
                 request[HOLD].count(len(call.body))
             del asked
@@ -281,17 +281,13 @@ def _of_truncation(asked: Mapping[str, Any]) -> RequestError | None:
 
 def _tidy(asked: dict[str, Any], model: ServedModel) -> bool:
     """Bring the tools and schemas of a request to the form that engines read; whether it was changed."""
-    return any([check_tools(asked, model), _loosen_schemas(asked)])
+    return any([check_tools(asked, model), loosen_schemas(asked)])
 
 
 def _tidy_messages(request: web.Request, messages: Any, model: ServedModel) -> bool:
     """Bring the turns of a conversation, and their media, to the form that engines read; whether any was changed."""
     left_out = request[CONTEXT].left_out = leave_out_earlier(messages, model)
     return any([left_out, check_turns(messages, model), tidy_messages(messages, model)])
-
-
-def _loosen_schemas(asked: dict[str, Any]) -> bool:
-    return sum(loosen(schema) for schema in schemas_of(asked)) > 0
 
 
 def _call(request: web.Request, body: bytes, content_type: str = JSON) -> Call:

@@ -18,6 +18,7 @@ _LINK = re.compile(r"\s*(?:For further information visit|See)?\s*https?://[^\s'\
 _PYDANTIC = re.compile(r"\d+ validation errors?\b")
 _REPORTED = re.compile(r"'msg': ('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 _AT = re.compile(r"'loc': ('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
+_OWN_DUMP = re.compile(r"\n(?P<where>\S[^\n]*)\n +(?P<said>[^\n]+?) \[type=")
 _TOO_LONG = re.compile(
     r"maximum context length|max_model_len|maximum model length|longer than the maximum", re.IGNORECASE
 )
@@ -90,6 +91,8 @@ def _first_reported(dump: str, param: Any) -> str:
     """The first error that a validator reports, with where it is: `messages.0.role: Input should be ...`."""
     found = _REPORTED.search(dump)
     if found is None:
+        if own := _OWN_DUMP.search(dump):
+            return f"{own['where'].strip()}: {own['said'].strip().removeprefix('Value error, ')}"
         return "the request has the wrong form" + (f" at {param}" if isinstance(param, str) else "")
     said = str(ast.literal_eval(found[1])).removeprefix("Value error, ")
     place = _AT.search(dump)

@@ -24,7 +24,16 @@ STATE = {
 }
 """What would keep something on the server, and what to do instead."""
 TEXTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text", "refusal"})
-_ITEMS = frozenset({"message", "function_call", "function_call_output", "reasoning"})
+ROLES = ("user", "assistant", "system", "developer")
+OTHERWISE = {"messages": "input", "response_format": "text", "max_tokens": "max_output_tokens"}
+"""What a chat and a response call by different names."""
+_NEEDED: dict[str, dict[str, Any]] = {
+    "message": {"role": str, "content": str | list},
+    "function_call": {"call_id": str, "name": str, "arguments": str},
+    "function_call_output": {"call_id": str, "output": str | list},
+    "reasoning": {"summary": list},
+}
+"""The types of item that are taken, and what each needs."""
 
 
 class ChatView:
@@ -76,11 +85,12 @@ class ChatView:
             kind = item.get("type", "message")
             if kind == "item_reference":
                 raise _refusal("input", "item_reference: answers are not kept; send the item itself (store: false)")
-            if kind not in _ITEMS:
-                raise _refusal("input", f"an item of type {str(kind)[:40]!r} is not taken: {', '.join(sorted(_ITEMS))}")
+            if kind not in _NEEDED:
+                raise _refusal("input", f"an item of type {str(kind)[:40]!r} is not taken: {', '.join(_NEEDED)}")
             yield self._message(item, kind)
 
     def _message(self, item: dict[str, Any], kind: str) -> dict[str, Any]:
+        _check_item(item, kind)
         if kind == "function_call":
             function = {"name": item.get("name"), "arguments": item.get("arguments")}
             return {"role": "assistant", "tool_calls": [{"type": "function", "function": function}]}
@@ -113,11 +123,25 @@ class ChatView:
         raise _refusal("input", f"a part of type {str(kind)[:40]!r} is not taken: input_text and input_image are{more}")
 
 
-def named_as_input(error: RequestError) -> RequestError:
-    """An error about a chat's messages, as one about input."""
-    if error.param == "messages":
-        error.param = "input"
+def in_words_of_responses(error: RequestError) -> RequestError:
+    """An error about a parameter of a chat, as one about what a response calls otherwise."""
+    if error.param in OTHERWISE:
+        name = OTHERWISE[error.param]
+        message = (
+            error.message.replace(error.param, name, 1) if error.message.startswith(error.param) else error.message
+        )
+        return RequestError(error.status, message, param=name, code=error.code, retry_after_s=error.retry_after_s)
     return error
+
+
+def _check_item(item: dict[str, Any], kind: str) -> None:
+    wanted = _NEEDED[kind]
+    if missing := [name for name in wanted if not isinstance(item.get(name), wanted[name])]:
+        raise _refusal(
+            "input", f"an item of type {kind!r} needs {', '.join(wanted)}: {missing[0]} is missing, or no text"
+        )
+    if kind == "message" and item["role"] not in ROLES:
+        raise _refusal("input", f"role is one of {', '.join(ROLES)}, not {item['role'][:40]!r}")
 
 
 def _check_state(asked: dict[str, Any]) -> None:

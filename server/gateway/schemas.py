@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from server.errors import RequestError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -31,22 +33,75 @@ def loosen(schema: Any) -> bool:
     return sum(_loosen_one(part, closes=closes) for part in parts) > 0
 
 
-def schemas_of(asked: dict[str, Any]) -> Iterator[Any]:
-    """All JSON schemas of a request: answers' and tools', in chats and in `/v1/responses`."""
-    format_ = asked.get("response_format")
-    if isinstance(format_, dict) and isinstance(wrapped := format_.get("json_schema"), dict):
-        yield wrapped.get("schema")
-    structure = asked.get("structured_outputs")
-    if isinstance(structure, dict):
-        yield structure.get("json")
+def loosen_schemas(asked: dict[str, Any]) -> bool:
+    """Loosen all JSON schemas of a request; whether any was changed.
+
+    Raises:
+        RequestError: 400, one is none, or asks for a value without end.
+    """
+    changed = False
+    for name, schema in schemas_of(asked):
+        if not _ends(schema, schema, (), set()):
+            raise _refusal(name, f"{name}: the schema asks for a value without end: a part of it requires itself")
+        changed |= loosen(schema)
+    return changed
+
+
+def schemas_of(asked: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """All JSON schemas of a request, with the names of their parameters: answers' and tools', in chats and responses.
+
+    Raises:
+        RequestError: 400, an answer's is missing, or is none.
+    """
     text = asked.get("text")
-    if isinstance(text, dict) and isinstance(text.get("format"), dict):
-        yield text["format"].get("schema")
+    inner = text.get("format") if isinstance(text, dict) else None
+    for name, format_ in (("response_format", asked.get("response_format")), ("text", inner)):
+        if isinstance(format_, dict) and format_.get("type") == "json_schema":
+            wrapped = format_.get("json_schema") if name == "response_format" else format_
+            schema = wrapped.get("schema") if isinstance(wrapped, dict) else wrapped
+            if not isinstance(wrapped, dict) or not isinstance(schema, dict | None):
+                raise _refusal(name, f"{name}: json_schema needs a schema, which is an object")
+            yield name, schema
+    structure = asked.get("structured_outputs")
+    if isinstance(structure, dict) and "json" in structure:
+        yield "structured_outputs", structure["json"]
     tools = asked.get("tools")
     for tool in tools if isinstance(tools, list) else ():
         if isinstance(tool, dict):
             function = tool.get("function")
-            yield (function if isinstance(function, dict) else tool).get("parameters")
+            yield "tools", (function if isinstance(function, dict) else tool).get("parameters")
+
+
+def _ends(schema: Any, root: Any, followed: tuple[str, ...], ending: set[str]) -> bool:
+    """Whether something finite can follow a schema; `ending` are references of which that is known."""
+    if not isinstance(schema, dict):
+        return True
+    if isinstance(reference := schema.get("$ref"), str) and reference not in ending:
+        if reference in followed or not _ends(_found(root, reference), root, (*followed, reference), ending):
+            return False
+        ending.add(reference)
+    for name in ("anyOf", "oneOf"):
+        options = schema.get(name)
+        if isinstance(options, list) and not any(_ends(option, root, followed, ending) for option in options or [True]):
+            return False
+    needed = schema.get("allOf") if isinstance(schema.get("allOf"), list) else []
+    properties, required = schema.get("properties"), schema.get("required")
+    if isinstance(properties, dict) and isinstance(required, list):
+        needed = [*needed, *(properties.get(name) for name in required if isinstance(name, str))]
+    if isinstance(least := schema.get("minItems"), int) and least > 0:
+        needed = [*needed, schema.get("items")]
+    return all(_ends(part, root, followed, ending) for part in needed)
+
+
+def _found(root: Any, reference: str) -> Any:
+    found = root
+    for name in reference.removeprefix("#").strip("/").split("/") if reference != "#" else ():
+        found = found.get(name.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
+    return found
+
+
+def _refusal(name: str, message: str) -> RequestError:
+    return RequestError(400, message, param=name, code="invalid_parameter")
 
 
 def _parts(schema: Any) -> Iterator[Any]:

@@ -21,7 +21,7 @@ from server.gateway.config import GatewayConfig, Replica, ServedModel
 from server.gateway.engine_errors import reshape, reshape_event
 from server.gateway.openapi import description
 from server.gateway.parameters import RESPONSES
-from server.gateway.schemas import loosen
+from server.gateway.schemas import loosen, loosen_schemas
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -142,6 +142,10 @@ async def test_a_refused_video_is_told_the_form_that_works(
     assert (await ask(address, {"model": VIDEO, "messages": user(form)}))[0] == 200
 
 
+ENDLESS = {
+    "$defs": {"n": {"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}, "required": ["n"]}},
+    "anyOf": [{"$ref": "#/$defs/n"}, {"type": "array", "items": {"$ref": "#"}, "minItems": 1}],
+}
 TOOL: dict[str, Any] = {
     "type": "function",
     "function": {"name": "look", "parameters": {"type": "object", "properties": {}}},
@@ -177,6 +181,17 @@ FLAT: dict[str, Any] = {"type": "function", "name": "look", "parameters": {"type
         ({"input": user({"type": "input_file", "file_id": "f"})}, "/v1/responses", "/v1/chat/completions"),
         ({"input": user({"type": "input_image", "file_id": "f"})}, "/v1/responses", "must be a data URL"),
         ({"input": user({"type": "input_image", "image_url": "http://10.0.0.1/"})}, "/v1/responses", "only data:"),
+        ({"input": [{"role": "nobody", "content": "x"}]}, "/v1/responses", "role is one of user"),
+        ({"input": [{"role": "user"}]}, "/v1/responses", "content is missing"),
+        ({"input": [{"type": "function_call", "name": "x"}]}, "/v1/responses", "call_id is missing"),
+        ({"input": "hi", "text": {"format": {"type": "grammar"}}}, "/v1/responses", "text: its type is"),
+        ({"input": "hi", "text": {"format": {"type": "json_schema", "schema": 5}}}, "/v1/responses", "needs a schema"),
+        ({"input": "hi", "max_output_tokens": -1}, "/v1/responses", "max_output_tokens must be"),
+        (
+            {"messages": HELLO, "response_format": {"type": "json_schema", "json_schema": {"schema": ENDLESS}}},
+            "/v1/chat/completions",
+            "without end",
+        ),
         ({"input": "hi", "n": 2}, "/v1/responses", "no parameter 'n'"),
         ({"messages": HELLO, "guided_json": {}}, "/v1/chat/completions", 'structured_outputs: {"json": SCHEMA}'),
         ({"messages": HELLO, "functions": []}, "/v1/chat/completions", "send tools"),
@@ -292,6 +307,10 @@ def test_schemas_of_sdks_become_such_as_grammars_take() -> None:
     assert not jsonschema.Draft202012Validator(schema).is_valid({"path": "a", "by": {"c": True}})
     assert not jsonschema.Draft202012Validator(schema).is_valid({"path": "a", "other": 1})  # no name is made up
     assert not loosen(schema)
+    tree = {
+        "$defs": {"n": {"properties": {"n": {"anyOf": [{"$ref": "#/$defs/n"}, {"type": "null"}]}}, "required": ["n"]}}
+    }
+    assert loosen_schemas({"text": {"format": {"type": "json_schema", "schema": tree | {"$ref": "#/$defs/n"}}}})
     assert not loosen({"allOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]})
 
 
@@ -348,6 +367,10 @@ async def test_a_schema_that_the_prompt_announces_is_followed(
     assert orjson.loads(engine.bodies[1])["response_format"] == {"type": "text"}
 
 
+OWN_DUMP = (
+    "1 validation error for ValidatorIterator\n0.text\n  Input should be a valid string [type=string_type, "
+    "input_value=None, input_type=NoneType]\n    For further information visit https://errors.pydantic.dev/2/v/string_type"
+)
 DUMP = (
     "2 validation errors:\n  {'type': 'value_error', 'loc': 'body.messages.0.role', "
     "'msg': 'Value error, it\\'s no role', 'input': {'a': 1}, 'ctx': {'error': X()}, "
@@ -359,6 +382,7 @@ DUMP = (
     ("status", "said", "then", "expected"),
     [
         (400, {"message": DUMP, "param": "body.messages.0.role", "code": 400}, 400, "messages.0.role: it's no role"),
+        (400, {"message": OWN_DUMP}, 400, "0.text: Input should be a valid string"),
         (400, {"message": "Bad. (parameter=n, value=3)", "param": "n", "code": 400}, 400, "Bad."),
         (400, {"message": "No. See https://docs.vllm.ai/x", "code": 400}, 400, "No."),
         (400, {"message": 'Grammar error: Unimplemented keys: ["not"]'}, 400, "the schema cannot be followed: Unimp"),
