@@ -84,12 +84,13 @@ def _ends(schema: Any, root: Any, followed: tuple[str, ...], ending: set[str]) -
         options = schema.get(name)
         if isinstance(options, list) and not any(_ends(option, root, followed, ending) for option in options or [True]):
             return False
-    needed = schema.get("allOf") if isinstance(schema.get("allOf"), list) else []
+    every = schema.get("allOf")
+    needed: list[Any] = list(every) if isinstance(every, list) else []
     properties, required = schema.get("properties"), schema.get("required")
     if isinstance(properties, dict) and isinstance(required, list):
-        needed = [*needed, *(properties.get(name) for name in required if isinstance(name, str))]
+        needed += [properties.get(name) for name in required if isinstance(name, str)]
     if isinstance(least := schema.get("minItems"), int) and least > 0:
-        needed = [*needed, schema.get("items")]
+        needed.append(schema.get("items"))
     return all(_ends(part, root, followed, ending) for part in needed)
 
 

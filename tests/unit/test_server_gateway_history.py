@@ -85,7 +85,7 @@ def test_what_is_no_conversation_is_left_for_its_refusal(messages: Any) -> None:
 
 def test_items_of_a_response_are_left_out_where_they_stand() -> None:
     items = [
-        {"role": role, "content": [{"type": "input_image", "image_url": f"data:{name}"}]} if name else {"role": role}
+        {"role": role, "content": [{"type": "input_image", "image_url": f"data:{name}"}] if name else "!"}
         for role, name in (("user", "a"), ("assistant", ""), ("user", "b"), ("assistant", ""), ("user", "c"))
     ]
     view = ChatView({"input": items})
