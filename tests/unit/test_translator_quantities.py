@@ -76,6 +76,16 @@ LOST = [
     ("tha_Thai", "In 2018 he left.", "เขาออกไปในปี 2560", ["2018"]),
     ("yor_Latn", "There are 139 of them.", "Wọ́n pọ̀.", ["139"]),
 ]
+INTO_ENGLISH = [
+    ("zho_Hans", "8月有二十五人和3只狗。", "In August, there were 25 people and three dogs."),
+    ("zho_Hans", "1.5亿人住在这里。", "150 million people live here."),
+    ("zho_Hans", "约7成的人同意。", "About 70 percent of the people agree."),
+    ("jpn_Jpan", "４割の人が５月２８日に来た。", "40 percent of the people came on May 28."),
+    ("jpn_Jpan", "平成30年に始まった。", "It began in 2018."),
+    ("jpn_Jpan", "午後15時に始まる。", "It starts at 3 p.m."),
+    ("deu_Latn", "Am 08.03.2024 kamen 1,5 Mio. Menschen.", "On March 8, 2024, 1.5 million people came."),
+    ("rus_Cyrl", "В 90-х было 12 000 человек.", "In the 1990s there were 12,000 people."),
+]
 CONVERTED = [
     ("fra_Latn", "It is 5 miles away.", "C'est à 8 km.", "units converted: 5"),
     ("ces_Latn", "I'm 5'5\" tall.", "Měřím 165 cm.", "units converted: 5'5\""),
@@ -98,6 +108,11 @@ CONVERTED = [
 def test_a_number_may_be_said_in_another_way(target: str, source: str, text: str) -> None:
     found = compare(source, text, ("eng_Latn", target))
     assert (found.lost, found.converted, found.left_out) == ([], [], [])
+
+
+@pytest.mark.parametrize(("language", "source", "text"), INTO_ENGLISH)
+def test_numbers_of_other_languages_in_english(language: str, source: str, text: str) -> None:
+    assert lost(source, text, (language, "eng_Latn")) == []
 
 
 @pytest.mark.parametrize(("target", "source", "text", "gone"), LOST)

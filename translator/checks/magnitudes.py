@@ -14,6 +14,7 @@ from functools import cache
 from importlib import resources
 
 _COMMON = {
+    1: "割 成",  # tenths: of a hundred
     2: "hundred 百",
     3: "k thousand thousands tausend mil mille mila tysiąc tysiące tysięcy тысяча тысячи тысяч тисяч хиляди tusen "
     "duizend bin ribu nghìn ngàn ألف آلاف هزار हज़ार हजार হাজার พัน ሺህ ሺ 千 천 elfu tūkst tis tuhat tuhatta tuhande",

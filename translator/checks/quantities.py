@@ -46,6 +46,10 @@ _CALENDARS = {
 }  # fmt: skip
 """What is added to a year of the common calendar."""
 
+_ERAS = {"令和": 2018, "平成": 1988, "昭和": 1925, "大正": 1911, "明治": 1867, "民國": 1911, "民国": 1911}
+"""What is added to a year of an era."""
+_ENGLISH = "eng_Latn"
+
 _HEIGHT = re.compile(
     r"(?<![\d.,])(\d)(?:['’′] ?|(?: |-)?(?:ft|feet|foot)\.?,?(?: |-)?)(\d{1,2})(?![\d.,]\d|\d)"
     r"(?:\"|”|″|''|’’| ?(?:in|inches|inch)\b)?"
@@ -137,13 +141,16 @@ def compare(source: str, text: str, languages: tuple[str, str] = ("", "")) -> Co
     there = numbers(text, _primary(languages[1]))
     values = frozenset[Decimal]().union(*(number.readings for number in there))
     loose = values | loosely(text, there, _primary(languages[1]))
+    if languages[1] == _ENGLISH:
+        loose |= numbers_of_words(text)  # "8月" is August
     missing = [one for one in wanted if not (one.number.readings | one.also) & loose and not _in_parts(one, loose)]
     missing = [one for one in missing if not re.search(rf"(?<!\d){re.escape(one.text)}(?!\d)", text)]
     if not missing:
         return result
     romans = frozenset(spelled.roman(text))
     left: list[_Wanted] = []
-    explained = numbers_of_words(source).union(*(one.number.readings | one.also for one in wanted))
+    explained = numbers_of_words(source) | loosely(source, [one.number for one in wanted])
+    explained = explained.union(*(one.number.readings | one.also for one in wanted))
     for one in missing:
         if one.number.readings & romans or one.free:
             continue
@@ -236,7 +243,7 @@ def _plainly(number: Number, source: str, again_in: list[tuple[int, int]], langu
     decades = {value - 1900 for value in number.readings if 1910 <= value <= 1990 and value % 10 == 0}
     if re.match(r"['’]?s\b", behind):  # the eighties are the ninth decade
         decades |= {ten / 10 + 1 for ten in decades}
-    also = decades | _years(number, before)
+    also = decades | _years(number, before) | _of_era(number, before)
     strict = bool(_BEFORE.search(before) or _AFTER.match(behind))
     strict |= _is_name(before) and (not language or spelled.can_be_spelled(language))
     span = _RANGE.match(behind)
@@ -259,6 +266,12 @@ def _years(number: Number, before: str) -> set[Decimal]:
         if number.text.isdigit() and len(number.text) == 2
     }
     return years | ({value % 100 for value in values} if re.search(r"\d{4} ?[-–/] ?$", before) else set())
+
+
+def _of_era(number: Number, before: str) -> set[Decimal]:
+    """The year of the common calendar that a year of a Japanese or Taiwanese era is."""
+    start = _ERAS.get(before.rstrip()[-2:], 0)
+    return {value + start for value in number.readings} if start else set()
 
 
 def _is_name(before: str) -> bool:
