@@ -72,7 +72,6 @@ def prepare_configuration(accept: Callable[[Any], None], extra_tokens: int) -> N
     MODEL_ARCH_CONFIG_CONVERTORS[MODEL_TYPE] = Convertor
 
 
-@cache
 def prepare_prompts() -> None:
     """Let vLLM render chats by `CHAT_TEMPLATE`, and take the text for a request's prompt.
 
@@ -80,10 +79,14 @@ def prepare_prompts() -> None:
     model vLLM takes the encoder's side for the prompt: the room for an answer would be counted by the keys of its
     pictures, and `echo` would find no text, which is an error without a message.
 
-    Does nothing in processes that render no prompts.
+    Does nothing as long as this process renders no prompts.
     """
-    if "vllm.renderers.hf" not in sys.modules:
-        return
+    if "vllm.renderers.hf" in sys.modules:
+        _prepare_renderer()
+
+
+@cache
+def _prepare_renderer() -> None:
     from vllm.renderers import hf  # noqa: PLC0415 - loaded already
     from vllm.renderers.inputs import preprocess  # noqa: PLC0415
 
