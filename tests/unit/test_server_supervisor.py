@@ -221,6 +221,17 @@ async def test_without_what_matters_everything_stops(tmp_path: Path, notes: Note
     wait_until_dead(other)
 
 
+async def test_crashes_that_a_request_is_to_blame_for_do_not_count(tmp_path: Path, notes: Notes) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    blame = tmp_path / "blame"
+    blame.write_text("digest\n" * 2)  # as the gateway writes, here of the first crash and one before
+    parts = [make_part(tmp_path, "crash", blame=blame), make_part(other, "good", "other")]
+    async with running(parts, tmp_path, notes) as (stack, _):
+        await until(lambda: stack.supervisors[0].state is State.FAILED)
+        assert len(pids(tmp_path)) == BRISK.crashes + 1
+
+
 async def test_a_part_that_cannot_start_fails_the_stack_with_its_last_words(tmp_path: Path, notes: Notes) -> None:
     async with running([make_part(tmp_path, "fail")], tmp_path, notes) as (_, task):
         with pytest.raises(PartFailedError, match=r"(?s)toy did not start: .*exit code 1.*no weights in the box"):
