@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ class Forgetful(Engine):
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(OPENING)
+        await asyncio.sleep(0.05)  # a piece of its own
         await response.write(f"data: {json.dumps(LOST)}\n\n".encode() if lost else SAID)
         return response
 
