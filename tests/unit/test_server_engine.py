@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from server.engines.engine import engine_arguments, engine_environment, engine_parts
-from server.profile import EngineProfile
+from server.parts import gateway_config
+from server.profile import EngineProfile, Profile
 
 SOCKET = Path("/run/x/m.sock")
 HERE = ("--uds", str(SOCKET))
@@ -98,6 +99,18 @@ def test_replicas_have_names_sockets_and_gpus_of_their_own() -> None:
     assert first.probe.socket != second.probe.socket
     assert (first.env["CUDA_VISIBLE_DEVICES"], second.env["CUDA_VISIBLE_DEVICES"]) == ("0,1", "2,3")
     assert option(list(first.command), "--tensor-parallel-size") == "2"
+
+
+def test_the_gateway_writes_where_the_supervisor_reads_whose_crash_it_was(tmp_path: Path) -> None:
+    profile = Profile(engines=(replace(ENGINE, replicas=2),))
+    parts = engine_parts(profile.engines[0], tmp_path)
+    (model,) = gateway_config(profile, [parts]).models
+    assert [replica.blame for replica in model.replicas] == [str(part.blame) for part in parts]
+    assert len({part.blame for part in parts}) == 2
+    assert parts[0].blamed() == 0
+    assert parts[0].blame is not None
+    parts[0].blame.write_text("digest\n" * 3)
+    assert parts[0].blamed() == 3
 
 
 def test_a_name_stays_within_the_folder() -> None:
