@@ -39,7 +39,11 @@ PICTURE = (
     "bn6Onq8vP09fb3+Pn6/9oADAMBAAIRAxEAPwCjXnn0RxtegfOnZV559EcbXoHzp//Z"
 )
 """A JPEG of 16x16 pixels, in base64."""
-FEATURES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+Feature = tuple[str, str, dict[str, Any]]
+"""What is tried, path, what is set."""
+ALONE_S = 30.0
+"""So long each feature is asked for by itself."""
+FEATURES: tuple[Feature, ...] = (
     ("greedy", CHAT, {"temperature": 0}),
     ("sampling", CHAT, {"temperature": 1}),
     ("top_k", CHAT, {"top_k": 5}),
@@ -57,7 +61,7 @@ FEATURES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("structured_outputs", CHAT, {"structured_outputs": {"choice": ["yes", "no"]}}),
     ("response_format", CHAT, {"response_format": {"type": "json_object"}}),
 )
-"""(what is tried, path, what is set): each feature that has code of its own where tokens are chosen."""
+"""Each feature that has code of its own where tokens are chosen."""
 
 
 class WarmUp:
@@ -87,21 +91,24 @@ class WarmUp:
     async def _run(self, app: Any) -> None:
         """Ask for each feature by itself, then for all at once: kernels are compiled for shapes, too.
 
-        A feature that fails is reported and left: who does not use it can be served.
+        Where a step takes long, most are asked for at once only. A feature that fails is reported and left: who does
+        not use it can be served.
         """
         began = time.monotonic()
         features = [*FEATURES, *_media(app.state.args)]
         print(f"{STAGE}: {len(features)} features", flush=True)  # to the engine's log
-        for name, path, asked in features:
-            asked_at = time.monotonic()
-            if (status := await self._ask(app, path, asked)) != 200:
-                print(f"WARNING {STAGE}: {name} was answered with {status}", flush=True)
-            if time.monotonic() - asked_at > SLOW_S:
-                print(f"{STAGE}: {name} took long, the others are asked for at once", flush=True)
+        for feature in features:
+            if time.monotonic() - began > ALONE_S:
                 break
-        await asyncio.gather(*(self._ask(app, path, asked) for _, path, asked in features))
+            await self._try(app, feature)
+        await asyncio.gather(*(self._try(app, feature) for feature in features))
         print(f"{STAGE} took {time.monotonic() - began:.1f} s", flush=True)
         self._done = True
+
+    async def _try(self, app: Any, feature: Feature) -> None:
+        name, path, asked = feature
+        if (status := await self._ask(app, path, asked)) != 200:
+            print(f"WARNING {STAGE}: {name} was answered with {status}", flush=True)
 
     async def _ask(self, app: Any, path: str, asked: dict[str, Any]) -> int:
         """The status of the answer to one request of our own; 500 if there is none."""
@@ -128,7 +135,7 @@ class WarmUp:
         return status
 
 
-def _media(args: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _media(args: Any) -> Iterator[Feature]:
     """A request with a picture, and one with a video, of a model that takes them; `args` are those of `vllm serve`."""
     limits = args.limit_mm_per_prompt or {}
     urls = {"image": f"data:image/jpeg;base64,{PICTURE}", "video": f"data:video/jpeg;base64,{PICTURE},{PICTURE}"}

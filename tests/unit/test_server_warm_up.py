@@ -78,6 +78,17 @@ async def test_everything_is_503_until_each_feature_has_run_alone_and_with_the_o
     assert f"Warming up: {len(FEATURES) + 1} features" in capsys.readouterr().out
 
 
+async def test_where_steps_take_long_most_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.engines.warm_up.ALONE_S", 0.01)
+    app = App()
+    middleware = WarmUp(app)
+    await get(middleware, app)
+    await asyncio.sleep(0.05)
+    app.go_on.set()
+    await until_warm(middleware, app)
+    assert len(app.asked) == 1 + len(FEATURES)
+
+
 @pytest.mark.parametrize("status", [0, 500])
 async def test_a_feature_that_fails_is_told_and_does_not_keep_the_others_from_being_served(
     status: int, capsys: pytest.CaptureFixture[str]
