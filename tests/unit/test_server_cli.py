@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,6 @@ from server.quantize import main as quantize
 from server.supervision.process import child_environment
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from server.profile import Profile
 
 PROFILE = """
@@ -43,9 +42,26 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
     """The profiles of gateways that would have been run."""
     profiles: list[Profile] = []
     monkeypatch.setattr("server.alone.run_gateway", lambda profile, *_: profiles.append(profile))
-    for name in ("PROFILE", "HOST", "PORT", "TRANSLATOR_PORT"):
+    for name in ("PROFILE", "HOST", "PORT", "TRANSLATOR_PORT", "CORS"):
         monkeypatch.delenv(f"BABELVIEW_{name}", raising=False)
     return profiles
+
+
+def test_origins_come_from_the_command_line_the_environment_or_the_profile(
+    started: list[Profile], profile: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = "https://one.example", "https://two.example"
+    Path(profile).write_text(PROFILE.replace("port = 81", f'port = 81\ncors = ["{one}"]'))
+    assert main(["gateway", "--profile", profile]) == 0
+    assert main(["gateway", "--profile", profile, "--cors", two, "--cors", "*"]) == 0
+    monkeypatch.setenv("BABELVIEW_CORS", f"{one} {two}")
+    assert main(["gateway", "--profile", profile]) == 0
+    assert [p.gateway.cors for p in started] == [(one,), (two, "*"), (one, two)]
+    assert main(["gateway", "--cors", "one.example"]) == 2
+    assert "not an origin such as https://chat.example.org" in capsys.readouterr().err
+    Path(profile).write_text(PROFILE.replace("port = 81", 'cors = ["one.example"]'))
+    assert main(["gateway", "--profile", profile]) == 1
+    assert "mine.toml: gateway: not an origin such as" in capsys.readouterr().err
 
 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_profile(
