@@ -202,6 +202,7 @@ class Gateway:
             pool = self._pools[model.name]
             digest = digest_of(urls) if pool.wants_digest else None
             del asked, urls  # the answer may take minutes
+            hold.count(-len(body))
             return await pool.send(request, call, digest)
 
     async def responses(self, request: web.Request) -> web.StreamResponse:
@@ -226,6 +227,7 @@ class Gateway:
             pool = self._pools[model.name]
             digest = digest_of(urls) if pool.wants_digest else None
             del asked, view, urls
+            hold.count(-len(body))
             return await pool.send(request, call, digest)
 
     async def completions(self, request: web.Request) -> web.StreamResponse:
@@ -237,6 +239,7 @@ class Gateway:
             if call.body is not body:
                 request[HOLD].count(len(call.body))
             del asked
+            request[HOLD].count(-len(body))
             return await self._pools[model.name].send(request, call)
 
     async def audio(self, request: web.Request) -> web.StreamResponse:
@@ -246,6 +249,7 @@ class Gateway:
             model = self._catalogue.find(form.model, "transcribe")
             request[CONTEXT].model = model.name
             checked, content_type = await form.encode()
+            request[HOLD].count(len(checked))
             return await self._pools[model.name].send(request, _call(request, checked, content_type))
 
     async def translations(self, request: web.Request) -> web.StreamResponse:
@@ -259,6 +263,7 @@ class Gateway:
 
     def _asked(self, request: web.Request, body: bytes, known: frozenset[str]) -> tuple[dict[str, Any], ServedModel]:
         asked = parse_object(body)
+        request[HOLD].count(len(body))  # what was parsed, until it is let go
         model = self._catalogue.find(asked.get("model"), "generate")
         context = request[CONTEXT]
         context.model = model.name

@@ -85,7 +85,7 @@ class Limits(Settings, frozen=True, kw_only=True):
     """What is taken; more is refused with 400, 413 or 429 and the reason."""
 
     max_body_bytes: int = 64 << 20
-    max_buffered_bytes: int = 2 << 30
+    max_buffered_bytes: int = 1 << 30
     """Bodies, fetched media and unread answers of all requests in flight together: what bounds the gateway's memory."""
     key_buffered_bytes: int = 512 << 20
     """The share of one key in them."""

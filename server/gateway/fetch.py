@@ -79,18 +79,17 @@ class Fetcher:
                     raise _refusal(str(url), f"the server answered {answer.status}")
                 if answer.content_type not in TYPES:
                     raise _refusal(str(url), f"it must be one of {', '.join(TYPES)}")
-                encoded = pybase64.b64encode_as_string(await self._read(answer, url, hold))
-                return f"data:{answer.content_type};base64,{encoded}"
+                return _data_url(answer.content_type, await self._read(answer, url, hold), hold)
         raise _refusal(str(url), f"more than {MOST_REDIRECTS} redirects")
 
     async def _read(self, answer: aiohttp.ClientResponse, url: URL, hold: Hold) -> bytearray:
-        """The bytes of a picture; counted is what they become, in base64."""
+        """The bytes of a picture."""
         data = bytearray()
         async for piece in answer.content.iter_any():
             data += piece
             if len(data) > self._max_bytes:
                 raise _refusal(str(url), f"it is larger than {self._max_bytes >> 20} MiB", 413)
-            hold.add(-(-len(piece) * 4 // 3))
+            hold.add(len(piece))
         return data
 
     def _checked(self, address: str) -> URL:
@@ -111,6 +110,18 @@ class Fetcher:
         if not any(url.port in allowed for allowed in ports):
             raise _refusal(address, f"port {url.port} of {host} is not asked")
         return url
+
+
+def _data_url(kind: str, data: bytearray, hold: Hold) -> str:
+    """A picture as a data URL, which is counted in its place; while it is made there is another copy of it.
+
+    Raises:
+        RequestError: 429, there is no room for it.
+    """
+    hold.check(len(data) * 8 // 3)
+    url = f"data:{kind};base64,{pybase64.b64encode_as_string(data)}"
+    hold.count(len(url) - len(data))
+    return url
 
 
 def _domain_and_ports(given: str) -> tuple[str, tuple[int, ...]]:

@@ -429,7 +429,7 @@ async def test_what_was_fetched_counts(folder: Path, engine: Engine) -> None:
     names = Names({"example.org": ["127.0.0.1"]})
     resolver = PublicResolver(names, allows=lambda _: True)
     size = len(picture(20, 10))
-    for room, status in ((3 * size, 200), (3 * size // 2, 429)):
+    for room, status in ((6 * size, 200), (2 * size, 429)):
         async with elsewhere() as (port, _):
             limits = Limits(max_buffered_bytes=room + 400)
             domains = (f"example.org:{port}",)
