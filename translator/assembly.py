@@ -126,7 +126,7 @@ def _whole(prepared: Prepared, said: Sequence[list[Part] | None]) -> str:
         while next_tag < len(outside) and outside[next_tag].at <= end:
             tag = outside[next_tag]
             built.extend((marked.written(at, tag.at), tag.source))
-            at, next_tag = tag.at, next_tag + 1
+            at, next_tag = max(at, tag.at), next_tag + 1  # a tag too many of a sentence follows it
         built.append(marked.written(at, end))
         at = end
 

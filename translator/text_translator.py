@@ -127,6 +127,7 @@ class TextTranslator:
 
         def join(wanted: Callable[[], None]) -> list[dict[str, TranslatedText]]:
             def result(one: Prepared, sentence: PreparedSentence, target: str) -> Reviewed:
+                wanted()
                 found = translations.get((sentence.said, one.source.code, target, sentence.align))
                 return found or Reviewed(_set_or_same(sentence.said, target, glossary, one.source))
 

@@ -127,6 +127,14 @@ def test_no_tag_is_lost_and_pairs_nest(source: str, target: str, drawn: list[tup
             opened.append(tag)
 
 
+@pytest.mark.parametrize("unit", ["<b>w</b> ", "word <b></b>", "<i>a <b>c</b> d</i> ", "w <br> "])
+def test_a_sentence_with_very_many_tags(unit: str) -> None:
+    source = unit * 300
+    there = translate(source, str.upper)
+    assert len(there) == len(source)
+    assert all(there.count(tag) == source.count(tag) for tag in ("<b>", "</b>", "<i>", "</i>", "<br>"))
+
+
 PIECES = ["<", ">", "</", "<p>", "</p>", "<!--", "-->", "<![CDATA[", "<script>", "</script>", "&amp;", "&", "é\n"]
 PIECES += ["<?", "<!", "<a b='", "'", '"', "/>", "<textarea>", "<code>", "</code>", "\0", "=", " ", "<x translate=no>"]
 

@@ -34,8 +34,10 @@ _NOT_LAST = "「『（([{«“‘"  # noqa: RUF001
 """No line ends with these."""
 _MARKS_AFTER = ".,;:!?…。，、；：！？।॥።။؟۔)]}»”’\"'"  # noqa: RUF001
 
-_MOST_WORDS = 100
+_MOST_WORDS = 500
 """Words among which a pair's are looked for."""
+_LONGEST_SHARE, _LONGEST_MORE = 3, 40
+"""A pair goes around at most so many times the letters that its share of the sentence lets expect, and some more."""
 _ODD_LENGTH = 0.5
 """What a letter too many or too few costs, in letters that belong to a pair."""
 
@@ -202,12 +204,12 @@ class _Placing:
 
     def put(self, nodes: list[_Node], low: int, high: int) -> None:
         """Place sibling marks among the words from `low` to `high`, and those within them."""
-        taken: list[tuple[int, int]] = []
+        taken: set[int] = set()
         placed: list[tuple[tuple[int, int], _Node]] = []
         for node in nodes:
             if node.mark.end is not None and node.mark.end > node.mark.at:
                 span = self._span(node.mark, low, high, taken)
-                taken.append(span)
+                taken.update(range(*span))
             else:
                 gap = self._gap(node.mark.at, low, high, taken)
                 span = (gap, gap)
@@ -239,7 +241,7 @@ class _Placing:
                 start += 1
         return start, end
 
-    def _span(self, mark: Mark, low: int, high: int, taken: list[tuple[int, int]]) -> tuple[int, int]:
+    def _span(self, mark: Mark, low: int, high: int, taken: set[int]) -> tuple[int, int]:
         """The words that a pair goes around.
 
         It is the run with most letters that belong there over those that do not, and of about the same share of the
@@ -252,35 +254,33 @@ class _Placing:
         for first in range(low, high):
             gain = length = 0
             for last in range(first, high):
-                if _is_taken(last, taken):
+                if last in taken:
                     break
                 word = self.words[last]
                 letters = word.end - word.start
                 length += letters
+                if length > _LONGEST_SHARE * expected + _LONGEST_MORE:
+                    break
                 gain += letters if begin <= word.place < end else -letters
                 value = gain - _ODD_LENGTH * abs(length - expected)
                 if gain > 0 and value > best:
                     best, found = value, (first, last + 1)
-        free = [number for number in range(low, high) if not _is_taken(number, taken)]
+        free = [number for number in range(low, high) if number not in taken]
         if found[0] == found[1] and free:
             middle = (begin + end) / 2
             nearest = min(free, key=lambda number: abs(self.words[number].place - middle))
             return nearest, nearest + 1
         return found
 
-    def _gap(self, at: int, low: int, high: int, taken: list[tuple[int, int]]) -> int:
+    def _gap(self, at: int, low: int, high: int, taken: set[int]) -> int:
         """Before which word a mark goes: fewest words are on its wrong side."""
         wrong = sum(word.place < at for word in self.words[low:high])
         best, least = low, wrong
         for number in range(low, high):
             wrong += 1 if self.words[number].place >= at else -1
-            if wrong < least and not any(first < number + 1 < last for first, last in taken):
+            if wrong < least and not (number in taken and number + 1 in taken):
                 best, least = number + 1, wrong
         return best
-
-
-def _is_taken(number: int, taken: list[tuple[int, int]]) -> bool:
-    return any(first <= number < last for first, last in taken)
 
 
 def _breaks(marks: Sequence[Mark], source: str, target: str) -> list[tuple[int, Part]]:
