@@ -91,6 +91,8 @@ _RANGE = re.compile(r" ?(?:to|-|–|—|and|or) ?\d[\d.,]*")
 _TOLERANCE = 0.06
 _ROUNDED = 0.55
 _DEGREES_OFF = 2.5
+_NEAR = 60
+"""Characters around a number that say what it is."""
 _LONGEST = 20
 """Digits: no quantity has more."""
 """Converted figures are rounded."""
@@ -239,7 +241,7 @@ def _wanted(source: str, languages: tuple[str, str]) -> list[_Wanted]:
 
 def _plainly(number: Number, source: str, again_in: list[tuple[int, int]], language: str) -> _Wanted:
     """A number that is neither a time nor a height; `again_in` are brackets behind figures."""
-    before, behind = source[: number.start], source[number.end :]
+    before, behind = source[max(0, number.start - _NEAR) : number.start], source[number.end : number.end + _NEAR]
     decades = {value - 1900 for value in number.readings if 1910 <= value <= 1990 and value % 10 == 0}
     if re.match(r"['’]?s\b", behind):  # the eighties are the ninth decade
         decades |= {ten / 10 + 1 for ten in decades}
