@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LONGEST_WAY = 4096
+LONGEST_WAY = 1024
 """Bytes after which a way to the end is given up: nothing finite fits the schema, or a pattern leads nowhere."""
+PATIENCE = 16
+"""Tokens after which a way is looked for again where none was found; twice as many each time."""
 LONGEST_NUMBER = 24
 """Characters of a number; JSON itself has no limit, and readers of it have."""
 SPARE = 3
@@ -233,6 +235,7 @@ class Budget:
         self._tokens = tokens
         self._accepted: list[int] = []
         self._growth = max(largest_least(schema), CHOICE) + GROWTH
+        self._failures = 0
         self._checked = 0
         """How many tokens there were when `way` was looked for."""
         self.state = JsonState()
@@ -268,16 +271,19 @@ class Budget:
         self.check(matcher)
 
     def _forget(self) -> None:
-        self._accepted, self.state, self.way, self._checked = [], JsonState(), None, 0
+        self._accepted, self.state, self.way, self._checked, self._failures = [], JsonState(), None, 0, 0
 
     def check(self, matcher: Matcher) -> None:
         """Look for the way to the end, if what is left could have become too little for it."""
         known = 0 if self.way is None else len(self.way)
         since = len(self._accepted) - self._checked
+        if self._failures and since < PATIENCE << self._failures:
+            return
         if self._checked and since * GROWTH < self.left - known - self._growth:
             return
         self.way = self._closing.way(matcher, self.state)
         self._checked = len(self._accepted)
+        self._failures = 0 if self.way is not None else self._failures + 1
 
     def narrow(self, row: NDArray[np.int32], matcher: Matcher, longest_string: int, most_items: int) -> None:
         """Leave in `row`, the mask of what may come next, what keeps the answer within its bounds.

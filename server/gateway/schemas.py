@@ -16,6 +16,8 @@ from server.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+MOST_STEPS = 20_000
+"""Parts of a schema that are looked at, again and again where others refer to them."""
 FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"})
 """Formats that become part of the grammar; all others are labels."""
 _LABELS = ("uniqueItems", "x-guidance")
@@ -41,7 +43,11 @@ def loosen_schemas(asked: dict[str, Any]) -> bool:
     """
     changed = False
     for name, schema in schemas_of(asked):
-        if not _ends(schema, schema, (), set()):
+        try:
+            ends = _Endings(schema).ends(schema)
+        except RecursionError:
+            raise _refusal(name, f"{name}: the schema's parts refer to each other in too long a chain") from None
+        if not ends:
             raise _refusal(name, f"{name}: the schema asks for a value without end: a part of it requires itself")
         changed |= loosen(schema)
     return changed
@@ -72,18 +78,45 @@ def schemas_of(asked: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield "tools", (function if isinstance(function, dict) else tool).get("parameters")
 
 
-def _ends(schema: Any, root: Any, followed: tuple[str, ...], ending: set[str]) -> bool:
-    """Whether something finite can follow a schema; `ending` are references of which that is known."""
-    if not isinstance(schema, dict):
-        return True
-    if isinstance(reference := schema.get("$ref"), str) and reference not in ending:
-        if reference in followed or not _ends(_found(root, reference), root, (*followed, reference), ending):
-            return False
-        ending.add(reference)
-    for name in ("anyOf", "oneOf"):
-        options = schema.get(name)
-        if isinstance(options, list) and not any(_ends(option, root, followed, ending) for option in options or [True]):
-            return False
+class _Endings:
+    """Which parts of a schema something finite can follow."""
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._left = MOST_STEPS
+        self._ending: set[str] = set()
+        """References of which it is known."""
+
+    def ends(self, schema: Any, followed: tuple[str, ...] = ()) -> bool:
+        """Whether something finite can follow a part, within references that have been `followed`.
+
+        Raises:
+            RecursionError: there are too many, or too deep ones.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise RecursionError
+        if not isinstance(schema, dict):
+            return True
+        if isinstance(reference := schema.get("$ref"), str) and reference not in self._ending:
+            if reference in followed or not self.ends(self._found(reference), (*followed, reference)):
+                return False
+            self._ending.add(reference)
+        for name in ("anyOf", "oneOf"):
+            options = schema.get(name)
+            if isinstance(options, list) and not any(self.ends(option, followed) for option in options or [True]):
+                return False
+        return all(self.ends(part, followed) for part in _needed(schema))
+
+    def _found(self, reference: str) -> Any:
+        found = self._root
+        for name in reference.removeprefix("#").strip("/").split("/") if reference != "#" else ():
+            found = found.get(name.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
+        return found
+
+
+def _needed(schema: dict[str, Any]) -> list[Any]:
+    """The parts that every value of a schema has."""
     every = schema.get("allOf")
     needed: list[Any] = list(every) if isinstance(every, list) else []
     properties, required = schema.get("properties"), schema.get("required")
@@ -91,14 +124,7 @@ def _ends(schema: Any, root: Any, followed: tuple[str, ...], ending: set[str]) -
         needed += [properties.get(name) for name in required if isinstance(name, str)]
     if isinstance(least := schema.get("minItems"), int) and least > 0:
         needed.append(schema.get("items"))
-    return all(_ends(part, root, followed, ending) for part in needed)
-
-
-def _found(root: Any, reference: str) -> Any:
-    found = root
-    for name in reference.removeprefix("#").strip("/").split("/") if reference != "#" else ():
-        found = found.get(name.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
-    return found
+    return needed
 
 
 def _refusal(name: str, message: str) -> RequestError:

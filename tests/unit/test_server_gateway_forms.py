@@ -17,6 +17,7 @@ from llguidance import LLMatcher
 from openai.types.responses import response_create_params
 from pydantic import BaseModel
 
+from server.errors import RequestError
 from server.gateway.config import GatewayConfig, Replica, ServedModel
 from server.gateway.engine_errors import reshape, reshape_event
 from server.gateway.openapi import description
@@ -307,6 +308,9 @@ def test_schemas_of_sdks_become_such_as_grammars_take() -> None:
     assert not jsonschema.Draft202012Validator(schema).is_valid({"path": "a", "by": {"c": True}})
     assert not jsonschema.Draft202012Validator(schema).is_valid({"path": "a", "other": 1})  # no name is made up
     assert not loosen(schema)
+    chain = {f"d{n}": {"properties": {"x": {"$ref": f"#/$defs/d{n + 1}"}}, "required": ["x"]} for n in range(900)}
+    with pytest.raises(RequestError, match="too long a chain"):
+        loosen_schemas({"structured_outputs": {"json": {"$defs": chain, "$ref": "#/$defs/d0"}}})
     tree = {
         "$defs": {"n": {"properties": {"n": {"anyOf": [{"$ref": "#/$defs/n"}, {"type": "null"}]}}, "required": ["n"]}}
     }

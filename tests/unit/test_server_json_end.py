@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,11 @@ def test_the_growth_that_one_token_can_bring_is_the_largest_part_of_a_schema() -
     )
     assert large - small == 5 * 13
     assert largest_least({"$defs": {"n": of("n", n={"$ref": "#/$defs/n"})}, "$ref": "#/$defs/n"}) < 50
+    wide = {f"d{n}": of(*"abcdefgh", **{key: {"$ref": f"#/$defs/d{n + 1}"} for key in "abcdefgh"}) for n in range(900)}
+    assert largest_least({"$defs": wide, "$ref": "#/$defs/d0"}) == 4096  # reckoned in no time
+
+
+def test_no_way_is_looked_for_for_ever(writer: Writer) -> None:
+    began = time.process_time()
+    assert writer.write({"type": "string", "minLength": 4000}, 300, 1) is None
+    assert time.process_time() - began < 3
