@@ -18,6 +18,8 @@ from server.gateway.connections import Runner
 if TYPE_CHECKING:
     from server.gateway.config import GatewayConfig
 
+OTHER_FILES = 128
+"""Open files that are no connections of requests."""
 LINGER_S = 5.0
 """How long the rest of a refused body is read, so that its sender gets to see the refusal."""
 
@@ -31,7 +33,7 @@ def make_runner(app: web.Application, config: GatewayConfig) -> web.AppRunner:
     """
     return Runner(
         app,
-        most_connections=config.limits.max_connections,
+        most_connections=_most_connections(config.limits.max_connections),
         handler_cancellation=True,  # client gone: the engine need not go on
         keepalive_timeout=config.timeouts.header_s,
         lingering_time=LINGER_S,
@@ -69,6 +71,12 @@ async def serve(config: GatewayConfig, listener: socket.socket) -> None:
         listener.shutdown(socket.SHUT_RDWR)
     finally:
         await runner.cleanup()
+
+
+def _most_connections(wanted: int) -> int:
+    """So many as there are files for: each connection may need a second one, to an engine."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, max(1, (hard - OTHER_FILES) // 2))
 
 
 def _raise_file_limit() -> None:
