@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LONGEST_WAY = 1024
 """Bytes after which a way to the end is given up: nothing finite fits the schema, or a pattern leads nowhere."""
-PATIENCE = 16
+PAUSE = 16
 """Tokens after which a way is looked for again where none was found; twice as many each time."""
 LONGEST_NUMBER = 24
 """Characters of a number; JSON itself has no limit, and readers of it have."""
@@ -277,7 +277,7 @@ class Budget:
         """Look for the way to the end, if what is left could have become too little for it."""
         known = 0 if self.way is None else len(self.way)
         since = len(self._accepted) - self._checked
-        if self._failures and since < PATIENCE << self._failures:
+        if self._failures and since < PAUSE << self._failures:
             return
         if self._checked and since * GROWTH < self.left - known - self._growth:
             return
