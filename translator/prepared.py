@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from translator.text.wrapped import Unwrapped
 
 
-_MOST_TAGS = 200
+_MOST_TAGS = 60
 """Tags of a sentence that are placed among its words; further ones follow it."""
 
 

@@ -29,7 +29,7 @@ def write(folder: Path, *, gated: bool = True, tied: bool = False) -> T5ForCondi
     config = T5Config(
         vocab_size=len(pieces) + 5,
         d_model=32,
-        d_kv=8,
+        d_kv=16,  # as in the published one: heads times this is not the width
         d_ff=64,
         num_layers=2,
         num_decoder_layers=2,
