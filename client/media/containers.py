@@ -122,12 +122,13 @@ def _track_id(file: BinaryIO, begin: int, end: int) -> int | None:
 
 
 def _sample_entry(file: BinaryIO, begin: int, end: int) -> Track:
-    """What the first sample description of a track says."""
+    """What the sample descriptions of a track say: of its crop the first; of a cipher any, which may begin later."""
     found = _child(file, begin, end, b"mdia", b"minf", b"stbl", b"stsd")
-    entry = next(_boxes(file, found[0] + 8, found[1]), None) if found else None
-    if entry is None:
-        return Track()
-    name, begin, end = entry
+    entries = [_entry(file, *entry) for entry in _boxes(file, found[0] + 8, found[1])] if found else []
+    return Track(any(entry.encrypted for entry in entries), entries[0].crop) if entries else Track()
+
+
+def _entry(file: BinaryIO, name: bytes, begin: int, end: int) -> Track:
     encrypted, crop = name in _ENCRYPTED_ENTRIES, None
     file.seek(begin + _ENTRY_WIDTH)
     size = file.read(4)
