@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from client.media.content import Span
     from client.media.sampling import Sampling
 
@@ -89,19 +91,31 @@ def _decoded(data: bytes, wanted: set[int], sampling: Sampling) -> tuple[tuple[i
         target = fit_size(*size, sampling.edge, sampling.fit)
         # The picture of an APNG for those who know no animations is none of its frames.
         first = 1 if getattr(image, "default_image", False) else 0
+        covered = np.zeros(image.size[::-1], bool)
         for index in range(max(wanted, default=0) + 1):
             try:
                 image.seek(index + first)
                 image.load()
+                left, top, right, bottom = getattr(image, "dispose_extent", None) or (0, 0, *image.size)
+                covered[top:bottom, left:right] = True
                 if index in wanted:
-                    jpegs[index] = _encoded(image, target, orientation, sampling.fit)
+                    jpegs[index] = _encoded(_cleared(image, covered), target, orientation, sampling.fit)
             except DECODER_ERRORS:
                 return size, jpegs, index
         return size, jpegs, None
     return (0, 0), jpegs, 0
 
 
+def _cleared(image: Image.Image, covered: NDArray[np.bool_]) -> Image.Image:
+    """A frame that is transparent where none has drawn yet; Pillow shows the first colour of a GIF's palette there."""
+    if covered.all():
+        return image.copy()
+    pixels = np.array(image.convert("RGBA"))
+    pixels[~covered, 3] = 0
+    return Image.fromarray(pixels)
+
+
 def _encoded(image: Image.Image, target: tuple[int, int], orientation: int, fit: Fit) -> bytes:
-    pixels = srgb_pixels(image.copy(), target, image.format or "", orientation=orientation)
+    pixels = srgb_pixels(image, target, "", orientation=orientation)
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
     return encode_frame(frame, target, Orientation(), square=fit is Fit.PAD)

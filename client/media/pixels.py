@@ -90,6 +90,8 @@ def srgb_pixels(
     # A GIF's first frame may cover a part of the canvas alone.
     extents = getattr(image, "dispose_extent", None) if file_format == "GIF" and image.tell() == 0 else None
     image = _eight_bits(image)
+    if file_format == "PSD" and image.mode == "1":
+        image = ImageChops.invert(image)  # a bit that is set is black there, which Pillow does not know
     if extents and tuple(extents) != (0, 0, *image.size):
         image = _on_canvas(image, tuple(extents))
     upright = image.transpose(_TURNS[orientation]) if orientation in _TURNS else image

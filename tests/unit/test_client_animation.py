@@ -102,6 +102,23 @@ def test_frames_that_change_a_part_are_put_together_on_white(tmp_path: Path, suf
         assert picture.getpixel((70, 35)) == pytest.approx((255,) * 3, abs=12)
 
 
+def test_what_no_frame_of_a_gif_has_drawn_is_white(tmp_path: Path) -> None:
+    """Its canvas is larger than its frames."""
+    path = tmp_path / "a.gif"
+    frames = [Image.new("P", (40, 20), number) for number in (1, 2, 1)]
+    for frame in frames:
+        frame.putpalette([0, 0, 0, 220, 30, 40, 30, 40, 220])
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=50)
+    data = bytearray(path.read_bytes())
+    data[6:10] = (80).to_bytes(2, "little") + (40).to_bytes(2, "little")
+    path.write_bytes(data)
+    content = load_file(path, Sampling(3))
+    shown = [Image.open(io.BytesIO(jpeg)).convert("RGB") for jpeg in content.jpegs]
+    assert [picture.getpixel((70, 30)) for picture in shown] == [pytest.approx((255,) * 3, abs=3)] * 3
+    colours = [(220, 30, 40), (30, 40, 220), (220, 30, 40)]
+    assert [picture.getpixel((10, 8)) for picture in shown] == [pytest.approx(colour, abs=12) for colour in colours]
+
+
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
 def test_what_is_left_of_a_cut_animation(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"

@@ -310,6 +310,14 @@ def photoshop(path: Path, layers: int = 0) -> None:
     path.write_bytes(head + bytes(4) + bytes(4) + struct.pack(">I", len(notes)) + notes + bytes(2) + planes)
 
 
+def test_a_bitmap_of_photoshop_is_black_where_it_is_set(tmp_path: Path) -> None:
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 1, 8, 16, 1, 0)
+    (tmp_path / "a.psd").write_bytes(head + bytes(12) + bytes(2) + b"\xff\0" * 8)
+    content = load_image(tmp_path / "a.psd")
+    assert colour(content, 2, 4) == pytest.approx((0, 0, 0), abs=12)
+    assert colour(content, 14, 4) == pytest.approx(WHITE, abs=12)
+
+
 def raw(path: Path) -> None:
     """A DNG whose sensor saw grey: RGGB, 16 bits, not compressed."""
     width, height = 160, 120
