@@ -79,9 +79,11 @@ def find_issues(text: str, prompt: str, question: str | None, reader: str, *, me
         IssueKind.LOOP: find_loop(text),
         IssueKind.ECHO: None if merged else find_echo(text, prompt, question, items),
         IssueKind.REASONING: "it reads like thoughts, not like an answer" if reads_like_reasoning(text) else None,
-        IssueKind.LANGUAGE: find_wrong_language(text, prompt, question, items),
     }
-    return [Issue(kind, detail) for kind, detail in found.items() if detail]
+    issues = [Issue(kind, detail) for kind, detail in found.items() if detail]
+    if not issues and (language := find_wrong_language(text, prompt, question, items)):
+        issues.append(Issue(IssueKind.LANGUAGE, language))
+    return issues
 
 
 def check_stored(text: str, prompt: str, question: str | None, reader: str) -> tuple[str, list[str]]:
