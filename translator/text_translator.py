@@ -121,14 +121,15 @@ class TextTranslator:
             prepared, jobs = await in_thread(prepare)
         ready = time.monotonic()
         results = await self._reviewer.translate(jobs)
-        translations = {
-            (job.text, job.source, job.target, job.align): result for job, result in zip(jobs, results, strict=True)
-        }
+        translations: dict[tuple[str, str, str], Reviewed] = {}
+        for job, result in zip(jobs, results, strict=True):
+            if job.align or (job.text, job.source, job.target) not in translations:
+                translations[job.text, job.source, job.target] = result
 
         def join(wanted: Callable[[], None]) -> list[dict[str, TranslatedText]]:
             def result(one: Prepared, sentence: PreparedSentence, target: str) -> Reviewed:
                 wanted()
-                found = translations.get((sentence.said, one.source.code, target, sentence.align))
+                found = translations.get((sentence.said, one.source.code, target))
                 return found or Reviewed(_set_or_same(sentence.said, target, glossary, one.source))
 
             answer = []
@@ -173,7 +174,8 @@ class TextTranslator:
                         continue
                     job = self._engine.job(sentence.said, one.source.code, target.code, sentence.tokens)
                     if terms or alternatives or sentence.align:
-                        job = replace(job, hypotheses=1 + alternatives, align=sentence.align, terms=terms)
+                        align = sentence.align or bool(terms)
+                        job = replace(job, hypotheses=1 + alternatives, align=align, terms=terms)
                     jobs.append(job)
         return jobs
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from translator_toy import Client, Engine, State, batching, load
+from translator_toy import LANGUAGES, Client, Engine, State, batching, load
 
 from translator.checks.checks import Thresholds
 from translator.checks.review import with_checks
@@ -17,7 +17,8 @@ from translator.glossary import Entry, Glossary, Term, missing, read
 from translator.glossary import load as load_glossary
 from translator.http import make_app
 from translator.model.job import Job, Translation
-from translator.text_translator import TextTranslator
+from translator.text.placement import put_in
+from translator.text_translator import TextTranslator, Wishes
 
 TERMS = ["Acme", "Just do it.", {"term": "running shoe", "translations": {"fr": "chaussure de course"}}]
 
@@ -151,6 +152,39 @@ def test_the_longest_term_is_found_first_and_the_last_entry_counts() -> None:
         Term("RED", "RED"),
         Term("小米", "小米"),
     ]
+
+
+def test_a_term_takes_the_place_of_the_words_that_translate_it() -> None:
+    source, text = "The red car stops at Acme today.", "Das rote Auto hält heute bei Akme."
+    anchors = [(0, 3, 1.0), (4, 8, 5.0), (9, 13, 9.0), (14, 18, 14.0), (19, 24, 28.0), (25, 28, 19.0), (29, 33, 23.0)]
+    done = put_in(source, text, [(4, 11, "Rotauto"), (21, 25, "Acme")], anchors)
+    assert done
+    assert done[0] == "Das Rotauto hält heute bei Acme."
+    assert done[1] == (
+        (0, 3, 1.0),
+        (4, 11, 7.5),
+        (12, 16, 14.0),
+        (17, 22, 28.0),
+        (23, 26, 19.0),
+        (27, 31, 23.0),
+    )
+    assert put_in(source, "Etwas ganz anderes", [(21, 25, "Acme")], [(0, 18, 2.0)]) is None
+
+
+async def test_attention_puts_a_term_in_and_no_second_try_is_needed() -> None:
+    def said(job: Job) -> Translation:
+        anchors = ((0, 2, 1.0), (3, 9, 6.0), (10, 13, 12.0), (14, 18, 16.0))
+        return Translation("La voitur est akme.", score=-0.2, anchors=anchors if job.align else ())
+
+    engine = Engine(said)
+    async with batching(engine, with_checks(engine, Thresholds())) as batcher:
+        translator = TextTranslator(engine, batcher, Thresholds())  # type: ignore[arg-type]
+        find = LANGUAGES.find
+        wishes = Wishes(Glossary((Entry("Acme"),)))
+        answer = await translator.translate(["The car is in Acme."], [find("en")], [find("fr")], wishes)
+    (sentence,) = answer.texts[0]["fra_Latn"].sentences
+    assert (sentence.text, sentence.verdict) == ("La voitur est Acme.", "retried")
+    assert len(engine.asked) == 1
 
 
 def test_terms_are_counted() -> None:

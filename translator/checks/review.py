@@ -15,6 +15,7 @@ from translator.checks.checks import find_issues, find_remarks
 from translator.glossary import Term, inlined, missing, occurrences
 from translator.model.job import CUT, Job, Translation
 from translator.text import protected, scripts, sentences
+from translator.text.placement import put_in
 from translator.threads import in_thread
 
 if TYPE_CHECKING:
@@ -96,12 +97,35 @@ class Reviewer:
         """
         with self._batcher.request():
             first = dict(zip(jobs, await self._batcher.translate(jobs), strict=True))
-            best = first
+            best = first | await self._with_terms(first)
             for attempt in (self._without_repeats, self._in_parts):
                 best = best | await self._again([job for job, result in best.items() if result.issues], best, attempt)
         if self._second and self._thresholds:
             best = best | await self._better(best, self._second, self._thresholds)
         return [_verdict(job.text, first[job], best[job]) for job in jobs]
+
+    async def _with_terms(self, first: dict[Job, Translation]) -> dict[Job, Translation]:
+        """Translations that lost a term, with it in place of the words that translate it, if attention tells which."""
+        thresholds = self._thresholds
+        if not thresholds or not any(job.terms for job in first):
+            return {}
+
+        def put(wanted: Callable[[], None]) -> dict[Job, Translation]:
+            better: dict[Job, Translation] = {}
+            for job, result in first.items():
+                lost = set(missing(job.terms, result.text))
+                if not lost or not result.anchors:
+                    continue
+                wanted()
+                places = [(a, b, term.target) for a, b, term in occurrences(job.terms, job.text) if term.target in lost]
+                if (there := put_in(job.text, result.text, places, result.anchors)) is not None:
+                    text, anchors = there
+                    cut = (CUT,) if CUT in result.issues else ()
+                    changed = replace(result, text=text, issues=cut, anchors=anchors)
+                    better[job] = min(result, _check(job, changed, thresholds), key=_badness)
+            return better
+
+        return await in_thread(put)
 
     async def _better(
         self, best: dict[Job, Translation], second: Second, thresholds: Thresholds

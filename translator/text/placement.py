@@ -36,6 +36,8 @@ _MARKS_AFTER = ".,;:!?…。，、；：！？।॥።။؟۔)]}»”’\"'"  #
 
 _MOST_WORDS = 500
 """Words among which a pair's are looked for."""
+_MORE_WORDS = 3
+"""The translation of a term has at most so many words more than the term: articles and the like."""
 _LONGEST_SHARE, _LONGEST_MORE = 3, 40
 """A pair goes around at most so many times the letters that its share of the sentence lets expect, and some more."""
 _ODD_LENGTH = 0.5
@@ -95,6 +97,42 @@ def place(source: str, target: str, marks: Sequence[Mark], anchors: Sequence[Anc
     placing.put(_tree([mark for mark in marks if not mark.line_break]), 0, len(placing.words))
     breaks = _breaks([mark for mark in marks if mark.line_break], source, target)
     return _parts(target, placing.inserts, breaks)
+
+
+def put_in(
+    source: str, target: str, wanted: Sequence[tuple[int, int, str]], anchors: Sequence[Anchor]
+) -> tuple[str, tuple[Anchor, ...]] | None:
+    """A translation with other words for some of the source's.
+
+    Args:
+        source: the sentence.
+        target: its translation.
+        wanted: start and end of words of the source, in order, and what must stand for them in the translation.
+        anchors: how the tokens of the translation belong to the source.
+
+    Returns:
+        The translation and its anchors; None if it is not known which words of the translation they are.
+    """
+    placing = _Placing(source, target, _words(source, target, anchors))
+    taken: set[int] = set()
+    changes: list[tuple[int, int, str, float]] = []
+    for start, end, said in wanted:
+        mark = Mark(start, "", end)
+        first, last = placing.span(mark, 0, len(placing.words), taken)
+        if not any(start <= word.place < end for word in placing.words[first:last]):
+            return None
+        if last - first > len(source[start:end].split()) + _MORE_WORDS:
+            return None
+        taken.update(range(first, last))
+        changes.append((*placing.edges(mark, first, last), said, (start + end) / 2))
+    moved = list(anchors)
+    for first, last, said, there in sorted(changes, reverse=True):
+        target = target[:first] + said + target[last:]
+        more = len(said) - (last - first)
+        before = [anchor for anchor in moved if anchor[1] <= first]
+        after = [(a + more, b + more, place) for a, b, place in moved if a >= last]
+        moved = [*before, (first, first + len(said), there), *after]
+    return target, tuple(moved)
 
 
 def break_lines(text: str, shares: Sequence[float]) -> list[int]:
@@ -208,14 +246,14 @@ class _Placing:
         placed: list[tuple[tuple[int, int], _Node]] = []
         for node in nodes:
             if node.mark.end is not None and node.mark.end > node.mark.at:
-                span = self._span(node.mark, low, high, taken)
+                span = self.span(node.mark, low, high, taken)
                 taken.update(range(*span))
             else:
                 gap = self._gap(node.mark.at, low, high, taken)
                 span = (gap, gap)
             placed.append((span, node))
         for (first, last), node in sorted(placed, key=lambda one: one[0]):
-            start, end = self._edges(node.mark, first, last)
+            start, end = self.edges(node.mark, first, last)
             self._insert(start, node.mark.source)
             self.put(node.children, first, last)
             if node.mark.end is not None:
@@ -225,7 +263,7 @@ class _Placing:
         last = self.inserts[-1][0] if self.inserts else 0
         self.inserts.append((max(at, last), text))
 
-    def _edges(self, mark: Mark, first: int, last: int) -> tuple[int, int]:
+    def edges(self, mark: Mark, first: int, last: int) -> tuple[int, int]:
         """Where in the target a mark begins and ends; signs that are outside a pair in the source stay outside."""
         words, target = self.words, self.target
         if first == last:
@@ -241,7 +279,7 @@ class _Placing:
                 start += 1
         return start, end
 
-    def _span(self, mark: Mark, low: int, high: int, taken: set[int]) -> tuple[int, int]:
+    def span(self, mark: Mark, low: int, high: int, taken: set[int]) -> tuple[int, int]:
         """The words that a pair goes around.
 
         It is the run with most letters that belong there over those that do not, and of about the same share of the
