@@ -11,6 +11,7 @@ from translator.checks.checks import Thresholds, find_issues
 SOURCE = "A man of great height walks past an old gate with his two friends."  # no letter twice in a row
 LETTERS = "voici une bien longue suite sans aucun sens pour compter les lettres de chaque mot dans cette phrase"
 
+PAIR = ("eng_Latn", "fra_Latn")
 HANZI = "高个子男人走过旧门的时候看见他和两位朋友在街上"
 
 
@@ -297,6 +298,21 @@ def test_phrases_up_to_twenty_words_are_quoted_as_loops(words: int, how: str) ->
     phrase = " ".join(f"{first}{second}" for first in "abcdefg" for second in "uvw")[: 3 * words - 1]
     (found,) = find_issues(SOURCE, f"{phrase} {phrase}", ("eng_Latn", "fra_Latn"), thresholds=Thresholds(longest=9))
     assert found.endswith(how)
+
+
+def test_a_long_text_that_ends_in_a_loop_is_one() -> None:
+    words = [
+        f"{first}{second}"
+        for first in "abcdefgh"
+        for second in ("ilu", "exo", "oza", "uki", "yme", "ani", "ove", "epu")
+    ]
+    tail = "avec une joie physique, " + "".join(f"{word} avec une joie physique, " for word in ("puis", "mais", "donc"))
+    source = " ".join(words) + " and so on with all that was told before of it"
+    text = " ".join(word[::-1] for word in words)
+    assert find_issues(source, text, PAIR) == ()
+    (found,) = find_issues(source, f"{text} {tail}", PAIR)
+    assert found == "loop: 21% of a part of it repeats itself"
+    assert find_issues(f"{source} {tail}", f"{text} {tail}", PAIR) == ()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _LOOP_UNITS = 20
 """The longest phrase, in words or letters, that is looked at for following itself."""
+_WORDS, _LETTERS = 3, 6
+_WINDOW_WORDS, _WINDOW_LETTERS = 30, 60
+"""A long text may begin well and end in a loop: its parts of so many units are looked at, too."""
 
 
 def find(source: str, text: str, t: Thresholds) -> str | None:
@@ -25,6 +28,11 @@ def find(source: str, text: str, t: Thresholds) -> str | None:
     before = _repeated(asked, _width(asked))
     if len(said) >= width + 8 and (share := _repeated(said, width)) > t.repeated_share + before:
         return f"loop: {share:.0%} of it repeats itself"
+    window = _WINDOW_WORDS if width == _WORDS else _WINDOW_LETTERS
+    if len(said) > window and (share := _repeated_within(said, width, window)) > t.repeated_share:
+        asked_window = _WINDOW_WORDS if _width(asked) == _WORDS else _WINDOW_LETTERS
+        if share > t.repeated_share + _repeated_within(asked, _width(asked), asked_window):
+            return f"loop: {share:.0%} of a part of it repeats itself"
     long = Counter(word for word in said if len(word) >= 4)
     if long:
         word, times = long.most_common(1)[0]
@@ -36,7 +44,7 @@ def find(source: str, text: str, t: Thresholds) -> str | None:
 
 def _width(units: Sequence[str]) -> int:
     """How many units are compared as one sequence: three words, or six letters of scripts without spaces."""
-    return 3 if sum(map(len, units)) > 2 * len(units) else 6
+    return _WORDS if sum(map(len, units)) > 2 * len(units) else _LETTERS
 
 
 def _in_a_row(said: Sequence[str], asked: Sequence[str], t: Thresholds) -> str | None:
@@ -86,3 +94,10 @@ def _repeated(units: Sequence[str], width: int) -> float:
     """Share of the sequences of `width` units that were there before."""
     sequences = [tuple(units[i : i + width]) for i in range(len(units) - width + 1)]
     return 1 - len(set(sequences)) / len(sequences) if sequences else 0.0
+
+
+def _repeated_within(units: Sequence[str], width: int, window: int) -> float:
+    """The largest share of `_repeated` in any part of so many units; the whole if it is shorter."""
+    last = max(0, len(units) - window)
+    starts = {*range(0, last, window // 4), last}
+    return max(_repeated(units[start : start + window], width) for start in starts)
