@@ -2,6 +2,10 @@
 """Where sentences end in many languages, in lists, in wrapped lines and around JSON."""
 
 import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -176,3 +180,13 @@ def test_a_text_made_to_be_slow_is_not(unit: str) -> None:
 
 def test_a_long_line_is_cut_at_sentence_ends() -> None:
     assert said("It has two scenes. " * 3000) == ["It has two scenes."] * 3000
+
+
+def test_thai_in_several_threads_and_nothing_in_the_home(tmp_path: Path) -> None:
+    text = "โฆษณานี้แสดงรถสีแดงวิ่งบนถนน ผู้ชายคนหนึ่งยิ้ม"
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda _: said(text, "th"), range(40))) == [text.split()] * 40
+    code = f"from translator.text.sentences import split; assert len(split({text!r}, 'th')) == 3"
+    environment = os.environ | {"HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)
+    assert list(tmp_path.iterdir()) == []

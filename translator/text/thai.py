@@ -7,7 +7,9 @@ field over the words, tells which; without that package each space before a long
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -79,6 +81,7 @@ def word_starts(text: str) -> frozenset[int]:
 
 @cache
 def _tokenizer() -> Callable[[str], list[str]] | None:
+    _leave_the_home_alone()
     try:
         from pythainlp.tokenize import word_tokenize  # noqa: PLC0415
     except ImportError:
@@ -89,9 +92,22 @@ def _tokenizer() -> Callable[[str], list[str]] | None:
 
 @cache
 def _cutter() -> Callable[[str], list[str]] | None:
+    _leave_the_home_alone()
     try:
         from pythainlp.tokenize import crfcut  # noqa: PLC0415  (a model of 4 MB: only where there is Thai)
     except ImportError:
         return None
-    cut: Callable[[str], list[str]] = crfcut.segment
+    lock = threading.Lock()
+
+    def cut(text: str) -> list[str]:
+        with lock:  # it has one tagger, which keeps the text that it looks at
+            said: list[str] = crfcut.segment(text)
+        return said
+
     return cut
+
+
+def _leave_the_home_alone() -> None:
+    """Keep PyThaiNLP from making a folder for downloads in the user's home, which may not be writable."""
+    if "PYTHAINLP_READ_MODE" not in os.environ:
+        os.environ.setdefault("PYTHAINLP_READ_ONLY", "1")
