@@ -162,5 +162,5 @@ def test_check_says_what_would_run(capsys: pytest.CaptureFixture[str]) -> None:
     )
     said = capsys.readouterr().out
     assert said.count("--load-format dummy") == 2
-    assert "needs 76.19 of 79.00 GiB" in said
+    assert "needs 76.22 of 79.00 GiB" in said
     assert "translator --model demo" in said
