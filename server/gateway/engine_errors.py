@@ -18,6 +18,8 @@ _LINK = re.compile(r"\s*(?:For further information visit|See)?\s*https?://[^\s'\
 _PYDANTIC = re.compile(r"\d+ validation errors?\b")
 _REPORTED = re.compile(r"'msg': ('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 _AT = re.compile(r"'loc': ('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
+_CLASSES = re.compile(r"\.[A-Z][a-z]\w*")
+"""Names of the validator's classes, in a path to what is wrong."""
 _OWN_DUMP = re.compile(r"\n(?P<where>\S[^\n]*)\n +(?P<said>[^\n]+?) \[type=")
 _TOO_LONG = re.compile(
     r"maximum context length|max_model_len|maximum model length|longer than the maximum", re.IGNORECASE
@@ -92,9 +94,10 @@ def _first_reported(dump: str, param: Any) -> str:
     found = _REPORTED.search(dump)
     if found is None:
         if own := _OWN_DUMP.search(dump):
-            return f"{own['where'].strip()}: {own['said'].strip().removeprefix('Value error, ')}"
+            said = own["said"].strip().removeprefix("Value error, ")
+            return f"{_CLASSES.sub('', own['where'].strip())}: {said}"
         return "the request has the wrong form" + (f" at {param}" if isinstance(param, str) else "")
     said = str(ast.literal_eval(found[1])).removeprefix("Value error, ")
     place = _AT.search(dump)
-    where = str(ast.literal_eval(place[1])).removeprefix("body") if place else ""
+    where = _CLASSES.sub("", str(ast.literal_eval(place[1])).removeprefix("body")) if place else ""
     return f"{where.strip('.')}: {said}" if where.strip(".") else said

@@ -372,7 +372,7 @@ async def test_a_schema_that_the_prompt_announces_is_followed(
 
 
 OWN_DUMP = (
-    "1 validation error for ValidatorIterator\n0.text\n  Input should be a valid string [type=string_type, "
+    "1 validation error for ValidatorIterator\n0.TextParam.text\n  Input should be a valid string [type=string_type, "
     "input_value=None, input_type=NoneType]\n    For further information visit https://errors.pydantic.dev/2/v/string_type"
 )
 DUMP = (
