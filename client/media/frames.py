@@ -46,6 +46,8 @@ _SEEKABLE_CODECS = frozenset(
 _ORDERED_FORMATS = frozenset({"mpeg", "h264", "hevc", "m4v", "mpegvideo", "obu"})
 # Codecs of which damage shows in the decoder's log alone: its frames come as if nothing had been.
 _TELLING_CODECS = frozenset({"av1", "libdav1d"})
+# Formats of which damage shows in the demuxer's log alone: it goes on where it finds something again.
+_TELLING_FORMATS = frozenset({"matroska,webm"})
 # So many packets after a frame show whether any of them is shown before it.
 _LOOKAHEAD_PACKETS = 4
 # How far before a keyframe seeking may have to aim to land before it.
@@ -81,9 +83,9 @@ def _demux(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet
 
 
 @contextmanager
-def _complaints(codec: str) -> Iterator[list[tuple[int, str, str]]]:
-    """What FFmpeg calls an error in its log meanwhile, of codecs of which that tells more than its answers do."""
-    if codec not in _TELLING_CODECS:
+def _complaints(*, heard: bool) -> Iterator[list[tuple[int, str, str]]]:
+    """What FFmpeg calls an error in its log meanwhile; nothing where it is not to be heard."""
+    if not heard:
         yield []
         return
     level, repeated = av.logging.get_level(), av.logging.get_skip_repeated()
@@ -110,25 +112,27 @@ def scan(container: InputContainer, stream: VideoStream) -> tuple[Packets, bool]
     """
     pts, dts, duration, size, key, hidden = (array(kind) for kind in "qqqqbb")
     clean, position = True, 0
-    try:
-        for packet in _demux(container, stream):
-            if packet.size == 0:  # the flush packet that ends the demuxer's sequence
-                continue
-            if packet.is_corrupt:  # such as the last one of a file that was cut
-                clean = False
-                continue
-            if packet.has_sidedata("encryption_info"):
-                raise MediaError(ENCRYPTED)
-            if not pts:
-                position = packet.pos or 0
-            pts.append(NO_TIME if packet.pts is None else packet.pts)
-            dts.append(NO_TIME if packet.dts is None else packet.dts)
-            duration.append(packet.duration or 0)
-            size.append(packet.size)
-            key.append(packet.is_keyframe)
-            hidden.append(packet.is_discard)
-    except av.FFmpegError:
-        clean = False
+    with _complaints(heard=container.format.name in _TELLING_FORMATS) as complaints:
+        try:
+            for packet in _demux(container, stream):
+                if packet.size == 0:  # the flush packet that ends the demuxer's sequence
+                    continue
+                if packet.is_corrupt:  # such as the last one of a file that was cut
+                    clean = False
+                    continue
+                if packet.has_sidedata("encryption_info"):
+                    raise MediaError(ENCRYPTED)
+                if not pts:
+                    position = packet.pos or 0
+                pts.append(NO_TIME if packet.pts is None else packet.pts)
+                dts.append(NO_TIME if packet.dts is None else packet.dts)
+                duration.append(packet.duration or 0)
+                size.append(packet.size)
+                key.append(packet.is_keyframe)
+                hidden.append(packet.is_discard)
+        except av.FFmpegError:
+            clean = False
+        clean = clean and not complaints
     numbers = [np.frombuffer(column, np.int64) for column in (pts, dts, duration, size)]
     marks = [np.frombuffer(column, np.bool_) for column in (key, hidden)]
     return Packets(*numbers, *marks, position=position), clean  # type: ignore[arg-type,misc]
@@ -220,7 +224,7 @@ class IndexedDecoder:
         if self._doubtful:
             last = min(last + _LOOKAHEAD_PACKETS, len(self._known.pts) - 1)
         first_shown = int(self._known.pts[start])
-        with _complaints(codec.name) as complaints:
+        with _complaints(heard=codec.name in _TELLING_CODECS) as complaints:
             for index, packet in self._packets(start):
                 if packet.pts is not None and packet.pts < first_shown:
                     continue  # shown before the keyframe: refers to a group that was not decoded
@@ -274,7 +278,7 @@ class InOrder:
         packets = _demux(self._container, self._stream)
         codec = self._stream.codec_context.name
         begun = False
-        with _complaints(codec) as complaints:
+        with _complaints(heard=codec in _TELLING_CODECS) as complaints:
             while True:
                 try:
                     packet = next(packets)

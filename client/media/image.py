@@ -14,7 +14,15 @@ from client.errors import MediaError
 from client.media.content import Content, Facts, Frame
 from client.media.jpeg import encode_rgb, scaled_jpeg
 from client.media.kinds import HEAD_BYTES, Kind
-from client.media.picture_parts import PNG_START, Parts, code_points, orientation_of, parts_of, png_chunks
+from client.media.picture_parts import (
+    PNG_START,
+    Parts,
+    code_points,
+    fits_together,
+    orientation_of,
+    parts_of,
+    png_chunks,
+)
 from client.media.pixels import DECODER_ERRORS, Decoded, check_size, share_there, srgb_pixels
 from client.media.rare_pictures import read_by_ffmpeg, read_rare
 from client.media.tiles import model_size
@@ -107,6 +115,8 @@ def _decoded(file: BinaryIO, parts: Parts, suffix: str) -> Decoded:
     data = parts.essential
     if data.startswith(PNG_START) and not all(is_sound for name, _, is_sound in png_chunks(data) if name == b"IDAT"):
         raise OSError("a checksum is wrong")
+    if data.startswith(b"RIFF") and not fits_together(data):
+        raise OSError("its parts do not fit together")
     with Image.open(file, formats=_formats(suffix)) as image:
         check_size(*image.size, MAX_PIXELS)
         warnings = []

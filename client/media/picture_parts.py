@@ -133,8 +133,19 @@ def _jpeg_parts(data: bytes) -> Parts:
     return Parts(b"".join([*kept, data[place:], ending]), exif, is_whole=not (ending and is_progressive))
 
 
+def fits_together(data: bytes) -> bool:
+    """Whether the chunks of a WebP end where its header says, and have names; what comes behind does not matter."""
+    end = 8 + int.from_bytes(data[4:8], "little")
+    place, is_named = 12, True
+    while place < end and len(data) - place >= 8:
+        name, length = struct.unpack_from("<4sI", data, place)
+        is_named = is_named and name.replace(b" ", b"").isalnum()
+        place += 8 + length + length % 2
+    return is_named and place in (end, end + 1) and end <= len(data) + 1
+
+
 def _webp_parts(data: bytes) -> Parts:
-    kept, exif, is_whole, place = [], b"", True, 12
+    kept, exif, is_whole, place = [], b"", fits_together(data), 12
     while len(data) - place >= 8:
         name, length = struct.unpack_from("<4sI", data, place)
         content = data[place + 8 : place + 8 + length]

@@ -191,7 +191,7 @@ def test_encrypted_videos_are_called_so(tmp_path: Path, name: str) -> None:
 def test_packets_that_say_that_they_are_encrypted_are_believed() -> None:
     """Where nothing else does."""
     packet: Any = SimpleNamespace(size=9, is_corrupt=False, has_sidedata=lambda name: name == "encryption_info")
-    container: Any = SimpleNamespace(demux=lambda _: iter([packet]))
+    container: Any = SimpleNamespace(demux=lambda _: iter([packet]), format=SimpleNamespace(name="mxf"))
     stream: Any = None
     with pytest.raises(MediaError, match="encrypted"):
         scan(container, stream)
