@@ -194,6 +194,16 @@ def test_bit_rot_of_a_picture_is_told(tmp_path: Path, suffix: str) -> None:
     assert told >= {".png": 1.0, ".jpg": 0.4}.get(suffix, 0.0) * spoilt, (told, spoilt)
 
 
+def test_a_webp_whose_parts_do_not_fit_together_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.webp"
+    textured().save(path, xmp=b"<x/>" * 9)
+    data = path.read_bytes()
+    path.write_bytes(data + b"what others have put behind it")
+    assert load_image(path).warnings == []
+    path.write_bytes(data[:-20] + data[-10:])
+    assert load_image(path).warnings == ["cut off or damaged: parts of the picture may be missing or spoilt"]
+
+
 # -- colours --------------------------------------------------------------------------------------------------------
 
 

@@ -103,6 +103,15 @@ def test_damage_that_the_decoder_passes_over_is_told(tmp_path: Path, codec: str)
     assert found[True] >= (0.4 if codec == "mjpeg" else 0.8) * found.total(), found
 
 
+def test_bytes_that_are_missing_within_a_matroska_file_are_told(tmp_path: Path) -> None:
+    """Its demuxer goes on with the next block, and of VP8 the decoder takes what is there."""
+    path = encode(tmp_path / "a.webm", "-c:v libvpx -g 10 -b:v 2M -deadline realtime -cpu-used 8")
+    assert load_file(path, Sampling(4)).warnings == []
+    data, (place, size) = path.read_bytes(), packets(path)[30]
+    path.write_bytes(data[: place + size // 2] + data[place + size // 2 + 50 :])
+    assert load_file(path, Sampling(4)).warnings == ["cut off or damaged: read as far as possible"]
+
+
 def test_a_few_bytes_too_much_in_a_jpeg_are_a_habit_of_cameras() -> None:
     picture = io.BytesIO()
     Image.fromarray(moving(1, (64, 48))).save(picture, "JPEG")
