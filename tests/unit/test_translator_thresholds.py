@@ -134,6 +134,7 @@ EDGES = [
     Edge("longest", letters(47), letters(48), "too long: 2.6 times", 2.55, 2.7, source="blue cars"),
     Edge("length_slack", letters(47), letters(48), "too long", 11, 13, source="blue cars"),
     Edge("shortest", letters(54), letters(53), "too short: 0.54 of", 0.56, 0.53, source="xyzw " * 22),
+    Edge("shortest_brief", letters(21), letters(20), "too short: 0.50 of", 0.53, 0.49, source="xyzw " * 10),
     Edge("short_slack", letters(54), letters(53), "too short: 0.54 of", 5, 9, source="xyzw " * 22),
     Edge("shortest_chinese", HANZI[:20], HANZI[:19], "too short: 0.63 of", 0.67, 0.62, "xyzw " * 22, target="zho_Hans"),
     Edge(
@@ -248,7 +249,17 @@ def test_the_lowest_score(score: float, said: tuple[str, ...]) -> None:
 
 
 def test_no_threshold_is_left_out() -> None:
-    assert {field.name for field in fields(Thresholds)} == {edge.threshold for edge in EDGES} | {"lowest_score"}
+    assert {field.name for field in fields(Thresholds)} == {edge.threshold for edge in EDGES} | {
+        "lowest_score",
+        "short_sentence",
+    }
+
+
+def test_a_short_sentence_may_be_shorter() -> None:
+    source, text = "xyzw " * 10, letters(21)
+    assert find_issues(source, text, ("eng_Latn", "fra_Latn")) == ()
+    (issue,) = find_issues(source, text, ("eng_Latn", "fra_Latn"), thresholds=Thresholds(short_sentence=39))
+    assert issue.startswith("too short: 0.5")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ def find(source: str, text: str, languages: tuple[str, str], t: Thresholds) -> l
     if long > t.longest:
         return [f"too long: {long:.1f} times what the source's length lets expect"]
     short = (said + t.short_slack) / (asked + t.short_slack)
-    if short < _least(languages, t):
+    least = _least(languages, t)
+    if short < (least if asked > t.short_sentence else min(least, t.shortest_brief)):
         return [f"too short: {short:.2f} of what the source's length lets expect"]
     if short < t.label_share and (label := LABEL.search(source)) and not _BRACKET.search(text):
         return [f"too short: without {label.group()!r}"]

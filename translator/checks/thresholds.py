@@ -40,6 +40,11 @@ class Thresholds:
     shortest_from_chinese: float = 0.5
     """The same where the source is Chinese or Japanese, whose letters say less exactly how long a text is;
     between the two it is `shortest`."""
+    short_sentence: float = 50.0
+    """Up to so many letters a sentence is short: then `shortest_brief` counts, if it is less."""
+    shortest_brief: float = 0.5
+    """The same for short sentences, which differ more: "It opens with green on the left and purple on the right." is
+    right in Japanese at 0.54."""
     short_slack: float = 6.0
     """Letters added to both lengths before they are compared for `shortest`."""
     label_share: float = 0.7
