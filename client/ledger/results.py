@@ -103,7 +103,7 @@ class Results:
         if not self._path.is_file():
             raise LedgerError(f"there is no {LEDGER} in {folder}: nothing was ever asked with --output {folder}")
         self._plans: dict[int | None, Plan | None] = {None: None}
-        self._asked: dict[int | None, frozenset[RequestIdentity]] = {}
+        self._asked: dict[tuple[int | None, Kind | None], frozenset[RequestIdentity]] = {}
         with ledger_errors(self._path):
             self._connection = open_to_read(self._path)
         try:
@@ -185,13 +185,13 @@ class Results:
                 self._plans[run] = None
         return self._plans[run]
 
-    def _asked_by(self, run: int | None) -> frozenset[RequestIdentity]:
-        """What a run asks; nothing where that is not known."""
-        if run not in self._asked:
+    def _asked_by(self, run: int | None, kind: Kind | None) -> frozenset[RequestIdentity]:
+        """What a run asks about files of a kind; nothing where that is not known."""
+        if (run, kind) not in self._asked:
             plan = self.plan_of(run)
-            requests = (request for some in plan.requests.values() for request in some) if plan else ()
-            self._asked[run] = frozenset(request.identity for request in requests)
-        return self._asked[run]
+            requests = plan.requests[kind] if plan and kind else ()
+            self._asked[run, kind] = frozenset(request.identity for request in requests)
+        return self._asked[run, kind]
 
     def stored(self, file: FileResult, requests: list[Request]) -> StoredFile:
         """The answers to exactly these requests about a file whose content is known.
@@ -240,12 +240,13 @@ class Results:
             answers[unit.content if unit else answer.unit].append((answer, unit))
         shown: list[TopicResult] = []
         for sha256, same in by_content.items():
-            for run in {file.run for file in same}:
-                found = ContentAnswers(self._topics, answers[sha256], self._asked_by(run))
+            # Of one kind, but an animated picture may be asked about as either.
+            for run, kind in {(file.run, file.kind) for file in same}:
+                found = ContentAnswers(self._topics, answers[sha256], self._asked_by(run, kind))
                 topics, failures = found.results(), found.failures()
                 shown += topics
                 for file in same:
-                    if file.run == run:
+                    if (file.run, file.kind) == (run, kind):
                         file.topics, file.failures, file.answered = topics, failures, found.requests
         self._translate(shown)
 

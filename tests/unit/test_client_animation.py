@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from batch_runs import results, run
 from media_files import load_file, number_of, numbered
 from PIL import Image
 
@@ -20,6 +21,8 @@ from client.media.sampling import Fit, Sampling
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fake_servers import FakeServers
 
 SUFFIXES = [".gif", ".webp", ".png", ".avif"]
 EVEN = [int(x) for x in np.linspace(0, 19, 8)]
@@ -164,3 +167,18 @@ def test_an_animation_is_decoded_once_for_all_its_spans(tmp_path: Path, monkeypa
         loaders.close()
     assert len(list(load_spans(path, identify(path), Sampling(2), spans))) == 2
     assert len(calls) == 1
+
+
+def test_a_run_asks_about_it_as_a_video_or_about_its_first_picture(servers: FakeServers, tmp_path: Path) -> None:
+    """Also where an earlier run took it for the other one."""
+    (tmp_path / "ads").mkdir()
+    animate(tmp_path / "ads" / "a.gif")
+    arguments = ("ads", "--languages", "", "--frames", "4")
+    seen = []
+    for more in ((), ("--animated", "first"), (), ("--animated", "first", "--dry-run")):
+        done = run(servers, *arguments, *more, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        (record,) = results(tmp_path)["files"]
+        seen.append((record["kind"], record["tasks"]["describe"]["text"]))
+    assert seen[:3] == [("video", "I see 0 6 12 19"), ("image", "I see 0"), ("video", "I see 0 6 12 19")]
+    assert "1 pictures, 0 videos" in done.stdout
