@@ -139,6 +139,8 @@ def engine_environment(engine: EngineProfile, runtime: Path, *, on_gpu: bool = F
         "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": "86400",
         # Longer than the gateway keeps idle connections: it never writes into one that is being closed.
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75",
+        # Else what one thread has freed of a large picture is not there for the next, which decodes another one.
+        "MALLOC_ARENA_MAX": "2",
         # vLLM's sockets and files go with the folder, also when it is killed.
         "TMPDIR": str(runtime),
         "TOKENIZERS_PARALLELISM": "false",

@@ -99,9 +99,9 @@ class Limits(Settings, frozen=True, kw_only=True):
     """Requests of one key in a minute, with bursts up to as many; 0: no limit."""
     max_picture_pixels: int = 50_000_000
     """Width x height; a picture's decoded size is three bytes a pixel."""
-    max_pixels_decoding: int = 60_000_000
-    """Pixels of pictures and frames that one replica gets before it has begun to answer; further requests wait. Its
-    server takes up to nine bytes for each, measured."""
+    max_pixels_decoding: int = 70_000_000
+    """Pixels of pictures and frames that one replica gets before it has begun to answer; further requests wait, and one
+    that has more is refused. Its server takes up to nine bytes for each, measured."""
     max_frame_pixels: int = 4_000_000
     """A full HD frame has 2.1 million."""
     max_media_bytes: int = 32 << 20

@@ -87,6 +87,9 @@ class MediaPolicy:
                 if instead is not None:
                     one.replace(instead)
                     changed = True
+        if hold.pixels > (most := self._limits.max_pixels_decoding):
+            millions = f"{hold.pixels / 1e6:.1f} million pixels together, at most {most / 1e6:.1f} are taken"
+            raise _refusal(f"the pictures and frames of this request have {millions}: send them smaller")
         return [one.url for one in media], changed
 
     async def _fetch(self, addresses: list[str], hold: Hold) -> list[str]:

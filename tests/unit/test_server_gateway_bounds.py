@@ -187,6 +187,16 @@ async def test_pixels_wait_for_their_turn_and_no_request_is_refused(folder: Path
         assert await asyncio.gather(*asking) == [200] * 4
 
 
+async def test_one_request_has_no_more_pixels_than_may_be_decoded(folder: Path, engine: Engine) -> None:
+    async with gateway(folder, limits=Limits(max_pixels_decoding=500)) as address, aiohttp.ClientSession() as http:
+        one, two = (orjson.dumps({"model": PICTURE, "messages": image(count=count)}) for count in (1, 2))
+        assert await ask(http, address, "", one) == 200
+        async with http.post(f"{address}/v1/chat/completions", data=two) as answer:
+            assert answer.status == 400
+            assert "send them smaller" in await answer.text()
+    assert len(engine.bodies) == 1
+
+
 async def test_a_long_answer_does_not_keep_the_room(folder: Path, engine: Engine) -> None:
     engine.behave = "wait"
     limits, timeouts = Limits(max_pixels_decoding=400), Timeouts(decoding_s=0.2)
