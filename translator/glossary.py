@@ -18,6 +18,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from translator.errors import GlossaryError, UnknownLanguageError
@@ -65,25 +66,32 @@ class Glossary:
         return Glossary(self.entries + other.entries) if other.entries else self
 
     @cached_property
-    def _by_spelling(self) -> dict[str, Entry]:
-        return {_key(entry.term): entry for entry in self.entries}
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        terms = sorted({entry.term for entry in self._by_spelling.values()}, key=len, reverse=True)
-        return re.compile("|".join(_as_pattern(term) for term in terms))
+    def _patterns(self) -> list[tuple[str, re.Pattern[str], Entry]]:
+        """For each entry its first word, folded, which rules most out at once, and what finds it; longest first."""
+        entries = {_key(entry.term): entry for entry in self.entries}.values()
+        return [
+            (entry.term.split()[0].casefold(), re.compile(_as_pattern(entry.term)), entry)
+            for entry in sorted(entries, key=lambda entry: len(entry.term), reverse=True)
+        ]
 
     def found(self, text: str, language: str) -> list[tuple[int, int, Term]]:
-        """Start and end of each term in a text that must read in some way in a language, in order."""
-        if not self.entries:
-            return []
+        """Start and end of each term in a text that must read in some way in a language, in order.
+
+        Where terms overlap the longest counts, also if it is free in this language.
+        """
+        folded = text.casefold() if self.entries else ""
+        taken: list[tuple[int, int]] = []
         terms: list[tuple[int, int, Term]] = []
-        for match in self._pattern.finditer(text):
-            said = " ".join(match.group().split())
-            entry = self._by_spelling.get(said) or self._by_spelling.get(said.casefold())
-            if entry and (target := entry.into(language)) is not None:
-                terms.append((*match.span(), Term(match.group(), said if target == entry.term else target)))
-        return terms
+        for first, pattern, entry in self._patterns if self.entries else ():
+            for match in pattern.finditer(text) if first in folded else ():
+                start, end = match.span()
+                if any(start < last and begin < end for begin, last in taken):
+                    continue
+                taken.append((start, end))
+                said = " ".join(match.group().split())
+                if (target := entry.into(language)) is not None:
+                    terms.append((start, end, Term(match.group(), said if target == entry.term else target)))
+        return sorted(terms, key=itemgetter(0))
 
 
 def occurrences(terms: Sequence[Term], text: str) -> list[tuple[int, int, Term]]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -191,3 +192,12 @@ def test_terms_are_counted() -> None:
     terms = [Term("Acme", "Acme"), Term("Acme", "Acme"), Term("red", "vermeil")]
     assert missing(terms, "Acme, Acme, Vermeil") == []
     assert missing(terms, "Acme und vermeil") == ["Acme"]
+
+
+def test_a_large_glossary_is_quick() -> None:
+    glossary = read([f"word{number} of {number}" for number in range(2000)])
+    text = "This is word7 of 7 and a long sentence beside it, with many more words."
+    began = time.process_time()
+    for _ in range(500):
+        assert len(glossary.found(text, "fra_Latn")) == 1
+    assert time.process_time() - began < 2
