@@ -78,7 +78,8 @@ async def post(http: aiohttp.ClientSession, path: str, asked: dict[str, Any] | b
     body = asked if isinstance(asked, bytes) else orjson.dumps(asked)
     async with http.post(path, data=body) as answer:
         said = await answer.read()
-        return answer.status, orjson.loads(said).get("error") or {}
+        plain = answer.content_type == "application/json"
+        return answer.status, orjson.loads(said).get("error") or {} if plain else {}
 
 
 async def others_are_served(http: aiohttp.ClientSession, model: str) -> None:
@@ -280,6 +281,35 @@ async def all_are_answered_or_refused(
             if status >= 500:
                 wrong.append(f"{str(one)[:200]}: {status} {error}")
     assert not wrong, "\n".join(wrong)
+    await others_are_served(http, model)
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_what_contradicts_itself_ends(http: aiohttp.ClientSession, model: str) -> None:
+    """An answer that may have no next token: the engine may fail at it, in words, and at nothing else."""
+    structures: list[dict[str, Any]] = [
+        {"structured_outputs": {"choice": ["red", "blue"]}},
+        {"response_format": {"type": "json_object"}},
+        {"structured_outputs": {"json": {"type": "object", "properties": {"a": {"enum": ["red"]}}, "required": ["a"]}}},
+    ]
+    contradictions: list[dict[str, Any]] = [
+        {"min_tokens": 60},
+        {"ignore_eos": True},
+        {"min_tokens": 60, "ignore_eos": True},
+        {"allowed_token_ids": [9]},
+        {"stop_token_ids": list(range(6, 200))},
+        {"bad_words": ["red", "blue", "{", "}", '"']},
+        {"logit_bias": {str(number): -100 for number in range(800)}},
+        {"stop": ["r", "{", "b"], "include_stop_str_in_output": True},
+        {"n": 3, "temperature": 2, "frequency_penalty": 2, "presence_penalty": 2, "repetition_penalty": 100},
+        {"max_tokens": 1},
+    ]
+    both = [{"max_tokens": 64, **one, **other} for one in structures for other in contradictions]
+    both += [one | {"stream": True} for one in both if "ignore_eos" in one]
+    asked = [chat(model, [MEDIA[model], {"type": "text", "text": "red"}]) | one for one in both]
+    for begin in range(0, len(asked), 6):
+        for status, error in await asyncio.gather(*(post(http, CHAT, one) for one in asked[begin : begin + 6])):
+            assert status in {200, 400} or (status, error["code"]) == (502, "engine_error")
     await others_are_served(http, model)
 
 
