@@ -14,7 +14,8 @@ from translator.text import wrapped
 from translator.text.sentences import split
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_rules.json").read_text(encoding="utf-8"))
-"""The golden rules of Pragmatic Segmenter as pySBD's tests have them (both MIT): language -> [text, sentences]."""
+"""The golden rules of Pragmatic Segmenter (Copyright (c) 2015 Kevin S. Dias, MIT) as the tests of pySBD have them
+(Copyright (c) 2019 Nipun Sadvilkar, MIT): language -> [text, sentences]."""
 
 
 def said(text: str, language: str = "en") -> list[str]:
@@ -73,6 +74,7 @@ def test_the_golden_rules() -> None:
         ("zh", "“我走了。”然后他离开了。", ["“我走了。”", "然后他离开了。"]),
         ("ja", "「行くよ。」と彼は言った。彼は去った。", ["「行くよ。」と彼は言った。", "彼は去った。"]),
         ("ja", "『ありがとう。』って言った。彼は去った。", ["『ありがとう。』って言った。", "彼は去った。"]),
+        ("ja", "「おはよう！」先生は笑顔で言った。", ["「おはよう！」先生は笑顔で言った。"]),
         ("ja", "「本当ですか？」彼女は聞いた。", ["「本当ですか？」彼女は聞いた。"]),
         ("ja", "『ありがとう。』彼は去った。", ["『ありがとう。』", "彼は去った。"]),
         ("vi", "TS. Nguyễn đến. Ông ngồi.", ["TS. Nguyễn đến.", "Ông ngồi."]),
@@ -148,6 +150,7 @@ def test_wrapped_lines(text: str, sentences: list[str]) -> None:
         ('"title": "A red car",\n"n": 3,\nIt works.', ["It works."]),
         ('It gives [{"a": "b c"}] back.', ["It gives", "back."]),
         ('{"title": "A red ca', []),
+        ('"objects": ["car", "tree"],\n"mood": "calm"\n}', []),
         ('He says {"hello"} to "you".', ['He says {"hello"} to "you".']),
         ('["Buy now!" she says]', ['["Buy now!" she says]']),
     ],

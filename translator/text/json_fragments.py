@@ -9,7 +9,7 @@ _OPENING = re.compile(r"[\[{]\s*\"")
 _BEGINS = re.compile(r"(?:[\[{]\s*)+\"(?:[^\"\\\n]|\\.){0,200}\"\s*:")
 _PAIR = re.compile(
     r"^[ \t]*\"(?:[^\"\\\n]|\\.){1,200}\"[ \t]*:[ \t]*"
-    r"(?:\"(?:[^\"\\\n]|\\.)*\"|-?\d[\d.eE+-]*|true|false|null|[\[{])[ \t]*,?[ \t\]}]*\r?$",
+    r"(?:\"(?:[^\"\\\n]|\\.)*\"|-?\d[\d.eE+-]*|true|false|null|[\[{][^\n]*)[ \t]*,?[ \t\]}]*\r?$",
     re.MULTILINE,
 )
 _SPARSE = re.compile(r"[\s\[\]{},]*")
