@@ -43,8 +43,7 @@ def of_window(answer: TimedAnswer) -> Iterator[dict[str, Any]]:
     if start > 0 and all(part.start_s < start and (part.end_s or 0) <= end - start for part in parts):
         # A model that counts from the beginning of what it sees, not of the video.
         parts = [_moved(part, start) for part in parts]
-    inside = [part for part in parts if start <= part.start_s < end]
-    for part in structured.placed(inside, [answer.span], end):
+    for part in structured.within(parts, start, end):
         yield _of_part(part, reading.schema, others, answer.verdict)
 
 
@@ -70,6 +69,8 @@ def _of_part(part: Timed, name: str, others: Mapping[str, Any], verdict: Mapping
         said["title"] = part.title
     if part.score is not None:
         said["score"] = part.score
+    if part.more:
+        said["data"] = part.more
     texts = {code: text for code, data in others.items() if (text := _same(part, name, data))}
     return _segment((part.start_s, part.end_s or part.start_s), said, verdict, texts)
 

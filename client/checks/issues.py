@@ -15,7 +15,7 @@ from client.checks.reasoning import reads_like_reasoning, split_reasoning
 from client.checks.refusals import find_refusal
 from client.tasks import structured
 from client.tasks.answers import READERS
-from client.tasks.structured import is_structured
+from client.tasks.schemas import is_structured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

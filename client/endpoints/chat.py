@@ -27,7 +27,7 @@ from client.errors import (
     UsageError,
 )
 from client.media.kinds import Kind
-from client.tasks.structured import is_structured, sent_schema
+from client.tasks.schemas import is_structured, sent_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

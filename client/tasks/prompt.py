@@ -19,7 +19,7 @@ import yaml
 
 from client.errors import UsageError
 from client.tasks.answers import READERS
-from client.tasks.structured import reader_name
+from client.tasks.schemas import reader_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ class Prompt:
     over: str = "whole"
     """One of `OVER`."""
     schema: dict[str, Any] | None = None
-    """JSON schema of the answer; its reader is that of `client.tasks.structured` then."""
+    """JSON schema of the answer; its reader is that of `client.tasks.schemas` then."""
 
 
 def read_prompt(path: Path) -> Prompt:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from client.tasks import structured
 from client.tasks.answers import READERS, Reading
+from client.tasks.schemas import is_structured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def reader_of(name: str) -> Callable[[str], Reading]:
     """What reads answers."""
-    return (lambda text: _read(name, text)) if structured.is_structured(name) else READERS[name]
+    return (lambda text: _read(name, text)) if is_structured(name) else READERS[name]
 
 
 def _read(name: str, text: str) -> Reading:

@@ -11,7 +11,7 @@ from client.errors import UsageError
 from client.media.kinds import Kind
 from client.tasks.answers import READERS
 from client.tasks.prompt import Prompt, read_prompt
-from client.tasks.structured import is_structured
+from client.tasks.schemas import is_structured
 from client.tasks.tasks import BUILT_IN, FIELDS, choose_tasks
 
 if TYPE_CHECKING:
