@@ -9,7 +9,7 @@ import orjson
 
 from server.engines.engine_health import PATH as CORE_HEALTH
 from server.engines.engine_health import CoreHealth
-from server.engines.json_closing import LONGEST_STRING, MOST_ITEMS
+from server.engines.json_closing import LONGEST_STRING, MOST_ITEMS, OWN_CALLS
 from server.engines.step_watch import VARIABLE as HEARTBEAT
 from server.engines.vllm_entry import FAST_START
 from server.engines.warm_up import STAGE as WARM_UP
@@ -156,6 +156,8 @@ def engine_environment(engine: EngineProfile, runtime: Path, *, on_gpu: bool = F
     variables[MOST_ITEMS] = str(engine.most_json_items)
     # Calls that are asked for are JSON by a schema, like other structured answers, instead of tags of xgrammar's.
     variables["VLLM_ENFORCE_STRICT_TOOL_CALLING"] = "0"
+    if engine.tool_parser == "llama3_json":
+        variables[OWN_CALLS] = "1"
     if engine.local_model is not None:
         variables["HF_HUB_OFFLINE"] = "1"  # or it waits for hosts that it does not need
     if engine.encoder_cache_gib is not None:

@@ -22,8 +22,16 @@ MOST_ITEMS = "BABELVIEW_JSON_ITEMS"
 """Environment variable: items after which an array or object of a structured answer is closed."""
 
 
+OWN_CALLS = "BABELVIEW_OWN_CALLS"
+"""Environment variable: set, vLLM's parser `llama3_json` is ours, which tells calls from other JSON."""
+
+
 def install() -> None:
-    """Put `EndingGrammar` around vLLM's grammars, if the environment asks for it."""
+    """Put `EndingGrammar` around vLLM's grammars, and our parser in the place of its own, if the environment asks."""
+    if OWN_CALLS in os.environ:
+        from vllm.tool_parsers import ToolParserManager  # noqa: PLC0415 - heavy
+
+        ToolParserManager.register_lazy_module("llama3_json", "server.engines.llama_tool_parser", "LlamaToolParser")
     if LONGEST_STRING not in os.environ:
         return
     from vllm.v1.structured_output import StructuredOutputManager  # noqa: PLC0415 - heavy

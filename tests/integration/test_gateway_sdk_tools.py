@@ -132,6 +132,9 @@ def test_a_call_that_the_model_decides_to_write_is_a_call(client: openai.OpenAI)
     assert [json.loads(call.function.arguments) for call in streamed.message.tool_calls or []] == [
         {"colour": "red", "times": 2}
     ]
+    both = {**asked, "extra_body": None, "response_format": Ad, "max_tokens": TOKENS}  # an answer as JSON is no call
+    with client.chat.completions.stream(**both) as stream:
+        assert isinstance(stream.get_final_completion().choices[0].message.parsed, Ad)
     words = client.chat.completions.create(model=LLAMA, tools=[TOOL], messages=user(QUESTION), max_tokens=30)
     assert words.choices[0].message.content  # left to itself, the demo model uses none
 
