@@ -141,6 +141,11 @@ def _check_work(asked: Mapping[str, Any], model: ServedModel, limits: Limits, pr
     logprobs = max(_number(asked, "logprobs") or 0, _number(asked, "top_logprobs") or 0, _length(asked))
     for_prompt = _number(asked, "prompt_logprobs") or (logprobs if asked.get("echo") else 0)
     work = sum(prompts) * (1 + for_prompt) + len(prompts) * choices * answer * (1 + logprobs)
+    if len(prompts) * choices > limits.max_sequences:
+        message = (
+            f"{len(prompts)} prompts with {choices} answers each: {limits.max_sequences} answers are taken at a time"
+        )
+        raise _refusal("n", message)
     most = limits.max_prompt_contexts * model.max_model_len
     if sum(prompts) > most:
         message = f"{len(prompts)} prompts of up to {sum(prompts)} tokens: {most} are taken at a time"

@@ -114,6 +114,8 @@ class Limits(Settings, frozen=True, kw_only=True):
     """Text of a prompt, in characters, for each token that the model holds: also of one that is to be truncated."""
     max_word_characters: int = 8192
     """Characters of `stop`, and of `bad_words`."""
+    max_sequences: int = 64
+    """Answers of a request: prompts x `n`. An engine computes some 256 at a time, of everybody together."""
     max_prompt_contexts: int = 8
     """Tokens of all prompts of a request together, in full contexts of its model: text counts a token a character, a
     full context at most."""

@@ -179,7 +179,7 @@ async def test_parts_without_end_are_refused(http: aiohttp.ClientSession, model:
             for schema in (OF_SEVERAL_KINDS, OPTIONAL, UNION, RECURSIVE, REGULAR, {"enum": list(range(1000))})
         ),
         (CHAT, chat("", "red", structured_outputs={"choice": [f"colour {n}" for n in range(1000)]})),
-        (COMPLETION, {"prompt": [text(400)] * 32, "n": 8, "max_tokens": 8, "logprobs": 5}),
+        (COMPLETION, {"prompt": [text(400)] * 32, "n": 2, "max_tokens": 8, "logprobs": 5}),
         (COMPLETION, {"prompt": [[7 + n] * 1900 for n in range(8)], "max_tokens": 1}),
         (COMPLETION, {"prompt": [[7] * 1900], "max_tokens": 1, "prompt_logprobs": 20}),
         (COMPLETION, {"prompt": [7] * 1900, "max_tokens": 0, "echo": True, "logprobs": 20}),

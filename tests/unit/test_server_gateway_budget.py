@@ -17,7 +17,14 @@ from server.gateway.parameters import CHAT, COMPLETION, RESPONSES, check_paramet
 
 TOKENS = 100
 MODEL = picture_model(Path(), max_model_len=TOKENS)
-LIMITS = Limits(max_parts=10, max_characters_per_token=2, max_word_characters=50, max_contexts=4, max_prompt_contexts=3)
+LIMITS = Limits(
+    max_parts=10,
+    max_characters_per_token=2,
+    max_word_characters=50,
+    max_contexts=4,
+    max_prompt_contexts=3,
+    max_sequences=40,
+)
 
 
 def chat(content: Any = "hello", **more: Any) -> dict[str, Any]:
@@ -67,6 +74,7 @@ def test_no_parameter_is_let_through_that_no_test_tries(cases: Cases, names: fro
         (chat(max_tokens=50, n=8), "too_expensive", "tokens"),
         (chat(max_completion_tokens=50, best_of=8), "too_expensive", "tokens"),
         (chat(max_tokens=10, logprobs=True, logprob_token_ids=list(range(40))), "too_expensive", "tokens"),
+        (completion(["x"] * 6, n=8, max_tokens=1), "too_expensive", "6 prompts with 8 answers each: 40"),
         (completion(["x"] * 25), "too_expensive", "425 tokens"),
         (completion([[1] * 100] * 3 + [[1]], max_tokens=1), "too_expensive", "4 prompts of up to 301 tokens"),
         (completion([1] * 100, prompt_logprobs=4), "too_expensive", "tokens"),
