@@ -76,8 +76,8 @@ def prepare_prompts() -> None:
     """Let vLLM render chats by `CHAT_TEMPLATE`, and take the text for a request's prompt.
 
     A template that is given (`--chat-template`) still wins; the checkpoint's own does not. And for an encoder-decoder
-    model vLLM takes the encoder's side for the prompt: the room for an answer would be counted by the keys of its
-    pictures, and `echo` would find no text, which is an error without a message.
+    model vLLM takes the encoder's side for the prompt, so `echo` would find no text, which is an error without a
+    message.
 
     Does nothing as long as this process renders no prompts.
     """
