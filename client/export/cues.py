@@ -26,6 +26,7 @@ SHORTEST_S = 1.0
 _NOT_FIRST = "、。，．：；！？）］｝〉》」』】〕…‥ー々,.:;!?)]}»›%‰"
 """Must not begin a line in the scripts without spaces (kinsoku shori, JIS X 4051)."""
 _NOT_LAST = "（［｛〈《「『【〔([{«‹"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SENTENCE_END = re.compile(r"[.!?…।॥።։។؟۔]+[\"'”’»)\]]*\s+|[。！？]+[”’」』）]*\s*")
 _CLAUSE_END = re.compile(r"[,;:—–،؛]\s+|[、，；：]\s*")
 
@@ -51,7 +52,8 @@ def cues(start_s: float, end_s: float, text: str, language: str) -> Iterator[Cue
         begun += len(part)
         until = round(start_s + (end_s - start_s) * begun / total, 3)
         lines = _lines(part, width)
-        yield Cue(shown, until, "\n".join(_directed(line, script) for line in lines))
+        if shown < until:
+            yield Cue(shown, until, "\n".join(_directed(line, script) for line in lines))
         shown = until
 
 
@@ -67,7 +69,7 @@ def _split(text: str, width: int) -> list[str]:
     """Parts of a text that fit on the lines of a cue, cut where a sentence, a clause or a word ends."""
     parts: list[str] = []
     part = ""
-    for piece in _pieces(" ".join(text.split()), width):
+    for piece in _pieces(" ".join(_CONTROL.sub(" ", text).split()), width):
         if part and not _fits(part + piece, width):
             cut = _best_cut(part)
             parts.append(part[:cut])
@@ -97,7 +99,21 @@ def _pieces(text: str, width: int) -> Iterator[str]:
     for word in re.findall(r"\S+\s*", text):
         pieces = _characters(word) if any(map(_is_wide, word)) else [word]
         for piece in pieces:
-            yield from (piece[at : at + width] for at in range(0, len(piece), width))
+            yield from _fitting(piece, width)
+
+
+def _fitting(word: str, width: int) -> Iterator[str]:
+    """A word in as many parts as have to stand on lines of their own."""
+    while word:
+        end = _end_of_line(word, width)
+        yield word[:end]
+        word = word[end:]
+
+
+def _end_of_line(word: str, width: int) -> int:
+    """Where a word that is longer than a line is cut: not between a sign and what is written on it."""
+    ends = range(width, 0, -1) if len(word) > width else ()
+    return next((end for end in ends if not unicodedata.category(word[end]).startswith("M")), width)
 
 
 def _characters(word: str) -> Iterator[str]:

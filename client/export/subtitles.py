@@ -31,6 +31,8 @@ SUFFIXES = {"vtt": ".vtt", "srt": ".srt", "ffmetadata": ".ffmeta"}
 LONGEST_NAME_BYTES = 255
 _MARK_BYTES = 20
 """Room in a name for a digest, and for what a file is called while it is written."""
+_TASK_BYTES = 100
+"""Of a task's name in that of a file."""
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
 
 
@@ -64,7 +66,7 @@ def files(record: Record, names: Iterable[str]) -> Iterator[tuple[PurePosixPath,
             shown = list(_cues(segments, language, chapters=chapters))
             for name in names:
                 if shown and (chapters or name != "ffmetadata"):
-                    suffix = f".{task}.{language}{SUFFIXES[name]}"
+                    suffix = f".{_task_name(task)}.{language}{SUFFIXES[name]}"
                     yield _place(record["file"], suffix), WRITERS[name](shown)
 
 
@@ -90,8 +92,22 @@ def _place(file: str, suffix: str) -> PurePosixPath:
     """Where the subtitles of a file lie: as the file does below its folder, and never outside of ours."""
     parts = [part for part in file.replace("://", "/").split("/") if part not in ("", ".")]
     safe = ["_" if part == ".." else _UNSAFE.sub("_", part) for part in parts] or ["_"]
-    room = LONGEST_NAME_BYTES - len(suffix.encode()) - _MARK_BYTES
-    stem = safe[-1].encode()[:room].decode(errors="ignore")
-    if [*safe[:-1], stem] != file.split("/"):  # another file may come to the same name
-        stem += "-" + hashlib.sha256(file.encode(errors="surrogatepass")).hexdigest()[:8]
-    return PurePosixPath(*safe[:-1], stem + suffix)
+    folders = [_shortened(part, LONGEST_NAME_BYTES) for part in safe[:-1]]
+    stem = _shortened(safe[-1], LONGEST_NAME_BYTES - len(suffix.encode()) - _MARK_BYTES)
+    if [*folders, stem] != file.split("/"):  # another file may come to the same name
+        stem += "-" + _digest(file)
+    return PurePosixPath(*folders, stem + suffix)
+
+
+def _shortened(name: str, most_bytes: int) -> str:
+    return name.encode(errors="replace")[:most_bytes].decode(errors="ignore")
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
+
+
+def _task_name(task: str) -> str:
+    """A task's name as part of a file's: it is that of a folder, and may be as long as a file's own."""
+    safe = _shortened(_UNSAFE.sub("_", task), _TASK_BYTES)
+    return safe if safe == task else f"{safe}-{_digest(task)}"

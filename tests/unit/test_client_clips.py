@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
@@ -12,11 +14,12 @@ from result_runs import Run, write
 from test_client_segments import add_part
 
 from client.cli import main as babelview
+from client.clips import cut
 from client.clips.cut import Reel, copy_part
 from client.errors import MediaError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 GOP = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 25 -bf 2 -sc_threshold 0"
 
@@ -131,3 +134,87 @@ def test_one_video_of_all(folder: Path) -> None:
     assert clips("captions", "--task", "describe", "--reel", "best.mp4", "--top", "0") == 0
     assert displayed(folder / "best.mp4") == [*range(25), *range(50, 75)]
     assert not list(folder.glob(".partial*"))
+
+
+# -- odd videos --------------------------------------------------------------------------------------------------
+
+
+def test_no_picture_of_a_copy_lacks_what_it_is_made_of(tmp_path: Path) -> None:
+    """The end lies before a picture that the ones before it are made of."""
+    film = encode(tmp_path / "film.mp4", f"{GOP} -b_strategy 0".replace("-g 25", "-g 250"))
+    assert copy_part(film, tmp_path / "clip.mp4", 0, 1.04) == 0
+    assert displayed(tmp_path / "clip.mp4")[:26] == list(range(26))
+
+
+def test_a_container_that_finds_no_key_frames(tmp_path: Path) -> None:
+    film = encode(tmp_path / "film.mp4", GOP.replace("-g 25", "-g 250"))
+    ffmpeg("-i", film, "-c", "copy", "-output_ts_offset", "100", tmp_path / "film.ts")
+    assert copy_part(tmp_path / "film.ts", tmp_path / "clip.ts", 1, 2) == 0
+    assert displayed(tmp_path / "clip.ts")[:50] == list(range(50))
+    with Reel(tmp_path / "clip.mp4") as clip:
+        clip.add(tmp_path / "film.ts", 1, 2)
+    assert displayed(tmp_path / "clip.mp4") == list(range(25, 50))
+
+
+def test_packets_that_say_only_when_they_are_decoded(tmp_path: Path) -> None:
+    film = encode(tmp_path / "film.mp4", GOP)
+    ffmpeg("-i", film, "-c:v", "mpeg4", "-bf", "2", "-g", "25", tmp_path / "film.avi")
+    assert copy_part(tmp_path / "film.avi", tmp_path / "clip.avi", 1, 2) <= 1
+    assert set(range(30, 49)) < set(displayed(tmp_path / "clip.avi"))
+
+
+@pytest.mark.parametrize(
+    ("options", "filters", "size"),
+    [(["-display_rotation", "90"], [], (96, 160)), ([], ["-vf", "setsar=2"], (320, 96))],
+)
+def test_what_is_encoded_anew_is_upright_and_has_square_pixels(
+    tmp_path: Path, options: list[str], filters: list[str], size: tuple[int, int]
+) -> None:
+    film = encode(tmp_path / "film.mp4", GOP)
+    ffmpeg(*options, "-i", film, *(filters or ["-c", "copy"]), tmp_path / "odd.mp4")
+    with Reel(tmp_path / "clip.mp4") as clip:
+        clip.add(tmp_path / "odd.mp4", 0, 0.2)
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        frame = next(container.decode(video=0))
+        assert (frame.width, frame.height, frame.rotation) == (*size, 0)
+
+
+def test_a_part_that_breaks_off_moves_no_other(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its pictures nor its sound stand in the way of what follows."""
+    frames = cut._frames
+    with Reel(tmp_path / "reel.mp4") as reel:
+        reel.add(film, 0, 0.4)
+        monkeypatch.setattr(cut, "_frames", lambda *given: chain(islice(frames(*given), 40), broken()))
+        with pytest.raises(MediaError, match="Invalid data"):
+            reel.add(film, 0, 3)
+        monkeypatch.undo()
+        with pytest.raises(MediaError, match="nothing is shown"):
+            reel.add(film, 9, 10)
+        reel.add(film, 2, 2.4)
+    shown = displayed(tmp_path / "reel.mp4")
+    assert (shown[:12], shown[-10:]) == ([*range(10), 0, 1], list(range(50, 60)))
+    _, sound = seconds(tmp_path / "reel.mp4")
+    assert sound == pytest.approx(3.8, abs=0.05)
+
+
+def broken() -> Iterator[av.VideoFrame]:
+    raise av.InvalidDataError(1, "Invalid data")
+    yield  # type: ignore[unreachable]  # it makes this a generator
+
+
+@pytest.mark.parametrize("name", ["reel.webm", "reel", "reel.jpg"])
+def test_a_reel_that_no_container_holds(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert clips("captions", "--task", "describe", "--reel", name) == 2
+    assert "call it .mp4, .mov or .mkv" in capsys.readouterr().err
+    assert not [path for path in folder.iterdir() if "reel" in path.name]
+
+
+def test_a_name_is_that_of_a_file_whatever_it_looks_like(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = Path(film.rename(tmp_path / "concat:a|b.mp4").name)
+    monkeypatch.chdir(tmp_path)
+    assert copy_part(odd, Path("data:c.mp4"), 0, 0.4) == 0
+    with Reel(Path("data:d.mp4")) as clip:
+        clip.add(odd, 0, 0.4)
+    assert displayed(tmp_path / "data:d.mp4") == list(range(10))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import re
 import subprocess
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -78,6 +79,21 @@ def test_no_line_begins_with_a_mark_that_ends_something() -> None:
     assert "".join(found) == CHINESE * 3
 
 
+def test_a_word_longer_than_a_line_is_not_cut_between_a_sign_and_its_vowel() -> None:
+    khmer = "នេះជាអត្ថបទខ្មែរវែងមួយដែលមិនមានចន្លោះរវាងពាក្យហើយត្រូវបំបែកជាបន្ទាត់"
+    found = [line for cue in lines(khmer, "khm_Khmr") for line in cue]
+    assert "".join(found) == khmer
+    assert not [line for line in found if unicodedata.category(line[0]).startswith("M")]
+
+
+def test_every_cue_has_time_and_no_controls() -> None:
+    found = list(cues.cues(1, 1.002, "\x1b[1mHi\0 there you. " * 40, "eng_Latn"))
+    assert found
+    assert all(cue.start_s < cue.end_s for cue in found)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", "".join(cue.text for cue in found))
+    assert not list(cues.cues(1, 1, "Hi.", "eng_Latn"))
+
+
 def test_what_would_flash_by_is_joined() -> None:
     assert len(lines("One. Two. Three.", "eng_Latn", shown_s=2)) == 1
 
@@ -92,7 +108,8 @@ def test_what_would_flash_by_is_joined() -> None:
 def test_nothing_is_lost_and_times_follow_each_other(text: str, start: float, length: float, language: str) -> None:
     found = list(cues.cues(start, start + length, text, language))
     said = "".join(cue.text for cue in found)
-    assert re.sub(rf"[\s{RLM}]", "", said) == re.sub(rf"[\s{RLM}]", "", text)
+    left_out = rf"[\s\x00-\x1f\x7f-\x9f{RLM}]"
+    assert re.sub(left_out, "", said) == re.sub(left_out, "", text)
     if found:
         assert found[0].start_s == start
         assert found[-1].end_s == pytest.approx(start + length, abs=1e-3)
@@ -136,14 +153,34 @@ def test_a_file_for_each_task_language_and_format() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../../etc/passwd", "/abs/film.mp4", "https://cdn.example/a?b=1", "a:b.mp4", "n" * 300, ".", "CON|x\n.mp4"]
+    "name",
+    [
+        "../../etc/passwd",
+        "/abs/film.mp4",
+        "https://cdn.example/a?b=1",
+        "a:b.mp4",
+        "n" * 300,
+        ".",
+        "CON|x\n.mp4",
+        "\udcff.mp4",
+        f"https://a/{'n' * 300}/b.mp4",
+    ],
 )
 def test_a_name_leads_nowhere_else_and_is_taken_for_no_other(name: str) -> None:
     path, _ = next(files({"file": name, "tasks": {"captions": {"segments": SEGMENTS}}}, ["vtt"]))
     assert not path.is_absolute()
     assert ".." not in path.parts
     assert len(path.name.encode()) < 250
+    assert all(len(part.encode()) <= 255 for part in path.parts)
     assert re.search(r"-[0-9a-f]{8}\.captions\.eng_Latn\.vtt$", path.name)
+
+
+def test_the_name_of_a_task_fits_into_that_of_a_file() -> None:
+    names = ["t" * 250, "t" * 249, "a:b", "a?b", "a_b"]
+    found = [next(files({"file": "film.mp4", "tasks": {name: {"segments": SEGMENTS}}}, ["vtt"]))[0] for name in names]
+    assert len({path.name for path in found}) == len(names)
+    assert all(len(path.name.encode()) < 240 for path in found)
+    assert found[-1].name == "film.mp4.a_b.eng_Latn.vtt"
 
 
 def read_back(path: Path) -> list[tuple[float, float, str]]:
