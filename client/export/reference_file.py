@@ -56,9 +56,14 @@ def reference_record(record: Record) -> dict[str, Any]:
     return said | {f"manifest_{name}" if name in said else name: v for name, v in record.get("manifest", {}).items()}
 
 
-def _english(answer: dict[str, Any]) -> str | list[str] | None:
-    """The text, the items of a list, or the texts of the segments, each on a line of its own."""
+def _english(answer: dict[str, Any]) -> Any:
+    """The text, the items of a list, data, or what the segments say, each on a line of its own."""
+    if "data" in answer:
+        return answer["data"]
     if "text" in answer or "raw" in answer:
         items = (value for name, value in answer.items() if isinstance(value, list) and name not in _OTHER_LISTS)
         return answer.get("text", next(items, None))
-    return "\n".join(segment["text"] for segment in answer.get("segments", ()) if "text" in segment)
+    return "\n".join(
+        segment["text"] if "text" in segment else orjson.dumps(segment.get("data")).decode()
+        for segment in answer.get("segments", ())
+    )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from client.record import worst_verdict
 from client.tasks.readers import reader_of
+from client.tasks.schemas import is_structured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,13 +103,16 @@ def _answer(topic: Topic, *, segments: bool) -> list[Column]:
     key, task = topic.key, topic.task
     readings = [reader_of(reader)('["one", "two"]') for reader in topic.readers]
     cell = Cell.LIST if any(reading.items for reading in readings) else Cell.TEXT
+    cell = Cell.ANY if any(map(is_structured, topic.readers)) else cell
     columns = []
     if topic.question:
         columns.append(_said(f"{key}_question", Cell.TEXT, key, _getter("question")))
     text = _getter("text")  # a task of an old ledger may be called like any field of an answer
-    columns.append(
-        _said(key, cell, key, (lambda answer: answer.get(task, text(answer))) if cell is Cell.LIST else text)
-    )
+    takes = {
+        Cell.LIST: lambda answer: answer.get(task, text(answer)),
+        Cell.ANY: lambda answer: answer.get("data", answer.get(task, text(answer))),
+    }
+    columns.append(_said(key, cell, key, takes.get(cell, text)))
     facts = dict.fromkeys(fact for reading in readings for fact in reading.facts)
     columns += [_said(f"{key}_{fact}", Cell.TEXT, key, _getter(fact)) for fact in facts]
     columns.append(_said(f"{key}_verdict", Cell.TEXT, key, _getter("verdict")))

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
-from ledgers import identity_of, write_run
+from ledgers import identity_of, plan_of, write_run
 from result_runs import Run, read, sql, write
 from test_client_export import read_csv
 from two_steps import TASK
@@ -103,6 +103,21 @@ def test_segments_in_every_format(tmp_path: Path) -> None:
         assert not rows[1]["describe"]
     first, second = json.loads((tmp_path / "results_reference.json").read_bytes())
     assert (first["description_english"], second["description_english"]) == ("Words.", "First.\nThen.")
+
+
+def test_data_in_every_format(tmp_path: Path) -> None:
+    facts = {"brand": "Solvo", "product": "A car", "is_ad": True, "price": None}
+    facts |= dict.fromkeys(("offer", "call_to_action", "audience"), None) | {"format": "demonstration"}
+    plan = plan_of(["ad_facts"], ("spa_Latn",))
+    write_run(tmp_path, plan, ["a.png", "b.mp4", "c.png"], {"ad_facts": json.dumps(facts)})
+    sql(tmp_path, "UPDATE answers SET text = 'An ad.' WHERE unit = ?", identity_of("c.png").sha256)
+    export(tmp_path, ["csv", "parquet", "reference"])
+    for rows in (pq.read_table(tmp_path / "results.parquet").to_pylist(), read_csv(tmp_path / "results.csv")):
+        assert json.loads(rows[0]["ad_facts"]) == facts
+        assert json.loads(rows[1]["ad_facts_spa_Latn"]) == facts | {"product": "spa_Latn A car"}
+        assert rows[2]["ad_facts"] == "An ad."
+    first, _, last = json.loads((tmp_path / "results_reference.json").read_bytes())
+    assert (first["description_english"], last["description_english"]) == (facts, "An ad.")
 
 
 def test_a_video_is_unfinished_until_all_of_its_parts_are_answered(tmp_path: Path) -> None:
