@@ -35,7 +35,7 @@ def follow_prompted(asked: dict[str, Any]) -> bool:
         return False
     try:
         check_schema("response_format", found[0])
-    except RequestError:
+    except (RequestError, TypeError):  # orjson takes no numbers beyond 64 bits, and no halves of characters
         return False
     asked["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": found[0]}}
     return True

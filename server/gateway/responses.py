@@ -85,7 +85,7 @@ class ChatView:
             kind = item.get("type", "message")
             if kind == "item_reference":
                 raise _refusal("input", "item_reference: answers are not kept; send the item itself (store: false)")
-            if kind not in _NEEDED:
+            if not isinstance(kind, str) or kind not in _NEEDED:
                 raise _refusal("input", f"an item of type {str(kind)[:40]!r} is not taken: {', '.join(_NEEDED)}")
             yield self._message(item, kind)
 
@@ -107,7 +107,7 @@ class ChatView:
 
     def _part(self, part: Any) -> dict[str, Any]:
         kind = part.get("type") if isinstance(part, dict) else None
-        if kind in TEXTS:
+        if isinstance(kind, str) and kind in TEXTS:
             text = part.get("refusal" if kind == "refusal" else "text")
             if not isinstance(text, str):
                 raise _refusal("input", f"the text of a part of type {kind!r} is missing")

@@ -152,17 +152,18 @@ def _loosen_one(part: dict[str, Any], *, closes: bool) -> bool:
     before = len(part), part.get("pattern")
     for name in _LABELS:
         part.pop(name, None)
-    if part.get("format") not in FORMATS:
+    if not isinstance(format_ := part.get("format"), str) or format_ not in FORMATS:
         part.pop("format", None)
     pattern = part.get("pattern")
     if isinstance(pattern, str) and _LOOK_AROUND.search(pattern):
         part["pattern"] = _without_look_around(pattern)
     changed = _name_properties(part)
-    required = part.get("required")
-    if not isinstance(required, list) or set(part.get("properties") or ()) - {str(name) for name in required}:
+    properties, required = part.get("properties"), part.get("required")
+    names = set(properties) if isinstance(properties, dict) else set()
+    if not isinstance(required, list) or names - {str(name) for name in required}:
         part.pop("minProperties", None)
         part.pop("maxProperties", None)
-    if closes and isinstance(part.get("properties"), dict) and not part.keys() & {"additionalProperties", "anyOf"}:
+    if closes and isinstance(properties, dict) and not part.keys() & {"additionalProperties", "anyOf"}:
         part["additionalProperties"] = False  # a model would make up further ones; a reader has no use for them
         changed = True
     return changed or before != (len(part), part.get("pattern"))
@@ -173,12 +174,15 @@ def _name_properties(part: dict[str, Any]) -> bool:
     names = part.pop("propertyNames", None)
     if not isinstance(names, dict):
         return names is not None
+    properties, patterns = part.get("properties") or {}, part.get("patternProperties") or {}
+    if not isinstance(properties, dict) or not isinstance(patterns, dict):
+        return True  # no schema: the engine refuses it
     values = part.get("additionalProperties", True)
     if isinstance(chosen := names.get("enum"), list):
-        part["properties"] = {str(name): values for name in chosen} | (part.get("properties") or {})
+        part["properties"] = {str(name): values for name in chosen} | properties
         part["additionalProperties"] = False
     elif isinstance(pattern := names.get("pattern"), str) and not _LOOK_AROUND.search(pattern):
-        part["patternProperties"] = {pattern: values} | (part.get("patternProperties") or {})
+        part["patternProperties"] = {pattern: values} | patterns
         part["additionalProperties"] = False
     return True
 

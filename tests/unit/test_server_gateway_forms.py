@@ -183,6 +183,8 @@ FLAT: dict[str, Any] = {"type": "function", "name": "look", "parameters": {"type
         ({"input": user({"type": "input_image", "file_id": "f"})}, "/v1/responses", "must be a data URL"),
         ({"input": user({"type": "input_image", "image_url": "http://10.0.0.1/"})}, "/v1/responses", "only data:"),
         ({"input": [{"role": "nobody", "content": "x"}]}, "/v1/responses", "role is one of user"),
+        ({"input": [{"type": ["message"], "role": "user", "content": "x"}]}, "/v1/responses", "['message']\" is not"),
+        ({"input": user({"type": ["input_text"], "text": "x"})}, "/v1/responses", "['input_text']\" is not"),
         ({"input": [{"role": "user"}]}, "/v1/responses", "content is missing"),
         ({"input": [{"type": "function_call", "name": "x"}]}, "/v1/responses", "call_id is missing"),
         ({"input": "hi", "text": {"format": {"type": "grammar"}}}, "/v1/responses", "text: its type is"),
@@ -318,6 +320,25 @@ def test_schemas_of_sdks_become_such_as_grammars_take() -> None:
     assert not loosen({"allOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]})
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"format": ["uuid"]},
+        {"format": {}},
+        {"properties": [{}], "required": ["a"], "minProperties": 1},
+        {"properties": "a", "propertyNames": {"enum": ["a"]}},
+        {"patternProperties": [1], "propertyNames": {"pattern": "a"}},
+    ],
+)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_is_no_schema_is_left_to_the_engine(
+    engine: Everything, address: str, schema: dict[str, Any]
+) -> None:
+    format_ = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    assert (await ask(address, {"messages": HELLO, "response_format": format_}))[0] == 200
+    assert len(engine.bodies) == 1
+
+
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_schemas_of_a_request_are_loosened_wherever_they_stand(engine: Everything, address: str) -> None:
     class Names(BaseModel):
@@ -355,6 +376,8 @@ class Place(BaseModel):
         ('Follow this json schema: {"properties": {"a": {}}, "not": {}}', False),
         ('Follow this json schema: {"properties": {"a": {"maxLength": 99999}}}', False),
         ("Follow the JSON schema {{{{{{{{{{{{", False),
+        (f'Follow this json schema: {{"properties": {{"a": {{"maximum": {10**30}}}}}}}', False),
+        ('Follow this json schema: {"properties": {"\\ud800": {}}}', False),
     ],
 )
 @pytest.mark.asyncio(loop_scope="module")
