@@ -7,9 +7,8 @@ URL-safe.
 
 from __future__ import annotations
 
-import re
+import string
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from server.errors import RequestError
 
@@ -30,8 +29,9 @@ _IGNORED = ("cache_control", "prompt_cache_breakpoint")
 """Hints to other services, in parts of messages."""
 _UNTIDY = "%_-\n\r\t "
 """What a client may have put into base64; one search for each is quicker than a regular expression."""
-_LINES = re.compile(r"\s+")
-_TO_STANDARD = str.maketrans("-_", "+/")
+_ESCAPES = {escape: chr(byte) for byte in b"+/=\t\n\r " for escape in (f"%{byte:02X}", f"%{byte:02x}")}
+"""What URL-encoding makes of base64. All others stay: to decode any takes seconds and gigabytes for a large URL."""
+_TO_STANDARD = str.maketrans("-_", "+/", string.whitespace)
 
 
 def tidy_messages(messages: Any, model: ServedModel) -> bool:
@@ -70,8 +70,11 @@ def _kind_at(text: str, begin: int) -> str | None:
 
 def tidy_base64(text: str) -> str:
     """Standard base64, with padding and without white space; wrong characters stay as they are."""
-    if _is_untidy(text):
-        text = _LINES.sub("", unquote(text) if "%" in text else text).translate(_TO_STANDARD)
+    if _is_untidy(text) and text.isascii():
+        if "%" in text:
+            for escape, character in _ESCAPES.items():
+                text = text.replace(escape, character)
+        text = text.translate(_TO_STANDARD)
     return text + "=" * (-len(text) % 4)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -20,6 +21,7 @@ from pydantic import BaseModel
 from server.errors import RequestError
 from server.gateway.config import GatewayConfig, Replica, ServedModel
 from server.gateway.engine_errors import reshape, reshape_event
+from server.gateway.media_forms import tidy_base64
 from server.gateway.openapi import description
 from server.gateway.parameters import RESPONSES
 from server.gateway.schemas import loosen, loosen_schemas
@@ -101,6 +103,7 @@ def user(*parts: Any) -> list[dict[str, Any]]:
         f"data:image/jpeg;base64,{CLEAN.rstrip('=')}",
         f"data:image/jpeg;base64,{base64.urlsafe_b64encode(RAW).decode().rstrip('=')}",
         f"data:image/jpeg;base64,{CLEAN.replace('+', '%2B').replace('=', '%3D')}",
+        f"data:image/jpeg;base64,{CLEAN.replace('/', '%2f').rstrip('=')}%0d%0A",
     ],
 )
 @pytest.mark.parametrize("plain", [False, True])
@@ -111,6 +114,17 @@ async def test_a_picture_is_what_its_bytes_say(engine: Everything, address: str,
     assert status == 200, said
     sent = orjson.loads(engine.bodies[0])["messages"][0]["content"]
     assert sent == [{"type": "image_url", "image_url": {"url": URL}}]
+
+
+@pytest.mark.parametrize("piece", ["%41", "aa ", "%2B", "a\n"])
+def test_base64_is_put_in_order_within_a_few_times_its_size(piece: str) -> None:
+    text = piece * (1_000_000 // len(piece))
+    tracemalloc.start()
+    try:
+        tidy_base64(text)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(text)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("header", ["DATA:VIDEO/JPEG;BASE64", "data:video/jpeg;base64", "data:video/jpg;x=y;base64"])
