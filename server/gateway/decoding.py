@@ -27,9 +27,9 @@ class Decoding:
         self._queues: OrderedDict[str, deque[_Waiter]] = OrderedDict()
 
     async def take(self, pixels: int, key: str) -> Room:
-        """Room for `pixels`, once there is; it must be given back."""
+        """Room for `pixels`, once there is; it must be given back. Who has none waits for nobody."""
         pixels = min(pixels, self._most)
-        if not self._queues and self.taken + pixels <= self._most:
+        if not pixels or (not self._queues and self.taken + pixels <= self._most):
             self.taken += pixels
             return Room(self, pixels)
         waiter = _Waiter(pixels, asyncio.get_running_loop().create_future())

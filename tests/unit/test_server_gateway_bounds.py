@@ -232,6 +232,18 @@ async def test_keys_take_turns_and_who_leaves_gives_back() -> None:
     assert decoding.taken == 0
 
 
+async def test_text_does_not_wait_behind_pictures() -> None:
+    decoding = Decoding(10)
+    first = await decoding.take(10, "")
+    waiting = asyncio.create_task(decoding.take(10, ""))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1):
+        (await decoding.take(0, "")).give_back()
+    first.give_back()
+    (await waiting).give_back()
+    assert decoding.taken == 0
+
+
 async def test_who_leaves_with_room_in_hand_gives_it_back() -> None:
     decoding = Decoding(10)
     first = await decoding.take(10, "")
