@@ -2,7 +2,8 @@
 
 A crash makes suspects of all requests in flight. When they come again they are let in one at a time, more of them with
 every one that is answered, so that the next crash has one suspect: that one is poison. Were there several, each of them
-has to go alone the next time. Requests are known by their content; nothing is hashed before the first crash.
+has to go alone the next time. Requests are known by their content; one that is answered is hashed only while there
+are suspects.
 """
 
 from __future__ import annotations
@@ -108,6 +109,7 @@ class CrashMemory:
         Raises:
             RequestError: 502.
         """
+        self._forget_old()
         if self._suspects and (suspect := self._find(visit.digest)) and suspect.poison:
             raise RequestError(
                 502,
@@ -241,3 +243,5 @@ class CrashMemory:
         now = self._clock()
         while self._left and now - self._left[0][0] > LINGER_S:
             self._left.popleft()
+        while self._suspects and now - next(iter(self._suspects.values())).at > self._keep_s:
+            del self._suspects[next(iter(self._suspects))]

@@ -221,6 +221,15 @@ def test_crashes_are_forgotten_in_time(memory: CrashMemory, clock: Clock) -> Non
     assert not refused(memory, "x")
 
 
+def test_nothing_is_hashed_once_the_suspects_are_forgotten(memory: CrashMemory, clock: Clock) -> None:
+    crash(memory, "x")
+    during, after = visit("y"), visit("z")
+    memory.check(during)
+    clock.now += 101
+    memory.check(after)
+    assert ["digest" in vars(one) for one in (during, after)] == [True, False]
+
+
 @pytest.mark.parametrize(("later_s", "was_there"), [(LINGER_S / 2, True), (LINGER_S * 2, False)])
 def test_who_has_just_gone_away_was_there(memory: CrashMemory, clock: Clock, later_s: float, was_there: bool) -> None:
     for _ in range(2):
