@@ -11,6 +11,8 @@ import orjson
 
 from server.gateway.refusals import error_body, kind_of
 
+ERROR_EVENT = b'data: {"error"'
+"""How vLLM ends a stream when something goes wrong; in a text the quotes would be escaped."""
 LONGEST_MESSAGE = 600
 NO_PARAMETERS = frozenset({"body", "input_tokens", "input_text"})
 """What vLLM calls parameters although no request has them."""
@@ -56,11 +58,11 @@ def reshape(status: int, body: bytes) -> tuple[int, bytes]:
 
 def reshape_event(piece: bytes) -> bytes:
     """A piece of a stream, with an error in it in our own shape."""
-    if b'data: {"error"' not in piece:
+    if ERROR_EVENT not in piece:
         return piece
     lines = piece.split(b"\n")
     for number, line in enumerate(lines):
-        if line.startswith(b'data: {"error"'):
+        if line.startswith(ERROR_EVENT):
             status = _told(line[6:]).get("code")
             _, body = reshape(status if isinstance(status, int) and 400 <= status < 600 else 500, line[6:])
             lines[number] = b"data: " + body

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import hdrs, web
 
 from server.errors import NotBegunError, RequestError
-from server.gateway.engine_errors import reshape, reshape_event
+from server.gateway.engine_errors import ERROR_EVENT, reshape, reshape_event
 from server.gateway.health import Probed
 from server.gateway.refusals import error_body
 from server.gateway.request_context import HOLD
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 RESPONSE_HEADERS = (hdrs.CONTENT_TYPE, hdrs.CACHE_CONTROL, hdrs.RETRY_AFTER)
 EVENT_STREAM = "text/event-stream"
-ERROR_EVENT = b'data: {"error"'
-"""What vLLM ends a stream with when something goes wrong; in a text the quotes would be escaped."""
 JSON = "application/json"
 _OPENING = re.compile(rb'data: \{[^\n]*"delta":\{"role":"assistant","content":""[^\n]*\n\n')
 """What vLLM begins the stream of a chat with: it says nothing yet."""
@@ -168,7 +166,7 @@ class ForwardAttempt:
                 # Too late for a status. SDKs raise on an error event; without it the text would look complete.
                 self._call.context.code = "engine_died"
                 error = error_body("the engine died while answering", "server_error", code="engine_died")
-                await response.write(b"data: " + error + b"\n\n")
+                await self._write(response, b"data: " + error + b"\n\n", limit_s)
                 break
             self._upstream.breaker.heard()
         else:
