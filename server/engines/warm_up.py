@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 STAGE = "Warming up"
 """The log's word for it, by which the supervisor knows the stage."""
-SLOW_S = 20.0
-"""A machine on which one feature takes longer has steps of many seconds: one feature after the other would take half an
-hour."""
 CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
 PICTURE = (
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABALDA4MChAODQ4SERATGCgaGBYWGDEjJR0oOjM9PDkzODdASFxOQERXRTc4UG1RV19iZ2hnPk1xeXBk"
@@ -42,7 +39,7 @@ PICTURE = (
 Feature = tuple[str, str, dict[str, Any]]
 """What is tried, path, what is set."""
 ALONE_S = 30.0
-"""So long each feature is asked for by itself."""
+"""How long features are asked for one by one: where a step takes many seconds, all of them would take half an hour."""
 FEATURES: tuple[Feature, ...] = (
     ("greedy", CHAT, {"temperature": 0}),
     ("sampling", CHAT, {"temperature": 1}),

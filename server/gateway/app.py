@@ -2,10 +2,9 @@
 
 A request passes `RequestMiddleware.receive` (id, key, admission), then its handler here: the body is read (`body`), the
 model found (`catalogue`), parameters (`parameters`), cost (`budget`) and media (`media`) checked, a form put together
-anew (`forms`);
-`Pool.send` chooses a server, waits until it is awake (`Upstream.lease`, `model_swap`) and hands it a `ForwardAttempt`,
-which streams the answer back. What is raised on the way becomes an answer in the middleware (`refusals`), which also
-counts and logs it.
+anew (`forms`); `Pool.send` chooses a server, waits until it is awake (`Upstream.lease`, `model_swap`) and hands it a
+`ForwardAttempt`, which streams the answer back. What is raised on the way becomes an answer in the middleware
+(`refusals`), which also counts and logs it.
 """
 
 from __future__ import annotations

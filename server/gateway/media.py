@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pybase64
 
 from server.errors import RequestError
+from server.gateway.media_forms import FRAMES
 from server.gateway.picture_headers import JPEG_START, checked_picture, jpeg_size
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from server.gateway.config import Limits, ServedModel
     from server.gateway.fetch import Fetcher
 
-FRAMES = "data:video/jpeg;base64,"
-"""Ready frames, comma-separated (vLLM's form)."""
 PICTURES = ("data:image/jpeg;base64,", "data:image/png;base64,", "data:image/webp;base64,", "data:image/gif;base64,")
 _TYPES = {"text", "refusal", "image_url", "video_url"}
 _KEYS = _TYPES | {"type", "detail"}

@@ -14,8 +14,7 @@ What runs where:
     weights.py        checkpoint names
     nf4.py            4-bit checkpoints
     chat_template.jinja  how a conversation becomes a prompt
-    compat.py         the private interfaces of vLLM that this needs, and which versions they were checked
-    with
+    compat.py         the private interfaces of vLLM that this needs, and the versions they were checked with
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ from __future__ import annotations
 def register() -> None:
     """Make the model known to vLLM, FP8 on a CPU quick, and steps known to the supervisor where there is one.
 
-    On a GPU nothing heavy and no other model is touched.
+    Where the environment asks for it, structured answers end within their tokens (`server/engines/json_closing.py`), of
+    all models. Else, on a GPU, nothing heavy and no other model is touched.
     """
     from transformers import AutoConfig  # noqa: PLC0415 - imported by every vLLM process, so only when called
     from vllm import ModelRegistry  # noqa: PLC0415
