@@ -19,7 +19,7 @@ from client.media.kinds import Animated, Kind
 from client.media.sampling import FRAMES, Fit, Sampling
 from client.sources.manifest import is_manifest
 from client.sources.source import public
-from client.tasks.steps import DEFAULT_WINDOW_S, windows
+from client.tasks.steps import DEFAULT_WINDOW_S, SHORTEST_WINDOW_S, windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -215,10 +215,13 @@ def _window(length_s: float | None, stride_s: float | None) -> Over | None:
     """The windows of tasks over time; None: as they usually are.
 
     Raises:
-        click.UsageError: something between them would be left out.
+        click.UsageError: something between them would be left out, or they are too short.
     """
     if length_s is None and stride_s is None:
         return None
+    for option, given_s in (("--window", length_s), ("--stride", stride_s)):
+        if given_s is not None and given_s < SHORTEST_WINDOW_S:
+            raise click.UsageError(f"{option} must be {SHORTEST_WINDOW_S} or more seconds, not {given_s:g}")
     length_s = length_s or DEFAULT_WINDOW_S
     if stride_s and stride_s > length_s:
         raise click.UsageError(f"--stride {stride_s:g} leaves out what is between windows of {length_s:g} s (--window)")

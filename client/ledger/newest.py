@@ -148,7 +148,9 @@ class ContentAnswers:
         self._found: dict[str, _Found] = {}
         self.requests: set[RequestIdentity] = set()
         """Of all answers about it or a part of it, also of those that do not stand."""
-        for answer, unit in sorted(answers, key=lambda it: it[0].identity in asked):
+        answers = list(answers)
+        units = _asked_units(answers, asked)
+        for answer, unit in sorted(answers, key=lambda it: it[0].identity in asked and it[0].unit in units):
             self._add(answer, unit)
 
     def _add(self, answer: ResultAnswer, unit: UnitRow | None) -> None:
@@ -164,10 +166,10 @@ class ContentAnswers:
         if unit is None:
             found.whole, found.inputs, found.parts = answer, None, []
         elif unit.kind == UnitKind.MERGE:
-            found.whole, found.inputs = answer, frozenset(json.loads(unit.inputs or "[]"))
+            found.whole, found.inputs = answer, _inputs(unit)
         elif unit.kind == UnitKind.DIGEST:
             found.digests.pop(unit.id, None)
-            found.digests[unit.id] = answer, frozenset(json.loads(unit.inputs or "[]"))
+            found.digests[unit.id] = answer, _inputs(unit)
         else:
             found.parts.append((unit.id, Segment(unit.start_us or 0, unit.end_us or 0, answer)))
 
@@ -180,6 +182,22 @@ class ContentAnswers:
         """The topics that were asked and have no answer, and why."""
         found = ((topic, self._found.get(topic.key)) for topic in self._topics.all)
         return [(topic, it.failure) for topic, it in found if it and it.failure and not it.whole and not it.parts]
+
+
+def _inputs(unit: UnitRow | None) -> frozenset[str]:
+    """The units whose answers it is made of."""
+    return frozenset(json.loads(unit.inputs or "[]")) if unit else frozenset()
+
+
+def _asked_units(
+    answers: Iterable[tuple[ResultAnswer, UnitRow | None]], asked: Collection[RequestIdentity]
+) -> set[str]:
+    """The units that a run asks about. A merge does not say which windows it is of, but what it is made of does."""
+    units: set[str] = set()
+    made = {answer.unit: _inputs(unit) for answer, unit in answers if answer.identity in asked}
+    while more := {unit for unit, inputs in made.items() if inputs <= units} - units:
+        units |= more
+    return units
 
 
 def _in_order(segments: dict[str, Segment]) -> list[Segment]:

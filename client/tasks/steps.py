@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 DEFAULT_WINDOW_S = 10.0
+SHORTEST_WINDOW_S = 0.1
+"""Of windows, and from one to the next: an hour has 36,000 of them."""
 MERGED_CHARACTERS = 6000
 """About 1500 tokens of English, 2500 of other scripts: with the answer they fit into a context of 4096."""
 

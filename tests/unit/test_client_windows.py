@@ -108,6 +108,14 @@ def test_many_answers_are_merged_in_levels(ads: FakeServers, tmp_path: Path) -> 
     assert len(ads.asked) == 12
 
 
+def test_what_is_merged_of_the_windows_that_the_last_run_asks_for_stands(ads: FakeServers, tmp_path: Path) -> None:
+    parts = []
+    for length in ("0.5", "2", "0.5"):
+        assert run(ads, *STORY, "--window", length, "--languages", "", cwd=tmp_path).returncode == 0
+        parts.append(len(results(tmp_path)["files"][0]["tasks"]["story"]["segments"]))
+    assert (parts, len(ads.asked)) == ([8, 2, 8], 12 + 3)
+
+
 @pytest.mark.parametrize("killed_at", [3, 9, 11, 12])
 def test_a_killed_run_goes_on_at_the_level_where_it_was(ads: FakeServers, tmp_path: Path, killed_at: int) -> None:
     async def hang(request: web.Request, body: dict[str, Any], number: int) -> web.StreamResponse | None:
@@ -243,6 +251,8 @@ def test_own_prompts_about_windows_take_the_place_of_one_about_the_whole(tmp_pat
         ),
         (("--tasks", "captions", "--stride", "11"), "--stride 11 leaves out what is between windows of 10"),
         (("--tasks", "captions", "--window", "0"), "--window"),
+        (("--tasks", "captions", "--window", "1e-9"), "--window must be 0.1 or more seconds, not 1e-09"),
+        (("--tasks", "captions", "--stride", "0.01"), "--stride must be 0.1 or more seconds, not 0.01"),
     ],
 )
 def test_a_wrong_window_fails_before_work_starts(
