@@ -237,27 +237,32 @@ class ModelClient:
             ServiceLostError: the server is gone.
             StoppedError: the run was stopped.
         """
-        limit = self._limits.get(request.model, _LIMIT)
-        try:
-            return await self._ask(request, parts, label, limit, other_try)
-        except RequestError as error:
-            if request.model in self._unlisted and _UNKNOWN_MODEL.search(str(error)):
-                raise UsageError(
-                    f"{self._base_url} does not serve {request.model} (--model, --image-model, --video-model); "
-                    f"{self._lists()} ({error})"
-                ) from error
-            if isinstance(error, RefusedError) and is_structured(request.answer) and _NO_SCHEMA.search(str(error)):
-                if request.model in self._unstructured:
+        model = request.model
+        while True:
+            # As it is sent: requests that are in flight together learn the same of their model, each for itself.
+            limit = self._limits.get(model, _LIMIT)
+            structured = is_structured(request.answer) and model not in self._unstructured
+            try:
+                return await self._ask(request, parts, label, limit, other_try, structured=structured)
+            except RequestError as error:
+                if model in self._unlisted and _UNKNOWN_MODEL.search(str(error)):
+                    raise UsageError(
+                        f"{self._base_url} does not serve {model} (--model, --image-model, --video-model); "
+                        f"{self._lists()} ({error})"
+                    ) from error
+                if not isinstance(error, RefusedError):
                     raise
-                self._unstructured.add(request.model)
-                return await self.ask(request, parts, label, other_try)
-            if not isinstance(error, RefusedError) or limit != _LIMIT or _LIMIT_OF_NEWER_MODELS not in str(error):
-                raise
-        # OpenAI's newer models refuse the older name, which is the only one that others know.
-        self._limits[request.model] = _LIMIT_OF_NEWER_MODELS
-        return await self._ask(request, parts, label, _LIMIT_OF_NEWER_MODELS, other_try)
+                if limit == _LIMIT and _LIMIT_OF_NEWER_MODELS in str(error):
+                    # OpenAI's newer models refuse the older name, which is the only one that others know.
+                    self._limits[model] = _LIMIT_OF_NEWER_MODELS
+                elif structured and _NO_SCHEMA.search(str(error)):
+                    self._unstructured.add(model)
+                else:
+                    raise
 
-    async def _ask(self, request: Request, parts: bytes, label: str, limit: str, other_try: OtherTry | None) -> Answer:
+    async def _ask(
+        self, request: Request, parts: bytes, label: str, limit: str, other_try: OtherTry | None, *, structured: bool
+    ) -> Answer:
         # Media first, and the same bytes for each task, so that the server's caches can serve them. Joined by hand:
         # frames are megabytes, and this copies them once.
         question = orjson.dumps({"type": "text", "text": request.prompt})
@@ -266,7 +271,7 @@ class ModelClient:
             settings |= {"temperature": other_try.temperature, "seed": other_try.seed}
             if other_try.frequency_penalty:
                 settings["frequency_penalty"] = other_try.frequency_penalty
-        if is_structured(request.answer) and request.model not in self._unstructured:
+        if structured:
             schema = {"name": request.task, "schema": sent_schema(request.answer), "strict": True}
             settings["response_format"] = {"type": "json_schema", "json_schema": schema}
         head = orjson.dumps({"model": request.model, **settings})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from typing import TYPE_CHECKING, Any
@@ -122,6 +123,29 @@ def test_an_endpoint_without_schemas_is_asked_without(ads: FakeServers, tmp_path
     ads.on_ask = state
     assert run(ads, *OPTIONS, "--tasks", "ad_facts", cwd=tmp_path).returncode == 0
     assert ["response_format" in body for body in ads.asked] == [True, False, False, False]
+
+
+def test_requests_in_flight_together_learn_each_what_the_endpoint_does_not_take(
+    ads: FakeServers, tmp_path: Path
+) -> None:
+    """Both at once: neither the schema nor the older name of the limit."""
+    pictures(tmp_path / "ads", 4)
+    together = asyncio.Barrier(4)
+
+    async def state(_: web.Request, body: dict[str, Any], number: int) -> web.StreamResponse | None:
+        if number <= 4:
+            await together.wait()
+        if "max_tokens" in body:
+            return error(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
+        if "response_format" in body:
+            await asyncio.sleep(0.1)
+            return error(400, "Unknown parameter: response_format")
+        return completion(json.dumps(FACTS))
+
+    ads.on_ask = state
+    done = run(ads, *OPTIONS, "--tasks", "ad_facts", "--concurrency", "4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(ads.asked) == 12
 
 
 # -- over time ---------------------------------------------------------------------------------------------------
