@@ -30,6 +30,8 @@ MOST_BYTES = 16 << 20
 """A longer answer is none that we asked for."""
 _SHOWN_CHARACTERS, _KEY_CHARACTERS = 500, 8
 _PAYMENT_REQUIRED = 402
+_API_VERSION = "api-version"
+"""Of Azure's queries."""
 _QUOTAS = frozenset(
     {
         *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"),
@@ -57,13 +59,14 @@ class JsonServer:
         self._deadline_s = deadline_s
         self._api_key, self._key_variable = api_key, key_variable
         query = dict(parse_qsl(self._query))
-        # A short one ("none") may be a common word.
-        secrets = (secret for secret in (api_key, *query.values()) if secret and len(secret) >= _KEY_CHARACTERS)
+        # A short one ("none") may be a common word, and a version is a date, which a picture may show.
+        values = (value for name, value in query.items() if name != _API_VERSION)
+        secrets = (secret for secret in (api_key, *values) if secret and len(secret) >= _KEY_CHARACTERS)
         self._secrets = sorted(secrets, key=len, reverse=True)
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
-            if "api-version" in query:  # Azure's own header
+            if _API_VERSION in query:  # Azure's own header
                 headers["api-key"] = api_key
         proxy = proxy_of(url)
         self._proxy = f"the proxy {shown(proxy)}" if proxy else ""

@@ -533,6 +533,18 @@ def test_the_address_of_an_endpoint_may_carry_a_query_that_no_log_shows(servers:
     assert read_settings(list(options)).command_line.endswith("/v1?...' --log-file log.txt")
 
 
+def test_an_answer_may_say_the_date_that_is_the_version_of_an_api(servers: FakeServers, tmp_path: Path) -> None:
+    async def tell(*_: Any) -> web.StreamResponse | None:
+        return completion("A poster of 2024-10-21, and topsecret.")
+
+    servers.on_ask = tell
+    pictures(tmp_path / "ads", 1)
+    address = f"{servers.url}/v1?api-version=2024-10-21&subscription=topsecret"
+    assert run(servers, "ads", "--languages", "", "--base-url", address, cwd=tmp_path).returncode == 0
+    text = results(tmp_path)["files"][0]["tasks"]["describe"]["text"]
+    assert text == "A poster of 2024-10-21, and ***."
+
+
 def test_an_answer_in_parts_is_its_text(servers: FakeServers, tmp_path: Path) -> None:
     async def apart(*_: Any) -> web.StreamResponse | None:
         thoughts = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
