@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +20,7 @@ from client.media.kinds import (
     rare_kind,
     sniff,
 )
-from client.media.picture_parts import frame_times
+from client.media.picture_parts import PNG_START, frame_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from client.media.sampling import Sampling
 
 _BLOCK = 1 << 20
-_PNG_START_BYTES = 1 << 14
+_MOST_ANIMATED_BYTES = 1 << 29
+"""Of a picture that is read whole to learn whether it moves; a larger one counts as a picture that does not."""
+_MOST_CHUNKS = 1000
+"""Of a PNG before its pixels: more are garbage."""
 _ANIMATED_STARTS = (b"GIF8", b"\x89PNG", b"RIFF")
 
 
@@ -84,14 +88,25 @@ def _moves(path: Path, head: bytes) -> bool:
         return is_sequence(path)
     if head[:4] == b"RIFF" and not (head[12:16] == b"VP8X" and head[20] & 2):
         return False
-    if head.startswith(b"\x89PNG"):
-        with path.open("rb") as file:
-            start = file.read(_PNG_START_BYTES)
-            while b"IDAT" not in start and (more := file.read(_BLOCK)):
-                start += more
-        if b"acTL" not in start:
-            return False
-    return head.startswith(_ANIMATED_STARTS) and len(frame_times(path.read_bytes())) > 1
+    if not head.startswith(_ANIMATED_STARTS) or path.stat().st_size > _MOST_ANIMATED_BYTES:
+        return False
+    if head.startswith(PNG_START) and not _says_apng(path):
+        return False
+    return len(frame_times(path.read_bytes())) > 1
+
+
+def _says_apng(path: Path) -> bool:
+    """Whether a PNG has the chunk that announces an animation, which stands before its pixels."""
+    with path.open("rb") as file:
+        file.seek(len(PNG_START))
+        for _ in range(_MOST_CHUNKS):
+            start = file.read(8)
+            if len(start) < 8 or start[4:] == b"IDAT":
+                return False
+            if start[4:] == b"acTL":
+                return True
+            file.seek(int.from_bytes(start[:4], "big") + 4, os.SEEK_CUR)
+    return False
 
 
 def _head(path: Path) -> bytes:

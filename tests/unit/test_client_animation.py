@@ -14,7 +14,7 @@ from PIL import Image
 from client.media import animation, load
 from client.media.content import Span
 from client.media.kinds import Animated, Kind
-from client.media.load import identify, load_spans, probe
+from client.media.load import Identity, identify, load_spans, probe
 from client.media.loaders import Loaders
 from client.media.picture_parts import frame_times
 from client.media.sampling import Fit, Sampling
@@ -49,6 +49,22 @@ def test_an_animation_is_a_video(tmp_path: Path, suffix: str) -> None:
     assert (facts.duration_sec, facts.fps) == (pytest.approx(0.8, abs=0.01), pytest.approx(25, abs=0.3))
     (found,) = probe(path, identify(path))
     assert found.duration_us == pytest.approx(800_000, abs=10_000)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
+def test_a_huge_picture_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    path = animate(tmp_path / f"a{suffix}", 3)
+    with path.open("ab") as file:
+        file.truncate(4 << 30)  # sparse
+    monkeypatch.setattr(load, "frame_times", lambda _: pytest.fail("it was read"))
+    (identity,) = [load.counted_as(Identity("", Kind.IMAGE, None), path, Animated.VIDEO)]
+    assert identity.kind is Kind.IMAGE
+
+
+def test_a_png_without_pixels_is_no_animation(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\x7f\xff\xff\xfftEXt" + b"acTL" * 1000)
+    assert load.counted_as(Identity("", Kind.IMAGE, None), path, Animated.VIDEO).kind is Kind.IMAGE
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
