@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING
 
 import av
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 # Points of a PDF are 1/72 inch; at this many pixels each, small print can be read.
 _PDF_PIXELS = 200 / 72
+_SVG_REFERENCE = re.compile(
+    r"""(?<![\w:-])(?:[\w-]+:)?href\s*=\s*(?:"(?!\s*#|\s*data:)[^"]*"|'(?!\s*#|\s*data:)[^']*')"""
+)
+_SVG_ROOT = re.compile(r"<(?:\w+:)?svg\b[^>]*>")
+_SVG_EDGE = re.compile(r"""\s(width|height)\s*=\s*["']\s*(\d+(?:\.\d+)?)\s*(?:px)?\s*["']""")
 # The demuxers of formats of which Pillow does not know every kind.
 _FFMPEG_FORMATS = {
     b"BM": "bmp_pipe",
@@ -88,7 +94,13 @@ def _read_pdf(path: Path, most: int) -> Decoded:
 def _read_svg(path: Path, most: int) -> Decoded:
     import resvg_py  # noqa: PLC0415 (not everybody has it)
 
-    png = bytes(resvg_py.svg_to_bytes(svg_string=path.read_text(errors="replace")))
+    # What it refers to is left out: a drawing from anybody must not show what other files of this machine hold.
+    drawing = _SVG_REFERENCE.sub("", path.read_text(encoding="utf-8-sig", errors="replace"))
+    root = _SVG_ROOT.search(drawing)
+    edges = {name: float(length) for name, length in _SVG_EDGE.findall(root.group())} if root else {}
+    if len(edges) == 2:  # before it is drawn, which takes a minute for 400 million pixels
+        check_size(round(edges["width"]), round(edges["height"]), most)
+    png = bytes(resvg_py.svg_to_bytes(svg_string=drawing))
     with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
         check_size(*image.size, most)
         return _decoded(image, *image.size, [])

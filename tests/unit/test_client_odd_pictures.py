@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import zlib
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pillow_heif
 import pytest
+import resvg_py
 from ffmpeg_files import ffmpeg
 from media_files import load_file
 from PIL import Image, ImageCms
@@ -375,6 +377,30 @@ def test_rare_formats_are_read(tmp_path: Path, suffix: str) -> None:
         case _:
             corner().save(path, **({"sizes": [(80, 40)]} if suffix == ".ico" else {}))
     check(path)
+
+
+def test_a_drawing_shows_no_other_file(tmp_path: Path) -> None:
+    Image.new("RGB", (80, 40), "blue").save(tmp_path / "private.png")
+    reds = io.BytesIO()
+    Image.new("RGB", (80, 40), RED).save(reds, "PNG")
+    within = f"data:image/png;base64,{base64.b64encode(reds.getvalue()).decode()}"
+    inner = "".join(
+        f'<image width="40" height="40" x="{x}" {href}/>'
+        for x, href in ((0, f"href='{within}'"), (40, f'xlink:href="{tmp_path}/private.png"'))
+    )
+    xlink = '<svg xmlns:xlink="http://www.w3.org/1999/xlink" '
+    path = tmp_path / "a.svg"
+    path.write_text(SVG.replace("<svg ", xlink).replace("</svg>", f"{inner}</svg>"))
+    content = load_file(path, Sampling())
+    assert colour(content, 20, 25) == pytest.approx(RED, abs=12)
+    assert colour(content, 60, 20) == pytest.approx(WHITE, abs=12)
+
+
+def test_a_huge_drawing_is_refused_before_it_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resvg_py, "svg_to_bytes", lambda **_: pytest.fail("it was drawn"))
+    (tmp_path / "a.svg").write_text(SVG.replace('"80"', '"20000px"').replace('"40"', '"20000.4"', 1))
+    with pytest.raises(MediaError, match="20000x20000 are 400,000,000 pixels"):
+        load_file(tmp_path / "a.svg", Sampling())
 
 
 def test_a_pdf_is_seen_by_its_first_page(tmp_path: Path) -> None:
