@@ -8,6 +8,7 @@ stays as it was.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,7 @@ class SecondOpinion:
         self._said[job] = read(answer, job.text)
         return self._said[job]
 
-    async def _post(self, body: dict[str, Any]) -> str:
+    async def _post(self, question: dict[str, Any]) -> str:
         """The text of the endpoint's answer.
 
         Raises:
@@ -91,12 +92,15 @@ class SecondOpinion:
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
             self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
-        async with self._session.post(self._url, json=body, allow_redirects=False) as response:
+        async with self._session.post(self._url, json=question, allow_redirects=False) as response:
             if response.status != 200:
                 raise ValueError(f"HTTP {response.status}")
-            if (response.content_length or 0) > _MOST_BYTES:
-                raise ValueError("the answer is too large")
-            answer = await response.json()
+            body = bytearray()
+            async for block in response.content.iter_any():
+                body += block
+                if len(body) > _MOST_BYTES:
+                    raise ValueError("the answer is too large")
+        answer = json.loads(body)
         return str(answer["choices"][0]["message"]["content"] or "")
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from translator_toy import LANGUAGES, Engine, batching
 
+from translator import second_opinion
 from translator.checks.checks import Thresholds
 from translator.checks.review import with_checks
 from translator.cli import make_settings, translate
@@ -25,8 +26,8 @@ GOOD = "Cela coûte 25 euros dans la vieille ville."
 class Endpoint:
     """An OpenAI-compatible endpoint that says what it is told to."""
 
-    def __init__(self, said: str | int) -> None:
-        self.said = said
+    def __init__(self, said: str | int, *, chunked: bool = False) -> None:
+        self.said, self.chunked = said, chunked
         self.bodies: list[Any] = []
         self.keys: list[str | None] = []
 
@@ -35,7 +36,10 @@ class Endpoint:
         self.keys.append(request.headers.get("Authorization"))
         if isinstance(self.said, int):
             return web.json_response({}, status=self.said)
-        return web.json_response({"choices": [{"message": {"content": self.said}}]})
+        response = web.json_response({"choices": [{"message": {"content": self.said}}]})
+        if self.chunked:
+            response.enable_chunked_encoding()
+        return response
 
 
 def loses_numbers(job: Job) -> Translation:
@@ -81,6 +85,14 @@ async def test_it_is_told_the_glossary() -> None:
         sentence = await ask(translator, SOURCE, Entry("old city", {"fra_Latn": "cité antique"}), Entry("Acme"))
     assert sentence.by == "llama"
     assert "Write these terms exactly so: old city → cité antique." in endpoint.bodies[0]["messages"][0]["content"]
+
+
+async def test_an_answer_without_end_is_left_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(second_opinion, "_MOST_BYTES", 1000)
+    endpoint = Endpoint(GOOD + " " * 1000, chunked=True)
+    async with translating(endpoint) as translator:
+        assert (await ask(translator)).by == ""
+    assert len(endpoint.bodies) == 1
 
 
 @pytest.mark.parametrize("said", ["Cela coûte des euros dans la vieille ville.", "", SOURCE, 500, 404])
