@@ -151,17 +151,17 @@ def load(file: Path) -> Glossary:
         raise GlossaryError(f"cannot read {file}: {error}") from error
     try:
         return read(_listed(text, file.suffix.lower()))
-    except GlossaryError as error:
+    except (GlossaryError, csv.Error) as error:
         raise GlossaryError(f"{file}: {error}") from error
 
 
-def _listed(text: str, suffix: str) -> list[Any]:
-    """What a file lists, in the form of a request's `keep`."""
+def _listed(text: str, suffix: str) -> Any:
+    """What a file lists, in the form of a request's `keep`, which `read` checks."""
     if suffix == ".json":
         try:
-            return list(json.loads(text))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise GlossaryError(f"is not a list in JSON: {error}") from error
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise GlossaryError(f"is not JSON: {error}") from error
     if suffix not in (".csv", ".tsv"):
         lines = (line.strip() for line in text.splitlines())
         return [line for line in lines if line and not line.startswith("# ")]

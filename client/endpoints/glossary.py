@@ -36,7 +36,10 @@ def read_glossary(file: Path) -> list[Any]:
     if suffix == ".json":
         return _from_json(file, text)
     if suffix in (".csv", ".tsv"):
-        return _from_table(file, text, "\t" if suffix == ".tsv" else ",")
+        try:
+            return _from_table(file, text, "\t" if suffix == ".tsv" else ",")
+        except csv.Error as error:
+            raise UsageError(f"--glossary {file}: cannot be read: {error}") from error
     lines = (line.strip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("# ")]
 

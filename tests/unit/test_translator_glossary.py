@@ -130,7 +130,10 @@ def test_a_table_has_a_column_for_each_language(tmp_path: Path) -> None:
     ("name", "content", "why"),
     [
         ("a.csv", b"word,fr\na,b\n", "the first column of a table must be named 'term'"),
-        ("a.json", b"{", "is not a list in JSON"),
+        ("a.json", b"{", "is not JSON"),
+        ("a.json", b'{"running shoe": {"fr": "chaussure"}}', "must be a list of terms"),
+        ("a.json", b'"Acme"', "must be a list of terms"),
+        ("a.csv", b"term,fr\n" + b"a" * 140_000 + b",b\n", "field larger than field limit"),
         ("a.txt", b"\xff\xfe", "cannot read"),
         ("a.txt", None, "cannot read"),
         ("a.csv", b"term,tlh\na,b\n", "entry 1: unknown language 'tlh'"),
