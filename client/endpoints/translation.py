@@ -13,7 +13,16 @@ from client.endpoints.http import JsonServer
 from client.endpoints.keys import TRANSLATOR_KEY
 from client.endpoints.language_names import known_codes, language_name, may_be
 from client.endpoints.retry import RetryPolicy
-from client.errors import AuthError, FailedError, NotJsonError, RequestError, UnavailableError, UsageError
+from client.errors import (
+    AttemptError,
+    AuthError,
+    FailedError,
+    NotJsonError,
+    RefusedError,
+    RequestError,
+    UnavailableError,
+    UsageError,
+)
 from client.hints import nearest
 
 if TYPE_CHECKING:
@@ -76,11 +85,13 @@ class TranslatorClient:
         what cannot be a language's code is refused. What answers, but with no list of languages, is none.
 
         Raises:
-            UsageError: it does not, or there is no translation service at that address.
+            UsageError: it does not, or there is no translation service at that address, or it refuses the glossary.
         """
         async with self._checking:
             if not self._checked:
                 self._known = await self._list()
+                if self._known is not None and self._more:
+                    await self._try_glossary(sorted(self._known)[:1])
                 self._checked = True
         if self._known is None:
             if strange := [language for language in languages if not may_be(language)]:
@@ -107,6 +118,20 @@ class TranslatorClient:
         if not (known := _codes(listed)):
             raise self._no_service("it lists no languages")
         return known
+
+    async def _try_glossary(self, languages: list[str]) -> None:
+        """Have no text translated with the glossary: each request with a bad one would fail, after all questions.
+
+        Raises:
+            UsageError: the service refuses it.
+        """
+        body = orjson.dumps({"texts": [], "source": SOURCE, "targets": languages, **self._more})
+        try:
+            await self._server.post("/v1/translations", body)
+        except RefusedError as error:
+            raise UsageError(f"--glossary: the translator refuses it ({error})") from error
+        except (AttemptError, RequestError):
+            return  # which the first translation will meet too
 
     def _no_service(self, why: str) -> UsageError:
         return UsageError(f"--translator {self._url}: no translation service there ({why})")

@@ -194,7 +194,22 @@ def test_the_glossary_goes_with_each_request(servers: FakeServers, tmp_path: Pat
     assert run(servers, "ads", "--languages", "fra_Latn", "--glossary", name, cwd=tmp_path).returncode == 0
     table = [{"term": "Acme", "translations": {}}]
     table.append({"term": "running shoe", "translations": {"fr": "chaussure, de course"}})
-    assert asked == [table if name.endswith("csv") else ["Acme"]]
+    assert asked == [table if name.endswith("csv") else ["Acme"]] * 2  # at first with no text
+
+
+def test_a_glossary_that_the_translator_refuses_is_told_before_anything_is_asked(
+    servers: FakeServers, tmp_path: Path
+) -> None:
+    async def refuse(_: web.Request, body: dict[str, Any], __: int) -> web.StreamResponse | None:
+        return error(400, "keep: entry 1: unknown language 'tlh'") if "keep" in body else None
+
+    servers.on_translate = refuse
+    pictures(tmp_path / "ads", 1)
+    (tmp_path / "terms.csv").write_text("term,tlh\nAcme,a\n")
+    done = run(servers, "ads", "--languages", "fra_Latn", "--glossary", "terms.csv", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--glossary: the translator refuses it (HTTP 400: keep: entry 1: unknown language 'tlh')" in done.stderr
+    assert servers.asked == []
 
 
 @pytest.mark.parametrize(

@@ -204,3 +204,9 @@ def test_a_large_glossary_is_quick() -> None:
     for _ in range(500):
         assert len(glossary.found(text, "fra_Latn")) == 1
     assert time.process_time() - began < 2
+
+
+async def test_a_glossary_can_be_tried_without_a_text(client: Client) -> None:
+    body = {"texts": [], "targets": ["fr"], "keep": ["Acme"]}
+    async with client.post("/v1/translations", json=body) as response:
+        assert (response.status, (await response.json())["translations"]) == (200, [])
