@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from transformers.models.mllama.modeling_mllama import MllamaVisionModel
 
-from server.llama_vision.config import MllamaConfig
-from server.llama_vision.decoder import PictureAttention
 from server.llama_vision.encoder_cache import EncoderCache
 from server.llama_vision.geometry import NewPictures, OtherRows
-from server.llama_vision.model import MllamaForConditionalGeneration
-from tests.llama_checkpoints import tiny_config
 
 NAN = float("nan")
 
 
-def unmade(kind: type[nn.Module], **attributes: object) -> nn.Module:
+def model_class() -> type[nn.Module]:
+    """The model. It imports most of vLLM, which workers that run other modules need not do to collect this one."""
+    from server.llama_vision.model import MllamaForConditionalGeneration  # noqa: PLC0415
+
+    found: type[nn.Module] = MllamaForConditionalGeneration
+    return found
+
+
+def unmade(kind: type[nn.Module], **attributes: object) -> Any:
     """A module with these attributes, made without vLLM's configuration."""
     module = kind.__new__(kind)
     nn.Module.__init__(module)
@@ -31,6 +35,8 @@ def unmade(kind: type[nn.Module], **attributes: object) -> nn.Module:
 @pytest.mark.parametrize("pictures", [False, True])
 def test_rows_without_a_picture_are_zero_before_they_are_projected(pictures: bool) -> None:
     """Attention over no keys may give NaN, and a quantised projection may take its scale from all rows."""
+    from server.llama_vision.decoder import PictureAttention  # noqa: PLC0415  # as in `model_class`
+
     same = nn.Identity()
     attention = unmade(
         PictureAttention,
@@ -47,6 +53,11 @@ def test_rows_without_a_picture_are_zero_before_they_are_projected(pictures: boo
 
 
 def test_the_first_measured_step_takes_what_serving_will() -> None:
+    from transformers.models.mllama.modeling_mllama import MllamaVisionModel  # noqa: PLC0415  # as in `model_class`
+
+    from server.llama_vision.config import MllamaConfig  # noqa: PLC0415
+    from tests.llama_checkpoints import tiny_config  # noqa: PLC0415
+
     published = tiny_config()
     config = MllamaConfig(**published.to_dict())
     device = torch.device("meta")
@@ -56,7 +67,7 @@ def test_the_first_measured_step_takes_what_serving_will() -> None:
     runs: list[tuple[int, ...]] = []
     projector.register_forward_hook(lambda _, args, __: runs.append(tuple(args[0].shape)))
     model = unmade(
-        MllamaForConditionalGeneration,
+        model_class(),
         vision_model=tower,
         multi_modal_projector=projector,
         config=config,
@@ -71,7 +82,7 @@ def test_the_first_measured_step_takes_what_serving_will() -> None:
 
 
 def test_what_the_tower_put_out_is_forgotten_when_told_to() -> None:
-    model = unmade(MllamaForConditionalGeneration, encoder_cache=EncoderCache(1000))
+    model = unmade(model_class(), encoder_cache=EncoderCache(1000))
     model.encoder_cache.put("a", torch.zeros(8))
     model.forget_pictures()
     assert model.encoder_cache.size == 0
@@ -79,7 +90,7 @@ def test_what_the_tower_put_out_is_forgotten_when_told_to() -> None:
 
 def test_what_cannot_be_written_has_no_probability() -> None:
     language = SimpleNamespace(logits_processor=lambda _, states: states, lm_head=None)
-    model = unmade(MllamaForConditionalGeneration, language_model=language)
+    model = unmade(model_class(), language_model=language)
     logits = model.compute_logits(torch.zeros(2, 320))
     assert logits.shape == (2, 328)
     assert logits.isneginf().nonzero().tolist() == [[row, token] for row in range(2) for token in range(320, 328)]
