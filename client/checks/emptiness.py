@@ -35,9 +35,8 @@ _SLOT = re.compile(r"\[[^\[\]\n\"]{1,80}\]|\{[^{}\n\":]{1,80}\}|<[a-z][^<>\n]{0,
 _HEADING = re.compile(r"^[\s#*>-]*(?:\(?\d{1,3}[.):]|[A-Za-z][.)])?[^:\n.!?]{0,60}:[\s*]*$")
 _BARE_MARKER = re.compile(r"^\s*(?:\(?\d{1,3}[.):]|[-*+\u2022#]+)\s*$")
 _TURNS = re.compile(
-    r"(?:^|\n)\s*(?:USER|Human|### ?(?:Instruction|Human|User))\s*:|<\|im_start\|>|<\|start_header_id\|>|\[/?INST\]"
-    r"|<\|user\|>"
-    r"|<start_of_turn>|(?:^|\n)\s*ASSISTANT\s*:\s*.*\n\s*USER\s*:"
+    r"(?:^|\n)[ \t]{0,20}(?:USER|Human|### ?(?:Instruction|Human|User))\s{0,20}:|<\|im_start\|>|<\|start_header_id\|>"
+    r"|\[/?INST\]|<\|user\|>|<start_of_turn>"
 )
 _WIDTH = 5
 """Words of the sequences by which an echo is known."""

@@ -116,10 +116,12 @@ def reads_like_reasoning(text: str) -> bool:
 def _without_blocks(text: str, thoughts: list[str]) -> str:
     kept: list[str] = []
     at = begin = 0
+    closing = _CLOSE.search(text)
     for _ in range(_MOST_BLOCKS):
         if not (opening := _OPEN.search(text, at)):
             break
-        closing = _CLOSE.search(text, opening.end())
+        if closing and closing.start() < opening.end():  # each closing mark is looked for once
+            closing = _CLOSE.search(text, opening.end())
         first = not text[max(0, opening.start() - _LINE_START) : opening.start()].rpartition("\n")[2].strip()
         end = closing.start() if closing else len(text)
         if not first and (closing is None or end - opening.end() < _INLINE):
