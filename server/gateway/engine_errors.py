@@ -14,6 +14,8 @@ from server.gateway.refusals import error_body, kind_of
 ERROR_EVENT = b'data: {"error"'
 """How vLLM ends a stream when something goes wrong; in a text the quotes would be escaped."""
 LONGEST_MESSAGE = 600
+LONGEST_READ = 16 << 10
+"""Characters of a message that are looked at: an engine may repeat a whole prompt in one."""
 NO_PARAMETERS = frozenset({"body", "input_tokens", "input_text"})
 """What vLLM calls parameters although no request has them."""
 _LINK = re.compile(r"\s*(?:For further information visit|See)?\s*https?://[^\s'\"\])}]+\s*", re.IGNORECASE)
@@ -28,6 +30,8 @@ _TOO_LONG = re.compile(
 )
 _REPEATED = re.compile(r"\s*\(parameter=\w+(?:, value=.*)?\)$", re.DOTALL)
 """vLLM repeats in a message what `param` says."""
+_RUN = re.compile(r"\s{20,}")
+"""White space of a client's text: the expressions above would take the cube of its length."""
 _GRAMMAR = re.compile(r"^(?:Grammar error|Invalid grammar specification): *", re.IGNORECASE)
 _GONE = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 
@@ -83,9 +87,9 @@ def _told(body: bytes) -> dict[str, Any]:
 
 def _plain(message: Any, param: Any) -> str:
     """What an engine says, without dumps of its validator and links to its documentation."""
-    text = message if isinstance(message, str) else ""
+    text = _RUN.sub(" ", message[:LONGEST_READ]) if isinstance(message, str) else ""
     if _PYDANTIC.match(text):
-        text = _first_reported(text, param)
+        text = _RUN.sub(" ", _first_reported(text, param))
     text = _GRAMMAR.sub("the schema cannot be followed: ", _REPEATED.sub("", _LINK.sub(" ", text))).strip()
     text = re.sub(r"\s*\n\s*", " ", text)
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}..."
