@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ANNOUNCED = re.compile(
-    r"(?:match|conform|follow|adher|comply|compli)\w*\W(?:[^{}]{0,80}?\W)?json[ _-]?schema|json[ _-]?schema\s*:",
+    r"(?:match|conform|follow|adher|comply|compli)\w{0,16}\W(?:[^{}]{0,80}?\W)?json[ _-]?schema|json[ _-]?schema\s*:",
     re.IGNORECASE,
 )
 _MOST_TRIED = 8

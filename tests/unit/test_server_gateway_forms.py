@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from server.gateway.engine_errors import reshape, reshape_event
 from server.gateway.media_forms import tidy_base64
 from server.gateway.openapi import description
 from server.gateway.parameters import RESPONSES
+from server.gateway.prompted_schema import follow_prompted
 from server.gateway.schemas import loosen, loosen_schemas
 
 if TYPE_CHECKING:
@@ -408,6 +410,13 @@ async def test_a_schema_that_the_prompt_announces_is_followed(
     assert orjson.loads(engine.bodies[1])["response_format"] == {"type": "text"}
 
 
+def test_no_text_makes_looking_for_a_schema_long() -> None:
+    message = {"role": "user", "content": "match" * 26_000}
+    began = time.process_time()
+    assert not follow_prompted({"response_format": {"type": "json_object"}, "messages": [message]})
+    assert time.process_time() - began < 1
+
+
 OWN_DUMP = (
     "1 validation error for ValidatorIterator\n0.TextParam.text\n  Input should be a valid string [type=string_type, "
     "input_value=None, input_type=NoneType]\n    For further information visit https://errors.pydantic.dev/2/v/string_type"
@@ -472,6 +481,16 @@ def test_what_is_no_error_of_vllms_is_told_too() -> None:
         "param": None,
         "code": "context_length_exceeded",
     }
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["x" + " " * 1500 + "y", "x" + "\n" * 3000, "1 validation error: 'msg': '" + "\\n" * 3000 + "'"],
+)
+def test_no_message_of_an_engine_takes_long_to_put_in_order(message: str) -> None:
+    began = time.process_time()
+    reshape(400, orjson.dumps({"error": {"message": message, "code": 400}}))
+    assert time.process_time() - began < 1
 
 
 def test_an_error_within_a_stream_has_our_shape_too() -> None:
