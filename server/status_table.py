@@ -96,7 +96,10 @@ def _print_tables(told: dict[str, Any], console: Console) -> None:
     if told["gateway"] is None:
         console.print("[bold red]the gateway does not answer[/]")
         return
-    console.print_json(orjson.dumps(told["gateway"]).decode())
+    if told["parts"] and told["gateway"].get("status") == "ok":
+        console.print("the endpoint answers: ok")
+    else:
+        console.print_json(orjson.dumps(told["gateway"]).decode())
 
 
 def _duration(duration_s: float | None) -> str:

@@ -30,6 +30,8 @@ the moment on. clips/clips.json says what each file is. Exit code: 0 all done, 1
 LIST = "clips.json"
 _NAMED = 80
 """Bytes of a file's name that stand in those of its clips."""
+_NOTED_S = 0.1
+"""So much earlier a clip may begin than its moment without a word."""
 
 
 def _clips(folder: Path, task: str, top: int, out: Path, reel: Path | None, *, exact: bool) -> int:
@@ -47,13 +49,17 @@ def _clips(folder: Path, task: str, top: int, out: Path, reel: Path | None, *, e
 
 
 def _chosen(folder: Path, task: str, top: int) -> list[Moment]:
-    from client.clips.moments import moments  # noqa: PLC0415  # --help need not wait for it
+    from client.clips.moments import moments, tasks_with_moments  # noqa: PLC0415  # --help need not wait for it
     from client.ledger.results import Results  # noqa: PLC0415
 
     with Results(folder) as results:
         chosen = list(moments(results, task, top or None))
+        others = [] if chosen else tasks_with_moments(results)
     if not chosen:
-        raise UsageError(f"{folder}: there are no moments of the task {task}: run babelview batch ... --tasks {task}")
+        there = f"; there are those of {', '.join(others)}" if others else ""
+        raise UsageError(
+            f"{folder}: there are no moments of the task {task}: run babelview batch ... --tasks {task}{there}"
+        )
     return chosen
 
 
@@ -64,6 +70,7 @@ def _write_files(chosen: list[Moment], out: Path, task: str, *, exact: bool) -> 
 
     out.mkdir(parents=True, exist_ok=True)
     listed, failed = list[dict[str, object]](), 0
+    early = list[float]()
     names: set[str] = set()
     for moment in chosen:
         source = Path(moment.file)
@@ -83,9 +90,17 @@ def _write_files(chosen: list[Moment], out: Path, task: str, *, exact: bool) -> 
             failed += 1
             continue
         print(out / name)
+        if moment.start_s - began > _NOTED_S:
+            early.append(moment.start_s - began)
         listed.append({"clip": name, **moment._asdict(), "cut_from_s": round(began, 3)})
     with replacing(out / LIST) as file:
         file.write(json.dumps(listed, indent=2, ensure_ascii=False).encode())
+    if early:
+        print(
+            f"{len(early)} of {len(listed)} clips begin before their moment, at a key frame, by up to "
+            f"{max(early):.1f} s: --exact begins at the frame",
+            file=sys.stderr,
+        )
     return 1 if failed else 0
 
 

@@ -52,7 +52,7 @@ class Tokens(NamedTuple):
 
     def __str__(self) -> str:
         """For a line of the dry run."""
-        beside = f", {self.beside:,.0f} of pictures beside the prompt," if self.beside else ""
+        beside = f", {self.beside:,.0f} more for pictures," if self.beside else ""
         return f"{self.prompt:,.0f} tokens in{beside} and {self.answer:,.0f} out"
 
 
@@ -84,7 +84,7 @@ def estimate(
 ) -> Estimate:
     """The tokens of `count` requests about as many files of a kind: videos of `frames`, pictures of `tiles` in all."""
     beside = LLAMA_TILE_TOKENS * tiles if has_tiles(request, kind) else 0
-    attended = f"{LLAMA_TILE_TOKENS:,} tokens a tile beside the prompt" if beside else ""
+    attended = f"{LLAMA_TILE_TOKENS:,} tokens for each tile of a picture, uncounted by the server" if beside else ""
     if mean := means.get(request.identity):
         prompt, answer = mean
         basis = ", ".join(filter(None, ("the mean of earlier answers", attended)))

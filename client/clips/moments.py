@@ -38,6 +38,16 @@ def moments(results: Results, task: str, top: int | None) -> Iterator[Moment]:
             yield Moment(record["file"], number, segment["start"], segment["end"], text, segment.get("score"))
 
 
+def tasks_with_moments(results: Results) -> list[str]:
+    """The tasks of which there are moments.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    answers = (answer for record in records(results) for answer in record["tasks"].items())
+    return sorted({task for task, answer in answers if answer.get("segments")})
+
+
 def _best(segments: list[dict[str, Any]], top: int | None) -> list[dict[str, Any]]:
     scored = all("score" in segment for segment in segments)
     ranked = sorted(segments, key=lambda segment: -segment["score"]) if scored else segments

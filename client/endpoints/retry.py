@@ -138,15 +138,22 @@ class RetryPolicy:
             self._away_since = now
         gone = now - self._away_since
         if gone > self._wait_s:
-            raise ServiceLostError(f"{self._name}: {error}, for {_duration(self._wait_s)}; gave up waiting") from error
+            gave_up = f"{self._name}: {error}, for {_duration(self._wait_s)}; gave up waiting{self._start(error)}"
+            raise ServiceLostError(gave_up) from error
         if self._said_at is None:
             # Before a long pause that the server asks for, the user hears of it at once.
             if gone + (error.retry_after or 0) >= (BUSY_NOTED_S if error.busy else NOTED_S):
-                self._notify(f"{self._name}: {error}; waiting up to {_duration(self._wait_s)} for it")
+                waiting = f"waiting up to {_duration(self._wait_s)} for it"
+                self._notify(f"{self._name}: {error}; {waiting}{self._start(error)}")
                 self._said_at = now
         elif now - self._said_at > REMIND_S:
             self._notify(f"{self._name}: {error}; still waiting, {_duration(self._wait_s - gone)} left")
             self._said_at = now
+
+    def _start(self, error: UnavailableError) -> str:
+        """What to type where nothing listens on this machine."""
+        here = self._name.partition("://")[2].startswith(("127.0.0.1", "localhost", "[::1]"))
+        return " (is it running? babelview up starts it)" if here and "Connection refused" in str(error) else ""
 
     def _back(self) -> None:
         if self._said_at is not None and self._away_since is not None:

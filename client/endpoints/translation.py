@@ -158,7 +158,9 @@ def _hints(unknown: list[str], known: Iterable[str]) -> str:
     spelled = {language_name(code): code for code in spelled.values()} | spelled
     hints: list[str] = []
     for language in unknown:
+        same = next((code for code in spelled if "_" in language and code.startswith(language.lower()[:4])), None)
         near = nearest(language, spelled, cutoff=0.75)
+        near = near if near == language.lower() else same or near
         hints.append(f"{language} (did you mean {spelled[near]}?)" if near else language)
     return ", ".join(hints)
 

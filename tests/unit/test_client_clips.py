@@ -106,6 +106,15 @@ def test_the_moments_of_a_task_become_files_and_a_list(folder: Path, capsys: pyt
     assert (first["file"], first["text"], second["cut_from_s"]) == ("b.mp4", "First.", 2.0)
 
 
+def test_a_clip_that_begins_early_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add_part(folder / "captions", "middle", "window", (1_600_000, 1_900_000), "Between.", at=3)
+    note = "1 of 3 clips begin before their moment, at a key frame, by up to 0.6 s: --exact begins at the frame\n"
+    assert clips("captions", "--task", "describe") == 0
+    assert capsys.readouterr().err == note
+    assert clips("captions", "--task", "describe", "--exact") == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_video_that_is_gone_fails_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "b.mp4").unlink()
     assert clips("captions", "--task", "describe", "--exact") == 1
@@ -118,6 +127,7 @@ def test_a_video_that_is_gone_fails_alone(folder: Path, capsys: pytest.CaptureFi
     ("arguments", "code", "said"),
     [
         (("captions",), 2, "there are no moments of the task highlights: run babelview batch"),
+        (("captions",), 2, "... --tasks highlights; there are those of describe\n"),
         (("nowhere", "--task", "describe"), 1, "there is no ledger.db in nowhere"),
         (("captions", "--task", "describe", "--reel", "no/such/reel.mp4"), 1, "cannot write to no/such/reel.mp4"),
     ],

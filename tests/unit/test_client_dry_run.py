@@ -55,9 +55,10 @@ def test_before_the_first_run(servers: FakeServers, ads: Path, tmp_path: Path) -
     # Of one tile: 160 x 96 pixels.
     (picture,) = (line for line in said if line.startswith("to ask: describe of 1 image,"))
     tokens_in = text[Kind.IMAGE] + 1
-    assert picture.endswith(f"about {tokens_in:,.0f} tokens in, 1,601 of pictures beside the prompt, and 512 out")
-    assert "  describe of images: 1,601 tokens a tile beside the prompt, at most 512 tokens of answer" in said
-    assert any(line.startswith("in all: 5 requests") and "1,601 of pictures beside" in line for line in said)
+    assert picture.endswith(f"about {tokens_in:,.0f} tokens in, 1,601 more for pictures, and 512 out")
+    tiles = "1,601 tokens for each tile of a picture, uncounted by the server"
+    assert f"  describe of images: {tiles}, at most 512 tokens of answer" in said
+    assert any(line.startswith("in all: 5 requests") and "1,601 more for pictures" in line for line in said)
     assert said[-1] == "a dry run: nothing was asked, nothing was written"
 
 
@@ -107,9 +108,9 @@ def test_pictures_are_counted_by_their_tiles(servers: FakeServers, tmp_path: Pat
         pictures(tmp_path / "ads", 1, first=number, size=size)
     arguments = ["ads", f"{servers.url}/x.jpg", "--tasks", "describe,tags", "--languages", "", "--dry-run"]
     said = run(servers, *arguments, cwd=tmp_path).stdout.splitlines()
-    beside = f"{1601 * (2 + 4 + 1 + 4):,} of pictures beside the prompt"  # of what is not here, as many as can be
+    beside = f"{1601 * (2 + 4 + 1 + 4):,} more for pictures"  # of what is not here, as many as can be
     assert sum(beside in line for line in said if line.startswith("to ask: ")) == 2
-    assert any(f"{2 * 1601 * 11:,} of pictures" in line for line in said if line.startswith("in all: "))
+    assert any(f"{2 * 1601 * 11:,} more for pictures" in line for line in said if line.startswith("in all: "))
     other = run(servers, *arguments, "--model", "gpt-4o-mini", cwd=tmp_path).stdout
     assert "beside" not in other
     assert "what media cost gpt-4o-mini is not known and NOT counted" in other

@@ -118,6 +118,10 @@ def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
             "unknown language spa_latn (did you mean spa_Latn?), French (did you mean fra_Latn?); the translator",
         ),
         (
+            ["ads", "--languages", "fra_Arab"],
+            "unknown language fra_Arab (did you mean fra_Latn?); the translator",
+        ),
+        (
             ["ads", "--languages", "french,spanish,xxx_Zzzz", "--translator", "http://127.0.0.1:9"],
             "unknown language french (did you mean fra_Latn?), spanish (did you mean spa_Latn?), xxx_Zzzz",
         ),

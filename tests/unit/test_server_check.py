@@ -135,6 +135,31 @@ def test_status_for_scripts_is_json(capsys: pytest.CaptureFixture[str], monkeypa
     assert told["gateway"] is None
 
 
+@pytest.mark.parametrize(
+    ("status", "shown"), [("ok", "the endpoint answers: ok"), ("degraded", '"status": "degraded"')]
+)
+def test_status_for_people_says_a_word_where_all_is_well(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, status: str, shown: str
+) -> None:
+    part = {
+        "name": "toy",
+        "state": "ready",
+        "pid": 1,
+        "uptime_s": 3.0,
+        "restarts": 0,
+        "memory_bytes": 0,
+        "last_end": None,
+    }
+    told = {"endpoint": "http://127.0.0.1:1/v1", "pid": 2, "parts": [part]}
+    monkeypatch.setattr("server.status_table.ask", lambda _: told)
+    page = json.dumps({"status": status, "parts": {"toy": status}}).encode()
+    monkeypatch.setattr("server.status_table._get", lambda url: page if url.endswith("/health") else b"")
+    assert main(["status"]) == (status != "ok")
+    said = capsys.readouterr().out
+    assert shown in said
+    assert ("{" in said) == (status != "ok")
+
+
 MISSING = """import sys
 from importlib import metadata, util
 real_version, real_spec = metadata.version, util.find_spec
