@@ -37,28 +37,29 @@ def main(control: socket.socket) -> None:
     gc.freeze()  # the first collection of a worker would else copy all that it shares
     children: set[int] = set()
     here = os.getpid()
-    while True:
-        order, handles, _, _ = socket.recv_fds(control, 32, 1)
-        if not order:
-            break
-        if handles:
-            pid = os.fork()
-            if pid == 0:
-                control.close()
-                _prepare_worker(here)
-                serve(Connection(handles[0]))
-                os._exit(0)
-            os.close(handles[0])
-            children.add(pid)
-            control.send(b"%d" % pid)
-        else:
-            pid, exit_code = int(order), -signal.SIGTERM
-            if pid in children:  # not of a process before this one
-                os.kill(pid, signal.SIGKILL)
-                _, status = os.waitpid(pid, 0)
-                children.remove(pid)
-                exit_code = os.waitstatus_to_exitcode(status)
-            control.send(b"%d" % exit_code)
+    with contextlib.suppress(ConnectionError):  # the parent was killed
+        while True:
+            order, handles, _, _ = socket.recv_fds(control, 32, 1)
+            if not order:
+                break
+            if handles:
+                pid = os.fork()
+                if pid == 0:
+                    control.close()
+                    _prepare_worker(here)
+                    serve(Connection(handles[0]))
+                    os._exit(0)
+                os.close(handles[0])
+                children.add(pid)
+                control.send(b"%d" % pid)
+            else:
+                pid, exit_code = int(order), -signal.SIGTERM
+                if pid in children:  # not of a process before this one
+                    os.kill(pid, signal.SIGKILL)
+                    _, status = os.waitpid(pid, 0)
+                    children.remove(pid)
+                    exit_code = os.waitstatus_to_exitcode(status)
+                control.send(b"%d" % exit_code)
     for pid in children:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

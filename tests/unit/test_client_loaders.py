@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -155,6 +156,18 @@ def test_a_worker_that_others_end_costs_nothing(tmp_path: Path, loaders: Loaders
     fork_server.kill()
     fork_server.wait()
     assert loaded(loaders, picture(tmp_path / "good.png")).jpegs
+
+
+def test_a_parent_that_was_killed_meanwhile_leaves_no_traceback() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    orders, work = socket.socketpair()
+    socket.send_fds(ours, [b"fork"], [work.fileno()])
+    line = [sys.executable, "-m", "client.media.loader_process", str(theirs.fileno())]
+    process = subprocess.Popen(line, cwd=ROOT, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, text=True)
+    for end in (ours, theirs, orders, work):
+        end.close()
+    assert process.communicate(timeout=60)[1] == ""
+    assert process.returncode == 0
 
 
 def test_workers_are_replaced_before_leaks_add_up(
