@@ -37,7 +37,10 @@ def print_status(port: int, console: Console, *, as_json: bool) -> int:
     health = _get(f"{gateway}/health")
     told["gateway"] = orjson.loads(health) if health else None
     if not told["parts"] and told["gateway"] is None:
-        console.print(f"nothing runs behind port {port}: no supervisor of yours and no gateway on loopback")
+        console.print(
+            f"nothing runs behind port {port}: no supervisor of yours and no gateway on loopback; "
+            "babelview up starts them"
+        )
         return NOTHING_RUNS
     in_flight = _in_flight(_get(f"{gateway}/metrics"))
     for part in told["parts"]:

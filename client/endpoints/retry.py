@@ -78,6 +78,8 @@ class RetryPolicy:
         self._name, self._wait_s, self._notify, self._stop = name, wait_s, notify, stop
         self._away_since: float | None = None
         self._said_at: float | None = None
+        self._told_since = 0.0
+        """When the outage began that the user was told of."""
         self._answered_at: float | None = None
         self._first_call_at: float | None = None
         self._given_up = 0
@@ -95,6 +97,7 @@ class RetryPolicy:
         self._first_call_at = self._first_call_at or began
         failures = 0
         for tries in itertools.count():
+            asked_at = time.monotonic()
             try:
                 result = await attempt()
             except UnavailableError as error:
@@ -115,7 +118,7 @@ class RetryPolicy:
                     raise ServiceLostError(f"{self._name}: {error}") from error
                 raise self._give_up(str(error)) from error
             else:
-                self._back()
+                self._back(asked_at)
                 return result
             pause_s = self._pause_s(tries, longest, retry_after)
             logger.warning("%s: %s; trying again in %.1f s", label, reason, pause_s)
@@ -145,7 +148,7 @@ class RetryPolicy:
             if gone + (error.retry_after or 0) >= (BUSY_NOTED_S if error.busy else NOTED_S):
                 waiting = f"waiting up to {_duration(self._wait_s)} for it"
                 self._notify(f"{self._name}: {error}; {waiting}{self._start(error)}")
-                self._said_at = now
+                self._said_at, self._told_since = now, self._away_since
         elif now - self._said_at > REMIND_S:
             self._notify(f"{self._name}: {error}; still waiting, {_duration(self._wait_s - gone)} left")
             self._said_at = now
@@ -155,10 +158,12 @@ class RetryPolicy:
         here = self._name.partition("://")[2].startswith(("127.0.0.1", "localhost", "[::1]"))
         return " (is it running? babelview up starts it)" if here and "Connection refused" in str(error) else ""
 
-    def _back(self) -> None:
-        if self._said_at is not None and self._away_since is not None:
-            self._notify(f"{self._name}: back after {_duration(time.monotonic() - self._away_since)}")
-        self._away_since = self._said_at = None
+    def _back(self, asked_at: float) -> None:
+        # A server that is shutting down still answers what it was asked before: it is not back.
+        if self._said_at is not None and asked_at >= self._told_since:
+            self._notify(f"{self._name}: back after {_duration(time.monotonic() - self._told_since)}")
+            self._said_at = None
+        self._away_since = None
         self._answered_at, self._given_up = time.monotonic(), 0
 
     def _pause_s(self, tries: int, longest: float, retry_after: float | None) -> float:

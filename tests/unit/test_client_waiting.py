@@ -132,6 +132,27 @@ async def test_a_long_pause_that_the_server_asks_for_is_told_before_it() -> None
     assert service.notes[0] == "it: full; waiting up to 10 min for it"
 
 
+async def test_late_answers_of_a_server_that_shuts_down_are_no_return() -> None:
+    service, late = Unhurried(), asyncio.Event()
+    earlier = asyncio.create_task(service.call(late.wait, "earlier"))
+    await asyncio.sleep(0)
+    left = iter(range(2))
+
+    async def attempt() -> None:
+        if (times := next(left, None)) is None:
+            return
+        if times:
+            late.set()
+            await earlier
+        raise UnavailableError("shutting down", retry_after=1)
+
+    await service.call(attempt, "a")
+    assert [note.partition(" after")[0] for note in service.notes] == [
+        "it: shutting down; waiting up to 10 min for it",
+        "it: back",
+    ]
+
+
 async def test_a_server_that_is_too_busy_for_anybody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     service = Unhurried()
     await away(service, 3, 0.1, busy=True)
