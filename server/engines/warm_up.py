@@ -92,15 +92,20 @@ class WarmUp:
         not use it can be served.
         """
         began = time.monotonic()
-        features = [*FEATURES, *_media(app.state.args)]
-        print(f"{STAGE}: {len(features)} features", flush=True)  # to the engine's log
-        for feature in features:
-            if time.monotonic() - began > ALONE_S:
-                break
-            await self._try(app, feature)
-        await asyncio.gather(*(self._try(app, feature) for feature in features))
-        print(f"{STAGE} took {time.monotonic() - began:.1f} s", flush=True)
-        self._done = True
+        try:
+            features = [*FEATURES, *_media(app.state.args)]
+            print(f"{STAGE}: {len(features)} features", flush=True)  # to the engine's log
+            for feature in features:
+                if time.monotonic() - began > ALONE_S:
+                    break
+                await self._try(app, feature)
+            await asyncio.gather(*(self._try(app, feature) for feature in features))
+            print(f"{STAGE} took {time.monotonic() - began:.1f} s", flush=True)
+        except Exception:
+            # Better slow at the first request of a kind than never ready.
+            logging.getLogger(__name__).exception("%s failed: the engine serves without", STAGE)
+        finally:
+            self._done = True
 
     async def _try(self, app: Any, feature: Feature) -> None:
         name, path, asked = feature

@@ -207,8 +207,11 @@ class CrashMemory:
         for server in {server for server, _ in suspect.crashes}:
             when = [at for where, at in suspect.crashes if where == server]
             if self._worked_before(server, min(when)) and (path := self._blame.get(server)):
-                with path.open("a") as notes:
-                    notes.write(f"{digest.hex()}\n" * len(when))
+                try:
+                    with path.open("a") as notes:
+                        notes.write(f"{digest.hex()}\n" * len(when))
+                except OSError as error:  # then the supervisor counts the crash, as any other
+                    logger.warning("%s cannot be written: %s", path, error)
 
     def _worked_before(self, server: str, crash: float) -> bool:
         """Whether `server` has answered anybody since the crash before this one: else the fault is its own."""

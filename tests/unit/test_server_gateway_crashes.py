@@ -290,6 +290,17 @@ def test_only_an_engine_that_answers_others_is_excused(memory: CrashMemory, fold
     assert not (folder / "broken").exists()
 
 
+def test_a_file_that_cannot_be_written_stops_nothing(
+    memory: CrashMemory, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory.report_to("works", str(folder / "no" / "such" / "folder"))
+    answer(memory, "hello", "works")
+    for _ in range(2):
+        crash(memory, "x", server="works")
+    assert refused(memory, "x")
+    assert "cannot be written" in caplog.text
+
+
 def test_excused_crashes_do_not_count_towards_giving_up() -> None:
     crashes = Crashes(Policy(backoff_s=1, longest_backoff_s=5, well_s=100, crashes=3, crash_window_s=1000))
     for number in range(1, 10):

@@ -99,3 +99,11 @@ async def test_a_feature_that_fails_is_told_and_does_not_keep_the_others_from_be
     assert await until_warm(middleware, app) == status
     assert "WARNING Warming up: logprobs was answered with 500" in capsys.readouterr().out
     assert app.keys == {b"Bearer secret"}
+
+
+async def test_a_warm_up_that_cannot_be_made_keeps_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    """As with a vLLM that keeps its arguments elsewhere."""
+    app = App()
+    del app.state.args
+    assert await until_warm(WarmUp(app), app) == 200
+    assert "the engine serves without" in caplog.text
