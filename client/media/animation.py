@@ -16,7 +16,7 @@ from PIL import Image
 
 from client.errors import MediaError
 from client.media.content import Content, Facts, Frame, Probe
-from client.media.image import MAX_PIXELS, marked, picture_orientation
+from client.media.image import MAX_PIXELS, picture_orientation, with_alpha_flag
 from client.media.jpeg import Orientation, encode_frame, fit_size
 from client.media.kinds import Kind
 from client.media.picture_parts import frame_times, parts_of
@@ -84,7 +84,7 @@ def _timeline(times_ms: list[int]) -> Timeline:
 def _decoded(data: bytes, wanted: set[int], sampling: Sampling) -> tuple[tuple[int, int], dict[int, bytes], int | None]:
     """The size as shown, the wanted frames by their index, and how many can be read if that is not all of them."""
     jpegs: dict[int, bytes] = {}
-    with suppress(*DECODER_ERRORS), Image.open(marked(data), formats=_FORMATS) as image:
+    with suppress(*DECODER_ERRORS), Image.open(with_alpha_flag(data), formats=_FORMATS) as image:
         check_size(*image.size, MAX_PIXELS)
         orientation = picture_orientation(image)
         size = image.size[::-1] if orientation >= 5 else image.size

@@ -76,7 +76,7 @@ def load_image(path: Path) -> Content:
             if not (head.startswith(_READ_WHOLE) or head[4:8] == b"ftyp"):
                 return _content(_decoded(file, Parts(b""), path.suffix), [])
             data = file.read()
-        return _content(_decoded(marked(data), Parts(data), path.suffix), [])
+        return _content(_decoded(with_alpha_flag(data), Parts(data), path.suffix), [])
     except DECODER_ERRORS as error:
         return _salvaged(path, error)
 
@@ -156,15 +156,15 @@ def _decoded(file: BinaryIO, parts: Parts, suffix: str) -> Decoded:
     return Decoded(pixels, width, height, warnings, share)
 
 
-def marked(data: bytes) -> BinaryIO:
+def with_alpha_flag(data: bytes) -> BinaryIO:
     """A file's bytes; of an animated WebP, with the mark of transparency.
 
     Without it Pillow shows as black what its first frame leaves free, however transparent that is.
     """
     if data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X" and data[_WEBP_FLAGS] & _WEBP_ANIMATED:
-        marked = bytearray(data)
-        marked[_WEBP_FLAGS] |= _WEBP_ALPHA
-        return io.BytesIO(marked)
+        flagged = bytearray(data)
+        flagged[_WEBP_FLAGS] |= _WEBP_ALPHA
+        return io.BytesIO(flagged)
     return io.BytesIO(data)
 
 
@@ -203,14 +203,16 @@ def _salvaged(path: Path, error: Exception) -> Content:
     parts = parts_of(data)
     if parts.essential != data:
         with suppress(*DECODER_ERRORS):
-            return _content(_decoded(marked(parts.essential), parts, path.suffix), [] if parts.is_whole else [_SPOILT])
+            return _content(
+                _decoded(with_alpha_flag(parts.essential), parts, path.suffix), [] if parts.is_whole else [_SPOILT]
+            )
     if _UNSUPPORTED.search(str(error)) or isinstance(error, UnidentifiedImageError):
         with suppress(*DECODER_ERRORS):
             return _content(read_by_ffmpeg(data, MAX_PIXELS, strict=True), [])
     left: Decoded | None = None
     for whole in dict.fromkeys((parts, Parts(data))):
         with suppress(*DECODER_ERRORS), _tolerant():
-            left = left or _decoded(marked(whole.essential), whole, path.suffix)
+            left = left or _decoded(with_alpha_flag(whole.essential), whole, path.suffix)
     if left is None or left.share < _LEAST_SHARE:
         with suppress(*DECODER_ERRORS):
             left = read_by_ffmpeg(parts.essential, MAX_PIXELS, strict=False)

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 from client.errors import UsageError
 from client.sources import stores
 from client.sources.folders import Choice, walk
-from client.sources.live_photos import marked
+from client.sources.live_photos import with_live_photos
 from client.sources.manifest import is_manifest, read_manifest
 from client.sources.source import Source, printable, public
 
@@ -61,7 +61,7 @@ def gather(
     for manifest in manifests:
         found += _rows(manifest, column)
     stores.check({source.where for source in found if source.remote and _scheme(source.where) not in _HTTP})
-    return [replace(source, position=position) for position, source in enumerate(marked(found))]
+    return [replace(source, position=position) for position, source in enumerate(with_live_photos(found))]
 
 
 def _of(text: str, choice: Choice, leave_out: Path | None, warn: Notify, passed_over: Counter[str]) -> Iterator[Source]:

@@ -14,7 +14,7 @@ _PICTURES = {".mov": (".heic", ".heif", ".jpg", ".jpeg"), ".mp4": (".heic", ".he
 """Suffix of the video -> those of its picture, the likeliest first; .mp4 is how Google's export names it."""
 
 
-def marked(sources: list[Source]) -> list[Source]:
+def with_live_photos(sources: list[Source]) -> list[Source]:
     """The sources, each video that is named like a picture beside it with that picture's name.
 
     Whether it is short enough to be the moving part of a live photo is known when it has been read.
