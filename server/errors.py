@@ -83,3 +83,7 @@ class RequestError(ServerError):
 
 class NotBegunError(ServerError):
     """A server gave no answer, and nothing has reached the client: another server may be asked."""
+
+
+class ManyScansError(Exception):
+    """A JPEG has more scans than are decoded; says what to do."""

@@ -195,6 +195,8 @@ def _text(value: Any, where: str) -> str:
     text = " ".join(value.split()) if isinstance(value, str) else ""
     if not text or len(text) > LONGEST_TERM:
         raise GlossaryError(f"{where} must be a text of 1 to {LONGEST_TERM} characters")
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise GlossaryError(f"{where} holds a lone surrogate, which is not text")
     return text
 
 

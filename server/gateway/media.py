@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pybase64
 
-from server.errors import RequestError
+from server.errors import ManyScansError, RequestError
 from server.gateway.media_forms import FRAMES
 from server.gateway.picture_headers import JPEG_START, checked_picture, jpeg_size
 
@@ -120,6 +120,8 @@ class MediaPolicy:
                 width, height, instead = await asyncio.to_thread(checked_picture, url[begin:])
         except ValueError as error:
             raise _refusal("image_url: this is no picture, or a broken one") from error
+        except ManyScansError as error:
+            raise _refusal(f"image_url: {error}") from error
         if not 0 < width * height <= self._limits.max_picture_pixels:
             raise _refusal(f"a picture of {width}x{height}: at most {self._limits.max_picture_pixels} pixels are taken")
         return width * height, f"{header}{pybase64.b64encode(instead).decode()}" if instead else None
@@ -143,6 +145,8 @@ class MediaPolicy:
                 sizes.add(jpeg_size(url, begin, end))
             except ValueError as error:
                 raise _refusal(f"video_url: frame {number} is no JPEG, or a broken one") from error
+            except ManyScansError as error:
+                raise _refusal(f"video_url: frame {number} is {error}") from error
         if len(sizes) > 1:
             raise _refusal("video_url: its frames have different sizes")
         width, height = sizes.pop()

@@ -151,6 +151,35 @@ async def test_optional_data_of_a_png_do_not_refuse_it(
         assert np.array_equal(read, Image.open(io.BytesIO(data)))
 
 
+def many_scans(count: int, thumbnails: int = 0) -> str:
+    """A progressive JPEG whose last scan comes `count` times more, behind as many bytes that look like one."""
+    drawn = io.BytesIO()
+    Image.new("L", (64, 64)).save(drawn, "JPEG", progressive=True)
+    data = drawn.getvalue()
+    last = data[data.rindex(b"\xff\xda") : -2]
+    comment = b"\xff\xfe" + (2 + 2 * thumbnails).to_bytes(2) + b"\xff\xda" * thumbnails
+    return base64.b64encode(data[:2] + comment + data[2:-2] + last * count + data[-2:]).decode()
+
+
+@pytest.mark.parametrize("form", ["data:image/jpeg;base64,{}", "data:video/jpeg;base64,{}"])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_jpeg_that_is_decoded_for_minutes_is_refused(
+    refusing: tuple[Engine, openai.AsyncOpenAI], form: str
+) -> None:
+    """Each scan goes over all pixels, and has twenty bytes."""
+    _, sdk = refusing
+    url = form.format(many_scans(200))
+    model, messages = (VIDEO, video(0, url)) if "video" in form else (PICTURE, image(url))
+    with pytest.raises(openai.BadRequestError, match="JPEG of more than 100 scans: save it again"):
+        await sdk.chat.completions.create(model=model, messages=messages)  # type: ignore[arg-type]
+
+
+async def test_what_looks_like_a_scan_in_a_thumbnail_is_none(engine: Engine, sdk: openai.AsyncOpenAI) -> None:
+    messages: Any = image(f"data:image/jpeg;base64,{many_scans(20, thumbnails=200)}")
+    await sdk.chat.completions.create(model=PICTURE, messages=messages)
+    assert len(engine.bodies) == 1
+
+
 @pytest.mark.parametrize("metadata", [100, 20_000])
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_jpegs_size_is_found_behind_its_metadata(

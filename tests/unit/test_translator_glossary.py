@@ -78,6 +78,10 @@ async def test_a_term_that_was_lost_is_told(client: Client) -> None:
     assert "Acme is not there" in sentence["reason"]
 
 
+async def test_a_sentence_of_terms_alone_has_no_parts_to_try(client: Client) -> None:
+    assert (await ask(client, "aa " * 900, keep=["aa"]))["sentences"]
+
+
 async def test_without_the_glossary_nothing_is_kept(client: Client) -> None:
     assert (await ask(client, "Acme is here.", keep=[]))["text"] == "emca si ereh."
 
@@ -99,6 +103,7 @@ async def test_libretranslates_call_takes_it_too(client: Client) -> None:
         ([{"term": "a", "translations": {"tlh": "b"}}], "entry 1: unknown language 'tlh'"),
         ([{"term": "a", "into": {}}], "entry 1 must be a term, or an object"),
         (["a"] * 2001, "2001 terms: at most 2000"),
+        ([{"term": "a", "translations": {"fr": "\ud800"}}], "entry 1 holds a lone surrogate"),
     ],
 )
 async def test_a_bad_glossary_is_refused(client: Client, keep: Any, why: str) -> None:

@@ -1,6 +1,7 @@
 """Subtitles: sentences go over cues, times and all the rest stay."""
 
 import re
+import time
 import unicodedata
 from typing import Any
 
@@ -119,6 +120,15 @@ def test_lines_are_broken_between_words(text: str, lines: int, broken: list[str]
     assert "".join(found).replace(" ", "") == text.replace(" ", "")
     assert not any(line and unicodedata.category(line[0])[0] == "M" for line in found)
     assert broken is None or found == broken
+
+
+@pytest.mark.parametrize("words", ["a\n" * 20_000, ("<" + "b" * 900) * 500])
+def test_a_huge_cue_takes_no_longer_than_its_letters_let(words: str) -> None:
+    """It is put together where others wait for it."""
+    began = time.process_time()
+    file = Subtitles(f"WEBVTT\n\n00:00.000 --> 00:01.000\n{words}", "vtt")
+    file.with_text(file.text.text, "Latn")
+    assert time.process_time() - began < 1.5
 
 
 @pytest.mark.parametrize("form", ["vtt", "srt"])

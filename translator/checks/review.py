@@ -180,7 +180,7 @@ class Reviewer:
         return [replace(again, no_repeat=_NO_REPEAT)]
 
     def _in_parts(self, job: Job) -> list[Job | str]:
-        """A sentence's clauses, or a fragment as a whole sentence; nothing if it is neither."""
+        """A sentence's clauses, or a fragment as a whole sentence; nothing if it is neither, or of terms alone."""
         terms = {(start, end): term.target for start, end, term in occurrences(job.terms, job.text)}
         kept = [span for span in protected.spans(job.text) if not any(a < span[1] and span[0] < b for a, b in terms)]
         pieces = sentences.clauses(job.text, sorted([*kept, *terms]))
@@ -195,7 +195,7 @@ class Reviewer:
                 plan.append(self._job(job, piece.text))
             elif spaced or not piece.text.isspace():
                 plan.append(terms.get(span, piece.text))
-        return plan
+        return plan if any(isinstance(part, Job) for part in plan) else []
 
     def _whole(self, job: Job, text: str, terms: tuple[Term, ...]) -> Job:
         """The same sentence in other words."""

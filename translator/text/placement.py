@@ -8,6 +8,7 @@ in its translation, once, and pairs stay properly nested.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 import re
@@ -40,6 +41,8 @@ _MORE_WORDS = 3
 """The translation of a term has at most so many words more than the term: articles and the like."""
 _LONGEST_SHARE, _LONGEST_MORE = 3, 40
 """A pair goes around at most so many times the letters that its share of the sentence lets expect, and some more."""
+_COMMA, _LONGEST_SPACE = 4, 100
+"""What a break after a comma is worth, in letters; and how far back one is looked for."""
 _ODD_LENGTH = 0.5
 """What a letter too many or too few costs, in letters that belong to a pair."""
 
@@ -151,14 +154,27 @@ def break_lines(text: str, shares: Sequence[float]) -> list[int]:
     if thai.is_thai(text) and (words := thai.word_starts(text)):
         starts = [start for start in starts if start in words] or starts
     found: list[int] = []
-    wanted = 0.0
+    wanted, low = 0.0, 0
     for number, share in enumerate(shares[:-1]):
         wanted += share * len(text)
         left = len(shares) - 2 - number
-        free = [start for start in starts if not found or start > found[-1]]
-        free = free[: len(free) - left] if len(free) > left else free
-        found.append(min(free, key=lambda start: _distance(text, start, wanted)) if free else len(text))
+        high = len(starts) - left if len(starts) - low > left else len(starts)
+        if low == high:
+            found.append(len(text))
+            continue
+        best = min(_near(starts, wanted, low, high), key=lambda one: _distance(text, starts[one], wanted))
+        found.append(starts[best])
+        low = best + 1
     return found
+
+
+def _near(starts: Sequence[int], wanted: float, low: int, high: int) -> range:
+    """Which of the starts from `low` to `high` can be the best: all others are further off than a comma is worth."""
+    after = bisect.bisect_left(starts, wanted, low, high)
+    least = min(abs(starts[one] - wanted) for one in range(max(low, after - 1), min(high, after + 1)))
+    reach = least + _COMMA
+    first = bisect.bisect_left(starts, wanted - reach, low, high)
+    return range(first, bisect.bisect_right(starts, wanted + reach, low, high))
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
@@ -174,8 +190,8 @@ def word_spans(text: str) -> list[tuple[int, int]]:
 
 def _distance(text: str, start: int, wanted: float) -> float:
     """How bad a break is: far from where it should be; after a comma is worth some letters."""
-    before = text[:start].rstrip()[-1:]
-    return abs(start - wanted) - (4 if before in _MARKS_AFTER else 0)
+    before = text[max(0, start - _LONGEST_SPACE) : start].rstrip()[-1:]
+    return abs(start - wanted) - (_COMMA if before in _MARKS_AFTER else 0)
 
 
 def _words(source: str, target: str, anchors: Sequence[Anchor]) -> list[_Word]:
