@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from server.gateway.fetch import Fetcher
 
 PICTURES = ("data:image/jpeg;base64,", "data:image/png;base64,", "data:image/webp;base64,", "data:image/gif;base64,")
+_USUAL_ASPECT, _FRAME_SIDE = 8, 336
+"""CLIP's processor, LLaVA-NeXT-Video's, scales the shorter side of a frame to as many pixels."""
 _TYPES = {"text", "refusal", "image_url", "video_url"}
 _KEYS = _TYPES | {"type", "detail"}
 """vLLM takes more in a part: tensors, and `uuid`, under which one user's picture would be found by another."""
@@ -152,13 +154,22 @@ class MediaPolicy:
         width, height = sizes.pop()
         if width * height > self._limits.max_frame_pixels:
             raise _refusal(f"frames of {width}x{height}: at most {self._limits.max_frame_pixels} pixels are taken")
-        return number * width * height
+        pixels = number * _scaled_pixels(width, height)
+        if pixels > max(self._limits.max_pixels_decoding, number * width * height):
+            raise _refusal(f"frames of {width}x{height} are too long and narrow: crop or pad them")
+        return pixels
 
     def _check_bytes(self, what: str, characters: int) -> None:
         if characters // 4 * 3 > self._limits.max_media_bytes:
             limit = self._limits.max_media_bytes >> 20
             message = f"{what} is larger than {limit} MiB"
             raise RequestError(413, message, param="messages", code="request_too_large")
+
+
+def _scaled_pixels(width: int, height: int) -> int:
+    """The pixels of a frame, or those that an engine scales a long and narrow one to before it crops it."""
+    short, long = sorted((width, height))
+    return width * height if long <= _USUAL_ASPECT * short else max(width * height, _FRAME_SIDE**2 * long // short)
 
 
 def _frames(url: str) -> Iterator[tuple[int, int]]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from server.errors import RequestError
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def loosen_schemas(asked: dict[str, Any]) -> bool:
     Raises:
         RequestError: 400, one is none, or asks for a value without end.
     """
-    changed = False
+    changed = _read_text(asked)
     for name, schema in schemas_of(asked):
         try:
             ends = _Endings(schema).ends(schema)
@@ -51,6 +53,18 @@ def loosen_schemas(asked: dict[str, Any]) -> bool:
             raise _refusal(name, f"{name}: the schema asks for a value without end: a part of it requires itself")
         changed |= loosen(schema)
     return changed
+
+
+def _read_text(asked: dict[str, Any]) -> bool:
+    """Put a schema in the place of the JSON text of one, whose parts nobody would look at; whether there was one."""
+    structure = asked.get("structured_outputs")
+    if not isinstance(structure, dict) or not isinstance(structure.get("json"), str):
+        return False
+    schema = orjson.loads(structure["json"])  # check_parameters has refused what is no JSON
+    if not isinstance(schema, dict):
+        raise _refusal("structured_outputs", "structured_outputs: json is no JSON schema: it must be an object")
+    structure["json"] = schema
+    return True
 
 
 def schemas_of(asked: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -355,6 +355,17 @@ async def test_what_is_no_schema_is_left_to_the_engine(
     assert len(engine.bodies) == 1
 
 
+def test_a_schema_that_is_written_as_text_is_read() -> None:
+    asked = {"structured_outputs": {"json": '{"type": "string", "pattern": "(?=a)b", "x-guidance": {}}'}}
+    assert loosen_schemas(asked)
+    assert asked == {"structured_outputs": {"json": {"type": "string", "pattern": "b"}}}
+    endless = {"properties": {"a": {"$ref": "#"}}, "required": ["a"]}
+    with pytest.raises(RequestError, match="value without end"):
+        loosen_schemas({"structured_outputs": {"json": orjson.dumps(endless).decode()}})
+    with pytest.raises(RequestError, match="must be an object"):
+        loosen_schemas({"structured_outputs": {"json": "true"}})
+
+
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_schemas_of_a_request_are_loosened_wherever_they_stand(engine: Everything, address: str) -> None:
     class Names(BaseModel):

@@ -95,6 +95,7 @@ def png_bomb() -> str:
         (VIDEO, video(0, f"data:video/jpeg;base64,{picture()},{picture(17)}"), "different sizes"),
         (VIDEO, video(0, f"data:video/jpeg;base64,{picture()},{picture(kind='png')}"), "frame 2 is no JPEG"),
         (VIDEO, video(0, f"data:video/jpeg;base64,{picture()},"), "frame 2 is no JPEG"),
+        (VIDEO, video(0, f"data:video/jpeg;base64,{picture(5000, 1)}"), "5000x1 are too long and narrow: crop or pad"),
         (VIDEO, image(), "Frames go in one part"),
     ],
 )
