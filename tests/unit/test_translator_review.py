@@ -12,7 +12,7 @@ from translator_toy import Model, batching
 from translator.batcher import Batcher
 from translator.checks.checks import Thresholds
 from translator.checks.review import Reviewed, Reviewer, with_checks
-from translator.model.job import CUT, Job, Translation
+from translator.model.job import CUT, MAX_SOURCE_TOKENS, Job, Translation
 
 LOOP = "Il court court court court court court."
 
@@ -86,6 +86,19 @@ async def test_the_ways_to_try_again_have_an_order_and_the_first_that_helps_is_t
         assert found.text == {2: " ".join(parts.values()), 3: LOOP}.get(
             attempt, "Au coin, une voiture rouge tourne et un chien la regarde."
         )
+
+
+async def test_what_is_too_long_with_its_full_stop_is_not_tried_again() -> None:
+    """A run of letters that fills the model has one token more with a full stop."""
+
+    def each_letter(text: str, source: str, target: str) -> Job:
+        return Job(text, source, target, tuple(text))
+
+    model = Model(lambda _: Translation(LOOP))
+    async with batching(model, with_checks(model, Thresholds())) as batcher:
+        asked = each_letter("A1" * (MAX_SOURCE_TOKENS // 2), "eng_Latn", "fra_Latn")
+        (found,) = await Reviewer(each_letter, batcher, Thresholds()).translate([asked])
+    assert found.verdict == "doubtful"
 
 
 async def test_parts_are_joined_without_spaces_where_the_language_has_none() -> None:

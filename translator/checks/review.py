@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from translator.checks.checks import find_issues, find_remarks
 from translator.glossary import Term, inlined, missing, occurrences
-from translator.model.job import CUT, Job, Translation
+from translator.model.job import CUT, MAX_SOURCE_TOKENS, Job, Translation
 from translator.text import protected, scripts, sentences
 from translator.text.placement import put_in
 from translator.threads import in_thread
@@ -155,7 +155,9 @@ class Reviewer:
             plans: dict[Job, list[Job | str]] = {}
             for job in poor:
                 wanted()
-                plans[job] = attempt(job)
+                plan = attempt(job)  # set translations and a full stop can make it longer than the model takes
+                fits = all(len(part.tokens) <= MAX_SOURCE_TOKENS for part in plan if isinstance(part, Job))
+                plans[job] = plan if fits else []
             return plans
 
         plans = await in_thread(plan_all)
