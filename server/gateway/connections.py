@@ -57,6 +57,9 @@ class Connection(RequestHandler):
             failure = RequestError(
                 status, f"this is no HTTP that can be read: {type(exc).__name__}", code="bad_request"
             )
+        elif isinstance(exc, ConnectionError):
+            logger.info("a client went away: %s", type(exc).__name__)
+            failure = RequestError(400, "the connection was lost", code="bad_request")
         else:
             logger.error("a connection failed", exc_info=exc)
             failure = RequestError(500, "internal error: the gateway's log says more", code="internal_error")

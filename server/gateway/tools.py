@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from server.errors import RequestError
+from server.gateway.body import DEEPEST, is_deep
 
 if TYPE_CHECKING:
     from server.gateway.config import ServedModel
@@ -67,7 +70,22 @@ def check_turns(messages: Any, model: ServedModel) -> bool:
             raise _refusal(
                 "messages", f"{model.name} calls no tools, and does not understand a conversation with calls"
             )
+        for call in calls if isinstance(calls := message.get("tool_calls"), list) else ():
+            _check_arguments(call)
     return changed
+
+
+def _check_arguments(call: Any) -> None:
+    """Check the arguments of an earlier call, JSON in a string: the engine's template reads it by recursion."""
+    function = call.get("function") if isinstance(call, dict) else None
+    arguments = function.get("arguments") if isinstance(function, dict) else None
+    if isinstance(arguments, str) and arguments.count("[") + arguments.count("{") >= DEEPEST:
+        try:
+            deep = is_deep(orjson.loads(arguments))
+        except orjson.JSONDecodeError as error:
+            deep = "depth limit" in str(error)
+        if deep:
+            raise _refusal("messages", f"the arguments of a call are nested deeper than {DEEPEST} levels")
 
 
 def _name_of(tool: Any) -> str:

@@ -167,6 +167,10 @@ TOOL: dict[str, Any] = {
     "type": "function",
     "function": {"name": "look", "parameters": {"type": "object", "properties": {}}},
 }
+CALLED_DEEPLY: dict[str, Any] = {
+    "role": "assistant",
+    "tool_calls": [{"id": "1", "type": "function", "function": {"name": "look", "arguments": "[" * 3000 + "]" * 3000}}],
+}
 FLAT: dict[str, Any] = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}
 
 
@@ -176,6 +180,7 @@ FLAT: dict[str, Any] = {"type": "function", "name": "look", "parameters": {"type
         ({"model": VIDEO, "messages": HELLO, "tools": [TOOL]}, "/v1/chat/completions", "calls no tools"),
         ({"model": VIDEO, "input": "hi", "tools": [FLAT]}, "/v1/responses", "calls no tools"),
         ({"model": VIDEO, "messages": [{"role": "tool", "content": "x"}]}, "/v1/chat/completions", "calls no tools"),
+        ({"messages": [CALLED_DEEPLY], "tools": [TOOL]}, "/v1/chat/completions", "nested deeper than 64 levels"),
         ({"messages": HELLO, "tools": [{"type": "web_search"}]}, "/v1/chat/completions", "'web_search' is not taken"),
         ({"messages": HELLO, "tools": [{"type": "function", "function": {}}]}, "/v1/chat/completions", "needs a name"),
         ({"messages": HELLO, "tool_choice": "required"}, "/v1/chat/completions", "send the tools too"),
