@@ -11,12 +11,13 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import openai
 import orjson
 from aiohttp import web
 from PIL import Image
 
 from server.gateway.app import create_app
-from server.gateway.config import GatewayConfig, Health, Replica, ServedModel
+from server.gateway.config import GatewayConfig, Health, Limits, Replica, ServedModel
 from server.gateway.serve import make_runner
 
 if TYPE_CHECKING:
@@ -178,3 +179,17 @@ async def gateway(folder: Path, **settings: Any) -> AsyncIterator[str]:
     """A gateway for one picture model; its address."""
     async with serving(GatewayConfig(models=(picture_model(folder),), **settings)) as address:
         yield address
+
+
+LIMITS = Limits(max_picture_pixels=10_000, max_frame_pixels=10_000, max_media_bytes=1 << 20, max_body_bytes=4 << 20)
+
+
+@asynccontextmanager
+async def limited(folder: Path) -> AsyncIterator[openai.AsyncOpenAI]:
+    """A gateway with tight limits, for a picture model and a video model."""
+    models = (picture_model(folder), picture_model(folder, "v", name=VIDEO, max_images=0, max_frames=8))
+    async with (
+        serving(GatewayConfig(models=models, limits=LIMITS)) as address,
+        openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client,
+    ):
+        yield client

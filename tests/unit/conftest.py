@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
+from everything import Everything, running_everything
 from fake_servers import FakeServers
 from gateway_rig import PICTURE, Engine, short_folder
 from media_files import numbered, write_video
 from PIL import Image
+from web_site import Site
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -48,3 +51,32 @@ async def engine(folder: Path) -> AsyncIterator[Engine]:
     """The engine of the gateway's picture model, played by the test."""
     async with Engine(folder / f"{PICTURE}.sock").running() as running:
         yield running
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def everything_and_address() -> AsyncIterator[tuple[Everything, str]]:
+    """One gateway for a module, which takes all there is, and its engine."""
+    async with running_everything() as both:
+        yield both
+
+
+@pytest.fixture
+def everything(everything_and_address: tuple[Everything, str]) -> Everything:
+    """The engine, as at its start."""
+    engine, _ = everything_and_address
+    engine.bodies.clear()
+    engine.error = None
+    return engine
+
+
+@pytest.fixture
+def gateway_url(everything_and_address: tuple[Everything, str]) -> str:
+    """The gateway's address."""
+    return everything_and_address[1]

@@ -4,91 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 import tracemalloc
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import aiohttp
-import jsonschema
 import orjson
 import pytest
-import pytest_asyncio
-from aiohttp import web
-from gateway_rig import HELLO, PICTURE, VIDEO, Engine, picture, picture_model, serving, short_folder
-from llguidance import LLMatcher
+from everything import FLAT, RAW, Everything, ask, user
+from gateway_rig import HELLO, VIDEO
 from openai.types.responses import response_create_params
-from pydantic import BaseModel
 
-from server.errors import RequestError
-from server.gateway.config import GatewayConfig, Replica, ServedModel
-from server.gateway.engine_errors import reshape, reshape_event
 from server.gateway.media_forms import tidy_base64
-from server.gateway.openapi import description
 from server.gateway.parameters import RESPONSES
-from server.gateway.prompted_schema import follow_prompted
-from server.gateway.schemas import loosen, loosen_schemas
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-RAW = base64.b64decode(picture(40, 30))
-RAW += bytes((1 - len(RAW)) % 3)  # so that its base64 has padding
 CLEAN = base64.b64encode(RAW).decode()
 URL = f"data:image/jpeg;base64,{CLEAN}"
-
-
-class Everything(Engine):
-    """An engine that answers at all paths, and refuses in vLLM's way what a test puts into `error`."""
-
-    error: tuple[int, Any] | None = None
-
-    async def chat(self, request: web.Request) -> web.StreamResponse:
-        self.bodies.append(await request.read())
-        if self.error is not None:
-            status, said = self.error
-            return web.json_response({"error": said}, status=status)
-        return web.json_response({"path": request.path})
-
-    def routes(self, app: web.Application) -> None:
-        app.router.add_post("/v1/responses", self.chat)
-        app.router.add_post("/v1/completions", self.chat)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine_and_address() -> AsyncIterator[tuple[Everything, str]]:
-    """One gateway: a model for pictures that calls tools, and one for videos that does not; one engine for both."""
-    with short_folder() as folder:
-        one = picture_model(folder, max_model_len=2048, tools=True)
-        replica = Replica(name="v", socket=str(folder / f"{PICTURE}.sock"))
-        other = ServedModel(name=VIDEO, replicas=(replica,), max_model_len=2048, max_frames=4)
-        async with (
-            Everything(folder / f"{PICTURE}.sock").running() as engine,
-            serving(GatewayConfig(models=(one, other))) as address,
-        ):
-            assert isinstance(engine, Everything)
-            yield engine, address
-
-
-@pytest.fixture
-def engine(engine_and_address: tuple[Everything, str]) -> Everything:
-    engine, _ = engine_and_address
-    engine.bodies.clear()
-    engine.error = None
-    return engine
-
-
-@pytest.fixture
-def address(engine_and_address: tuple[Everything, str]) -> str:
-    return engine_and_address[1]
-
-
-async def ask(address: str, asked: dict[str, Any], path: str = "/v1/chat/completions") -> tuple[int, Any]:
-    async with aiohttp.ClientSession() as http, http.post(address + path, json={"model": PICTURE} | asked) as answer:
-        return answer.status, await answer.json()
-
-
-def user(*parts: Any) -> list[dict[str, Any]]:
-    return [{"role": "user", "content": list(parts)}]
 
 
 @pytest.mark.parametrize(
@@ -110,11 +39,11 @@ def user(*parts: Any) -> list[dict[str, Any]]:
 )
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_picture_is_what_its_bytes_say(engine: Everything, address: str, url: str, plain: bool) -> None:
+async def test_a_picture_is_what_its_bytes_say(everything: Everything, gateway_url: str, url: str, plain: bool) -> None:
     part = {"type": "image_url", "image_url": url if plain else {"url": url}, "cache_control": {"type": "ephemeral"}}
-    status, said = await ask(address, {"messages": user(part)})
+    status, said = await ask(gateway_url, {"messages": user(part)})
     assert status == 200, said
-    sent = orjson.loads(engine.bodies[0])["messages"][0]["content"]
+    sent = orjson.loads(everything.bodies[0])["messages"][0]["content"]
     assert sent == [{"type": "image_url", "image_url": {"url": URL}}]
 
 
@@ -131,11 +60,11 @@ def test_base64_is_put_in_order_within_a_few_times_its_size(piece: str) -> None:
 
 @pytest.mark.parametrize("header", ["DATA:VIDEO/JPEG;BASE64", "data:video/jpeg;base64", "data:video/jpg;x=y;base64"])
 @pytest.mark.asyncio(loop_scope="module")
-async def test_frames_are_read_in_any_form(engine: Everything, address: str, header: str) -> None:
+async def test_frames_are_read_in_any_form(everything: Everything, gateway_url: str, header: str) -> None:
     url = f"{header},{CLEAN},{CLEAN.rstrip('=')}"
-    status, said = await ask(address, {"model": VIDEO, "messages": user({"type": "video_url", "video_url": url})})
+    status, said = await ask(gateway_url, {"model": VIDEO, "messages": user({"type": "video_url", "video_url": url})})
     assert status == 200, said
-    sent = orjson.loads(engine.bodies[0])["messages"][0]["content"][0]["video_url"]["url"]
+    sent = orjson.loads(everything.bodies[0])["messages"][0]["content"][0]["video_url"]["url"]
     assert sent == f"data:video/jpeg;base64,{CLEAN},{CLEAN}"
 
 
@@ -149,14 +78,14 @@ async def test_frames_are_read_in_any_form(engine: Everything, address: str, hea
 )
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_refused_video_is_told_the_form_that_works(
-    engine: Everything, address: str, model: str, part: dict[str, Any]
+    everything: Everything, gateway_url: str, model: str, part: dict[str, Any]
 ) -> None:
-    status, said = await ask(address, {"model": model, "messages": user(part)})
+    status, said = await ask(gateway_url, {"model": model, "messages": user(part)})
     assert status == 400
     shown = said["error"]["message"]
     form = json.loads(shown[shown.index('{"type"') : shown.rindex("}}") + 2])
     form["video_url"]["url"] = form["video_url"]["url"].replace("FRAME", CLEAN).removesuffix(",...")
-    assert (await ask(address, {"model": VIDEO, "messages": user(form)}))[0] == 200
+    assert (await ask(gateway_url, {"model": VIDEO, "messages": user(form)}))[0] == 200
 
 
 ENDLESS = {
@@ -171,7 +100,6 @@ CALLED_DEEPLY: dict[str, Any] = {
     "role": "assistant",
     "tool_calls": [{"id": "1", "type": "function", "function": {"name": "look", "arguments": "[" * 3000 + "]" * 3000}}],
 }
-FLAT: dict[str, Any] = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}
 
 
 @pytest.mark.parametrize(
@@ -223,12 +151,12 @@ FLAT: dict[str, Any] = {"type": "function", "name": "look", "parameters": {"type
 )
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_cannot_be_done_is_refused_in_words(
-    engine: Everything, address: str, asked: dict[str, Any], path: str, says: str
+    everything: Everything, gateway_url: str, asked: dict[str, Any], path: str, says: str
 ) -> None:
-    status, said = await ask(address, asked, path)
+    status, said = await ask(gateway_url, asked, path)
     assert (status, says in said["error"]["message"]) == (400, True), said
     assert said["error"]["param"] in asked
-    assert not engine.bodies
+    assert not everything.bodies
 
 
 @pytest.mark.parametrize(
@@ -242,17 +170,19 @@ async def test_what_cannot_be_done_is_refused_in_words(
 )
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_says_nothing_about_tools_is_left_out(
-    engine: Everything, address: str, asked: dict[str, Any], gone: set[str]
+    everything: Everything, gateway_url: str, asked: dict[str, Any], gone: set[str]
 ) -> None:
-    status, said = await ask(address, {"messages": HELLO} | asked)
+    status, said = await ask(gateway_url, {"messages": HELLO} | asked)
     assert status == 200, said
-    sent = orjson.loads(engine.bodies[0])
+    sent = orjson.loads(everything.bodies[0])
     assert not sent.keys() & gone
     assert ("tools" in sent) == ("tools" in asked and "tools" not in gone)
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_response_goes_on_as_it_is_but_for_its_pictures_and_roles(engine: Everything, address: str) -> None:
+async def test_a_response_goes_on_as_it_is_but_for_its_pictures_and_roles(
+    everything: Everything, gateway_url: str
+) -> None:
     asked: dict[str, Any] = {
         "instructions": "Be brief.",
         "input": [
@@ -266,9 +196,9 @@ async def test_a_response_goes_on_as_it_is_but_for_its_pictures_and_roles(engine
         "store": False,
     }
     asked["input"][1]["content"][1]["image_url"] = URL.replace("jpeg", "JPG")
-    status, said = await ask(address, asked, "/v1/responses/")
+    status, said = await ask(gateway_url, asked, "/v1/responses/")
     assert (status, said) == (200, {"path": "/v1/responses"})
-    sent = orjson.loads(engine.bodies[0])
+    sent = orjson.loads(everything.bodies[0])
     assert "max_output_tokens" not in sent
     assert sent["input"][0]["role"] == "system"
     assert sent["input"][1]["content"][1] == {"type": "input_image", "image_url": URL, "detail": "auto"}
@@ -276,243 +206,31 @@ async def test_a_response_goes_on_as_it_is_but_for_its_pictures_and_roles(engine
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_developer_is_the_system_of_these_models(engine: Everything, address: str) -> None:
-    assert (await ask(address, {"messages": [{"role": "developer", "content": "Be brief."}, *HELLO]}))[0] == 200
-    assert orjson.loads(engine.bodies[0])["messages"][0] == {"role": "system", "content": "Be brief."}
+async def test_a_developer_is_the_system_of_these_models(everything: Everything, gateway_url: str) -> None:
+    assert (await ask(gateway_url, {"messages": [{"role": "developer", "content": "Be brief."}, *HELLO]}))[0] == 200
+    assert orjson.loads(everything.bodies[0])["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_earlier_pictures_of_a_response_are_left_out_as_in_a_chat(engine: Everything, address: str) -> None:
+async def test_earlier_pictures_of_a_response_are_left_out_as_in_a_chat(
+    everything: Everything, gateway_url: str
+) -> None:
     shown = [{"type": "input_image", "image_url": URL}]
     turns = [{"role": "user", "content": shown}, {"role": "assistant", "content": "It is red."}]
-    status, said = await ask(address, {"input": [*turns * 3, {"role": "user", "content": shown}]}, "/v1/responses")
+    status, said = await ask(gateway_url, {"input": [*turns * 3, {"role": "user", "content": shown}]}, "/v1/responses")
     assert status == 200, said
-    kinds = [turn["content"][0]["type"] for turn in orjson.loads(engine.bodies[0])["input"][::2]]
+    kinds = [turn["content"][0]["type"] for turn in orjson.loads(everything.bodies[0])["input"][::2]]
     assert kinds == ["input_text", "input_text", "input_image", "input_image"]
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions/", "/v1/completions/"])
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_slash_at_the_end_changes_nothing(engine: Everything, address: str, path: str) -> None:
+async def test_a_slash_at_the_end_changes_nothing(everything: Everything, gateway_url: str, path: str) -> None:
     what: dict[str, Any] = {"prompt": "a"} if "chat" not in path else {"messages": HELLO}
-    assert await ask(address, what, path) == (200, {"path": path.rstrip("/")})
+    assert await ask(gateway_url, what, path) == (200, {"path": path.rstrip("/")})
 
 
 def test_what_openais_sdk_can_ask_of_a_response_is_known() -> None:
     taken = response_create_params.ResponseCreateParamsBase.__annotations__.keys()
     of_openai_alone = {"access_programs", "background_options", "context_management", "image", "moderation"}
     assert taken - RESPONSES <= of_openai_alone  # refused by name
-
-
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "path": {"type": "string", "format": "path"},
-        "mail": {"type": "string", "format": "email", "pattern": r"^(?!\.)(?!.*\.\.)[a-z.]+@[a-z.]+$"},
-        "price": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"}]},
-        "marks": {"type": "object", "propertyNames": {"type": "string"}, "additionalProperties": {"type": "integer"}},
-        "by": {"type": "object", "propertyNames": {"enum": ["a", "b"]}, "additionalProperties": {"type": "boolean"}},
-        "of": {"type": "object", "propertyNames": {"pattern": "^x"}, "additionalProperties": {"type": "boolean"}},
-        "set": {"type": "array", "uniqueItems": True, "items": {"type": "string", "pattern": r"\bfoo\b[()]"}},
-        "pattern": {"type": "object", "properties": {"format": {"type": "string"}}, "maxProperties": 4},
-    },
-    "required": ["path"],
-    "x-guidance": {"whitespace_flexible": True},
-}
-
-
-def test_schemas_of_sdks_become_such_as_grammars_take() -> None:
-    schema = json.loads(json.dumps(SCHEMA))
-    assert LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(schema), None)
-    assert loosen(schema)
-    assert not LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(schema), None)
-    good = {"path": "a", "mail": "a@b", "by": {"a": True}, "of": {"xy": True}, "set": ["foo("], "marks": {"z": 1}}
-    jsonschema.validate(good, schema)
-    assert not jsonschema.Draft202012Validator(schema).is_valid({"path": "a", "by": {"c": True}})
-    assert not jsonschema.Draft202012Validator(schema).is_valid({"path": "a", "other": 1})  # no name is made up
-    assert not loosen(schema)
-    chain = {f"d{n}": {"properties": {"x": {"$ref": f"#/$defs/d{n + 1}"}}, "required": ["x"]} for n in range(900)}
-    with pytest.raises(RequestError, match="too long a chain"):
-        loosen_schemas({"structured_outputs": {"json": {"$defs": chain, "$ref": "#/$defs/d0"}}})
-    tree = {
-        "$defs": {"n": {"properties": {"n": {"anyOf": [{"$ref": "#/$defs/n"}, {"type": "null"}]}}, "required": ["n"]}}
-    }
-    assert loosen_schemas({"text": {"format": {"type": "json_schema", "schema": tree | {"$ref": "#/$defs/n"}}}})
-    assert not loosen({"allOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]})
-
-
-@pytest.mark.parametrize(
-    "schema",
-    [
-        {"format": ["uuid"]},
-        {"format": {}},
-        {"properties": [{}], "required": ["a"], "minProperties": 1},
-        {"properties": "a", "propertyNames": {"enum": ["a"]}},
-        {"patternProperties": [1], "propertyNames": {"pattern": "a"}},
-    ],
-)
-@pytest.mark.asyncio(loop_scope="module")
-async def test_what_is_no_schema_is_left_to_the_engine(
-    engine: Everything, address: str, schema: dict[str, Any]
-) -> None:
-    format_ = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    assert (await ask(address, {"messages": HELLO, "response_format": format_}))[0] == 200
-    assert len(engine.bodies) == 1
-
-
-def test_a_schema_that_is_written_as_text_is_read() -> None:
-    asked = {"structured_outputs": {"json": '{"type": "string", "pattern": "(?=a)b", "x-guidance": {}}'}}
-    assert loosen_schemas(asked)
-    assert asked == {"structured_outputs": {"json": {"type": "string", "pattern": "b"}}}
-    endless = {"properties": {"a": {"$ref": "#"}}, "required": ["a"]}
-    with pytest.raises(RequestError, match="value without end"):
-        loosen_schemas({"structured_outputs": {"json": orjson.dumps(endless).decode()}})
-    with pytest.raises(RequestError, match="must be an object"):
-        loosen_schemas({"structured_outputs": {"json": "true"}})
-
-
-@pytest.mark.asyncio(loop_scope="module")
-async def test_the_schemas_of_a_request_are_loosened_wherever_they_stand(engine: Everything, address: str) -> None:
-    class Names(BaseModel):
-        names: set[str]
-
-    schema = Names.model_json_schema()
-    tool = {"type": "function", "function": {"name": "look", "parameters": schema}}
-    format_ = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    await ask(address, {"messages": HELLO, "tools": [tool], "response_format": format_})
-    await ask(address, {"prompt": "a", "structured_outputs": {"json": schema}}, "/v1/completions")
-    text = {"format": {"type": "json_schema", "name": "x", "schema": schema}}
-    await ask(address, {"input": "hi", "tools": [FLAT | {"parameters": schema}], "text": text}, "/v1/responses")
-    assert len(engine.bodies) == 3
-    assert not any(b"uniqueItems" in body for body in engine.bodies)
-
-
-ANNOUNCED = "Give the parsed objects in json that match the following json_schema:\n\n{}\n\nNot the schema itself."
-BELOW = "JSON schema:\n{}\nYou MUST answer with a JSON object that matches the JSON schema above."
-
-
-class Place(BaseModel):
-    """A place."""
-
-    name: str
-
-
-@pytest.mark.parametrize(
-    ("text", "followed"),
-    [
-        (ANNOUNCED.format(json.dumps(Place.model_json_schema(), indent=2)), True),
-        (BELOW.format(json.dumps(Place.model_json_schema())), True),
-        ('The output must conform to the JSON schema below.\n```\n{"properties": {"name": {}}}\n```', True),
-        ('Answer in JSON, such as {"name": "here"}, according to this: {"properties": {}}', False),
-        ('Follow this json schema: {"type": "array", "items": {}}', False),
-        ('Follow this json schema: {"properties": {"a": {}}, "not": {}}', False),
-        ('Follow this json schema: {"properties": {"a": {"maxLength": 99999}}}', False),
-        ("Follow the JSON schema {{{{{{{{{{{{", False),
-        (f'Follow this json schema: {{"properties": {{"a": {{"maximum": {10**30}}}}}}}', False),
-        ('Follow this json schema: {"properties": {"\\ud800": {}}}', False),
-    ],
-)
-@pytest.mark.asyncio(loop_scope="module")
-async def test_a_schema_that_the_prompt_announces_is_followed(
-    engine: Everything, address: str, text: str, followed: bool
-) -> None:
-    asked = {"response_format": {"type": "json_object"}, "messages": [{"role": "system", "content": text}, *HELLO]}
-    assert (await ask(address, asked))[0] == 200
-    sent = orjson.loads(engine.bodies[0])["response_format"]
-    assert sent["type"] == ("json_schema" if followed else "json_object")
-    if followed:
-        assert sent["json_schema"]["schema"]["properties"].keys() == {"name"}
-    await ask(address, asked | {"response_format": {"type": "text"}})
-    assert orjson.loads(engine.bodies[1])["response_format"] == {"type": "text"}
-
-
-def test_no_text_makes_looking_for_a_schema_long() -> None:
-    message = {"role": "user", "content": "match" * 26_000}
-    began = time.process_time()
-    assert not follow_prompted({"response_format": {"type": "json_object"}, "messages": [message]})
-    assert time.process_time() - began < 1
-
-
-OWN_DUMP = (
-    "1 validation error for ValidatorIterator\n0.TextParam.text\n  Input should be a valid string [type=string_type, "
-    "input_value=None, input_type=NoneType]\n    For further information visit https://errors.pydantic.dev/2/v/string_type"
-)
-DUMP = (
-    "2 validation errors:\n  {'type': 'value_error', 'loc': 'body.messages.0.role', "
-    "'msg': 'Value error, it\\'s no role', 'input': {'a': 1}, 'ctx': {'error': X()}, "
-    "'url': 'https://errors.pydantic.dev/2/v/value_error'}\n  {...}"
-)
-
-
-@pytest.mark.parametrize(
-    ("status", "said", "then", "expected"),
-    [
-        (400, {"message": DUMP, "param": "body.messages.0.role", "code": 400}, 400, "messages.0.role: it's no role"),
-        (400, {"message": OWN_DUMP}, 400, "0.text: Input should be a valid string"),
-        (400, {"message": "Bad. (parameter=n, value=3)", "param": "n", "code": 400}, 400, "Bad."),
-        (400, {"message": "No. See https://docs.vllm.ai/x", "code": 400}, 400, "No."),
-        (400, {"message": 'Grammar error: Unimplemented keys: ["not"]'}, 400, "the schema cannot be followed: Unimp"),
-        (500, {"message": "", "code": 500}, 502, "the engine failed at this request"),
-        (500, {"message": "index 875 is out of bounds", "code": 500}, 502, "index 875"),
-        (501, {"message": "no such API", "code": 501}, 400, "no such API"),
-        (400, {"message": "x" * 9999}, 400, "xxx..."),
-    ],
-)
-@pytest.mark.asyncio(loop_scope="module")
-async def test_errors_of_engines_have_our_documented_shape(
-    engine: Everything, address: str, status: int, said: Any, then: int, expected: str
-) -> None:
-    engine.error = status, said
-    for path, what in (("/v1/chat/completions", {"messages": HELLO}), ("/v1/responses", {"input": "hi"})):
-        got, error = await ask(address, what, path)
-        assert got == then
-        check_error(path, got, error)
-        message = error["error"]["message"]
-        assert expected in message
-        assert "http" not in message
-        assert "(parameter" not in message
-        assert len(message) < 1000
-
-
-def check_error(path: str, status: int, error: Any) -> None:
-    """An error is as our own description says, and as OpenAI's does: `Error` of its OpenAPI document."""
-    document = description()
-    answer = document["paths"][path]["post"]["responses"][str(status)]["content"]["application/json"]["schema"]
-    jsonschema.validate(error, {"components": document["components"]} | answer)
-    text, or_null = {"type": "string"}, {"anyOf": [{"type": "string"}, {"type": "null"}]}
-    openais = {"code": or_null, "message": text, "param": or_null, "type": text}
-    jsonschema.validate(error["error"], {"type": "object", "properties": openais, "required": list(openais)})
-
-
-def test_what_is_no_error_of_vllms_is_told_too() -> None:
-    assert orjson.loads(reshape(400, b"<html>no</html>")[1])["error"]["message"] == "<html>no</html>"
-    assert orjson.loads(reshape(422, b'{"detail": "no"}')[1])["error"]["message"] == "no"
-    assert orjson.loads(reshape(400, b'["no"]')[1])["error"]["message"] == "['no']"
-    own = b'{"error":{"message":"no","type":"invalid_request_error","param":"texts","code":"text_too_long"}}'
-    assert reshape(400, own) == (400, own)
-    long = b'{"error":{"message":"maximum context length is 9","param":"input_tokens","code":400}}'
-    assert orjson.loads(reshape(400, long)[1])["error"] == {
-        "message": "maximum context length is 9",
-        "type": "invalid_request_error",
-        "param": None,
-        "code": "context_length_exceeded",
-    }
-
-
-@pytest.mark.parametrize(
-    "message",
-    ["x" + " " * 1500 + "y", "x" + "\n" * 3000, "1 validation error: 'msg': '" + "\\n" * 3000 + "'"],
-)
-def test_no_message_of_an_engine_takes_long_to_put_in_order(message: str) -> None:
-    began = time.process_time()
-    reshape(400, orjson.dumps({"error": {"message": message, "code": 400}}))
-    assert time.process_time() - began < 1
-
-
-def test_an_error_within_a_stream_has_our_shape_too() -> None:
-    piece = b'data: {"error": {"message": "Boom", "type": "X", "param": null, "code": 500}}\n\ndata: [DONE]\n\n'
-    event, rest = reshape_event(piece).split(b"\n\n", 1)
-    assert rest == b"data: [DONE]\n\n"
-    assert orjson.loads(event[6:])["error"]["code"] == "engine_error"
-    text = b'data: {"choices": [{"delta": {"content": "data: {\\"error\\""}}]}\n\n'
-    assert reshape_event(text) == text
