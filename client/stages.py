@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -55,15 +56,15 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-class Stage:
+class Stage(ABC):
     """Something that is done with items one by one, with several at the same time."""
 
-    async def setup(self) -> None:
+    async def setup(self) -> None:  # noqa: B027  # most stages need nothing
         """Get ready, once, before the first item: connect, load. Nothing unless a stage says otherwise."""
 
+    @abstractmethod
     def process(self, item: Any, /) -> AsyncGenerator[Any, None]:
         """Do it; gives items for other stages. An item that comes is passed on before the next one is worked on."""
-        raise NotImplementedError
 
 
 class Servers:

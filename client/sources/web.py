@@ -28,7 +28,10 @@ _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 """The part of IPv6 that IANA has given out to networks of the public Internet."""
 _NOT_PUBLIC = tuple(
     ipaddress.ip_network(network)
-    for network in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+    for network in (
+        *("192.0.0.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.175.48.0/24"),
+        *("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"),
+    )
 )
 """Protocol assignments, addresses that stand for others, and documentation, which not every Python counts out."""
 

@@ -90,28 +90,34 @@ class Message(Struct, kw_only=True):
     tool_call_id: str | UnsetType = UNSET
 
 
-class Sampling(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What chats and completions have in common: OpenAI's parameters, and vLLM's own that are harmless to others."""
+class Common(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What all requests for text have in common."""
 
     model: str
     stream: Switch = UNSET
     stream_options: Object = UNSET
-    max_tokens: Count | UnsetType | None = UNSET
-    min_tokens: Whole = UNSET
-    n: Annotated[int, Meta(ge=1)] | UnsetType | None = UNSET
-    best_of: Whole = UNSET
     temperature: Annotated[float, Meta(ge=0, le=2)] | UnsetType | None = UNSET
     top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType | None = UNSET
     top_k: Whole = UNSET
     min_p: Number = UNSET
     seed: Whole = UNSET
     stop: str | Annotated[list[str], Meta(max_length=MOST_STOPS)] | UnsetType | None = UNSET
-    stop_token_ids: Numbers = UNSET
-    include_stop_str_in_output: Switch = UNSET
-    ignore_eos: Switch = UNSET
     frequency_penalty: Number = UNSET
     presence_penalty: Number = UNSET
     repetition_penalty: Number = UNSET
+    user: Text = UNSET
+
+
+class Sampling(Common, forbid_unknown_fields=True, kw_only=True):
+    """What chats and completions have in common: OpenAI's parameters, and vLLM's own that are harmless to others."""
+
+    max_tokens: Count | UnsetType | None = UNSET
+    min_tokens: Whole = UNSET
+    n: Annotated[int, Meta(ge=1)] | UnsetType | None = UNSET
+    best_of: Whole = UNSET
+    stop_token_ids: Numbers = UNSET
+    include_stop_str_in_output: Switch = UNSET
+    ignore_eos: Switch = UNSET
     repetition_detection: Object = UNSET
     length_penalty: Number = UNSET
     logit_bias: dict[str, float] | UnsetType | None = UNSET
@@ -134,7 +140,6 @@ class Sampling(Struct, forbid_unknown_fields=True, kw_only=True):
     priority: Whole = UNSET
     request_id: Text = UNSET
     session_id: Text = UNSET
-    user: Text = UNSET
 
 
 class ChatRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
@@ -176,24 +181,12 @@ class CompletionRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
     prompt_logprobs: Whole = UNSET
 
 
-class ResponsesRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+class ResponsesRequest(Common, forbid_unknown_fields=True, kw_only=True):
     """`POST /v1/responses`; what keeps something on the server is taken only where it says that nothing is kept."""
 
-    model: str
     input: Annotated[Any, Meta(extra_json_schema={"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}]})]
     instructions: Text = UNSET
-    stream: Switch = UNSET
-    stream_options: Object = UNSET
     max_output_tokens: Count | UnsetType | None = UNSET
-    temperature: Annotated[float, Meta(ge=0, le=2)] | UnsetType | None = UNSET
-    top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType | None = UNSET
-    top_k: Whole = UNSET
-    min_p: Number = UNSET
-    seed: Whole = UNSET
-    stop: str | Annotated[list[str], Meta(max_length=MOST_STOPS)] | UnsetType | None = UNSET
-    frequency_penalty: Number = UNSET
-    presence_penalty: Number = UNSET
-    repetition_penalty: Number = UNSET
     top_logprobs: Annotated[int, Meta(ge=0, le=MOST_LOGPROBS)] | UnsetType | None = UNSET
     text: Object = UNSET
     tools: Objects = UNSET
@@ -208,7 +201,6 @@ class ResponsesRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     previous_response_id: UnsetType | None = UNSET
     conversation: UnsetType | None = UNSET
     prompt: UnsetType | None = UNSET
-    user: Text = UNSET
     metadata: Object = UNSET
     service_tier: Text = UNSET
     safety_identifier: Text = UNSET

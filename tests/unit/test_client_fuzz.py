@@ -19,6 +19,7 @@ from client.errors import MediaError
 from client.media.load import identify
 from client.media.loaders import Loaders
 from client.media.sampling import Sampling
+from scripts.fuzz_media import change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,31 +46,6 @@ VIDEOS = {
 PICTURES = ("png", "jpg", "gif", "webp", "tiff", "avif", "bmp", "jp2", "ppm", "heic", "tga", "ico", "qoi", "jxl")
 ANIMATIONS = ("animated.gif", "animated.webp", "animated.png")
 ROUNDS = 40
-
-
-def mutations(data: bytes, rng: random.Random) -> bytes:
-    """Flip, zero, cut out, repeat or cut off some bytes."""
-    changed = bytearray(data)
-    for _ in range(rng.choice((1, 3, 30))):
-        # Headers are where it matters most.
-        place = rng.randrange(min(len(changed), rng.choice((200, 2000, len(changed)))))
-        length = rng.choice((1, 4, 200))
-        match rng.randrange(6):
-            case 0:
-                changed[place] ^= 1 << rng.randrange(8)
-            case 1:
-                changed[place : place + length] = bytes(len(changed[place : place + length]))
-            case 2:
-                changed[place : place + 4] = rng.choice((b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\x01"))
-            case 3:
-                del changed[place : place + length]
-            case 4:
-                changed[place:place] = changed[place : place + length]
-            case _:
-                del changed[max(1, place) :]
-        if len(changed) < 2:
-            break
-    return bytes(changed)
 
 
 def make(path: Path) -> Path:
@@ -105,7 +81,7 @@ def newest_worker() -> psutil.Process:
 def load_mutated(loaders: Loaders, path: Path, whole: bytes, rounds: int, rng: random.Random) -> Counter[str]:
     outcomes: Counter[str] = Counter()
     for _ in range(rounds):
-        path.write_bytes(mutations(whole, rng))
+        path.write_bytes(change(whole, rng))
         try:
             (content,) = loaders.load(path, identify(path), Sampling(4))
         except MediaError as error:

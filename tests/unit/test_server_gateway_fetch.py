@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from gateway_rig import LIMITS, PICTURE, Engine, image, limited, picture, picture_model, serving
 
+from client.sources.web import is_public as client_takes
 from server.gateway.addresses import PublicResolver, is_public
 from server.gateway.config import GatewayConfig, Limits
 
@@ -34,15 +35,19 @@ async def sdk(folder: Path) -> AsyncIterator[openai.AsyncOpenAI]:
     """127.0.0.1 127.1.2.3 0.0.0.0 10.0.0.1 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 224.0.0.1 240.0.0.1
     255.255.255.255 198.18.0.1 ::1 :: fe80::1 fe80::1%eth0 fc00::1 fd00:ec2::254 ff02::1 ff0e::1 ::ffff:8.8.8.8
     ::ffff:127.0.0.1 ::127.0.0.1 64:ff9b::7f00:1 64:ff9b::808:808 64:ff9b:1::1 2002:7f00:1:: 2001:0:1::1 2001:db8::1
-    fec0::1 5f00::1 192.88.99.1 3fff::1 100::1 2001:2::1 2620:4f:8000::1 nonsense""".split(),  # noqa: SIM905
+    fec0::1 5f00::1 192.88.99.1 3fff::1 100::1 2001:2::1 2620:4f:8000::1 192.31.196.1
+    192.52.193.1 192.175.48.1 nonsense""".split(),  # noqa: SIM905
 )
 def test_these_addresses_are_not_public(address: str) -> None:
+    """Neither to the gateway nor to the client, which follows redirections: each has a rule of its own."""
     assert not is_public(address)
+    assert not client_takes(address)
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "93.184.216.34", "2606:4700:4700::1111"])
 def test_these_addresses_are_public(address: str) -> None:
     assert is_public(address)
+    assert client_takes(address)
 
 
 class Names(AbstractResolver):
