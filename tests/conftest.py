@@ -86,9 +86,14 @@ def users_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stack(users_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the demo stack's parts log."""
+    return tmp_path_factory.mktemp("logs")
+
+
+@pytest.fixture(scope="session")
+def stack(users_folder: Path, logs: Path) -> Iterator[Stack]:
     """The demo stack: real vLLM, translator and gateway on free ports, started from a user's folder."""
-    logs = tmp_path_factory.mktemp("logs")
     ports = ["--port", str(free_port()), "--translator-port", str(free_port())]
     with running_stack(*ports, "--log-dir", str(logs), folder=users_folder) as running:
         yield running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import orjson
 import psutil
 import pytest
 import pytest_asyncio
+from canaries import CANARIES, SECRET, raw
 from gateway_rig import image, picture, video
 from PIL import Image
 
@@ -24,6 +26,7 @@ from server.status import ask as ask_supervisor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from scripts.demo.stack import Stack
 
@@ -353,3 +356,41 @@ async def test_small_files_of_many_pixels_stay_within_the_memory_that_is_planned
     assert {task.result()[0] for task in asking} == {200}
     assert most < find_engine(load_profile("demo"), PICTURES).memory_gib * GIB
     await others_are_served(http, PICTURES)
+
+
+def read_all(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file()}
+
+
+IN_FIELDS = {"q": "a car", "text": "a car", "source": "en", "target": "es", "format": "text", "api_key": "", "keep": []}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_no_log_and_no_command_line_of_any_part_has_a_key(
+    http: aiohttp.ClientSession, stack: Stack, logs: Path
+) -> None:
+    """A key that nobody knows of as such. Where it is the name of something, a request or a model, it may be logged."""
+    named = (b"X-Request-Id: SECRET", b"/v1/models/SECRET")
+    gateway = stack.endpoint.removesuffix("/v1")
+    for sent in CANARIES:
+        if not any(place in sent for place in named):
+            head, blank, rest = sent.replace(b"SECRET", SECRET.encode()).partition(b"\r\n\r\n")
+            for address in (gateway, stack.translator):
+                with contextlib.suppress(TimeoutError):  # the rest of the request is waited for
+                    answer = await raw(address, head + blank, rest, wait=0.5)
+                    assert answer[9:10] in (b"2", b"4"), (address, sent)  # this stack wants no keys
+    key = {"Authorization": f"Bearer {SECRET}", "X-API-Key": SECRET}
+    for field in IN_FIELDS:
+        for path in ("/translate", "/v1/translations"):
+            async with http.post(stack.translator + path, json=IN_FIELDS | {field: SECRET}, headers=key) as answer:
+                assert answer.status < 500
+    asked: list[dict[str, Any]] = [{"model": SECRET}, {"user": SECRET}, {"stop": SECRET}, {"tools": SECRET}]
+    for more in asked:
+        body = chat(PICTURES, "a car") | more
+        async with http.post(f"{CHAT}?key={SECRET}", json=body, headers=key) as answer:
+            assert answer.status < 500
+    said = read_all(logs)
+    assert {"gateway.log", "translator.log"} <= said.keys()
+    assert [name for name, text in said.items() if SECRET in text] == []
+    lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    assert not [line for line in lines if SECRET in line]

@@ -12,6 +12,7 @@ import openai
 import orjson
 import pytest
 import pytest_asyncio
+from canaries import CANARIES, POST, SECRET, raw
 from gateway_rig import HELLO, PASSED_ON, PICTURE, Engine, gateway, image, short_folder
 
 from server.gateway.config import Limits, Timeouts
@@ -21,21 +22,6 @@ from server.gateway.logs import JsonLines
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-
-async def raw(address: str, sent: bytes, later: bytes = b"", *, wait: float = 10) -> bytes:
-    """Send bytes as they are, some of them a moment later, and read until the gateway closes."""
-    host, port = address.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(sent)
-    if later:
-        await asyncio.sleep(0.02)
-        writer.write(later)
-    try:
-        async with asyncio.timeout(wait):
-            return await reader.read()
-    finally:
-        writer.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -51,7 +37,6 @@ async def refusing() -> AsyncIterator[tuple[Engine, str]]:
 
 
 BODY = orjson.dumps({"model": PICTURE, "messages": HELLO})
-POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
 
 
 @pytest.mark.parametrize(
@@ -152,33 +137,6 @@ async def test_too_large_is_413_whether_it_says_so_or_not(folder: Path, engine: 
                 messages=image(f"data:image/jpeg;base64,{'A' * (2 << 20)}"),  # type: ignore[arg-type]
             )
     assert raised.value.status_code == 413
-
-
-SECRET = "bv-canary-0123456789abcdef"
-CANARIES = [
-    POST + b"authorization : Bearer SECRET\r\n\r\n",
-    POST + b"Authorization: Bearer SECRET\nX: 1\r\n\r\n",
-    POST + b"Authorization: Bearer SECRET\0\r\n\r\n",
-    POST + b"Author\0ization: Bearer SECRET\r\n\r\n",
-    POST + b"Authorization\r\n Bearer SECRET\r\n\r\n",
-    POST + b"Authorization: Bearer SECRET" + b"x" * 10_000 + b"\r\n\r\n",
-    POST + b"Bearer SECRET\r\n\r\n",
-    POST + b": Bearer SECRET\r\n\r\n",
-    POST + b"X-Request-Id: SECRET\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-    POST + b"Authorization: Bearer SECRET\r\nContent-Length: x\r\n\r\n",
-    POST + b"Content-Length: SECRET\r\n\r\n",
-    POST + b"Transfer-Encoding: SECRET\r\n\r\n",
-    POST + b"Authorization: Bearer SECRET\r\nTransfer-Encoding: chunked\r\n\r\nSECRET\r\n\r\n",
-    POST + b"Authorization: Bearer SECRET\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n|SECRET\r\n",
-    POST + b"Authorization: Bearer SECRET\r\nTransfer-Encoding: chunked\r\n\r\n1;SECRET\0\r\n{\r\n",
-    POST + b"Authorization: Basic SECRET\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-    POST + b"Authorization: Bearer SECRET\r\nConnection: close\r\nContent-Length: 8\r\n\r\n{SECRET}",
-    b"GET /v1/models/SECRET?key=SECRET HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    b"GET http://me:SECRET@x/v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    b"Bearer SECRET\r\n\r\n",
-    b"GET / SECRET\r\n\r\n",
-    b"SECRET / HTTP/1.1\r\nHost: SECRET\r\nConnection: close\r\n\r\n",
-]
 
 
 async def test_no_request_puts_a_key_into_a_log(

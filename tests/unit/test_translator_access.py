@@ -45,6 +45,19 @@ async def test_a_key_is_needed_where_keys_are_set() -> None:
             assert (await response.json())["keyRequired"] is True
 
 
+async def test_no_key_comes_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    key = "bv-canary-0123456789abcdef"
+    async with serving(Engine(), State("toy", keys=(key,))) as client:
+        for field in ("q", "source", "target", "format", "api_key"):
+            await status_of(client, "POST", "/translate", json=ASK | {"api_key": key} | {field: key})
+        for path in (f"/{key}", f"/languages?api_key={key}", f"/v1/{key}"):
+            await status_of(client, "GET", path, headers={"X-Request-Id": key, "Authorization": f"Bearer {key}"})
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("translator")]
+    assert len(ours) >= 8  # aiohttp's own log of requests is off in the service
+    assert not [line for line in ours if key in line]
+
+
 async def test_pages_of_other_origins_only_if_they_are_named() -> None:
     page = {"Origin": "https://a.example"}
     preflight = page | {"Access-Control-Request-Method": "POST"}

@@ -78,7 +78,8 @@ async def _account(request: web.Request, handler: Handler) -> web.StreamResponse
     """Log and count each request, under an id that its answer carries."""
     state, began = request.app[STATE], time.monotonic()
     given = request.headers.get(_REQUEST_ID, "")
-    number = given if re.fullmatch(r"[\w.:-]{1,64}", given, re.ASCII) else uuid.uuid4().hex[:12]
+    fits = re.fullmatch(r"[\w.:-]{1,64}", given, re.ASCII) and not any(key in given for key in state.keys)
+    number = given if fits else uuid.uuid4().hex[:12]
     with state.metrics.in_flight.track_inprogress():
         response = await handler(request)
     duration_s = time.monotonic() - began
@@ -94,7 +95,7 @@ async def _account(request: web.Request, handler: Handler) -> web.StreamResponse
         "%s %s %s %d %.3f s %s",
         number,
         request.method,
-        request.rel_url.raw_path[:100],
+        path,
         response.status,
         duration_s,
         request.get(SUMMARY, ""),
@@ -114,7 +115,9 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         failure = from_aiohttp(error, request)
     except Exception:
-        logger.exception("%s %s failed", request.method, request.rel_url.raw_path[:100])
+        resource = request.match_info.route.resource
+        logger.exception("%s %s failed", request.method, resource.canonical if resource else "other")
         failure = ApiError(500, "internal error: the service's log says more")
-    request[SUMMARY] = str(failure)
+    # Not the message, which says what was sent: a key may stand in any field.
+    request[SUMMARY] = " ".join(filter(None, ("refused:", failure.code, failure.param)))
     return error_response(failure, request)
