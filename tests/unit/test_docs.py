@@ -146,8 +146,8 @@ def test_files_that_are_named_exist(page: Path) -> None:
         assert (ROOT / path).exists(), path
 
 
-def test_the_readmes_picture_of_the_tree_is_true() -> None:
-    rows = dict(re.findall(r"^\| \[(\w+)/\]\(\w+\) \| (.*) \|$", prose(ROOT / "README.md"), re.MULTILINE))
+def test_the_map_of_the_tree_is_true() -> None:
+    rows = dict(re.findall(r"^\| \[(\w+)/\]\(\w+\) \| (.*) \|$", prose(ROOT / "CONTRIBUTING.md"), re.MULTILINE))
     assert sorted(rows) == ["client", "scripts", "server", "tests", "translator"]
     for folder, row in rows.items():
         names = re.findall(r"`([\w.]+/?)`", row)
