@@ -20,7 +20,7 @@ PLACES = ("", "server/engines", "server/gateway", "scripts/demo/world")
 @pytest.mark.parametrize("document", ["CONTRIBUTING.md", "SECURITY.md"])
 def test_the_files_that_a_document_names_are_there(document: str) -> None:
     text = (ROOT / document).read_text()
-    text = re.sub(r"^\| \[.*$", "", text, flags=re.MULTILINE)  # the map of the tree, which tests/unit/test_docs.py checks
+    text = re.sub(r"^\| \[.*$", "", text, flags=re.MULTILINE)  # the map of the tree: test_docs.py checks it
     named = {name for name in PATH.findall(text) if "<" not in name}
     assert len(named) > 10
     missing = {name for name in named if not any(list((ROOT / place).glob(name.rstrip("/"))) for place in PLACES)}
