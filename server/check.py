@@ -46,23 +46,28 @@ class Finding:
     says: str
 
 
-def check(profile: Profile, console: Console, gpu_memory_gib: float | None = None) -> bool:
+def check(
+    profile: Profile, console: Console, gpu_memory_gib: float | None = None, *, show_commands: bool = False
+) -> bool:
     """Print everything, and tell whether `up` would work.
 
     Args:
         profile: What would be started.
         console: Where it is printed.
         gpu_memory_gib: Ask for GPUs of this size instead of those of this machine; None: ask for these.
+        show_commands: Print the command line of every part, too.
     """
-    findings = list(_findings(profile, gpu_memory_gib, console))
+    findings = list(_findings(profile, gpu_memory_gib, console, show_commands=show_commands))
     for finding in findings:
         mark = "[green]ok[/]     " if finding.good else "[bold red]problem[/]"
         console.print(f"{mark} [cyan]{finding.what}[/]: {escape(finding.says)}", highlight=False, soft_wrap=True)
     return all(finding.good for finding in findings)
 
 
-def _findings(profile: Profile, gpu_memory_gib: float | None, console: Console) -> Iterator[Finding]:
-    yield from _commands(profile, console)
+def _findings(
+    profile: Profile, gpu_memory_gib: float | None, console: Console, *, show_commands: bool
+) -> Iterator[Finding]:
+    yield from _commands(profile, console, shown=show_commands)
     yield _finding_of("packages", "all that this profile needs is installed", lambda: check_packages(profile))
     if has_vllm():
         yield from _versions()
@@ -89,15 +94,15 @@ def _findings(profile: Profile, gpu_memory_gib: float | None, console: Console) 
         yield Finding("GPUs", good=len(gpus) >= wanted, says=f"{wanted} wanted, nvidia-smi shows {found}")
 
 
-def _commands(profile: Profile, console: Console) -> Iterator[Finding]:
-    """Print the command line of every part; the ports must be free for that."""
+def _commands(profile: Profile, console: Console, *, shown: bool) -> Iterator[Finding]:
+    """Make the command line of every part, for which the ports must be free, and print it if it is to be shown."""
     try:
         with open_gateway_socket(profile.gateway) as listener, TemporaryDirectory() as runtime:
             parts = stack_parts(profile, Path(runtime), listener)
     except PreflightError as error:
         yield Finding("ports", good=False, says=str(error))
         return
-    for part in parts:
+    for part in parts if shown else ():
         hidden = [f"-u {name}" for name in sorted(part.hidden & os.environ.keys())]
         variables = ["env", *hidden] if hidden else []
         variables += [f"{name}={shlex.quote(value)}" for name, value in part.env.items()]

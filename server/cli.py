@@ -204,11 +204,13 @@ def up(log_dir: Path, ready_file: Path | None, **settings: Any) -> int:
 @click.option(
     "--gpu-memory", type=_Gibibytes(), metavar="GIB", help="Ask for GPUs of this size instead of those of this machine."
 )
-def check(gpu_memory: float | None, **settings: Any) -> int:
+@click.option("--commands", is_flag=True, help="Show the command line of each process, too.")
+def check(gpu_memory: float | None, commands: bool, **settings: Any) -> int:
     """Say what would run here, and whether it fits; start nothing."""
     from server.check import check as run_check  # noqa: PLC0415
 
-    return 0 if run_check(_profile_here(**settings), _console(), gpu_memory) else FAILED
+    profile = _profile_here(**settings)
+    return 0 if run_check(profile, _console(), gpu_memory, show_commands=commands) else FAILED
 
 
 @_command("status", of_a_profile=False)

@@ -207,7 +207,7 @@ EXPORT = (
         type=values.names,
         metavar="A,B",
         help="of json, jsonl, csv, parquet and reference; of answers over time vtt, srt and ffmetadata too, files in "
-        "subtitles/; babelview export writes them at any other time",
+        "subtitles/",
     ),
     _output(
         "--only-run",

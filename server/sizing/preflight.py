@@ -71,7 +71,10 @@ def check_models(profile: Profile) -> None:
     for engine in profile.engines:
         folder = engine.local_model
         if folder is not None and not (folder / "config.json").is_file():
-            raise PreflightError(f"the model of {engine.name} is missing: no config.json in {folder}")
+            raise PreflightError(
+                f"the model of {engine.name} is missing: no config.json in {folder}; models/README.md says how to make "
+                "one (hf download, babelview quantize)"
+            )
 
 
 def check_memory(profile: Profile) -> None:

@@ -56,7 +56,7 @@ def profile(folder: Path, length: int = 8192, cache: float = 2.0) -> str:
 
 def test_the_demo_would_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arithmetic, "emulates_bf16", lambda: False)
-    assert main(["check", "--profile", "demo", *FREE]) == 0
+    assert main(["check", "--profile", "demo", "--commands", *FREE]) == 0
     said = capsys.readouterr().out
     assert "problem" not in said
     (line,) = [line for line in said.splitlines() if line.startswith("vllm-llava-next-video-7b")]
@@ -219,6 +219,8 @@ def test_the_command_lines_name_the_keys_that_are_hidden(
 ) -> None:
     monkeypatch.setenv("BABELVIEW_API_KEYS", "sixteen-characters")
     main(["check", "--profile", "demo", *FREE])
+    assert " -m server." not in capsys.readouterr().out
+    main(["check", "--profile", "demo", "--commands", *FREE])
     lines = capsys.readouterr().out.splitlines()
     hidden = {line.split()[0] for line in lines if " env -u BABELVIEW_API_KEYS " in line}
     assert hidden == {"vllm-llava-next-video-7b", "vllm-llama-3.2-11b-vision", "translator"}
