@@ -1,8 +1,10 @@
 # Babelview: `make demo` sets everything up and captions sample advertisements; `make test` runs every test.
 PYTHON ?= python3
 BIN := .venv/bin
-# With it Python would not look for `scripts` here, and they are not installed.
+# With the first Python would not look for `scripts` here, and they are not installed. With the second every process would
+# compile what it imports, which is half of vLLM's start: uv, unlike pip, leaves that to the first import.
 unexport PYTHONSAFEPATH
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup environment demo test check format bench
 

@@ -76,11 +76,11 @@ def test_the_import_hook_declares_what_torchvision_misses(tmp_path: Path) -> Non
     assert run(f"import {setup_env.HOOK_NAME}, sys; assert 'torch' not in sys.modules; import torchvision").stderr == ""
 
 
-def test_make_finds_the_scripts_also_where_python_is_told_not_to_look_here(tmp_path: Path) -> None:
+def test_make_finds_the_scripts_and_keeps_what_is_compiled_whatever_python_is_told(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "scripts" / "demo").mkdir(parents=True)
-    (tmp_path / "scripts" / "setup_env.py").write_text("print('this is the set-up')")
-    (tmp_path / "scripts" / "demo" / "__main__.py").write_text("print('this is the demo')")
+    (tmp_path / "scripts" / "setup_env.py").write_text("import sys; print('set-up', sys.dont_write_bytecode)")
+    (tmp_path / "scripts" / "demo" / "__main__.py").write_text("import sys; print('demo', sys.dont_write_bytecode)")
     # Without site-packages: nothing of an installed Babelview is found.
     bare = tmp_path / ".venv" / "bin" / "python"
     bare.parent.mkdir(parents=True)
@@ -92,12 +92,12 @@ def test_make_finds_the_scripts_also_where_python_is_told_not_to_look_here(tmp_p
     done = subprocess.run(
         ["make", "demo", f"PYTHON={bare}"],
         cwd=tmp_path,
-        env={**environment, "PYTHONSAFEPATH": "1"},
+        env={**environment, "PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.stdout.splitlines() == ["this is the set-up", "this is the demo"], done.stderr
+    assert done.stdout.splitlines() == ["set-up False", "demo False"], done.stderr
 
 
 def test_a_second_run_changes_nothing() -> None:
