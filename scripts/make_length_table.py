@@ -4,7 +4,7 @@
 
 The pairs are good translations out of English, one JSON object a line: `language` (a FLORES code), `source` and
 `reference`; the table in the repository comes from a part of NTREX-128 (115 human translations of English news).
-Lengths are `translator.text.scripts.size`, which weighs letters by script: make the table again when that changes.
+Lengths are those of `translator.checks.lengths.measured`: make the table again when they change.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from scripts.benchmarks.translator.pairs import read_pairs
-from translator.text.scripts import size
+from translator.checks.lengths import measured
 
 TABLE = Path(__file__).resolve().parents[1] / "translator" / "checks" / "length_ratios.tsv"
 FEWEST = 20
@@ -29,8 +29,9 @@ def main() -> None:
     parser.add_argument("pairs", type=Path, help="good pairs as JSON lines, gzipped or not")
     ratios: dict[str, list[float]] = defaultdict(list)
     for pair in read_pairs(parser.parse_args().pairs):
-        if length := size(pair["source"]):
-            ratios[pair["language"]].append(size(pair["reference"]) / length)
+        asked, said = measured(pair["source"], pair["reference"], ("eng_Latn", pair["language"]))
+        if asked:
+            ratios[pair["language"]].append(said / asked)
     rows = {"eng_Latn": 1.0}
     rows |= {code: statistics.median(each) for code, each in ratios.items() if len(each) >= FEWEST}
     with TABLE.open("w", encoding="utf-8", newline="") as file:

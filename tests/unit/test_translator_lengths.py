@@ -6,8 +6,8 @@ from importlib import resources
 
 import pytest
 
-from translator.checks.checks import find_issues
-from translator.checks.lengths import expected
+from translator.checks.checks import find_issues, find_remarks
+from translator.checks.lengths import expected, measured
 from translator.languages import known
 
 ENGLISH = "We waited for an hour at the old station."
@@ -167,18 +167,43 @@ def test_words_may_follow_what_is_protected(target: str, text: str) -> None:
     assert found == "lost: #rewind"
 
 
+SPOKEN = "Well, this is a <laugh/> summary of all that we have said here."
+
+
 @pytest.mark.parametrize(
-    ("target", "text", "bad"),
+    ("text", "issues", "remarks"),
     [
-        (
-            "fra_Latn",
-            "Ceci est un <incompréhensible/> résumé de cela.",
-            False,
-        ),  # a tag that is no HTML may be translated
-        ("fra_Latn", "Ceci est un résumé de cela.", True),
+        ("Eh bien, ceci est un <rires/> résumé de tout ce que nous avons dit ici.", (), ()),
+        ("Eh bien, ceci est un résumé de tout ce que nous avons dit ici.", (), ("left out: <laugh/>",)),
+        ("Ceci résume tout ce que nous avons dit.", ("too short: without '<laugh/>'",), ("left out: <laugh/>",)),
     ],
 )
-def test_tags_that_are_no_html(target: str, text: str, bad: bool) -> None:
-    found = find_issues("This is an <unintelligible/> summary of it.", text, ("eng_Latn", target))
-    assert found == (("lost: <unintelligible/>",) if bad else ())
-    assert find_issues("An <em> summary.", "Un <emphase> résumé.", ("eng_Latn", target)) == ("lost: <em>",)
+def test_tags_that_are_no_html_may_be_translated_or_left_out(
+    text: str, issues: tuple[str, ...], remarks: tuple[str, ...]
+) -> None:
+    assert find_issues(SPOKEN, text, ("eng_Latn", "fra_Latn")) == issues
+    assert find_remarks(SPOKEN, text, ("eng_Latn", "fra_Latn")) == remarks
+
+
+@pytest.mark.parametrize("tag", ["<em>", '<slot name="a">', "<x-card size=2>", '<g id="1"/>'])
+def test_markup_must_stay(tag: str) -> None:
+    pair = ("eng_Latn", "fra_Latn")
+    assert find_issues(f"A {tag} summary.", f"Un {tag} résumé.", pair) == ()
+    assert find_issues(f"A {tag} summary.", "Un long résumé de cela.", pair) == (f"lost: {tag}",)
+
+
+def test_a_label_is_an_issue_where_it_is_much_of_the_sentence() -> None:
+    source, text = "(SPEAKER4) We have this corpus of sentence pairs.", "Nous avons ce corpus de phrases."
+    assert find_issues(source, text, ("eng_Latn", "fra_Latn")) == ()
+    assert find_remarks(source, text, ("eng_Latn", "fra_Latn")) == ("left out: (SPEAKER4)",)
+    (found,) = find_issues("(SPEAKER4) Okay.", "D'accord.", ("eng_Latn", "fra_Latn"))
+    assert found == "too short: without '(SPEAKER4)'"
+
+
+def test_in_chinese_and_japanese_marks_digits_and_spaces_are_as_long_as_letters() -> None:
+    pair = ("eng_Latn", "jpn_Jpan")
+    assert measured("a, 2", "漢、２ 字", pair) == (9.0, pytest.approx(5 * 2.8))
+    assert measured("漢、字", "a, 2", ("jpn_Jpan", "eng_Latn")) == (pytest.approx(5.6), 2.0)
+    assert measured("a, 2", "a, 2", ("eng_Latn", "fra_Latn")) == (2.0, 2.0)
+    source = "Red, blue, green, black, white, pink, gold, 4, 5, 6."
+    assert find_issues(source, "赤、青、緑、黒、白、桃、金、4、5、6。", pair) == ()

@@ -41,6 +41,7 @@ SAME = [
     ("deu_Latn", "The score was 10½ to 6½.", "Es stand 10,5 zu 6,5."),
     ("deu_Latn", "The score was 10.5 to 6.5.", "Es stand 10 1/2 zu 6 1/2."),
     ("jpn_Jpan", "It has 3 1/2 stars.", "評価は星3.5個だ。"),
+    ("rus_Cyrl", "It has 3 1/2 stars.", "У него три с половиной звезды."),
     ("zho_Hans", "After COVID-19 it fell.", "新冠疫情后，它下降了。"),
     # In words and in Roman numerals.
     ("deu_Latn", "Willoughby, 37, left.", "Die siebenunddreißigjährige Willoughby ging."),

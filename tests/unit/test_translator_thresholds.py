@@ -134,15 +134,15 @@ EDGES = [
     Edge("longest", letters(47), letters(48), "too long: 2.6 times", 2.55, 2.7, source="blue cars"),
     Edge("length_slack", letters(47), letters(48), "too long", 11, 13, source="blue cars"),
     Edge("shortest", letters(54), letters(53), "too short: 0.54 of", 0.56, 0.53, source="xyzw " * 22),
-    Edge("shortest_brief", letters(21), letters(20), "too short: 0.50 of", 0.53, 0.49, source="xyzw " * 10),
+    Edge("shortest_brief", HANZI[:7], HANZI[:6], "too short: 0.50 of", 0.57, 0.5, "xyzw " * 10, target="zho_Hans"),
     Edge("short_slack", letters(54), letters(53), "too short: 0.54 of", 5, 9, source="xyzw " * 22),
-    Edge("shortest_chinese", HANZI[:20], HANZI[:19], "too short: 0.63 of", 0.67, 0.62, "xyzw " * 22, target="zho_Hans"),
+    Edge("shortest_chinese", HANZI[:17], HANZI[:16], "too short: 0.55 of", 0.6, 0.54, "xyzw " * 22, target="zho_Hans"),
     Edge(
         "shortest_from_chinese",
+        letters(26),
         letters(25),
-        letters(24),
-        "too short: 0.48 of",
-        0.51,
+        "too short: 0.49 of",
+        0.52,
         0.48,
         HANZI[:20],
         target="eng_Latn",
@@ -156,6 +156,16 @@ EDGES = [
         0.72,
         0.66,
         source="(VOICE4) A man walks by.",
+    ),
+    Edge(  # 8 of 28 and 8 of 26 characters
+        "label_part",
+        letters(14),
+        letters(12),
+        "too short: without '(VOICE4)'",
+        0.25,
+        0.35,
+        source="(VOICE4) A man walks by ago.",
+        bad_source="(VOICE4) A man walks by a.",
     ),
     Edge(
         "invented_words",
@@ -256,10 +266,10 @@ def test_no_threshold_is_left_out() -> None:
 
 
 def test_a_short_sentence_may_be_shorter() -> None:
-    source, text = "xyzw " * 10, letters(21)
-    assert find_issues(source, text, ("eng_Latn", "fra_Latn")) == ()
-    (issue,) = find_issues(source, text, ("eng_Latn", "fra_Latn"), thresholds=Thresholds(short_sentence=39))
-    assert issue.startswith("too short: 0.5")
+    source, text, pair = "xyzw " * 10, HANZI[:7], ("eng_Latn", "zho_Hans")
+    assert find_issues(source, text, pair) == ()
+    (issue,) = find_issues(source, text, pair, thresholds=Thresholds(short_sentence=39))
+    assert issue.startswith("too short: 0.57")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from translator.text import protected, scripts
 
 __all__ = ["Thresholds", "find_issues", "find_remarks"]
 
-_TAG = re.compile(r"</?[^\W\d_][^<>]{0,200}>")
+_ATTRIBUTE = re.compile(r"<[^\W\d_][^<>]*?\s[\w:.-]+\s*=[^<>]*>")
+"""A tag of any name with an attribute: no spoken aside, but markup."""
 
 
 def find_issues(
@@ -57,9 +58,10 @@ def find_issues(
 
 
 def find_remarks(source: str, text: str, languages: tuple[str, str]) -> tuple[str, ...]:
-    """What is worth to know of a translation that may well be right: figures in other units, or said only once."""
+    """What is worth to know of a translation that may be right: figures in other units, labels and tags left out."""
     compared = quantities.compare(protected.without(source), protected.without(text), languages)
-    remarks = {"units converted": compared.converted, "left out": compared.left_out}
+    left_out = compared.left_out + lengths.left_out(source, text)
+    remarks = {"units converted": compared.converted, "left out": left_out}
     return tuple(f"{what}: {', '.join(which)}" for what, which in remarks.items() if which)
 
 
@@ -75,14 +77,18 @@ def _numbers(source: str, text: str, languages: tuple[str, str]) -> str | None:
 
 
 def _protected(source: str, text: str) -> str | None:
-    """What must come through as it is and did not; in brackets, labels and tags that are no HTML may be translated."""
+    """What must come through as it is and did not.
+
+    Labels in brackets and tags that are no HTML may be translated there or left out (see `lengths`); not so those with
+    attributes.
+    """
     source = lengths.LABEL.sub(" ", source)
     # Looked for as they stand: in scripts without spaces a word may follow ("#sale的").
     there = unicodedata.normalize("NFKC", text)
     wanted = Counter(protected.find(source))
     gone = [part for part, times in wanted.items() if max(_times(part, text), _times(part, there)) < times]
-    other = _TAG.findall(protected.without(source))
-    gone += other[len(_TAG.findall(protected.without(text))) :]
+    if "=" in source:
+        gone += [tag for tag in lengths.left_out(source, text) if _ATTRIBUTE.fullmatch(tag)]
     return f"lost: {', '.join(dict.fromkeys(gone))}" if gone else None
 
 

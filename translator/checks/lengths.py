@@ -16,7 +16,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from translator.checks.kinship import related
-from translator.text import scripts, sentences
+from translator.text import protected, scripts, sentences
 
 if TYPE_CHECKING:
     from translator.checks.thresholds import Thresholds
@@ -29,6 +29,7 @@ _CLOSING = frozenset("\"'”“’‘»«›‹」』)]")
 _INVISIBLE = " \u00a0\u200b\u200e\u200f\u202b\u202c"
 LABEL = re.compile(r"[(\[](?=\w*[^\W\d_])(?=\w*\d)\w+[)\]]|^[(\[][A-Z][A-Z .]*[)\]]")
 """A label in brackets: a word with a digit, or capitals at the start: "(SPEAKER4)", "[NARRATOR]"."""
+_TAG = re.compile(r"</?[^\W\d_][^<>]{0,200}>")
 _BRACKET = re.compile(r"[(\[{<（［｛【〔「『《〈⟨༼⦅]")
 _DIALOGUE = re.compile(r"\s*(?:[-–—―]\s*(?=[^\W\d_])|[♪♫♬])")
 _OPENS_SPEECH = re.compile(r"\s*[\"'“”‘’„«»‹›「『\-–—―•*♪♫♬]")
@@ -37,6 +38,9 @@ _CALL = re.compile(r"[!?！？؟]")
 _UNSURE = 0.85
 """What `shortest` is multiplied with for languages that the table lacks."""
 _CHINESE = frozenset({"Hans", "Hant", "Jpan"})
+_MARKS = {"digit": 4.0, "mark": 4.0}
+"""What digits and marks become in Chinese and Japanese, in letters of English."""
+_CHINESE_MARKS = {"digit": 2.8, "mark": 2.8, "space": 2.8}
 
 
 def expected(source: str, target: str) -> float:
@@ -44,9 +48,23 @@ def expected(source: str, target: str) -> float:
     return _ratio(target)[0] / _ratio(source)[0]
 
 
+def measured(source: str, text: str, languages: tuple[str, str]) -> tuple[float, float]:
+    """How long a source and its translation are, in letters of English.
+
+    In Chinese and Japanese a mark is as long as any character, and NLLB puts spaces for commas there: without them a
+    list of names in Latin letters, with its commas and figures, seems to have lost a part.
+    """
+    first, second = (scripts.script_of(code) in _CHINESE for code in languages)
+    if not second:
+        return scripts.size(source), scripts.size(text)
+    asked = scripts.size_with_marks(source, **(_CHINESE_MARKS if first else _MARKS))
+    return asked, scripts.size_with_marks(text, **_CHINESE_MARKS)
+
+
 def find(source: str, text: str, languages: tuple[str, str], t: Thresholds) -> list[str]:
     """What the length and the end of a translation say against it."""
-    asked, said = scripts.size(source), scripts.size(text) / expected(*languages)
+    asked, said = measured(source, text, languages)
+    said /= expected(*languages)
     long = (said + t.length_slack) / (asked + t.length_slack)
     if long > t.longest:
         return [f"too long: {long:.1f} times what the source's length lets expect"]
@@ -54,9 +72,27 @@ def find(source: str, text: str, languages: tuple[str, str], t: Thresholds) -> l
     least = _least(languages, t)
     if short < (least if asked > t.short_sentence else min(least, t.shortest_brief)):
         return [f"too short: {short:.2f} of what the source's length lets expect"]
-    if short < t.label_share and (label := LABEL.search(source)) and not _BRACKET.search(text):
-        return [f"too short: without {label.group()!r}"]
+    gone = left_out(source, text)
+    if short < t.label_share and gone and _says_much(gone, source, t):
+        return [f"too short: without {', '.join(map(repr, gone))}"]
     return []
+
+
+def left_out(source: str, text: str) -> list[str]:
+    """The labels in brackets and the tags that are no HTML of a source whose translation has no bracket, or fewer tags.
+
+    In their brackets they may be translated. Speech that is written down has them: "(SPEAKER4)", "<laugh/>".
+    """
+    gone = [] if _BRACKET.search(text) else [label.group() for label in LABEL.finditer(source)]
+    if "<" in source:
+        tags = len(_TAG.findall(protected.without(text)))
+        gone += _TAG.findall(protected.without(source))[tags:]
+    return gone
+
+
+def _says_much(gone: list[str], source: str, t: Thresholds) -> bool:
+    """Whether what is gone may have taken words with it, as tags do, or is a large part of the sentence itself."""
+    return any(part.startswith("<") for part in gone) or sum(map(len, gone)) >= t.label_part * len(source)
 
 
 def _least(languages: tuple[str, str], t: Thresholds) -> float:

@@ -11,6 +11,8 @@ from translator.checks.english import numbers_of_words
 from translator.checks.numbers import loosely, normalized, numbers
 from translator.checks.wanted import CELSIUS, FAHRENHEIT, Wanted, primary
 
+_HALF = Decimal("0.5")
+_MOST_AND_A_HALF = 100
 _HALVES = frozenset(map(Decimal, ("0.5", "1.5", "2.5")))
 """Said without digits in many languages: "anderthalb", "полтора"."""
 _SPELLABLE = frozenset(map(Decimal, range(21)))
@@ -105,7 +107,9 @@ def _in_parts(one: Wanted, there: frozenset[Decimal]) -> bool:
 def _said_otherwise(one: Wanted, text: str, language: str, *, strange: bool) -> bool:
     """Whether a number that is not there in digits can stand there in words."""
     values = one.number.readings | one.also
-    if any(spelled.is_spelled(value, text, language) for value in values):
+    # "Three and a half" has the word for three, whatever a half is there.
+    whole = {value - _HALF for value in values if value < _MOST_AND_A_HALF and value % 1 == _HALF}
+    if any(spelled.is_spelled(value, text, language) for value in values | whole):
         return True
     if strange:
         return False

@@ -35,21 +35,23 @@ class Thresholds:
     "télévision")."""
     shortest: float = 0.55
     """Below so large a share of the length that the source lets expect a translation is too short."""
-    shortest_chinese: float = 0.63
+    shortest_chinese: float = 0.58
     """The same for translations into Chinese and Japanese, of which NLLB leaves out a part of every fifth."""
     shortest_from_chinese: float = 0.5
     """The same where the source is Chinese or Japanese, whose letters say less exactly how long a text is;
     between the two it is `shortest`."""
     short_sentence: float = 50.0
     """Up to so many letters a sentence is short: then `shortest_brief` counts, if it is less."""
-    shortest_brief: float = 0.5
+    shortest_brief: float = 0.55
     """The same for short sentences, which differ more: "It opens with green on the left and purple on the right." is
-    right in Japanese at 0.54."""
+    right in Japanese at 0.60."""
     short_slack: float = 6.0
     """Letters added to both lengths before they are compared for `shortest`."""
     label_share: float = 0.7
-    """Below so large a share of that length a translation must have some bracket if the source has a label in
-    brackets ("(SPEAKER4)", "[SCENE2]")."""
+    """Below so large a share of that length a translation must have the tags of the source that are no HTML
+    ("<laugh/>"), and some bracket if the source has a label in brackets ("(SPEAKER4)", "[SCENE2]")."""
+    label_part: float = 0.3
+    """From so large a part of a source on, its labels are looked at for `label_share`."""
     invented_words: int = 2
     """Up to so many words of a source, a translation with a sentence mark that the source lacks is invented."""
     copied_words: int = 3

@@ -24,7 +24,7 @@ _MISNAMED = {"sat_Beng": "Olck"}
 """NLLB-200's token of Santali says Bengali; its training text, FLORES' `sat_Olck`, is in Ol Chiki."""
 _UNSPACED = frozenset({"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"})
 """Written without spaces between words."""
-_SIZE = {"CJK": 2.8, "HIRAGANA": 1.8, "KATAKANA": 1.4, "HANGUL": 2.2, "ETHIOPIC": 1.8, "ARABIC": 1.2, "HEBREW": 1.3,
+_SIZE = {"CJK": 2.8, "HIRAGANA": 2.0, "KATAKANA": 2.0, "HANGUL": 2.2, "ETHIOPIC": 1.8, "ARABIC": 1.2, "HEBREW": 1.3,
          "THAI": 1.4, "LAO": 1.4, "KHMER": 1.3, "MYANMAR": 1.3}  # fmt: skip
 """About how many letters of English one letter stands for; 1 elsewhere, combining marks not counted."""
 
@@ -69,6 +69,21 @@ def spaced(script: str) -> bool:
 def size(text: str) -> float:
     """How much a text says, in letters of English."""
     return sum(_SIZE.get(prefix(c), 1.0) for c in text if c.isalpha() or c.isdigit())
+
+
+def size_with_marks(text: str, *, digit: float, mark: float, space: float = 0.0) -> float:
+    """The same, where digits, marks and spaces say something, too: each as much as so many letters of English."""
+    total = 0.0
+    for c in text:
+        if c.isalpha():
+            total += _SIZE.get(prefix(c), 1.0)
+        elif c.isdigit():
+            total += digit
+        elif c.isspace():
+            total += space
+        elif unicodedata.category(c)[0] in "PS":
+            total += mark
+    return total
 
 
 def words(text: str) -> list[str]:
