@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from client.job import Job
+    from client.media.content import Probe, SceneBounds
     from client.sources.source import LocalFile, Source
     from client.tasks.plan import UnitRequest
 
@@ -33,6 +34,17 @@ class Unprobed(NamedTuple):
 
     job: Job
     file: LocalFile
+
+
+class Uncut(NamedTuple):
+    """A video whose scenes have to be found, to know what is to be asked about them."""
+
+    job: Job
+    file: LocalFile
+    probe: Probe
+    bounds: SceneBounds
+    asks: list[UnitRequest]
+    """What is to be asked about the whole of it."""
 
 
 class Unloaded(NamedTuple):

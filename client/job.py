@@ -52,6 +52,8 @@ class Job:
     """An earlier run had done it all."""
     merges: list[Merge] = field(default_factory=list)
     """Those that wait for answers."""
+    growing: bool = False
+    """More requests than are known so far are to come, and merges of their answers."""
     _inputs: dict[AnswerKey, str] = field(default_factory=dict)
     """The answers that they are made of, as far as these are there."""
 
@@ -91,11 +93,18 @@ class Job:
         self.asked -= requests
         self.pending -= requests
 
-    def take_merges(self, ask: UnitRequest, text: str) -> list[UnitRequest]:
-        """What can be asked now that there is this answer."""
-        if not self.merges:
-            return []
-        self._inputs[ask.key] = text
+    def add(self, asks: list[UnitRequest]) -> None:
+        """So many more are to be asked."""
+        self.asked += len(asks)
+        self.pending += len(asks)
+
+    def note(self, ask: UnitRequest, text: str) -> None:
+        """There is this answer, of which something may be merged."""
+        if self.merges or self.growing:
+            self._inputs[ask.key] = text
+
+    def take_merges(self) -> list[UnitRequest]:
+        """What can be asked now, of the answers that are there."""
         asks: list[UnitRequest] = []
         waiting: list[Merge] = []
         for merge in self.merges:
@@ -104,8 +113,7 @@ class Job:
             if not ready or level:
                 waiting.append(level or merge)
         self.merges = waiting
-        self.asked += len(asks)
-        self.pending += len(asks)
+        self.add(asks)
         return asks
 
 
@@ -113,7 +121,7 @@ class Jobs:
     """The contents that a run is busy with; each is let go when it is finished."""
 
     def __init__(self, plan: Plan, ledger: Writer, progress: Counters, notify: Notify, redo: str | None) -> None:
-        """Begin with no content; `redo` is what the user wants done again: `failed`, `all` or a task."""
+        """Begin with no content; `redo` is what is to be done again: `failed`, `doubtful`, `all` or a task."""
         self.plan, self.ledger, self.progress = plan, ledger, progress
         self._notify, self._redo = notify, redo
         self._jobs: dict[str, Job] = {}
@@ -152,12 +160,17 @@ class Jobs:
         return job.resume(missing_requests(stored, self.plan, redo, self.ledger.run))
 
     async def followers(self, job: Job, ask: UnitRequest, text: str) -> list[UnitRequest]:
-        """The merges that are to be asked now that there is this answer.
+        """The merges that are to be asked now that there is this answer."""
+        job.note(ask, text)
+        return await self.ready_merges(job)
+
+    async def ready_merges(self, job: Job) -> list[UnitRequest]:
+        """The merges that are to be asked of the answers that are there.
 
         What is left to do about one that an earlier run answered is noted in the job; what follows it is looked at.
         """
         missing: list[UnitRequest] = []
-        found = job.take_merges(ask, text)
+        found = job.take_merges()
         if found:
             await self.ledger.write(*job.take_events())
         while found:
@@ -166,7 +179,21 @@ class Jobs:
                 missing.append(merged)
                 continue
             job.pending -= 1
-            found += job.take_merges(merged, stored) if stored else []
+            if stored:
+                job.note(merged, stored)
+                found += job.take_merges()
+        return missing
+
+    async def missing(self, job: Job, asks: list[UnitRequest]) -> list[UnitRequest]:
+        """Those of further requests about a content that are to be asked; of the others all is noted in the job."""
+        missing: list[UnitRequest] = []
+        for ask in asks:
+            if (text := await self._stored_text(job, ask)) is None:
+                missing.append(ask)
+            elif text:
+                job.note(ask, text)
+        job.add(missing)
+        job.reused = job.reused and not missing
         return missing
 
     async def _stored_text(self, job: Job, ask: UnitRequest) -> str | None:

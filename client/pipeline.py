@@ -19,13 +19,14 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.errors import BabelviewError
-from client.items import LargeSource, LocalSource, Question, RemoteSource, Unloaded, Unprobed, Untranslated
+from client.items import LargeSource, LocalSource, Question, RemoteSource, Uncut, Unloaded, Unprobed, Untranslated
 from client.job import Jobs
 from client.ledger.writer import Writer
+from client.loading import Load, LoadScenes, Probe
 from client.media.kinds import by_suffix
 from client.media.loaders import Loaders
 from client.sources.fetch import FETCHED_AT_ONCE
-from client.stages import Ask, Find, Load, Probe, Servers, Translate
+from client.stages import Ask, Find, Servers, Translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -194,14 +195,16 @@ class Pipeline:
         servers = Servers(self._plan, self._model, self._translator, asked, self._sampling.most)
         find = Find(self.jobs, self._fetcher, servers)
         probe = Probe(self.jobs, self._probers, self._probe_threads)
-        load = Load(self.jobs, self._model, self._sampling, self._loaders, self._threads)
+        load, load_scenes = (
+            stage(self.jobs, self._model, self._sampling, self._loaders, self._threads) for stage in (Load, LoadScenes)
+        )
         ask = Ask(self.jobs, self._model, once=self._ask_once)
         loaders = self._loaders.count
         return [
             [Placed(find, LocalSource, FOUND_AT_ONCE), Placed(find, RemoteSource, FETCHED_AT_ONCE)],
             [Placed(find, LargeSource, LARGE_AT_ONCE)],
             [Placed(probe, Unprobed, PROBED_AT_ONCE, loaders)],
-            [Placed(load, Unloaded, loaders, loaders)],
+            [Placed(load, Unloaded, loaders, loaders), Placed(load_scenes, Uncut, loaders, loaders)],
             [Placed(ask, Question, self._concurrency, self._concurrency)],
             [Placed(Translate(self.jobs, self._translator), Untranslated, TRANSLATIONS_AT_ONCE)],
         ]

@@ -12,6 +12,7 @@ from client import timed_record
 from client.checks.issues import DOUBTFUL, VERDICTS
 from client.sources.live_photos import LONGEST_S
 from client.tasks import structured
+from client.tasks.plan import unknown_scenes
 from client.tasks.readers import reader_of
 from client.tasks.steps import WHOLE
 from client.tasks.units import UnitKind
@@ -122,7 +123,8 @@ def _is_unfinished(file: FileResult, plan: Plan | None, results: Results) -> boo
     if all(request.over == WHOLE and request.identity in shown for request in requests):
         return any(missing_languages(request, shown[request.identity], plan) for request in requests)
     stored = results.stored(file, requests)
-    if requests and not stored.asks:  # it takes a probe to know what is to be asked
+    # It takes a probe, or a look at the video, to know what is to be asked.
+    if (requests and not stored.asks) or unknown_scenes(requests, file.kind, stored.probe):
         return True
     return any(_lacks(ask, stored.answers.get(ask.key), plan) for ask in stored.asks)
 

@@ -1,57 +1,42 @@
 """The stages of a run: each takes items of one type and gives those of later stages.
 
     LocalSource, LargeSource, RemoteSource -> Find -> Unprobed -> Probe -> Unloaded -> Load -> Question -> Ask
-    -> Untranslated -> Translate
+    -> Untranslated -> Translate                                 `-> Uncut -> LoadScenes -'
 
+Those that decode stand in `client.loading`.
 A stage may skip others, and gives nothing for a file that is finished. Finding (hashing, fetching) uses threads,
 probing and loading processes (decoders may crash), asking and translating are tasks that wait for servers.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
-from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from client.checks.issues import OK
 from client.checks.review import ask_reviewed
-from client.errors import MediaError, RefusedError, RequestError, ServiceLostError, StoppedError, UnreadError
-from client.items import LargeSource, LocalSource, Question, Unloaded, Unprobed, Untranslated
-from client.ledger.events import (
-    AnswerStored,
-    MediaLoaded,
-    MediaProbed,
-    RequestFailed,
-    TimeSpent,
-    TranslationsStored,
-    UriSeen,
-)
+from client.errors import MediaError, RefusedError, RequestError, ServiceLostError, StoppedError
+from client.items import LargeSource, LocalSource, Question, Uncut, Unloaded, Unprobed, Untranslated
+from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored, UriSeen
 from client.ledger.rows import StoredTranslation
 from client.resume import new_translations
-from client.tasks.plan import needs_probe
+from client.tasks.plan import needs_probe, unknown_scenes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
-    from concurrent.futures import Executor
+    from collections.abc import AsyncGenerator
 
     from client.endpoints.chat import Answer, ModelClient
     from client.endpoints.translation import TranslatorClient
     from client.items import RemoteSource
     from client.job import Job, Jobs
     from client.ledger.events import Event
-    from client.media.content import Content
+    from client.media import content
     from client.media.kinds import Kind
-    from client.media.loaders import Loaders
-    from client.media.sampling import Sampling
     from client.sources.fetch import Fetcher
     from client.sources.source import Found, LocalFile, Source
     from client.tasks.plan import Plan, UnitRequest
-
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +89,7 @@ class Find(Stage):
 
     async def process(
         self, item: LocalSource | LargeSource | RemoteSource, /
-    ) -> AsyncGenerator[LargeSource | Unprobed | Unloaded | Question | Untranslated, None]:
+    ) -> AsyncGenerator[LargeSource | Unprobed | Uncut | Unloaded | Question | Untranslated, None]:
         """Give what is to be done next about the source's content, unless it is in work or done.
 
         A local file that takes long to read is given on, so that it holds up no other.
@@ -140,17 +125,19 @@ class Find(Stage):
             return
         job = self._jobs.begin(identity, source, events)
         stored, redo = await self._jobs.look_up(job)
-        unprobed = needs_probe(self._jobs.plan.requests[identity.kind], identity.kind) and not stored.probe
-        unprobed = unprobed and (redo is not None or stored.error is None)
+        requests = self._jobs.plan.requests[identity.kind]
+        readable = redo is not None or stored.error is None
+        unprobed = readable and needs_probe(requests, identity.kind) and not stored.probe
+        uncut = readable and bool(unknown_scenes(requests, identity.kind, stored.probe))
         asks = self._jobs.expand(job, stored, redo)
-        if unprobed or asks or job.texts:
-            await self._servers.check(identity.kind, asks=unprobed or bool(asks))
-        if unprobed or any(needs_media(ask) for ask in asks):
+        if unprobed or uncut or asks or job.texts:
+            await self._servers.check(identity.kind, asks=unprobed or uncut or bool(asks))
+        if unprobed or uncut or any(needs_media(ask) for ask in asks):
             if file := await self._get(job, source, found):
-                yield Unprobed(job, file) if unprobed else Unloaded(job, file, asks)
+                yield Unprobed(job, file) if unprobed else to_load(self._jobs, job, file, asks, stored.probe)
             return
         found.discard()
-        async for further in _without_media(self._jobs, job, asks):
+        async for further in without_media(self._jobs, job, asks):
             yield further
 
     async def _get(self, job: Job, source: Source, found: Found) -> LocalFile | None:
@@ -162,89 +149,6 @@ class Find(Stage):
             job.unread = True
             await self._jobs.finish(job)
             return None
-
-
-class Probe(Stage):
-    """Looks at the packets of a video, to know what is to be asked about it."""
-
-    def __init__(self, jobs: Jobs, loaders: Loaders, threads: Executor) -> None:
-        """A video is looked at in one of `threads`, by a process of the `loaders`."""
-        self._jobs, self._loaders, self._threads = jobs, loaders, threads
-
-    async def process(self, item: Unprobed, /) -> AsyncGenerator[Unloaded | Question | Untranslated, None]:
-        """Give the file to be loaded, or what is to be translated of it."""
-        job, file = item
-        identity, began = job.identity, time.monotonic()
-        try:
-            probe = await _in_thread(self._threads, self._loaders.probe, file.path, identity)
-            file.check()
-        except MediaError as error:
-            file.discard()
-            _fail(job, error, began)
-            await self._jobs.finish(job)
-            return
-        job.events.append(MediaProbed(identity, probe, time.monotonic() - began))
-        await self._jobs.ledger.write(*job.take_events())
-        asks = self._jobs.expand(job, *await self._jobs.look_up(job))
-        if any(needs_media(ask) for ask in asks):
-            yield Unloaded(job, file, asks)
-            return
-        file.discard()
-        async for further in _without_media(self._jobs, job, asks):
-            yield further
-
-
-class Load(Stage):
-    """Decodes a file, once for all its requests, a unit at a time: what is not asked yet holds up what comes next."""
-
-    def __init__(self, jobs: Jobs, model: ModelClient, sampling: Sampling, loaders: Loaders, threads: Executor) -> None:
-        """A file is decoded in one of `threads`, by a process of the `loaders`."""
-        self._jobs, self._model, self._sampling = jobs, model, sampling
-        self._loaders, self._threads = loaders, threads
-
-    async def process(self, item: Unloaded, /) -> AsyncGenerator[Question | Untranslated, None]:
-        """Give its questions, those about a unit together; what is to be translated if it fails before the first."""
-        job, file, asks = item
-        waiting = {ask.key: ask for ask in asks}
-        units = list(dict.fromkeys(ask.unit for ask in asks if needs_media(ask)))
-        loading = self._loaders.load(file.path, job.identity, self._sampling, [unit.span for unit in units])
-        warnings: dict[str, None] = {}
-        began = time.monotonic()
-        try:
-            for number, unit in enumerate(units):
-                content, parts = await _in_thread(self._threads, self._next, loading, file)
-                seconds, new = job.add_loading(began), [text for text in content.warnings if text not in warnings]
-                warnings.update(dict.fromkeys(new))
-                if new or number == 0:
-                    job.events.append(MediaLoaded(job.identity, seconds, content.facts, tuple(warnings)))
-                else:
-                    job.events.append(TimeSpent(job.identity.sha256, seconds))
-                for ask in asks:
-                    if ask.unit == unit:
-                        del waiting[ask.key]
-                        yield Question(job, ask, parts)
-                began = time.monotonic()
-            for ask in waiting.values():  # of merges, which need none
-                yield Question(job, ask, b"")
-        except MediaError as error:
-            job.give_up(len(waiting))
-            _fail(job, error, began)
-            if job.pending == 0 and job.texts:
-                yield Untranslated(job)
-            elif job.pending == 0:
-                await self._jobs.finish(job)
-        finally:
-            with suppress(ValueError):  # a thread is still at it: the run is ended
-                loading.close()
-            file.discard()
-
-    def _next(self, loading: Generator[Content, None, None], file: LocalFile) -> tuple[Content, bytes]:
-        """In a thread: decode, and encode for the endpoint, once; the JPEGs themselves are let go."""
-        try:
-            content = next(loading)
-        finally:
-            file.check()  # the answers, or the reason why there are none, stand for this content for good
-        return replace(content, frames=[]), self._model.parts(content)
 
 
 class Ask(Stage):
@@ -350,9 +254,15 @@ def needs_media(ask: UnitRequest) -> bool:
     return not ask.unit.inputs
 
 
-async def _without_media(
-    jobs: Jobs, job: Job, asks: list[UnitRequest]
-) -> AsyncGenerator[Question | Untranslated, None]:
+def to_load(
+    jobs: Jobs, job: Job, file: LocalFile, asks: list[UnitRequest], probe: content.Probe | None
+) -> Uncut | Unloaded:
+    """A file that is to be decoded for `asks`, and to find scenes where these are to be asked about and not known."""
+    bounds = unknown_scenes(jobs.plan.requests[job.identity.kind], job.identity.kind, probe)
+    return Uncut(job, file, probe, bounds, asks) if probe and bounds else Unloaded(job, file, asks)
+
+
+async def without_media(jobs: Jobs, job: Job, asks: list[UnitRequest]) -> AsyncGenerator[Question | Untranslated, None]:
     """What comes next where nothing is to be loaded: merges to be asked, answers to be translated, or the end."""
     for ask in asks:
         yield Question(job, ask, b"")
@@ -362,15 +272,6 @@ async def _without_media(
         await jobs.finish(job)
 
 
-def _fail(job: Job, error: MediaError, began: float) -> None:
-    """A file cannot be loaded: nothing more of it is asked."""
-    job.problems.append(str(error))
-    if isinstance(error, UnreadError):
-        job.unread = True
-    else:
-        job.events.append(MediaLoaded(job.identity, job.add_loading(began), error=str(error)))
-
-
 def _log_answer(job: Job, ask: UnitRequest, answer: Answer) -> None:
     logger.info(
         "%s %s: answered in %.2f s, %d + %d tokens, %s",
@@ -378,7 +279,3 @@ def _log_answer(job: Job, ask: UnitRequest, answer: Answer) -> None:
     )
     if answer.verdict != OK:
         logger.warning("%s %s: %s answer: %s", job.name, ask.label, answer.verdict, "; ".join(answer.reasons))
-
-
-async def _in_thread(threads: Executor, work: Callable[..., T], *arguments: Any) -> T:
-    return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)

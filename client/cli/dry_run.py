@@ -19,7 +19,7 @@ from client.media.load import Identity, counted_as, identify, recognise
 from client.media.tiles import MAX_TILES, tiles
 from client.resume import missing_requests
 from client.sources.source import fingerprint_of, url_suffix
-from client.tasks.plan import needs_probe
+from client.tasks.plan import needs_probe, unknown_scenes
 
 if TYPE_CHECKING:
     import sqlite3
@@ -191,7 +191,8 @@ def _count(found: DryRun, job: Job, ledger: _LedgerView, plan: Plan, redo: str |
     stored = ledger.file(job.identity, requests)
     asks = job.resume(missing_requests(stored, plan, ledger.redo(job, redo)))
     missing = [*(ask.request for ask in asks), *(merge.request for merge in job.merges)]
-    if needs_probe(requests, job.identity.kind) and not stored.probe and not job.problems:
+    unknown = needs_probe(requests, job.identity.kind) and not stored.probe
+    if (unknown or unknown_scenes(requests, job.identity.kind, stored.probe)) and not job.problems:
         found.unprobed += 1
         missing = requests
     for request in missing:

@@ -12,7 +12,7 @@ from client.cli import values
 from client.cli.command import Option
 from client.media.kinds import Animated
 from client.media.sampling import FRAMES, MAX_FRAMES, Fit
-from client.tasks.steps import MERGED_CHARACTERS
+from client.tasks.steps import LONGEST_SCENE_S, MERGED_CHARACTERS, SHORTEST_SCENE_S
 
 FRAMES_AS = ("auto", "video", "images")
 SAMPLING = (
@@ -91,15 +91,28 @@ QUESTIONS = (
     ),
     _questions(
         "--window",
-        type=values.seconds,
-        metavar="SECONDS",
-        help="of a window, in which tasks over time go through a video; --frames of each are sent  [default: 10]",
+        type=values.window,
+        metavar="SECONDS|scenes",
+        help="of a window, in which tasks over time go through a video; --frames of each are sent. scenes: from cut to "
+        "cut  [default: 10]",
     ),
     _questions(
         "--stride",
         type=values.seconds,
         metavar="SECONDS",
         help="a window every so many seconds, for windows that overlap  [default: one after the other]",
+    ),
+    _questions(
+        "--min-scene",
+        type=values.seconds,
+        metavar="SECONDS",
+        help=f"of --window scenes: cuts that follow each other faster are one  [default: {SHORTEST_SCENE_S:g}]",
+    ),
+    _questions(
+        "--max-scene",
+        type=values.seconds,
+        metavar="SECONDS",
+        help=f"of --window scenes: longer ones are asked about in parts of this length  [default: {LONGEST_SCENE_S:g}]",
     ),
     _questions("--prompts", type=_PATH, metavar="DIR", help="your own prompts, beside the built-in ones"),
     _questions(

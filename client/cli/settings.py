@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from click.core import ParameterSource
 
 from client.cli.command import ARGUMENTS, PREFIX, Command, Option, invoke
 from client.cli.options import BATCH_OPTIONS, SAMPLING
+from client.cli.values import SCENES
 from client.endpoints.keys import API_KEY, OPENAI_KEY, TRANSLATOR_KEY, endpoint_key, translator_key
 from client.errors import UsageError
 from client.hints import nearest
@@ -19,7 +21,14 @@ from client.media.kinds import Animated, Kind
 from client.media.sampling import FRAMES, Fit, Sampling
 from client.sources.manifest import is_manifest
 from client.sources.source import public
-from client.tasks.steps import DEFAULT_WINDOW_S, SHORTEST_WINDOW_S, windows
+from client.tasks.steps import (
+    DEFAULT_WINDOW_S,
+    LONGEST_SCENE_S,
+    SHORTEST_SCENE_S,
+    SHORTEST_WINDOW_S,
+    scenes,
+    windows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -196,7 +205,7 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
         },
         text_model=given["text_model"],
         merge_characters=given["merge_characters"],
-        window=_window(given["window"], given["stride"]),
+        window=_window(ctx, given),
         wait_s=given["wait"],
         timeout_s=given["timeout"],
         ask_once=given["ask_once"],
@@ -211,21 +220,38 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
     )
 
 
-def _window(length_s: float | None, stride_s: float | None) -> Over | None:
-    """The windows of tasks over time; None: as they usually are.
+def _window(ctx: click.Context, given: dict[str, Any]) -> Over | None:
+    """What tasks over time ask about; None: windows as they usually are.
 
     Raises:
-        click.UsageError: something between them would be left out, or they are too short.
+        click.UsageError: options do not go together, something would be left out, or windows are too short.
     """
-    if length_s is None and stride_s is None:
+    length, stride_s, shortest_s, longest_s = (given[name] for name in ("window", "stride", "min_scene", "max_scene"))
+    if length == SCENES:
+        if _typed(ctx, "stride"):
+            raise click.UsageError("--stride is for windows of one length; scenes follow each other")
+        return _scenes(shortest_s or SHORTEST_SCENE_S, longest_s or LONGEST_SCENE_S)
+    if _typed(ctx, "min_scene") or _typed(ctx, "max_scene"):
+        raise click.UsageError("--min-scene and --max-scene are for --window scenes")
+    if length is None and stride_s is None:
         return None
-    for option, given_s in (("--window", length_s), ("--stride", stride_s)):
+    for option, given_s in (("--window", length), ("--stride", stride_s)):
         if given_s is not None and given_s < SHORTEST_WINDOW_S:
             raise click.UsageError(f"{option} must be {SHORTEST_WINDOW_S} or more seconds, not {given_s:g}")
-    length_s = length_s or DEFAULT_WINDOW_S
+    length_s = length or DEFAULT_WINDOW_S
     if stride_s and stride_s > length_s:
         raise click.UsageError(f"--stride {stride_s:g} leaves out what is between windows of {length_s:g} s (--window)")
     return windows(length_s, stride_s)
+
+
+def _scenes(shortest_s: float, longest_s: float) -> Over:
+    if min(shortest_s, longest_s) < SHORTEST_WINDOW_S:
+        raise click.UsageError(f"--min-scene and --max-scene must be {SHORTEST_WINDOW_S} or more seconds")
+    if longest_s < shortest_s:
+        raise click.UsageError(f"--max-scene {longest_s:g} is less than --min-scene {shortest_s:g}")
+    if not (find_spec("scenedetect") and find_spec("cv2")):
+        raise click.UsageError("--window scenes needs PySceneDetect: pip install 'babelview[scenes]'")
+    return scenes(shortest_s, longest_s)
 
 
 def _command_line(ctx: click.Context) -> str:

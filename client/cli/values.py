@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _ENGLISH = ("eng_Latn", "en")
 _CHAT = "/chat/completions"
+SCENES = "scenes"
+"""A window from cut to cut."""
 
 
 class Switch(BoolParamType):
@@ -72,6 +74,16 @@ def seconds(text: str) -> float:
     if number == 0:
         raise BadParameter("must be more than 0")
     return number
+
+
+def window(text: str) -> float | str:
+    """Seconds, more than 0, or `SCENES`."""
+    if text == SCENES:
+        return text
+    try:
+        return seconds(text)
+    except BadParameter as error:
+        raise BadParameter(f"{error.message}; or {SCENES}") from None
 
 
 def fraction(text: str) -> Fraction:

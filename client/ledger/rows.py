@@ -15,7 +15,7 @@ from client.media.kinds import Kind
 from client.media.load import Identity
 from client.sources.source import KnownSource
 from client.tasks.merge import merges_of
-from client.tasks.plan import expand, needs_probe
+from client.tasks.plan import expand, needs_probe, unknown_scenes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,7 +82,8 @@ class StoredFile:
     """Over all runs."""
     probe: Probe | None = None
     asks: list[UnitRequest] = field(default_factory=list)
-    """The requests by units, of merges those whose inputs are answered; none where it takes a probe to know them."""
+    """The requests by units, of merges those whose inputs are answered; none where it takes a probe to know them, and
+    no merges and none about scenes where these are not known yet."""
     merges: list[Merge] = field(default_factory=list)
     answers: dict[AnswerKey, StoredAnswer] = field(default_factory=dict)
 
@@ -175,6 +176,8 @@ def new_file(identity: Identity, requests: list[Request]) -> StoredFile:
 def _add_answers(connection: sqlite3.Connection, stored: StoredFile, requests: list[Request]) -> None:
     asks = expand(requests, stored.sha256, stored.probe)
     _read_all(connection, stored, asks)
+    if unknown_scenes(requests, stored.kind, stored.probe):
+        return
     stored.merges.extend(merges_of(requests, asks))
     for merge in stored.merges:
         level: Merge | None = merge

@@ -25,10 +25,27 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What the packets of a video tell without decoding any."""
+    """What is known of a video's time: all but `scenes` is told by its packets, without decoding any."""
 
     duration_us: int
     """From the first frame displayed to the end of the last one; 0 where the file tells no times."""
+    scenes: dict[str, list[int]] = field(default_factory=dict)
+    """Of a video that was looked through for its cuts, by `SceneBounds.key`: where scenes begin, and the end of the
+    last one, in microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneBounds:
+    """How long scenes are: of cuts that follow each other faster the first counts, longer scenes are cut in parts."""
+
+    shortest_us: int
+    longest_us: int
+    """Of a part; what would be left of a scene, and is shorter than `shortest_us`, belongs to the part before it."""
+
+    @property
+    def key(self) -> str:
+        """The name of what is found within these bounds; it says how cuts are found."""
+        return f"adaptive {self.shortest_us}-{self.longest_us}"
 
 
 class Span(NamedTuple):
@@ -63,3 +80,10 @@ class Content:
     def jpegs(self) -> list[bytes]:
         """The pictures of the frames."""
         return [frame.jpeg for frame in self.frames]
+
+
+class Scene(NamedTuple):
+    """What was loaded of a scene, or of a part of a long one; without a span, of the whole video."""
+
+    span: Span | None
+    content: Content

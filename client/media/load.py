@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from client.errors import MediaError
 from client.media.containers import is_sequence
+from client.media.content import Scene, Span
 from client.media.kinds import (
     HEAD_BYTES,
     Animated,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from client.media.content import Content, Probe, Span
+    from client.media.content import Content, Probe, SceneBounds
     from client.media.sampling import Sampling
 
 _BLOCK = 1 << 20
@@ -147,6 +148,28 @@ def load_spans(path: Path, identity: Identity, sampling: Sampling, spans: Sequen
             yield from load(path, sampling, spans)
         else:
             yield from [load_image(path)] * len(spans)
+
+
+def load_scenes(
+    path: Path, identity: Identity, sampling: Sampling, bounds: SceneBounds, whole: bool
+) -> Iterator[Scene]:
+    """Decode a video once: its scenes one after the other, and then all of it if the `whole` is wanted too.
+
+    An animated picture is one scene.
+
+    Raises:
+        MediaError: it is no video, or a broken one, or there is nothing here that finds scenes.
+        MemoryError: it takes more than this process may take.
+    """
+    from client.media.animation import load_animation, probe_animation  # noqa: PLC0415 (late, as in load_spans)
+    from client.media.scenes import load_scenes as scenes_of  # noqa: PLC0415
+
+    with _only_media_errors(identity):
+        if _is_animation(path):
+            spans = [Span(0, probe_animation(path).duration_us), *([None] if whole else ())]
+            yield from map(Scene, spans, load_animation(path, sampling, spans))
+        else:
+            yield from scenes_of(path, sampling, bounds, whole=whole)
 
 
 def probe(path: Path, identity: Identity) -> Iterator[Probe]:

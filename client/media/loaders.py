@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psutil
 
 from client.errors import BabelviewError, MediaError
-from client.media.load import load_spans, probe
+from client.media.load import load_scenes, load_spans, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from multiprocessing.connection import Connection
 
-    from client.media.content import Content, Probe, Span
+    from client.media.content import Content, Probe, Scene, SceneBounds, Span
     from client.media.load import Identity
     from client.media.sampling import Sampling
 
@@ -89,15 +89,24 @@ class Loaders:
         """
         return self._work_on(path, self._work, (path, identity, sampling, spans), len(spans))
 
+    def scenes(
+        self, path: Path, identity: Identity, sampling: Sampling, bounds: SceneBounds, *, whole: bool
+    ) -> Generator[Scene, None, None]:
+        """Find the scenes of a video and decode them in a worker, in one pass; and so, at last, the `whole` if asked.
+
+        Waits and errors are those of `load`.
+        """
+        return self._work_on(path, load_scenes, (path, identity, sampling, bounds, whole), None)
+
     def probe(self, path: Path, identity: Identity) -> Probe:
         """Look at a video's packets in a worker; errors as for `load`."""
         (found,) = self._work_on(path, probe, (path, identity), 1)
         return found
 
     def _work_on(
-        self, path: Path, work: Callable[..., Iterator[T]], arguments: tuple[Any, ...], count: int
+        self, path: Path, work: Callable[..., Iterator[T]], arguments: tuple[Any, ...], count: int | None
     ) -> Generator[T, None, None]:
-        """The `count` items that `work` yields in a worker.
+        """The `count` items that `work` yields in a worker; None: as many as there are.
 
         The end mark behind the last one is read before that is given: a worker that is free has nothing more to send,
         which would be taken for an item of the next file. What goes wrong after the last item costs only the worker.
@@ -106,7 +115,7 @@ class Loaders:
         worker = self._workers.get()
         done = tries = 0
         try:
-            while done < count:
+            while done != count:
                 if tries == _TRIES:
                     raise BabelviewError("the processes that decode files are ended from outside, again and again")
                 worker = worker or self._fork_server.fork()
@@ -126,17 +135,15 @@ class Loaders:
                     if exit_code in _ENDED_BY_OTHERS:
                         continue  # a signal from outside says nothing about the file
                     raise MediaError(_exit_message(exit_code)) from None
-                if isinstance(item, MediaError):
-                    raise item
-                if item is None:
-                    raise MediaError("the decoder ended without an answer")
+                if item is None and count is None:
+                    return
+                _check_no_end(item)
                 if skip:
                     skip -= 1
                     continue
                 done += 1
                 if done == count:
-                    with contextlib.suppress(TimeoutError, EOFError, ConnectionError):
-                        worker.receive(timeout_s)
+                    worker.receive_end(timeout_s)
                 yield item
         finally:
             if worker and (worker.busy or worker.files >= FILES_PER_WORKER):
@@ -183,6 +190,11 @@ class _Worker:
         item = self.pipe.recv()
         self.busy = not (item is None or isinstance(item, MediaError))
         return item
+
+    def receive_end(self, timeout_s: float) -> None:
+        """Wait for the end mark behind the last item; there is none of a process that died."""
+        with contextlib.suppress(TimeoutError, EOFError, ConnectionError):
+            self.receive(timeout_s)
 
     def _wait(self, timeout_s: float) -> None:
         began_cpu_s = seen_cpu_s = _cpu_s(self.pid)
@@ -263,6 +275,18 @@ class _ForkServer:
         if self._process:
             self._process.wait()
             self._process = None
+
+
+def _check_no_end(item: Any) -> None:
+    """Raise what ended the work on a file too early.
+
+    Raises:
+        MediaError: `item` is an end mark, and no item of the file.
+    """
+    if isinstance(item, MediaError):
+        raise item
+    if item is None:
+        raise MediaError("the decoder ended without an answer")
 
 
 def _size(path: Path) -> int:

@@ -7,12 +7,15 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from client.media.content import Span
+
+T = TypeVar("T")
 
 FRAMES = 8
 MAX_FRAMES = 16
@@ -75,6 +78,8 @@ class Sampling:
     every: Fraction | None = None
     max_frames: int = MAX_FRAMES
     fit: Fit = Fit.CROP
+    scenes: bool = False
+    """Whether spans are scenes, which are looked at before it is known when they end: see `Candidates`."""
 
     @property
     def most(self) -> int:
@@ -93,7 +98,16 @@ class Sampling:
     def indices(self, timeline: Timeline, span: Span | None) -> list[int]:
         """Those of the frames of `timeline` to look at for `span` of it; None: for all of it."""
         part, first = timeline.within(span)
-        return [first + index for index in self.choose(part)[0]]
+        if span is None or not self.scenes:
+            return [first + index for index in self.choose(part)[0]]
+        candidates = Candidates[int](self)
+        for index, time in enumerate(part.shown, first):
+            candidates.offer((time - part.shown[0]) * part.tick, partial(int, index))
+        return candidates.chosen()
+
+    def remark(self, timeline: Timeline, span: Span | None) -> str | None:
+        """A warning where the frames of a span are not as asked for."""
+        return None if span and self.scenes else self.choose(timeline.within(span)[0])[1]
 
     def choose(self, timeline: Timeline) -> tuple[list[int], str | None]:
         """Indices of the frames to look at, ascending, each once; and a warning where it is not as asked for."""
@@ -108,6 +122,39 @@ class Sampling:
                 f"{self.max_frames} (--max-frames), one every {round(float(spacing), 3):g} s"
             )
         return at_times(timeline, spacing, min(asked, self.max_frames)), warning
+
+
+class Candidates(Generic[T]):
+    """Frames of a scene of which it is not known how long it is.
+
+    Every frame that is offered counts at first (or those that are due, if there is to be one `every` so many seconds),
+    then every second, every fourth and so on: there are never more than twice as many as are wanted, and which of them
+    are `chosen` depends on nothing but the times of the frames.
+    """
+
+    def __init__(self, sampling: Sampling) -> None:
+        """Begin a scene."""
+        self._most, self._every = sampling.most, sampling.every
+        self._kept: list[T] = []
+        self._offered, self._step = 0, 1
+        self._due_s = Fraction(0)
+
+    def offer(self, after_s: Fraction, take: Callable[[], T]) -> None:
+        """The next frame, seconds after the first one of the scene; `take` is called if it is to be kept."""
+        if self._every is not None:
+            if after_s < self._due_s:
+                return
+            self._due_s = (after_s // self._every + 1) * self._every
+        if self._offered % self._step == 0:
+            self._kept.append(take())
+            if len(self._kept) > 2 * self._most:
+                del self._kept[1::2]
+                self._step *= 2
+        self._offered += 1
+
+    def chosen(self) -> list[T]:
+        """The frames to look at if the scene ends here."""
+        return [self._kept[index] for index in evenly(len(self._kept), self._most)]
 
 
 def evenly(available: int, wanted: int) -> list[int]:

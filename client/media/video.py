@@ -38,8 +38,8 @@ _MISSING_SHARE, _MISSING_S = 0.05, 0.5
 _MISCOUNTED_FRAMES = 2
 # Of a damaged file, a decoder that hides errors is believed if it gives so many times the frames of a strict one.
 _MARKEDLY_MORE = 1.02
-# Frames a second of a file that says nothing of time.
-_USUAL_RATE = Fraction(25)
+USUAL_RATE = Fraction(25)
+"""Frames a second of a file that says nothing of time."""
 # JPEGs that lie in memory while a whole video is decoded, of 30 to 50 kB each.
 _FRAMES_AT_ONCE = 1024
 
@@ -62,7 +62,7 @@ def load_video(path: Path, sampling: Sampling, spans: Sequence[Span | None]) -> 
         scan_result = scan_result._replace(timeline=timeline)
 
 
-class _Scan(NamedTuple):
+class Scan(NamedTuple):
     """What the packets of a video tell."""
 
     timeline: Timeline
@@ -74,13 +74,18 @@ class _Scan(NamedTuple):
     exact: bool
     """Whether the times are those of the frames; if not, only decoding tells them."""
 
+    @property
+    def duration_us(self) -> int:
+        """The duration in microseconds."""
+        return round(self.duration * 1_000_000)
+
     def content(
-        self, encoder: FrameEncoder, sampling: Sampling, span: Span | None, taken: _Taken, *, spoilt: bool
+        self, encoder: FrameEncoder, sampling: Sampling, span: Span | None, taken: Taken, *, spoilt: bool
     ) -> Content:
         """What was taken of a span, with the facts of the video and all warnings."""
         timeline, frames = taken
         warnings = ["damaged: not all of it can be decoded; frames may be missing or spoilt"] if spoilt else []
-        if remark := sampling.choose(timeline.within(span)[0])[1]:
+        if remark := sampling.remark(timeline, span):
             warnings.append(remark)
         if self.cut:
             warnings.append(self.cut)
@@ -97,14 +102,14 @@ class _Scan(NamedTuple):
         return Content(Kind.VIDEO, facts, frames, warnings)
 
 
-class _Taken(NamedTuple):
+class Taken(NamedTuple):
     """The frames of a span, and when those of the video are shown."""
 
     timeline: Timeline
     frames: list[Frame]
 
 
-def _by_seeking(path: Path, sampling: Sampling, left: deque[Span | None]) -> Generator[Content, None, _Scan]:
+def _by_seeking(path: Path, sampling: Sampling, left: deque[Span | None]) -> Generator[Content, None, Scan]:
     """Take spans from `left` as long as seeking gives them; returns what the packets tell.
 
     Raises:
@@ -112,20 +117,19 @@ def _by_seeking(path: Path, sampling: Sampling, left: deque[Span | None]) -> Gen
     """
     with opened(path, quick=True) as video:
         container, stream, _ = video
-        packets, clean = _scanned(container, stream)
-        timeline = _timeline(stream, packets)
-        found = _Scan(timeline, _duration(stream, packets), _cut_short(container, stream, packets, clean), exact=True)
+        found, packets = scan_video(container, stream)
         try:
             decoder = IndexedDecoder(container, stream, packets)
             while left:
                 encoder, errors = FrameEncoder(sampling), decoder.errors
+                timeline = found.timeline
                 times = [timeline.shown[index] for index in sampling.indices(timeline, left[0])]
                 frames = [
                     Frame(timeline.pts_us(frame.pts or 0), encoder.take(frame, video))
                     for frame in decoder.frames(times)
                 ]
                 spoilt = decoder.errors > errors
-                yield found.content(encoder, sampling, left.popleft(), _Taken(timeline, frames), spoilt=spoilt)
+                yield found.content(encoder, sampling, left.popleft(), Taken(timeline, frames), spoilt=spoilt)
         except InexactError:
             return found._replace(exact=False)
         except (av.FFmpegError, DamagedError):
@@ -134,7 +138,7 @@ def _by_seeking(path: Path, sampling: Sampling, left: deque[Span | None]) -> Gen
 
 
 def _in_order(
-    path: Path, sampling: Sampling, scan_result: _Scan, spans: Sequence[Span | None]
+    path: Path, sampling: Sampling, scan_result: Scan, spans: Sequence[Span | None]
 ) -> Generator[Content, None, Timeline]:
     """Take spans while all of the video is decoded: once for all, if it is sound and its packets told the truth.
 
@@ -170,15 +174,21 @@ def probe_video(path: Path) -> Probe:
         MediaError: it holds no video, or nothing of it can be read.
     """
     with opened(path, quick=True) as (container, stream, _):
-        packets, _ = _scanned(container, stream)
-        return Probe(round(_duration(stream, packets) * 1_000_000))
+        found, _ = scan_video(container, stream)
+        return Probe(found.duration_us)
 
 
-def _scanned(container: InputContainer, stream: VideoStream) -> tuple[Packets, bool]:
+def scan_video(container: InputContainer, stream: VideoStream) -> tuple[Scan, Packets]:
+    """Read all packets of a video, and say what they tell.
+
+    Raises:
+        MediaError: there are none, or they are encrypted.
+    """
     packets, clean = scan(container, stream)
     if not len(packets.pts):
         raise MediaError("the video stream holds no frames" if clean else "the file is damaged: nothing can be read")
-    return packets, clean
+    cut = _cut_short(container, stream, packets, clean)
+    return Scan(_timeline(stream, packets), _duration(stream, packets), cut, exact=True), packets
 
 
 class _WholeDecoding:
@@ -190,7 +200,7 @@ class _WholeDecoding:
 
     def take(
         self, guess: Timeline, sampling: Sampling, spans: Sequence[Span | None], *, exact: bool
-    ) -> dict[Span | None, _Taken]:
+    ) -> dict[Span | None, Taken]:
         """The wanted frames of each span, and when they really are shown.
 
         `guess` is what the packets say, right nearly always; where it is not, a second pass knows better.
@@ -201,12 +211,12 @@ class _WholeDecoding:
         times = {span: [guess.shown[index] for index in chosen[span]] for span in spans} if exact else {}
         timeline, by_index, by_time = self._decode(chain(*chosen.values()), chain(*times.values()))
         if times and self.errors:
-            return {span: _Taken(guess, _at_or_after(times[span], by_time, guess)) for span in spans}
+            return {span: Taken(guess, _at_or_after(times[span], by_time, guess)) for span in spans}
         chosen = {span: sampling.indices(timeline, span) for span in spans}
         if others := set(chain(*chosen.values())) - by_index.keys():
             by_index |= self._decode(others, ())[1]
         return {
-            span: _Taken(
+            span: Taken(
                 timeline,
                 [
                     Frame(timeline.pts_us(timeline.shown[index]), by_index[index])
@@ -308,7 +318,7 @@ def _line(times: NDArray[np.int64], lasting: int, stream: VideoStream) -> Timeli
         if not lasting and len(times) > 1:
             lasting = int(times[-1] - times[-2])
         return Timeline(array("q", times.tobytes()), int(times[-1]) + lasting, stream.time_base or Fraction(1))
-    rate = stream.average_rate or stream.guessed_rate or _USUAL_RATE
+    rate = stream.average_rate or stream.guessed_rate or USUAL_RATE
     return Timeline(range(len(times)), len(times), 1 / rate)
 
 

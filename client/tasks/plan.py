@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.errors import UsageError
+from client.media.content import SceneBounds
 from client.media.kinds import Kind
 from client.tasks.prompt import END, START
 from client.tasks.steps import MERGED_CHARACTERS, WHOLE, Over, OverKind
@@ -86,23 +87,27 @@ class UnitRequest(NamedTuple):
 
 def expand(requests: Iterable[Request], content: str, probe: Probe | None) -> list[UnitRequest]:
     """All that is asked about a file, but what is merged of answers: unit by unit, so that each is loaded once."""
-    found = [
-        UnitRequest(unit, _about(request, unit)) for request in requests for unit in request.over.units(content, probe)
-    ]
+    found = [ask_of(request, unit) for request in requests for unit in request.over.units(content, probe)]
     return sorted(found, key=lambda ask: (ask.unit.span is not None, ask.unit.span or (), ask.unit.id))
 
 
-def _about(request: Request, unit: Unit) -> Request:
-    """A request whose prompt says which time of the video is shown, where it has a place for that."""
+def ask_of(request: Request, unit: Unit) -> UnitRequest:
+    """A request about a unit; its prompt says which time of the video is shown, where it has a place for that."""
     if START not in request.prompt and END not in request.prompt:
-        return request
+        return UnitRequest(unit, request)
     start, end = (f"{at / 1e6:.1f}".removesuffix(".0") + " s" for at in unit.span) if unit.span else ("0 s", "its end")
-    return replace(request, prompt=request.prompt.replace(START, start).replace(END, end))
+    return UnitRequest(unit, replace(request, prompt=request.prompt.replace(START, start).replace(END, end)))
 
 
 def needs_probe(requests: Iterable[Request], kind: Kind) -> bool:
     """Whether it takes a look at a file's packets to `expand` them."""
     return kind is Kind.VIDEO and any(request.over.kind is OverKind.WINDOWS for request in requests)
+
+
+def unknown_scenes(requests: Iterable[Request], kind: Kind, probe: Probe | None) -> SceneBounds | None:
+    """The scenes that it takes to `expand` them, if a file's are not known yet."""
+    found = (request.over.unknown_scenes(probe) for request in requests) if kind is Kind.VIDEO else ()
+    return next((bounds for bounds in found if bounds), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,11 @@ class Plan:
 
 
 def _request(over: dict[str, Any] | None = None, **fields: Any) -> Request:
-    return Request(**fields, over=Over(**{**over, "kind": OverKind(over["kind"])}) if over else WHOLE)
+    return Request(**fields, over=_over(**over) if over else WHOLE)
+
+
+def _over(kind: str, scenes: dict[str, int] | None = None, **fields: Any) -> Over:
+    return Over(OverKind(kind), **fields, scenes=SceneBounds(**scenes) if scenes else None)
 
 
 def prompt_hash(text: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from itertools import pairwise, starmap
+from typing import TYPE_CHECKING, Any
 
-from client.media.content import Span
+from client.media.content import SceneBounds, Span
 from client.tasks import units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from client.media.content import Probe
     from client.tasks.prompt import Prompt
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 
 DEFAULT_WINDOW_S = 10.0
+SHORTEST_SCENE_S, LONGEST_SCENE_S = 0.6, 60.0
+"""Cuts that follow each other faster are flashes; of a part that is longer, eight frames tell too little."""
 SHORTEST_WINDOW_S = 0.1
 """Of windows, and from one to the next: an hour has 36,000 of them."""
 MERGED_CHARACTERS = 6000
@@ -45,20 +48,37 @@ class Over:
     """Of a merge: the name of the step whose answers are merged."""
     most_characters: int = MERGED_CHARACTERS
     """Of a merge: of the answers in one prompt; more of them are merged in levels."""
+    scenes: SceneBounds | None = None
+    """Of windows that are scenes."""
 
-    def params(self) -> dict[str, int]:
+    def params(self) -> dict[str, Any]:
         """What of it makes another request, as JSON: answers about windows of other lengths are not mixed."""
         if self.kind is not OverKind.WINDOWS:
             return {}
+        if self.scenes:
+            return {"scenes": self.scenes.key}
         return {"window_us": self.length_us, "stride_us": self.stride_us}
 
     def units(self, content: str, probe: Probe | None) -> list[Unit]:
-        """The units of a file, as far as they depend on it alone: none of a merge; `probe` is None of a picture."""
+        """The units of a file, as far as they depend on it alone: none of a merge; `probe` is None of a picture.
+
+        There are none while its scenes are not known.
+        """
         if self.kind is OverKind.MERGE:
             return []
         if self.kind is OverKind.WHOLE or probe is None or not probe.duration_us:
             return [units.whole(content)]
-        return [units.window(content, span) for span in self._windows(probe.duration_us)]
+        if self.scenes:
+            spans: Iterable[Span] = starmap(Span, pairwise(probe.scenes.get(self.scenes.key, ())))
+        else:
+            spans = self._windows(probe.duration_us)
+        return [units.window(content, span) for span in spans]
+
+    def unknown_scenes(self, probe: Probe | None) -> SceneBounds | None:
+        """What its units depend on, if that is not known yet of a video; None if it is."""
+        if self.scenes is None or probe is None or not probe.duration_us or self.scenes.key in probe.scenes:
+            return None
+        return self.scenes
 
     def _windows(self, duration_us: int) -> Iterator[Span]:
         start = 0
@@ -77,6 +97,12 @@ def windows(length_s: float, stride_s: float | None = None) -> Over:
     """Windows of `length_s` seconds, one every `stride_s` seconds, or one after the other."""
     length_us = round(length_s * 1_000_000)
     return Over(OverKind.WINDOWS, length_us, round(stride_s * 1_000_000) if stride_s else length_us)
+
+
+def scenes(shortest_s: float = SHORTEST_SCENE_S, longest_s: float = LONGEST_SCENE_S) -> Over:
+    """Scenes, from cut to cut; those longer than `longest_s` seconds in parts."""
+    bounds = SceneBounds(round(shortest_s * 1_000_000), round(longest_s * 1_000_000))
+    return Over(OverKind.WINDOWS, scenes=bounds)
 
 
 def merge(step: str, most_characters: int = MERGED_CHARACTERS) -> Over:

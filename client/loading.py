@@ -1,0 +1,214 @@
+"""The stages that decode: a look at a video's packets, its windows one after the other, or its scenes as they end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from client.errors import MediaError, UnreadError
+from client.items import Question, Untranslated
+from client.ledger.events import MediaLoaded, MediaProbed, TimeSpent
+from client.stages import Stage, needs_media, to_load, without_media
+from client.tasks.merge import merges_of
+from client.tasks.plan import ask_of, expand, unknown_scenes
+from client.tasks.units import window
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator
+    from concurrent.futures import Executor
+
+    from client.endpoints.chat import ModelClient
+    from client.items import Uncut, Unloaded, Unprobed
+    from client.job import Job, Jobs
+    from client.media.content import Content, Scene
+    from client.media.loaders import Loaders
+    from client.media.sampling import Sampling
+    from client.sources.source import LocalFile
+
+T = TypeVar("T")
+
+
+class Probe(Stage):
+    """Looks at the packets of a video, to know what is to be asked about it."""
+
+    def __init__(self, jobs: Jobs, loaders: Loaders, threads: Executor) -> None:
+        """A video is looked at in one of `threads`, by a process of the `loaders`."""
+        self._jobs, self._loaders, self._threads = jobs, loaders, threads
+
+    async def process(self, item: Unprobed, /) -> AsyncGenerator[Uncut | Unloaded | Question | Untranslated, None]:
+        """Give the file to be loaded, or what is to be translated of it."""
+        job, file = item
+        identity, began = job.identity, time.monotonic()
+        try:
+            probe = await _in_thread(self._threads, self._loaders.probe, file.path, identity)
+            file.check()
+        except MediaError as error:
+            file.discard()
+            _fail(job, error, began)
+            await self._jobs.finish(job)
+            return
+        job.events.append(MediaProbed(identity, probe, time.monotonic() - began))
+        await self._jobs.ledger.write(*job.take_events())
+        asks = self._jobs.expand(job, *await self._jobs.look_up(job))
+        uncut = unknown_scenes(self._jobs.plan.requests[identity.kind], identity.kind, probe)
+        if uncut or any(needs_media(ask) for ask in asks):
+            yield to_load(self._jobs, job, file, asks, probe)
+            return
+        file.discard()
+        async for further in without_media(self._jobs, job, asks):
+            yield further
+
+
+class Load(Stage):
+    """Decodes a file, once for all its requests, a unit at a time: what is not asked yet holds up what comes next."""
+
+    def __init__(self, jobs: Jobs, model: ModelClient, sampling: Sampling, loaders: Loaders, threads: Executor) -> None:
+        """A file is decoded in one of `threads`, by a process of the `loaders`."""
+        self._jobs, self._model, self._sampling = jobs, model, sampling
+        self._loaders, self._threads = loaders, threads
+
+    async def process(self, item: Unloaded, /) -> AsyncGenerator[Question | Untranslated, None]:
+        """Give its questions, those about a unit together; what is to be translated if it fails before the first."""
+        job, file, asks = item
+        waiting = {ask.key: ask for ask in asks}
+        units = list(dict.fromkeys(ask.unit for ask in asks if needs_media(ask)))
+        loading = self._loaders.load(file.path, job.identity, self._sampling, [unit.span for unit in units])
+        noted = _Noted(job)
+        try:
+            for unit in units:
+                content, parts = await _in_thread(self._threads, self._next, loading, file)
+                noted.add(content)
+                for ask in asks:
+                    if ask.unit == unit:
+                        del waiting[ask.key]
+                        yield Question(job, ask, parts)
+                noted.began = time.monotonic()
+            for ask in waiting.values():  # of merges, which need none
+                yield Question(job, ask, b"")
+        except MediaError as error:
+            job.give_up(len(waiting))
+            _fail(job, error, noted.began)
+            if job.pending == 0 and job.texts:
+                yield Untranslated(job)
+            elif job.pending == 0:
+                await self._jobs.finish(job)
+        finally:
+            with suppress(ValueError):  # a thread is still at it: the run is ended
+                loading.close()
+            file.discard()
+
+    def _next(self, loading: Generator[Content, None, None], file: LocalFile) -> tuple[Content, bytes]:
+        """In a thread: decode, and encode for the endpoint, once; the JPEGs themselves are let go."""
+        try:
+            content = next(loading)
+        finally:
+            file.check()  # the answers, or the reason why there are none, stand for this content for good
+        return replace(content, frames=[]), self._model.parts(content)
+
+
+class LoadScenes(Stage):
+    """Decodes a video of which it is not known where its scenes are, once: each is asked about as soon as it ends."""
+
+    def __init__(self, jobs: Jobs, model: ModelClient, sampling: Sampling, loaders: Loaders, threads: Executor) -> None:
+        """A file is decoded in one of `threads`, by a process of the `loaders`."""
+        self._jobs, self._model, self._sampling = jobs, model, sampling
+        self._loaders, self._threads = loaders, threads
+
+    async def process(self, item: Uncut, /) -> AsyncGenerator[Question | Untranslated, None]:
+        """Give its questions, and in the end those about answers that were there; or what is to be translated."""
+        job, file, probe, bounds, asks = item
+        jobs, sha256 = self._jobs, job.identity.sha256
+        requests = jobs.plan.requests[job.identity.kind]
+        about_scenes = [request for request in requests if request.over.scenes == bounds]
+        whole = [ask for ask in asks if needs_media(ask)]
+        for ask in asks:
+            if not needs_media(ask):
+                yield Question(job, ask, b"")
+        job.growing = True
+        job.pending += 1  # until all scenes are known, it cannot be finished
+        arguments = file.path, job.identity, self._sampling, bounds
+        loading = self._loaders.scenes(*arguments, whole=bool(whole))
+        starts: list[int] = []
+        noted = _Noted(job)
+        try:
+            while found := await _in_thread(self._threads, self._next, loading, file):
+                scene, parts = found
+                noted.add(scene.content)
+                if scene.span is None:
+                    missing, whole = whole, []
+                else:
+                    starts = [*starts[:-1], *scene.span]
+                    unit = window(sha256, scene.span)
+                    missing = await jobs.missing(job, [ask_of(request, unit) for request in about_scenes])
+                for ask in missing:
+                    yield Question(job, ask, parts)
+                noted.began = time.monotonic()
+            probe = replace(probe, scenes={**probe.scenes, bounds.key: starts})
+            job.events.append(MediaProbed(job.identity, probe, 0))
+            await jobs.ledger.write(*job.take_events())
+            merges = merges_of(requests, expand(about_scenes, sha256, probe))
+            job.merges += [merge for merge in merges if merge.inputs]
+            for ask in await jobs.ready_merges(job):
+                yield Question(job, ask, b"")
+        except MediaError as error:
+            job.give_up(len(whole))
+            _fail(job, error, noted.began)
+        finally:
+            with suppress(ValueError):  # a thread is still at it: the run is ended
+                loading.close()
+            file.discard()
+        job.growing = False
+        job.pending -= 1
+        if job.pending == 0 and job.texts:
+            yield Untranslated(job)
+        elif job.pending == 0:
+            await jobs.finish(job)
+
+    def _next(self, loading: Generator[Scene, None, None], file: LocalFile) -> tuple[Scene, bytes] | None:
+        """In a thread: as in `Load`; None after the last one."""
+        try:
+            scene = next(loading, None)
+        finally:
+            file.check()
+        if scene is None:
+            return None
+        return scene._replace(content=replace(scene.content, frames=[])), self._model.parts(scene.content)
+
+
+class _Noted:
+    """What decoding a file told, as events of its job."""
+
+    def __init__(self, job: Job) -> None:
+        """Begin now."""
+        self._job = job
+        self._warnings: dict[str, None] = {}
+        self._noted = False
+        self.began = time.monotonic()
+        """When the next content was begun."""
+
+    def add(self, content: Content) -> None:
+        """A window, a scene, or all of it was decoded."""
+        job, took_s = self._job, self._job.add_loading(self.began)
+        new = [text for text in content.warnings if text not in self._warnings]
+        self._warnings.update(dict.fromkeys(new))
+        if new or not self._noted:
+            job.events.append(MediaLoaded(job.identity, took_s, content.facts, tuple(self._warnings)))
+        else:
+            job.events.append(TimeSpent(job.identity.sha256, took_s))
+        self._noted = True
+
+
+def _fail(job: Job, error: MediaError, began: float) -> None:
+    """A file cannot be loaded: nothing more of it is asked."""
+    job.problems.append(str(error))
+    if isinstance(error, UnreadError):
+        job.unread = True
+    else:
+        job.events.append(MediaLoaded(job.identity, job.add_loading(began), error=str(error)))
+
+
+async def _in_thread(threads: Executor, work: Callable[..., T], *arguments: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
