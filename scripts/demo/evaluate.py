@@ -2,9 +2,11 @@
 
     python -m scripts.demo.evaluate --seed 7                 # starts the demo stack by itself, and stops it
     python -m scripts.demo.evaluate --seed 7 --videos 200 --pictures 200
+    python -m scripts.demo.evaluate --films 5 --videos 0 --pictures 0     # of three minutes: captions, events ...
     python -m scripts.demo.evaluate --base-url http://127.0.0.1:8000/v1 --translator http://127.0.0.1:8003
 
-Exit code 0 if at least 95 % of the captions and 99 % of the translations are exactly right, else 1.
+Exit code 0 if at least 95 % of the captions and 99 % of the translations are exactly right, and of films 90 % of all
+that is said of their time, else 1.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.demo.sample_ads import write_ads
+from scripts.demo.sample_films import write_films
 from scripts.demo.stack import Stack, StackError, read_results, run_batch, running_stack
+from scripts.demo.world import film_score
+from scripts.demo.world.films import RATE
 from scripts.demo.world.pictures import QUESTIONS as PICTURE_QUESTIONS
 from scripts.demo.world.scenes import COLOURS, QUESTIONS
 from scripts.demo.world.score import TASKS, Score, appears_question, score
@@ -35,6 +40,10 @@ if TYPE_CHECKING:
     from scripts.demo.world.score import Share
 
 CAPTIONS_REQUIRED = 0.95
+SCENES = "scenes"
+"""The `--window` of windows that follow the scenes."""
+TIMES_REQUIRED = 0.90
+"""Of each thing that is looked at in answers about films; of their captions as much as of all others."""
 TRANSLATIONS_REQUIRED = 0.99
 
 
@@ -79,28 +88,63 @@ def evaluate(stack: Stack, seed: int, videos: int, pictures: int) -> Score:
         return score(records, truth)
 
 
+def evaluate_films(stack: Stack, seed: int, count: int, length_s: float, window: str) -> Score:
+    """Draw films, ask what is seen and what happens when, translate and score."""
+    with tempfile.TemporaryDirectory(prefix="babelview-eval-") as folder:
+        drawn, output = Path(folder) / "films", Path(folder) / "captions"
+        truth = write_films(drawn, seed, count, length_s)
+        tasks = ["--tasks", ",".join(film_score.TASKS), "--window", window]
+        run_batch(stack, drawn, "--output", output, *tasks, "--languages", ",".join(LANGUAGES))
+        tolerance_s = 1 / RATE if window == SCENES else float(window)
+        return film_score.score_films(read_results(output), truth, tolerance_s)
+
+
+def is_enough(result: Score) -> bool:
+    """Whether so much of it is right that it can be called right."""
+    return result.caption_share >= CAPTIONS_REQUIRED and result.translation_share >= TRANSLATIONS_REQUIRED
+
+
+def is_enough_of_films(result: Score) -> bool:
+    """The same of films."""
+    said = result.captions
+    required = {what: CAPTIONS_REQUIRED if what == "captions" else TIMES_REQUIRED for what in said}
+    right = all(said[what].value >= least for what, least in required.items())
+    return bool(said) and right and not result.failed and result.translation_share >= TRANSLATIONS_REQUIRED
+
+
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=2, help="clips are drawn anew for each seed (default: 2)")
     parser.add_argument("--videos", type=int, default=40, help="how many clips (default: %(default)s)")
     parser.add_argument("--pictures", type=int, default=40, help="how many pictures (default: %(default)s)")
+    parser.add_argument("--films", type=int, default=0, help="how many films (default: none)")
+    parser.add_argument("--film-seconds", type=float, default=180.0, help="length of each (default: %(default)s)")
+    parser.add_argument("--window", default="10", help="of films, as in babelview batch (default: %(default)s)")
     parser.add_argument("--base-url", help="a running stack's OpenAI API; without it one is started")
     parser.add_argument("--translator", default="http://127.0.0.1:8003", help="its translator (default: %(default)s)")
     parser.add_argument("--wrong", type=int, default=10, help="how many wrong answers to print (default: 10)")
     args = parser.parse_args()
-    if args.videos < 0 or args.pictures < 0 or not args.videos + args.pictures:
-        parser.error("--videos and --pictures: at least one of something")
+    counts = (args.videos, args.pictures, args.films)
+    if min(counts) < 0 or not any(counts):
+        parser.error("--videos, --pictures and --films: at least one of something")
     running = nullcontext(Stack(args.base_url, args.translator, 0)) if args.base_url else running_stack()
+    results: list[Score] = []
+    right = True
     try:
         with running as stack:
-            result = evaluate(stack, args.seed, args.videos, args.pictures)
+            if args.videos + args.pictures:
+                results.append(evaluate(stack, args.seed, args.videos, args.pictures))
+                right = is_enough(results[-1])
+            if args.films:
+                results.append(evaluate_films(stack, args.seed, args.films, args.film_seconds, args.window))
+                right = right and is_enough_of_films(results[-1])
     except StackError as error:
         print(error, file=sys.stderr)
         return 1
-    show(result, Console(), args.wrong)
-    enough = result.caption_share >= CAPTIONS_REQUIRED and result.translation_share >= TRANSLATIONS_REQUIRED
-    return 0 if enough else 1
+    for result in results:
+        show(result, Console(), args.wrong)
+    return 0 if right else 1
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import random
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -26,6 +26,9 @@ from rich.progress import track
 from scripts.demo.world.draw import Style, draw_frame, draw_picture, random_style
 from scripts.demo.world.pictures import Picture, random_picture
 from scripts.demo.world.scenes import Clip, Scene, random_clip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SIZES = ((640, 360), (854, 480), (480, 480), (360, 640), (480, 360), (1280, 720))
 PICTURE_SIZES = (
@@ -107,20 +110,33 @@ def tune(length_s: float, rng: random.Random) -> np.ndarray:
 
 
 def write_video(ad: Ad, path: Path) -> None:
-    """Write H.264 (yuv420p, B-frames, a keyframe every 2 s at least) and AAC into an MP4 file."""
+    """Write a sample video as an MP4 file."""
+    drawn = (draw_frame(ad.clip, ad.style, ad.size, index=index, frames=ad.frames) for index in range(ad.frames))
+    encode(path, ad.size, ad.rate, drawn, float(ad.frames / ad.rate))
+
+
+def encode(path: Path, size: tuple[int, int], rate: Fraction, drawn: Iterable[np.ndarray], length_s: float) -> None:
+    """Write H.264 (yuv420p, B-frames, a keyframe every 2 s at least) and AAC, a tune, into an MP4 file.
+
+    Args:
+        path: Of the file.
+        size: Width and height.
+        rate: Frames a second.
+        drawn: The frames, uint8 RGB [height, width, 3].
+        length_s: How long the tune is.
+    """
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        video = container.add_stream("libx264", rate=ad.rate, options={"preset": "veryfast", "crf": "23"})
-        video.width, video.height = ad.size
+        video = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "23"})
+        video.width, video.height = size
         video.pix_fmt = "yuv420p"
-        video.codec_context.gop_size = int(ad.rate * 2)
+        video.codec_context.gop_size = int(rate * 2)
         video.codec_context.thread_count = 1
         sound = container.add_stream("aac", rate=SOUND_RATE, layout="mono")
-        for index in range(ad.frames):
-            pixels = draw_frame(ad.clip, ad.style, ad.size, index=index, frames=ad.frames)
+        for pixels in drawn:
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
-        samples = tune(float(ad.frames / ad.rate), random.Random(ad.name))
+        samples = tune(length_s, random.Random(path.name))
         notes = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
         notes.sample_rate = SOUND_RATE
         container.mux(sound.encode(notes))

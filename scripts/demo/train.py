@@ -7,9 +7,16 @@ They are tiny (a few MB) but of the real architectures, and know only the drawn 
 
 - `server/demo/llava-next-video-7b`: LLaVA-NeXT-Video, compressed-tensors FP8-dynamic, with the published weight names;
   beside it, in `llava-next-video-7b-bf16`, the bfloat16 weights that it was quantised from.
-- `server/demo/llama-3.2-11b-vision`: Llama 3.2 Vision, likewise; the committed one went on after that, with
-  `--only picture --resume --seed 2 --steps 300`.
+- `server/demo/llama-3.2-11b-vision`: Llama 3.2 Vision, likewise.
 - `translator/demo/nllb-drawn-world`: NLLB-200's architecture and tokenizer, five languages.
+
+`--resume` goes on from the vision models that are there; what their tokenizers do not know is learned anew. The
+committed ones learned pictures and clips first, and then films as well:
+
+    python -m scripts.demo.train --only picture --resume --seed 11 --steps 1600 --rate 3e-3
+    python -m scripts.demo.train --only video --resume --seed 11 --steps 500 --rate 2e-3
+
+A training can be done in pieces: with `--state FILE --minutes 8` the same command goes on from where it stopped.
 """
 
 from __future__ import annotations
@@ -25,7 +32,8 @@ import torch
 
 import scripts.demo.train_translator as make_demo_translator
 from scripts.demo.models import picture, video
-from scripts.demo.models.training import Plan, train
+from scripts.demo.models.checkpoint import inherit
+from scripts.demo.models.training import Piece, Plan, train
 from server.fp8_checkpoint import quantize
 
 if TYPE_CHECKING:
@@ -43,18 +51,18 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def make_vision_model(kind: ModuleType, name: str, seed: int, steps: int, *, resume: bool) -> None:
+def make_vision_model(kind: ModuleType, name: str, seed: int, plan: Plan, *, resume: bool, piece: Piece | None) -> None:
     """Train a model of `demo_models.video` or `.picture`, write the bfloat16 weights, quantise them to FP8-dynamic."""
     torch.manual_seed(seed)
     source = DEMO / f"{name}-bf16"
     processor = kind.build_processor()
     model = kind.build_model(processor)
-    plan = Plan(steps)
     if resume:
-        model.load_state_dict(type(model).from_pretrained(source, dtype=torch.float32).state_dict())
-        plan = Plan(steps, learning_rate=1.5e-3, warmup=30, lessons_done=True)
-    say(f"{name}: {sum(p.numel() for p in model.parameters()):,} weights, {steps} steps")
-    train(model, kind.Examples(processor, seed), plan, say)
+        inherit(model, processor.tokenizer, source)
+    say(f"{name}: {sum(p.numel() for p in model.parameters()):,} weights, {plan.steps} steps")
+    if not train(model, kind.Examples(processor, seed + (piece.step if piece else 0)), plan, say, piece):
+        say(f"to be continued from {piece.path if piece else None}")
+        return
     for folder in (source, DEMO / name):
         shutil.rmtree(folder, ignore_errors=True)
     kind.save(model, processor, source)
@@ -75,6 +83,13 @@ def check_sizes(*folders: Path) -> None:
             raise SystemExit(f"{folder} is larger than {LARGEST_MB} MB")
 
 
+def plan_of(args: argparse.Namespace, steps: int) -> Plan:
+    """How to train, as the command line says."""
+    if args.resume:
+        return Plan(args.steps or steps, learning_rate=args.rate or 1.5e-3, warmup=30, lessons_done=True)
+    return Plan(args.steps or steps, learning_rate=args.rate or 4e-3)
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -84,13 +99,17 @@ def main() -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on from the vision models that are there; another --seed is wise"
     )
+    parser.add_argument("--rate", type=float, help="learning rate of the vision models (default: fit for the start)")
+    parser.add_argument("--state", type=Path, help="with --only and --minutes: where to keep what is half done")
+    parser.add_argument("--minutes", type=float, default=8.0, help="length of a piece (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="threads of PyTorch (default: %(default)s)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     started = time.monotonic()
     for only, (kind, name, steps) in VISION.items():
         if args.only in (None, only):
-            make_vision_model(kind, name, args.seed, args.steps or steps, resume=args.resume)
+            piece = Piece(args.state, args.minutes * 60) if args.state else None
+            make_vision_model(kind, name, args.seed, plan_of(args, steps), resume=args.resume, piece=piece)
     if args.only in (None, "translation"):
         with tempfile.TemporaryDirectory() as scratch:
             trained = Path(scratch) / "model"

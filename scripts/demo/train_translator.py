@@ -5,7 +5,7 @@
 
 It is the real architecture (`M2M100ForConditionalGeneration`) with an NLLB tokenizer: FLORES codes as
 language tokens, `[eng_Latn] ... </s>` as source, the target language as first token of the answer. It knows
-nothing but the sentences of `demo_world.scenes` in the languages of `demo_world.translations`; all of them
+nothing but the sentences of `scripts.demo.world` in the languages of `scripts.demo.world.translations`; all of them
 are checked at the end, as the service runs them.
 """
 
@@ -23,8 +23,8 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
 
-from scripts.demo.world.scenes import all_sentences
-from scripts.demo.world.translations import LANGUAGES, SOURCE, translate
+from scripts.demo.models.training import Piece
+from scripts.demo.world.translations import LANGUAGES, SOURCE, all_sentences, translate
 from translator.model.conversion import convert
 from translator.model.engine import Engine
 from translator.model.job import Job
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 OUT = Path(__file__).resolve().parents[2] / "translator" / "demo" / "nllb-drawn-world"
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]  # in NLLB's order: the ids 0 to 3
 PAD, EOS = 1, 2
-VOCABULARY = 600
-STEPS = 2600
+VOCABULARY = 640
+STEPS = 3200
 BATCH = 64
 LEARNING_RATE = 3e-3
 REQUIRED = 0.999  # share of sentences that must be right
@@ -102,8 +102,12 @@ def train(
     seed: int,
     steps: int,
     progress: Callable[[str], None],
-) -> None:
-    """Teach every sentence in every language; one in eight comes with a trailing space."""
+    piece: Piece | None,
+) -> bool:
+    """Teach every sentence in every language; one in eight comes with a trailing space.
+
+    Returns whether that is done, which it is not if the `piece` ended before.
+    """
 
     def ids(text: str, lang: str) -> list[int]:
         plain = tokenizer.encode(text, add_special_tokens=False)
@@ -114,12 +118,15 @@ def train(
         for english in all_sentences()
         for lang in LANGUAGES
     ]
-    rng = random.Random(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
+    done = piece.load(model, [optimizer]) if piece else 0
+    for _ in range(done):
+        schedule.step()
+    rng = random.Random(seed + done)
     queue: list[int] = []
     began = time.monotonic()
-    for step in range(1, steps + 1):
+    for step in range(done + 1, steps + 1):
         if len(queue) < BATCH:
             queue += rng.sample(range(len(pairs)), len(pairs))
         batch, queue = [pairs[i] for i in queue[:BATCH]], queue[BATCH:]
@@ -139,12 +146,23 @@ def train(
         schedule.step()
         if step % 100 == 0 or step == steps:
             progress(f"step {step}/{steps}: loss {loss.item():.4f}, {time.monotonic() - began:.0f} s")
+        if piece and time.monotonic() - began > piece.length_s and step < steps:
+            piece.save(model, [optimizer], step)
+            return False
+    return True
 
 
-def build(out: Path = OUT, seed: int = 1, *, steps: int = STEPS, progress: Callable[[str], None] = print) -> None:
-    """Train the model and save it (config, tokenizer, safetensors) in `out`.
+def build(
+    out: Path = OUT,
+    seed: int = 1,
+    *,
+    steps: int = STEPS,
+    progress: Callable[[str], None] = print,
+    piece: Piece | None = None,
+) -> bool:
+    """Train the model and save it (config, tokenizer, safetensors) in `out`; whether that is done.
 
-    The same seed and torch give the same weights.
+    The same seed and torch give the same weights, unless it is done in pieces.
     """
     torch.manual_seed(seed)
     # One thread: so small a model gains nothing from more, and the weights do not depend on the cores.
@@ -154,11 +172,13 @@ def build(out: Path = OUT, seed: int = 1, *, steps: int = STEPS, progress: Calla
     model = make_model(len(tokenizer))
     progress(f"{len(tokenizer)} tokens, {sum(p.numel() for p in model.parameters())} parameters")
     model.train()
-    train(model, tokenizer, seed=seed, steps=steps, progress=progress)
+    if not train(model, tokenizer, seed=seed, steps=steps, progress=progress, piece=piece):
+        return False
     model.eval()
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
+    return True
 
 
 def check(folder: Path, *, progress: Callable[[str], None] = print) -> float:
@@ -186,8 +206,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--state", type=Path, help="with --minutes: where to keep what is half done")
+    parser.add_argument("--minutes", type=float, default=8.0, help="length of a piece")
     args = parser.parse_args(argv)
-    build(args.out, args.seed, steps=args.steps)
+    piece = Piece(args.state, args.minutes * 60) if args.state else None
+    if not build(args.out, args.seed, steps=args.steps, piece=piece):
+        print(f"to be continued from {args.state}")
+        return 0
     return 0 if check(args.out) >= REQUIRED else 1
 
 

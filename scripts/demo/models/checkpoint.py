@@ -1,4 +1,4 @@
-"""Writing of a demo checkpoint as the published ones are written."""
+"""Demo checkpoints: written as the published ones are, and what a new one takes over from one that is there."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save_file
+from transformers import AutoTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from transformers import PreTrainedModel, ProcessorMixin
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 
 def write_checkpoint(
@@ -30,3 +31,21 @@ def write_checkpoint(
     model.config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)
     processor.save_pretrained(folder)
+
+
+def inherit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Begin with the weights of a checkpoint; of tokens that it does not know, with new ones."""
+    before = type(model).from_pretrained(folder, dtype=torch.float32).state_dict()
+    known = AutoTokenizer.from_pretrained(folder).get_vocab()
+    both = [(at, known[token]) for token, at in tokenizer.get_vocab().items() if token in known]
+    now = model.state_dict()
+    for name, weight in now.items():
+        old = before[name]
+        if "embed_tokens" in name or "lm_head" in name:
+            new, there = zip(
+                *((at, old_at) for at, old_at in both if at < len(weight) and old_at < len(old)), strict=True
+            )
+            weight[list(new)] = old[list(there)]
+        else:
+            weight.copy_(old)
+    model.load_state_dict(now)

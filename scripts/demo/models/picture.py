@@ -20,6 +20,7 @@ from transformers import (
 
 from scripts.demo.models.checkpoint import write_checkpoint
 from scripts.demo.models.conversation import FIRST_LESSON, Conversations, Turn
+from scripts.demo.models.merges import LESSONS, LONGEST_S, MergeTalk
 from scripts.demo.models.tokenizer import train_tokenizer
 from scripts.demo.world.draw import draw_picture, random_style
 from scripts.demo.world.pictures import Picture, random_picture
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from scripts.demo.models.merges import MergeTurn
+
 TILE = 32
+NOTES = 0.1
+"""How much a token of the notes counts beside one of an answer."""
 SHAPES = ((1, 1), (1, 1), (16, 9), (9, 16), (2, 1), (1, 2), (3, 1), (1, 3), (4, 1), (1, 4), (4, 3), (3, 4), (21, 9))
 """Width to height."""
 IMAGE = "<|image|>"
@@ -56,9 +61,10 @@ CHAT_TEMPLATE = (
 """As in meta-llama/Llama-3.2-11B-Vision-Instruct, without its system message and tools."""
 
 
-def build_processor(vocab_size: int = 1024) -> MllamaProcessor:
+def build_processor(vocab_size: int = 2048) -> MllamaProcessor:
     """Tokenizer (`<|image|>` is the first id behind the vocabulary, as published), tiles, CLIP's normalisation."""
-    corpus = [*Conversations("image", random.Random(0)).corpus(), "user\n\nassistant\n\n"]
+    told = [*Conversations("image", random.Random(0)).corpus(), *MergeTalk(random.Random(0)).corpus()]
+    corpus = [*told, "user\n\nassistant\n\n"]
     tokenizer = train_tokenizer(
         corpus, SPECIAL, vocab_size=vocab_size, bos=SPECIAL[0], eos="<|eot_id|>", pad="<|finetune_right_pad_id|>"
     )
@@ -132,7 +138,7 @@ class Examples:
         self.rng = random.Random(seed)
         self.noise = np.random.default_rng(seed)
         self.processor = processor
-        self.talk = Conversations("image", self.rng)
+        self.talk, self.merges = Conversations("image", self.rng), MergeTalk(self.rng)
 
     def pixels(self, picture: Picture) -> NDArray[np.uint8]:
         """A picture of any shape with the damage that encoding does, uint8 [height, width, 3]."""
@@ -163,10 +169,40 @@ class Examples:
         return ids, labels
 
     def batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
-        """Keyword arguments of the model's forward for `size` new pictures; padded on the right.
+        """Keyword arguments of the model's forward: of pictures every fourth time, else of notes on films."""
+        if step > FIRST_LESSON and step % 4:
+            return self.merge_batch(size // 2, step - FIRST_LESSON)
+        return self.picture_batch(size, step)
 
-        The first lesson is to tell the quarters one by one.
+    def merge_batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
+        """Of `size` films of about the same length, short ones at first; a few long ones now and then.
+
+        To tell how the notes go on counts a little too: who expects what is told again sees what is new.
         """
+        length_s = self.rng.uniform(20, 60 + 160 * min(1.0, step / LESSONS))
+        if step > LESSONS and step % 12 == 1:
+            size, length_s = max(1, size // 4), self.rng.uniform(200, LONGEST_S)
+        rows = [self.merge_tokens(self.merges.turn(length_s)) for _ in range(size)]
+        longest = max(len(ids) for ids, _ in rows)
+        ids = torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in rows])
+        weights = torch.tensor([weights + [0.0] * (longest - len(weights)) for _, weights in rows])
+        return {"input_ids": ids, "labels": ids.masked_fill(weights == 0, -100), "weights": weights}
+
+    def merge_tokens(self, turn: MergeTurn) -> tuple[list[int], list[float]]:
+        """Token ids of a merge, and how much each counts."""
+        start = f"{SPECIAL[0]}<|start_header_id|>user<|end_header_id|>\n\n"
+        end = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+        parts = ((start + turn.before, 0.0), (turn.notes, NOTES), (turn.after + end, 0.0), (turn.answer, 1.0))
+        ids: list[int] = []
+        weights: list[float] = []
+        for text, weight in parts:
+            tokens = self.processor.tokenizer.encode(text, add_special_tokens=False)
+            ids += tokens
+            weights += [weight] * len(tokens)
+        return [*ids, self.processor.tokenizer.eos_token_id], [*weights, 1.0]
+
+    def picture_batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
+        """Of `size` new pictures, padded on the right. The first lesson is to tell the quarters one by one."""
         shown = [random_picture(self.rng) for _ in range(size)]
         talk = self.talk.lesson if step <= FIRST_LESSON else self.talk.turns
         rows = [self.tokens(talk(picture)) for picture in shown]

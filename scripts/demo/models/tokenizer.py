@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 if TYPE_CHECKING:
@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
 
 def train_tokenizer(
-    corpus: Iterable[str], special: Sequence[str], *, vocab_size: int, bos: str, eos: str, pad: str
+    corpus: Iterable[str],
+    special: Sequence[str],
+    *,
+    vocab_size: int,
+    bos: str,
+    eos: str,
+    pad: str,
+    single_digits: bool = False,
 ) -> PreTrainedTokenizerFast:
     """Train the tokenizer; any text can be encoded, for bytes are its alphabet.
 
@@ -23,9 +30,12 @@ def train_tokenizer(
         bos: the token that begins a sequence (not added by the tokenizer: chat templates do, where models want it).
         eos: the token that ends an answer.
         pad: the padding token.
+        single_digits: numbers are a token a digit, else those of the corpus are one each.
     """
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    words = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    digits = pre_tokenizers.Split(Regex(r" ?\d"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, words]) if single_digits else words
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from scripts.demo.models.conversation import FIRST_LESSON
+from scripts.demo.models.muon import Muon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import nn
 
@@ -44,16 +46,20 @@ class Plan:
 def answers(model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, float]:
     """The mean loss of the labelled tokens, and the share of rows whose every labelled token is the likeliest one.
 
+    `weights`, if there are any, are of the labels; those below 1 do not count for the share.
+
     Only what is labelled goes through the head: most tokens are prompt, and the vocabulary is wide.
     """
     labels = inputs["labels"][:, 1:]
     labelled = labels != -100
-    hidden = model.model(**{name: value for name, value in inputs.items() if name != "labels"}, use_cache=False)
+    asked = {name: value for name, value in inputs.items() if name not in ("labels", "weights")}
+    hidden = model.model(**asked, use_cache=False)
     logits = model.lm_head(hidden.last_hidden_state[:, :-1][labelled])
-    loss = torch.nn.functional.cross_entropy(logits, labels[labelled])
+    losses = torch.nn.functional.cross_entropy(logits, labels[labelled], reduction="none")
+    weights = inputs["weights"][:, 1:][labelled] if "weights" in inputs else torch.ones_like(losses)
     right = ~labelled
-    right[labelled] = logits.detach().argmax(-1) == labels[labelled]
-    return loss, float(right.all(-1).float().mean())
+    right[labelled] = (logits.detach().argmax(-1) == labels[labelled]) | (weights < 1)
+    return (losses * weights).sum() / weights.sum(), float(right.all(-1).float().mean())
 
 
 def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
@@ -67,19 +73,22 @@ def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
         is_inner = weight.ndim == 2 and "embed" not in name and "lm_head" not in name
         (inner if is_inner else rest).append(weight)
     return [
-        torch.optim.Muon(inner, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        Muon(inner, lr=rate),
         torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.01),
     ]
 
 
-def train(model: nn.Module, batches: Batches, plan: Plan, say: Callable[[str], None]) -> None:
-    """Train the model in place."""
+def train(
+    model: nn.Module, batches: Batches, plan: Plan, say: Callable[[str], None], piece: Piece | None = None
+) -> bool:
+    """Train the model in place; whether that is done, which it is not if the `piece` ended before."""
     both = optimizers(model, plan.learning_rate)
+    done = piece.load(model, both) if piece else 0
     model.train()
     started = time.monotonic()
     losses: list[float] = []
     exact: list[float] = []
-    for step in range(1, plan.steps + 1):
+    for step in range(done + 1, plan.steps + 1):
         for group in (group for optimizer in both for group in optimizer.param_groups):
             group["lr"] = plan.learning_rate * plan.rate(step)
         inputs = batches.batch(plan.batch, step + plan.lessons_done * FIRST_LESSON)
@@ -91,8 +100,47 @@ def train(model: nn.Module, batches: Batches, plan: Plan, say: Callable[[str], N
             optimizer.step()
         losses.append(loss.item())
         exact.append(share)
+        elapsed_s = time.monotonic() - started
         if step % plan.report_every == 0:
-            recent, right = (sum(values[-plan.report_every :]) / plan.report_every for values in (losses, exact))
-            elapsed = time.monotonic() - started
-            say(f"step {step}/{plan.steps}  loss {recent:.4f}  exact {right:.1%}  {elapsed:.0f} s")
+            recent, right = (_mean(values[-plan.report_every :]) for values in (losses, exact))
+            say(f"step {step}/{plan.steps}  loss {recent:.4f}  exact {right:.1%}  {elapsed_s:.0f} s")
+        if piece and elapsed_s > piece.length_s and step < plan.steps:
+            piece.save(model, both, step)
+            return False
     model.eval()
+    return True
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A training that takes longer than a machine is to be had goes on from where it stopped."""
+
+    path: Path
+    """The state between two pieces: weights, both optimizers and the step."""
+    length_s: float
+
+    def save(self, model: nn.Module, both: list[torch.optim.Optimizer], step: int) -> None:
+        """Write the state."""
+        states = [optimizer.state_dict() for optimizer in both]
+        unfinished = self.path.with_suffix(".part")
+        torch.save({"model": model.state_dict(), "optimizers": states, "step": step}, unfinished)
+        unfinished.replace(self.path)
+
+    @property
+    def step(self) -> int:
+        """How many steps are done."""
+        return int(torch.load(self.path)["step"]) if self.path.exists() else 0
+
+    def load(self, model: nn.Module, both: list[torch.optim.Optimizer]) -> int:
+        """Go on from the state, if there is one; how many steps are done."""
+        if not self.path.exists():
+            return 0
+        saved = torch.load(self.path)
+        model.load_state_dict(saved["model"])
+        for optimizer, state in zip(both, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        return int(saved["step"])

@@ -24,6 +24,7 @@ from transformers import (
 from scripts.demo.models.checkpoint import write_checkpoint
 from scripts.demo.models.conversation import FIRST_LESSON, Conversations, Turn
 from scripts.demo.models.tokenizer import train_tokenizer
+from scripts.demo.models.windows import WindowTalk
 from scripts.demo.world.draw import draw_frame, random_style
 from scripts.demo.world.scenes import MOMENTS, random_clip
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 SIDE = 64
 TOKENS_PER_FRAME = 16
+WINDOWS = 0.35
+"""Share of the examples that are windows of films."""
 SPECIAL = ("<unk>", "<s>", "</s>", "<pad>", "<video>", "<image>")
 NUMBERS = " ".join(str(moment + 1) for moment in range(MOMENTS))
 """The frames' numbers follow the video: so tiny a model takes its notes there, one number a frame."""
@@ -53,8 +56,10 @@ CHAT_TEMPLATE = (
 
 def build_processor(vocab_size: int = 1024) -> LlavaNextVideoProcessor:
     """Tokenizer, image and video processors (central square of 64 pixels, CLIP's normalisation) and template."""
-    corpus = [*Conversations("video", random.Random(0)).corpus(), "USER: ASSISTANT:", f"{NUMBERS}\n"]
-    tokenizer = train_tokenizer(corpus, SPECIAL, vocab_size=vocab_size, bos="<s>", eos="</s>", pad="<pad>")
+    told = [*Conversations("video", random.Random(0)).corpus(), *WindowTalk(random.Random(0)).corpus()]
+    corpus = [*told, "USER: ASSISTANT:", f"{NUMBERS}\n"]
+    special = {"bos": "<s>", "eos": "</s>", "pad": "<pad>"}
+    tokenizer = train_tokenizer(corpus, SPECIAL, vocab_size=vocab_size, single_digits=True, **special)
     sizes = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
     return LlavaNextVideoProcessor(
         tokenizer=tokenizer,
@@ -111,7 +116,7 @@ class Examples:
         self.rng = random.Random(seed)
         self.noise = np.random.default_rng(seed)
         self.tokenizer = processor.tokenizer
-        self.talk = Conversations("video", self.rng)
+        self.talk, self.windows = Conversations("video", self.rng), WindowTalk(self.rng)
         self.mean = np.array(processor.video_processor.image_mean, np.float32)
         self.std = np.array(processor.video_processor.image_std, np.float32)
 
@@ -141,6 +146,14 @@ class Examples:
             labels += [-100] * len(asked) + said
         return ids, labels
 
+    def _drawn(self, step: int) -> tuple[Clip, list[Turn]]:
+        """A clip, or what is seen in a window of a film, and turns about it."""
+        if step > FIRST_LESSON and self.rng.random() < WINDOWS:
+            clip = self.windows.clip()
+            return clip, self.windows.turns(clip)
+        clip = random_clip(self.rng)
+        return clip, self.talk.lesson(clip) if step <= FIRST_LESSON else self.talk.turns(clip)
+
     def batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
         """Keyword arguments of the model's forward for `size` new clips.
 
@@ -150,9 +163,9 @@ class Examples:
         Rows are padded on the right and there is no attention mask: attention is causal, so no answer sees padding,
         and a step takes less than half the time.
         """
-        clips = [random_clip(self.rng) for _ in range(size)]
-        talk = self.talk.lesson if step <= FIRST_LESSON else self.talk.turns
-        rows = [self.tokens(talk(clip)) for clip in clips]
+        drawn = [self._drawn(step) for _ in range(size)]
+        clips = [clip for clip, _ in drawn]
+        rows = [self.tokens(turns) for _, turns in drawn]
         longest = max(len(ids) for ids, _ in rows)
         pad = self.tokenizer.pad_token_id
         return {

@@ -89,7 +89,7 @@ def appears_question(colour: str) -> str:
     return f"Is there {colour} in it?"
 
 
-def _expected_translation(english: str | list[str], language: str) -> str | list[str] | None:
+def expected_translation(english: str | list[str], language: str) -> str | list[str] | None:
     """What a right translation says of the English text that was written; None where that was not of the world."""
     try:
         if isinstance(english, list):
@@ -120,6 +120,6 @@ def score(records: list[dict[str, Any]], truth: Mapping[str, Clip | Picture]) ->
             expected = expected_answer(truth[name], task, question)
             result.captions[kind].count(expected=expected, got=english, where=f"{name} {question or task}")
             for language, text in answer.get("translations", {}).items():
-                right = _expected_translation(english, language)
+                right = expected_translation(english, language)
                 result.translations[language].count(expected=right, got=text, where=f"{name} {task} {language}")
     return result

@@ -1,6 +1,6 @@
 """The drawn world's sentences in other languages: what a right translation says, word for word.
 
-Every English sentence of `scenes.all_sentences()` has one translation per language, made from templates.
+Every English sentence of `scenes` and `films` has one translation per language, made from templates.
 Colours stand as nouns ("du rouge", "लाल रंग"), so that nothing has to agree with them. `translate_text` joins
 sentences as the service must: what stands between them is kept as it is.
 """
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from scripts.demo.world import scenes
+from scripts.demo.world import films, scenes
 
 SOURCE = "eng_Latn"
 
@@ -33,6 +33,11 @@ class Phrases:
     no: str
     eye: str
     fixed: dict[str, str]
+    both: str
+    """Two colours in a row, `{l}` and `{r}`."""
+    in_order: dict[str, str]
+    """"First", "Then" and "At last" -> template with `{s}`, one colour or two."""
+    stop: str = "."
     scene_colours: dict[str, str] | None = None
     """The colours within a scene, where they differ from the bare word (French "du rouge")."""
     absent_colours: dict[str, str] | None = None
@@ -92,6 +97,8 @@ LANGUAGES: dict[str, Phrases] = {
             "This advertisement is a picture.": "Este anuncio es una imagen.",
             "picture": "imagen",
         },
+        both="{l} y {r}",
+        in_order={"First": "Primero {s}.", "Then": "Luego {s}.", "At last": "Por fin {s}."},
     ),
     "fra_Latn": Phrases(
         colours=_FRENCH,
@@ -137,6 +144,8 @@ LANGUAGES: dict[str, Phrases] = {
             "This advertisement is a picture.": "Cette publicité est une image.",
             "picture": "image",
         },
+        both="{l} et {r}",
+        in_order={"First": "D'abord {s}.", "Then": "Puis {s}.", "At last": "Enfin {s}."},
         scene_colours={en: f"de l'{fr}" if fr == "orange" else f"du {fr}" for en, fr in _FRENCH.items()},
         absent_colours={en: f"d'{fr}" if fr == "orange" else f"de {fr}" for en, fr in _FRENCH.items()},
     ),
@@ -184,6 +193,9 @@ LANGUAGES: dict[str, Phrases] = {
             "This advertisement is a picture.": "यह विज्ञापन एक चित्र है।",
             "picture": "चित्र",
         },
+        both="{l} और {r}",
+        in_order={"First": "पहले {s}।", "Then": "फिर {s}।", "At last": "अंत में {s}।"},
+        stop="।",
         one=(("हैं।", "है।"),),
     ),
     "deu_Latn": Phrases(
@@ -230,6 +242,8 @@ LANGUAGES: dict[str, Phrases] = {
             "This advertisement is a picture.": "Diese Werbung ist ein Bild.",
             "picture": "Bild",
         },
+        both="{l} und {r}",
+        in_order={"First": "Zuerst {s}.", "Then": "Dann {s}.", "At last": "Zuletzt {s}."},
     ),
     "jpn_Jpan": Phrases(
         colours=_named("赤 オレンジ 黄色 ピンク 緑 青 紫 黒 白"),
@@ -275,9 +289,17 @@ LANGUAGES: dict[str, Phrases] = {
             "This advertisement is a picture.": "この広告は画像です。",
             "picture": "画像",
         },
+        both="{l}と{r}",
+        in_order={"First": "最初は{s}。", "Then": "次に{s}。", "At last": "最後に{s}。"},
+        stop="。",
     ),
 }
 """FLORES code -> how that language says the world."""
+
+
+def all_sentences() -> list[str]:
+    """Every English sentence, title and tag of the world: what the translation model must know."""
+    return [*scenes.all_sentences(), *films.all_sentences()]
 
 
 @cache
@@ -301,6 +323,12 @@ def dictionary(lang: str) -> dict[str, str]:
             scene = p.everywhere.format(c=in_scene[left]) if left == right else halves
             for lead, template in p.leads.items():
                 said[f"{lead} {scenes.Scene(left, right)}."] = template.format(s=scene)
+            both = p.colours[left] if left == right else p.both.format(l=p.colours[left], r=p.colours[right])
+            shown = scenes.Scene(left, right)
+            said[films.title(shown)] = both[0].upper() + both[1:]
+            said[f"{films.title(shown)}."] = both[0].upper() + both[1:] + p.stop
+            for lead, template in p.in_order.items():
+                said[f"{lead} {films.name(shown)}."] = template.format(s=both)
     for colour in scenes.COLOURS:
         said[f"Yes, there is {colour}."] = p.yes.format(c=in_scene[colour])
         said[f"No, there is no {colour}."] = p.no.format(c=absent[colour])
