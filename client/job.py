@@ -238,7 +238,10 @@ class Jobs:
             logger.error("%s: failed: %s", source.name, problem)
         elif job and not self.plan.requests[job.identity.kind]:
             if not self.progress.unasked[job.identity.kind]:
-                self._notify(f"warning: no task of this run asks anything about {job.identity.kind}s")
+                self._notify(
+                    f"warning: no task of this run asks anything about {job.identity.kind}s: add one that does, such "
+                    "as describe, or leave them out with --exclude"
+                )
             self.progress.unasked[job.identity.kind] += 1
         else:
             self.progress.done += 1

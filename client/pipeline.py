@@ -198,7 +198,7 @@ class Pipeline:
         load, load_scenes = (
             stage(self.jobs, self._model, self._sampling, self._loaders, self._threads) for stage in (Load, LoadScenes)
         )
-        ask = Ask(self.jobs, self._model, once=self._ask_once)
+        ask = Ask(self.jobs, self._model, at_once=self._concurrency, once=self._ask_once)
         loaders = self._loaders.count
         return [
             [Placed(find, LocalSource, FOUND_AT_ONCE), Placed(find, RemoteSource, FETCHED_AT_ONCE)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -153,8 +154,15 @@ def _task(result: TopicResult, duration_s: float, warnings: list[str]) -> dict[s
                 verdicts[language] = counts
         windows = [(part.start_us / 1e6, part.end_us / 1e6) for part in result.segments]
         texts = {language: translation.texts for language, translation in result.whole.translations.items()}
-        segments = timed_record.of_whole(TimedAnswer((0.0, duration_s), reading, texts, {}), windows)
+        about_whole = TimedAnswer((0.0, duration_s), reading, texts, {})
+        segments = timed_record.of_whole(about_whole, windows)
+        if segments is not None and (warning := timed_record.left_out(about_whole, segments)):
+            warnings.append(f"{key}: {warning}")
     parts = (_segments(key, part, warnings) for part in result.segments)
+    for part in result.segments:
+        for language, translation in part.answer.translations.items():
+            if translation.verdicts or translation.doubts:
+                verdicts[language] = dict(Counter(verdicts.get(language, {})) + Counter(_counts(translation)))
     if (found := [each for some in parts for each in some] if segments is None else segments) or segments is not None:
         said["segments"] = found
     judged = [_judged(answer) for answer in answers]
@@ -221,17 +229,24 @@ def _segments(key: str, segment: Segment, warnings: list[str]) -> Iterator[dict[
     for language, translation in segment.answer.translations.items():
         _verdicts(label, language, translation, warnings)
     judged = {name: value for name, value in _judged(segment.answer).items() if value != []}
-    yield from timed_record.of_window(TimedAnswer((start, end), reading, texts, judged))
+    answer = TimedAnswer((start, end), reading, texts, judged)
+    segments = list(timed_record.of_window(answer))
+    if warning := timed_record.left_out(answer, segments):
+        warnings.append(f"{label}: {warning}")
+    yield from segments
 
 
 def _verdicts(label: str, language: str, translation: StoredTranslation, warnings: list[str]) -> dict[str, int]:
     """How many sentences are `ok`, `retried`, `doubtful`; the reasons to doubt are warnings."""
-    if not translation.doubts:
-        return translation.verdicts
     doubts = dict.fromkeys(translation.doubts)
     warnings.extend(f"{label}: {language}: doubtful translation: {doubt}" for doubt in doubts)
-    # Old ledgers have the reasons alone.
-    return translation.verdicts or {"doubtful": len(translation.doubts)}
+    return _counts(translation)
+
+
+def _counts(translation: StoredTranslation) -> dict[str, int]:
+    if translation.verdicts or not translation.doubts:
+        return translation.verdicts
+    return {DOUBTFUL: len(translation.doubts)}  # old ledgers have the reasons alone
 
 
 def worst_verdict(counts: dict[str, int] | None) -> str | None:

@@ -10,6 +10,7 @@ probing and loading processes (decoders may crash), asking and translating are t
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
@@ -154,35 +155,39 @@ class Find(Stage):
 class Ask(Stage):
     """Sends requests, and checks the answers; the last one of a file sends the file on."""
 
-    def __init__(self, jobs: Jobs, model: ModelClient, *, once: bool = False) -> None:
-        """Requests go to `model`, a second time for what is no caption, unless `once` is enough."""
+    def __init__(self, jobs: Jobs, model: ModelClient, *, at_once: int, once: bool = False) -> None:
+        """`at_once` requests go to `model`, a second time for what is no caption, unless `once` is enough."""
         self._jobs, self._model, self._once = jobs, model, once
+        self._slots = asyncio.Semaphore(at_once)
 
     async def process(self, item: Question, /) -> AsyncGenerator[Untranslated, None]:
         """Give the file once it has all answers, if any of them is to be translated."""
         job, ask, parts = item
         job.asking_since = job.asking_since or time.monotonic()
-        waiting = [(ask, parts)]
-        while waiting:
-            ask, parts = waiting.pop(0)
-            asked, text = await self._ask(job, ask, parts)
-            if not asked:
-                return
-            merges = await self._jobs.followers(job, ask, text) if text is not None else []
-            waiting += [(merge, b"") for merge in merges]
-            if waiting:
-                await self._jobs.ledger.write(*job.take_events())
-            job.pending -= 1
-            self._jobs.count(job)
-        last = job.pending == 0
-        if last:
-            job.add_seconds(job.asking_since)
-            if not job.texts:
-                await self._jobs.finish(job)
-                return
+        if not await self._ask_all(job, ask, parts):
+            return
+        job.add_seconds(job.asking_since)
+        if not job.texts:
+            await self._jobs.finish(job)
+            return
         await self._jobs.ledger.write(*job.take_events())
-        if last:
-            yield Untranslated(job)
+        yield Untranslated(job)
+
+    async def _ask_all(self, job: Job, ask: UnitRequest, parts: bytes) -> bool:
+        """Ask, and then for all that is to be merged of the answer; returns whether nothing is missing any more."""
+        async with self._slots:
+            asked, text = await self._ask(job, ask, parts)
+        if not asked:
+            return False
+        merges = await self._jobs.followers(job, ask, text) if text is not None else []
+        job.pending -= 1
+        self._jobs.count(job)
+        last = job.pending == 0
+        if not last:
+            await self._jobs.ledger.write(*job.take_events())
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(self._ask_all(job, merge, b"")) for merge in merges]
+        return last or any(task.result() for task in asking)
 
     async def _ask(self, job: Job, ask: UnitRequest, parts: bytes) -> tuple[bool, str | None]:
         """Send a request: whether it came to an end, and the text of the answer if there is one."""

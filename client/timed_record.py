@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from client.tasks import structured
 
 if TYPE_CHECKING:
@@ -47,6 +49,19 @@ def of_window(answer: TimedAnswer) -> Iterator[dict[str, Any]]:
         yield _of_part(part, reading.schema, others, answer.verdict)
 
 
+def left_out(answer: TimedAnswer, segments: list[dict[str, Any]]) -> str | None:
+    """A warning where parts of an answer with times have no segment: they lie outside of its time."""
+    name, data = answer.reading.schema, answer.reading.data
+    parts = structured.timed(name, data) if name and data is not None else None
+    missing = len(parts or ()) - len(segments)
+    if missing <= 0:
+        return None
+    start, end = answer.span
+    return (
+        f"{missing} of {len(parts or ())} parts left out: they are not within {start:.3f}-{end:.3f} s, or are doubled"
+    )
+
+
 def of_whole(answer: TimedAnswer, windows: list[Span]) -> list[dict[str, Any]] | None:
     """The segments of data about a whole video that was gone through in `windows`; None if its parts have no times."""
     name, data = answer.reading.schema, answer.reading.data
@@ -55,6 +70,17 @@ def of_whole(answer: TimedAnswer, windows: list[Span]) -> list[dict[str, Any]] |
         return None
     others = _translated(answer)
     return [_of_part(part, name, others, {}) for part in structured.placed(parts, windows, answer.span[1])]
+
+
+def joined(answer: Mapping[str, Any], language: str | None = None) -> str | None:
+    """What the segments of an answer in a record say, in English or a language: a line each; None if nothing."""
+    segments: list[dict[str, Any]] = answer.get("segments") or []
+    if language is None:
+        said = [segment.get("text", segment.get("data")) for segment in segments]
+    else:
+        said = [segment.get("translations", {}).get(language) for segment in segments]
+    lines = [text if isinstance(text, str) else orjson.dumps(text).decode() for text in said if text is not None]
+    return "\n".join(lines) if lines else None
 
 
 def _translated(answer: TimedAnswer) -> dict[str, Any]:

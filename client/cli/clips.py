@@ -36,31 +36,35 @@ _NOTED_S = 0.1
 
 def _clips(folder: Path, task: str, top: int, out: Path, reel: Path | None, *, exact: bool) -> int:
     try:
-        chosen = _chosen(folder, task, top)
-        if reel:
-            return _write_reel(chosen, reel)
-        return _write_files(chosen, out, task, exact=exact)
+        chosen, changed = _chosen(folder, task, top)
+        for file in sorted(changed):
+            print(f"failed: {file}: it has changed since it was asked about: run the batch again", file=sys.stderr)
+        kept = [moment for moment in chosen if moment.file not in changed]
+        failed = kept and (_write_reel(kept, reel) if reel else _write_files(kept, out, task, exact=exact))
     except BabelviewError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     except OSError as error:
         print(f"Error: cannot write to {reel or out}: {error.strerror or error}", file=sys.stderr)
         return 1
+    return 1 if failed or changed else 0
 
 
-def _chosen(folder: Path, task: str, top: int) -> list[Moment]:
-    from client.clips.moments import moments, tasks_with_moments  # noqa: PLC0415  # --help need not wait for it
+def _chosen(folder: Path, task: str, top: int) -> tuple[list[Moment], set[str]]:
+    """The moments of a task, and which of their files have changed since."""
+    from client.clips.moments import changed_files, moments, tasks_with_moments  # noqa: PLC0415
     from client.ledger.results import Results  # noqa: PLC0415
 
     with Results(folder) as results:
         chosen = list(moments(results, task, top or None))
         others = [] if chosen else tasks_with_moments(results)
+        changed = changed_files(results, (moment.file for moment in chosen))
     if not chosen:
         there = f"; there are those of {', '.join(others)}" if others else ""
         raise UsageError(
             f"{folder}: there are no moments of the task {task}: run babelview batch ... --tasks {task}{there}"
         )
-    return chosen
+    return chosen, changed
 
 
 def _write_files(chosen: list[Moment], out: Path, task: str, *, exact: bool) -> int:
@@ -101,7 +105,7 @@ def _write_files(chosen: list[Moment], out: Path, task: str, *, exact: bool) -> 
             f"{max(early):.1f} s: --exact begins at the frame",
             file=sys.stderr,
         )
-    return 1 if failed else 0
+    return failed
 
 
 def _write_reel(chosen: list[Moment], reel: Path) -> int:
@@ -123,7 +127,7 @@ def _write_reel(chosen: list[Moment], reel: Path) -> int:
             print(reel)
     finally:
         partial.unlink(missing_ok=True)
-    return 1 if failed else 0
+    return failed
 
 
 def _name(source: Path, task: str, moment: Moment, suffix: str, taken: set[str]) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from client.errors import MediaError
+from client.media.load import identify
 from client.record import records
+from client.sources.source import Source, fingerprint_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from client.ledger.results import Results
 
@@ -36,6 +39,25 @@ def moments(results: Results, task: str, top: int | None) -> Iterator[Moment]:
         for number, segment in enumerate(_best(list(segments), top), 1):
             text = segment.get("title") or segment.get("text", "")
             yield Moment(record["file"], number, segment["start"], segment["end"], text, segment.get("score"))
+
+
+def changed_files(results: Results, files: Iterable[str]) -> set[str]:
+    """Those of the files that are not what was asked about any more: times in them would say nothing.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    return {file for file in set(files) if _has_changed(results, Source.local(file))}
+
+
+def _has_changed(results: Results, source: Source) -> bool:
+    known = results.known(source.uri)
+    try:
+        if known is None or known.fingerprint == fingerprint_of(source.look()):
+            return False
+        return identify(source.path).sha256 != known.identity.sha256
+    except MediaError:  # which cutting will tell
+        return False
 
 
 def tasks_with_moments(results: Results) -> list[str]:

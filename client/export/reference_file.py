@@ -15,6 +15,7 @@ import orjson
 from client.endpoints.language_names import language_name
 from client.media.kinds import Kind, by_suffix
 from client.record import records
+from client.timed_record import joined
 
 if TYPE_CHECKING:
     from client.ledger.results import Results
@@ -45,7 +46,7 @@ def reference_record(record: Record) -> dict[str, Any]:
         base, translation = ("description", "translation") if key == described else (key, key)
         said[f"{base}_english"] = _english(task)
         said[f"{base}_verdict"] = task["verdict"]
-        said |= {f"{translation}_{language_name(code)}": text for code, text in task["translations"].items()}
+        said |= {f"{translation}_{language_name(code)}": text for code, text in _translations(task).items()}
     said["generated_tokens"] = sum(task["generated_tokens"] for task in tasks.values())
     said["generation_time_sec"] = round(sum(task["request_time_sec"] for task in tasks.values()), 3)
     said["total_processing_time_sec"] = record.get("total_processing_time_sec")
@@ -63,7 +64,11 @@ def _english(answer: dict[str, Any]) -> Any:
     if "text" in answer or "raw" in answer:
         items = (value for name, value in answer.items() if isinstance(value, list) and name not in _OTHER_LISTS)
         return answer.get("text", next(items, None))
-    return "\n".join(
-        segment["text"] if "text" in segment else orjson.dumps(segment.get("data")).decode()
-        for segment in answer.get("segments", ())
-    )
+    return joined(answer) or ""
+
+
+def _translations(answer: dict[str, Any]) -> dict[str, Any]:
+    """The same by language."""
+    parts = () if answer["translations"] else answer.get("segments", ())
+    languages = dict.fromkeys(code for part in parts for code in part.get("translations", ()))
+    return {**answer["translations"], **{code: joined(answer, code) for code in languages}}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from client.record import worst_verdict
 from client.tasks.readers import reader_of
 from client.tasks.schemas import is_structured
+from client.timed_record import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,11 +109,12 @@ def _answer(topic: Topic, *, segments: bool) -> list[Column]:
     if topic.question:
         columns.append(_said(f"{key}_question", Cell.TEXT, key, _getter("question")))
     text = _getter("text")  # a task of an old ledger may be called like any field of an answer
-    takes = {
+    takes: dict[Cell, Callable[[dict[str, Any]], Any]] = {
         Cell.LIST: lambda answer: answer.get(task, text(answer)),
         Cell.ANY: lambda answer: answer.get("data", answer.get(task, text(answer))),
     }
-    columns.append(_said(key, cell, key, takes.get(cell, text)))
+    take = takes.get(cell, text)
+    columns.append(_said(key, cell, key, lambda answer: _or_joined(take(answer), answer)))
     facts = dict.fromkeys(fact for reading in readings for fact in reading.facts)
     columns += [_said(f"{key}_{fact}", Cell.TEXT, key, _getter(fact)) for fact in facts]
     columns.append(_said(f"{key}_verdict", Cell.TEXT, key, _getter("verdict")))
@@ -128,8 +130,13 @@ def _getter(name: str) -> Callable[[dict[str, Any]], Any]:
     return lambda answer: answer.get(name)
 
 
+def _or_joined(said: Any, answer: dict[str, Any], language: str | None = None) -> Any:
+    """What is said about the whole, or else what the parts say."""
+    return joined(answer, language) if said is None else said
+
+
 def _translation(key: str, cell: Cell, code: str) -> Column:
-    return _said(f"{key}_{code}", cell, key, lambda answer: answer["translations"].get(code))
+    return _said(f"{key}_{code}", cell, key, lambda answer: _or_joined(answer["translations"].get(code), answer, code))
 
 
 def _verdict(key: str, code: str) -> Column:

@@ -14,7 +14,7 @@ import orjson
 from client.errors import LedgerError
 from client.ledger.ledger import LEDGER
 from client.ledger.newest import ContentAnswers, Failure, ResultAnswer, TopicResult, UnitRow
-from client.ledger.rows import StoredTranslation, open_to_read, read_file
+from client.ledger.rows import StoredTranslation, open_to_read, read_file, read_uri
 from client.ledger.sqlite_errors import ledger_errors
 from client.ledger.topics import Topics
 from client.media.content import Facts
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from client.ledger.newest import RequestIdentity
     from client.ledger.rows import StoredFile
     from client.ledger.topics import Topic
+    from client.sources.source import KnownSource
     from client.tasks.plan import Request
 
 AT_ONCE = 32
@@ -173,6 +174,15 @@ class Results:
             ):
                 found.update(dict.fromkeys(json.loads(columns)))
         return list(found)
+
+    def known(self, uri: str) -> KnownSource | None:
+        """What was at a path or URL when it was last looked at.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        with ledger_errors(self._path):
+            return read_uri(self._connection, uri)
 
     def plan_of(self, run: int | None) -> Plan | None:
         """What a run asked; None where that is not known, or was written by another version."""

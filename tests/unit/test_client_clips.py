@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 import av
 import pytest
 from ffmpeg_files import displayed, encode, ffmpeg
+from ledgers import identity_of
+from media_files import write_video
 from result_runs import Run, write
 from test_client_segments import add_part
 
@@ -17,9 +20,15 @@ from client.cli import main as babelview
 from client.clips import cut
 from client.clips.cut import Reel, copy_part
 from client.errors import MediaError
+from client.ledger.events import UriSeen
+from client.ledger.ledger import Ledger
+from client.media.load import identify
+from client.sources.source import KnownSource, fingerprint_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from client.media.load import Identity
 
 GOP = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 25 -bf 2 -sc_threshold 0"
 
@@ -85,12 +94,19 @@ def clips(*arguments: str) -> int:
     return babelview.main(["clips", *arguments])
 
 
+def see(film: Path, fingerprint: str, identity: Identity) -> None:
+    """Have the ledger know what a film was."""
+    with closing(Ledger(film.parent / "captions")) as ledger:
+        ledger.apply(UriSeen(str(film), KnownSource(fingerprint, 1, identity)))
+
+
 @pytest.fixture
 def folder(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of results: of `b.mp4` two moments, in the current folder."""
     monkeypatch.chdir(tmp_path)
     film.rename(tmp_path / "b.mp4")
     write(tmp_path / "captions", Run(("a.png", "b.mp4")))
+    see(tmp_path / "b.mp4", fingerprint_of((tmp_path / "b.mp4").stat()), identity_of("b.mp4"))
     add_part(tmp_path / "captions", "early", "window", (0, 1_000_000), "First.", at=1)
     add_part(tmp_path / "captions", "late", "window", (2_000_000, 3_000_000), "Then.", at=2)
     return tmp_path
@@ -121,6 +137,20 @@ def test_a_video_that_is_gone_fails_alone(folder: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr().err
     assert "failed: b.mp4, 0-1 s: b.mp4: cannot be cut (No such file or directory)" in said
     assert [path.name for path in (folder / "clips").iterdir()] == ["clips.json"]
+
+
+@pytest.mark.parametrize("target", [(), ("--reel", "best.mp4")])
+def test_a_video_that_is_another_one_now_is_not_cut(
+    folder: Path, capsys: pytest.CaptureFixture[str], target: tuple[str, ...]
+) -> None:
+    film = folder / "b.mp4"
+    film.touch()  # which changes nothing of it
+    see(film, "as it was", identify(film))
+    assert clips("captions", "--task", "describe", *target) == 0
+    write_video(film, 100)
+    assert clips("captions", "--task", "describe", *target) == 1
+    said = capsys.readouterr()
+    assert said.err == "failed: b.mp4: it has changed since it was asked about: run the batch again\n"
 
 
 @pytest.mark.parametrize(

@@ -95,14 +95,23 @@ def test_segments_in_every_format(tmp_path: Path) -> None:
     write(tmp_path, Run(("a.png", "b.mp4")))
     add_part(tmp_path, "early", "window", (0, 2_000_000), "First.", at=1)
     add_part(tmp_path, "late", "window", (2_000_000, 3_000_000), "Then.", at=2)
+    for unit, text, counts in (("early", "Antes.", {"ok": 1}), ("late", "Luego.", {"ok": 2, "retried": 1})):
+        sql(
+            tmp_path,
+            "INSERT INTO translations SELECT id, 'spa_Latn', ?, '[]', ? FROM answers WHERE unit = ?",
+            *(json.dumps([text]), json.dumps(counts), unit),
+        )
     export(tmp_path, ["csv", "parquet", "reference"])
     segments = read(tmp_path)[1]["tasks"]["describe"]["segments"]
     for rows in (pq.read_table(tmp_path / "results.parquet").to_pylist(), read_csv(tmp_path / "results.csv")):
         assert not rows[0]["describe_segments"]
         assert json.loads(rows[1]["describe_segments"]) == segments
-        assert not rows[1]["describe"]
+        assert rows[1]["describe"] == "First.\nThen."
+        assert (rows[1]["describe_spa_Latn"], rows[1]["describe_spa_Latn_verdict"]) == ("Antes.\nLuego.", "retried")
+    assert read(tmp_path)[1]["tasks"]["describe"]["translation_verdicts"] == {"spa_Latn": {"ok": 3, "retried": 1}}
     first, second = json.loads((tmp_path / "results_reference.json").read_bytes())
     assert (first["description_english"], second["description_english"]) == ("Words.", "First.\nThen.")
+    assert second["translation_spanish"] == "Antes.\nLuego."
 
 
 def test_data_in_every_format(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ async def test_an_answer_is_written_before_its_file_goes_on() -> None:
     jobs.followers = followers
     job = Job(identity_of("a.png"), [Source.local("a.png")], asked=1, pending=1)
     request = UnitRequest(whole(job.identity.sha256), plan.requests[Kind.IMAGE][0])
-    stage = Ask(cast("Any", jobs), cast("Any", SimpleNamespace(ask=ask)))
+    stage = Ask(cast("Any", jobs), cast("Any", SimpleNamespace(ask=ask)), at_once=1)
     async for item in stage.process(Question(job, request, b"")):
         assert item == Untranslated(job)
         assert [event.ask for event in written if isinstance(event, AnswerStored)] == [request]

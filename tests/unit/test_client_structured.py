@@ -185,13 +185,18 @@ def test_events_lie_in_the_video_and_in_their_windows(ads: FakeServers, tmp_path
         [{"start": 0.5, "end": 1.5, "what": "A car", "confidence": 0.9}],
         [{"start": 0.0, "end": 1.0, "what": "A logo", "confidence": 0.5}],  # counted from the window's beginning
     ]
+    said[0].append({"start": 7.0, "end": 8.0, "what": "Nothing", "confidence": 0.5})
 
     async def tell(_: web.Request, __: dict[str, Any], number: int) -> web.StreamResponse | None:
         return completion(json.dumps({"events": said[number - 1]}))
 
     ads.on_ask = tell
     assert run(ads, *OPTIONS, "--tasks", "events", "--window", "2", cwd=tmp_path).returncode == 0
-    segments = results(tmp_path)["files"][0]["tasks"]["events"]["segments"]
+    (record,) = results(tmp_path)["files"]
+    segments = record["tasks"]["events"]["segments"]
+    assert record["warnings"] == [
+        "events, 0.000-2.000 s: 1 of 2 parts left out: they are not within 0.000-2.000 s, or are doubled"
+    ]
     assert [(s["start"], s["end"], s["text"], s["score"]) for s in segments] == [
         (0.5, 1.5, "A car", 0.9),
         (2.0, 3.0, "A logo", 0.5),

@@ -108,6 +108,23 @@ def test_many_answers_are_merged_in_levels(ads: FakeServers, tmp_path: Path) -> 
     assert len(ads.asked) == 12
 
 
+def test_the_merges_of_a_level_are_asked_together(ads: FakeServers, tmp_path: Path) -> None:
+    together: list[int] = []
+
+    async def wait(request: web.Request, body: dict[str, Any], number: int) -> web.StreamResponse | None:
+        if kinds([body]) == ["merge"]:
+            for _ in range(100):
+                if ads.in_flight == 2 or number == 12:
+                    break
+                await asyncio.sleep(0.05)
+            together.append(ads.in_flight)
+        return await tell(request, body, number)
+
+    ads.on_ask = wait
+    assert run(ads, *STORY, "--concurrency", "2", cwd=tmp_path).returncode == 0
+    assert (together[0], together[-1], ads.most_in_flight, len(ads.asked)) == (2, 1, 2, 12)
+
+
 def test_what_is_merged_of_the_windows_that_the_last_run_asks_for_stands(ads: FakeServers, tmp_path: Path) -> None:
     parts = []
     for length in ("0.5", "2", "0.5"):
