@@ -89,7 +89,7 @@ def _served_model(engine: EngineProfile, parts: Sequence[Part]) -> ServedModel:
             name=part.name.removeprefix("vllm-"),
             socket=str(part.public_socket or part.probe.socket),
             sleep_group=engine.sleep_group,
-            blame=str(part.blame) if part.blame else None,
+            poison_log=str(part.poison_log) if part.poison_log else None,
         )
         for part in parts
     ]

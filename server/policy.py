@@ -48,7 +48,7 @@ class Crashes:
 
     policy: Policy
     times: deque[float] = field(default_factory=deque)
-    blamed: int = 0
+    excused: int = 0
     """Crashes so far that were no fault of its own."""
 
     def add(self, now: float, lived_s: float) -> float | None:
@@ -69,15 +69,15 @@ class Crashes:
         self.times.append(now)
         return self._wait_s()
 
-    def excuse(self, blamed: int) -> float | None:
-        """Forget the latest crashes that were no fault of its own; `blamed`: how many there were so far in all.
+    def excuse(self, poisoned: int) -> float | None:
+        """Forget the latest crashes that were no fault of its own; `poisoned`: how many there were so far in all.
 
         Returns:
             As `add`.
         """
-        for _ in range(min(blamed - self.blamed, len(self.times))):
+        for _ in range(min(poisoned - self.excused, len(self.times))):
             self.times.pop()
-        self.blamed = blamed
+        self.excused = poisoned
         return self._wait_s()
 
     def _wait_s(self) -> float | None:

@@ -23,7 +23,7 @@ class QueueFullError(TranslatorError):
 
 
 class TooManySentencesError(TranslatorError):
-    """One request holds more sentences than the queue can ever take."""
+    """One request holds more sentences than are taken at all."""
 
 
 class ClosedError(TranslatorError):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from translator.assembly import Sentence, TranslatedText, assemble
 from translator.checks.review import Reviewed, Reviewer
+from translator.errors import TooManySentencesError
 from translator.glossary import Glossary
 from translator.model.job import MAX_SOURCE_TOKENS
 from translator.prepared import Prepared, PreparedSentence
@@ -57,7 +59,11 @@ class Wishes:
 _TOKEN_CHARS = 16
 """No running text has tokens of so many characters on average; in NLLB's vocabulary they have about 4."""
 _PREPARING = 2
-"""Requests that are taken apart at the same time: each holds the interpreter's lock while it is."""
+"""Long requests that are taken apart at the same time: each holds the interpreter's lock while it is."""
+_LONG = 20_000
+"""Characters of all texts of a request; what has fewer is taken apart in a moment, and waits for no long one."""
+_MOST_SENTENCES = 100_000
+"""Of one request, repeated ones and languages not counted: of two million characters, each would have twenty."""
 _NO_WISHES = Wishes()
 
 
@@ -106,18 +112,23 @@ class TextTranslator:
         at once, and the batch that runs goes on for the others in it.
 
         Raises:
-            QueueFullError, TooManySentencesError, ClosedError: the batcher cannot take them.
+            QueueFullError, TooManySentencesError, ClosedError: they are too many, or the batcher cannot take them.
         """
         began = time.monotonic()
         marked = [text if isinstance(text, Marked) else Marked(text) for text in texts]
         glossary = self._glossary + wishes.glossary
 
         def prepare(wanted: Callable[[], None]) -> tuple[list[Prepared], list[Job]]:
-            prepared = [self._prepare(*one, wanted) for one in zip(marked, sources, strict=True)]
+            prepared: list[Prepared] = []
+            left = _MOST_SENTENCES
+            for one in zip(marked, sources, strict=True):
+                prepared.append(self._prepare(*one, wanted, left))
+                left -= len(prepared[-1].sentences)
             return prepared, list(self._jobs(prepared, targets, glossary, wishes.alternatives, wanted))
 
         # In a thread: a megabyte of text takes a second, during which others must be answered.
-        async with self._preparing:
+        long = sum(len(one.text) for one in marked) > _LONG
+        async with self._preparing if long else nullcontext():
             prepared, jobs = await in_thread(prepare)
         ready = time.monotonic()
         results = await self._reviewer.translate(jobs)
@@ -143,14 +154,20 @@ class TextTranslator:
         timings = {"prepare": ready - began, "translate": end - ready, "total": end - began}
         return Answer(answer, {name: round(duration_s, 6) for name, duration_s in timings.items()})
 
-    def _prepare(self, marked: Marked, source: Language, wanted: Callable[[], None]) -> Prepared:
-        """A text's pieces, each sentence short enough for the model, with its tokens."""
+    def _prepare(self, marked: Marked, source: Language, wanted: Callable[[], None], most: int) -> Prepared:
+        """A text's pieces, each sentence short enough for the model, with its tokens.
+
+        Raises:
+            TooManySentencesError: there are more than `most`.
+        """
         prepared = Prepared(marked, source)
         for piece in sentences.pieces(marked.text, source.primary, layout=marked.layout):
             wanted()
             parts = sentences.split_long(piece.text, self._fits) if piece.is_sentence else [piece]
             for part in parts:
                 prepared.add(part, self._engine.tokenize)
+            if len(prepared.sentences) > most:
+                raise TooManySentencesError(f"more than {_MOST_SENTENCES} sentences in one request")
         return prepared
 
     def _jobs(

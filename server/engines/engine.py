@@ -9,7 +9,8 @@ import orjson
 
 from server.engines.engine_health import PATH as CORE_HEALTH
 from server.engines.engine_health import CoreHealth
-from server.engines.json_closing import LONGEST_STRING, MOST_ITEMS, OWN_CALLS
+from server.engines.json_closing import LONGEST_STRING, MOST_ITEMS
+from server.engines.llama_tool_calls import LLAMA_TOOL_PARSER
 from server.engines.step_watch import VARIABLE as HEARTBEAT
 from server.engines.vllm_entry import FAST_START
 from server.engines.warm_up import STAGE as WARM_UP
@@ -76,7 +77,7 @@ def _engine_part(
         probe=Probe("http://engine", CORE_HEALTH, socket),
         sleep_group=engine.sleep_group,
         public_socket=public_socket if engine.sleep_group else None,
-        blame=runtime / f"{name}.blame",
+        poison_log=runtime / f"{name}.poison",
         start_timeout_s=engine.start_timeout_s,
         first_stage="importing vLLM",
         stages=STAGES,
@@ -157,7 +158,7 @@ def engine_environment(engine: EngineProfile, runtime: Path, *, on_gpu: bool = F
     # Calls that are asked for are JSON by a schema, like other structured answers, instead of tags of xgrammar's.
     variables["VLLM_ENFORCE_STRICT_TOOL_CALLING"] = "0"
     if engine.tool_parser == "llama3_json":
-        variables[OWN_CALLS] = "1"
+        variables[LLAMA_TOOL_PARSER] = "1"
     if engine.local_model is not None:
         variables["HF_HUB_OFFLINE"] = "1"  # or it waits for hosts that it does not need
     if engine.encoder_cache_gib is not None:

@@ -22,16 +22,8 @@ MOST_ITEMS = "BABELVIEW_JSON_ITEMS"
 """Environment variable: items after which an array or object of a structured answer is closed."""
 
 
-OWN_CALLS = "BABELVIEW_OWN_CALLS"
-"""Environment variable: set, vLLM's parser `llama3_json` is ours, which tells calls from other JSON."""
-
-
 def install() -> None:
-    """Put `EndingGrammar` around vLLM's grammars, and our parser in the place of its own, if the environment asks."""
-    if OWN_CALLS in os.environ:
-        from vllm.tool_parsers import ToolParserManager  # noqa: PLC0415 - heavy
-
-        ToolParserManager.register_lazy_module("llama3_json", "server.engines.llama_tool_parser", "LlamaToolParser")
+    """Put `EndingGrammar` around vLLM's grammars, if the environment asks for it."""
     if LONGEST_STRING not in os.environ:
         return
     from vllm.v1.structured_output import StructuredOutputManager  # noqa: PLC0415 - heavy
@@ -75,8 +67,10 @@ class EndingGrammar:
         budget.check(grammar.ll_matcher)
 
     def accept_tokens(self, request_id: str, tokens: list[int]) -> bool:
-        """Go on by `tokens`; False if they do not fit."""
+        """Go on by `tokens`; False if they do not fit, or if it cannot be followed any more: too complex a pattern."""
         accepted: bool = self._grammar.accept_tokens(request_id, tokens)
+        if self._grammar.ll_matcher.is_error():
+            return False  # by itself it would end the answer here, as if it were whole
         if accepted:
             self._budget.accept(tokens, self._grammar.ll_matcher)
         return accepted

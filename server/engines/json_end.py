@@ -182,7 +182,7 @@ class Closing:
         written = bytearray()
         while not matcher.is_accepting():
             step = matcher.compute_ff_bytes() or self._step(matcher, state)
-            if not step or len(written) > LONGEST_WAY:
+            if not step or len(written) + len(step) > LONGEST_WAY:  # a schema may prescribe a text of any length
                 return None
             try:
                 tokens = self._vocabulary.encode(step)

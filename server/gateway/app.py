@@ -44,12 +44,13 @@ from server.gateway.prompted_schema import follow_prompted
 from server.gateway.request_context import CONTEXT, HOLD, REQUEST_ID, trace_headers
 from server.gateway.responses import ChatView, in_words_of_responses
 from server.gateway.schemas import loosen_schemas
+from server.gateway.suspicions import suspicion_of
 from server.gateway.tools import check_tools, check_turns
 from server.gateway.upstream import Upstream
 from server.key_variables import TRANSLATOR_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     from aiohttp.abc import AbstractResolver
 
@@ -121,7 +122,7 @@ class Gateway:
                 url=replica.url,
                 key=os.environ.get(replica.key_variable) if replica.key_variable else None,
                 swapper=self._swapper(replica.sleep_group),
-                blame=replica.blame,
+                poison_log=replica.poison_log,
                 timeouts=self._config.timeouts,
                 health=self._config.health,
             )
@@ -195,7 +196,7 @@ class Gateway:
             tidied = any([follow, _tidy(asked, model), _tidy_messages(request, asked.get("messages"), model)])
             urls, changed = await self._media.check(asked, model, hold)
             call = _call(request, orjson.dumps(asked) if changed or tidied else body)
-            call = replace(call, media=bool(urls), suspicion=_of_truncation(asked) if urls else None)
+            call = replace(call, media=bool(urls), suspicion=suspicion_of(asked, media=bool(urls)))
             if call.body is not body:  # what was fetched is in it now
                 hold.count(len(call.body) - (hold.size - before))
             pool = self._pools[model.name]
@@ -221,7 +222,8 @@ class Gateway:
                 raise in_words_of_responses(error) from None
             view.write_back()
             _tidy(asked, model)
-            call = replace(_call(request, orjson.dumps(asked)), media=bool(urls))
+            call = _call(request, orjson.dumps(asked))
+            call = replace(call, media=bool(urls), suspicion=suspicion_of(asked, media=bool(urls)))
             hold.count(len(call.body) - (hold.size - before))
             pool = self._pools[model.name]
             digest = digest_of(urls) if pool.wants_digest else None
@@ -235,6 +237,7 @@ class Gateway:
             asked, model = self._asked(request, body, COMPLETION)
             check_budget(asked, model, self._config.limits)
             call = _call(request, orjson.dumps(asked) if loosen_schemas(asked) else body)
+            call = replace(call, suspicion=suspicion_of(asked, media=False))
             if call.body is not body:
                 request[HOLD].count(len(call.body))
             del asked
@@ -272,15 +275,6 @@ class Gateway:
 
 
 GATEWAY = web.AppKey("gateway", Gateway)
-
-
-def _of_truncation(asked: Mapping[str, Any]) -> RequestError | None:
-    """What is wrong with a request that has media if an engine fails at it: what stands for them was cut off."""
-    most = asked.get("truncate_prompt_tokens")
-    if type(most) is not int or most < 0:
-        return None
-    message = f"truncate_prompt_tokens: of a prompt of {most} tokens the picture or video would be cut off"
-    return RequestError(400, message, param="truncate_prompt_tokens", code="invalid_parameter")
 
 
 def _tidy(asked: dict[str, Any], model: ServedModel) -> bool:

@@ -51,8 +51,8 @@ class Replica(Settings, frozen=True, kw_only=True):
     """The environment variable that holds its API key, if it wants one."""
     sleep_group: str | None = None
     """Replicas of one group share a GPU: all but one sleep (vLLM's sleep mode). None: always awake."""
-    blame: str | None = None
-    """File that gets a line for each of its crashes that one request is to blame for; the supervisor reads it."""
+    poison_log: str | None = None
+    """File that gets a line for each of its crashes that one request has caused; the supervisor reads it."""
 
     def __post_init__(self) -> None:
         if (self.socket is None) == (self.url is None):

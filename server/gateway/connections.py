@@ -6,11 +6,12 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
-from server.errors import RETRY_AFTER_S, RequestError
+from server.errors import RETRY_AFTER_S, PreflightError, RequestError
 from server.gateway.refusals import error_body, kind_of, refusal
 
 if TYPE_CHECKING:
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
     from aiohttp.web_request import BaseRequest
 
 UNREAD_MS = 60_000
-"""After which the kernel gives up a connection whose other side takes nothing of what was sent."""
+"""After which the kernel gives up a connection whose other side takes nothing of what was sent: twice the default of
+`read_s`, after which we do. By itself Linux tries for a quarter of an hour (`tcp_retries2`)."""
+
+INTERNALS: dict[type, tuple[str, ...]] = {
+    RequestHandler: ("_request_in_progress", "_messages"),
+    web.Server: ("_loop", "_kwargs", "_connections"),
+    web.AppRunner: ("_make_server",),
+}
+"""What this file uses of aiohttp although it is no part of its interface; seen in 3.14."""
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +124,25 @@ class Runner(web.AppRunner):
         self._most_connections = most_connections
 
     async def _make_server(self) -> web.Server:
-        return Server(await super()._make_server(), self._most_connections)
+        server = await super()._make_server()
+        check_aiohttp(self, server, server())
+        return Server(server, self._most_connections)
+
+
+def check_aiohttp(*objects: object) -> None:
+    """Check that aiohttp is inside as it was when this was written.
+
+    Raises:
+        PreflightError: a part of it that is used here is not there.
+    """
+    for one in objects:
+        for kind, names in INTERNALS.items():
+            missing = [name for name in names if isinstance(one, kind) and not hasattr(one, name)]
+            if missing:
+                raise PreflightError(
+                    f"the gateway does not know aiohttp {aiohttp.__version__} ({kind.__name__} has no {missing[0]}): "
+                    "install one that it knows: pip install 'aiohttp>=3.14,<3.15'"
+                )
 
 
 def _full() -> bytes:

@@ -14,6 +14,7 @@ import logging
 import math
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,9 +28,11 @@ from server.gateway.refusals import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from concurrent.futures import Future
 
 LINGER_S = 10.0
-"""A request whose client went away may still be what an engine crashes of, for so long."""
+"""A request whose client went away may still be what an engine crashes of, for so long: the engine lets go of it after
+the step that it is in, and the crash is seen by a probe, of which there is one a second (`probe_every_s`)."""
 MOST_SUSPECTS = 4096
 WIDEST = 1024
 """Suspects at a time, at most."""
@@ -42,8 +45,8 @@ LABELS = frozenset(
 logger = logging.getLogger(__name__)
 
 
-class Visit:
-    """A request on its way to an engine."""
+class IdentifiedRequest:
+    """A request on its way to an engine, known by its content."""
 
     def __init__(self, path: str, body: bytes) -> None:
         self.answered = False
@@ -86,9 +89,12 @@ class CrashMemory:
         self._longest_wait_s = longest_wait_s
         self._clock = clock
         self._suspects: dict[bytes, _Suspect] = {}
-        self._present: dict[str, set[Visit]] = {}
-        self._left: deque[tuple[float, str, bytes]] = deque()
-        self._trials: list[bytes] = []
+        self._present: dict[str, set[IdentifiedRequest]] = {}
+        self._left: deque[tuple[float, str, Future[bytes]]] = deque()
+        """(when, server, digest) of each request that has left without an answer."""
+        self._hashing = ThreadPoolExecutor(1, "digests")
+        """Many may leave at once, with large bodies, and others are not to wait for their digests."""
+        self._admitted: list[bytes] = []
         """Suspects that have been let in."""
         self._window = 1
         """How many may be let in at a time."""
@@ -96,21 +102,21 @@ class CrashMemory:
         """Set, and replaced, when a suspect may have its turn."""
         self._answered_at: dict[str, float] = {}
         self._crashed_at: dict[str, list[float]] = {}
-        self._blame: dict[str, Path] = {}
+        self._poison_logs: dict[str, Path] = {}
 
-    def report_to(self, server: str, blame: str | None) -> None:
-        """Write a line to the file `blame` for each crash of `server` that a request is to blame for."""
-        if blame is not None:
-            self._blame[server] = Path(blame)
+    def report_to(self, server: str, poison_log: str | None) -> None:
+        """Write a line to the file `poison_log` for each crash of `server` that one request has caused."""
+        if poison_log is not None:
+            self._poison_logs[server] = Path(poison_log)
 
-    def check(self, visit: Visit) -> None:
+    def check(self, request: IdentifiedRequest) -> None:
         """Refuse poison.
 
         Raises:
             RequestError: 502.
         """
         self._forget_old()
-        if self._suspects and (suspect := self._find(visit.digest)) and suspect.poison:
+        if self._suspects and (suspect := self._find(request.digest)) and suspect.poison:
             raise RequestError(
                 502,
                 f"{self._model} has crashed {len(suspect.crashes)} times while it answered this request, "
@@ -119,71 +125,71 @@ class CrashMemory:
             )
 
     @asynccontextmanager
-    async def admit(self, visit: Visit) -> AsyncIterator[None]:
+    async def admit(self, request: IdentifiedRequest) -> AsyncIterator[None]:
         """Let a request in: a suspect when its turn comes, others at once.
 
         Raises:
             RequestError: 502, it is poison; 503, its turn did not come.
         """
-        self.check(visit)
-        if not self._suspects or self._find(visit.digest) is None:
+        self.check(request)
+        if not self._suspects or self._find(request.digest) is None:
             yield
             return
         try:
             async with asyncio.timeout(self._longest_wait_s):
-                while not self._may_enter(visit.digest):
+                while not self._may_enter(request.digest):
                     await self._changed.wait()
         except TimeoutError:
             raise unavailable(self._model) from None
-        self.check(visit)
-        self._trials.append(visit.digest)
+        self.check(request)
+        self._admitted.append(request.digest)
         try:
             yield
         except asyncio.CancelledError:  # the engine may crash of it all the same
-            asyncio.get_running_loop().call_later(LINGER_S, self._end_trial, visit.digest)
+            asyncio.get_running_loop().call_later(LINGER_S, self._let_go, request.digest)
             raise
         except BaseException:
-            self._end_trial(visit.digest)
+            self._let_go(request.digest)
             raise
-        if visit.answered:
+        if request.answered:
             self._window = min(2 * self._window, WIDEST)
-        self._end_trial(visit.digest)
+        self._let_go(request.digest)
 
     @contextmanager
-    def present(self, visit: Visit, server: str) -> Iterator[None]:
+    def present(self, request: IdentifiedRequest, server: str) -> Iterator[None]:
         """While the block lasts the request is in flight at `server`."""
         here = self._present.setdefault(server, set())
-        here.add(visit)
+        here.add(request)
         try:
             yield
         except NotBegunError:
             raise  # the server has been looked at: if it is gone, `crashed` has been called
         except BaseException:
-            self._leave(visit, server)
+            self._leave(request, server)
             raise
         else:
-            if visit.answered:
-                self._clear(visit, server)
+            if request.answered:
+                self._clear(request, server)
             else:
-                self._leave(visit, server)
+                self._leave(request, server)
         finally:
-            here.discard(visit)
+            here.discard(request)
 
-    def _leave(self, visit: Visit, server: str) -> None:
-        self._left.append((self._clock(), server, visit.digest))
+    def _leave(self, request: IdentifiedRequest, server: str) -> None:
+        self._left.append((self._clock(), server, self._hashing.submit(getattr, request, "digest")))
         self._forget_old()
 
-    def _clear(self, visit: Visit, server: str) -> None:
+    def _clear(self, request: IdentifiedRequest, server: str) -> None:
         self._answered_at[server] = self._clock()
-        if self._suspects and (suspect := self._find(visit.digest)) and not suspect.poison:
-            del self._suspects[visit.digest]
+        if self._suspects and (suspect := self._find(request.digest)) and not suspect.poison:
+            del self._suspects[request.digest]
 
     def crashed(self, server: str) -> None:
         """Note that `server` is gone, and who was there."""
         now = self._clock()
         self._forget_old()
-        digests = {visit.digest for visit in self._present.get(server, ())}
-        digests |= {digest for _, name, digest in self._left if name == server}
+        digests = {request.digest for request in self._present.get(server, ())}
+        digests |= {digest.result() for _, name, digest in self._left if name == server}
         known = [digest for digest in digests if self._find(digest) is not None]
         for digest in digests:
             suspect = self._suspects.pop(digest, None) or _Suspect(now)  # the newest stand last
@@ -206,7 +212,7 @@ class CrashMemory:
         )
         for server in {server for server, _ in suspect.crashes}:
             when = [at for where, at in suspect.crashes if where == server]
-            if self._worked_before(server, min(when)) and (path := self._blame.get(server)):
+            if self._worked_before(server, min(when)) and (path := self._poison_logs.get(server)):
                 try:
                     with path.open("a") as notes:
                         notes.write(f"{digest.hex()}\n" * len(when))
@@ -223,12 +229,12 @@ class CrashMemory:
         if suspect is None or suspect.poison:
             return True
         if len(suspect.crashes) > 1:
-            return not self._trials
-        alone = any((other := self._find(trial)) and len(other.crashes) > 1 for trial in self._trials)
-        return not alone and len(self._trials) < self._window
+            return not self._admitted
+        alone = any((other := self._find(digest)) and len(other.crashes) > 1 for digest in self._admitted)
+        return not alone and len(self._admitted) < self._window
 
-    def _end_trial(self, digest: bytes) -> None:
-        self._trials.remove(digest)
+    def _let_go(self, digest: bytes) -> None:
+        self._admitted.remove(digest)
         self._notify()
 
     def _notify(self) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import ast
 import re
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from server.gateway.refusals import error_body, kind_of
+from server.gateway.refusals import error_body, kind_of, told_as_error
+
+if TYPE_CHECKING:
+    from server.errors import RequestError
+    from server.gateway.suspicions import Suspicion
 
 ERROR_EVENT = b'data: {"error"'
 """How vLLM ends a stream when something goes wrong; in a text the quotes would be escaped."""
@@ -33,6 +37,8 @@ _REPEATED = re.compile(r"\s*\(parameter=\w+(?:, value=.*)?\)$", re.DOTALL)
 _RUN = re.compile(r"\s{20,}")
 """White space of a client's text: the expressions above would take the cube of its length."""
 _GRAMMAR = re.compile(r"^(?:Grammar error|Invalid grammar specification): *", re.IGNORECASE)
+_NOTHING = "Internal server error"
+"""What vLLM says where it does not say what happened."""
 _GONE = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 
 
@@ -47,7 +53,7 @@ def reshape(status: int, body: bytes) -> tuple[int, bytes]:
     if status == HTTPStatus.NOT_IMPLEMENTED:
         status = HTTPStatus.BAD_REQUEST
     if status >= 500 and status not in _GONE:
-        reason = f": {message}" if message else ""
+        reason = f": {message}" if message not in ("", _NOTHING) else ""
         return HTTPStatus.BAD_GATEWAY, error_body(
             f"the engine failed at this request{reason}", "server_error", code="engine_error"
         )
@@ -60,15 +66,25 @@ def reshape(status: int, body: bytes) -> tuple[int, bytes]:
     return status, error_body(message or "the engine refuses this request", kind_of(status), param or None, code)
 
 
-def reshape_event(piece: bytes) -> bytes:
-    """A piece of a stream, with an error in it in our own shape."""
+def explained(status: int, body: bytes, suspicion: Suspicion | None) -> RequestError | None:
+    """What a client has done wrong, if that is why an engine has failed."""
+    if suspicion is None or status != HTTPStatus.INTERNAL_SERVER_ERROR:
+        return None
+    silent = not suspicion.unexplained or _told(body).get("message") in {"", _NOTHING}
+    return suspicion.refusal if silent else None
+
+
+def reshape_event(piece: bytes, suspicion: Suspicion | None = None) -> bytes:
+    """A piece of a stream, with an error in it in our own shape; `suspicion`: see `Call`."""
     if ERROR_EVENT not in piece:
         return piece
     lines = piece.split(b"\n")
     for number, line in enumerate(lines):
         if line.startswith(ERROR_EVENT):
             status = _told(line[6:]).get("code")
-            _, body = reshape(status if isinstance(status, int) and 400 <= status < 600 else 500, line[6:])
+            status = status if isinstance(status, int) and 400 <= status < 600 else 500
+            refusal = explained(status, line[6:], suspicion)
+            body = told_as_error(refusal) if refusal else reshape(status, line[6:])[1]
             lines[number] = b"data: " + body
     return b"\n".join(lines)
 

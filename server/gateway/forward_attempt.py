@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import hdrs, web
 
 from server.errors import NotBegunError, RequestError
-from server.gateway.engine_errors import ERROR_EVENT, reshape, reshape_event
+from server.gateway.engine_errors import ERROR_EVENT, explained, reshape, reshape_event
 from server.gateway.health import Probed
 from server.gateway.refusals import error_body
 from server.gateway.request_context import HOLD
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from server.gateway.config import Timeouts
     from server.gateway.request_context import RequestContext
+    from server.gateway.suspicions import Suspicion
     from server.gateway.upstream import Deadline, Upstream
 
 RESPONSE_HEADERS = (hdrs.CONTENT_TYPE, hdrs.CACHE_CONTROL, hdrs.RETRY_AFTER)
@@ -44,7 +45,7 @@ class Call:
     context: RequestContext
     media: bool = False
     """Whether it has pictures or a video."""
-    suspicion: RequestError | None = None
+    suspicion: Suspicion | None = None
     """What is wrong with it if the server fails at it."""
 
 
@@ -86,8 +87,8 @@ class ForwardAttempt:
             if not _is_stream(answer):
                 upstream.breaker.answered()
                 self.complete = True
-                if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and self._call.suspicion:
-                    raise self._call.suspicion
+                if refusal := explained(answer.status, piece, self._call.suspicion):
+                    raise refusal
                 self._call.context.answered(piece)
                 status = answer.status
                 if status >= 400:
@@ -157,7 +158,7 @@ class ForwardAttempt:
         while piece:
             failed = failed or ERROR_EVENT in piece
             self._call.context.streamed(piece)
-            await self._write(response, reshape_event(piece), limit_s)
+            await self._write(response, reshape_event(piece, self._call.suspicion), limit_s)
             try:
                 async with asyncio.timeout(limit_s):
                     piece = await answer.content.readany()

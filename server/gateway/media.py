@@ -83,10 +83,10 @@ class MediaPolicy:
             if one.kind == "video_url":
                 hold.pixels += self._check_frames(one.url, model)
             else:
-                pixels, instead = await self._check_picture(one.url)
+                pixels, replacement = await self._check_picture(one.url)
                 hold.pixels += pixels
-                if instead is not None:
-                    one.replace(instead)
+                if replacement is not None:
+                    one.replace(replacement)
                     changed = True
         if hold.pixels > (most := self._limits.max_pixels_decoding):
             millions = f"{hold.pixels / 1e6:.1f} million pixels together, at most {most / 1e6:.1f} are taken"
@@ -117,16 +117,16 @@ class MediaPolicy:
         try:
             if url.startswith(JPEG_START, begin):
                 width, height = jpeg_size(url, begin, len(url))  # microseconds
-                instead = None
+                replacement = None
             else:
-                width, height, instead = await asyncio.to_thread(checked_picture, url[begin:])
+                width, height, replacement = await asyncio.to_thread(checked_picture, url[begin:])
         except ValueError as error:
             raise _refusal("image_url: this is no picture, or a broken one") from error
         except ManyScansError as error:
             raise _refusal(f"image_url: {error}") from error
         if not 0 < width * height <= self._limits.max_picture_pixels:
             raise _refusal(f"a picture of {width}x{height}: at most {self._limits.max_picture_pixels} pixels are taken")
-        return width * height, f"{header}{pybase64.b64encode(instead).decode()}" if instead else None
+        return width * height, f"{header}{pybase64.b64encode(replacement).decode()}" if replacement else None
 
     def _check_frames(self, url: str, model: ServedModel) -> int:
         """The pixels of all frames of a video."""
@@ -139,9 +139,6 @@ class MediaPolicy:
         sizes = set()
         number = 0
         for number, (begin, end) in enumerate(_frames(url), 1):
-            if number > model.max_frames:
-                count = url.count(",")
-                raise _refusal(f"{count} frames, but {model.name} looks at {model.max_frames} at most")
             self._check_bytes(f"frame {number}", end - begin)
             try:
                 sizes.add(jpeg_size(url, begin, end))

@@ -121,6 +121,9 @@ def _tidy_frames(url: str, model: ServedModel) -> str:
         raise _refusal(f"video_url: only data: URLs are taken, not {url[:60]!r}; send the video's frames: {HOW_FRAMES}")
     if header[0] not in {"data:video/jpeg", "data:video/jpg", "data:image/jpeg"} or "base64" not in header:
         raise _refusal(f"video_url: a file of type {header[0][5:45]!r} is not read; send it as frames: {HOW_FRAMES}")
+    frames = url.count(",", comma + 1) + 1
+    if frames > model.max_frames:
+        raise _refusal(f"{frames} frames, but {model.name} looks at {model.max_frames} at most")
     if url.startswith(FRAMES) and not _is_untidy(url, comma) and _are_padded(url, comma + 1):
         return url
     return FRAMES + ",".join(map(tidy_base64, url[comma + 1 :].split(",")))

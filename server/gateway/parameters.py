@@ -23,10 +23,10 @@ from server.gateway.api_types import (
     CompletionRequest,
     ResponsesRequest,
 )
-from server.gateway.body import DEEPEST, is_deep
+from server.gateway.schema_limits import check_schema, check_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from server.gateway.config import Limits, ServedModel
 
@@ -83,19 +83,10 @@ LONGEST_LISTS = {
     "tools": 128,
     "messages": MOST_MESSAGES,
 }
-SCHEMA_BYTES = 64 << 10
-LONGEST_PATTERN = 256
 LONGEST_REPETITION = 64
-MOST_CHOICES = 1000
-"""Entries of a list in a schema, as OpenAI takes them."""
-MOST_PROPERTIES = 400
-"""Of all objects of a schema together: llguidance gives up at 500 that may be left out."""
-MOST_REPEATS = 4096
-"""A grammar is unrolled that often while it is compiled."""
 _NO_OPTIONS = frozenset({"messages", "chat_template", "tools", "documents", "tokenize", "tokenizer", "return_dict"})
-_REPEATS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
-_COUNT = re.compile(r"\d{4,}")
-_STRUCTURES = frozenset({"json", "choice", "json_object", "disable_any_whitespace", "disable_additional_properties"})
+_KINDS = ("json", "choice", "json_object")
+_STRUCTURES = frozenset({*_KINDS, "disable_any_whitespace", "disable_additional_properties"})
 
 
 def check_parameters(asked: Mapping[str, Any], known: frozenset[str], model: ServedModel, limits: Limits) -> None:
@@ -180,10 +171,12 @@ def _check_structure(asked: Mapping[str, Any]) -> None:
     if isinstance(structure, dict) and (other := sorted(structure.keys() - _STRUCTURES)):
         taken = ", ".join(sorted(_STRUCTURES))
         raise _refusal("structured_outputs", f"structured_outputs: {other[0][:60]} is not taken, only {taken}")
+    if isinstance(structure, dict):
+        _check_kind(structure)
     for name in ("response_format", "structured_outputs", "text", "tools"):
         value = asked.get(name)
         if value is not None:
-            _check_size(name, value)
+            check_size(name, value)
         for part in value if isinstance(value, list) else [value]:  # each tool has a schema of its own
             check_schema(name, part)
     if isinstance(structure, dict) and isinstance(structure.get("json"), str):
@@ -194,39 +187,19 @@ def _check_structure(asked: Mapping[str, Any]) -> None:
         check_schema("structured_outputs", schema)
 
 
-def check_schema(name: str, schema: Any) -> None:
-    """Check a JSON schema of a parameter.
-
-    Raises:
-        RequestError: 400 or 413, it is too large to be compiled while others wait.
-    """
-    if is_deep(schema):
-        raise _refusal(name, f"{name}: a schema may be {DEEPEST} levels deep at most")
-    _check_size(name, schema)
-    properties = 0
-    for key, value in _entries(schema):
-        if key == "properties" and isinstance(value, dict):
-            properties += len(value)
-        if key in _REPEATS and isinstance(value, int | float) and value > MOST_REPEATS:
-            raise _refusal(name, f"{name}: {key} may be {MOST_REPEATS} at most")
-        if isinstance(value, list | dict) and len(value) > MOST_CHOICES:
-            raise _refusal(name, f"{name}: {key} has {len(value)} entries: {MOST_CHOICES} are taken")
-        if key == "pattern" and isinstance(value, str) and (len(value) > LONGEST_PATTERN or _COUNT.search(value)):
-            raise _refusal(name, f"{name}: this pattern is too long, or repeats too often")
-    if properties > MOST_PROPERTIES:
-        raise _refusal(name, f"{name}: {properties} properties: {MOST_PROPERTIES} are taken")
-
-
-def _check_size(name: str, value: Any) -> None:
-    if len(orjson.dumps(value)) > SCHEMA_BYTES:
-        raise RequestError(413, f"{name} is larger than {SCHEMA_BYTES >> 10} KiB", param=name, code="request_too_large")
-
-
-def _entries(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        yield from value.items()
-    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _entries(child)
+def _check_kind(structure: Mapping[str, Any]) -> None:
+    """A structure is of one kind."""
+    given = [name for name in _KINDS if structure.get(name) is not None]
+    if len(given) != 1:
+        raise _refusal("structured_outputs", f"structured_outputs needs one of {', '.join(_KINDS)}, and no second one")
+    value = structure[given[0]]
+    if given == ["json_object"] and value is not True:
+        raise _refusal("structured_outputs", "structured_outputs: json_object must be true")
+    texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    if given == ["choice"] and not (texts and value):
+        raise _refusal("structured_outputs", "structured_outputs: choice must be a list of texts")
+    if given == ["json"] and not isinstance(value, str | dict):
+        raise _refusal("structured_outputs", "structured_outputs: json must be a JSON schema")
 
 
 def _refusal(name: str, message: str) -> RequestError:

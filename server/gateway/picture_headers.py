@@ -65,7 +65,7 @@ class Checked(NamedTuple):
 
     width: int
     height: int
-    instead: bytes | None
+    replacement: bytes | None
     """The same picture without optional data for which engines refuse it; None where it has none."""
 
 
@@ -76,10 +76,10 @@ def checked_picture(encoded: str) -> Checked:
         ValueError: it is none.
     """
     data = pybase64.b64decode(encoded, validate=True)
-    instead = _without_notes(data) if data.startswith(_PNG_START) else None
+    replacement = _without_notes(data) if data.startswith(_PNG_START) else None
     try:
-        with Image.open(io.BytesIO(instead or data), formats=FORMATS) as picture:
-            return Checked(*picture.size, instead)
+        with Image.open(io.BytesIO(replacement or data), formats=FORMATS) as picture:
+            return Checked(*picture.size, replacement)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(str(error)) from error
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from server.errors import NotBegunError
-from server.gateway.crash_memory import CrashMemory, Visit
+from server.gateway.crash_memory import CrashMemory, IdentifiedRequest
 from server.gateway.decoding import Decoding
 from server.gateway.forward_attempt import ForwardAttempt
 from server.gateway.health import HealthState
@@ -59,7 +59,7 @@ class Pool:
         self._timeouts = timeouts
         self._crashes = CrashMemory(name, keep_s=crash_memory_s, longest_wait_s=timeouts.first_byte_s)
         for upstream in upstreams:
-            self._crashes.report_to(upstream.name, upstream.blame)
+            self._crashes.report_to(upstream.name, upstream.poison_log)
             upstream.when_gone = partial(self._crashes.crashed, upstream.name)
 
     @asynccontextmanager
@@ -110,7 +110,7 @@ class Pool:
 
     async def _send(self, request: web.Request, call: Call, digest: bytes | None, room: Room) -> web.StreamResponse:
         tried: list[Upstream] = []
-        visit = Visit(call.path, call.body)
+        identified = IdentifiedRequest(call.path, call.body)
         for _ in range(2):
             upstream = self.choose(digest, tried)
             if upstream is None:
@@ -120,17 +120,17 @@ class Pool:
                 call.context.retries += 1
             call.context.replica = upstream.name
             try:
-                async with self._crashes.admit(visit), upstream.lease():
+                async with self._crashes.admit(identified), upstream.lease():
                     room.sent(self._timeouts.decoding_s)
-                    with self._crashes.present(visit, upstream.name):
+                    with self._crashes.present(identified, upstream.name):
                         attempt = ForwardAttempt(request, call, upstream, self._timeouts, room.give_back)
                         response = await attempt.run()
-                        visit.answered = attempt.complete
+                        identified.answered = attempt.complete
                     return response
             except NotBegunError as error:
                 logger.warning("%s: %s failed: %s", call.context.id, upstream.name, error)
                 tried.append(upstream)
-                self._crashes.check(visit)
+                self._crashes.check(identified)
         raise unavailable(self.name)
 
     def choose(self, digest: bytes | None, tried: Collection[Upstream] = ()) -> Upstream | None:

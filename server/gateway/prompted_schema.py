@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from server.errors import RequestError
-from server.gateway.parameters import check_schema
+from server.gateway.schema_limits import check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

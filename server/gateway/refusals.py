@@ -16,8 +16,14 @@ def refusal(error: RequestError) -> web.Response:
     headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     if error.allow is not None:
         headers["Allow"] = error.allow
-    body = error_body(error.message, kind_of(error.status), error.param, error.code)
-    return web.Response(status=error.status, body=body, headers=headers, content_type="application/json")
+    return web.Response(
+        status=error.status, body=told_as_error(error), headers=headers, content_type="application/json"
+    )
+
+
+def told_as_error(error: RequestError) -> bytes:
+    """The JSON of a refusal."""
+    return error_body(error.message, kind_of(error.status), error.param, error.code)
 
 
 def kind_of(status: int) -> str:

@@ -22,7 +22,7 @@ STATE = {
     "store": "answers are not kept: leave store out, or set it to false",
     "prompt": "there are no stored prompts: send instructions and input",
 }
-"""What would keep something on the server, and what to do instead."""
+"""What would keep something on the server -> what to do without it."""
 TEXTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text", "refusal"})
 ROLES = ("user", "assistant", "system", "developer")
 OTHERWISE = {"messages": "input", "response_format": "text", "max_tokens": "max_output_tokens"}
@@ -145,9 +145,9 @@ def _check_item(item: dict[str, Any], kind: str) -> None:
 
 
 def _check_state(asked: dict[str, Any]) -> None:
-    for name, instead in STATE.items():
+    for name, advice in STATE.items():
         if asked.get(name):
-            raise _refusal(name, f"{name} is not taken: {instead}", "unsupported_parameter")
+            raise _refusal(name, f"{name} is not taken: {advice}", "unsupported_parameter")
 
 
 def _refusal(name: str, message: str, code: str = "invalid_parameter") -> RequestError:

@@ -79,7 +79,7 @@ def schemas_of(asked: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         if isinstance(format_, dict) and format_.get("type") == "json_schema":
             wrapped = format_.get("json_schema") if name == "response_format" else format_
             schema = wrapped.get("schema") if isinstance(wrapped, dict) else wrapped
-            if not isinstance(wrapped, dict) or not isinstance(schema, dict | None):
+            if not isinstance(wrapped, dict) or not isinstance(schema, dict):
                 raise _refusal(name, f"{name}: json_schema needs a schema, which is an object")
             yield name, schema
     structure = asked.get("structured_outputs")

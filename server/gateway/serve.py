@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 OTHER_FILES = 128
 """Open files that are no connections of requests."""
 LINGER_S = 5.0
-"""How long the rest of a refused body is read, so that its sender gets to see the refusal."""
+"""How long the rest of a refused body is read, so that its sender gets to see the refusal; as nginx's
+`lingering_timeout`."""
 
 
 def make_runner(app: web.Application, config: GatewayConfig) -> web.AppRunner:

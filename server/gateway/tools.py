@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _WORDS = ("none", "auto", "required")
+_ABOUT_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 
 
 def check_tools(asked: dict[str, Any], model: ServedModel) -> bool:
@@ -32,20 +33,22 @@ def check_tools(asked: dict[str, Any], model: ServedModel) -> bool:
     if tools in (None, []):
         if choice not in (None, "none", "auto"):
             raise _refusal("tool_choice", "tool_choice without tools: send the tools too")
-        unused = [name for name in ("tools", "tool_choice", "parallel_tool_calls") if name in asked]
-        for name in unused:
-            del asked[name]
-        return bool(unused)
+        return _leave_out(asked)
     if not isinstance(tools, list):
         raise _refusal("tools", "tools must be a list")
     if not model.tools:
         if choice != "none":
             raise _refusal("tools", f"{model.name} calls no tools: ask without tools, or another model")
-        del asked["tools"], asked["tool_choice"]
+        _leave_out(asked)
         return True
     names = [_name_of(tool) for tool in tools]
-    _check_choice(choice, names)
+    _check_choice(choice, names, flat="function" not in tools[0])
     return _without_null(asked)
+
+
+def _leave_out(asked: dict[str, Any]) -> bool:
+    """Leave out all that is about tools; whether there was any."""
+    return len([asked.pop(name) for name in _ABOUT_TOOLS if name in asked]) > 0
 
 
 def check_turns(messages: Any, model: ServedModel) -> bool:
@@ -102,13 +105,17 @@ def _name_of(tool: Any) -> str:
     return name
 
 
-def _check_choice(choice: Any, names: list[str]) -> None:
+def _check_choice(choice: Any, names: list[str], *, flat: bool) -> None:
+    """`flat`: whether functions are not wrapped, as in `/v1/responses`."""
     if choice is None or choice in _WORDS:
         return
     function = choice.get("function", choice) if isinstance(choice, dict) else None
     name = function.get("name") if isinstance(function, dict) and choice.get("type") == "function" else None
     if not isinstance(name, str):
         raise _refusal("tool_choice", f"tool_choice is one of {', '.join(_WORDS)}, or names one function")
+    if flat is not ("function" not in choice):
+        right = '{"type": "function", "name": "..."}' if flat else '{"type": "function", "function": {"name": "..."}}'
+        raise _refusal("tool_choice", f"tool_choice: a function is named here as {right}")
     if name not in names:
         raise _refusal("tool_choice", f"tool_choice: there is no function {name[:64]!r} among the tools")
 

@@ -50,11 +50,14 @@ class Upstream:
         url: str | None = None,
         key: str | None = None,
         swapper: ModelSwapper | None = None,
-        blame: str | None = None,
+        poison_log: str | None = None,
         timeouts: Timeouts,
         health: Health,
     ) -> None:
-        """`socket` is a Unix socket; None means TCP to `url`. `key` goes with each request; `blame`: see `Replica`."""
+        """`socket` is a Unix socket; None means TCP to `url`. `key` goes with each request.
+
+        `poison_log`: see `Replica`.
+        """
         if swapper is not None:
             swapper.join(self)
         self.name = name
@@ -64,7 +67,7 @@ class Upstream:
         self.breaker = CircuitBreaker(health)
         self.checked = asyncio.Event()
         """Set after the first probe."""
-        self.blame = blame
+        self.poison_log = poison_log
         self.when_gone: Callable[[], None] = _nothing
         """Called once when a server that was well is found gone."""
         self.streaming: set[aiohttp.ClientResponse] = set()

@@ -76,18 +76,18 @@ class Part:
     """Name of the group of engines that share a GPU, one awake at a time (`server/supervision/sleep_group.py`)."""
     public_socket: Path | None = None
     """Where the gateway reaches it once all of its group have started; None: at its probe's socket."""
-    blame: Path | None = None
+    poison_log: Path | None = None
     """File with a line for each of its crashes that is no fault of its own: the gateway knows which request it was."""
     ready_probe: Probe | None = None
     """Answers 200 once what stands behind this part can be used through it."""
     vital: bool = False
     """Without it nothing of the stack can be used."""
 
-    def blamed(self) -> int:
+    def poisoned(self) -> int:
         """How many of its crashes so far were no fault of its own."""
-        if self.blame is None or not self.blame.exists():
+        if self.poison_log is None or not self.poison_log.exists():
             return 0
-        return len(self.blame.read_bytes().splitlines())
+        return len(self.poison_log.read_bytes().splitlines())
 
     def stage(self, line: str) -> str | None:
         """The stage that a line of its log tells of."""

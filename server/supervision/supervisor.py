@@ -127,9 +127,9 @@ class ProcessSupervisor:
                     self._set(State.FAILED)
                     raise PartFailedError(f"{self.part.name} did not start: {self.reason}\n{self._quoted(tail)}")
                 wait_s = crashes.add(time.monotonic(), lived_s)
-                if wait_s is None and self.part.blame:
+                if wait_s is None and self.part.poison_log:
                     await asyncio.sleep(VERDICT_S)
-                wait_s = crashes.excuse(self.part.blamed())
+                wait_s = crashes.excuse(self.part.poisoned())
                 if wait_s is None:
                     self._set(State.FAILED)
                     self._reporter.crashed(self, self.reason, tail)

@@ -47,6 +47,7 @@ OPTIONAL = {"type": "object", "properties": {f"p{n}": {"type": "integer"} for n 
 UNION = {"anyOf": [{"type": "object", "properties": {f"p{n}": {"enum": list(range(9))}}} for n in range(400)]}
 RECURSIVE = {"$defs": {"x": {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/x"}}] * 9}}, "$ref": "#/$defs/x"}
 REGULAR = {"type": "object", "properties": {f"p{n}": {"pattern": "^(.*a.*b|(a|aa)+){50}$"} for n in range(50)}}
+LONG = {"const": "y" * 60_000}
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -122,6 +123,9 @@ def text(characters: int, piece: str = "red ") -> str:
         {"n": 8, "logprobs": True, "top_logprobs": 20, "max_tokens": 1000},
         {"structured_outputs": {"json": '{"minItems": 99999999}'}},
         {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"pattern": "a{5000}"}}}},
+        {"structured_outputs": {"json": {"type": "string", "pattern": "^((a{60}){60}){60}$"}}},
+        {"structured_outputs": {"json": {"type": "string", "pattern": "^(\\p{L}{1,60}){1,60}$"}}},
+        {"structured_outputs": {"json": {"type": "integer", "multipleOf": 9999991}}},
         {"truncate_prompt_tokens": 5},
         {"truncate_prompt_tokens": 1, "truncation_side": "left"},
         {"truncate_prompt_tokens": 5, "truncation_side": "right"},
@@ -179,7 +183,7 @@ async def test_parts_without_end_are_refused(http: aiohttp.ClientSession, model:
         (CHAT, chat("", "red", response_format={"type": "json_object"}, n=8, max_tokens=64)),
         *(
             (CHAT, chat("", "red", structured_outputs={"json": schema}))
-            for schema in (OF_SEVERAL_KINDS, OPTIONAL, UNION, RECURSIVE, REGULAR, {"enum": list(range(1000))})
+            for schema in (OF_SEVERAL_KINDS, OPTIONAL, UNION, RECURSIVE, REGULAR, LONG, {"enum": list(range(1000))})
         ),
         (CHAT, chat("", "red", structured_outputs={"choice": [f"colour {n}" for n in range(1000)]})),
         (COMPLETION, {"prompt": [text(400)] * 32, "n": 2, "max_tokens": 8, "logprobs": 5}),

@@ -105,12 +105,12 @@ def test_the_gateway_writes_where_the_supervisor_reads_whose_crash_it_was(tmp_pa
     profile = Profile(engines=(replace(ENGINE, replicas=2),))
     parts = engine_parts(profile.engines[0], tmp_path)
     (model,) = gateway_config(profile, [parts]).models
-    assert [replica.blame for replica in model.replicas] == [str(part.blame) for part in parts]
-    assert len({part.blame for part in parts}) == 2
-    assert parts[0].blamed() == 0
-    assert parts[0].blame is not None
-    parts[0].blame.write_text("digest\n" * 3)
-    assert parts[0].blamed() == 3
+    assert [replica.poison_log for replica in model.replicas] == [str(part.poison_log) for part in parts]
+    assert len({part.poison_log for part in parts}) == 2
+    assert parts[0].poisoned() == 0
+    assert parts[0].poison_log is not None
+    parts[0].poison_log.write_text("digest\n" * 3)
+    assert parts[0].poisoned() == 3
 
 
 def test_a_name_stays_within_the_folder() -> None:

@@ -12,12 +12,14 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.http_exceptions import TransferEncodingError
+from aiohttp.web_protocol import RequestHandler
 from gateway_rig import HELLO, PICTURE, Engine, gateway, image, picture, until
 
-from server.errors import RequestError
+from server.errors import PreflightError, RequestError
 from server.gateway.admission import Admission
 from server.gateway.body import BodyReader
 from server.gateway.config import Limits, Timeouts
+from server.gateway.connections import check_aiohttp
 from server.gateway.decoding import Decoding
 from server.gateway.keyring import Keyring, hash_line
 from server.gateway.request_context import HOLD
@@ -145,6 +147,11 @@ async def test_an_answer_that_nobody_reads_is_not_held_for_ever(folder: Path) ->
         assert await ask(http, address, "", body()) == 200  # and this one reads
         for client in held:
             client.close()
+
+
+def test_another_aiohttp_is_told_of() -> None:
+    with pytest.raises(PreflightError, match=r"aiohttp [\d.]+ \(RequestHandler has no _request_in_progress\)"):
+        check_aiohttp(RequestHandler.__new__(RequestHandler))
 
 
 async def test_idle_connections_make_room_for_new_ones(folder: Path, engine: Engine) -> None:

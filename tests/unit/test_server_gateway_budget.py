@@ -14,6 +14,7 @@ from server.errors import RequestError
 from server.gateway.budget import characters, check_budget
 from server.gateway.config import Limits
 from server.gateway.parameters import CHAT, COMPLETION, RESPONSES, check_parameters
+from server.gateway.schema_limits import MOST_REPEATS, written_out
 
 TOKENS = 100
 MODEL = picture_model(Path(), max_model_len=TOKENS)
@@ -123,11 +124,44 @@ def test_characters_of_keys_and_values_count() -> None:
 DEEP = orjson.loads("[" * 60 + "]" * 60)
 
 
+TOO_OFTEN = ("^((a{60}){60}){60}$", "(a{1,70}){,70}b|(a{70}){70}", "[)({9}\\]]{5000}", "((a{0}){99}(b{2,99}){99}){2}")
+OFTEN = (
+    "^a{4000}$",
+    r"\{9999}",
+    "[{9999}]",
+    r"^(\w+\s){9,99}(2024|19999)$",
+    "]a{9}(",
+    "(a{0}){99}",
+    "(((((x)))))?",
+    "",
+)
+
+
+@pytest.mark.parametrize("pattern", OFTEN)
+def test_patterns_that_repeat_less_are_taken(pattern: str) -> None:
+    check_parameters(chat(structured_outputs={"json": {"pattern": pattern, "multipleOf": 0.25}}), CHAT, MODEL, LIMITS)
+    assert written_out(pattern) <= MOST_REPEATS
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
         ({"structured_outputs": {"json": '{"maxItems": 1000000000}'}}, "maxItems"),
         ({"structured_outputs": {"json": '{"pattern": "a{9999}"}'}}, "pattern"),
+        *(({"structured_outputs": {"json": {"pattern": pattern}}}, "repeats too often") for pattern in TOO_OFTEN),
+        ({"structured_outputs": {"json": {"patternProperties": {"a{5000}": {}}}}}, "repeats too often"),
+        ({"structured_outputs": {"json": {"multipleOf": 9999991}}}, "multipleOf: 10000 is the most"),
+        ({"structured_outputs": {"json": {"multipleOf": 0.123457}}}, "multipleOf: 10000 is the most"),
+        (
+            {"structured_outputs": {"json": {"allOf": [{"multipleOf": prime} for prime in (97, 89, 83)]}}},
+            "multipleOf: 10000 is the most",
+        ),
+        ({"structured_outputs": {}}, "needs one of json, choice, json_object"),
+        ({"structured_outputs": {"json": {}, "choice": ["a"]}}, "needs one of"),
+        ({"structured_outputs": {"choice": []}}, "choice must be a list of texts"),
+        ({"structured_outputs": {"choice": "red"}}, "choice must be a list of texts"),
+        ({"structured_outputs": {"json_object": "yes"}}, "json_object must be true"),
+        ({"structured_outputs": {"json": [1]}}, "json must be a JSON schema"),
         ({"structured_outputs": {"json": "[" * 500 + "]" * 500}}, "levels deep"),
         ({"structured_outputs": {"json": "{"}}, "no JSON schema"),
         ({"structured_outputs": {"choice": ["x"] * 1001}}, "choice has 1001 entries"),

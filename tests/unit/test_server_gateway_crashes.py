@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 
 from server.errors import NotBegunError, RequestError
 from server.gateway.config import GatewayConfig, Replica
-from server.gateway.crash_memory import LINGER_S, CrashMemory, Visit
+from server.gateway.crash_memory import LINGER_S, CrashMemory, IdentifiedRequest
 from server.policy import Crashes, Policy
 
 if TYPE_CHECKING:
@@ -55,14 +56,14 @@ class Mortal(Engine):
 async def mortal_engine(folder: Path) -> AsyncIterator[tuple[Mortal, aiohttp.ClientSession, Path]]:
     """An engine, a client of the gateway before it, and the file with what the supervisor is told."""
     model = picture_model(folder)
-    blame = folder / "blame"
-    replica = Replica(name=PICTURE, socket=model.replicas[0].socket, blame=str(blame))
+    poison_log = folder / "poison"
+    replica = Replica(name=PICTURE, socket=model.replicas[0].socket, poison_log=str(poison_log))
     config = GatewayConfig(models=(replace(model, replicas=(replica,)),), health=QUICK)
     async with AsyncExitStack() as opened:
         engine = await opened.enter_async_context(Mortal(folder / f"{PICTURE}.sock").running())
         assert isinstance(engine, Mortal)
         address = await opened.enter_async_context(serving(config))
-        yield engine, await opened.enter_async_context(aiohttp.ClientSession(address)), blame
+        yield engine, await opened.enter_async_context(aiohttp.ClientSession(address)), poison_log
 
 
 async def ask(http: aiohttp.ClientSession, messages: Any = HELLO, **more: Any) -> tuple[int, dict[str, Any]]:
@@ -87,7 +88,7 @@ async def revive(engine: Engine, http: aiohttp.ClientSession) -> None:
 
 
 async def test_a_request_that_was_there_at_two_crashes_is_refused_and_others_are_not(folder: Path) -> None:
-    async with mortal_engine(folder) as (engine, http, blame):
+    async with mortal_engine(folder) as (engine, http, poison_log):
         assert (await ask(http))[0] == 200
         assert (await ask(http, POISON))[0] == 503
         await revive(engine, http)
@@ -97,7 +98,7 @@ async def test_a_request_that_was_there_at_two_crashes_is_refused_and_others_are
         assert (await ask(http, POISON, seed=7, user="somebody else"))[1]["code"] == "poison_request"
         assert engine.crashes == 2
         assert (await ask(http))[0] == 200
-        assert len(blame.read_text().splitlines()) == 2
+        assert len(poison_log.read_text().splitlines()) == 2
 
 
 async def test_those_that_were_in_flight_beside_it_are_served(folder: Path) -> None:
@@ -158,8 +159,8 @@ class Clock:
         return self.now
 
 
-def visit(text: str) -> Visit:
-    return Visit("/v1/chat/completions", orjson.dumps({"messages": text}))
+def asked(text: str) -> IdentifiedRequest:
+    return IdentifiedRequest("/v1/chat/completions", orjson.dumps({"messages": text}))
 
 
 @pytest.fixture
@@ -176,21 +177,21 @@ def crash(memory: CrashMemory, *texts: str, server: str = "a") -> None:
     """A crash with these requests in flight."""
     with suppress(NotBegunError), ExitStack() as stack:
         for text in texts:
-            stack.enter_context(memory.present(visit(text), server))
+            stack.enter_context(memory.present(asked(text), server))
         memory.crashed(server)
         raise NotBegunError("gone")
 
 
 def refused(memory: CrashMemory, text: str) -> bool:
     with suppress(RequestError):
-        memory.check(visit(text))
+        memory.check(asked(text))
         return False
     return True
 
 
 def answer(memory: CrashMemory, text: str, server: str = "a") -> None:
     """A request is answered."""
-    one = visit(text)
+    one = asked(text)
     with memory.present(one, server):
         one.answered = True
 
@@ -223,7 +224,7 @@ def test_crashes_are_forgotten_in_time(memory: CrashMemory, clock: Clock) -> Non
 
 def test_nothing_is_hashed_once_the_suspects_are_forgotten(memory: CrashMemory, clock: Clock) -> None:
     crash(memory, "x")
-    during, after = visit("y"), visit("z")
+    during, after = asked("y"), asked("z")
     memory.check(during)
     clock.now += 101
     memory.check(after)
@@ -233,11 +234,30 @@ def test_nothing_is_hashed_once_the_suspects_are_forgotten(memory: CrashMemory, 
 @pytest.mark.parametrize(("later_s", "was_there"), [(LINGER_S / 2, True), (LINGER_S * 2, False)])
 def test_who_has_just_gone_away_was_there(memory: CrashMemory, clock: Clock, later_s: float, was_there: bool) -> None:
     for _ in range(2):
-        with suppress(asyncio.CancelledError), memory.present(visit("x"), "a"):
+        with suppress(asyncio.CancelledError), memory.present(asked("x"), "a"):
             raise asyncio.CancelledError
         clock.now += later_s
         memory.crashed("a")
     assert refused(memory, "x") is was_there
+
+
+def test_who_goes_away_is_hashed_by_another_thread(memory: CrashMemory) -> None:
+    threads = []
+
+    class Watched(IdentifiedRequest):
+        @property
+        def digest(self) -> bytes:  # type: ignore[override]
+            threads.append(threading.current_thread())
+            return super().digest
+
+    for _ in range(2):
+        one = Watched("/v1/chat/completions", orjson.dumps({"messages": "x"}))
+        with suppress(ConnectionError), memory.present(one, "a"):
+            raise ConnectionError
+        memory.crashed("a")
+    assert refused(memory, "x")
+    assert len(threads) == 2
+    assert threading.current_thread() not in threads
 
 
 async def test_suspects_go_one_at_a_time_and_more_with_each_that_is_answered(memory: CrashMemory) -> None:
@@ -249,7 +269,7 @@ async def test_suspects_go_one_at_a_time_and_more_with_each_that_is_answered(mem
 
     async def go(text: str) -> None:
         nonlocal most
-        one = visit(text)
+        one = asked(text)
         async with memory.admit(one):
             inside.append(text)
             most = max(most, len(inside))
@@ -270,8 +290,8 @@ async def test_suspects_go_one_at_a_time_and_more_with_each_that_is_answered(mem
 async def test_one_that_was_there_at_two_crashes_with_others_goes_alone(memory: CrashMemory) -> None:
     crash(memory, "x", "y", "z")
     crash(memory, "x", "y")
-    async with memory.admit(visit("z")):
-        waiting = asyncio.create_task(memory.admit(visit("x")).__aenter__())
+    async with memory.admit(asked("z")):
+        waiting = asyncio.create_task(memory.admit(asked("x")).__aenter__())
         await asyncio.sleep(0.01)
         assert not waiting.done()
     await asyncio.wait_for(waiting, 5)

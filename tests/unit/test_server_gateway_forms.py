@@ -13,7 +13,9 @@ from everything import FLAT, RAW, Everything, ask, user
 from gateway_rig import HELLO, VIDEO
 from openai.types.responses import response_create_params
 
-from server.gateway.media_forms import tidy_base64
+from server.errors import RequestError
+from server.gateway.config import Replica, ServedModel
+from server.gateway.media_forms import tidy_base64, tidy_messages
 from server.gateway.parameters import RESPONSES
 
 CLEAN = base64.b64encode(RAW).decode()
@@ -68,6 +70,18 @@ async def test_frames_are_read_in_any_form(everything: Everything, gateway_url: 
     assert sent == f"data:video/jpeg;base64,{CLEAN},{CLEAN}"
 
 
+def test_frames_are_counted_before_anything_is_done_with_them() -> None:
+    model = ServedModel(name=VIDEO, replicas=(Replica(name="v", socket="x"),), max_model_len=99, max_frames=4)
+    messages = user({"type": "video_url", "video_url": "data:video/jpeg;base64," + ",%2B" * 5_000_000})
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestError, match=r"5000001 frames, but .* looks at 4"):
+            tidy_messages(messages, model)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize(
     ("model", "part"),
     [
@@ -96,6 +110,7 @@ TOOL: dict[str, Any] = {
     "type": "function",
     "function": {"name": "look", "parameters": {"type": "object", "properties": {}}},
 }
+NO_SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": None}}
 CALLED_DEEPLY: dict[str, Any] = {
     "role": "assistant",
     "tool_calls": [{"id": "1", "type": "function", "function": {"name": "look", "arguments": "[" * 3000 + "]" * 3000}}],
@@ -118,7 +133,18 @@ CALLED_DEEPLY: dict[str, Any] = {
             "/v1/chat/completions",
             "no function 'x'",
         ),
+        (
+            {"messages": HELLO, "tools": [TOOL], "tool_choice": {"type": "function", "name": "look"}},
+            "/v1/chat/completions",
+            '{"type": "function", "function": {"name"',
+        ),
         ({"input": "hi", "tools": [FLAT], "tool_choice": {"type": "mcp"}}, "/v1/responses", "names one function"),
+        (
+            {"input": "hi", "tools": [FLAT], "tool_choice": {"type": "function", "function": {"name": "look"}}},
+            "/v1/responses",
+            '{"type": "function", "name"',
+        ),
+        ({"messages": HELLO, "response_format": NO_SCHEMA}, "/v1/chat/completions", "needs a schema"),
         ({"input": "hi", "store": True}, "/v1/responses", "leave store out"),
         ({"input": "hi", "previous_response_id": "r"}, "/v1/responses", "whole conversation in input"),
         ({"input": "hi", "conversation": "c"}, "/v1/responses", "whole of it in input"),
@@ -165,7 +191,10 @@ async def test_what_cannot_be_done_is_refused_in_words(
         ({"tools": []}, {"tools"}),
         ({"tool_choice": "auto", "parallel_tool_calls": True}, {"tool_choice", "parallel_tool_calls"}),
         ({"tools": [TOOL], "tool_choice": None}, {"tool_choice"}),
-        ({"model": VIDEO, "tools": [TOOL], "tool_choice": "none"}, {"tools", "tool_choice"}),
+        (
+            {"model": VIDEO, "tools": [TOOL], "tool_choice": "none", "parallel_tool_calls": False},
+            {"tools", "tool_choice", "parallel_tool_calls"},
+        ),
     ],
 )
 @pytest.mark.asyncio(loop_scope="module")

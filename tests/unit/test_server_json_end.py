@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from llguidance import LLMatcher, LLTokenizer
 
-from server.engines.json_end import Budget, Closing, JsonState, Vocabulary
+from server.engines.json_end import LONGEST_WAY, Budget, Closing, JsonState, Vocabulary
 from server.engines.json_least import largest_least
 
 DEMO = Path(__file__).parents[2] / "server" / "demo"
@@ -111,6 +111,17 @@ def test_strings_numbers_and_lists_are_bounded(writer: Writer) -> None:
 
 def test_an_answer_that_cannot_end_is_left_alone(writer: Writer) -> None:
     assert writer.write(SCHEMAS["at least"], 5, 1) is None
+
+
+def test_a_long_text_that_the_schema_prescribes_is_not_looked_through(writer: Writer) -> None:
+    class Short(Vocabulary):
+        def encode(self, text: bytes) -> list[int]:
+            assert len(text) <= LONGEST_WAY
+            return super().encode(text)
+
+    grammar = LLMatcher.grammar_from_json_schema({"const": "y" * 60_000}, defaults={"whitespace_flexible": False})
+    vocabulary = Short(writer.vocabulary.texts)
+    assert Closing(vocabulary).way(LLMatcher(writer.tokenizer, grammar, log_level=0), JsonState()) is None
 
 
 def test_tokens_taken_back_are_forgotten(writer: Writer) -> None:

@@ -224,9 +224,9 @@ async def test_without_what_matters_everything_stops(tmp_path: Path, notes: Note
 async def test_crashes_that_a_request_is_to_blame_for_do_not_count(tmp_path: Path, notes: Notes) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    blame = tmp_path / "blame"
-    blame.write_text("digest\n" * 2)  # as the gateway writes, here of the first crash and one before
-    parts = [make_part(tmp_path, "crash", blame=blame), make_part(other, "good", "other")]
+    poison_log = tmp_path / "poison"
+    poison_log.write_text("digest\n" * 2)  # as the gateway writes, here of the first crash and one before
+    parts = [make_part(tmp_path, "crash", poison_log=poison_log), make_part(other, "good", "other")]
     async with running(parts, tmp_path, notes) as (stack, _):
         await until(lambda: stack.supervisors[0].state is State.FAILED)
         assert len(pids(tmp_path)) == BRISK.crashes + 1

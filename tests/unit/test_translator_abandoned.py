@@ -6,10 +6,12 @@ import time
 import pytest
 from translator_toy import LANGUAGES, Engine, batching, until
 
+from translator import text_translator
 from translator.batcher import Batcher
-from translator.errors import AbandonedError
+from translator.errors import AbandonedError, TooManySentencesError
 from translator.model.job import MAX_SOURCE_TOKENS
 from translator.text import sentences
+from translator.text.sentences import Piece
 from translator.text_translator import TextTranslator
 from translator.threads import in_thread
 
@@ -41,6 +43,40 @@ def test_each_character_is_tokenized_a_few_times(unit: str) -> None:
     assert seen <= 6 * len(text)
 
 
+@pytest.mark.parametrize("unit", ["\n", "\r\n", "1\n", "- \n", "\u2028"])
+def test_lines_without_words_are_one_piece(unit: str) -> None:
+    text = unit * 100_000
+    assert sentences.split(f"One.\n{text}Two.") == [
+        Piece("One.", is_sentence=True),
+        Piece("\n", is_sentence=False),
+        Piece(text, is_sentence=False),
+        Piece("Two.", is_sentence=True),
+    ]
+
+
+async def test_a_text_of_too_many_sentences_is_left_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_translator, "_MOST_SENTENCES", 1000)
+    engine = Counting()
+    async with batching(engine) as batcher:
+        with pytest.raises(TooManySentencesError, match="more than 1000 sentences"):
+            await translate(engine, batcher, "a\n" * 10_000)
+        assert engine.seen < 5000
+        assert not engine.batches
+
+
+async def test_a_short_text_does_not_wait_until_long_ones_are_taken_apart() -> None:
+    engine = Counting()
+    async with batching(engine) as batcher:
+        long = [asyncio.create_task(translate(engine, batcher, "Mr. Smith waits. " * 50_000)) for _ in range(4)]
+        await until(lambda: engine.seen)
+        await translate(engine, batcher, "Mr. Smith waits.")
+        assert not any(task.done() for task in long)
+        assert len(engine.batches) == 1
+        for task in long:
+            task.cancel()
+        await asyncio.gather(*long, return_exceptions=True)
+
+
 async def translate(engine: Engine, batcher: Batcher, text: str) -> None:
     translator = TextTranslator(engine, batcher)  # type: ignore[arg-type]
     await translator.translate([text], [ENGLISH], [FRENCH])
@@ -61,7 +97,8 @@ async def test_a_text_is_left_off_when_its_client_leaves() -> None:
         assert not engine.batches
 
 
-async def test_two_texts_at_most_are_taken_apart_at_once() -> None:
+async def test_two_long_texts_at_most_are_taken_apart_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_translator, "_LONG", 500)
     engine = Counting()
     running, most = 0, 0
 

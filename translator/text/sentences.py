@@ -9,6 +9,7 @@ not for the model.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ _LINE_START = re.compile(
 _LEAD_IN = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)(\1:?\s*)")
 """`**Scene 1:** ...` as captions write it, also with the colon after the stars."""
 _CELL_EDGE = re.compile(r"(\s*(?<!\\)\|\s*)")
+_MOST_CELLS = 1000
 _CLAUSE_END = re.compile(r"[;:,–—](?=\s)\s*|[，、；：،؛。！？]\s*")  # noqa: RUF001
 _SHORT_CLAUSE = 12  # characters: what is shorter says too little to be translated alone
 _NEAR = 256  # characters around the middle in which a cut is looked for first
@@ -72,15 +74,22 @@ def pieces(text: str, language: str, *, layout: Layout = "text") -> Iterator[Pie
 
 def _prose(text: str, language: str, layout: Layout) -> Iterator[Piece]:
     """The pieces of a text without JSON; some may be empty."""
-    lines = text.splitlines(keepends=True)
-    goes_on = wrapped.continues(lines, layout=layout)
-    at = 0
-    while at < len(lines):
-        end = at + 1
-        while goes_on[end - 1]:
-            end += 1
-        yield from _line("".join(lines[at:end]), language)
-        at = end
+    for says, group in itertools.groupby(text.splitlines(keepends=True), _says):
+        lines = list(group)
+        if not says:  # there may be a million of them
+            yield Piece("".join(lines), is_sentence=False)
+            continue
+        said = ""
+        for line, goes_on in zip(lines, wrapped.continues(lines, layout=layout), strict=True):
+            said += line
+            if not goes_on:
+                yield from _line(said, language)
+                said = ""
+
+
+def _says(line: str) -> bool:
+    """Whether a line has words; one that has none neither goes on nor ends a sentence of the next."""
+    return not line.isspace() and has_letters(line)
 
 
 def _line(line: str, language: str) -> Iterator[Piece]:
@@ -167,7 +176,7 @@ def ends(text: str) -> bool:
 
 def _parts(line: str) -> Iterator[str]:
     """The cells of a table's row, or a bold lead-in and what follows it, or else the whole line."""
-    if line.startswith("|") and line.count("|") > 1:
+    if line.startswith("|") and 1 < line.count("|") <= _MOST_CELLS:
         yield from _CELL_EDGE.split(line)
     elif lead_in := _LEAD_IN.match(line):
         yield from (*lead_in.groups(), line[lead_in.end() :])

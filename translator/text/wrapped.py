@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 Layout = Literal["text", "html", "cues"]
 """What lines are: those of a plain text, what is between two `<br>` of HTML, or what each subtitle shows."""
@@ -38,31 +38,44 @@ _NO_SPACE = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 @dataclass(frozen=True, slots=True)
 class _Line:
     bare: str
-    indent: str
     columns: int
 
 
-def continues(lines: Sequence[str], *, layout: Layout = "text") -> list[bool]:
-    """For each line, whether the sentence that it ends with goes on in the next one.
+def continues(lines: Sequence[str], *, layout: Layout = "text") -> Iterator[bool]:
+    """For each line, whether the sentence that it ends with goes on in the next one; looks a few lines ahead.
 
     Args:
         lines: with their line breaks, as `str.splitlines(keepends=True)` gives them.
         layout: what the lines are.
     """
-    read = [_Line(line.strip(), line[: len(line) - len(line.lstrip())], _columns(line.strip())) for line in lines]
-    found = [False] * len(lines)
-    start = 0
-    while start < len(lines):
-        end = start
-        most = _MOST_CUES if layout == "cues" else _MOST_LINES
-        while end + 1 < len(lines) and end - start < most and _may_join(lines[end], read[end], read[end + 1]):
-            if layout == "cues" and not _seems_to_go_on(read[end].bare, read[end + 1].bare):
-                break
-            end += 1
-        block = read[start : end + 1]
-        found[start:end] = [True] * (end - start) if layout == "cues" else _wrapped(block, layout)
-        start = end + 1
-    return found
+    most = _MOST_CUES if layout == "cues" else _MOST_LINES
+    block: list[_Line] = []
+    for number, raw in enumerate(lines):
+        line = _read(raw)
+        if block and (len(block) > most or not _joins(lines[number - 1], block[-1], line, layout)):
+            yield from _ended(block, layout)
+            block = []
+        block.append(line)
+    if block:
+        yield from _ended(block, layout)
+
+
+def _read(raw: str) -> _Line:
+    bare = raw.strip()
+    return _Line(bare, _columns(bare))
+
+
+def _joins(raw: str, line: _Line, after: _Line, layout: Layout) -> bool:
+    """Whether a line belongs to the block of the one before it, `raw`."""
+    if layout == "cues" and not (line.bare and after.bare and _seems_to_go_on(line.bare, after.bare)):
+        return False
+    return _may_join(raw, line, after)
+
+
+def _ended(block: Sequence[_Line], layout: Layout) -> list[bool]:
+    """For each line of a block, whether its sentence goes on; that of the last one does not."""
+    inside = [True] * (len(block) - 1) if layout == "cues" else _wrapped(block, layout)
+    return [*inside, False]
 
 
 def joint(before: str, after: str) -> str:

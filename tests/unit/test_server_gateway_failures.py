@@ -1,4 +1,4 @@
-"""What an engine fails at because of media: what it has lost is sent anew, what was cut off is the client's fault."""
+"""What an engine fails at: media that it has lost are sent anew, and a client's contradiction is called by its name."""
 
 from __future__ import annotations
 
@@ -82,3 +82,36 @@ async def test_media_that_were_cut_off_are_the_clients_mistake(
     found, said = await ask(folder, engine, {"messages": messages, "truncate_prompt_tokens": most})
     assert found == status
     assert (b"truncate_prompt_tokens" in said) is (status == 400)
+
+
+JSON = {"response_format": {"type": "json_object"}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("asked", "wrong"),
+    [
+        ({**JSON, "logit_bias": {"7": -100}, "bad_words": ["{"]}, "logit_bias"),
+        ({"structured_outputs": {"choice": ["red"]}, "allowed_token_ids": [9]}, "allowed_token_ids"),
+        ({"structured_outputs": {"json": {"type": "object"}}}, "structured_outputs"),
+        ({"bad_words": ["{"]}, None),
+    ],
+)
+async def test_a_structure_that_cannot_be_followed_is_the_clients_mistake(
+    folder: Path, stream: bool, asked: dict[str, Any], wrong: str | None
+) -> None:
+    engine = Forgetful(folder / f"{PICTURE}.sock")
+    status, said = await ask(folder, engine, {"messages": HELLO, "stream": stream, **asked})
+    error = json.loads(said.split(b"data: ")[-1])["error"]
+    assert status == (200 if stream else 502 if wrong is None else 400)
+    assert error["param"] == wrong
+    assert error["code"] == ("engine_error" if wrong is None else "invalid_parameter")
+    assert "Internal server error" not in error["message"]
+    assert wrong != "logit_bias" or "response_format and logit_bias, bad_words contradict" in error["message"]
+
+
+async def test_what_an_engine_explains_itself_is_no_contradiction(folder: Path) -> None:
+    engine = Engine(folder / f"{PICTURE}.sock")
+    engine.behave = "fail"
+    found, said = await ask(folder, engine, {"messages": HELLO, "logit_bias": {"7": -100}, **JSON})
+    assert (found, b"engine dead" in said) == (502, True)
