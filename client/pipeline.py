@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from client.endpoints.translation import TranslatorClient
     from client.ledger.ledger import Ledger
     from client.media.sampling import Sampling
+    from client.media.thumbnail_folder import Thumbnails
     from client.sources.fetch import Fetcher
     from client.sources.source import Source
     from client.stages import Stage
@@ -136,6 +137,7 @@ class Pipeline:
         refresh: Callable[[], None],
         notify: Notify,
         stop: asyncio.Event,
+        thumbnails: Thumbnails | None = None,
     ) -> None:
         """`concurrency` requests in flight, `loaders` files decoded at once; setting `stop` ends the run early.
 
@@ -145,7 +147,7 @@ class Pipeline:
         self._model, self._translator = model, translator
         self._sampling, self._concurrency, self._ask_once = sampling, concurrency, ask_once
         self._progress, self._refresh, self._stop = progress, refresh, stop
-        self._loaders, self._probers = Loaders(loaders), Loaders(PROBED_AT_ONCE)
+        self._loaders, self._probers = Loaders(loaders, thumbnails=thumbnails), Loaders(PROBED_AT_ONCE)
         self._threads = ThreadPoolExecutor(loaders, "load")
         self._probe_threads = ThreadPoolExecutor(PROBED_AT_ONCE, "probe")
         self._ledger_thread = ThreadPoolExecutor(1, "ledger")

@@ -11,6 +11,7 @@ import orjson
 
 from client import timed_record
 from client.checks.issues import DOUBTFUL, VERDICTS
+from client.ledger.edits import edited_fields, edited_reading
 from client.sources.live_photos import LONGEST_S
 from client.tasks import structured
 from client.tasks.plan import unknown_scenes
@@ -59,10 +60,15 @@ def records(results: Results) -> Iterator[Record]:
         LedgerError: the ledger cannot be read.
     """
     for file in results.files():
-        yield _record(file, results)
+        yield record_of(file, results)
 
 
-def _record(file: FileResult, results: Results) -> Record:
+def record_of(file: FileResult, results: Results) -> Record:
+    """The record of one of the results' files.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
     warnings = list(file.warnings)
     duration_s = (file.facts and file.facts.duration_sec) or 0.0
     tasks = {result.topic.key: _task(result, duration_s, warnings) for result in file.topics}
@@ -88,6 +94,8 @@ def _record(file: FileResult, results: Results) -> Record:
         record |= {"width": file.facts.width, "height": file.facts.height}
         if file.live_photo_of and file.facts.duration_sec is not None and file.facts.duration_sec <= LONGEST_S:
             record["live_photo_of"] = file.live_photo_of
+    if file.review:
+        record["review"] = file.review._asdict()
     return record | {
         "tasks": tasks,
         "total_processing_time_sec": round(file.spent_s, 3),
@@ -145,11 +153,11 @@ def _task(result: TopicResult, duration_s: float, warnings: list[str]) -> dict[s
     verdicts: dict[str, dict[str, int]] = {}
     segments: list[dict[str, Any]] | None = None
     if result.whole:
-        reading = _read(key, result.whole, warnings)
+        reading = edited_reading(_read(key, result.whole, warnings), result.whole)
         said |= _said(result.topic.task, reading)
         for language, translation in result.whole.translations.items():
-            if translation.texts:
-                translations[language] = _translation(reading, translation.texts)
+            if words := result.whole.edits.get(language, translation.texts):
+                translations[language] = _translation(reading, words)
             if counts := _verdicts(key, language, translation, warnings):
                 verdicts[language] = counts
         windows = [(part.start_us / 1e6, part.end_us / 1e6) for part in result.segments]
@@ -158,6 +166,7 @@ def _task(result: TopicResult, duration_s: float, warnings: list[str]) -> dict[s
         segments = timed_record.of_whole(about_whole, windows)
         if segments is not None and (warning := timed_record.left_out(about_whole, segments)):
             warnings.append(f"{key}: {warning}")
+        said |= edited_fields(result.whole)
     parts = (_segments(key, part, warnings) for part in result.segments)
     for part in result.segments:
         for language, translation in part.answer.translations.items():
@@ -210,6 +219,10 @@ def _read(label: str, answer: ResultAnswer, warnings: list[str]) -> Reading:
         warnings.append(f"{label}: the answer is empty")
     else:
         warnings.extend(f"{label}: {warning}" for warning in reading.warnings)
+    warnings.extend(
+        f"{label}: {language}: it was changed by hand and answered anew since: the new answer stands"
+        for language in answer.outdated_edits
+    )
     if answer.verdict == DOUBTFUL:
         warnings.extend(f"{label}: doubtful answer: {reason}" for reason in _judged(answer)["reasons"])
     return reading
@@ -224,11 +237,13 @@ def _segments(key: str, segment: Segment, warnings: list[str]) -> Iterator[dict[
     """What stands in the record of an answer about a part of the time."""
     start, end = segment.start_us / 1e6, segment.end_us / 1e6
     label = f"{key}, {start:.3f}-{end:.3f} s"
-    reading = _read(label, segment.answer, warnings)
+    reading = edited_reading(_read(label, segment.answer, warnings), segment.answer)
     texts = {language: translation.texts for language, translation in segment.answer.translations.items()}
+    texts |= {language: edit for language, edit in segment.answer.edits.items() if language in texts}
     for language, translation in segment.answer.translations.items():
         _verdicts(label, language, translation, warnings)
     judged = {name: value for name, value in _judged(segment.answer).items() if value != []}
+    judged |= edited_fields(segment.answer)
     answer = TimedAnswer((start, end), reading, texts, judged)
     segments = list(timed_record.of_window(answer))
     if warning := timed_record.left_out(answer, segments):

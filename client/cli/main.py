@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[str, str]] = {
     "batch": ("client.batch:command", "Describe folders of pictures and videos in many languages."),
     "export": ("client.cli.export:command", "Write the results of an output folder again, in any format."),
+    "report": ("client.cli.report:command", "Write a page to look at, filter, review and edit the results."),
     "clips": ("client.cli.clips:command", "Cut moments out of videos: highlights, chapters, your own."),
     "up": ("server.cli:up", "Start the stack of a profile: models, gateway, translator."),
     "check": ("server.cli:check", "Say what would run here, and whether it fits; start nothing."),

@@ -235,6 +235,18 @@ OUTPUT = (
         "--output", default="captions", type=values.folder, metavar="DIR", help="where results and ledger are kept"
     ),
     *EXPORT,
+    _output(
+        "--report",
+        is_flag=True,
+        type=values.Switch(),
+        help="also write report/index.html, to look at the results in a browser; babelview report does at any time",
+    ),
+    _output(
+        "--no-thumbnails",
+        is_flag=True,
+        type=values.Switch(),
+        help="keep no thumbnails for the report: 11 kB of a picture, some 40 of a video",
+    ),
 )
 RUN = (
     _run(

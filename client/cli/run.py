@@ -24,7 +24,9 @@ from client.hints import did_you_mean
 from client.ledger.events import RedoEnded, RunEnded
 from client.ledger.ledger import Ledger
 from client.ledger.redo import REDO_ALL, REDO_DOUBTFUL, REDO_FAILED
+from client.media.thumbnail_folder import Thumbnails
 from client.pipeline import Pipeline
+from client.report.write import check_built, write_report
 from client.sources.fetch import FOLDER, Fetcher
 from client.sources.folders import Choice
 from client.sources.gather import gather
@@ -83,6 +85,8 @@ def _prepare(settings: Settings) -> _Work:
         UsageError: something is.
     """
     check(settings.formats)
+    if settings.report:
+        check_built()
     if settings.output.exists() and not settings.output.is_dir():
         raise UsageError(f"--output {settings.output}: is a file, not a folder")
     if not settings.dry_run:
@@ -167,8 +171,7 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger, *, goes_on: bool
         def write() -> list[Path]:
             if ledger.unchanged:  # it may yet be taken back
                 return []
-            stats = run_stats(work.plan, progress, interrupted=stop.is_set())
-            return export(settings.output, settings.formats, stats, only_run=settings.only_run)
+            return _export(settings, run_stats(work.plan, progress, interrupted=stop.is_set()))
 
         async with _pipeline(settings, work, ledger, progress=progress, display=display, stop=stop) as pipeline:
             fatal: BabelviewError | None = None
@@ -240,6 +243,7 @@ async def _pipeline(
         refresh=display.update,
         notify=display.note,
         stop=stop,
+        thumbnails=Thumbnails(settings.output) if settings.thumbnails else None,
     )
     try:
         yield pipeline
@@ -265,9 +269,15 @@ async def _write(
             ledger.apply(RunEnded(stats))
         if settings.redo and progress.finished == progress.files:
             ledger.apply(RedoEnded(settings.redo))
-        return await asyncio.to_thread(export, settings.output, settings.formats, only_run=settings.only_run)
+        return await asyncio.to_thread(_export, settings)
     except OSError as error:
         raise _unwritable(settings, error) from error
+
+
+def _export(settings: Settings, stats: dict[str, Any] | None = None) -> list[Path]:
+    """Write all that was asked for; `stats` stand for those that the ledger gets at the end of a run."""
+    written = export(settings.output, settings.formats, stats, only_run=settings.only_run)
+    return [*written, write_report(settings.output, only_run=settings.only_run)] if settings.report else written
 
 
 def _unwritable(settings: Settings, error: OSError) -> BabelviewError:

@@ -95,6 +95,8 @@ class Settings:
     output: Path
     formats: list[str]
     only_run: bool
+    report: bool
+    thumbnails: bool
     concurrency: int
     loaders: int
     sampling: Sampling
@@ -187,6 +189,8 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
         output=given["output"],
         formats=given["format"],
         only_run=given["only_run"],
+        report=given["report"],
+        thumbnails=not given["no_thumbnails"],
         concurrency=given["concurrency"],
         loaders=given["loaders"],
         sampling=Sampling(

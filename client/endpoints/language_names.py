@@ -16,6 +16,16 @@ def language_name(code: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
 
 
+def shown_name(code: str) -> str:
+    """The English name of a FLORES code, "Chinese (Simplified)"; the code where it is not known."""
+    return _names().get(code, code)
+
+
+def language_tag(code: str) -> str:
+    """The language tag of a FLORES code (BCP 47): "zh-Hans"; made of its parts where it is not known."""
+    return next((row["tag"] for row in _rows() if row["code"] == code), code.replace("_", "-"))
+
+
 def known_codes() -> list[str]:
     """All FLORES codes."""
     return [row["code"] for row in _rows()]

@@ -59,10 +59,16 @@ def columns_of(results: Results) -> list[Column]:
     topics = results.topics()
     first = [_field("file", Cell.TEXT), _field("kind", Cell.TEXT)]
     timed = results.tasks_in_segments()
-    answers = [column for topic in topics for column in _answer(topic, segments=topic.task in timed)]
+    edited = results.edited_tasks()
+    answers = [
+        column
+        for topic in topics
+        for column in _answer(topic, segments=topic.task in timed, edited=topic.task in edited)
+    ]
     last = [
         _field("live_photo_of", Cell.TEXT),
         _field("error", Cell.TEXT),
+        *([_review("review", "state"), _review("review_note", "note")] if results.is_reviewed() else []),
         Column("gone", Cell.TRUTH, lambda record: record.get("gone", False)),
         _field("warnings", Cell.LIST),
         _field("sha256", Cell.TEXT),
@@ -95,12 +101,16 @@ def _field(name: str, cell: Cell) -> Column:
     return Column(name, cell, lambda record: record.get(name))
 
 
+def _review(name: str, field: str) -> Column:
+    return Column(name, Cell.TEXT, lambda record: record.get("review", {}).get(field))
+
+
 def _carried(name: str) -> Column:
     # pandas writes an index without a name
     return Column(name or "manifest", Cell.ANY, lambda record: record.get("manifest", {}).get(name))
 
 
-def _answer(topic: Topic, *, segments: bool) -> list[Column]:
+def _answer(topic: Topic, *, segments: bool, edited: bool) -> list[Column]:
     key, task = topic.key, topic.task
     readings = [reader_of(reader)('["one", "two"]') for reader in topic.readers]
     cell = Cell.LIST if any(reading.items for reading in readings) else Cell.TEXT
@@ -118,12 +128,20 @@ def _answer(topic: Topic, *, segments: bool) -> list[Column]:
     facts = dict.fromkeys(fact for reading in readings for fact in reading.facts)
     columns += [_said(f"{key}_{fact}", Cell.TEXT, key, _getter(fact)) for fact in facts]
     columns.append(_said(f"{key}_verdict", Cell.TEXT, key, _getter("verdict")))
+    if edited:
+        columns.append(_said(f"{key}_edited", Cell.LIST, key, _edited))
     columns.append(_said(f"{key}_reasons", Cell.LIST, key, _getter("reasons")))
     if segments:
         columns.append(_said(f"{key}_segments", Cell.ANY, key, _getter("segments")))
     for code in topic.languages:
         columns += [_translation(key, cell, code), _verdict(key, code)]
     return columns
+
+
+def _edited(answer: dict[str, Any]) -> list[str]:
+    """The languages in which a person changed the answer, or a part of it."""
+    parts = (answer, *answer.get("segments", ()))
+    return list(dict.fromkeys(language for part in parts for language in part.get("edited", ())))
 
 
 def _getter(name: str) -> Callable[[dict[str, Any]], Any]:

@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from client.ledger.edits import FileReviewed, TextEdited, store_change
 from client.ledger.events import (
     AnswerStored,
     MediaLoaded,
@@ -93,6 +94,8 @@ def apply(connection: sqlite3.Connection, run: int, event: Event) -> None:
             connection.execute(
                 "DELETE FROM redo WHERE what = ? AND uri IN (SELECT uri FROM sources WHERE run = ?)", (what, run)
             )
+        case TextEdited() | FileReviewed():
+            store_change(connection, event)
 
 
 def _replace(connection: sqlite3.Connection, run: int, ask: UnitRequest, row: tuple[Any, ...]) -> None:

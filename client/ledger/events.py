@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from client.ledger.edits import FileReviewed, TextEdited
+
 if TYPE_CHECKING:
     from client.endpoints.chat import Answer
     from client.ledger.rows import StoredTranslation
@@ -111,4 +113,6 @@ Event = (
     | SourceCompleted
     | RunEnded
     | RedoEnded
+    | TextEdited
+    | FileReviewed
 )

@@ -52,6 +52,10 @@ class ResultAnswer:
     reader: str = ""
     """The name of what reads it; empty until it stands in a record."""
     translations: dict[str, StoredTranslation] = field(default_factory=dict)
+    edits: dict[str, list[str]] = field(default_factory=dict)
+    """By language, what a person wrote instead: the text, or the items of the list."""
+    outdated_edits: list[str] = field(default_factory=list)
+    """Languages in which a person changed an earlier answer to the same."""
 
     @property
     def identity(self) -> RequestIdentity:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import orjson
 
 from client.errors import LedgerError
+from client.ledger.edits import add_edits, read_reviews
 from client.ledger.ledger import LEDGER
 from client.ledger.newest import ContentAnswers, Failure, ResultAnswer, TopicResult, UnitRow
 from client.ledger.rows import StoredTranslation, open_to_read, read_file, read_uri
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from client.ledger.edits import Review
     from client.ledger.newest import RequestIdentity
     from client.ledger.rows import StoredFile
     from client.ledger.topics import Topic
@@ -39,7 +41,7 @@ AT_ONCE = 32
 # A source that its run has not come to yet is as an earlier run found it.
 _SOURCES = """
     SELECT name, columns, run, finished, sources.problem, gone, COALESCE(sources.sha256, uris.sha256), size, uris.kind,
-        live_photo_of, finished AND sources.sha256 IS NULL
+        live_photo_of, finished AND sources.sha256 IS NULL, id, uri
     FROM sources LEFT JOIN uris USING (uri)"""
 _ALL, _OF_RUN = " ORDER BY id", " WHERE run = ? ORDER BY position"
 _MEDIA = """
@@ -79,6 +81,10 @@ class FileResult:
     kind: Kind | None
     live_photo_of: str | None = None
     """Of a video: the name of a picture beside it that is named like it."""
+    number: int = 0
+    """Its row in the ledger, the same in all runs."""
+    uri: str = ""
+    """Its URL, or its absolute path."""
     facts: Facts | None = None
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
@@ -87,6 +93,8 @@ class FileResult:
     topics: list[TopicResult] = field(default_factory=list)
     failures: list[tuple[Topic, Failure]] = field(default_factory=list)
     """Topics that were asked and have no answer, and why."""
+    review: Review | None = None
+    """What a person thinks of it."""
     answered: set[RequestIdentity] = field(default_factory=set)
     """The `Request.identity` of all answers about it or a part of it, also of older ones."""
 
@@ -159,6 +167,24 @@ class Results:
         with ledger_errors(self._path):
             return {task for (task,) in self._connection.execute(_IN_PARTS)}
 
+    def edited_tasks(self) -> set[str]:
+        """The tasks of which a person changed some answer.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        with ledger_errors(self._path):
+            return {task for (task,) in self._connection.execute("SELECT DISTINCT task FROM edits")}
+
+    def is_reviewed(self) -> bool:
+        """Whether a person accepted or flagged any file.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        with ledger_errors(self._path):
+            return bool(self._connection.execute("SELECT EXISTS (SELECT * FROM reviews)").fetchone()[0])
+
     def columns(self) -> list[str]:
         """The columns of manifests that the files carry, in their order.
 
@@ -183,6 +209,16 @@ class Results:
         """
         with ledger_errors(self._path):
             return read_uri(self._connection, uri)
+
+    def began(self) -> float | None:
+        """When the first run began, seconds since 1970: the same however the folder grows or is moved.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        with ledger_errors(self._path):
+            found: float | None = self._connection.execute("SELECT MIN(started) FROM runs").fetchone()[0]
+        return found
 
     def plan_of(self, run: int | None) -> Plan | None:
         """What a run asked; None where that is not known, or was written by another version."""
@@ -248,6 +284,7 @@ class Results:
             answer = ResultAnswer(*row)
             unit = units.get(answer.unit)
             answers[unit.content if unit else answer.unit].append((answer, unit))
+        reviews = read_reviews(self._connection, contents)
         shown: list[TopicResult] = []
         for sha256, same in by_content.items():
             # Of one kind, but an animated picture may be asked about as either.
@@ -256,6 +293,7 @@ class Results:
                 topics, failures = found.results(), found.failures()
                 shown += topics
                 for file in same:
+                    file.review = reviews.get(sha256)
                     if (file.run, file.kind) == (run, kind):
                         file.topics, file.failures, file.answered = topics, failures, found.requests
         self._translate(shown)
@@ -277,13 +315,14 @@ class Results:
                     translations[language] = found.pop(language)
             if not self.only_run:
                 translations.update(found)
+        add_edits(self._connection, shown.values())
 
     def _among(self, query: str, values: list[str] | list[int]) -> sqlite3.Cursor:
         return self._connection.execute(query, (orjson.dumps(values).decode(),))
 
 
 def _file(row: tuple[Any, ...], *, only_run: bool) -> FileResult:
-    name, columns, run, finished, problem, gone, sha256, size, kind, live_photo_of, unread = row
+    name, columns, run, finished, problem, gone, sha256, size, kind, live_photo_of, unread, number, uri = row
     if only_run and unread:  # what an earlier run read is not of this one
         sha256 = size = kind = None
     return FileResult(
@@ -297,4 +336,6 @@ def _file(row: tuple[Any, ...], *, only_run: bool) -> FileResult:
         size,
         Kind(kind) if kind else None,
         live_photo_of,
+        number,
+        uri,
     )

@@ -231,6 +231,21 @@ MIGRATIONS = (
     CREATE INDEX units_of_content ON units (content);
     """  # noqa: S608  # constants
     + _CAPTIONS_8,
+    """
+    -- What people changed stands beside what models said.
+    CREATE TABLE edits (
+        unit TEXT NOT NULL, task TEXT NOT NULL, prompt_hash TEXT NOT NULL, model TEXT NOT NULL, params TEXT NOT NULL,
+        language TEXT NOT NULL,              -- eng_Latn: of the answer itself
+        texts TEXT NOT NULL,                 -- JSON array: one text, or one for each item of a list
+        was TEXT NOT NULL,                   -- JSON array: the model's words that they stand for
+        edited REAL NOT NULL,
+        PRIMARY KEY (unit, task, prompt_hash, model, params, language)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE reviews (
+        sha256 TEXT PRIMARY KEY, state TEXT NOT NULL CHECK (state IN ('accepted', 'flagged')), note TEXT NOT NULL,
+        reviewed REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 _PROMPTS_SINCE = 6
 """The version that keeps the texts of prompts."""

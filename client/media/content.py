@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -75,6 +75,12 @@ class Content:
     facts: Facts
     frames: list[Frame]
     warnings: list[str] = field(default_factory=list)
+    thumbnail: bytes | None = None
+    """For people, a JPEG; see `client.media.thumbnails`. Of several contents of a file the last one has it."""
+
+    def with_thumbnail(self, thumbnail: bytes) -> Content:
+        """The same, with this thumbnail."""
+        return replace(self, thumbnail=thumbnail)
 
     @property
     def jpegs(self) -> list[bytes]:

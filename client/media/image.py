@@ -25,6 +25,7 @@ from client.media.picture_parts import (
 )
 from client.media.pixels import DECODER_ERRORS, Decoded, check_size, share_there, srgb_pixels
 from client.media.rare_pictures import read_by_ffmpeg, read_rare
+from client.media.thumbnails import picture_thumbnail
 from client.media.tiles import model_size
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def picture_size(path: Path) -> tuple[int, int]:
 def _content(picture: Decoded, warnings: list[str]) -> Content:
     jpeg = encode_rgb(picture.pixels)
     facts = Facts(picture.width, picture.height)
-    return Content(Kind.IMAGE, facts, [Frame(0, jpeg)], [*warnings, *picture.warnings])
+    thumbnail = picture_thumbnail(picture.pixels)
+    return Content(Kind.IMAGE, facts, [Frame(0, jpeg)], [*warnings, *picture.warnings], thumbnail)
 
 
 def _formats(suffix: str) -> tuple[str, ...]:

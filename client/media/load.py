@@ -140,12 +140,13 @@ def load_spans(path: Path, identity: Identity, sampling: Sampling, spans: Sequen
     # Imported late: only the processes that decode need the decoders.
     from client.media.animation import load_animation  # noqa: PLC0415
     from client.media.image import load_image  # noqa: PLC0415
+    from client.media.thumbnails import with_thumbnail  # noqa: PLC0415
     from client.media.video import load_video  # noqa: PLC0415
 
     with _only_media_errors(identity):
         if identity.kind is Kind.VIDEO:
             load = load_animation if _is_animation(path) else load_video
-            yield from load(path, sampling, spans)
+            yield from with_thumbnail(load(path, sampling, spans), len(spans))
         else:
             yield from [load_image(path)] * len(spans)
 

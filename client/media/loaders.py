@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from client.media.content import Content, Probe, Scene, SceneBounds, Span
     from client.media.load import Identity
     from client.media.sampling import Sampling
+    from client.media.thumbnail_folder import Thumbnails
 
 T = TypeVar("T")
 
@@ -65,11 +66,19 @@ class Loaders:
     """
 
     def __init__(
-        self, count: int, *, timeout_s: float = TIMEOUT_S, work: Callable[..., Iterator[Content]] = load_spans
+        self,
+        count: int,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        work: Callable[..., Iterator[Content]] = load_spans,
+        thumbnails: Thumbnails | None = None,
     ) -> None:
-        """`timeout_s` is for one item (of a large file longer); `work` is how workers load, by its name."""
+        """`timeout_s` is for one item (of a large file longer); `work` is how workers load, by its name.
+
+        Thumbnails of what is loaded are kept in `thumbnails`.
+        """
         self.count = count
-        self._timeout_s, self._work = timeout_s, work
+        self._timeout_s, self._work, self._thumbnails = timeout_s, work, thumbnails
         self._fork_server = _ForkServer()
         self._workers: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         for _ in range(count):
@@ -87,7 +96,13 @@ class Loaders:
             MediaError: it is no picture or video, or a broken one; or its decoder crashed or did not end.
             BabelviewError: workers cannot be started, or were closed meanwhile.
         """
-        return self._work_on(path, self._work, (path, identity, sampling, spans), len(spans))
+        with contextlib.closing(
+            self._work_on(path, self._work, (path, identity, sampling, spans), len(spans))
+        ) as contents:
+            for content in contents:
+                if self._thumbnails and content.thumbnail:
+                    self._thumbnails.keep(identity.sha256, content.thumbnail)
+                yield content
 
     def scenes(
         self, path: Path, identity: Identity, sampling: Sampling, bounds: SceneBounds, *, whole: bool

@@ -29,7 +29,7 @@ FILES = (*(kind.value for kind in Kind), WINDOW, MERGE)
 FIELDS = frozenset(
     {
         *("question", "text", "raw", "original_order", "label", "segments", "translations", "translation_verdicts"),
-        *("verdict", "reasons", "reasoning", "data"),
+        *("verdict", "reasons", "reasoning", "data", "edited"),
         *("generated_tokens", "request_time_sec", "tokens_per_sec", "finish_reason", "model", "prompt", "answered_at"),
     }
 )

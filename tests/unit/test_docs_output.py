@@ -50,6 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ledger.execute("INSERT INTO units VALUES ('merge', ?, 'merge', NULL, NULL, '[\"window\"]')", (content,))
         ledger.execute("UPDATE answers SET verdict = 'retried', reasons = '[\"loop\"]', reasoning = 'Hm.'")
         ledger.execute("UPDATE sources SET live_photo_of = 'b.heic' WHERE name = 'b.mp4'")
+        ledger.execute("INSERT INTO reviews SELECT sha256, 'flagged', '', 0 FROM uris")
         for unit in ("window", "merge"):
             row = ledger.execute(
                 "INSERT INTO answers "
@@ -59,6 +60,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 (unit, content),
             ).lastrowid
             ledger.execute("INSERT INTO translations VALUES (?, 'spa_Latn', '[\"x\"]', '[]', NULL)", (row,))
+        ledger.execute(
+            "INSERT INTO edits SELECT unit, task, prompt_hash, model, params, 'eng_Latn', '[\"Mine.\"]', "
+            "json_array(text), 0 FROM answers WHERE task = 'describe'"
+        )
     ledger.close()
     export(folder, FORMATS)
     return folder

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-IN_THE_BASE_INSTALL = ["batch", "export", "up", "check", "status", "models", "translate"]
+IN_THE_BASE_INSTALL = ["batch", "export", "report", "up", "check", "status", "models", "translate"]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,9 @@ def test_it_holds_what_is_needed_at_run_time_and_one_precision_of_the_demo_model
     assert prompts <= names
     demo_models = {name.split("/")[2] for name in names if name.startswith("server/demo/")}
     assert demo_models == {"llama-3.2-11b-vision", "llava-next-video-7b"}
-    assert not [name for name in names if name.startswith(("tests/", "scripts/"))]
+    assert not [name for name in names if name.startswith(("tests/", "scripts/", "client/report/page/"))]
+    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "client" / "report" / "static").glob("*")}
+    assert page <= names  # empty where it was not built
 
 
 def test_the_version_and_every_help_are_there_in_any_folder(unpacked: Path, tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""`babelview report captions/`: results to look at in a browser, from the disk; see `--help`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from client.cli.command import Command
+from client.errors import BabelviewError, UsageError
+
+_DESCRIPTION = """\
+Write the report of an output folder: a page that opens from the disk, without a server or a network.
+
+  babelview report captions                        captions/report/index.html
+  babelview report captions --apply edits.json     bring what was accepted, flagged and edited in it into the ledger
+  babelview report captions --thumbnails           decode files of older runs for their thumbnails
+
+Nothing is asked. Folder and page can be moved together with the pictures and videos.
+"""
+
+
+def _report(folder: Path, out: Path | None, apply: Path | None, *, thumbnails: bool, only_run: bool) -> int:
+    from client.report.write import check_built, write_report  # noqa: PLC0415  # --help need not wait for them
+
+    try:
+        check_built()
+        applied = _apply(folder, apply) if apply else True
+        if thumbnails:
+            from client.report.missing import make_thumbnails  # noqa: PLC0415
+
+            made, failed = make_thumbnails(folder)
+            print(f"{made} thumbnails made, {failed} could not be", file=sys.stderr)
+        print(write_report(folder, out, only_run=only_run))
+    except BabelviewError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except OSError as error:
+        print(f"Error: cannot write to {out or folder}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    return 0 if applied else 1
+
+
+def _apply(folder: Path, path: Path) -> bool:
+    """Bring a file of the page into the ledger; says what of it is there now. Is all of it?"""
+    from client.report.apply import apply_edits  # noqa: PLC0415
+
+    reviews, edits, left_out = apply_edits(folder, path)
+    print(f"{path}: {reviews} reviews and {edits} edits are in the ledger", file=sys.stderr)
+    for line in left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    return not left_out
+
+
+command = Command(
+    "report",
+    params=[
+        click.Argument(["folder"], type=click.Path(path_type=Path), metavar="DIR"),
+        click.Option(
+            ["--out"],
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="where the report goes  [default: DIR/report]",
+        ),
+        click.Option(
+            ["--apply"],
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="first bring the changes of this file, which the page saves, into the ledger",
+        ),
+        click.Option(["--thumbnails"], is_flag=True, help="first make the thumbnails that are missing"),
+        click.Option(["--only-run"], is_flag=True, help="show the last run alone, not all that the folder knows"),
+    ],
+    callback=_report,
+    help=_DESCRIPTION,
+    epilog="DIR is the --output of the run, which holds ledger.db. batch --report writes it during a run, too.\n",
+)

@@ -1,0 +1,92 @@
+"""Thumbnails for people to look at, made of what was decoded anyway: a small picture, or a strip of a video's frames.
+
+A thumbnail is a JPEG. The one of a video holds up to `TILES` frames side by side, all of one size; its comment tells
+when each of them is displayed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+from client.media.kinds import Kind
+from client.media.strips import Strip, with_comment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from client.media.content import Content, Frame
+
+EDGE, TILE_EDGE = 320, 240
+"""The longer edge of a picture's thumbnail, and of a tile of a video's strip, in pixels; the source may have less."""
+TILES = 8
+_QUALITY = 75
+
+
+def picture_thumbnail(pixels: NDArray[np.uint8]) -> bytes:
+    """The thumbnail of a picture: uint8 RGB [height, width, 3]."""
+    return _encoded(_shrunk(pixels, EDGE), [0.0])
+
+
+def with_thumbnail(contents: Iterable[Content], count: int) -> Iterator[Content]:
+    """The `count` contents of a video, the last one with the thumbnail of all of them."""
+    per_content = -(-TILES // count)
+    every = -(-count // TILES)
+    tiles: list[tuple[int, NDArray[np.uint8]]] = []
+    for number, content in enumerate(contents):
+        if number % every == 0 and content.kind is Kind.VIDEO:
+            tiles += [(frame.pts_us, _tile(frame)) for frame in _spread(content.frames, per_content)]
+        if number < count - 1 or not tiles:
+            yield content
+            continue
+        yield content.with_thumbnail(_strip(tiles))
+
+
+def _spread(frames: list[Frame], count: int) -> list[Frame]:
+    """So many of them, evenly spread; all if there are not more."""
+    if len(frames) <= count:
+        return frames
+    return [frames[(2 * number + 1) * len(frames) // (2 * count)] for number in range(count)]
+
+
+def _tile(frame: Frame) -> NDArray[np.uint8]:
+    height, width, *_ = simplejpeg.decode_jpeg_header(frame.jpeg)
+    # libjpeg decodes at a half, a quarter or an eighth for as much less work.
+    factor = next(factor for factor in (8, 4, 2, 1) if factor == 1 or max(width, height) // factor >= TILE_EDGE)
+    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+        frame.jpeg,
+        min_height=-(-height // factor),
+        min_width=-(-width // factor),
+        fastdct=True,
+        fastupsample=True,
+    )
+    return _shrunk(pixels, TILE_EDGE)
+
+
+def _shrunk(pixels: NDArray[np.uint8], edge: int) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    if max(width, height) <= edge:
+        return pixels
+    size = max(1, round(width * edge / max(width, height))), max(1, round(height * edge / max(width, height)))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=1.5))
+
+
+def _strip(tiles: list[tuple[int, NDArray[np.uint8]]]) -> bytes:
+    height, width = tiles[0][1].shape[:2]
+    same = [(pts_us, tile) for pts_us, tile in tiles if tile.shape[:2] == (height, width)][:TILES]
+    times = [round(pts_us / 1e6, 3) for pts_us, _ in same]
+    return _encoded(np.concatenate([tile for _, tile in same], axis=1), times)
+
+
+def _encoded(pixels: NDArray[np.uint8], times: list[float]) -> bytes:
+    """A JPEG of tiles side by side, with its comment."""
+    jpeg: bytes = simplejpeg.encode_jpeg(
+        np.ascontiguousarray(pixels), quality=_QUALITY, colorspace="RGB", colorsubsampling="420", fastdct=True
+    )
+    height, width = pixels.shape[:2]
+    return with_comment(jpeg, Strip(width // len(times), height, times))

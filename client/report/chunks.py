@@ -1,0 +1,84 @@
+"""The data of the page: scripts, as a page from the disk may not fetch anything, each one call with a JSON text.
+
+    babelview.receive("core", '{"items": ...}');
+
+The page parses the text as JSON: nothing in it is run, and no key of it (`__proto__`) means anything to the language.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from client.export.atomic import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_ESCAPES = str.maketrans(
+    {
+        "\\": "\\\\",
+        "'": "\\'",
+        "<": "\\x3c",  # no </script> and no <!--, wherever the text may be put
+        "\N{LINE SEPARATOR}": "\\u2028",
+        "\N{PARAGRAPH SEPARATOR}": "\\u2029",
+    }
+)
+
+
+def script(name: str, data: Any) -> bytes:
+    """The script that hands data to the page under a name."""
+    return f"babelview.receive('{_escaped(orjson_text(name))}','{_escaped(orjson_text(data))}');\n".encode()
+
+
+def orjson_text(data: Any) -> str:
+    """JSON in one line."""
+    return orjson.dumps(data).decode()
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES)
+
+
+class Chunks:
+    """The scripts in a folder. Each is named by what it holds: what has not changed is not written again."""
+
+    def __init__(self, folder: Path) -> None:
+        """The folder is made if it is not there.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._written: set[str] = set()
+
+    def write(self, label: str, data: Any) -> str:
+        """Write a chunk; gives its name, by which the page asks for it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        digest = hashlib.sha256(orjson.dumps([label, data])).hexdigest()[:12]
+        name = f"{label}-{digest}"
+        path = self._folder / f"{name}.js"
+        if not path.exists():
+            with replacing(path) as file:
+                file.write(script(name, data))
+        self._written.add(path.name)
+        return name
+
+    def finish(self, core: dict[str, Any]) -> None:
+        """Write what names the chunks, the last of all; remove those of earlier reports.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with replacing(self._folder / "core.js") as file:
+            file.write(script("core", core))
+        self._written.add("core.js")
+        for path in self._folder.glob("*.js"):
+            if path.name not in self._written:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,140 @@
+"""What the report's page knows of each file: a row of the core, and its texts by language."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, unquote_to_bytes
+
+from client.endpoints.language_names import language_tag, shown_name
+from client.export.cues import RIGHT_TO_LEFT
+from client.record import record_of
+from client.tasks.schemas import is_structured
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from client.ledger.newest import TopicResult
+    from client.ledger.results import FileResult, Results
+    from client.media.strips import Strip
+    from client.record import Record
+
+_TEXTS = ("text", "sentiment")
+"""Readers of answers that are one text."""
+_FAILED, _DOUBTFUL, _RETRIED, _GONE, _WARNED, _TRANSLATION_DOUBTFUL = (1 << bit for bit in range(6))
+
+
+class Item(NamedTuple):
+    """A file, as the page gets it."""
+
+    number: int
+    """Its row in the ledger, by which links name it."""
+    name: str
+    kind: str
+    duration_s: float
+    flags: int
+    sha256: str | None
+    details: dict[str, Any]
+    """Its record without translations, where its media lie, and which answers may be edited."""
+    translations: dict[str, dict[str, Any]]
+    """By language and task: the text, list or data, and those of the segments."""
+
+
+def item_of(file: FileResult, results: Results, page: Path) -> Item:
+    """A file for a page in the folder `page`.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    record = record_of(file, results)
+    translations = _take_translations(record)
+    details: dict[str, Any] = {"record": record}
+    if media := _media(file.uri, page):
+        details["media"] = media
+    if editable := {result.topic.key: found for result in file.topics if (found := _editable(result))}:
+        details["editable"] = editable
+    return Item(
+        file.number,
+        record["file"],
+        record["kind"] or "",
+        record.get("duration_sec") or 0.0,
+        _flags(record),
+        record["sha256"],
+        details,
+        translations,
+    )
+
+
+def report_id(results: Results) -> str:
+    """What tells the reports of one folder from those of others, also when it has grown or was moved.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    return sha256(f"{results.began()}".encode()).hexdigest()[:16]
+
+
+def language(code: str) -> dict[str, str]:
+    """What the page needs to know of a language."""
+    direction = "rtl" if code.partition("_")[2] in RIGHT_TO_LEFT else "ltr"
+    return {"code": code, "tag": language_tag(code), "name": shown_name(code), "direction": direction}
+
+
+def row_of_strip(strip: Strip | None) -> list[float] | None:
+    """A thumbnail in the core: the sizes of a tile, then the times of the tiles."""
+    return [strip.width, strip.height, *strip.times] if strip else None
+
+
+def _take_translations(record: Record) -> dict[str, dict[str, Any]]:
+    """Take the translations out of a record; its tasks say which languages there are."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, answer in record["tasks"].items():
+        languages: dict[str, None] = {}
+        for code, text in answer.pop("translations").items():
+            found.setdefault(code, {}).setdefault(key, {})["text"] = text
+            languages[code] = None
+        segments = answer.get("segments", ())
+        for number, segment in enumerate(segments):
+            for code, text in segment.pop("translations", {}).items():
+                said = found.setdefault(code, {}).setdefault(key, {})
+                said.setdefault("segments", [None] * len(segments))[number] = text
+                languages[code] = None
+        answer["languages"] = list(languages)
+    return found
+
+
+def _editable(result: TopicResult) -> dict[str, Any]:
+    """The ledger's numbers of the answers that may be edited: texts and lists of the whole, texts of segments."""
+    found: dict[str, Any] = {}
+    if result.whole and not is_structured(result.whole.reader):
+        found["whole"] = result.whole.id
+    segments = [segment.answer for segment in result.segments]
+    if segments and not result.whole and all(answer.reader in _TEXTS for answer in segments):
+        found["segments"] = [answer.id for answer in segments]
+    return found
+
+
+def _flags(record: Record) -> int:
+    answers = record["tasks"].values()
+    verdicts = {answer["verdict"] for answer in answers}
+    translations = [counts for answer in answers for counts in answer.get("translation_verdicts", {}).values()]
+    return (
+        (_FAILED if record["error"] else 0)
+        | (_DOUBTFUL if "doubtful" in verdicts else 0)
+        | (_RETRIED if "retried" in verdicts else 0)
+        | (_GONE if record.get("gone") else 0)
+        | (_WARNED if record["warnings"] else 0)
+        | (_TRANSLATION_DOUBTFUL if any(counts.get("doubtful") for counts in translations) else 0)
+    )
+
+
+def _media(uri: str, page: Path) -> str | None:
+    """The address of a local file, relative to the page, so that both can be moved together; None of a URL."""
+    if uri.startswith("file://"):
+        where = unquote_to_bytes(uri.removeprefix("file://"))
+    elif uri.startswith("/"):
+        where = os.fsencode(uri)
+    else:
+        return None
+    return f"./{quote(os.path.relpath(where, os.fsencode(page.absolute())))}"

@@ -1,0 +1,239 @@
+// What the models said about a file, task by task, in the language that was chosen.
+import type { Signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { tone } from "./card";
+import { Editor } from "./editor";
+import { Marked } from "./marked";
+import { filterBy, language, quoted } from "./state";
+import { core, details, ENGLISH, languageOf } from "./store";
+import { clock, type Shown, type ShownSegment } from "./texts";
+import type { Data } from "./types";
+import { editing } from "./ui";
+
+interface Props {
+  index: number;
+  answers: Shown[];
+  now: Signal<number>;
+  seek: (seconds: number) => void;
+}
+
+export function Answers({ index, answers, now, seek }: Props) {
+  if (!answers.length) return <p class="notice">Nothing was said about this file.</p>;
+  const first = answers.find((each) => each.editable !== undefined)?.key;
+  return (
+    <>
+      {answers.map((shown) => (
+        <Answer key={shown.key} index={index} shown={shown} now={now} seek={seek} isFirst={shown.key === first} />
+      ))}
+    </>
+  );
+}
+
+function Answer({ index, shown, now, seek, isFirst }: { index: number; shown: Shown; now: Signal<number>; seek: (seconds: number) => void; isFirst: boolean }) {
+  const { answer, key } = shown;
+  const own = languageOf(shown.inEnglish ? ENGLISH : language.value);
+  const counts = answer.translation_verdicts?.[language.value];
+  const isEditing = shown.editable !== undefined && (editing.value === key || (editing.value === "first" && isFirst));
+  const said = shown.text !== null || shown.items !== null || shown.data !== undefined;
+  return (
+    <article class="answer" aria-labelledby={`answer-${key}`}>
+      <div class="answer-head">
+        <h3 id={`answer-${key}`}>{titleOf(key)}</h3>
+        {answer.question && <p class="question"><bdi>{answer.question}</bdi></p>}
+        <span class="badges">
+          {answer.label && <span class={`badge tone ${tone(answer.label)}`}>{answer.label}</span>}
+          {answer.verdict && answer.verdict !== "ok" && (
+            <span class={`badge ${answer.verdict === "doubtful" ? "doubt" : ""}`} title={(answer.reasons ?? []).join("\n")}>
+              {answer.verdict}
+            </span>
+          )}
+          {counts?.["doubtful"] ? (
+            <span class="badge doubt">
+              {counts["doubtful"]} doubtful sentence{counts["doubtful"] === 1 ? "" : "s"}
+            </span>
+          ) : null}
+          {shown.edited && <span class="badge edited">edited</span>}
+          {shown.inEnglish && language.value !== ENGLISH && <span class="badge">not in {languageOf(language.value)?.name}</span>}
+        </span>
+        {shown.editable !== undefined && !isEditing && (
+          <button type="button" class="plain" onClick={() => (editing.value = key)} aria-label={`Edit ${key}`}>
+            Edit
+          </button>
+        )}
+      </div>
+      {isEditing ? (
+        <Editor index={index} task={key} answer={shown.editable!} isList={shown.items !== null} texts={shown.items ?? [shown.text ?? ""]} was={shown.was} stored={shown.stored} />
+      ) : (
+        said && (
+          <div class="answer-body" lang={own?.tag} dir={own?.direction}>
+            {shown.items ? <Items items={shown.items} /> : shown.text !== null ? <Text text={shown.text} /> : <Value value={shown.data ?? null} />}
+          </div>
+        )
+      )}
+      {shown.segments.length > 0 && <Segments index={index} task={key} segments={shown.segments} now={now} seek={seek} />}
+      <Doubts index={index} shown={shown} />
+      {shown.edited && shown.was && !isEditing && (
+        <details>
+          <summary>The model's own words</summary>
+          <p lang={own?.tag} dir={own?.direction}>{shown.was.join(", ")}</p>
+        </details>
+      )}
+      {answer.reasoning && (
+        <details>
+          <summary>What the model thought before</summary>
+          <Text text={answer.reasoning} />
+        </details>
+      )}
+      <p class="origin">
+        {answer.model} · {answer.generated_tokens} tokens in {answer.request_time_sec} s
+        {answer.finish_reason === "length" && " · cut off"} · <time dateTime={answer.answered_at}>{new Date(answer.answered_at).toLocaleString()}</time>
+      </p>
+    </article>
+  );
+}
+
+const titleOf = (key: string): string => key.slice(0, 1).toUpperCase() + key.slice(1).replaceAll("_", " ");
+
+function Text({ text }: { text: string }) {
+  return (
+    <>
+      {text.split(/\n\s*\n/).map((part) => (
+        <p class="text">
+          <Marked text={part} />
+        </p>
+      ))}
+    </>
+  );
+}
+
+function Items({ items }: { items: string[] }) {
+  if (!items.length) return <p class="none">none</p>;
+  return (
+    <ul class="tags">
+      {items.map((item) => (
+        <li>
+          {language.value === ENGLISH ? (
+            <button type="button" class="badge tag" title={`Show all with the tag ${item}`} onClick={() => filterBy(`tag:${quoted(item)}`)}>
+              <Marked text={item} />
+            </button>
+          ) : (
+            <span class="badge tag">
+              <Marked text={item} />
+            </span>
+          )}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** Data of a structured answer: names and values, lists within lists. */
+export function Value({ value }: { value: Data }) {
+  if (value === null) return <span class="none">none</span>;
+  if (Array.isArray(value)) {
+    if (!value.length) return <span class="none">none</span>;
+    const simple = value.every((part) => part === null || typeof part !== "object");
+    return (
+      <ul class={simple ? "tags" : "parts"}>
+        {value.map((part) => (
+          <li class={simple ? "badge" : ""}>
+            <Value value={part} />
+          </li>
+        ))}
+      </ul>
+    );
+  }
+  if (typeof value === "object") {
+    return (
+      <dl class="data">
+        {Object.entries(value).map(([name, part]) => [
+          <dt>{titleOf(name)}</dt>,
+          <dd>
+            <Value value={part} />
+          </dd>,
+        ])}
+      </dl>
+    );
+  }
+  if (typeof value === "boolean") return <>{value ? "yes" : "no"}</>;
+  return <Marked text={String(value)} />;
+}
+
+/** The segments as a list that follows the video. */
+function Segments({ index, task, segments, now, seek }: { index: number; task: string; segments: ShownSegment[]; now: Signal<number>; seek: (seconds: number) => void }) {
+  const list = useRef<HTMLOListElement>(null);
+  const current = segments.findLastIndex((segment) => now.value >= segment.start && now.value < segment.end);
+  useEffect(() => {
+    const row = list.current?.children[current];
+    if (!(row instanceof HTMLElement) || !list.current) return;
+    // Within the list alone: the page stays where it is.
+    const { offsetTop, offsetHeight } = row;
+    const { scrollTop, clientHeight } = list.current;
+    if (offsetTop < scrollTop || offsetTop + offsetHeight > scrollTop + clientHeight) list.current.scrollTop = offsetTop - clientHeight / 3;
+  }, [current]);
+  return (
+    <ol class="segments" ref={list} tabIndex={0} aria-label={`${task} by time`}>
+      {segments.map((segment, number) => {
+        const own = languageOf(segment.inEnglish ? ENGLISH : language.value);
+        const key = `${task} ${number}`;
+        return (
+          <li aria-current={number === current ? "true" : undefined}>
+            <button type="button" class="time" onClick={() => seek(segment.start)} aria-label={`Go to ${clock(segment.start, true)}`}>
+              {clock(segment.start)}
+            </button>
+            {editing.value === key && segment.answer !== undefined ? (
+              <Editor index={index} task={task} answer={segment.answer} start={segment.start} isList={false} texts={[segment.text]} was={segment.was === null ? null : [segment.was]} stored={[segment.stored]} />
+            ) : (
+              <div lang={own?.tag} dir={own?.direction}>
+                {segment.title && <strong><Marked text={segment.title} /></strong>}
+                {segment.text && segment.text !== segment.title && <Text text={segment.text} />}
+                {segment.data !== undefined && <Value value={segment.data} />}
+                {segment.verdict === "doubtful" && <span class="badge doubt" title={segment.reasons.join("\n")}>doubtful</span>}
+                {segment.edited && <span class="badge edited" title={segment.was ?? ""}>edited</span>}
+              </div>
+            )}
+            {segment.answer !== undefined && editing.value !== key && (
+              <button type="button" class="plain" onClick={() => (editing.value = key)} aria-label={`Edit ${task} at ${clock(segment.start)}`}>
+                Edit
+              </button>
+            )}
+          </li>
+        );
+      })}
+    </ol>
+  );
+}
+
+/** Why the answer, and what of its translation, is doubtful: the warnings that are about it. */
+function Doubts({ index, shown }: { index: number; shown: Shown }) {
+  const reasons = shown.answer.verdict === "ok" ? [] : (shown.answer.reasons ?? []);
+  const start = `${shown.key}: ${language.value}: doubtful translation: `;
+  const warnings = details[index]!.record.warnings;
+  const doubts = warnings.filter((warning) => warning.startsWith(start)).map((warning) => warning.slice(start.length));
+  const others = (core.value?.languages ?? []).filter(
+    ({ code }) => code !== language.value && shown.answer.translation_verdicts?.[code]?.["doubtful"],
+  );
+  if (!reasons.length && !doubts.length && !others.length) return null;
+  return (
+    <div class="doubts">
+      {reasons.length > 0 && <p>Why it is {shown.answer.verdict}: {reasons.join("; ")}</p>}
+      {doubts.length > 0 && (
+        <ul>
+          {doubts.map((doubt) => (
+            <li dir="auto">{doubt}</li>
+          ))}
+        </ul>
+      )}
+      {others.length > 0 && (
+        <p>
+          Doubtful sentences also in{" "}
+          {others.map(({ code, name }) => (
+            <button type="button" class="plain" onClick={() => (language.value = code)}>
+              {name}
+            </button>
+          ))}
+        </p>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,115 @@
+import { useRef, useState } from "preact/hooks";
+import { reviewOf } from "./edits";
+import { Marked } from "./marked";
+import { addressOf, focused, language, selected, toggleSelected } from "./state";
+import { arrived, core, details, facts, languageOf, ENGLISH } from "./store";
+import { clock, leadOf, nameOf, plainText, shownAnswers } from "./texts";
+import { Thumbnail } from "./thumbnail";
+import { FLAGS } from "./types";
+
+const PLAY_AFTER_MS = 350;
+const LONGEST_LEAD = 300;
+const unplayable = new Set<number>();
+
+export function Card({ index, tabbable }: { index: number; tabbable: boolean }) {
+  void arrived.value;
+  const { items } = core.value!;
+  const flags = items.flags[index]!;
+  const duration = items.duration[index]!;
+  const kind = items.kind[index]!;
+  const name = items.name[index]!;
+  const known = facts[index];
+  const lead = leadOf(shownAnswers(index, language.value));
+  const own = languageOf(lead?.inEnglish ? ENGLISH : language.value);
+  const review = reviewOf(index)?.state;
+  const isSelected = selected.value.has(index);
+  return (
+    <article class={`card${isSelected ? " selected" : ""}${review ? ` ${review}` : ""}`} data-index={index}>
+      <Preview index={index} kind={kind}>
+        {duration > 0 && <span class="duration">{clock(duration)}</span>}
+      </Preview>
+      <div class="card-text">
+        <h2>
+          <a
+            href={addressOf({ view: "item", index, time: null })}
+            tabIndex={tabbable ? 0 : -1}
+            title={name}
+            onFocus={() => (focused.value = index)}
+          >
+            <bdi>{nameOf(name)}</bdi>
+          </a>
+        </h2>
+        <p class="lead" lang={own?.tag} dir={own?.direction}>
+          <Marked text={plainText(lead).slice(0, LONGEST_LEAD)} />
+        </p>
+        <p class="badges">
+          {review && <span class={`badge ${review}`}>{review}</span>}
+          {(flags & FLAGS.failed) !== 0 && <span class="badge bad">failed</span>}
+          {(flags & FLAGS.doubtful) !== 0 && <span class="badge doubt">doubtful</span>}
+          {(flags & (FLAGS.doubtful | FLAGS.translationDoubtful)) === FLAGS.translationDoubtful && (
+            <span class="badge doubt">doubtful translation</span>
+          )}
+          {(flags & FLAGS.gone) !== 0 && <span class="badge">gone</span>}
+          {known?.sentiment.map((label) => <span class={`badge tone ${tone(label)}`}>{label}</span>)}
+          {known?.tags.slice(0, 3).map((tag) => <span class="badge tag">{tag}</span>)}
+        </p>
+      </div>
+      <label class="pick">
+        <input type="checkbox" checked={isSelected} tabIndex={-1} onChange={() => toggleSelected(index)} />
+        <span class="visually-hidden">Select {nameOf(name)}</span>
+      </label>
+    </article>
+  );
+}
+
+const TONES = new Set(["positive", "negative", "neutral", "mixed"]);
+/** Labels come from models: only known ones become a class. */
+export const tone = (label: string): string => (TONES.has(label) ? label : "");
+
+/** A thumbnail; a video's goes through its frames under the pointer, and plays where its file can be reached. */
+function Preview({ index, kind, children }: { index: number; kind: string; children: preact.ComponentChildren }) {
+  const [tile, setTile] = useState<number | null>(null);
+  const [playing, setPlaying] = useState(false);
+  const timer = useRef(0);
+  const media = details[index]?.media;
+  const canPlay = kind === "video" && media !== undefined && !unplayable.has(index);
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const leave = (): void => {
+    clearTimeout(timer.current);
+    setPlaying(false);
+    setTile(null);
+  };
+  return (
+    <div
+      class="preview"
+      onMouseEnter={() => {
+        if (canPlay && !still) timer.current = window.setTimeout(() => setPlaying(true), PLAY_AFTER_MS);
+      }}
+      onMouseMove={(event) => {
+        const box = event.currentTarget.getBoundingClientRect();
+        setTile((event.clientX - box.left) / box.width);
+      }}
+      onMouseLeave={leave}
+      onClick={(event) => {
+        const link = event.currentTarget.parentElement?.querySelector("a");
+        if (!(event.target instanceof HTMLInputElement)) link?.click();
+      }}
+    >
+      <Thumbnail index={index} share={tile} />
+      {playing && (
+        <video
+          src={media!}
+          muted
+          autoplay
+          loop
+          playsInline
+          onError={() => {
+            unplayable.add(index);
+            setPlaying(false);
+          }}
+        />
+      )}
+      {children}
+    </div>
+  );
+}

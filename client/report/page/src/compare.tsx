@@ -1,0 +1,56 @@
+// Two files side by side, task by task.
+import { signal } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
+import { Answers } from "./answers";
+import { changes } from "./edits";
+import { Player } from "./player";
+import { SeekBar } from "./seekbar";
+import { addressOf, language } from "./state";
+import { arrived, core } from "./store";
+import { nameOf, shownAnswers } from "./texts";
+
+export function Compare({ indices }: { indices: number[] }) {
+  useEffect(() => scrollTo(0, 0), []);
+  if (indices.length < 2) return <p class="notice">These files are not in this report.</p>;
+  return (
+    <div class="compare">
+      <div class="item-head">
+        <a class="button" href={addressOf({ view: "gallery" })}>
+          ← All files
+        </a>
+      </div>
+      <div class="sides">
+        {indices.map((index) => (
+          <Side key={index} index={index} />
+        ))}
+      </div>
+    </div>
+  );
+}
+
+function Side({ index }: { index: number }) {
+  void arrived.value;
+  void changes.value;
+  const now = useMemo(() => signal(0), []);
+  const wanted = useMemo(() => signal<number | null>(null), []);
+  const seek = (seconds: number): void => {
+    wanted.value = null;
+    wanted.value = seconds;
+    now.value = seconds;
+  };
+  const answers = shownAnswers(index, language.value);
+  const timed = answers.filter((each) => each.segments.length);
+  const name = core.value!.items.name[index]!;
+  return (
+    <section class="side" aria-label={nameOf(name)}>
+      <h2 class="title">
+        <a href={addressOf({ view: "item", index, time: null })}>
+          <bdi>{nameOf(name)}</bdi>
+        </a>
+      </h2>
+      <Player index={index} now={now} wanted={wanted} answers={timed} seek={seek} />
+      <SeekBar index={index} now={now} answers={timed} seek={seek} />
+      <Answers index={index} answers={answers} now={now} seek={seek} />
+    </section>
+  );
+}

@@ -1,0 +1,87 @@
+// What may come next in the search field.
+import { fold } from "./fold";
+import { FIELDS, NUMBERS, STATES } from "./query";
+import { quoted } from "./state";
+import { arrived, core, details, facts, languages } from "./store";
+import { columnOf } from "./facts";
+
+export interface Suggestion {
+  label: string;
+  about: string;
+  /** The whole query once it is taken, and where the caret goes. */
+  text: string;
+  caret: number;
+  /** A condition that is whole: nothing more is to be suggested. */
+  done: boolean;
+}
+
+const MOST = 9;
+let counted = { at: -1, values: new Map<string, [string, number][]>() };
+
+export function suggestions(text: string, caret: number): Suggestion[] {
+  const before = /(?:[^\s()"]|"[^"]*"?)*$/.exec(text.slice(0, caret))![0];
+  const start = caret - before.length;
+  const minus = before.startsWith("-") ? "-" : "";
+  const word = before.slice(minus.length);
+  const made = (label: string, about: string, done: boolean): Suggestion => {
+    const inserted = `${minus}${label}${done ? " " : ""}`;
+    const after = text.slice(caret).replace(/^[^\s()]*/, "");
+    return { label, about, text: text.slice(0, start) + inserted + after.trimStart(), caret: start + inserted.length, done };
+  };
+  const field = /^([\p{L}_][\p{L}\p{M}\p{N}_-]*):(.*)$/u.exec(word);
+  if (field) {
+    const name = field[1]!.toLowerCase();
+    const value = fold(field[2]!.replaceAll('"', ""));
+    return valuesOf(name)
+      .filter(([each]) => fold(each).includes(value))
+      .slice(0, MOST)
+      .map(([each, times]) => made(`${name}:${quoted(each)}`, times ? times.toLocaleString() : "", true));
+  }
+  const part = word.toLowerCase();
+  if (/^\p{L}*$/u.test(part) === false) return [];
+  const names: [string, string, boolean][] = [
+    ...Object.entries(STATES).map(([name, { about }]): [string, string, boolean] => [name, about, true]),
+    ...Object.entries(FIELDS).map(([name, { about }]): [string, string, boolean] => [`${name}:`, about, false]),
+    ...Object.entries(NUMBERS).map(([name, { about }]): [string, string, boolean] => [`${name}>`, about, false]),
+    ...(core.value?.columns ?? []).map((name): [string, string, boolean] => [`${name.toLowerCase().replaceAll(" ", "_")}:`, "of the manifest", false]),
+  ];
+  const order = ["tag:", "sentiment:", "lang:", "text:", "duration>", "failed", "doubtful", "kind:", "brand:"];
+  if (!part) return order.map((each) => names.find(([name]) => name === each)!).map((each) => made(...each));
+  return names.filter(([name]) => name.startsWith(part) && name !== part).slice(0, MOST).map((each) => made(...each));
+}
+
+/** The values of a field that there are, the most frequent first. */
+function valuesOf(name: string): [string, number][] {
+  if (counted.at !== arrived.value) counted = { at: arrived.value, values: new Map() };
+  let found = counted.values.get(name);
+  if (!found) {
+    const times = new Map<string, number>();
+    const column = core.value?.columns.find((each) => each.toLowerCase().replaceAll(" ", "_") === name);
+    facts.forEach((known, index) => {
+      if (!known) return;
+      const record = details[index]!.record;
+      const values: string[] =
+        name === "tag" ? known.tags
+        : name === "sentiment" ? known.sentiment
+        : name === "brand" ? known.brands
+        : name === "lang" ? known.languages.map(short)
+        : name === "doubtful" ? known.doubtful.map(short)
+        : name === "task" ? known.tasks
+        : name === "model" ? known.models
+        : name === "kind" ? [record.kind ?? ""]
+        : name === "verdict" ? [known.verdict]
+        : column !== undefined ? [columnOf(record, column) ?? ""]
+        : [];
+      for (const value of values) if (value) times.set(value, (times.get(value) ?? 0) + 1);
+    });
+    found = [...times].sort((one, other) => other[1] - one[1]);
+    counted.values.set(name, found);
+  }
+  return found;
+}
+
+/** `spa`, or the whole code where two languages have the same beginning. */
+function short(code: string): string {
+  const beginning = code.split("_")[0]!;
+  return languages.value.filter((each) => each.code.startsWith(`${beginning}_`)).length === 1 ? beginning : code;
+}

@@ -1,0 +1,119 @@
+// The gallery: only the rows on the screen are there, whatever the number of files.
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { Card } from "./card";
+import { complete, count } from "./store";
+import { focused, shown, typed, go } from "./state";
+import { columnsShown, focusWanted, pageRows } from "./ui";
+
+const LEAST_WIDTH = 232;
+const GAP = 14;
+const TEXT_HEIGHT = 132;
+const MORE_ROWS = 2;
+let scrolledTo = 0;
+
+export function Gallery() {
+  const list = shown.value;
+  const box = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(0);
+  const [view, setView] = useState({ top: 0, height: 800 });
+
+  useLayoutEffect(() => {
+    const measure = (): void => {
+      if (!box.current) return;
+      setWidth(box.current.clientWidth);
+      setView({ top: -box.current.getBoundingClientRect().top, height: innerHeight });
+    };
+    let asked = 0;
+    const scrolled = (): void => {
+      scrolledTo = scrollY;
+      asked ||= requestAnimationFrame(() => {
+        asked = 0;
+        measure();
+      });
+    };
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(box.current!);
+    addEventListener("scroll", scrolled, { passive: true });
+    addEventListener("resize", scrolled);
+    return () => {
+      cancelAnimationFrame(asked);
+      observer.disconnect();
+      removeEventListener("scroll", scrolled);
+      removeEventListener("resize", scrolled);
+    };
+  }, []);
+
+  const columns = Math.max(1, Math.floor((width + GAP) / ((width < 520 ? 150 : LEAST_WIDTH) + GAP)));
+  const cardWidth = (width - GAP * (columns - 1)) / columns;
+  const rowHeight = Math.round(cardWidth * 0.5625) + TEXT_HEIGHT + GAP;
+  const rows = Math.ceil(list.length / columns);
+  columnsShown.value = columns;
+  pageRows.value = Math.max(1, Math.floor(view.height / rowHeight));
+
+  // Back where one was, also after the list was drawn for the first time.
+  useLayoutEffect(() => {
+    if (width && scrolledTo) scrollTo(0, scrolledTo);
+  }, [width > 0]);
+
+  const wanted = focusWanted.value;
+  const seen = useRef(wanted);
+  useEffect(() => {
+    if (wanted === seen.current || !box.current) return;
+    seen.current = wanted;
+    const row = Math.floor(list.indexOf(focused.peek()) / columns);
+    const top = box.current.getBoundingClientRect().top + scrollY + row * rowHeight;
+    const head = document.querySelector("header")?.getBoundingClientRect().bottom ?? 0;
+    if (top < scrollY + head) scrollTo(0, top - head - GAP);
+    else if (top + rowHeight > scrollY + innerHeight) scrollTo(0, top + rowHeight - innerHeight);
+    requestAnimationFrame(() => requestAnimationFrame(() => cardLink(focused.peek())?.focus({ preventScroll: true })));
+  }, [wanted]);
+
+  if (!count.value) return <p class="notice">There is nothing in this report: the run has found no file yet.</p>;
+  if (!list.length) {
+    return (
+      <div class="notice">
+        <p>{complete.value ? "No file is like that." : "Nothing found so far; texts are still being read."}</p>
+        <button
+          type="button"
+          onClick={() => {
+            typed.value = "";
+            go({ view: "gallery" });
+          }}
+        >
+          Show all {count.value.toLocaleString()} files
+        </button>
+        <div ref={box} />
+      </div>
+    );
+  }
+  const first = Math.max(0, Math.floor(view.top / rowHeight) - MORE_ROWS);
+  const last = Math.min(rows, Math.ceil((view.top + view.height) / rowHeight) + MORE_ROWS);
+  const drawn = width ? list.slice(first * columns, last * columns) : [];
+  const tabbable = list.includes(focused.value) ? focused.value : list[0]!;
+  return (
+    <div class="gallery" ref={box}>
+      <ul aria-label="Files" style={{ height: `${rows * rowHeight - GAP}px` }}>
+        {drawn.map((index, number) => {
+          const place = first * columns + number;
+          return (
+            <li
+              key={index}
+              aria-setsize={list.length}
+              aria-posinset={place + 1}
+              style={{
+                width: `${cardWidth}px`,
+                height: `${rowHeight - GAP}px`,
+                transform: `translate(${(place % columns) * (cardWidth + GAP)}px, ${Math.floor(place / columns) * rowHeight}px)`,
+              }}
+            >
+              <Card index={index} tabbable={index === tabbable} />
+            </li>
+          );
+        })}
+      </ul>
+    </div>
+  );
+}
+
+const cardLink = (index: number): HTMLElement | null => document.querySelector(`.card[data-index="${index}"] a`);

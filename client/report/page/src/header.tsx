@@ -1,0 +1,131 @@
+import { changeCount, changesFile, discardChanges, kept } from "./edits";
+import { exportCsv, exportJsonl } from "./exporting";
+import { Help } from "./help";
+import { Search } from "./search";
+import { chunksHere, chunksWanted, complete, core, count, languages } from "./store";
+import { addressOf, go, language, route, selected, shown, sort, SORTS, theme } from "./state";
+import { helpOpen, save } from "./ui";
+
+export function Header() {
+  const { title, written } = core.value!;
+  const where = route.value.view;
+  return (
+    <header>
+      <div class="bar">
+        <h1>
+          <a href={addressOf({ view: "gallery" })} title={`Written ${new Date(written).toLocaleString()}`}>
+            <bdi>{title}</bdi>
+          </a>
+        </h1>
+        <Search />
+        <label class="choice">
+          <span>Language</span>
+          <select value={language.value} onChange={(event) => (language.value = event.currentTarget.value)}>
+            {languages.value.map(({ code, name }) => (
+              <option value={code}>{name}</option>
+            ))}
+          </select>
+        </label>
+        <label class="choice">
+          <span>Theme</span>
+          <select value={theme.value} onChange={(event) => (theme.value = event.currentTarget.value as "auto")}>
+            <option value="auto">As the system</option>
+            <option value="light">Light</option>
+            <option value="dark">Dark</option>
+          </select>
+        </label>
+      </div>
+      <div class="bar second">
+        <nav aria-label="Views">
+          <a href={addressOf({ view: "gallery" })} aria-current={where === "gallery" ? "page" : undefined}>
+            Files
+          </a>
+          <a href="#charts" aria-current={where === "charts" ? "page" : undefined}>
+            Charts
+          </a>
+          <button type="button" class="plain" onClick={() => (helpOpen.value = true)} aria-haspopup="dialog">
+            Help
+          </button>
+        </nav>
+        <p class="count" aria-live="polite">
+          {shown.value.length === count.value
+            ? `${count.value.toLocaleString()} file${count.value === 1 ? "" : "s"}`
+            : `${shown.value.length.toLocaleString()} of ${count.value.toLocaleString()} files`}
+          {!complete.value && <Reading />}
+        </p>
+        {where === "gallery" && (
+          <label class="choice inline">
+            <span>Order</span>
+            <select value={sort.value} onChange={(event) => (sort.value = event.currentTarget.value)}>
+              {Object.entries(SORTS).map(([key, { name }]) => (
+                <option value={key}>{name}</option>
+              ))}
+            </select>
+          </label>
+        )}
+        <Selection />
+        <Export />
+        <Changes />
+      </div>
+      <Help />
+    </header>
+  );
+}
+
+function Reading() {
+  const share = Math.floor((100 * chunksHere.value) / Math.max(1, chunksWanted.value));
+  return <span class="reading" aria-hidden="true">{` · reading texts, ${share} %`}</span>;
+}
+
+function Selection() {
+  const chosen = [...selected.value];
+  if (!chosen.length) return null;
+  return (
+    <span class="group">
+      <span>{chosen.length} selected</span>
+      <button type="button" id="compare" disabled={chosen.length !== 2} title="two files side by side" onClick={() => go({ view: "compare", indices: chosen })}>
+        Compare
+      </button>
+      <button type="button" class="plain" onClick={() => (selected.value = new Set())}>
+        Select none
+      </button>
+    </span>
+  );
+}
+
+function Export() {
+  const chosen = selected.value.size ? [...selected.value] : shown.value;
+  const name = core.value!.title.replaceAll(/[^\p{L}\p{N}._-]+/gu, "_");
+  const ready = complete.value && chosen.length > 0;
+  return (
+    <span class="group" role="group" aria-label={`Export ${chosen.length} files`}>
+      <button type="button" disabled={!ready} title="What is shown, or selected, as a table" onClick={() => save(`${name}.csv`, "text/csv", exportCsv(chosen))}>
+        Export CSV
+      </button>
+      <button type="button" disabled={!ready} title="What is shown, or selected, a record a line" onClick={() => save(`${name}.jsonl`, "application/jsonl", exportJsonl(chosen))}>
+        JSONL
+      </button>
+    </span>
+  );
+}
+
+function Changes() {
+  if (!changeCount.value) return null;
+  return (
+    <span class="group changes">
+      <button type="button" class="main" title={`babelview report DIR --apply edits.json brings them into the ledger`} onClick={() => save("edits.json", "application/json", changesFile())}>
+        Save {changeCount.value} change{changeCount.value === 1 ? "" : "s"}
+      </button>
+      <button
+        type="button"
+        class="plain"
+        onClick={() => {
+          if (confirm("Discard all changes that this browser keeps for this report?")) discardChanges();
+        }}
+      >
+        Discard
+      </button>
+      {!kept.value && <strong role="alert">This browser does not keep them: save them before you leave.</strong>}
+    </span>
+  );
+}

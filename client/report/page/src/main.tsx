@@ -1,0 +1,29 @@
+import { effect } from "@preact/signals";
+import { render } from "preact";
+import { App } from "./app";
+import { changeCount, kept, loadChanges } from "./edits";
+import { settle } from "./settle";
+import { core, loadTexts, problem } from "./store";
+import { language, startState } from "./state";
+
+const root = document.getElementById("app")!;
+render(<App />, root);
+
+const begun = effect(() => {
+  if (!core.value) return;
+  queueMicrotask(() => {
+    begun();
+    document.title = `${core.value!.title} · Babelview`;
+    startState();
+    void loadChanges().then(settle);
+    // What is on the screen comes first: the gallery is drawn before texts are read.
+    requestAnimationFrame(() => setTimeout(() => loadTexts(language.peek()), 0));
+  });
+});
+
+addEventListener("load", () => {
+  if (!core.value) problem.value = "data/core.js is missing: open index.html in its own folder, with data/ beside it";
+});
+addEventListener("beforeunload", (event) => {
+  if (changeCount.value && !kept.value) event.preventDefault();
+});

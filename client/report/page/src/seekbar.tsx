@@ -1,0 +1,55 @@
+// Chapters, captions and other moments on the time of a video, one row for each task.
+import type { Signal } from "@preact/signals";
+import { core, languageOf, ENGLISH } from "./store";
+import { language } from "./state";
+import { clock, type Shown } from "./texts";
+
+interface Props {
+  index: number;
+  now: Signal<number>;
+  answers: Shown[];
+  seek: (seconds: number) => void;
+}
+
+export function SeekBar({ index, now, answers, seek }: Props) {
+  const duration = core.value!.items.duration[index] || Math.max(0, ...answers.flatMap((each) => each.segments.map((segment) => segment.end)));
+  if (!duration || !answers.length) return null;
+  return (
+    <div class="seekbar">
+      {answers.map(({ key, segments }) => (
+        <div class="row" role="group" aria-label={`${key} by time`}>
+          <span class="row-name">{key}</span>
+          <div class="track">
+            {segments.map((segment) => {
+              const from = Math.min(1, segment.start / duration);
+              const to = Math.min(1, Math.max(segment.end, segment.start) / duration);
+              const active = now.value >= segment.start && now.value < segment.end;
+              const own = languageOf(segment.inEnglish ? ENGLISH : language.value);
+              const text = segment.title ?? segment.text;
+              return (
+                <button
+                  type="button"
+                  class={`moment${active ? " active" : ""}${segment.verdict === "doubtful" ? " doubt" : ""}`}
+                  style={{ left: `${100 * from}%`, width: `max(4px, ${100 * (to - from)}%)` }}
+                  title={`${clock(segment.start, true)}–${clock(segment.end, true)}  ${text}`}
+                  lang={own?.tag}
+                  dir={own?.direction}
+                  onClick={() => seek(segment.start)}
+                >
+                  <span class="visually-hidden">{clock(segment.start)}: </span>
+                  {segment.title ?? segment.text}
+                </button>
+              );
+            })}
+            <div class="head" aria-hidden="true" style={{ left: `${(100 * Math.min(now.value, duration)) / duration}%` }} />
+          </div>
+        </div>
+      ))}
+      <div class="scale" aria-hidden="true">
+        <span>0:00</span>
+        <span>{clock(now.value, true)}</span>
+        <span>{clock(duration)}</span>
+      </div>
+    </div>
+  );
+}

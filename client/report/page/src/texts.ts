@@ -1,0 +1,126 @@
+// Answers as they are shown: in a language, with what was changed by hand.
+import { editOf } from "./edits";
+import { itemsOf } from "./facts";
+import { details, ENGLISH, translated } from "./store";
+import type { Answer, Data, Segment } from "./types";
+
+export interface ShownSegment {
+  start: number;
+  end: number;
+  title: string | null;
+  text: string;
+  data: Data | undefined;
+  score: number | undefined;
+  verdict: string | undefined;
+  reasons: string[];
+  answer: number | undefined;
+  edited: boolean;
+  /** What stood there before it was changed by hand. */
+  was: string | null;
+  stored: string;
+  inEnglish: boolean;
+}
+
+export interface Shown {
+  key: string;
+  answer: Answer;
+  text: string | null;
+  items: string[] | null;
+  data: Data | undefined;
+  segments: ShownSegment[];
+  /** The ledger's number of the answer, where it may be edited as a whole. */
+  editable: number | undefined;
+  edited: boolean;
+  was: string[] | null;
+  /** What the report says, whatever was changed since. */
+  stored: string[];
+  /** It is not there in the language that was asked for. */
+  inEnglish: boolean;
+}
+
+export function shownAnswers(index: number, code: string): Shown[] {
+  const known = details[index];
+  if (!known) return [];
+  return Object.entries(known.record.tasks).map(([key, answer]) => shownAnswer(index, key, answer, code));
+}
+
+function shownAnswer(index: number, key: string, answer: Answer, code: string): Shown {
+  const other = code === ENGLISH ? undefined : translated(code, index)?.[key];
+  const numbers = details[index]?.editable?.[key];
+  const editable = numbers?.whole;
+  const own = itemsOf(key, answer);
+  const whole: Data | undefined = other?.text ?? undefined;
+  const there = code === ENGLISH || whole !== undefined;
+  const change = editOf(editable, there ? code : ENGLISH);
+  const stored = answer.edited?.[there ? code : ENGLISH];
+  const storedItems = own && (Array.isArray(whole) ? whole.map(String) : own);
+  const storedText = typeof answer.text === "string" ? (typeof whole === "string" ? whole : answer.text) : null;
+  const items = storedItems && (change?.texts ?? storedItems);
+  const text = storedText === null ? null : (change?.texts[0] ?? storedText);
+  const segments = (answer.segments ?? []).map((segment, number) =>
+    shownSegment(segment, other?.segments?.[number], numbers?.segments?.[number], code),
+  );
+  return {
+    key,
+    answer,
+    text,
+    items,
+    data: own || text !== null ? undefined : ((whole as Data | undefined) ?? answer.data),
+    segments,
+    editable: there ? editable : undefined,
+    edited: change ? !same(change.texts, change.was) : stored !== undefined,
+    was: change?.was ?? (stored === undefined ? null : Array.isArray(stored) ? stored.map(String) : [String(stored)]),
+    stored: storedItems ?? (storedText === null ? [] : [storedText]),
+    inEnglish: !there && (text !== null || items !== null || answer.data !== undefined),
+  };
+}
+
+const same = (one: string[], other: string[]): boolean => JSON.stringify(one) === JSON.stringify(other);
+
+function shownSegment(segment: Segment, other: Data | null | undefined, answer: number | undefined, code: string): ShownSegment {
+  const there = code === ENGLISH || (other !== undefined && other !== null);
+  const change = editOf(answer, there ? code : ENGLISH);
+  const stored = segment.edited?.[there ? code : ENGLISH];
+  const storedText = typeof other === "string" ? other : (segment.text ?? "");
+  const text = change?.texts[0] ?? storedText;
+  const title = segment.title === undefined ? null : typeof other === "string" ? other : segment.title;
+  return {
+    start: segment.start,
+    end: segment.end,
+    title,
+    text,
+    data: other && typeof other === "object" ? other : segment.data,
+    score: segment.score,
+    verdict: segment.verdict,
+    reasons: segment.reasons ?? [],
+    answer: there ? answer : undefined,
+    edited: change ? !same(change.texts, change.was) : stored !== undefined,
+    was: change?.was[0] ?? stored ?? null,
+    stored: storedText,
+    inEnglish: !there,
+  };
+}
+
+/** The text of a card: the first answer that is one. */
+export function leadOf(answers: Shown[]): Shown | undefined {
+  return answers.find((each) => each.text) ?? answers.find((each) => each.segments.length) ?? answers[0];
+}
+
+export function plainText(shown: Shown | undefined): string {
+  if (!shown) return "";
+  if (shown.text) return shown.text;
+  if (shown.items) return shown.items.join(", ");
+  if (shown.segments.length) return shown.segments.map((segment) => segment.title ?? segment.text).join(" · ");
+  return shown.data === undefined ? "" : JSON.stringify(shown.data);
+}
+
+export function clock(seconds: number, tenths = false): string {
+  const whole = tenths ? Math.floor(seconds * 10) / 10 : Math.floor(seconds);
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor((whole % 3600) / 60);
+  const rest = whole % 60;
+  const shownRest = tenths ? rest.toFixed(1).padStart(4, "0") : String(Math.floor(rest)).padStart(2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${shownRest}` : `${minutes}:${shownRest}`;
+}
+
+export const nameOf = (path: string): string => path.slice(path.replace(/\/+$/, "").lastIndexOf("/") + 1) || path;

