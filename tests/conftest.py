@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
-from pathlib import PurePosixPath
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from scripts.demo.sample_ads import write_ads
 from scripts.demo.stack import Stack, running_stack
+from tests import workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from scripts.demo.world.pictures import Picture
@@ -22,21 +23,6 @@ if TYPE_CHECKING:
 # The models here are tiny: threads of one computation would wait for each other for longer than they compute.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-WITH_THE_STACK = (
-    *("test_demo_captions.py", "test_demo_pictures.py", "test_killed_engine.py", "test_readme.py"),
-    *("test_bench_pipeline_served.py", "test_bench_scale_tasks.py", "test_bench_server_served.py"),
-    *("test_deploy_dashboard.py", "test_gateway_sdks.py", "test_gateway_sdk_tools.py", "test_gateway_stack.py"),
-    *("test_gateway_parameters.py", "test_gateway_hostile_stack.py", "test_server_safe_path.py"),
-    *("test_server_stack.py", "test_stop_under_load.py"),
-)
-"""Modules that use the demo stack, in their order: the last one stops it."""
-LONG = (
-    *("test_llama_vision_engine.py", "test_server_dummy_engine.py", "test_bench_plugin_served.py"),
-    *("test_llama_vision_server.py", "test_quantize_fp8_engine.py", "test_server_alone_engine.py"),
-    *("test_translator_service.py", "test_client_video_formats.py", "test_client_kills.py"),
-)
-"""Modules that take long without it: they come first, so that no worker has one left at the end."""
-
 USERS_OWN = """
 import pathlib
 (pathlib.Path(__file__).parent / "imported").touch()
@@ -44,26 +30,36 @@ raise ImportError("the user's own module was imported")
 """
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave to another worker what it alone runs."""
+    return workers.is_for_another(config, collection_path.name) or None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A module that makes each worker import what takes seconds is told."""
+    before = set(sys.modules)
+    report = yield
+    if isinstance(collector, pytest.Module) and (heavy := workers.imported_alone(collector.path.name, before)):
+        report.outcome = "failed"
+        report.longrepr = f"{collector.path.name} imports {', '.join(sorted(heavy))}: name it in {workers.__file__}"
+    return report
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests: those that use the demo stack, those that take long, the others."""
-    ranks = {name: rank for rank, name in enumerate((*WITH_THE_STACK, *LONG))}
-    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
+    """Order the tests; without pytest-xdist too."""
+    items.sort(key=lambda item: workers.rank(item.path.name))
     for item in items:
-        if "users_folder" in getattr(item, "fixturenames", ()) and item.path.name not in WITH_THE_STACK:
-            raise pytest.UsageError(f"{item.nodeid} uses the demo stack: name its module in {__file__}")
+        if "users_folder" in getattr(item, "fixturenames", ()) and item.path.name not in workers.WITH_THE_STACK:
+            raise pytest.UsageError(f"{item.nodeid} uses the demo stack: name its module in {workers.__file__}")
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With pytest-xdist a module is run by one worker; those with the demo stack by the same one, which starts it."""
-    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not there without it
-
-    class ByModule(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            module = nodeid.partition("::")[0]
-            return "stack" if PurePosixPath(module).name in WITH_THE_STACK else module
-
-    return ByModule(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> workers.Scheduling:
+    """What runs where with pytest-xdist."""
+    return workers.Scheduling(config, log)
 
 
 def free_port() -> int:
@@ -103,4 +99,4 @@ def stack(users_folder: Path, logs: Path) -> Iterator[Stack]:
 def sample_ads(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Clip | Picture]]:
     """A folder of drawn videos and pictures, and what is true of each file."""
     folder = tmp_path_factory.mktemp("ads")
-    return folder, write_ads(folder, seed=11, videos=12, pictures=12)
+    return folder, write_ads(folder, seed=11, videos=8, pictures=8)

@@ -1,4 +1,4 @@
-"""vLLM engines in a process of their own, one after the other.
+"""vLLM engines in a process of their own, one after the other, and `babelview quantize --load`, which starts one too.
 
     python -m tests.llama_engine jobs.json results.json
 
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import io
 import json
 import os
 import subprocess
 import sys
 import traceback
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,17 +80,34 @@ class Batch:
     cached: int
 
 
-def run(jobs: dict[str, Job], folder: Path) -> dict[str, list[Batch]]:
-    """Run engines and wait for what they write; an engine that failed is left out, its trace is on stderr."""
+@dataclass
+class Quantized:
+    """How the command ended: its exit code, and what it said."""
+
+    code: int
+    said: str
+
+
+def run(jobs: dict[str, Job], quantize: tuple[Path, Path], folder: Path) -> tuple[dict[str, list[Batch]], Quantized]:
+    """Run engines and wait for what they write; an engine that failed is left out, its trace is on stderr.
+
+    Args:
+        jobs: The engines, by name.
+        quantize: A checkpoint, and where to `babelview quantize --load` it to.
+        folder: For files.
+    """
     wanted, results = folder / "jobs.json", folder / "results.json"
-    wanted.write_text(json.dumps({name: dataclasses.asdict(job) for name, job in jobs.items()}))
+    engines = {name: dataclasses.asdict(job) for name, job in jobs.items()}
+    wanted.write_text(json.dumps({"engines": engines, "quantize": list(map(str, quantize))}))
     subprocess.run(
         [sys.executable, "-m", "tests.llama_engine", str(wanted), str(results)],
         env=os.environ | ENVIRONMENT,
         cwd=Path(__file__).parent.parent,
         check=True,
     )
-    return {name: [_read(batch) for batch in done] for name, done in json.loads(results.read_text()).items()}
+    done = json.loads(results.read_text())
+    written = {name: [_read(batch) for batch in batches] for name, batches in done["engines"].items()}
+    return written, Quantized(**done["quantize"])
 
 
 def _read(batch: dict[str, Any]) -> Batch:
@@ -154,16 +173,21 @@ def main() -> None:
     """Run the jobs of a file."""
     from vllm.distributed import cleanup_dist_env_and_memory  # noqa: PLC0415
 
-    wanted, results = map(Path, sys.argv[1:])
+    from server import quantize  # noqa: PLC0415
+
+    paths = map(Path, sys.argv[1:])
+    wanted, results = json.loads(next(paths).read_text()), next(paths)
     done = {}
-    for name, job in json.loads(wanted.read_text()).items():
+    for name, job in wanted["engines"].items():
         try:
             done[name] = [dataclasses.asdict(batch) for batch in run_job(job)]
         except Exception:  # noqa: BLE001 - the tests of the other engines shall run
             traceback.print_exc()
         gc.collect()
         cleanup_dist_env_and_memory()
-    results.write_text(json.dumps(done))
+    with redirect_stdout(io.StringIO()) as said:
+        code = quantize.main([*wanted["quantize"], "--load"])
+    results.write_text(json.dumps({"engines": done, "quantize": {"code": code, "said": said.getvalue()}}))
 
 
 if __name__ == "__main__":

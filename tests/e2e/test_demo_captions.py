@@ -169,7 +169,7 @@ def test_fp8_says_what_bfloat16_says(stack: Stack, clips: list[Clip]) -> None:
     processor = LlavaNextVideoProcessor.from_pretrained(folder)
     model = LlavaNextVideoForConditionalGeneration.from_pretrained(folder, dtype=torch.bfloat16).eval()
     rng = random.Random(5)
-    for clip in clips:
+    for clip in clips[:5]:
         frames = clip_frames(clip, rng)
         pixels = np.stack([np.asarray(Image.open(io.BytesIO(frame))) for frame in frames])
         content = [{"type": "video"}, {"type": "text", "text": DESCRIBE}]
@@ -195,7 +195,7 @@ def test_the_translator_speaks_all_of_its_languages(stack: Stack, clips: list[Cl
 
 
 def test_eval_demo_scores_new_clips(stack: Stack) -> None:
-    command = [sys.executable, "-m", "scripts.demo.evaluate", "--seed", "77", "--videos", "4", "--pictures", "6"]
+    command = [sys.executable, "-m", "scripts.demo.evaluate", "--seed", "77", "--videos", "2", "--pictures", "3"]
     where = ["--base-url", stack.endpoint, "--translator", stack.translator]
     done = subprocess.run([*command, *where], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

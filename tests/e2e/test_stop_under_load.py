@@ -1,6 +1,6 @@
 """SIGTERM under load: streams in flight end whole, new requests are refused, no process stays.
 
-The last test that uses the session's stack (see `tests/conftest.py`), for afterwards there is none.
+The last test that uses the session's stack (see `tests/workers.py`), for afterwards there is none.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytest_plugins = ("schemathesis.pytest.plugin",)  # for this module alone: it takes seconds to load
 EXAMPLES = 40
 TIMEOUT_S = 20
 """A request that takes longer hangs."""

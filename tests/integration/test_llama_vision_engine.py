@@ -23,7 +23,7 @@ from tests.llama_checkpoints import (
     write_nf4,
     write_tokenizer,
 )
-from tests.llama_engine import Batch, Job, Request, Written
+from tests.llama_engine import Batch, Job, Quantized, Request, Written
 from tests.llama_reference import Answer, Reference, quantized_as_served
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Models:
     references: dict[str, Reference] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     results: dict[str, list[Batch]] = field(default_factory=dict)
+    quantized: Quantized | None = None
 
 
 def text(words: str) -> list[int]:
@@ -167,7 +168,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     write_checkpoint(folder / "half", half, dtype=torch.bfloat16)
     add("bf16", Reference(half, plain), folder / "half", cases, dtype="bfloat16")
 
-    found.results = llama_engine.run(found.jobs, folder)
+    shards = write_checkpoint(folder / "two files", half, dtype=torch.bfloat16, shards=2)
+    found.results, found.quantized = llama_engine.run(found.jobs, (shards, folder / "two files, fp8"), folder)
     return found
 
 
@@ -260,3 +262,9 @@ def test_what_cannot_be_answered_is_refused_and_the_next_request_is_answered(mod
     assert "holds 2 times <|image|>, but 1 picture(s)" in str(one_missing.error)
     assert "maximum context length is 128 tokens" in str(too_long.error)
     assert next_one.written[0].tokens == first.tokens
+
+
+def test_what_is_quantized_is_loaded_in_vllm_at_the_end(models: Models) -> None:
+    assert models.quantized
+    assert models.quantized.code == 0, models.quantized.said
+    assert "loaded in vLLM; it wrote" in models.quantized.said

@@ -1,18 +1,14 @@
-"""The FP8 script on a checkpoint larger than a file of it, and its results in vLLM."""
+"""The FP8 script on a checkpoint larger than a file of it."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-
-from tests.llama_checkpoints import random_model, tiny_config, write_checkpoint
-from tests.llama_engine import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
 SHARDS = 7
@@ -40,16 +36,3 @@ def test_memory_is_bounded_by_one_file(tmp_path: Path) -> None:
     growth = int(done.stdout.splitlines()[-1])
     # A file as it is read, as it is written, and as it is compared with the one that was written.
     assert growth < 4 * SHARD_BYTES
-
-
-def test_checks_at_the_end_that_vllm_loads_the_result(tmp_path: Path) -> None:
-    source = write_checkpoint(tmp_path / "source", random_model(tiny_config()), dtype=torch.bfloat16, shards=2)
-    done = subprocess.run(
-        [sys.executable, "-m", "server.quantize", str(source), str(tmp_path / "fp8"), "--load"],
-        env=os.environ | ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "loaded in vLLM; it wrote" in done.stdout

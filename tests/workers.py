@@ -1,0 +1,96 @@
+"""Which worker of pytest-xdist runs which module, and in which order.
+
+A module's tests stay on one worker. The modules of a group stay on one, too, which alone collects them: what they
+start or import is started or imported once, and the other workers do not wait for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import chain
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from xdist.scheduler import LoadScopeScheduling
+
+if TYPE_CHECKING:
+    import pytest
+
+WITH_THE_STACK = (
+    *("test_demo_captions.py", "test_demo_pictures.py", "test_killed_engine.py", "test_readme.py"),
+    *("test_bench_pipeline_served.py", "test_bench_scale_tasks.py", "test_bench_server_served.py"),
+    *("test_deploy_dashboard.py", "test_gateway_sdks.py", "test_gateway_sdk_tools.py", "test_gateway_stack.py"),
+    *("test_gateway_parameters.py", "test_gateway_hostile_stack.py", "test_server_safe_path.py"),
+    *("test_server_stack.py", "test_stop_under_load.py"),
+)
+"""Modules that use the demo stack, in their order: the last one stops it."""
+WITH_HEAVY_IMPORTS = (
+    *("test_llama_vision_engine.py", "test_llama_vision_server.py", "test_bench_plugin_served.py"),
+    *("test_translator_convert.py", "test_translator_madlad.py", "test_quantize_fp8_memory.py"),
+    *("test_server_profile_arguments.py", "test_server_tool_parser.py"),
+    *("test_llama_vision_config.py", "test_llama_vision_model.py", "test_llama_vision_geometry.py"),
+    *("test_llama_vision_encoder_cache.py", "test_llama_vision_nf4.py", "test_llama_vision_template.py"),
+    *("test_quantize_fp8.py", "test_server_cpu_fp8.py", "test_server_dummy.py", "test_client_image.py"),
+    *("test_bench_models.py", "test_bench_pipeline.py", "test_gateway_fuzz.py"),
+    *("test_demo_training.py",),
+)
+"""Modules that import what takes seconds to import: torch, transformers, vLLM, Schemathesis."""
+HEAVY = {"torch", "transformers", "vllm", "schemathesis"}
+GROUPS = {"stack": WITH_THE_STACK, "imports": WITH_HEAVY_IMPORTS}
+LONG = (
+    *("test_server_dummy_engine.py", "test_client_video_formats.py", "test_client_kills.py", "test_bench_scale.py"),
+    *("test_translator_service.py",),
+)
+"""Modules of no group that take long: they come first, so that no worker has one left at the end."""
+
+_GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
+_RANKS = {name: rank for rank, name in enumerate((*WITH_THE_STACK, *WITH_HEAVY_IMPORTS, *LONG))}
+
+
+def imported_alone(module: str, before: set[str]) -> set[str]:
+    """What heavy packages a module of no group has imported; `before`: the names in `sys.modules` until then."""
+    return set() if module in _GROUP_OF else HEAVY.intersection(sys.modules) - before
+
+
+def rank(name: str) -> int:
+    """Where a module comes among all: groups, long ones, the others."""
+    return _RANKS.get(name, len(_RANKS))
+
+
+def is_for_another(config: pytest.Config, name: str) -> bool:
+    """Whether a module belongs to a group that another worker runs."""
+    us: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if us is None or name not in _GROUP_OF:
+        return False
+    return list(GROUPS).index(_GROUP_OF[name]) % us["workercount"] != int(us["workerid"].removeprefix("gw"))
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives a worker that has nothing left the next group or module of those that it has collected."""
+
+    def schedule(self) -> None:
+        if self.collection is None:
+            found = chain.from_iterable(self.registered_collections.values())
+            self.collection = sorted(dict.fromkeys(found), key=lambda nodeid: rank(_name(nodeid)))
+            for nodeid in self.collection:
+                self.workqueue.setdefault(self._split_scope(nodeid), {})[nodeid] = False
+            # Else each worker's count would be taken for that of all, of which what has run is a share.
+            self.config.pluginmanager.get_plugin("session").testscollected = len(self.collection)
+        for node in [*self.nodes, *self.nodes]:  # a worker begins a test once it knows the next one
+            self._reschedule(node)
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _GROUP_OF.get(_name(nodeid), nodeid.partition("::")[0])
+
+    def _assign_work_unit(self, node: Any) -> None:
+        collected = set(self.registered_collections[node])
+        its_own = (scope for scope, unit in self.workqueue.items() if collected.issuperset(unit))
+        if (scope := next(its_own, None)) is None:
+            node.shutdown()
+            return
+        self.workqueue.move_to_end(scope, last=False)
+        super()._assign_work_unit(node)
+
+
+def _name(nodeid: str) -> str:
+    return PurePosixPath(nodeid.partition("::")[0]).name
