@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from client.errors import MediaError, UnreadError
 from client.items import Question, Untranslated
 from client.ledger.events import MediaLoaded, MediaProbed, TimeSpent
+from client.media.content import Look, SceneLooks
 from client.stages import Stage, needs_media, to_load, without_media
 from client.tasks.merge import merges_of
 from client.tasks.plan import ask_of, expand, unknown_scenes
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from client.items import Uncut, Unloaded, Unprobed
     from client.job import Job, Jobs
     from client.media.content import Content, Scene
+    from client.media.content import Probe as Probed
     from client.media.loaders import Loaders
     from client.media.sampling import Sampling
     from client.sources.source import LocalFile
+    from client.tasks.plan import UnitRequest
 
 T = TypeVar("T")
 
@@ -74,15 +77,15 @@ class Load(Stage):
         """Give its questions, those about a unit together; what is to be translated if it fails before the first."""
         job, file, asks = item
         waiting = {ask.key: ask for ask in asks}
-        units = list(dict.fromkeys(ask.unit for ask in asks if needs_media(ask)))
-        loading = self._loaders.load(file.path, job.identity, self._sampling, [unit.span for unit in units])
+        looks = dict.fromkeys(_look_of(ask) for ask in asks if needs_media(ask))
+        loading = self._loaders.load(file.path, job.identity, self._sampling, list(looks))
         noted = _Noted(job)
         try:
-            for unit in units:
+            for look in looks:
                 content, parts = await _in_thread(self._threads, self._next, loading, file)
                 noted.add(content)
                 for ask in asks:
-                    if ask.unit == unit:
+                    if needs_media(ask) and _look_of(ask) == look:
                         del waiting[ask.key]
                         yield Question(job, ask, parts)
                 noted.began = time.monotonic()
@@ -121,37 +124,35 @@ class LoadScenes(Stage):
         """Give its questions, and in the end those about answers that were there; or what is to be translated."""
         job, file, probe, bounds, asks = item
         jobs, sha256 = self._jobs, job.identity.sha256
-        requests = jobs.plan.requests[job.identity.kind]
-        about_scenes = [request for request in requests if request.over.scenes == bounds]
+        about_scenes = [it for it in jobs.plan.requests[job.identity.kind] if it.over.scenes == bounds]
         whole = [ask for ask in asks if needs_media(ask)]
         for ask in asks:
             if not needs_media(ask):
                 yield Question(job, ask, b"")
         job.growing = True
         job.pending += 1  # until all scenes are known, it cannot be finished
-        arguments = file.path, job.identity, self._sampling, bounds
-        loading = self._loaders.scenes(*arguments, whole=bool(whole))
-        starts: list[int] = []
+        numbers = dict.fromkeys(request.frames for request in about_scenes)
+        looks = SceneLooks(bounds, tuple(numbers), tuple(dict.fromkeys(ask.request.frames for ask in whole)))
+        loading = self._loaders.scenes(file.path, job.identity, self._sampling, looks)
+        times: dict[int, None] = {}
         noted = _Noted(job)
         try:
             while found := await _in_thread(self._threads, self._next, loading, file):
                 scene, parts = found
                 noted.add(scene.content)
-                if scene.span is None:
-                    missing, whole = whole, []
+                span, own = scene.look
+                if span is None:
+                    missing = [ask for ask in whole if ask.request.frames == own]
+                    whole = [ask for ask in whole if ask.request.frames != own]
                 else:
-                    starts = [*starts[:-1], *scene.span]
-                    unit = window(sha256, scene.span)
-                    missing = await jobs.missing(job, [ask_of(request, unit) for request in about_scenes])
+                    times |= dict.fromkeys(span)
+                    unit = window(sha256, span)
+                    asked = [ask_of(request, unit) for request in about_scenes if request.frames == own]
+                    missing = await jobs.missing(job, asked)
                 for ask in missing:
                     yield Question(job, ask, parts)
                 noted.began = time.monotonic()
-            probe = replace(probe, scenes={**probe.scenes, bounds.key: starts})
-            job.events.append(MediaProbed(job.identity, probe, 0))
-            await jobs.ledger.write(*job.take_events())
-            merges = merges_of(requests, expand(about_scenes, sha256, probe))
-            job.merges += [merge for merge in merges if merge.inputs]
-            for ask in await jobs.ready_merges(job):
+            for ask in await self._merges(job, replace(probe, scenes={**probe.scenes, bounds.key: list(times)})):
                 yield Question(job, ask, b"")
         except MediaError as error:
             job.give_up(len(whole))
@@ -167,6 +168,16 @@ class LoadScenes(Stage):
         elif job.pending == 0:
             await jobs.finish(job)
 
+    async def _merges(self, job: Job, probe: Probed) -> list[UnitRequest]:
+        """Remember what is known of its scenes now; what can be merged already of answers about them."""
+        job.events.append(MediaProbed(job.identity, probe, 0))
+        await self._jobs.ledger.write(*job.take_events())
+        requests = self._jobs.plan.requests[job.identity.kind]
+        about_scenes = [request for request in requests if request.over.scenes]
+        merges = merges_of(requests, expand(about_scenes, job.identity.sha256, probe))
+        job.merges += [merge for merge in merges if merge.inputs]
+        return await self._jobs.ready_merges(job)
+
     def _next(self, loading: Generator[Scene, None, None], file: LocalFile) -> tuple[Scene, bytes] | None:
         """In a thread: as in `Load`; None after the last one."""
         try:
@@ -176,6 +187,10 @@ class LoadScenes(Stage):
         if scene is None:
             return None
         return scene._replace(content=replace(scene.content, frames=[])), self._model.parts(scene.content)
+
+
+def _look_of(ask: UnitRequest) -> Look:
+    return Look(ask.unit.span, ask.request.frames)
 
 
 class _Noted:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -145,7 +146,8 @@ class Pipeline:
         """
         self._plan, self._fetcher = plan, fetcher
         self._model, self._translator = model, translator
-        self._sampling, self._concurrency, self._ask_once = sampling, concurrency, ask_once
+        self._sampling = replace(sampling, scenes=plan.over_scenes)
+        self._concurrency, self._ask_once = concurrency, ask_once
         self._progress, self._refresh, self._stop = progress, refresh, stop
         self._loaders, self._probers = Loaders(loaders, thumbnails=thumbnails), Loaders(PROBED_AT_ONCE)
         self._threads = ThreadPoolExecutor(loaders, "load")
@@ -194,7 +196,7 @@ class Pipeline:
         """The stages. What is slow to come holds up nothing that is here: URLs are fetched beside local files."""
         kinds = {kind for source in sources if (kind := by_suffix(PurePath(source.where).suffix))}
         asked = {kind for kind in kinds if self._plan.requests[kind]}
-        servers = Servers(self._plan, self._model, self._translator, asked, self._sampling.most)
+        servers = Servers(self._plan, self._model, self._translator, asked, self._plan.most_frames(self._sampling))
         find = Find(self.jobs, self._fetcher, servers)
         probe = Probe(self.jobs, self._probers, self._probe_threads)
         load, load_scenes = (

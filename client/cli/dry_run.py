@@ -250,7 +250,8 @@ def lines(found: DryRun, means: Means, sampling: Sampling, prices: tuple[float, 
     total, bases = Tokens(), dict[str, None]()
     for (key, kind), requests in found.requests.items():
         tiled = found.tiles[key, kind]
-        guess = estimate(requests[0], kind, len(requests), means, frames=sampling.most, tiles=tiled)
+        frames = sampling.own(requests[0].frames).most
+        guess = estimate(requests[0], kind, len(requests), means, frames=frames, tiles=tiled)
         total += guess.tokens
         label = requests[0].label
         bases[f"{label} of {kind}s: {guess.basis}"] = None

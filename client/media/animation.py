@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from client.media.content import Span
+    from client.media.content import Look, Span
     from client.media.sampling import Sampling
 
 _FORMATS = ("GIF", "WEBP", "PNG")
 _TICK = Fraction(1, 1000)
 
 
-def load_animation(path: Path, sampling: Sampling, spans: Sequence[Span | None]) -> Iterator[Content]:
+def load_animation(path: Path, sampling: Sampling, spans: Sequence[Look | Span | None]) -> Iterator[Content]:
     """Sample spans of an animation one after the other; None is all of it.
 
     Frames are put together from the first to the last one that is wanted, once; the wanted ones of all spans lie in
@@ -64,7 +64,7 @@ def load_animation(path: Path, sampling: Sampling, spans: Sequence[Span | None])
     duration_s = float(timeline.seconds)
     facts = Facts(*size, round(duration_s, 3), round(len(timeline.shown) / duration_s, 3), len(timeline.shown))
     for span in spans:
-        remark = sampling.choose(timeline.within(span)[0])[1]
+        remark = sampling.remark(timeline, span)
         frames = [
             Frame(timeline.pts_us(timeline.shown[index]), jpegs[index]) for index in sampling.indices(timeline, span)
         ]

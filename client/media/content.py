@@ -59,6 +59,25 @@ class Span(NamedTuple):
         return f"{self.start_us / 1e6:.1f}-{self.end_us / 1e6:.1f} s"
 
 
+class Look(NamedTuple):
+    """What is looked at of a video."""
+
+    span: Span | None
+    """None: all of it."""
+    frames: int | None = None
+    """None: as many as the run says."""
+
+
+class SceneLooks(NamedTuple):
+    """What is looked at of a video whose scenes are to be found; numbers of frames are those of `Look`."""
+
+    bounds: SceneBounds
+    frames: tuple[int | None, ...] = (None,)
+    """Of each scene, one look for each of them."""
+    whole: tuple[int | None, ...] = ()
+    """The same of the whole video."""
+
+
 class Frame(NamedTuple):
     """A frame as the model gets it."""
 
@@ -91,5 +110,5 @@ class Content:
 class Scene(NamedTuple):
     """What was loaded of a scene, or of a part of a long one; without a span, of the whole video."""
 
-    span: Span | None
+    look: Look
     content: Content

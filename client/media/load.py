@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from client.errors import MediaError
 from client.media.containers import is_sequence
-from client.media.content import Scene, Span
+from client.media.content import Look, Scene, Span
 from client.media.kinds import (
     HEAD_BYTES,
     Animated,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from client.media.content import Content, Probe, SceneBounds
+    from client.media.content import Content, Probe, SceneLooks
     from client.media.sampling import Sampling
 
 _BLOCK = 1 << 20
@@ -130,7 +130,9 @@ def recognise(head: bytes, sha256: str, suffix: str) -> Identity:
     return Identity(sha256, kind or named or Kind.VIDEO, problem)
 
 
-def load_spans(path: Path, identity: Identity, sampling: Sampling, spans: Sequence[Span | None]) -> Iterator[Content]:
+def load_spans(
+    path: Path, identity: Identity, sampling: Sampling, spans: Sequence[Look | Span | None]
+) -> Iterator[Content]:
     """Decode spans of a file one after the other, after one look at its packets; None is all of it.
 
     Raises:
@@ -151,10 +153,8 @@ def load_spans(path: Path, identity: Identity, sampling: Sampling, spans: Sequen
             yield from [load_image(path)] * len(spans)
 
 
-def load_scenes(
-    path: Path, identity: Identity, sampling: Sampling, bounds: SceneBounds, whole: bool
-) -> Iterator[Scene]:
-    """Decode a video once: its scenes one after the other, and then all of it if the `whole` is wanted too.
+def load_scenes(path: Path, identity: Identity, sampling: Sampling, looks: SceneLooks) -> Iterator[Scene | bytes]:
+    """Decode a video once: its scenes one after the other, then the whole of it, and at last a thumbnail.
 
     An animated picture is one scene.
 
@@ -164,13 +164,23 @@ def load_scenes(
     """
     from client.media.animation import load_animation, probe_animation  # noqa: PLC0415 (late, as in load_spans)
     from client.media.scenes import load_scenes as scenes_of  # noqa: PLC0415
+    from client.media.thumbnails import SceneTiles  # noqa: PLC0415
 
+    found: Iterator[Scene]
+    tiles = SceneTiles()
     with _only_media_errors(identity):
         if _is_animation(path):
-            spans = [Span(0, probe_animation(path).duration_us), *([None] if whole else ())]
-            yield from map(Scene, spans, load_animation(path, sampling, spans))
+            span = Span(0, probe_animation(path).duration_us)
+            each = [*(Look(span, own) for own in looks.frames), *(Look(None, own) for own in looks.whole)]
+            found = map(Scene, each, load_animation(path, sampling, each))
         else:
-            yield from scenes_of(path, sampling, bounds, whole=whole)
+            found = scenes_of(path, sampling, looks)
+        for scene in found:
+            if scene.look.span:
+                tiles.add(scene.content)
+            yield scene
+        if thumbnail := tiles.thumbnail():
+            yield thumbnail
 
 
 def probe(path: Path, identity: Identity) -> Iterator[Probe]:

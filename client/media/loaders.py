@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from multiprocessing.connection import Connection
 
-    from client.media.content import Content, Probe, Scene, SceneBounds, Span
+    from client.media.content import Content, Look, Probe, Scene, SceneLooks, Span
     from client.media.load import Identity
     from client.media.sampling import Sampling
     from client.media.thumbnail_folder import Thumbnails
@@ -85,7 +85,7 @@ class Loaders:
             self._workers.put(None)
 
     def load(
-        self, path: Path, identity: Identity, sampling: Sampling, spans: Sequence[Span | None] = (None,)
+        self, path: Path, identity: Identity, sampling: Sampling, spans: Sequence[Look | Span | None] = (None,)
     ) -> Generator[Content, None, None]:
         """Decode a file in a worker, once for each of `spans` (see `client.media.load`); waits for a free worker.
 
@@ -105,13 +105,18 @@ class Loaders:
                 yield content
 
     def scenes(
-        self, path: Path, identity: Identity, sampling: Sampling, bounds: SceneBounds, *, whole: bool
+        self, path: Path, identity: Identity, sampling: Sampling, looks: SceneLooks
     ) -> Generator[Scene, None, None]:
-        """Find the scenes of a video and decode them in a worker, in one pass; and so, at last, the `whole` if asked.
+        """Find the scenes of a video and decode them in a worker, in one pass (see `client.media.load`).
 
         Waits and errors are those of `load`.
         """
-        return self._work_on(path, load_scenes, (path, identity, sampling, bounds, whole), None)
+        with contextlib.closing(self._work_on(path, load_scenes, (path, identity, sampling, looks), None)) as found:
+            for scene in found:
+                if not isinstance(scene, bytes):
+                    yield scene
+                elif self._thumbnails:
+                    self._thumbnails.keep(identity.sha256, scene)
 
     def probe(self, path: Path, identity: Identity) -> Probe:
         """Look at a video's packets in a worker; errors as for `load`."""

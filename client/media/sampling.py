@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from client.media.content import Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,8 +97,15 @@ class Sampling:
             params |= {"every": str(self.every), "max_frames": self.max_frames}
         return params if self.fit is Fit.CROP else {**params, "fit": self.fit.value}
 
-    def indices(self, timeline: Timeline, span: Span | None) -> list[int]:
-        """Those of the frames of `timeline` to look at for `span` of it; None: for all of it."""
+    def own(self, frames: int | None) -> Sampling:
+        """The same with another number of frames, evenly spread, if one is given."""
+        return self if frames is None else replace(self, frames=frames, every=None)
+
+    def indices(self, timeline: Timeline, look: Look | Span | None) -> list[int]:
+        """Those of the frames of `timeline` to look at for a span of it; None: for all of it."""
+        if isinstance(look, Look):
+            return self.own(look.frames).indices(timeline, look.span)
+        span = look
         part, first = timeline.within(span)
         if span is None or not self.scenes:
             return [first + index for index in self.choose(part)[0]]
@@ -105,8 +114,11 @@ class Sampling:
             candidates.offer((time - part.shown[0]) * part.tick, partial(int, index))
         return candidates.chosen()
 
-    def remark(self, timeline: Timeline, span: Span | None) -> str | None:
+    def remark(self, timeline: Timeline, look: Look | Span | None) -> str | None:
         """A warning where the frames of a span are not as asked for."""
+        if isinstance(look, Look):
+            return self.own(look.frames).remark(timeline, look.span)
+        span = look
         return None if span and self.scenes else self.choose(timeline.within(span)[0])[1]
 
     def choose(self, timeline: Timeline) -> tuple[list[int], str | None]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import chain
 from math import floor
 from typing import TYPE_CHECKING, NamedTuple
 
 from client.errors import MediaError
-from client.media.content import Frame, Scene, Span
+from client.media.content import Frame, Look, Scene, Span
 from client.media.cuts import Shown, find_cuts
 from client.media.frame_encoder import FrameEncoder
 from client.media.frames import InOrder
@@ -16,13 +17,13 @@ from client.media.sampling import Candidates
 from client.media.video import USUAL_RATE, Taken, load_video, scan_video
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from fractions import Fraction
     from pathlib import Path
 
     import av
 
-    from client.media.content import Content, SceneBounds
+    from client.media.content import Content, SceneLooks
     from client.media.opening import Opened
     from client.media.sampling import Sampling
     from client.media.video import Scan
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 _DECODED_BYTES = 64 << 20
 
 
-def load_scenes(path: Path, sampling: Sampling, bounds: SceneBounds, *, whole: bool) -> Iterator[Scene]:
-    """The scenes of a video, each as soon as it ends; and then, if it is wanted, the `whole` video.
+def load_scenes(path: Path, sampling: Sampling, looks: SceneLooks) -> Iterator[Scene]:
+    """The scenes of a video, each as soon as it ends, and then the whole of it, where that is wanted.
 
     Of a scene twice as many frames as are wanted lie in memory, and more only where a long one is cut in parts.
 
@@ -42,14 +43,14 @@ def load_scenes(path: Path, sampling: Sampling, bounds: SceneBounds, *, whole: b
     with opened(path, quick=True) as (container, stream, _):
         found, _ = scan_video(container, stream)
     for strict in (True, False):
-        decoding = _Decoding(path, found, sampling, whole=whole)
-        yield from decoding.scenes(bounds, strict=strict)
+        decoding = _Decoding(path, found, sampling, looks)
+        yield from decoding.scenes(strict=strict)
         if decoding.count:
             break
     else:
         raise MediaError("the file is damaged: none of its frames can be decoded")
-    if whole:
-        yield Scene(None, decoding.whole() or next(iter(load_video(path, sampling, [None]))))
+    of_whole = [Look(None, own) for own in looks.whole]
+    yield from map(Scene, of_whole, decoding.whole() or load_video(path, sampling, of_whole))
 
 
 class _Held(NamedTuple):
@@ -65,66 +66,77 @@ class _Part(NamedTuple):
     start: int
     end: int | None
     """None: that of the video."""
-    frames: list[_Held]
+    frames: dict[int | None, list[_Held]]
+    """By how many were asked for."""
 
 
 class _Begun:
     """A scene, or a part of one, that has not ended yet."""
 
-    def __init__(self, start: int, tick: Fraction, sampling: Sampling) -> None:
+    def __init__(self, start: int, tick: Fraction, samplings: Mapping[int | None, Sampling]) -> None:
         self._start, self._tick = start, tick
-        self._candidates = Candidates[_Held](sampling)
+        self._candidates = {own: Candidates[_Held](sampling) for own, sampling in samplings.items()}
 
     def lasts(self, until: int, length_us: int) -> bool:
         """Whether it has lasted so long then."""
         return (until - self._start) * self._tick * 1_000_000 >= length_us
 
-    def add(self, shown: Shown, hold: partial[_Held]) -> None:
+    def add(self, shown: Shown, hold: Callable[[], _Held]) -> None:
         """The next frame; `hold` is called if it may be wanted."""
-        self._candidates.offer((shown.time - self._start) * self._tick, hold)
+        for candidates in self._candidates.values():
+            candidates.offer((shown.time - self._start) * self._tick, hold)
 
     def until(self, end: int | None) -> _Part:
         """What it is if it ends then."""
-        return _Part(self._start, end, self._candidates.chosen())
+        return _Part(self._start, end, {own: found.chosen() for own, found in self._candidates.items()})
 
 
 class _Decoding:
     """A video that is decoded from its beginning to its end."""
 
-    def __init__(self, path: Path, found: Scan, sampling: Sampling, *, whole: bool) -> None:
+    def __init__(self, path: Path, found: Scan, sampling: Sampling, looks: SceneLooks) -> None:
         self._path, self._found, self._sampling = path, found, sampling
+        self._samplings = {own: sampling.own(own) for own in looks.frames}
+        self._bounds = looks.bounds
         self._tick = found.timeline.tick
         self._encoder = FrameEncoder(sampling)
-        self._wanted = frozenset(sampling.indices(found.timeline, None) if whole else ())
-        self._taken: list[Frame] = []
+        self._looks = {Look(None, own): sampling.indices(found.timeline, Look(None, own)) for own in looks.whole}
+        self._wanted = frozenset(chain(*self._looks.values()))
+        self._taken: dict[int, Frame] = {}
         self._errors = self._last = 0
         self.count = 0
         """Frames that were decoded so far."""
 
-    def scenes(self, bounds: SceneBounds, *, strict: bool) -> Iterator[Scene]:
+    def scenes(self, *, strict: bool) -> Iterator[Scene]:
         """Decode it all."""
         with opened(self._path, strict=strict) as video:
             rate = video.stream.average_rate or video.stream.guessed_rate or USUAL_RATE
             decoder = InOrder(video.container, video.stream)
-            marked = find_cuts(self._shown(decoder, video, rate), self._tick, rate, bounds.shortest_us / 1_000_000)
-            for part in self._parts(marked, bounds, video):
+            marked = find_cuts(
+                self._shown(decoder, video, rate), self._tick, rate, self._bounds.shortest_us / 1_000_000
+            )
+            for part in self._parts(marked, video):
                 self._errors = decoder.errors
-                frames = [Frame(self._us(time), self._jpeg(picture, video)) for time, picture in part.frames]
                 # Rounded down, so that no frame of a scene is shown before it begins.
                 start_us = floor(part.start * self._tick * 1_000_000)
                 end_us = max(self._found.duration_us, self._us(self._last) + 1)
                 if part.end is not None:
                     end_us = floor(part.end * self._tick * 1_000_000)
-                yield Scene(Span(start_us, end_us), self._content(Span(start_us, end_us), frames))
+                for own, held in part.frames.items():
+                    frames = [Frame(self._us(time), self._jpeg(picture, video)) for time, picture in held]
+                    look = Look(Span(start_us, end_us), own)
+                    yield Scene(look, self._content(look, frames))
             self._errors = decoder.errors
 
-    def whole(self) -> Content | None:
+    def whole(self) -> list[Content] | None:
         """All of it, once it is decoded; None if its packets told of other frames."""
-        return self._content(None, self._taken) if self.count == len(self._found.timeline.shown) else None
+        if self.count != len(self._found.timeline.shown):
+            return None
+        return [self._content(look, [self._taken[index] for index in indices]) for look, indices in self._looks.items()]
 
-    def _content(self, span: Span | None, frames: list[Frame]) -> Content:
+    def _content(self, look: Look, frames: list[Frame]) -> Content:
         taken = Taken(self._found.timeline, frames)
-        return self._found.content(self._encoder, self._sampling, span, taken, spoilt=bool(self._errors))
+        return self._found.content(self._encoder, self._sampling, look, taken, spoilt=bool(self._errors))
 
     def _shown(self, decoder: InOrder, video: Opened, rate: Fraction) -> Iterator[Shown]:
         """All frames, with their times; where the file tells none that can be right, one after the other."""
@@ -139,12 +151,12 @@ class _Decoding:
                 if frame.pts - first > self._last:
                     time = frame.pts - first
             if self.count in self._wanted:
-                self._taken.append(Frame(self._us(time), self._encoder.take(frame, video)))
+                self._taken[self.count] = Frame(self._us(time), self._encoder.take(frame, video))
             self.count += 1
             self._last = time
             yield Shown(time, frame)
 
-    def _parts(self, marked: Iterable[tuple[Shown, bool]], bounds: SceneBounds, video: Opened) -> Iterator[_Part]:
+    def _parts(self, marked: Iterable[tuple[Shown, bool]], video: Opened) -> Iterator[_Part]:
         """The scenes; a long one in parts, of which the last one is not shorter than scenes may be."""
         scene: _Begun | None = None
         part: _Part | None = None
@@ -153,10 +165,10 @@ class _Decoding:
             if scene is None or begins:
                 if scene:
                     yield scene.until(shown.time)
-                scene, part, following = _Begun(shown.time, self._tick, self._sampling), None, None
-            elif following is None and scene.lasts(shown.time, bounds.longest_us):
-                part, following = scene.until(shown.time), _Begun(shown.time, self._tick, self._sampling)
-            elif part and following and following.lasts(shown.time, bounds.shortest_us):
+                scene, part, following = _Begun(shown.time, self._tick, self._samplings), None, None
+            elif following is None and scene.lasts(shown.time, self._bounds.longest_us):
+                part, following = scene.until(shown.time), _Begun(shown.time, self._tick, self._samplings)
+            elif part and following and following.lasts(shown.time, self._bounds.shortest_us):
                 yield part
                 scene, part, following = following, None, None
             for begun in (scene, following):
@@ -167,7 +179,7 @@ class _Decoding:
 
     def _hold(self, shown: Shown, video: Opened) -> _Held:
         size = sum(plane.buffer_size for plane in shown.frame.planes)
-        large = size * 2 * self._sampling.most > _DECODED_BYTES
+        large = size * 2 * sum(own.most for own in self._samplings.values()) > _DECODED_BYTES
         return _Held(shown.time, self._encoder.take(shown.frame, video) if large else shown.frame)
 
     def _jpeg(self, picture: av.VideoFrame | bytes, video: Opened) -> bytes:

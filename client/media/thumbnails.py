@@ -6,13 +6,17 @@ when each of them is displayed.
 
 from __future__ import annotations
 
+from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import simplejpeg
 from PIL import Image
 
+from client.media.content import Frame
 from client.media.kinds import Kind
+from client.media.sampling import Candidates, Sampling
 from client.media.strips import Strip, with_comment
 
 if TYPE_CHECKING:
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from client.media.content import Content, Frame
+    from client.media.content import Content
 
 EDGE, TILE_EDGE = 320, 240
 """The longer edge of a picture's thumbnail, and of a tile of a video's strip, in pixels; the source may have less."""
@@ -45,6 +49,24 @@ def with_thumbnail(contents: Iterable[Content], count: int) -> Iterator[Content]
             yield content
             continue
         yield content.with_thumbnail(_strip(tiles))
+
+
+class SceneTiles:
+    """The thumbnail of a video whose scenes come one after the other: a frame of each, of many of some."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._candidates = Candidates[Frame](Sampling(TILES))
+
+    def add(self, content: Content) -> None:
+        """The next scene."""
+        for frame in _spread(content.frames, 1):
+            self._candidates.offer(Fraction(0), partial(Frame, *frame))
+
+    def thumbnail(self) -> bytes | None:
+        """That of the scenes so far; None if there are none."""
+        tiles = [(frame.pts_us, _tile(frame)) for frame in self._candidates.chosen()]
+        return _strip(tiles) if tiles else None
 
 
 def _spread(frames: list[Frame], count: int) -> list[Frame]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
-    from client.media.content import Span
+    from client.media.content import Look, Span
     from client.media.sampling import Sampling
 
 # A file that ends this much before its own header says was cut.
@@ -44,7 +44,7 @@ USUAL_RATE = Fraction(25)
 _FRAMES_AT_ONCE = 1024
 
 
-def load_video(path: Path, sampling: Sampling, spans: Sequence[Span | None]) -> Iterator[Content]:
+def load_video(path: Path, sampling: Sampling, spans: Sequence[Look | Span | None]) -> Iterator[Content]:
     """Sample spans of a video one after the other, after one scan of it; None is all of it.
 
     Of what is not sampled only the times are kept, about 70 bytes a frame: 13 MB for two hours. From the first span on
@@ -80,7 +80,7 @@ class Scan(NamedTuple):
         return round(self.duration * 1_000_000)
 
     def content(
-        self, encoder: FrameEncoder, sampling: Sampling, span: Span | None, taken: Taken, *, spoilt: bool
+        self, encoder: FrameEncoder, sampling: Sampling, span: Look | Span | None, taken: Taken, *, spoilt: bool
     ) -> Content:
         """What was taken of a span, with the facts of the video and all warnings."""
         timeline, frames = taken
@@ -109,7 +109,7 @@ class Taken(NamedTuple):
     frames: list[Frame]
 
 
-def _by_seeking(path: Path, sampling: Sampling, left: deque[Span | None]) -> Generator[Content, None, Scan]:
+def _by_seeking(path: Path, sampling: Sampling, left: deque[Look | Span | None]) -> Generator[Content, None, Scan]:
     """Take spans from `left` as long as seeking gives them; returns what the packets tell.
 
     Raises:
@@ -138,7 +138,7 @@ def _by_seeking(path: Path, sampling: Sampling, left: deque[Span | None]) -> Gen
 
 
 def _in_order(
-    path: Path, sampling: Sampling, scan_result: Scan, spans: Sequence[Span | None]
+    path: Path, sampling: Sampling, scan_result: Scan, spans: Sequence[Look | Span | None]
 ) -> Generator[Content, None, Timeline]:
     """Take spans while all of the video is decoded: once for all, if it is sound and its packets told the truth.
 
@@ -199,8 +199,8 @@ class _WholeDecoding:
         self.errors = self.frames = 0
 
     def take(
-        self, guess: Timeline, sampling: Sampling, spans: Sequence[Span | None], *, exact: bool
-    ) -> dict[Span | None, Taken]:
+        self, guess: Timeline, sampling: Sampling, spans: Sequence[Look | Span | None], *, exact: bool
+    ) -> dict[Look | Span | None, Taken]:
         """The wanted frames of each span, and when they really are shown.
 
         `guess` is what the packets say, right nearly always; where it is not, a second pass knows better.

@@ -43,6 +43,8 @@ class Request:
     """What of a file it is about: each unit is a request of its own."""
     step: str = ""
     """The name of the task's step that it is."""
+    frames: int | None = None
+    """Of a video: so many, whatever the run says of others."""
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
@@ -119,6 +121,15 @@ class Plan:
     temperature: float
     languages: tuple[str, ...]
 
+    @property
+    def over_scenes(self) -> bool:
+        """Whether it asks about scenes."""
+        return any(request.over.scenes for requests in self.requests.values() for request in requests)
+
+    def most_frames(self, sampling: Sampling) -> int:
+        """The most frames that are sent of a video."""
+        return max((sampling.own(request.frames).most for request in self.requests[Kind.VIDEO]), default=sampling.most)
+
     def to_json(self) -> str:
         """As the ledger keeps it."""
         return json.dumps(asdict(self))
@@ -180,7 +191,6 @@ def make_plan(
     Raises:
         UsageError: a task merges the answers to a step that it does not have, or to a merge.
     """
-    media = {Kind.IMAGE: {}, Kind.VIDEO: sampling.params()}
     requests: dict[Kind, list[Request]] = {kind: [] for kind in Kind}
     for task in tasks:
         _check_merges(task)
@@ -188,7 +198,8 @@ def make_plan(
             prompt, looks = step.prompt, step.over.kind is not OverKind.MERGE
             own = temperature if prompt.temperature is None else prompt.temperature
             params: dict[str, Any] = {"temperature": own, "max_tokens": prompt.max_tokens, **step.over.params()}
-            params |= media[kind] if looks else {}
+            if looks and kind is Kind.VIDEO:
+                params |= sampling.own(prompt.frames).params()
             if prompt.schema is not None:
                 params["schema"] = prompt_hash(prompt.answer)
             requests[kind].append(
@@ -205,6 +216,7 @@ def make_plan(
                     prompt_hash=prompt_hash(prompt.text),
                     over=step.over if looks else replace(step.over, most_characters=merge_characters),
                     step=step.name,
+                    frames=prompt.frames,
                 )
             )
     return Plan(requests, models, temperature, languages)

@@ -52,6 +52,8 @@ class Prompt:
     about: str = ""
     temperature: float | None = None
     """None: that of the run."""
+    frames: int | None = None
+    """Of a video, or of each window of it; None: as many as the run says."""
     over: str = "whole"
     """One of `OVER`."""
     schema: dict[str, Any] | None = None
@@ -143,6 +145,7 @@ _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_tokens": (_is_count, "a whole number above 0"),
     "temperature": (_is_amount, "a number, 0 or above"),
     "schema": (lambda value: isinstance(value, dict) and bool(value), "a JSON schema"),
+    "frames": (_is_count, "a whole number above 0"),
     "over": (lambda value: value in OVER, f"one of {', '.join(OVER)}"),
 }
 """Of the front matter: what is right, and what to say of what is not."""

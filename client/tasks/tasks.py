@@ -117,6 +117,8 @@ def _read(files: dict[str, Path]) -> dict[str, Prompt]:
     for file, prompt in prompts.items():
         if prompt.over != "whole" and file not in (Kind.VIDEO, WINDOW):
             raise UsageError(f"{files[file]}: over: {prompt.over} is for prompts about videos")
+        if prompt.frames is not None and file not in (Kind.VIDEO, WINDOW):
+            raise UsageError(f"{files[file]}: frames: {prompt.frames} is for prompts that are shown videos")
     if (path := files.get(WINDOW)) and Kind.VIDEO in files:
         raise UsageError(f"{path}: a video is asked about as a whole (video.md) or in windows (window.md), not both")
     if path := files.get(MERGE):

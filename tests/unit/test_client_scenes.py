@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from batch_runs import command, results, run, seen_in, wait_until
+from fake_servers import what_is_seen
 from ffmpeg_files import X264, ffmpeg
 from media_files import numbered, write_video
 from PIL import Image
 from test_client_windows import notes, tell
 
 from client.errors import MediaError
-from client.media.content import SceneBounds, Span
+from client.media.content import SceneBounds, SceneLooks, Span
 from client.media.load import identify, load_scenes
 from client.media.loaders import Loaders
 from client.media.sampling import Candidates, Sampling
+from client.media.strips import read_strip
 from client.media.video import load_video
 
 if TYPE_CHECKING:
@@ -49,7 +51,9 @@ STORY = ("ads", "--frames", "2", "--languages", "", "--concurrency", "1", "--pro
 def shown(number: int, size: tuple[int, int]) -> np.ndarray:
     """Frame `number` of a video of these scenes."""
     ends = list(accumulate(LENGTHS))
-    return numbered(LOOKS[next(place for place, end in enumerate(ends) if number < end)], size)
+    picture = numbered(LOOKS[next(place for place, end in enumerate(ends) if number < end)], size)
+    picture[:4] = 2 * number  # no two frames are the same
+    return picture
 
 
 def write_scenes(path: Path, **options: Any) -> Path:
@@ -57,11 +61,14 @@ def write_scenes(path: Path, **options: Any) -> Path:
 
 
 def scenes_of(path: Path, sampling: Sampling, bounds: SceneBounds = BOUNDS, *, whole: bool = False) -> list[Scene]:
-    return list(load_scenes(path, identify(path), sampling, bounds, whole))
+    looks = SceneLooks(bounds, whole=(None,) if whole else ())
+    *found, thumbnail = load_scenes(path, identify(path), sampling, looks)
+    assert isinstance(thumbnail, bytes)
+    return [scene for scene in found if not isinstance(scene, bytes)]
 
 
 def spans(scenes: list[Scene]) -> list[tuple[float, float]]:
-    return [(scene.span.start_us / SECOND, scene.span.end_us / SECOND) for scene in scenes if scene.span]
+    return [(scene.look.span.start_us / SECOND, scene.look.span.end_us / SECOND) for scene in scenes if scene.look.span]
 
 
 # -- cuts and frames --------------------------------------------------------------------------------------------
@@ -72,9 +79,9 @@ def test_scenes_begin_and_end_with_their_frames(tmp_path: Path, name: str) -> No
     found = scenes_of(write_scenes(tmp_path / name), Sampling(frames=3), whole=True)
     assert spans(found) == list(pairwise(TRUTH))
     for scene in found[:-1]:
-        assert scene.span
-        assert all(scene.span.start_us <= frame.pts_us < scene.span.end_us for frame in scene.content.frames)
-    assert found[-1].span is None
+        assert (span := scene.look.span)
+        assert all(span.start_us <= frame.pts_us < span.end_us for frame in scene.content.frames)
+    assert found[-1].look.span is None
     assert [frame.pts_us for frame in found[-1].content.frames] == [0, 62 * 40_000, 124 * 40_000]
     assert found[-1].content.facts.frames == sum(LENGTHS)
 
@@ -89,7 +96,7 @@ def test_frames_are_the_same_when_the_cuts_are_known(tmp_path: Path, rate: Any, 
     path = write_scenes(tmp_path / "a.mp4", rate=rate)
     found = scenes_of(path, sampling, SceneBounds(500_000, 900_000))
     assert len(found) > len(LENGTHS)
-    again = load_video(path, sampling, [scene.span for scene in found])
+    again = load_video(path, sampling, [scene.look for scene in found])
     for scene, content in zip(found, again, strict=True):
         assert scene.content.frames == content.frames
         assert 0 < len(content.frames) <= sampling.most
@@ -152,7 +159,7 @@ def test_an_animated_picture_is_one_scene(tmp_path: Path) -> None:
     frames = [Image.fromarray(numbered(LOOKS[place // 10])) for place in range(20)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=100)
     found = scenes_of(tmp_path / "a.gif", Sampling(2), whole=True)
-    assert [scene.span for scene in found] == [Span(0, 2 * SECOND), None]
+    assert [scene.look.span for scene in found] == [Span(0, 2 * SECOND), None]
 
 
 @pytest.mark.parametrize("count", [1, 3, 5, 6, 7, 100, 1000, 12345])
@@ -201,24 +208,45 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_scenes_are_asked_about_and_merged(ads: FakeServers, tmp_path: Path, passes: list[str]) -> None:
     tasks = (*STORY[:-1], "story,describe", "--window", "scenes")
     assert run(ads, *tasks, cwd=tmp_path).returncode == 0
-    assert sorted(seen_in(ads.asked[:5])) == ["31 31", "341 341", "682 682", "992 341", "992 992"]
-    assert "from 3 s to 3.8 s" in ads.asked[2]["messages"][0]["content"][-1]["text"]
-    assert [note.partition("]")[0] for note in notes(ads.asked[5])] == [
-        f"[{start}-{end} s" for start, end in pairwise(TRUTH)
-    ]
+    looked = [body for body in ads.asked if what_is_seen(body)]
+    assert sorted(seen_in(looked)) == ["31 31", "341 341", "682 682", "992 341", "992 992"]
+    assert "from 3 s to 3.8 s" in looked[2]["messages"][0]["content"][-1]["text"]
+    (merge,) = (body for body in ads.asked if body not in looked)
+    assert [note.partition("]")[0] for note in notes(merge)] == [f"[{start}-{end} s" for start, end in pairwise(TRUTH)]
     assert passes == ["scenes"]
     (record,) = results(tmp_path)["files"]
     assert record["error"] is None
     told = record["tasks"]["story"]
     assert [(part["start"], part["end"]) for part in told["segments"]] == list(pairwise(TRUTH))
     assert told["text"] == "4 from 0.0"
+    (strip,) = (tmp_path / "captions" / ".thumbnails").rglob("*.jpg")
+    held = read_strip(strip)
+    assert held
+    assert [sum(at >= start for start in TRUTH) for at in held.times] == [1, 2, 3, 4]
     # The cuts are known: a dry run and another one decode nothing, one that asks again only what is asked about.
     assert "1 are done already" in run(ads, *tasks, "--dry-run", cwd=tmp_path).stdout
     assert run(ads, *tasks, cwd=tmp_path).returncode == 0
     assert (len(ads.asked), passes) == (6, ["scenes"])
     assert run(ads, *tasks, "--redo", "story", cwd=tmp_path).returncode == 0
-    assert seen_in(ads.asked[6:10]) == ["992 992", "31 31", "682 682", "341 341"]
+    again = [body["messages"][0]["content"][0] for body in ads.asked[6:10]]
+    assert again == [body["messages"][0]["content"][0] for body in looked[:4]]  # the very same bytes
     assert (len(ads.asked), passes) == (11, ["scenes", "load"])
+
+
+@pytest.mark.parametrize("window", ["scenes", "1"])
+def test_a_task_may_have_frames_of_its_own(ads: FakeServers, tmp_path: Path, passes: list[str], window: str) -> None:
+    for name in ("window", "video"):
+        (tmp_path / "own" / f"few{name}").mkdir()
+        (tmp_path / "own" / f"few{name}" / f"{name}.md").write_text("---\nframes: 3\n---\nWhat is there?")
+    tasks = (*STORY[:-1], "story,fewwindow,captions,fewvideo,describe", "--window", window, "--frames", "2")
+    assert run(ads, *tasks, cwd=tmp_path).returncode == 0
+    parts = 4 if window == "scenes" else 5
+    sent = [len(seen.split()) for body in ads.asked if (seen := what_is_seen(body))]
+    assert (sent.count(3), sent.count(2)) == (parts + 1, 2 * parts + 1)
+    # The same frames are the same bytes, before all else that is said, so that a server need look at them but once.
+    first = [json.dumps(body["messages"][0]["content"][0]) for body in ads.asked]
+    assert (len(set(first[: 3 * parts + 2])), passes) == (2 * parts + 2, ["scenes" if window == "scenes" else "load"])
+    assert "1 are done already" in run(ads, *tasks, "--dry-run", cwd=tmp_path).stdout
 
 
 def test_other_bounds_are_other_scenes(ads: FakeServers, tmp_path: Path, passes: list[str]) -> None:
