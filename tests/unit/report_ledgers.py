@@ -164,8 +164,8 @@ def _stored(ask: UnitRequest, text: str, translations: Said, shown: Shown) -> li
     return [AnswerStored(ask, answer), *([TranslationsStored(ask, stored)] if stored else [])]
 
 
-def many(folder: Path, count: int, languages: tuple[str, ...] = ("spa_Latn", "hin_Deva", "zho_Hans")) -> list[Shown]:
-    """So many files with texts of about 100 words, and thumbnails of `folder`'s own making."""
+def many(count: int, languages: tuple[str, ...] = ("spa_Latn", "hin_Deva", "zho_Hans")) -> list[Shown]:
+    """So many files with texts of about 100 words, and thumbnails."""
     rng = np.random.default_rng(5)
     said = {
         "eng_Latn": "a the red car drives along beach sunset people smile brand logo shows bright city street night",

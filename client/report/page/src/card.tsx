@@ -1,9 +1,9 @@
 import { useRef, useState } from "preact/hooks";
 import { reviewOf } from "./edits";
 import { Marked } from "./marked";
-import { addressOf, focused, language, selected, toggleSelected } from "./state";
-import { arrived, core, details, facts, languageOf, ENGLISH } from "./store";
-import { clock, leadOf, nameOf, plainText, shownAnswers } from "./texts";
+import { addressOf, focused, language, query, selected, toggleSelected } from "./state";
+import { arrived, core, details, facts, languageOf, languages, ENGLISH } from "./store";
+import { around, clock, leadOf, nameOf, plainText, shownAnswers } from "./texts";
 import { Thumbnail } from "./thumbnail";
 import { FLAGS } from "./types";
 
@@ -19,8 +19,8 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
   const kind = items.kind[index]!;
   const name = items.name[index]!;
   const known = facts[index];
-  const lead = leadOf(shownAnswers(index, language.value));
-  const own = languageOf(lead?.inEnglish ? ENGLISH : language.value);
+  const { text, code } = leadText(index);
+  const own = languageOf(code);
   const review = reviewOf(index)?.state;
   const isSelected = selected.value.has(index);
   return (
@@ -40,7 +40,7 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
           </a>
         </h2>
         <p class="lead" lang={own?.tag} dir={own?.direction}>
-          <Marked text={plainText(lead).slice(0, LONGEST_LEAD)} />
+          <Marked text={text} />
         </p>
         <p class="badges">
           {review && <span class={`badge ${review}`}>{review}</span>}
@@ -60,6 +60,22 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
       </label>
     </article>
   );
+}
+
+/** The first text; where something was searched for, what stands around it, in whatever language it was found. */
+function leadText(index: number): { text: string; code: string } {
+  const { needles } = query.value.found;
+  const answers = shownAnswers(index, language.value);
+  const lead = leadOf(answers);
+  if (needles.length) {
+    for (const code of [language.value, ...languages.value.map((each) => each.code)]) {
+      for (const each of code === language.value ? answers : shownAnswers(index, code)) {
+        const found = around(plainText(each), needles, LONGEST_LEAD);
+        if (found !== null) return { text: found, code: each.inEnglish ? ENGLISH : code };
+      }
+    }
+  }
+  return { text: plainText(lead).slice(0, LONGEST_LEAD), code: lead?.inEnglish ? ENGLISH : language.value };
 }
 
 const TONES = new Set(["positive", "negative", "neutral", "mixed"]);

@@ -23,10 +23,10 @@ export function Charts() {
   return (
     <div class="charts">
       <h2 class="visually-hidden">Charts</h2>
+      <Over list={list} />
       {made.map(({ title, bars, note }) => (
         <Bars title={title} bars={bars} note={note} of={list.length} />
       ))}
-      <Over list={list} />
     </div>
   );
 }
@@ -39,7 +39,7 @@ function Bars({ title, bars, note, of }: { title: string; bars: Bar[]; note: str
       <h3>{title}</h3>
       {note && <p class="hint">{note}</p>}
       <ul>
-        {bars.map(({ label, count, condition }) => (
+        {bars.filter((bar) => bar.count).map(({ label, count, condition }) => (
           <li>
             <button type="button" disabled={condition === null} onClick={() => condition !== null && filterBy(condition)} title={condition === null ? undefined : `Show them: ${condition}`}>
               <span class="label">
@@ -109,8 +109,9 @@ function charts(list: number[]): { title: string; bars: Bar[]; note: string | un
   ];
 }
 
-/** What errors have in common: without numbers and names. */
-const kindOfError = (error: string | null): string => (error ?? "").split(/[:;(0-9"]/)[0]!.trim();
+/** What errors have in common: without the task, numbers and names. */
+const kindOfError = (error: string | null): string =>
+  (error ?? "").replace(/^[\w-]+( "[^"]*")?: /, "").split(/[:;(0-9"]/)[0]!.trim();
 
 /** Numbers in steps of 1, 2 and 5. */
 function histogram(values: number[], field: string): Bar[] {
@@ -147,7 +148,7 @@ function Over({ list }: { list: number[] }) {
     return { name: ends[0] === ends[1] ? `${ends[0]}` : `${ends[0]} to ${ends[1]}`, shares };
   });
   return (
-    <section class="chart wide" aria-label="Sentiment over the set">
+    <section class="chart" aria-label="Sentiment over the set">
       <h3>Sentiment {column === undefined ? "over the set, in its order" : `by ${column}`}</h3>
       <svg viewBox={`0 0 ${bins} 1`} preserveAspectRatio="none" role="img" aria-label="Shares of sentiments; the table below has the numbers">
         {columns.map(({ shares }, bin) => {

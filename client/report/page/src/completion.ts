@@ -32,8 +32,10 @@ export function suggestions(text: string, caret: number): Suggestion[] {
   if (field) {
     const name = field[1]!.toLowerCase();
     const value = fold(field[2]!.replaceAll('"', ""));
-    return valuesOf(name)
-      .filter(([each]) => fold(each).includes(value))
+    const matching = valuesOf(name).filter(([each]) => fold(each).includes(value));
+    const begins = ([each]: [string, number]): number => (fold(each).startsWith(value) ? 0 : 1);
+    return matching
+      .sort((one, other) => begins(one) - begins(other))
       .slice(0, MOST)
       .map(([each, times]) => made(`${name}:${quoted(each)}`, times ? times.toLocaleString() : "", true));
   }

@@ -73,7 +73,7 @@ export function Gallery() {
   if (!list.length) {
     return (
       <div class="notice">
-        <p>{complete.value ? "No file is like that." : "Nothing found so far; texts are still being read."}</p>
+        <p>{complete.value ? "No file matches this." : "Nothing found so far; texts are still being read."}</p>
         <button
           type="button"
           onClick={() => {

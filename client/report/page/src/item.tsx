@@ -113,7 +113,7 @@ function About({ index, record, media }: { index: number; record: FileRecord; me
     ["Size", record.width !== undefined && `${record.width} × ${record.height}${record.size_mb === null ? "" : `, ${record.size_mb} MB`}`],
     ["Duration", record.duration_sec !== undefined && `${clock(record.duration_sec, true)}${record.fps ? `, ${Math.round(record.fps * 100) / 100} frames/s` : ""}`],
     ["Model", known.models.join(", ")],
-    ["Time", `${record.total_processing_time_sec} s, of these ${Math.round(known.requestSeconds * 1000) / 1000} s waiting for the model`],
+    ["Time", `${record.total_processing_time_sec} s; all requests took ${Math.round(known.requestSeconds * 1000) / 1000} s`],
     ["Tokens", known.tokens.toLocaleString()],
     ["Live photo of", record.live_photo_of],
     ["SHA-256", record.sha256 ?? undefined],

@@ -3,7 +3,7 @@ import type { Signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { core, details, ENGLISH, languageOf } from "./store";
 import { language } from "./state";
-import { clock, type Shown } from "./texts";
+import { clock, labelOf, type Shown } from "./texts";
 import { Thumbnail, tileTimes } from "./thumbnail";
 
 interface Props {
@@ -82,7 +82,7 @@ function Timed({ now, wanted, answers, kind, media, fail }: Props & { kind: "vid
 /** Segments as captions of the player's own, one track for each task; the menu of the player shows them. */
 function useCaptions(element: { current: HTMLVideoElement | null }, answers: Shown[]): void {
   const tracks = useRef(new Map<string, TextTrack>());
-  const key = JSON.stringify(answers.map((each) => [each.key, each.segments.map((segment) => segment.title ?? segment.text)]));
+  const key = JSON.stringify(answers.map((each) => [each.key, each.segments.map(labelOf)]));
   useEffect(() => {
     const video = element.current;
     if (!video?.addTextTrack) return;
@@ -97,7 +97,7 @@ function useCaptions(element: { current: HTMLVideoElement | null }, answers: Sho
       for (const cue of [...(track.cues ?? [])]) track.removeCue(cue);
       for (const segment of segments) {
         // A cue's text may hold markup; as escaped text it is only text.
-        const text = (segment.title ?? segment.text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+        const text = labelOf(segment).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
         if (text && segment.end > segment.start) track.addCue(new VTTCue(segment.start, segment.end, text));
       }
       track.mode = before === "showing" ? "showing" : "disabled";

@@ -2,7 +2,7 @@
 import type { Signal } from "@preact/signals";
 import { core, languageOf, ENGLISH } from "./store";
 import { language } from "./state";
-import { clock, type Shown } from "./texts";
+import { clock, labelOf, type Shown } from "./texts";
 
 interface Props {
   index: number;
@@ -25,7 +25,7 @@ export function SeekBar({ index, now, answers, seek }: Props) {
               const to = Math.min(1, Math.max(segment.end, segment.start) / duration);
               const active = now.value >= segment.start && now.value < segment.end;
               const own = languageOf(segment.inEnglish ? ENGLISH : language.value);
-              const text = segment.title ?? segment.text;
+              const text = labelOf(segment);
               return (
                 <button
                   type="button"
@@ -37,7 +37,7 @@ export function SeekBar({ index, now, answers, seek }: Props) {
                   onClick={() => seek(segment.start)}
                 >
                   <span class="visually-hidden">{clock(segment.start)}: </span>
-                  {segment.title ?? segment.text}
+                  {text}
                 </button>
               );
             })}

@@ -1,6 +1,7 @@
 // Answers as they are shown: in a language, with what was changed by hand.
 import { editOf } from "./edits";
 import { itemsOf } from "./facts";
+import { places } from "./fold";
 import { details, ENGLISH, translated } from "./store";
 import type { Answer, Data, Segment } from "./types";
 
@@ -110,8 +111,27 @@ export function plainText(shown: Shown | undefined): string {
   if (!shown) return "";
   if (shown.text) return shown.text;
   if (shown.items) return shown.items.join(", ");
-  if (shown.segments.length) return shown.segments.map((segment) => segment.title ?? segment.text).join(" · ");
+  if (shown.segments.length) return shown.segments.map((segment) => labelOf(segment)).join(" · ");
   return shown.data === undefined ? "" : JSON.stringify(shown.data);
+}
+
+/** What a segment says in a line: its title, its text, or the first words of its data. */
+export function labelOf(segment: ShownSegment): string {
+  return (segment.title ?? segment.text) || wordsOf(segment.data ?? null).join(", ");
+}
+
+function wordsOf(data: Data): string[] {
+  if (typeof data === "string") return [data];
+  if (data === null || typeof data !== "object") return [];
+  return (Array.isArray(data) ? data : Object.values(data)).flatMap(wordsOf);
+}
+
+/** A part of a text around the first place of one of the needles; its beginning where there is none. */
+export function around(text: string, needles: string[], length: number): string | null {
+  const [place] = places(text, needles);
+  if (!place) return null;
+  const start = place[0] < length / 3 ? 0 : text.lastIndexOf(" ", place[0] - length / 4) + 1;
+  return `${start > 0 ? "… " : ""}${text.slice(start, start + length)}`;
 }
 
 export function clock(seconds: number, tenths = false): string {
