@@ -1,4 +1,8 @@
-"""Random weights all the way: folders of small shapes, two real vLLM engines, the gateway, answers."""
+"""Random weights all the way: folders of small shapes, two real vLLM engines, the gateway, answers.
+
+One engine is of a stack. The other is alone, with a gateway that has its address, as containers and further machines
+run them.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,22 @@ import io
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
+import urllib.request
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from conftest import free_port
 from openai import OpenAI
 from PIL import Image
 
-from scripts.demo.stack import Stack, running_stack
+from scripts.demo.stack import ROOT, running_stack
 from server.engines.dummy import folder_files, write_folder
 from server.sizing.models import published_config
 
@@ -87,15 +97,14 @@ FRAMES, TOKENS_A_FRAME = 5, 16
 TOKENS = 9
 
 
+START_S = 300
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("dummies")
-
-
-@pytest.fixture(scope="module")
-def dummies(home: Path) -> Iterator[Stack]:
-    """A stack of small models without any weights in their folders; steps are slow while there is a file `slow`."""
-    profile = f'{SUPERVISOR}\n[translator]\nmodel = "demo"\n'
+    """Small models without any weights in their folders; profiles with both, and with the video model alone."""
+    home = tmp_path_factory.mktemp("dummies")
+    engines = {}
     for name, (published, text, vision) in SMALL.items():
         config = published_config(published)
         assert config is not None
@@ -103,14 +112,68 @@ def dummies(home: Path) -> Iterator[Stack]:
         write_folder(home / name, folder_files(config | small))
         assert not list((home / name).glob("*.safetensors"))
         media = "max_images = 1" if name == LLAMA else "max_frames = 8"
-        profile += PROFILE.format(name=name, folder=home / name, media=media)
-    (home / "small.toml").write_text(profile)
-    options = ["--profile", str(home / "small.toml"), "--port", "0", "--translator-port", "0"]
-    with pytest.MonkeyPatch.context() as patch:
+        engines[name] = PROFILE.format(name=name, folder=home / name, media=media)
+    (home / "both.toml").write_text("".join(engines.values()))
+    (home / "stack.toml").write_text(f'{SUPERVISOR}\n[translator]\nmodel = "demo"\n{engines[LLAVA]}')
+    return home
+
+
+@dataclass
+class Served:
+    """Both models: base URLs by name, and the process id of the stack's supervisor."""
+
+    urls: dict[str, str]
+    supervisor: int
+
+    def client(self, name: str) -> OpenAI:
+        return OpenAI(base_url=self.urls[name], api_key="none", max_retries=0)
+
+
+@pytest.fixture(scope="module")
+def served(home: Path) -> Iterator[Served]:
+    """The video model in a stack, the picture model alone; steps are slow while there is a file `slow`."""
+    engine, gateway, nowhere = (f"http://127.0.0.1:{free_port()}" for _ in range(3))
+    both = ("--profile", str(home / "both.toml"))
+    options = ["--profile", str(home / "stack.toml"), "--port", "0", "--translator-port", "0", "--dummy-weights"]
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as running:
         patch.setenv("SLOW_STEPS", str(home / "slow"))
         patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
-        with running_stack(*options, "--dummy-weights", "--log-dir", str(home / "logs")) as stack:
-            yield stack
+        alone = running.enter_context(started("engine", LLAMA, *both, "--dummy-weights", "--port", port_of(engine)))
+        stack = running.enter_context(running_stack(*options, "--log-dir", str(home / "logs")))
+        wait_for(f"{engine}/health/core", alone)
+        places = ("--engine", f"{LLAMA}={engine}", "--engine", f"{LLAVA}={nowhere}")
+        before = running.enter_context(started("gateway", *both, *places, "--port", port_of(gateway)))
+        wait_for(f"{gateway}/health/live", before)
+        yield Served({LLAMA: f"{gateway}/v1", LLAVA: stack.endpoint}, stack.pid)
+
+
+def port_of(url: str) -> str:
+    return url.rpartition(":")[2]
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m server ARGUMENTS`, until it has ended by SIGTERM."""
+    with subprocess.Popen([sys.executable, "-m", "server", *arguments], cwd=ROOT) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(START_S)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Until it answers 200."""
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            with urllib.request.urlopen(url) as response:
+                assert response.status == 200
+                return
+        except OSError:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 def jpeg(side: int) -> str:
@@ -126,8 +189,8 @@ def media(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_an_answer_is_as_long_as_asked_for_and_has_words(dummies: Stack, name: str) -> None:
-    client = OpenAI(base_url=dummies.endpoint, api_key="none")
+def test_an_answer_is_as_long_as_asked_for_and_has_words(served: Served, name: str) -> None:
+    client = served.client(name)
     question: dict[str, Any] = {"type": "text", "text": "Describe it."}
 
     def ask(*parts: dict[str, Any]) -> Any:
@@ -143,9 +206,9 @@ def test_an_answer_is_as_long_as_asked_for_and_has_words(dummies: Stack, name: s
         assert frames >= FRAMES * TOKENS_A_FRAME
 
 
-def test_a_stream_has_a_piece_for_each_token(dummies: Stack) -> None:
+def test_a_stream_has_a_piece_for_each_token(served: Served) -> None:
     """Every token has a text: so that times between tokens can be measured."""
-    client = OpenAI(base_url=dummies.endpoint, api_key="none")
+    client = served.client(LLAVA)
     messages: Any = [{"role": "user", "content": "Go on."}]
 
     def pieces() -> int:
@@ -159,13 +222,13 @@ def test_a_stream_has_a_piece_for_each_token(dummies: Stack) -> None:
     assert said == TOKENS
 
 
-def test_an_engine_in_slow_steps_serves_and_one_that_is_stopped_is_found(dummies: Stack, home: Path) -> None:
+def test_an_engine_in_slow_steps_serves_and_one_that_is_stopped_is_found(served: Served, home: Path) -> None:
     """Slow is not hung."""
-    engine = next(p for p in psutil.Process(dummies.pid).children() if LLAVA in p.cmdline())
+    engine = next(p for p in psutil.Process(served.supervisor).children() if LLAVA in p.cmdline())
     (core,) = engine.children()
     assert SLOW_S > HUNG_S
     (home / "slow").write_text(str(SLOW_S))
-    client = OpenAI(base_url=dummies.endpoint, api_key="none", max_retries=0)
+    client = served.client(LLAVA)
     began = time.monotonic()
     answer = client.completions.create(model=LLAVA, prompt="a", max_tokens=2, extra_body={"ignore_eos": True})
     assert answer.usage
