@@ -24,6 +24,7 @@ ENGLISH = "We waited for an hour at the old station."
         ("jpn_Jpan", "私たちは古い駅で一時間待っていました、"),
         ("arb_Arab", "انتظرنا ساعة كاملة في المحطة القديمة،"),
         ("amh_Ethi", "በድሮው ጣቢያ ለአንድ ሰዓት ያህል ጠበቅን፣"),
+        ("mya_Mymr", "ကျွန်ုပ်တို့သည် ဘူတာရုံဟောင်းတွင် တစ်နာရီစောင့်ခဲ့သည်၊"),
     ],
 )
 def test_a_sentence_that_ends_with_a_comma_is_cut_short(target: str, text: str) -> None:
@@ -76,6 +77,11 @@ def test_half_a_sentence_is_too_short_by_the_measure_of_its_languages(
     assert find_issues(sources[languages[0]], whole, languages) == ()
     (found,) = find_issues(sources[languages[0]], half, languages)
     assert found.startswith("too short")
+
+
+@pytest.mark.parametrize(("target", "text"), [("zho_Hans", "谢谢。"), ("eng_Latn", "Thanks.")])
+def test_a_greeting_may_be_short(target: str, text: str) -> None:
+    assert find_issues("ありがとうございます。", text, ("jpn_Jpan", target)) == ()
 
 
 def test_languages_that_were_not_measured_are_given_more_room() -> None:
@@ -139,6 +145,7 @@ def test_signs_that_the_source_has_are_not_invented(target: str, source: str, te
     [
         ("zho_Hans", "Q'orianka Kilcher plays the main role.", "Q'orianka Kilcher饰演主角。"),
         ("bod_Tibt", "Newport on the Levee is here.", "Newport on the Leveeའདིར་ཡོད།"),
+        ("zho_Hans", "Visit example.com today.", "今天就访问example.com。"),
         ("rus_Cyrl", "Photo: primeminister.kz", "Фото: primeminister.kz"),
         ("jpn_Jpan", "It is a complete PITA.", "完全にPITAだ"),
         ("zho_Hans", "I love #flutter and @mobx on ＡＢＣ.", "我喜欢ABC上的#flutter和@mobx。"),

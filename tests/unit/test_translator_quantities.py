@@ -56,6 +56,14 @@ SAME = [
     ("rus_Cyrl", "It cost $1.5 million.", "Он стоил полтора миллиона долларов."),
     ("deu_Latn", "In the 1980s he left.", "In den Achtzigern ging er."),
     ("lit_Latn", "In the 1980s he left.", "Jis išvyko 9-ame dešimtmetyje."),
+    ("fra_Latn", "It is from the 21st century.", "Il est du XXIe siècle."),
+    ("deu_Latn", "In the 1500s it was built.", "Im 16. Jahrhundert wurde es gebaut."),
+    ("ita_Latn", "In the 1500s it was built.", "Fu costruito nel Cinquecento."),
+    # Discounts by what is left to pay.
+    ("zho_Hans", "Save 30% today.", "今天享受7折优惠。"),
+    ("zho_Hant", "15% off everything", "全場85折"),
+    ("zho_Hans", "15% off everything", "全场八五折"),
+    ("jpn_Jpan", "50% off", "半額"),
     # Years and dates.
     ("fra_Latn", "The 2018-19 season begins.", "La saison 2018/2019 commence."),
     ("deu_Latn", "He was born in '98.", "Er wurde 1998 geboren."),
@@ -76,6 +84,10 @@ LOST = [
     ("jpn_Jpan", "17,631 people live there.", "そこには１万７千人が住んでいる。", ["17,631"]),
     ("tha_Thai", "In 2018 he left.", "เขาออกไปในปี 2560", ["2018"]),
     ("yor_Latn", "There are 139 of them.", "Wọ́n pọ̀.", ["139"]),
+    ("zho_Hans", "It grew 30% today.", "今天增长了70%。", ["30"]),
+    ("zho_Hans", "20% off everything", "全场七折", ["20"]),
+    ("por_Latn", "Windows 11 is here.", "O Windows chegou.", ["11"]),
+    ("pol_Latn", "Model 3 costs less.", "Ten model kosztuje mniej.", ["3"]),
 ]
 INTO_ENGLISH = [
     ("zho_Hans", "8月有二十五人和3只狗。", "In August, there were 25 people and three dogs."),
@@ -85,6 +97,8 @@ INTO_ENGLISH = [
     ("jpn_Jpan", "平成30年に始まった。", "It began in 2018."),
     ("jpn_Jpan", "午後15時に始まる。", "It starts at 3 p.m."),
     ("deu_Latn", "Am 08.03.2024 kamen 1,5 Mio. Menschen.", "On March 8, 2024, 1.5 million people came."),
+    ("zho_Hans", "全场7折", "30% off everything"),
+    ("zho_Hans", "全场85折", "85 percent of the price"),
     ("rus_Cyrl", "В 90-х было 12 000 человек.", "In the 1990s there were 12,000 people."),
 ]
 CONVERTED = [
@@ -155,6 +169,7 @@ def test_languages_without_numerals() -> None:
 
 def test_roman_numerals() -> None:
     assert list(map(int, roman("XIX, IV and MIX, I and ІХ"))) == [19, 4, 1, 9]
+    assert list(map(int, roman("le XXIe siècle, Le Ve"))) == [21]
 
 
 @pytest.mark.parametrize(

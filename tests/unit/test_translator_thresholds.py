@@ -135,6 +135,17 @@ EDGES = [
     Edge("length_slack", letters(47), letters(48), "too long", 11, 13, source="blue cars"),
     Edge("shortest", letters(54), letters(53), "too short: 0.54 of", 0.56, 0.53, source="xyzw " * 22),
     Edge("shortest_brief", HANZI[:7], HANZI[:6], "too short: 0.50 of", 0.57, 0.5, "xyzw " * 10, target="zho_Hans"),
+    Edge("shortest_tiny", letters(10), letters(9), "too short: 0.44 of", 0.47, 0.43, source="xyzw " * 6 + "x"),
+    Edge(
+        "tiny_sentence",
+        letters(10),
+        letters(10) + ".",
+        "too short: 0.45 of",
+        24,
+        26,
+        source="xyzw " * 6 + "x",
+        bad_source="xyzw " * 6 + "xy",
+    ),
     Edge("short_slack", letters(54), letters(53), "too short: 0.54 of", 5, 9, source="xyzw " * 22),
     Edge("shortest_chinese", HANZI[:17], HANZI[:16], "too short: 0.55 of", 0.6, 0.54, "xyzw " * 22, target="zho_Hans"),
     Edge(

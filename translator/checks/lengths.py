@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from translator.checks.thresholds import Thresholds
 
 _SENTENCE_END = re.compile(r"[.!?…。！？।॥።؟۔][\"'”’»」』)\]]*$")
-_CUT = re.compile(r"[,;:，、；：،؛፣፤፥፡·‧\-–—‒―]$")
+_CUT = re.compile(r"[,;:，、；：､﹐﹑﹔﹕،؛፣፤፥፡·‧၊៖՝\-–—‒―－]$")
 _FULL_STOPS = {"Armn": ":", "Ethi": "፡:", "Grek": ";"}
 """Marks of `_CUT` that end a sentence in some scripts: a question mark, and what is typed for another full stop."""
 _CLOSING = frozenset("\"'”“’‘»«›‹」』)]")
@@ -70,7 +70,9 @@ def find(source: str, text: str, languages: tuple[str, str], t: Thresholds) -> l
         return [f"too long: {long:.1f} times what the source's length lets expect"]
     short = (said + t.short_slack) / (asked + t.short_slack)
     least = _least(languages, t)
-    if short < (least if asked > t.short_sentence else min(least, t.shortest_brief)):
+    if asked <= t.short_sentence:
+        least = min(least, t.shortest_brief if asked > t.tiny_sentence else t.shortest_tiny)
+    if short < least:
         return [f"too short: {short:.2f} of what the source's length lets expect"]
     gone = left_out(source, text)
     if short < t.label_share and gone and _says_much(gone, source, t):

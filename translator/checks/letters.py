@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from translator.checks.thresholds import Thresholds
 
 _NO_WORDS = re.compile(
-    r"[#@]\w+|(?<![^\W\d_])[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}(?![A-Za-z])|</?[A-Za-z][^<>]*>"
+    r"[#@]\w+|(?<![A-Za-z0-9])[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}(?![A-Za-z])|</?[A-Za-z][^<>]*>"
 )
 """Hashtags, names of accounts and domains, and tags: they stay in Latin letters."""
 _RUN = re.compile(r"[A-Za-zªºÀ-ÖØ-öø-ɏḀ-ỿ]+|[^\WA-Za-z0-9_ªºÀ-ÖØ-öø-ɏḀ-ỿ]+")

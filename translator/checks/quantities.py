@@ -8,13 +8,17 @@ from decimal import Decimal
 
 from translator.checks import spelled, wanted
 from translator.checks.english import numbers_of_words
-from translator.checks.numbers import loosely, normalized, numbers
+from translator.checks.numbers import Number, loosely, normalized, numbers
 from translator.checks.wanted import CELSIUS, FAHRENHEIT, Wanted, primary
 
 _HALF = Decimal("0.5")
 _MOST_AND_A_HALF = 100
 _HALVES = frozenset(map(Decimal, ("0.5", "1.5", "2.5")))
 """Said without digits in many languages: "anderthalb", "полтора"."""
+_DIGITS = "零一二三四五六七八九"
+_DISCOUNT = re.compile(rf"(?<![{_DIGITS}])([{_DIGITS[1:]}]{{1,2}})折")
+_HALF_PRICE = re.compile("半[价價額额]|반값")
+_DISCOUNTED = re.compile(rf"折|{_HALF_PRICE.pattern}")
 _SPELLABLE = frozenset(map(Decimal, range(21)))
 _CALENDARS = {
     "tha_Thai": (543,), "npi_Deva": (56, 57), "amh_Ethi": (-7, -8), "tir_Ethi": (-7, -8), "gaz_Latn": (-7, -8),
@@ -60,6 +64,7 @@ def compare(source: str, text: str, languages: tuple[str, str] = ("", "")) -> Co
     if languages[1] == _ENGLISH:
         loose |= numbers_of_words(text)  # "8月" is August
     missing = [one for one in asked if not (one.number.readings | one.also) & loose and not _in_parts(one, loose)]
+    missing = [one for one in missing if not _discounted(one, text, there)]
     missing = [one for one in missing if not re.search(rf"(?<!\d){re.escape(one.text)}(?!\d)", text)]
     if not missing:
         return result
@@ -102,6 +107,16 @@ def _in_parts(one: Wanted, there: frozenset[Decimal]) -> bool:
         return False
     whole, rest = Decimal(int(match[1])), Decimal(int(match[2]))
     return rest in there and not there.isdisjoint({whole, whole + 12})
+
+
+def _discounted(one: Wanted, text: str, there: list[Number]) -> bool:
+    """Whether a percentage is a discount as Chinese says it, by what is left to pay: "30% off" is 7折 or 七折."""
+    if not one.strict or not _DISCOUNTED.search(text):
+        return False
+    said = {value for number in there if text.startswith("折", number.end) for value in number.readings}
+    said |= {Decimal("".join(str(_DIGITS.index(c)) for c in match[1])) for match in _DISCOUNT.finditer(text)}
+    said |= {Decimal(50)} if _HALF_PRICE.search(text) else set()
+    return any(100 - wanted.paid(value) in one.number.readings for value in said)
 
 
 def _said_otherwise(one: Wanted, text: str, language: str, *, strange: bool) -> bool:

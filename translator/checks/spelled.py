@@ -17,7 +17,9 @@ from translator.languages import known
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ROMAN = re.compile(r"(?<!\w)(?=[IVXLC])(?:X[CL]|L?X{0,3})(?:I[XV]|V?I{0,3})(?!\w)")
+_ROMAN = re.compile(
+    r"(?<!\w)(?=[IVXLC])(?:X[CL]|L?X{0,3})(?:I[XV]|V?I{0,3})(?:(?!\w)|(?<=[IVXLC]{2})(?=(?:e|er|ème|ᵉ|º|ª)(?!\w)))"
+)
 _ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _LOOKALIKES = str.maketrans("ІХСѴ", "IXCV")
 _OTHER_NAMES = {"tl": "fil", "nb": "no", "arb": "ar"}

@@ -45,6 +45,10 @@ class Thresholds:
     shortest_brief: float = 0.55
     """The same for short sentences, which differ more: "It opens with green on the left and purple on the right." is
     right in Japanese at 0.60."""
+    tiny_sentence: float = 25.0
+    """Up to so many letters a sentence is as short as a greeting: then it is `shortest_tiny`."""
+    shortest_tiny: float = 0.45
+    """The same for greetings: "ありがとうございます。" is "谢谢。" at 0.52, "Thanks." at 0.48."""
     short_slack: float = 6.0
     """Letters added to both lengths before they are compared for `shortest`."""
     label_share: float = 0.7

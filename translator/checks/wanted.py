@@ -132,7 +132,13 @@ def _plainly(number: Number, source: str, again_in: list[tuple[int, int]], langu
     decades = {value - 1900 for value in number.readings if 1910 <= value <= 1990 and value % 10 == 0}
     if re.match(r"['’]?s\b", behind):  # the eighties are the ninth decade
         decades |= {ten / 10 + 1 for ten in decades}
+        # "The 1500s" are the sixteenth century, and the "Cinquecento".
+        hundreds = {value for value in number.readings if 1000 <= value <= 2000 and value % 100 == 0}
+        decades |= {value / 100 + 1 for value in hundreds} | {value - 1000 for value in hundreds}
     also = decades | _years(number, before) | _of_era(number, before)
+    if behind.startswith("折"):
+        left = {paid(value) for value in number.readings}
+        also |= left | {100 - value for value in left}
     strict = bool(_BEFORE.search(before) or _AFTER.match(behind))
     strict |= _is_name(before) and (not language or spelled.can_be_spelled(language))
     span = _RANGE.match(behind)
@@ -163,8 +169,13 @@ def _of_era(number: Number, before: str) -> set[Decimal]:
     return {value + start for value in number.readings} if start else set()
 
 
+def paid(value: Decimal) -> Decimal:
+    """The percentage that is left to pay by a Chinese discount: 70 of 7折, 85 of 85折."""
+    return 10 * value if value < 10 else value
+
+
 def _is_name(before: str) -> bool:
-    """Whether the word before a number makes a name with it: "iPhone 15", "Title 42"; not the first of a sentence."""
+    """Whether the word before a number makes a name with it: "iPhone 15", "Title 42"."""
     match = _NAME.search(before)
     if match is None:
         return False
@@ -174,7 +185,7 @@ def _is_name(before: str) -> bool:
     inner = any(c.isupper() for c in word[1:])
     if word.endswith(("'s", "’s")):
         return False
-    return inner or (word[0].isupper() and bool(before[: match.start(1)].strip(" \"'“‘([")))
+    return inner or word[0].isupper()
 
 
 def _clock(clock: re.Match[str], readings: dict[int, frozenset[Decimal]], language: str) -> list[Wanted]:

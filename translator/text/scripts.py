@@ -24,9 +24,11 @@ _MISNAMED = {"sat_Beng": "Olck"}
 """NLLB-200's token of Santali says Bengali; its training text, FLORES' `sat_Olck`, is in Ol Chiki."""
 _UNSPACED = frozenset({"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"})
 """Written without spaces between words."""
-_SIZE = {"CJK": 2.8, "HIRAGANA": 2.0, "KATAKANA": 2.0, "HANGUL": 2.2, "ETHIOPIC": 1.8, "ARABIC": 1.2, "HEBREW": 1.3,
+_SIZE = {"CJK": 2.8, "HIRAGANA": 1.8, "KATAKANA": 1.4, "HANGUL": 2.2, "ETHIOPIC": 1.8, "ARABIC": 1.2, "HEBREW": 1.3,
          "THAI": 1.4, "LAO": 1.4, "KHMER": 1.3, "MYANMAR": 1.3}  # fmt: skip
 """About how many letters of English one letter stands for; 1 elsewhere, combining marks not counted."""
+_SIZE_WITH_MARKS = _SIZE | {"HIRAGANA": 2.0, "KATAKANA": 2.0}
+"""The same where lengths are compared by characters (see `size_with_marks`)."""
 
 
 def script_of(language: str) -> str:
@@ -76,7 +78,7 @@ def size_with_marks(text: str, *, digit: float, mark: float, space: float = 0.0)
     total = 0.0
     for c in text:
         if c.isalpha():
-            total += _SIZE.get(prefix(c), 1.0)
+            total += _SIZE_WITH_MARKS.get(prefix(c), 1.0)
         elif c.isdigit():
             total += digit
         elif c.isspace():
