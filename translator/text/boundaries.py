@@ -78,6 +78,18 @@ _SHORT = """
 """Doctor, Mr, Mrs, professor, the late, engineer, number, rupees and the like; in Hindi the names of letters too,
 as initials are written with them. sentencex knows most of Latin script."""
 _ABBREVIATIONS = frozenset(_SHORT.split())
+_OF_LANGUAGE = {
+    language: frozenset(words.split())
+    for language, words in {
+        "fr": "M MM Mme Mlle",
+        "pl": "tys mln mld godz ul al os im św",
+        "ro": "Dl dl Dna dna D-na d-na Str str",
+        "hu": "Kb kb Pl pl",
+        "id": "Bpk Jl",
+        "sv": "Kl kl",
+    }.items()
+}
+"""Words that are short for something in one language alone: "M. Dupont", "5 tys. zł"."""
 _LAST_WORD = re.compile(r"(?:^|[\s(\"“«„])([^\s(\"“«„.]+)\.\s+$")
 _NO_CASE = re.compile(r"[\u0590-\u0dff]")
 
@@ -145,6 +157,7 @@ def _goes_on(before: str, after: str, language: str) -> bool:
         or (_FIRST_PERSON.match(after) and _ELLIPSIS_END.search(tail))
         or (_QUOTE_END.search(tail) and _SAID.match(after))
         or (word and word[1] in _ABBREVIATIONS and _is_abbreviation(word[1], after))
+        or (word and word[1] in _OF_LANGUAGE.get(language, ()) and after[:1].isalnum())
         or _tibetan_fragment(before)
     )
 
