@@ -30,7 +30,9 @@ _AT_ONCE = 4
 """Sentences that are asked about at the same time, of all requests."""
 _MOST = 100
 """Sentences of one request that are asked about; further ones stay as they are."""
-_TIMEOUT_S = 60.0
+_DEADLINE_S = 45.0
+"""For all sentences of a request together; those that were not answered by then stay as they are."""
+_CONNECT_S = 5.0
 _PAUSE_S = 30.0
 """For so long an endpoint that failed is left in peace."""
 _KEPT = 1000
@@ -62,10 +64,21 @@ class SecondOpinion:
             await self._session.close()
 
     async def translate(self, jobs: Sequence[Job]) -> dict[Job, Translation]:
-        """What the model makes of sentences; those that it does not answer are missing."""
-        asked = list(jobs)[:_MOST]
-        said = await asyncio.gather(*(self._ask(job) for job in asked))
-        return {job: Translation(text, by=self.name) for job, text in zip(asked, said, strict=True) if text}
+        """What the model makes of sentences; those that it does not answer in time are missing."""
+        asked = {job: asyncio.create_task(self._ask(job)) for job in list(jobs)[:_MOST]}
+        if not asked:
+            return {}
+        try:
+            answered, late = await asyncio.wait(asked.values(), timeout=_DEADLINE_S)
+        finally:
+            for task in asked.values():
+                task.cancel()
+        if late:
+            logger.warning("no second opinion from %s in time on %d of %d sentences", self._url, len(late), len(asked))
+        if not answered:
+            self._silent_until_s = asyncio.get_running_loop().time() + _PAUSE_S
+        said = {job: task.result() for job, task in asked.items() if task in answered}
+        return {job: Translation(text, by=self.name) for job, text in said.items() if text}
 
     async def _ask(self, job: Job) -> str | None:
         if job in self._said:
@@ -90,7 +103,7 @@ class SecondOpinion:
             ValueError, LookupError, TypeError: the answer is no chat completion.
         """
         if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S)
             self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
         async with self._session.post(self._url, json=question, allow_redirects=False) as response:
             if response.status != 200:

@@ -1,5 +1,6 @@
 """Doubtful sentences are shown to a second engine, whose answer is kept if the checks like it better."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -26,14 +27,22 @@ GOOD = "Cela coûte 25 euros dans la vieille ville."
 class Endpoint:
     """An OpenAI-compatible endpoint that says what it is told to."""
 
-    def __init__(self, said: str | int, *, chunked: bool = False) -> None:
-        self.said, self.chunked = said, chunked
+    def __init__(self, said: str | int, *, chunked: bool = False, silent_on: str = "") -> None:
+        """Questions that hold `silent_on` are not answered until the endpoint is let go."""
+        self.said, self.chunked, self.silent_on = said, chunked, silent_on
+        self.asked, self.let_go, self.left = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.bodies: list[Any] = []
         self.keys: list[str | None] = []
 
     async def answer(self, request: web.Request) -> web.Response:
         self.bodies.append(await request.json())
         self.keys.append(request.headers.get("Authorization"))
+        self.asked.set()
+        if self.silent_on and self.silent_on in self.bodies[-1]["messages"][0]["content"]:
+            try:
+                await self.let_go.wait()
+            finally:
+                self.left.set()
         if isinstance(self.said, int):
             return web.json_response({}, status=self.said)
         response = web.json_response({"choices": [{"message": {"content": self.said}}]})
@@ -54,6 +63,7 @@ async def translating(endpoint: Endpoint, key: str | None = None) -> AsyncIterat
     async with TestServer(app) as server, batching(engine, with_checks(engine, Thresholds())) as batcher:
         second = SecondOpinion(str(server.make_url("/v1")), "llama", key)
         yield TextTranslator(engine, batcher, Thresholds(), second=second)  # type: ignore[arg-type]
+        endpoint.let_go.set()
         await second.close()
 
 
@@ -93,6 +103,54 @@ async def test_an_answer_without_end_is_left_off(monkeypatch: pytest.MonkeyPatch
     async with translating(endpoint) as translator:
         assert (await ask(translator)).by == ""
     assert len(endpoint.bodies) == 1
+
+
+async def test_all_sentences_of_a_request_have_one_deadline(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(second_opinion, "_DEADLINE_S", 2.0)
+    text = f"{SOURCE} " + " ".join(SOURCE.replace("25", f"25{n}") for n in range(11, 20))
+    endpoint = Endpoint(GOOD, silent_on="251")
+    async with translating(endpoint) as translator:
+        answer = await translator.translate([text], [ENGLISH], [FRENCH], Wishes())
+        sentences = answer.texts[0]["fra_Latn"].sentences
+        assert [sentence.by for sentence in sentences] == ["llama", *[""] * 9]
+        assert {sentence.verdict for sentence in sentences[1:]} == {"doubtful"}
+    assert len(endpoint.bodies) == 1 + second_opinion._AT_ONCE
+    assert "in time on 9 of 10 sentences" in caplog.text
+
+
+async def test_an_endpoint_that_says_nothing_is_left_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(second_opinion, "_DEADLINE_S", 0.2)
+    endpoint = Endpoint(GOOD, silent_on="It costs")
+    async with translating(endpoint) as translator:
+        first = await ask(translator)
+        assert (first.verdict, first.by) == ("doubtful", "")
+        assert "25" in str(first.reason)
+        await ask(translator, SOURCE.replace("25", "2500"))
+    assert len(endpoint.bodies) == 1
+
+
+async def test_an_address_where_nothing_listens_changes_nothing(unused_tcp_port: int) -> None:
+    engine = Engine(loses_numbers)
+    async with batching(engine, with_checks(engine, Thresholds())) as batcher:
+        second = SecondOpinion(f"http://127.0.0.1:{unused_tcp_port}/v1", "llama")
+        alone = await ask(TextTranslator(engine, batcher, Thresholds()))  # type: ignore[arg-type]
+        asked = await ask(TextTranslator(engine, batcher, Thresholds(), second=second))  # type: ignore[arg-type]
+        await second.close()
+    assert asked == alone
+    assert asked.verdict == "doubtful"
+
+
+async def test_a_request_that_is_given_up_asks_no_more() -> None:
+    endpoint = Endpoint(GOOD, silent_on="It costs")
+    async with translating(endpoint) as translator:
+        asking = asyncio.create_task(ask(translator))
+        await asyncio.wait_for(endpoint.asked.wait(), 30)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await asyncio.wait_for(endpoint.left.wait(), 30)
 
 
 @pytest.mark.parametrize("said", ["Cela coûte des euros dans la vieille ville.", "", SOURCE, 500, 404])
