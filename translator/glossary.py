@@ -17,7 +17,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +25,13 @@ from translator.errors import GlossaryError, UnknownLanguageError
 from translator.languages import read_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 MOST_TERMS = 2000
 LONGEST_TERM = 200
 _MOST_BYTES = 4 << 20
+_WORD = re.compile(r"\w+")
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
 
@@ -66,32 +67,58 @@ class Glossary:
         return Glossary(self.entries + other.entries) if other.entries else self
 
     @cached_property
-    def _patterns(self) -> list[tuple[str, re.Pattern[str], Entry]]:
-        """For each entry its first word, folded, which rules most out at once, and what finds it; longest first."""
+    def _index(self) -> _Index:
+        """The terms by what a text must have for them to be there."""
         entries = {_key(entry.term): entry for entry in self.entries}.values()
-        return [
-            (entry.term.split()[0].casefold(), re.compile(_as_pattern(entry.term)), entry)
-            for entry in sorted(entries, key=lambda entry: len(entry.term), reverse=True)
-        ]
+        index = _Index()
+        for rank, entry in enumerate(sorted(entries, key=lambda entry: len(entry.term), reverse=True)):
+            if word := _first_word(entry.term):
+                index.by_word.setdefault(word, []).append((rank, entry))
+            else:
+                index.others.append((entry.term.split()[0].casefold(), rank, entry))
+        return index
 
     def found(self, text: str, language: str) -> list[tuple[int, int, Term]]:
         """Start and end of each term in a text that must read in some way in a language, in order.
 
         Where terms overlap the longest counts, also if it is free in this language.
         """
-        folded = text.casefold() if self.entries else ""
-        taken: list[tuple[int, int]] = []
+        if not self.entries:
+            return []
+        taken = bytearray(len(text))
         terms: list[tuple[int, int, Term]] = []
-        for first, pattern, entry in self._patterns if self.entries else ():
-            for match in pattern.finditer(text) if first in folded else ():
+        for entry, matches in self._index.matches(text):
+            for match in matches:
                 start, end = match.span()
-                if any(start < last and begin < end for begin, last in taken):
+                if taken.find(1, start, end) >= 0:
                     continue
-                taken.append((start, end))
+                taken[start:end] = b"\1" * (end - start)
                 said = " ".join(match.group().split())
                 if (target := entry.into(language)) is not None:
                     terms.append((start, end, Term(match.group(), said if target == entry.term else target)))
         return sorted(terms, key=itemgetter(0))
+
+
+@dataclass(slots=True)
+class _Index:
+    """Terms, each with its rank: the longest comes first."""
+
+    by_word: dict[str, list[tuple[int, Entry]]] = field(default_factory=dict)
+    """By the whole word, folded, that each begins with."""
+    others: list[tuple[str, int, Entry]] = field(default_factory=list)
+    """Those that may stand within a word, or begin with a sign; with what they begin with, folded."""
+
+    def matches(self, text: str) -> Iterator[tuple[Entry, Iterator[re.Match[str]]]]:
+        """The terms that a text may have, the longest first, and where they are in it."""
+        starts: dict[str, list[int]] = {}
+        for word in _WORD.finditer(text):
+            starts.setdefault(word.group().casefold(), []).append(word.start())
+        folded = text.casefold() if self.others else ""
+        found = [(rank, entry, starts[word]) for word in starts for rank, entry in self.by_word.get(word, ())]
+        found += [(rank, entry, []) for first, rank, entry in self.others if first in folded]
+        for _, entry, begins in sorted(found, key=itemgetter(0)):
+            pattern = _pattern(entry.term)
+            yield entry, filter(None, (pattern.match(text, at) for at in begins)) if begins else pattern.finditer(text)
 
 
 def occurrences(terms: Sequence[Term], text: str) -> list[tuple[int, int, Term]]:
@@ -216,8 +243,22 @@ def _key(term: str) -> str:
     return " ".join(term.split()) if _has_capital(term) else " ".join(term.split()).casefold()
 
 
-def _as_pattern(term: str) -> str:
+def _first_word(term: str) -> str:
+    """The whole word, folded, that any text with the term must have; empty if the term may begin within one."""
+    word = _WORD.match(term)
+    if word is None or not _has_edge(term[0]):
+        return ""
+    return word.group().casefold() if word.end() < len(term) or _has_edge(term[-1]) else ""
+
+
+def _has_edge(character: str) -> bool:
+    """Whether a term that begins or ends with a character does so where a word does."""
+    return character.isalnum() and not _UNSPACED.match(character)
+
+
+@lru_cache(maxsize=2 * MOST_TERMS)
+def _pattern(term: str) -> re.Pattern[str]:
+    """What finds a term in a text."""
     words = r"\s+".join(re.escape(word) for word in term.split())
-    before = r"(?<!\w)" if term[0].isalnum() and not _UNSPACED.match(term[0]) else ""
-    after = r"(?!\w)" if term[-1].isalnum() and not _UNSPACED.match(term[-1]) else ""
-    return f"{before}{words}{after}" if _has_capital(term) else f"{before}(?i:{words}){after}"
+    before, after = r"(?<!\w)" if _has_edge(term[0]) else "", r"(?!\w)" if _has_edge(term[-1]) else ""
+    return re.compile(f"{before}{words}{after}" if _has_capital(term) else f"{before}(?i:{words}){after}")
