@@ -10,6 +10,7 @@ that imply a script ("zh-TW"), withdrawn codes, and what `CHOSEN` adds.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from langcodes.data_dicts import (
     LIKELY_SUBTAGS,
     NORMALIZED_MACROLANGUAGES,
 )
+
+from translator.errors import UnsupportedScriptError
+from translator.languages import read_tag
 
 FOLDER = Path(__file__).resolve().parents[1] / "translator"
 NAMES = FOLDER.with_name("client") / "endpoints" / "language_names.tsv"
@@ -92,20 +96,28 @@ def main() -> None:
         primary = row["tag"].partition("-")[0]
         row["iso"] = " ".join(sorted(code for code, language in means.items() if language == primary != code))
     _write(table, ["code", "tag", "name", "iso"], rows)
-    named = ["code", "tag", "name"]
-    _write(NAMES, named, [{column: row[column] for column in named} for row in rows])
-
     aliases = dict(CHOSEN)
     for tag, likely in LIKELY_SUBTAGS.items():
         language, _, region = tag.partition("-")
         if language in ours and len(region) in (2, 3) and tag not in aliases:
             aliases[tag] = "-".join(likely.split("-")[:2])
     _write(FOLDER / "tag_aliases.tsv", ["tag", "means"], [{"tag": t, "means": m} for t, m in sorted(aliases.items())])
+    _write_names(rows, {*means, *aliases})
+
+
+def _write_names(rows: list[dict[str, str]], others: set[str]) -> None:
+    """The client's table: names of languages, and which of `others` mean them, as the translator reads these."""
+    also: dict[str, list[str]] = {row["code"]: [] for row in rows}
+    for name in sorted(others):
+        with contextlib.suppress(UnsupportedScriptError):
+            also[read_tag(name).code].append(name)
+    columns = ["code", "tag", "name", "also"]
+    _write(NAMES, columns, [{**row, "also": " ".join(also[row["code"]])} for row in rows])
 
 
 def _write(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")
+        writer = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
 

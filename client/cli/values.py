@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 from click import BadParameter
 from click.types import BoolParamType
 
+from client.endpoints.language_names import language_code
+
 if TYPE_CHECKING:
     from click import Context, Parameter
 
-_ENGLISH = ("eng_Latn", "en")
+_ENGLISH = "eng_Latn"
 _CHAT = "/chat/completions"
 SCENES = "scenes"
 """A window from cut to cut."""
@@ -36,11 +38,15 @@ def names(text: str) -> list[str]:
 
 
 def languages(text: str) -> list[str]:
-    """The codes of languages other than English, with commas between, each once."""
-    codes = names(text)
-    if english := [code for code in codes if code in _ENGLISH]:
-        raise BadParameter(f"answers are in English already: leave {english[0]} out")
-    return codes
+    """FLORES codes of languages other than English, with commas between, each once.
+
+    Tags and ISO codes become FLORES codes, so that a language has one name in the ledger; what is neither stays.
+    """
+    given = names(text)
+    codes = [language_code(name) for name in given]
+    if _ENGLISH in codes:
+        raise BadParameter(f"answers are in English already: leave {given[codes.index(_ENGLISH)]} out")
+    return list(dict.fromkeys(codes))
 
 
 def folder(text: str) -> Path:

@@ -1,4 +1,4 @@
-"""The languages of NLLB-200: FLORES codes, language tags and English names, from `language_names.tsv`."""
+"""The languages of NLLB-200: FLORES codes, what else they are called, English names, from `language_names.tsv`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def language_tag(code: str) -> str:
     return next((row["tag"] for row in _rows() if row["code"] == code), code.replace("_", "-"))
 
 
+def language_code(name: str) -> str:
+    """The FLORES code that a code, a language tag or an ISO 639 code means ("de", "deu"); any other name as it is."""
+    return _codes().get(name.lower(), name)
+
+
 def known_codes() -> list[str]:
     """All FLORES codes."""
     return [row["code"] for row in _rows()]
@@ -48,6 +53,12 @@ def may_be(code: str) -> bool:
 def _rows() -> list[dict[str, str]]:
     table = resources.files("client.endpoints").joinpath("language_names.tsv").read_text("utf-8")
     return list(csv.DictReader(table.splitlines(), delimiter="\t"))
+
+
+@cache
+def _codes() -> dict[str, str]:
+    rows = _rows()
+    return {name.lower(): row["code"] for row in rows for name in (row["code"], row["tag"], *row["also"].split())}
 
 
 @cache

@@ -58,6 +58,19 @@ def test_what_is_no_switch_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert "BABELVIEW_QUIET in the environment: must be 1 or 0, not 'maybe'" in capsys.readouterr().err
 
 
+def test_a_language_has_one_name() -> None:
+    given = "de,deu_Latn,deu,ger,ZH-hant,zh-TW,fra_latn,zh,no,tlh,fr-CA"
+    codes = ("deu_Latn", "zho_Hant", "fra_Latn", "zho_Hans", "nob_Latn", "tlh", "fr-CA")
+    assert read_settings(["ads", "--languages", given]).languages == codes
+
+
+@pytest.mark.parametrize("english", ["en", "eng", "eng_Latn", "EN"])
+def test_english_is_what_answers_are_in(english: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_settings(["ads", "--languages", f"fr,{english}"])
+    assert f"answers are in English already: leave {english} out" in capsys.readouterr().err
+
+
 def test_variables_that_mean_nothing_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BABELVIEW_CONCURENCY", "7")
     monkeypatch.setenv("BABELVIEW_PROFILE", "demo")  # the server's
@@ -114,8 +127,8 @@ def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
             "unknown language xxx_Zzzz; the translator knows: eng_Latn",
         ),
         (
-            ["ads", "--languages", "spa_latn,French"],
-            "unknown language spa_latn (did you mean spa_Latn?), French (did you mean fra_Latn?); the translator",
+            ["ads", "--languages", "spa_Lat,French"],
+            "unknown language spa_Lat (did you mean spa_Latn?), French (did you mean fra_Latn?); the translator",
         ),
         (
             ["ads", "--languages", "fra_Arab"],
