@@ -43,6 +43,10 @@ _SECOND = {
 }  # fmt: skip
 """Languages that py3langid does not know, by CLD2's codes: those that it finds reliably, and no other instead of them.
 Of 1100 news sentences in eleven of them 93 % are found, where none was; of 10,400 in others 3 are lost to them."""
+_SORANI = frozenset("ڕڵ")
+"""Letters of Central Kurdish alone, which 86 of 100 news sentences have: without a look at them 69 are told."""
+_SURE = 95.0
+"""The most confidence in what py3langid does not know."""
 _SECOND_LENGTH = 25
 """Characters of the shortest text that CLD2 is asked about."""
 _UNSURE, _UNSURE_COMMON = 70.0, 95.0
@@ -91,7 +95,11 @@ class Detector:
         letters = [c for c in start if c.isalpha()][:_LETTERS]
         names = [c for name in _NAME.findall(start) for c in name if c.isalpha()][:_LETTERS]
         scripts = _scripts(letters, names, {language.script for language in self._languages})
-        second, sure = _second_opinion(text[: 4 * _LETTERS]) if len(start) >= _SECOND_LENGTH else ("", 0.0)
+        second, sure = "", 0.0
+        if not _SORANI.isdisjoint(letters):
+            second, sure = "ku", _SURE
+        elif len(start) >= _SECOND_LENGTH:
+            second, sure = _second_opinion(text[: 4 * _LETTERS])
         weights: dict[Language, float] = {}
         if scripts:
             for label, share in self._rank(text[: 4 * _LETTERS]):
@@ -177,7 +185,7 @@ def _encodes(character: str, charset: str) -> bool:
 
 
 def _second_opinion(text: str) -> tuple[str, float]:
-    """CLD2's code of the language that it reliably finds, with its confidence of at most 95; else "" and 0."""
+    """CLD2's code of the language that it reliably finds, with its confidence of at most `_SURE`; else "" and 0."""
     try:
         import pycld2  # noqa: PLC0415 (loaded when needed, and not everywhere)
     except ImportError:
@@ -188,4 +196,4 @@ def _second_opinion(text: str) -> tuple[str, float]:
     except pycld2.error:
         return "", 0.0
     _, code, percent, _ = best
-    return (code, min(95.0, float(percent))) if reliable else ("", 0.0)
+    return (code, min(_SURE, float(percent))) if reliable else ("", 0.0)

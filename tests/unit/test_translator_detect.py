@@ -52,6 +52,7 @@ def test_languages_are_told_apart(detector: Detector, text: str, code: str) -> N
         ("སློབ་གྲྭ་འདིར་སློབ་ཕྲུག་མང་པོ་ཡོད་པ་རེད།", "bod_Tibt"),
         ("እዚ ዓቢ ገዛ ኣብ ከተማ ኣስመራ ይርከብ እዩ።", "tir_Ethi"),
         ("ماڵی ئێمە لە شارێکی گەورەدایە و باخچەیەکی جوانی هەیە کە منداڵەکان یاری تێدا دەکەن.", "ckb_Arab"),
+        ("ماڵەکە گەورەیە.", "ckb_Arab"),
         ("هيءَ ڳاڙهي گاڏي ڪنڊ تي کاٻي پاسي ڦري ٿي ۽ گهر جي سامهون بيهي ٿي.", "snd_Arab"),
         ("Ka huri te motokā whero ki te mauī, kātahi ka tū ki mua i te whare.", "mri_Latn"),
         ("Koloi e khibidu e fapogela kwa molemeng mme e ema fa pele ga ntlo.", "tsn_Latn"),
