@@ -40,6 +40,7 @@ async def test_texts_times_languages_in_one_call(client: Client) -> None:
     status, answer = await ask(client, ["One.\n\n- two  ", "red"], ["fra_Latn", "hin_Deva", "fra_Latn"])
     assert status == 200
     assert answer["model"] == "toy"
+    assert "-0.0" not in json.dumps(answer)
     assert answer["translations"] == [
         {
             code: {

@@ -42,6 +42,7 @@ SAME = [
     ("deu_Latn", "The score was 10.5 to 6.5.", "Es stand 10 1/2 zu 6 1/2."),
     ("jpn_Jpan", "It has 3 1/2 stars.", "評価は星3.5個だ。"),
     ("rus_Cyrl", "It has 3 1/2 stars.", "У него три с половиной звезды."),
+    ("ukr_Cyrl", "It has 3 1/2 stars.", "У нього 3\u00a01/2 зірки."),
     ("zho_Hans", "After COVID-19 it fell.", "新冠疫情后，它下降了。"),
     # In words and in Roman numerals.
     ("deu_Latn", "Willoughby, 37, left.", "Die siebenunddreißigjährige Willoughby ging."),

@@ -25,7 +25,8 @@ def capitals(job: Job) -> Translation:
     """The text in capitals, marked with its language; "endless" has an issue, and "explode" raises."""
     if job.text == "explode":
         raise RuntimeError("boom")
-    return Translation(f"<{job.target}>{job.text.upper()}", ("no end",) if "endless" in job.text else ())
+    issues = ("no end",) if "endless" in job.text else ()
+    return Translation(f"<{job.target}>{job.text.upper()}", issues, score=-1e-9)
 
 
 class Model:

@@ -13,7 +13,7 @@ from translator.checks import magnitudes
 
 _NUMBER = re.compile(r"(?<!\d)\d{1,3}(?: \d{3}(?!\d))+(?:[.,]\d+)?|\d+(?:[.,'’٫٬،·]\d+)*")
 _VULGAR = re.compile(r"(?<=\d)\s?([¼½¾⅐-⅞])")
-_MIXED = re.compile(r"(?<=\d) ([1-9])[/⁄]([2-9])(?!\d)")
+_MIXED = re.compile(r"(?<=\d)[ \u00a0\u202f\u2009]([1-9])[/⁄]([2-9])(?!\d)")
 _EVENING = re.compile(r"(?::\d\d)?\s*p\.?\s?m\b", re.IGNORECASE)
 _APART = re.compile(r"(?<!\d)(\d{1,3})(?:[.,] (\d{3}))+(?!\d)")
 _FRACTION = re.compile(r"(?<![\d/])(\d{1,6})/(\d{1,6})(?![\d/])")

@@ -78,7 +78,7 @@ def _text(translated: TranslatedText, wishes: Wishes) -> dict[str, Any]:
 def _sentence(sentence: Sentence, wishes: Wishes) -> dict[str, Any]:
     answer: dict[str, Any] = {"source": sentence.source, "text": sentence.text, "verdict": sentence.verdict}
     if sentence.score is not None:
-        answer["score"] = round(sentence.score, _SCORE_DIGITS)
+        answer["score"] = round(sentence.score, _SCORE_DIGITS) + 0.0  # never -0.0
     if wishes.alternatives:
         answer["alternatives"] = list(sentence.alternatives)
     if sentence.by:
