@@ -8,10 +8,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import orjson
+
 from client.errors import MediaError, UnreadError
 from client.items import Question, Untranslated
 from client.ledger.events import MediaLoaded, MediaProbed, TimeSpent
 from client.media.content import Look, SceneLooks
+from client.media.quality import measure
 from client.stages import Stage, needs_media, to_load, without_media
 from client.tasks.merge import merges_of
 from client.tasks.plan import ask_of, expand, unknown_scenes
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from client.tasks.plan import UnitRequest
 
 T = TypeVar("T")
+Parts = dict[str | None, bytes]
+"""JSON: the media of a request as the endpoint takes them, or what is measured, by `Request.measure`."""
 
 
 class Probe(Stage):
@@ -87,7 +92,7 @@ class Load(Stage):
                 for ask in asks:
                     if needs_media(ask) and _look_of(ask) == look:
                         del waiting[ask.key]
-                        yield Question(job, ask, parts)
+                        yield Question(job, ask, parts[ask.request.measure])
                 noted.began = time.monotonic()
             for ask in waiting.values():  # of merges, which need none
                 yield Question(job, ask, b"")
@@ -103,13 +108,13 @@ class Load(Stage):
                 loading.close()
             file.discard()
 
-    def _next(self, loading: Generator[Content, None, None], file: LocalFile) -> tuple[Content, bytes]:
+    def _next(self, loading: Generator[Content, None, None], file: LocalFile) -> tuple[Content, Parts]:
         """In a thread: decode, and encode for the endpoint, once; the JPEGs themselves are let go."""
         try:
             content = next(loading)
         finally:
             file.check()  # the answers, or the reason why there are none, stand for this content for good
-        return replace(content, frames=[]), self._model.parts(content)
+        return replace(content, frames=[]), _parts_of(content, self._jobs, self._model)
 
 
 class LoadScenes(Stage):
@@ -150,7 +155,7 @@ class LoadScenes(Stage):
                     asked = [ask_of(request, unit) for request in about_scenes if request.frames == own]
                     missing = await jobs.missing(job, asked)
                 for ask in missing:
-                    yield Question(job, ask, parts)
+                    yield Question(job, ask, parts[ask.request.measure])
                 noted.began = time.monotonic()
             for ask in await self._merges(job, replace(probe, scenes={**probe.scenes, bounds.key: list(times)})):
                 yield Question(job, ask, b"")
@@ -178,7 +183,7 @@ class LoadScenes(Stage):
         job.merges += [merge for merge in merges if merge.inputs]
         return await self._jobs.ready_merges(job)
 
-    def _next(self, loading: Generator[Scene, None, None], file: LocalFile) -> tuple[Scene, bytes] | None:
+    def _next(self, loading: Generator[Scene, None, None], file: LocalFile) -> tuple[Scene, Parts] | None:
         """In a thread: as in `Load`; None after the last one."""
         try:
             scene = next(loading, None)
@@ -186,7 +191,14 @@ class LoadScenes(Stage):
             file.check()
         if scene is None:
             return None
-        return scene._replace(content=replace(scene.content, frames=[])), self._model.parts(scene.content)
+        parts = _parts_of(scene.content, self._jobs, self._model)
+        return scene._replace(content=replace(scene.content, frames=[])), parts
+
+
+def _parts_of(content: Content, jobs: Jobs, model: ModelClient) -> Parts:
+    """A content as the requests about files of its kind need it: for the endpoint, or what is measured."""
+    measures = {request.measure for request in jobs.plan.requests[content.kind]}
+    return {name: orjson.dumps(measure(content.frames)) if name else model.parts(content) for name in measures}
 
 
 def _look_of(ask: UnitRequest) -> Look:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from client.checks.issues import OK
 from client.checks.review import ask_reviewed
+from client.endpoints.chat import Answer
 from client.errors import MediaError, RefusedError, RequestError, ServiceLostError, StoppedError
 from client.items import LargeSource, LocalSource, Question, Uncut, Unloaded, Unprobed, Untranslated
 from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored, UriSeen
@@ -28,7 +29,7 @@ from client.tasks.plan import needs_probe, unknown_scenes
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from client.endpoints.chat import Answer, ModelClient
+    from client.endpoints.chat import ModelClient
     from client.endpoints.translation import TranslatorClient
     from client.items import RemoteSource
     from client.job import Job, Jobs
@@ -71,9 +72,11 @@ class Servers:
             ServiceLostError: the endpoint is not there, or keeps us out.
             StoppedError: the run was stopped meanwhile.
         """
+        expected = {kind for kind in (*self._kinds, kind) if self._plan.models_asked(kind)}
+        if not expected:
+            return
         if asks:
-            expected = {*self._kinds, kind}
-            asked = {request.model for kind in expected for request in self._plan.requests[kind]}
+            asked = {model for kind in expected for model in self._plan.models_asked(kind)}
             await self._model.check(asked | {self._plan.models[kind] for kind in expected})
             for kind_of_file in expected:
                 self._model.check_media(self._plan.models[kind_of_file], kind_of_file, self._frames)
@@ -191,6 +194,9 @@ class Ask(Stage):
 
     async def _ask(self, job: Job, ask: UnitRequest, parts: bytes) -> tuple[bool, str | None]:
         """Send a request: whether it came to an end, and the text of the answer if there is one."""
+        if ask.request.measure:
+            job.events.append(AnswerStored(ask, Answer(parts.decode(), "stop", 0, 0, 0.0)))
+            return True, parts.decode()
         progress = self._jobs.progress
         progress.in_flight += 1
         answer: Answer | None = None

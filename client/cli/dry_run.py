@@ -59,6 +59,8 @@ class DryRun:
     """(task, kind of file) -> tiles of all pictures in `requests`, where the model cuts pictures into tiles."""
     translations: Counter[str] = field(default_factory=Counter)
     """Language -> answers to be translated."""
+    measured: int = 0
+    """Answers that are measured, without a model."""
     unprobed: int = 0
     """Videos of which it takes a look at their packets to know how many requests they are."""
 
@@ -195,7 +197,9 @@ def _count(found: DryRun, job: Job, ledger: _LedgerView, plan: Plan, redo: str |
     if (unknown or unknown_scenes(requests, job.identity.kind, stored.probe)) and not job.problems:
         found.unprobed += 1
         missing = requests
-    for request in missing:
+    found.measured += sum(bool(request.measure) for request in missing)
+    asked = [request for request in missing if not request.measure]
+    for request in asked:
         found.requests.setdefault((request.key, job.identity.kind), []).append(request)
         found.translations.update(plan.languages)
     for _, _, languages in job.texts:
@@ -204,7 +208,7 @@ def _count(found: DryRun, job: Job, ledger: _LedgerView, plan: Plan, redo: str |
         found.failed.append((job.name, "; ".join(job.problems)))
     elif not missing and not job.texts:
         found.done += 1
-    return missing
+    return asked
 
 
 def _count_tiles(found: DryRun, asked: list[tuple[Job, list[Request]]]) -> None:
@@ -245,6 +249,8 @@ def lines(found: DryRun, means: Means, sampling: Sampling, prices: tuple[float, 
         yield f"{count} {kind}{'s' * (count != 1)} about which no task of this run asks anything"
     yield from (f"unreadable: {name}: {reason}" for name, reason in _shortened(found.unreadable))
     yield from (f"failed before: {name}: {reason}" for name, reason in _shortened(found.failed))
+    if found.measured:
+        yield f"{found.measured} answers to be measured, which asks no model"
     if found.unprobed:
         yield f"{found.unprobed} videos have yet to be looked at: one request is counted for each step of a task"
     total, bases = Tokens(), dict[str, None]()

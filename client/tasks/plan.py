@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from client.tasks.tasks import Task
     from client.tasks.units import Unit
 
+MEASURED = "measured"
+"""In the place of a model's name."""
 _LONGEST_QUESTION = 50
 """Characters of a question that messages show."""
 
@@ -45,6 +47,8 @@ class Request:
     """The name of the task's step that it is."""
     frames: int | None = None
     """Of a video: so many, whatever the run says of others."""
+    measure: str | None = None
+    """What is measured, where no model is asked; `model` is `MEASURED` then."""
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
@@ -125,6 +129,10 @@ class Plan:
     def over_scenes(self) -> bool:
         """Whether it asks about scenes."""
         return any(request.over.scenes for requests in self.requests.values() for request in requests)
+
+    def models_asked(self, kind: Kind) -> set[str]:
+        """The models that are asked anything about files of a kind."""
+        return {request.model for request in self.requests[kind] if request.measure is None}
 
     def most_frames(self, sampling: Sampling) -> int:
         """The most frames that are sent of a video."""
@@ -209,7 +217,7 @@ def make_plan(
                     prompt=prompt.text,
                     question=task.question,
                     answer=prompt.answer,
-                    model=models[kind] if looks else text_model or models[Kind.IMAGE],
+                    model=MEASURED if prompt.measure else models[kind] if looks else text_model or models[Kind.IMAGE],
                     temperature=own,
                     max_tokens=prompt.max_tokens,
                     params=json.dumps(params, sort_keys=True),
@@ -217,6 +225,7 @@ def make_plan(
                     over=step.over if looks else replace(step.over, most_characters=merge_characters),
                     step=step.name,
                     frames=prompt.frames,
+                    measure=prompt.measure,
                 )
             )
     return Plan(requests, models, temperature, languages)

@@ -37,6 +37,8 @@ _FILLS = {"merge": (QUESTION, ANSWERS), **dict.fromkeys(("video", "window"), (QU
 """By the names of files."""
 OVER = ("whole", "windows")
 """What a prompt can be asked about, as its front matter says."""
+MEASURES = ("quality",)
+"""What can be measured instead of asked; the answer is by the prompt's schema."""
 _PLACEHOLDER = re.compile(r"\{\s*[A-Za-z_]\w*\s*\}")
 
 
@@ -54,6 +56,8 @@ class Prompt:
     """None: that of the run."""
     frames: int | None = None
     """Of a video, or of each window of it; None: as many as the run says."""
+    measure: str | None = None
+    """One of `MEASURES`, where that answers and no model does."""
     over: str = "whole"
     """One of `OVER`."""
     schema: dict[str, Any] | None = None
@@ -145,6 +149,7 @@ _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_tokens": (_is_count, "a whole number above 0"),
     "temperature": (_is_amount, "a number, 0 or above"),
     "schema": (lambda value: isinstance(value, dict) and bool(value), "a JSON schema"),
+    "measure": (lambda value: value in MEASURES, f"one of {', '.join(MEASURES)}"),
     "frames": (_is_count, "a whole number above 0"),
     "over": (lambda value: value in OVER, f"one of {', '.join(OVER)}"),
 }

@@ -117,6 +117,10 @@ def _read(files: dict[str, Path]) -> dict[str, Prompt]:
     for file, prompt in prompts.items():
         if prompt.over != "whole" and file not in (Kind.VIDEO, WINDOW):
             raise UsageError(f"{files[file]}: over: {prompt.over} is for prompts about videos")
+        if prompt.measure and (prompt.schema is None or file == MERGE):
+            raise UsageError(
+                f"{files[file]}: measure: {prompt.measure} is for files with a schema, and not for {MERGE}.md"
+            )
         if prompt.frames is not None and file not in (Kind.VIDEO, WINDOW):
             raise UsageError(f"{files[file]}: frames: {prompt.frames} is for prompts that are shown videos")
     if (path := files.get(WINDOW)) and Kind.VIDEO in files:
