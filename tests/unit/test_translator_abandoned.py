@@ -67,11 +67,13 @@ async def test_a_text_of_too_many_sentences_is_left_off(monkeypatch: pytest.Monk
 async def test_a_short_text_does_not_wait_until_long_ones_are_taken_apart() -> None:
     engine = Counting()
     async with batching(engine) as batcher:
-        long = [asyncio.create_task(translate(engine, batcher, "Mr. Smith waits. " * 50_000)) for _ in range(4)]
+        translator = TextTranslator(engine, batcher)  # type: ignore[arg-type]
+        texts = ["Mr. Smith waits. " * 50_000] * 4
+        long = [asyncio.create_task(translator.translate([text], [ENGLISH], [FRENCH])) for text in texts]
         await until(lambda: engine.seen)
-        await translate(engine, batcher, "Mr. Smith waits.")
-        assert not any(task.done() for task in long)
+        await translator.translate(["Mr. Smith waits."], [ENGLISH], [FRENCH])
         assert len(engine.batches) == 1
+        assert engine.seen < 850_000  # characters of one of the long ones
         for task in long:
             task.cancel()
         await asyncio.gather(*long, return_exceptions=True)
