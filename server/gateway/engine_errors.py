@@ -62,7 +62,7 @@ def reshape(status: int, body: bytes) -> tuple[int, bytes]:
         code = "context_length_exceeded" if _TOO_LONG.search(message) else None
     param = told.get("param")
     param = re.split(r"[.\[]", param.removeprefix("body."))[0] if isinstance(param, str) else None
-    param = None if param in NO_PARAMETERS else param
+    param = None if param in NO_PARAMETERS or (param or "").isdigit() else param
     return status, error_body(message or "the engine refuses this request", kind_of(status), param or None, code)
 
 

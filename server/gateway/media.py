@@ -202,15 +202,13 @@ def _media(messages: object) -> Iterator[Media]:
 
 
 def _media_of(part: object) -> Iterator[Media]:
-    if isinstance(part, str):
-        return
     if not isinstance(part, dict):
         raise _refusal("a part of a message must be an object")
     if other := sorted(part.keys() - _KEYS):
         raise _refusal(f"a part of a message holds {other[0][:40]!r}: only text, image_url and video_url are taken")
     kind = part.get("type")
     kinds = part.keys() & _TYPES
-    if len(kinds) != 1 or kind not in (None, *kinds):
+    if [kind] != list(kinds):
         raise _refusal('a part of a message is {"type": T, T: ...}, T being text, image_url or video_url')
     found = kinds.pop()
     if found in {"image_url", "video_url"}:

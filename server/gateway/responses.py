@@ -100,7 +100,13 @@ class ChatView:
             return {"role": "assistant", "content": self._content(item.get("content") or item.get("summary"))}
         if item.get("role") == "developer":
             item["role"] = "system"
-        return {"role": item.get("role"), "content": self._content(item.get("content"))}
+        content = self._content(item.get("content"))
+        if item.get("role") == "assistant" and isinstance(content, list):
+            texts = [part["text"] for part in content if part["type"] == "text"]
+            if len(texts) == len(content):  # of several parts an engine reads the first, and of refusals none
+                item.clear()
+                item.update(type="message", role="assistant", content="".join(texts))
+        return {"role": item.get("role"), "content": content}
 
     def _content(self, content: Any) -> Any:
         return [self._part(part) for part in content] if isinstance(content, list) else content

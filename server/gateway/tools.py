@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from server.gateway.config import ServedModel
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_DIGITS = 4300
+"""Python, in which engines are written, reads no longer whole numbers."""
+_LONG_NUMBER = re.compile(rf"\d{{{_DIGITS + 1}}}")
 _WORDS = ("none", "auto", "required")
 _ABOUT_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 
@@ -73,16 +76,23 @@ def check_turns(messages: Any, model: ServedModel) -> bool:
             raise _refusal(
                 "messages", f"{model.name} calls no tools, and does not understand a conversation with calls"
             )
-        for call in calls if isinstance(calls := message.get("tool_calls"), list) else ():
-            _check_arguments(call)
+        calls = message.get("tool_calls")
+        if not isinstance(calls, list | None):
+            raise _refusal("messages", "tool_calls of a message must be a list")
+        for call in calls or ():
+            _check_call(call)
     return changed
 
 
-def _check_arguments(call: Any) -> None:
-    """Check the arguments of an earlier call, JSON in a string: the engine's template reads it by recursion."""
+def _check_call(call: Any) -> None:
+    """Check an earlier call. Its arguments are JSON in a text, which the engine's template reads by recursion."""
     function = call.get("function") if isinstance(call, dict) else None
-    arguments = function.get("arguments") if isinstance(function, dict) else None
-    if isinstance(arguments, str) and arguments.count("[") + arguments.count("{") >= DEEPEST:
+    name, arguments = (function.get("name"), function.get("arguments")) if isinstance(function, dict) else (None, None)
+    if not isinstance(name, str) or not isinstance(arguments, str):
+        raise _refusal("messages", "an earlier call needs a function with a name and arguments, both as text")
+    if _LONG_NUMBER.search(arguments):
+        raise _refusal("messages", f"the arguments of a call have a number of more than {_DIGITS} digits")
+    if arguments.count("[") + arguments.count("{") >= DEEPEST:
         try:
             deep = is_deep(orjson.loads(arguments))
         except orjson.JSONDecodeError as error:

@@ -164,6 +164,9 @@ def test_openai_gets_responses(client: openai.OpenAI) -> None:
     more = [*asked["input"], calls[0].model_dump(), {"type": "function_call_output", "call_id": "c", "output": "once"}]
     more[-1]["call_id"] = calls[0].call_id  # type: ignore[union-attr]
     assert client.responses.create(**asked | {"input": more}, tools=[flat]).output_text
+    said: dict[str, Any] = {"role": "assistant", "content": [{"type": "output_text", "text": answer.output_text}]}
+    again = [*asked["input"], said, {"role": "user", "content": "And now?"}]
+    assert client.responses.create(**asked | {"input": again}).output_text
     assert client.responses.create(model=LLAVA, input="Hello", max_output_tokens=8).output_text
 
 

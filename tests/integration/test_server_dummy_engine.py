@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 import re
 import signal
@@ -23,12 +24,13 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from conftest import free_port
-from openai import OpenAI
+from openai import APIStatusError, OpenAI
 from PIL import Image
 
 from scripts.demo.stack import ROOT, running_stack
 from server.engines.dummy import folder_files, write_folder
 from server.sizing.models import published_config
+from server.status import ask as ask_supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,16 +83,19 @@ kv_cache_gib = 0.1
 encoder_cache_gib = 0.05
 threads = 1
 fast_start = true
-args = ["--worker-cls", "slow_worker.SlowWorker"]
+args = ["--worker-cls", "faulty_worker.FaultyWorker"]
 """
 SUPERVISOR = """
 [supervisor]
 probe_every_s = 0.2
 probe_timeout_s = 1.0
 failures = 3
+crashes = 2
 """
 HUNG_S = 3 * (0.2 + 1.0)
 """After which an engine that is silent, and does nothing, is ended; on the scale of what is usual, a tenth."""
+POISON = [13, 13, 13, 13]
+"""Tokens of the prompt that an engine dies of."""
 SLOW_S = 5.0
 """What a step takes once it is slow."""
 FRAMES, TOKENS_A_FRAME = 5, 16
@@ -137,6 +142,7 @@ def served(home: Path) -> Iterator[Served]:
     options = ["--profile", str(home / "stack.toml"), "--port", "0", "--translator-port", "0", "--dummy-weights"]
     with pytest.MonkeyPatch.context() as patch, ExitStack() as running:
         patch.setenv("SLOW_STEPS", str(home / "slow"))
+        patch.setenv("POISON", json.dumps(POISON))
         patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
         alone = running.enter_context(started("engine", LLAMA, *both, "--dummy-weights", "--port", port_of(engine)))
         stack = running.enter_context(running_stack(*options, "--log-dir", str(home / "logs")))
@@ -220,6 +226,36 @@ def test_a_stream_has_a_piece_for_each_token(served: Served) -> None:
     while (said := pieces()) != TOKENS and time.monotonic() < end:
         time.sleep(0.5)
     assert said == TOKENS
+
+
+def test_a_request_that_an_engine_dies_of_is_refused_and_others_are_served(served: Served) -> None:
+    """Two crashes are what an engine here is given up after: those of one request do not count."""
+    client = served.client(LLAVA)
+
+    def refused(prompt: Any, **more: Any) -> str | None:
+        """The code with which a prompt is refused, None if it is served."""
+        try:
+            client.completions.create(model=LLAVA, prompt=prompt, max_tokens=2, **more)
+        except APIStatusError as error:
+            return error.code
+        return None
+
+    def until(expected: str | None, prompt: Any) -> set[str | None]:
+        """Ask until that is the answer; what it was before."""
+        end, before = time.monotonic() + START_S, set()
+        while (code := refused(prompt)) != expected and time.monotonic() < end:
+            before.add(code)
+            time.sleep(0.2)
+        assert code == expected
+        return before
+
+    assert refused("a") is None
+    assert until("poison_request", POISON) == {"engine_unavailable"}
+    assert until(None, "a") <= {"engine_unavailable"}
+    assert refused(POISON, seed=7, user="another") == "poison_request"
+    status = ask_supervisor(int(port_of(served.urls[LLAVA].removesuffix("/v1"))))
+    assert status is not None
+    assert {part["name"]: part["restarts"] for part in status["parts"]}[f"vllm-{LLAVA}"] == 2
 
 
 def test_an_engine_in_slow_steps_serves_and_one_that_is_stopped_is_found(served: Served, home: Path) -> None:

@@ -31,6 +31,7 @@ DUMP = (
         (400, {"message": DUMP, "param": "body.messages.0.role", "code": 400}, 400, "messages.0.role: it's no role"),
         (400, {"message": OWN_DUMP}, 400, "0.text: Input should be a valid string"),
         (400, {"message": "Bad. (parameter=n, value=3)", "param": "n", "code": 400}, 400, "Bad."),
+        (400, {"message": OWN_DUMP, "param": "0.text"}, 400, "0.text: Input should be"),
         (400, {"message": "No. See https://docs.vllm.ai/x", "code": 400}, 400, "No."),
         (400, {"message": 'Grammar error: Unimplemented keys: ["not"]'}, 400, "the schema cannot be followed: Unimp"),
         (500, {"message": "", "code": 500}, 502, "the engine failed at this request"),
@@ -52,6 +53,7 @@ async def test_errors_of_engines_have_our_documented_shape(
         assert expected in message
         assert "http" not in message
         assert "(parameter" not in message
+        assert not (error["error"]["param"] or "").isdigit()
         assert len(message) < 1000
 
 

@@ -164,7 +164,11 @@ async def test_a_client_that_goes_away_aborts_its_request(engine: Engine, url: s
             [{"role": "user", "content": [{"type": "image_url", "image_url": "http://x"}]}],
             "only data: URLs",
         ),
-        (PICTURE, [{"role": "user", "content": [{"image_url": {"url": "data:,"}}] * 3}], "3 pictures"),
+        (
+            PICTURE,
+            [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}] * 3}],
+            "3 pictures",
+        ),
         (
             PICTURE,
             [{"role": "user", "content": [{"type": "audio_url", "audio_url": {}}]}],

@@ -111,10 +111,13 @@ TOOL: dict[str, Any] = {
     "function": {"name": "look", "parameters": {"type": "object", "properties": {}}},
 }
 NO_SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": None}}
-CALLED_DEEPLY: dict[str, Any] = {
-    "role": "assistant",
-    "tool_calls": [{"id": "1", "type": "function", "function": {"name": "look", "arguments": "[" * 3000 + "]" * 3000}}],
-}
+REFUSAL = {"type": "refusal", "refusal": "red."}
+
+
+def called(arguments: Any) -> dict[str, Any]:
+    """The turn of a model that has called a tool."""
+    function = {"name": "look", "arguments": arguments}
+    return {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": function}]}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,16 @@ CALLED_DEEPLY: dict[str, Any] = {
         ({"model": VIDEO, "messages": HELLO, "tools": [TOOL]}, "/v1/chat/completions", "calls no tools"),
         ({"model": VIDEO, "input": "hi", "tools": [FLAT]}, "/v1/responses", "calls no tools"),
         ({"model": VIDEO, "messages": [{"role": "tool", "content": "x"}]}, "/v1/chat/completions", "calls no tools"),
-        ({"messages": [CALLED_DEEPLY], "tools": [TOOL]}, "/v1/chat/completions", "nested deeper than 64 levels"),
+        (
+            {"messages": [called("[" * 3000 + "]" * 3000)], "tools": [TOOL]},
+            "/v1/chat/completions",
+            "nested deeper than 64 levels",
+        ),
+        ({"messages": [called("9" * 5000)], "tools": [TOOL]}, "/v1/chat/completions", "more than 4300 digits"),
+        ({"messages": [called(None)], "tools": [TOOL]}, "/v1/chat/completions", "both as text"),
+        ({"messages": [{"role": "assistant", "tool_calls": {}}]}, "/v1/chat/completions", "must be a list"),
+        ({"messages": user("red")}, "/v1/chat/completions", "part of a message must be an object"),
+        ({"messages": user({"image_url": {"url": URL}})}, "/v1/chat/completions", 'is {"type": T'),
         ({"messages": HELLO, "tools": [{"type": "web_search"}]}, "/v1/chat/completions", "'web_search' is not taken"),
         ({"messages": HELLO, "tools": [{"type": "function", "function": {}}]}, "/v1/chat/completions", "needs a name"),
         ({"messages": HELLO, "tool_choice": "required"}, "/v1/chat/completions", "send the tools too"),
@@ -217,6 +229,7 @@ async def test_a_response_goes_on_as_it_is_but_for_its_pictures_and_roles(
         "input": [
             {"role": "developer", "content": "In English."},
             *user({"type": "input_text", "text": "What is this?"}, {"type": "input_image", "image_url": URL}),
+            {"role": "assistant", "content": [{"type": "output_text", "text": "It is "}, REFUSAL], "id": "m"},
             {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "c", "output": "red"},
         ],
@@ -231,7 +244,8 @@ async def test_a_response_goes_on_as_it_is_but_for_its_pictures_and_roles(
     assert "max_output_tokens" not in sent
     assert sent["input"][0]["role"] == "system"
     assert sent["input"][1]["content"][1] == {"type": "input_image", "image_url": URL, "detail": "auto"}
-    assert sent["input"][2:] == asked["input"][2:]
+    assert sent["input"][2] == {"type": "message", "role": "assistant", "content": "It is red."}
+    assert sent["input"][3:] == asked["input"][3:]
 
 
 @pytest.mark.asyncio(loop_scope="module")
