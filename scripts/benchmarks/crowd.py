@@ -71,11 +71,11 @@ def requests() -> Requests:
     }
 
 
-async def crowd(base_url: str, clients: int, seconds: float, asked: Requests) -> Times:
+async def crowd(base_url: str, clients: int, span_s: float, asked: Requests) -> Times:
     """Let the clients ask for so long; what they got."""
     times: Times = defaultdict(list)
     timeout = aiohttp.ClientTimeout(None)
-    end = time.monotonic() + seconds
+    end = time.monotonic() + span_s
 
     async def client(http: aiohttp.ClientSession, number: int) -> None:
         kinds = itertools.islice(itertools.cycle(asked), number % len(asked), None)
@@ -118,13 +118,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--clients", type=positive, default=64, metavar="N")
-    parser.add_argument("--seconds", type=positive, default=60, metavar="S")
+    parser.add_argument("--seconds", dest="span_s", type=positive, default=60, metavar="S")
     parser.add_argument("--base-url", metavar="URL", help="a stack that runs; without it the demo stack is started")
     args = parser.parse_args()
     try:
         with nullcontext() if args.base_url else running_stack(*PORTS) as stack:
             base_url = args.base_url.rstrip("/") if stack is None else stack.endpoint
-            times = asyncio.run(crowd(base_url, args.clients, args.seconds, requests()))
+            times = asyncio.run(crowd(base_url, args.clients, args.span_s, requests()))
     except StackError as error:
         print(error, file=sys.stderr)
         return 1
