@@ -60,7 +60,7 @@ def boxed(picture: Image.Image, across: int, down: int) -> Image.Image:
 
 @pytest.mark.parametrize("make", [natural, drawn])
 @pytest.mark.parametrize("seed", range(5))
-def test_a_sound_picture_has_no_fault_and_a_blurred_one_is_blurred(make: Any, seed: int) -> None:
+def test_a_sound_picture_has_no_issue_and_a_blurred_one_is_blurred(make: Any, seed: int) -> None:
     sound = measured(make(seed))
     assert (sound["verdict"], sound["issues"], sound["bars"]) == ("good", [], "none")
     assert sound["frames"][0]["sharpness"] > 1.6
