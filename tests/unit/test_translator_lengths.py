@@ -134,6 +134,7 @@ def test_what_a_word_has_no_cause_for_is_invented(languages: tuple[str, str], so
         ("fra_Latn", "Okay", "D'accord."),
         ("deu_Latn", "e.g. cars", "z. B. Autos"),
         ("fra_Latn", "well-known", "bien connu"),
+        ("jpn_Jpan", "5 lbs", "2.3キロ"),
     ],
 )
 def test_signs_that_the_source_has_are_not_invented(target: str, source: str, text: str) -> None:

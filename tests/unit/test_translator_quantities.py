@@ -65,6 +65,9 @@ SAME = [
     ("zho_Hant", "15% off everything", "全場85折"),
     ("zho_Hans", "15% off everything", "全场八五折"),
     ("jpn_Jpan", "50% off", "半額"),
+    ("deu_Latn", "50% off", "zum halben Preis"),
+    ("fra_Latn", "50% off", "à moitié prix"),
+    ("deu_Latn", "24/7 service", "Service rund um die Uhr"),
     # Years and dates.
     ("fra_Latn", "The 2018-19 season begins.", "La saison 2018/2019 commence."),
     ("deu_Latn", "He was born in '98.", "Er wurde 1998 geboren."),
@@ -87,6 +90,8 @@ LOST = [
     ("yor_Latn", "There are 139 of them.", "Wọ́n pọ̀.", ["139"]),
     ("zho_Hans", "It grew 30% today.", "今天增长了70%。", ["30"]),
     ("zho_Hans", "20% off everything", "全场七折", ["20"]),
+    ("deu_Latn", "The 4K TV is here.", "Der Fernseher ist da.", ["4"]),
+    ("fra_Latn", "The new 5G phone", "Le nouveau téléphone", ["5"]),
     ("por_Latn", "Windows 11 is here.", "O Windows chegou.", ["11"]),
     ("pol_Latn", "Model 3 costs less.", "Ten model kosztuje mniej.", ["3"]),
 ]

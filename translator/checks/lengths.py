@@ -33,7 +33,7 @@ _TAG = re.compile(r"</?[^\W\d_][^<>]{0,200}>")
 _BRACKET = re.compile(r"[(\[{<（［｛【〔「『《〈⟨༼⦅]")
 _DIALOGUE = re.compile(r"\s*(?:[-–—―]\s*(?=[^\W\d_])|[♪♫♬])")
 _OPENS_SPEECH = re.compile(r"\s*[\"'“”‘’„«»‹›「『\-–—―•*♪♫♬]")
-_INNER_MARK = re.compile(r"[.!?…。！？।॥።؟۔；;](?=\s*\w)|\s[-–—―]\s?(?=[^\W\d_])")
+_INNER_MARK = re.compile(r"(?:[!?…。！？।॥።؟۔；;]|(?<!\d)\.|\.(?!\d))(?=\s*\w)|\s[-–—―]\s?(?=[^\W\d_])")
 _CALL = re.compile(r"[!?！？؟]")
 _UNSURE = 0.85
 """What `shortest` is multiplied with for languages that the table lacks."""

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  (letters of other languages)
 """Numbers that a translation lost or changed, and those that it gives in other units, clocks or calendars."""
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ _HALVES = frozenset(map(Decimal, ("0.5", "1.5", "2.5")))
 """Said without digits in many languages: "anderthalb", "полтора"."""
 _DIGITS = "零一二三四五六七八九"
 _DISCOUNT = re.compile(rf"(?<![{_DIGITS}])([{_DIGITS[1:]}]{{1,2}})折")
-_HALF_PRICE = re.compile("半[价價額额]|반값")
-_DISCOUNTED = re.compile(rf"折|{_HALF_PRICE.pattern}")
+_HALF_PRICE = re.compile(
+    r"半[价價額额]|반값|절반|\b(?:hal[bfv]|moitié|demi-|mitad|met[àa]\b|metade|polov|poloic|połow|половин|yarı\b|jumătate|setengah)"
+    r"|आध|نصف|نیم|חצי|μισ",
+    re.IGNORECASE,
+)
+_DISCOUNTED = re.compile(rf"折|{_HALF_PRICE.pattern}", re.IGNORECASE)
 _SPELLABLE = frozenset(map(Decimal, range(21)))
 _CALENDARS = {
     "tha_Thai": (543,), "npi_Deva": (56, 57), "amh_Ethi": (-7, -8), "tir_Ethi": (-7, -8), "gaz_Latn": (-7, -8),
@@ -26,8 +31,8 @@ _CALENDARS = {
 }  # fmt: skip
 """What is added to a year of the common calendar."""
 _ENGLISH = "eng_Latn"
-_NO_NUMBER = re.compile(r"\b(?:covid-?19|sars-cov-2)\b", re.IGNORECASE)
-"""Names that other languages have without their number."""
+_NO_NUMBER = re.compile(r"\b(?:covid-?19|sars-cov-2|24/7)\b", re.IGNORECASE)
+"""What other languages have without its number."""
 _TOLERANCE = 0.06
 _ROUNDED = 0.55
 _DEGREES_OFF = 2.5
@@ -110,7 +115,7 @@ def _in_parts(one: Wanted, there: frozenset[Decimal]) -> bool:
 
 
 def _discounted(one: Wanted, text: str, there: list[Number]) -> bool:
-    """Whether a percentage is a discount as Chinese says it, by what is left to pay: "30% off" is 7折 or 七折."""
+    """Whether a percentage is a half, or a discount by what is left to pay, as in Chinese: "30% off" is 7折 or 七折."""
     if not one.strict or not _DISCOUNTED.search(text):
         return False
     said = {value for number in there if text.startswith("折", number.end) for value in number.readings}

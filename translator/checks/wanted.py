@@ -21,6 +21,8 @@ _BEFORE = re.compile(rf"(?:{_CURRENCY}|%) ?$")
 _AFTER = re.compile(
     rf" ?(?:%|{_CURRENCY}(?!\d))|[ -]?(?:per ?cent|percent|percentage|{_CURRENCY_WORD})\b", re.IGNORECASE
 )
+_GENERATION = re.compile(r"\d{1,2}[KG]\b")
+"""What stays as it is, and is in no unit: "4K", "5G"."""
 _NAME = re.compile(r"(?:^|(?<=[\s(\[\"'“‘/-]))([^\W\d_][\w’'&+.-]*?)[ -]?$")
 _NO_NAME_WORDS = """
 jan january feb february mar march apr april may jun june jul july aug august sep sept september oct october nov
@@ -140,10 +142,12 @@ def _plainly(number: Number, source: str, again_in: list[tuple[int, int]], langu
         left = {paid(value) for value in number.readings}
         also |= left | {100 - value for value in left}
     strict = bool(_BEFORE.search(before) or _AFTER.match(behind))
+    generation = _GENERATION.match(source, number.start) is not None
+    strict |= generation
     strict |= _is_name(before) and (not language or spelled.can_be_spelled(language))
     span = _RANGE.match(behind)
     factors: tuple[float, ...] = ()
-    if not _BEFORE.search(before):
+    if not generation and not _BEFORE.search(before):
         for rest in (behind, behind[span.end() :] if span else ""):
             factors = factors or next((each for unit, each in _UNIT if rest and unit.match(rest)), ())
     again = any(start < number.start and number.end <= end for start, end in again_in)
