@@ -7,14 +7,12 @@ They are tiny (a few MB) but of the real architectures, and know only the drawn 
 
 - `server/demo/llava-next-video-7b`: LLaVA-NeXT-Video, compressed-tensors FP8-dynamic, with the published weight names;
   beside it, in `llava-next-video-7b-bf16`, the bfloat16 weights that it was quantised from.
-- `server/demo/llama-3.2-11b-vision`: Llama 3.2 Vision, likewise.
+- `server/demo/llama-3.2-11b-vision`: Llama 3.2 Vision, likewise; the committed one went on after that, with
+  `--only picture --resume --seed 2 --steps 300`.
 - `translator/demo/nllb-drawn-world`: NLLB-200's architecture and tokenizer, five languages.
 
 `--resume` goes on from the vision models that are there; what their tokenizers do not know is learned anew. The
-committed ones learned pictures and clips first, and then films as well:
-
-    python -m scripts.demo.train --only picture --resume --seed 11 --steps 1600 --rate 3e-3
-    python -m scripts.demo.train --only video --resume --seed 11 --steps 500 --rate 2e-3
+committed ones know pictures and clips, and have not learned films yet.
 
 A training can be done in pieces: with `--state FILE --minutes 8` the same command goes on from where it stopped.
 """

@@ -23,6 +23,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
 
+from scripts.demo.models.checkpoint import inherit
 from scripts.demo.models.training import Piece
 from scripts.demo.world.translations import LANGUAGES, SOURCE, all_sentences, translate
 from translator.model.conversion import convert
@@ -101,6 +102,7 @@ def train(
     *,
     seed: int,
     steps: int,
+    rate: float,
     progress: Callable[[str], None],
     piece: Piece | None,
 ) -> bool:
@@ -118,8 +120,8 @@ def train(
         for english in all_sentences()
         for lang in LANGUAGES
     ]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
     done = piece.load(model, [optimizer]) if piece else 0
     for _ in range(done):
         schedule.step()
@@ -159,10 +161,12 @@ def build(
     steps: int = STEPS,
     progress: Callable[[str], None] = print,
     piece: Piece | None = None,
+    resume: bool = False,
 ) -> bool:
     """Train the model and save it (config, tokenizer, safetensors) in `out`; whether that is done.
 
-    The same seed and torch give the same weights, unless it is done in pieces.
+    It begins anew, or with the weights that are committed (`resume`). The same seed and torch give the same weights,
+    unless it is done in pieces.
     """
     torch.manual_seed(seed)
     # One thread: so small a model gains nothing from more, and the weights do not depend on the cores.
@@ -170,9 +174,12 @@ def build(
     english = all_sentences()
     tokenizer = make_tokenizer(english + [translate(s, lang) for s in english for lang in LANGUAGES])
     model = make_model(len(tokenizer))
+    if resume:
+        inherit(model, tokenizer, OUT)
     progress(f"{len(tokenizer)} tokens, {sum(p.numel() for p in model.parameters())} parameters")
     model.train()
-    if not train(model, tokenizer, seed=seed, steps=steps, progress=progress, piece=piece):
+    rate = LEARNING_RATE / 2 if resume else LEARNING_RATE
+    if not train(model, tokenizer, seed=seed, steps=steps, rate=rate, progress=progress, piece=piece):
         return False
     model.eval()
     out.mkdir(parents=True, exist_ok=True)
@@ -206,11 +213,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--resume", action="store_true", help="go on from the committed weights")
     parser.add_argument("--state", type=Path, help="with --minutes: where to keep what is half done")
     parser.add_argument("--minutes", type=float, default=8.0, help="length of a piece")
     args = parser.parse_args(argv)
     piece = Piece(args.state, args.minutes * 60) if args.state else None
-    if not build(args.out, args.seed, steps=args.steps, piece=piece):
+    if not build(args.out, args.seed, steps=args.steps, piece=piece, resume=args.resume):
         print(f"to be continued from {args.state}")
         return 0
     return 0 if check(args.out) >= REQUIRED else 1

@@ -41,7 +41,7 @@ def inherit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: 
     now = model.state_dict()
     for name, weight in now.items():
         old = before[name]
-        if "embed_tokens" in name or "lm_head" in name:
+        if any(part in name for part in ("embed_tokens", "shared", "lm_head")):
             new, there = zip(
                 *((at, old_at) for at, old_at in both if at < len(weight) and old_at < len(old)), strict=True
             )

@@ -20,7 +20,7 @@ from transformers import (
 
 from scripts.demo.models.checkpoint import write_checkpoint
 from scripts.demo.models.conversation import FIRST_LESSON, Conversations, Turn
-from scripts.demo.models.merges import LESSONS, LONGEST_S, MergeTalk
+from scripts.demo.models.merges import REPEAT_NOTES, MergeTalk
 from scripts.demo.models.tokenizer import train_tokenizer
 from scripts.demo.world.draw import draw_picture, random_style
 from scripts.demo.world.pictures import Picture, random_picture
@@ -169,20 +169,14 @@ class Examples:
         return ids, labels
 
     def batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
-        """Keyword arguments of the model's forward: of pictures every fourth time, else of notes on films."""
-        if step > FIRST_LESSON and step % 4:
+        """Keyword arguments of the model's forward: of notes on films, and now and then of pictures."""
+        if step > FIRST_LESSON and step % (4 if step > FIRST_LESSON + REPEAT_NOTES else 8):
             return self.merge_batch(size // 2, step - FIRST_LESSON)
         return self.picture_batch(size, step)
 
     def merge_batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
-        """Of `size` films of about the same length, short ones at first; a few long ones now and then.
-
-        To tell how the notes go on counts a little too: who expects what is told again sees what is new.
-        """
-        length_s = self.rng.uniform(20, 60 + 160 * min(1.0, step / LESSONS))
-        if step > LESSONS and step % 12 == 1:
-            size, length_s = max(1, size // 4), self.rng.uniform(200, LONGEST_S)
-        rows = [self.merge_tokens(self.merges.turn(length_s)) for _ in range(size)]
+        """Of about `size` films. How notes go on is learned a little too: who expects what comes sees what is new."""
+        rows = [self.merge_tokens(turn) for turn in self.merges.turns(size, step)]
         longest = max(len(ids) for ids, _ in rows)
         ids = torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in rows])
         weights = torch.tensor([weights + [0.0] * (longest - len(weights)) for _, weights in rows])

@@ -17,7 +17,15 @@ from fake_servers import completion
 from PIL import Image
 
 from client.media.content import Span
-from scripts.demo.models.merges import MERGED, NUMBERS, MergeTalk, merge_prompt
+from scripts.demo.models.merges import (
+    LESSONS,
+    MERGED,
+    NUMBERS,
+    REPEAT_NOTES,
+    REPEAT_WORDS,
+    MergeTalk,
+    merge_prompt,
+)
 from scripts.demo.models.windows import WindowTalk, about, window_prompt
 from scripts.demo.sample_ads import encode
 from scripts.demo.sample_films import frames, read_films, write_films
@@ -78,6 +86,7 @@ def test_random_films_are_as_long_as_asked_and_tell_their_scenes_apart() -> None
         film = random_film(rng, length_s)
         assert film.length_s == pytest.approx(length_s)
         assert min(film.frames) >= films.SHORTEST_S * films.RATE or len(film.frames) == 1
+        assert max(film.frames) <= films.LONGEST_S * films.RATE
         pairs = list(zip(film.scenes, film.scenes[1:], strict=False))
         assert all(one.left != other.left and one.right != other.right for one, other in pairs)
         assert max(map(film.scenes.count, film.scenes)) <= films.MOST_TIMES
@@ -215,18 +224,23 @@ def test_the_truth_is_kept_beside_the_films(tmp_path: Path) -> None:
     assert read_films(tmp_path / "elsewhere") == {}
 
 
-def test_merges_are_practised_with_notes_of_many_kinds() -> None:
+def test_repeating_comes_first_and_then_merges_of_many_kinds() -> None:
     talk = MergeTalk(random.Random(2))
-    turns = [talk.turn(120) for _ in range(200)]
+    for step in (1, REPEAT_WORDS, REPEAT_NOTES):
+        assert all(turn.before == turn.answer and not turn.notes for turn in talk.turns(4, step))
+    turns = [turn for step in range(REPEAT_NOTES + 1, 1000, 10) for turn in talk.turns(4, step)]
     for turn in turns:
         notes = [read_note(line) for line in turn.notes.split("\n")]
         assert turn.answer in {answer(notes) for answer in MERGED.values()}
         assert notes[-1].span.end_us < NUMBERS * 1_000_000
-    lengths = {
-        note.span.end_us - note.span.start_us for turn in turns for note in map(read_note, turn.notes.split("\n"))
-    }
-    assert len(lengths) > 100
-    assert sum("Then" in turn.notes for turn in turns) > 50
+    lines = {line for turn in turns for line in turn.notes.split("\n")}
+    assert len({note.span.end_us - note.span.start_us for note in map(read_note, lines)}) > 100
+    assert sum("Then" in line for line in lines) > 50
+    first, last = REPEAT_NOTES + 1, REPEAT_NOTES + LESSONS
+    early, late = (
+        max(len(turn.notes) for at in range(20) for turn in talk.turns(4, step + at)) for step in (first, last)
+    )
+    assert early < late / 3
 
 
 def test_windows_are_practised_at_any_time() -> None:
