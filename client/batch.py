@@ -28,9 +28,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: Settings) -> int:
-    from client.cli.run import run  # noqa: PLC0415  # decoders and HTTP take a second, which --help need not wait for
+    # Imported late: HTTP and all that takes half a second, which --help need not wait for.
+    from client.media.loaders import ForkServer  # noqa: PLC0415
 
-    return run(settings)
+    fork_server = ForkServer()
+    if not settings.dry_run:
+        fork_server.start()  # it imports the decoders, while this process imports the rest
+    try:
+        from client.cli.run import run  # noqa: PLC0415
+
+        return run(settings, fork_server)
+    finally:
+        fork_server.close()
 
 
 def _run_and_leave(settings: Settings) -> None:

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from client.tasks.plan import UnitRequest
 
 
-class LocalSource(NamedTuple):
-    """A file of this machine, to be found."""
+class LocalSources(NamedTuple):
+    """Files of this machine, to be found."""
 
-    source: Source
+    sources: tuple[Source, ...]
 
 
 class LargeSource(NamedTuple):

@@ -12,6 +12,8 @@ from client.ledger.ledger import Ledger
 from client.resume import Missing, is_missing, missing_requests
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from client.counters import Counters
     from client.endpoints.retry import Notify
     from client.ledger.events import Event
@@ -146,14 +148,27 @@ class Jobs:
         job = self._jobs[identity.sha256] = Job(identity, [source], events=events)
         return job
 
-    async def known(self, source: Source) -> KnownSource | None:
-        """What was at a source when it was last looked at."""
-        return await self.ledger.read(Ledger.known, source.uri)
+    async def known(self, sources: Sequence[Source]) -> list[KnownSource | None]:
+        """What was at sources when they were last looked at."""
+        uris = [source.uri for source in sources]
+        return await self.ledger.read(lambda ledger: [ledger.known(uri) for uri in uris])
 
-    async def look_up(self, job: Job) -> tuple[StoredFile, Redo | None]:
-        """What the ledger knows of a content, and what of it is done again."""
-        stored = await self.ledger.read(Ledger.file, job.identity, self.plan.requests[job.identity.kind])
-        return stored, await self._redo_of(job)
+    async def look_up(self, jobs: Sequence[Job]) -> list[tuple[StoredFile, Redo | None]]:
+        """What the ledger knows of contents, and what of them is done again."""
+        if not jobs:
+            return []
+        requests, redo = self.plan.requests, self._redo
+
+        def read(ledger: Ledger) -> list[tuple[StoredFile, Redo | None]]:
+            return [
+                (
+                    ledger.file(job.identity, requests[job.identity.kind]),
+                    ledger.redo(job.sources[0].uri, redo) if redo else None,
+                )
+                for job in jobs
+            ]
+
+        return await self.ledger.read(read)
 
     def expand(self, job: Job, stored: StoredFile, redo: Redo | None) -> list[UnitRequest]:
         """What is to be asked about a content; what is to be translated is noted in the job."""

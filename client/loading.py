@@ -60,7 +60,8 @@ class Probe(Stage):
             return
         job.events.append(MediaProbed(identity, probe, time.monotonic() - began))
         await self._jobs.ledger.write(*job.take_events())
-        asks = self._jobs.expand(job, *await self._jobs.look_up(job))
+        (looked_up,) = await self._jobs.look_up([job])
+        asks = self._jobs.expand(job, *looked_up)
         uncut = unknown_scenes(self._jobs.plan.requests[identity.kind], identity.kind, probe)
         if uncut or any(needs_media(ask) for ask in asks):
             yield to_load(self._jobs, job, file, asks, probe)

@@ -20,7 +20,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.errors import BabelviewError
-from client.items import LargeSource, LocalSource, Question, RemoteSource, Uncut, Unloaded, Unprobed, Untranslated
+from client.items import LargeSource, LocalSources, Question, RemoteSource, Uncut, Unloaded, Unprobed, Untranslated
 from client.job import Jobs
 from client.ledger.writer import Writer
 from client.loading import Load, LoadScenes, Probe
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from client.endpoints.retry import Notify
     from client.endpoints.translation import TranslatorClient
     from client.ledger.ledger import Ledger
+    from client.media.loaders import ForkServer
     from client.media.sampling import Sampling
     from client.media.thumbnail_folder import Thumbnails
     from client.sources.fetch import Fetcher
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
     from client.stages import Stage
     from client.tasks.plan import Plan
 
-FOUND_AT_ONCE = 8
-"""Local files that are looked at, or wait for the loaders, at the same time."""
+FOUND_TOGETHER, GROUPS_AT_ONCE = 16, 2
+"""Local files of a group, and groups that are looked at, or wait for the loaders, at the same time."""
 LARGE_AT_ONCE = 2
 """The same of files that take long to read: the next one is read while the last one waits."""
 TRANSLATIONS_AT_ONCE = 16
@@ -139,6 +140,7 @@ class Pipeline:
         notify: Notify,
         stop: asyncio.Event,
         thumbnails: Thumbnails | None = None,
+        fork_server: ForkServer | None = None,
     ) -> None:
         """`concurrency` requests in flight, `loaders` files decoded at once; setting `stop` ends the run early.
 
@@ -149,7 +151,10 @@ class Pipeline:
         self._sampling = replace(sampling, scenes=plan.over_scenes)
         self._concurrency, self._ask_once = concurrency, ask_once
         self._progress, self._refresh, self._stop = progress, refresh, stop
-        self._loaders, self._probers = Loaders(loaders, thumbnails=thumbnails), Loaders(PROBED_AT_ONCE)
+        self._loaders, self._probers = (
+            Loaders(loaders, fork_server, thumbnails=thumbnails),
+            Loaders(PROBED_AT_ONCE, fork_server),
+        )
         self._threads = ThreadPoolExecutor(loaders, "load")
         self._probe_threads = ThreadPoolExecutor(PROBED_AT_ONCE, "probe")
         self._ledger_thread = ThreadPoolExecutor(1, "ledger")
@@ -164,7 +169,11 @@ class Pipeline:
                 was answered before is stored, where it can be.
         """
         self._progress.files = len(sources)
-        items = [(RemoteSource if source.remote else LocalSource)(source) for source in sources]
+        here = [source for source in sources if not source.remote]
+        items: list[LocalSources | RemoteSource] = [
+            LocalSources(tuple(here[at : at + FOUND_TOGETHER])) for at in range(0, len(here), FOUND_TOGETHER)
+        ]
+        items += [RemoteSource(source) for source in sources if source.remote]
         work = asyncio.create_task(Runner(self._levels(sources), self._stop, self._refresh).run(items))
         stopped = asyncio.create_task(self._stop.wait())
         try:
@@ -205,7 +214,7 @@ class Pipeline:
         ask = Ask(self.jobs, self._model, at_once=self._concurrency, once=self._ask_once)
         loaders = self._loaders.count
         return [
-            [Placed(find, LocalSource, FOUND_AT_ONCE), Placed(find, RemoteSource, FETCHED_AT_ONCE)],
+            [Placed(find, LocalSources, GROUPS_AT_ONCE), Placed(find, RemoteSource, FETCHED_AT_ONCE)],
             [Placed(find, LargeSource, LARGE_AT_ONCE)],
             [Placed(probe, Unprobed, PROBED_AT_ONCE, loaders)],
             [Placed(load, Unloaded, loaders, loaders), Placed(load_scenes, Uncut, loaders, loaders)],

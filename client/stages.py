@@ -1,6 +1,6 @@
 """The stages of a run: each takes items of one type and gives those of later stages.
 
-    LocalSource, LargeSource, RemoteSource -> Find -> Unprobed -> Probe -> Unloaded -> Load -> Question -> Ask
+    LocalSources, LargeSource, RemoteSource -> Find -> Unprobed -> Probe -> Unloaded -> Load -> Question -> Ask
     -> Untranslated -> Translate                                 `-> Uncut -> LoadScenes -'
 
 Those that decode stand in `client.loading`.
@@ -14,13 +14,14 @@ import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from client.checks.issues import OK
 from client.checks.review import ask_reviewed
 from client.endpoints.chat import Answer
 from client.errors import MediaError, RefusedError, RequestError, ServiceLostError, StoppedError
-from client.items import LargeSource, LocalSource, Question, Uncut, Unloaded, Unprobed, Untranslated
+from client.items import LargeSource, LocalSources, Question, Uncut, Unloaded, Unprobed, Untranslated
 from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored, UriSeen
 from client.ledger.rows import StoredTranslation
 from client.resume import new_translations
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
     from client.items import RemoteSource
     from client.job import Job, Jobs
     from client.ledger.events import Event
+    from client.ledger.redo import Redo
+    from client.ledger.rows import StoredFile
     from client.media import content
     from client.media.kinds import Kind
     from client.sources.fetch import Fetcher
-    from client.sources.source import Found, LocalFile, Source
+    from client.sources.source import Found, KnownSource, LocalFile, Source
     from client.tasks.plan import Plan, UnitRequest
 
 logger = logging.getLogger(__name__)
@@ -92,52 +95,82 @@ class Find(Stage):
         self._jobs, self._fetcher, self._servers = jobs, fetcher, servers
 
     async def process(
-        self, item: LocalSource | LargeSource | RemoteSource, /
+        self, item: LocalSources | LargeSource | RemoteSource, /
     ) -> AsyncGenerator[LargeSource | Unprobed | Uncut | Unloaded | Question | Untranslated, None]:
-        """Give what is to be done next about the source's content, unless it is in work or done.
+        """Give what is to be done next about a source's content, unless it is in work or done.
 
         A local file that takes long to read is given on, so that it holds up no other.
         """
+        if isinstance(item, LocalSources):
+            async for further in self._find_local(item.sources):
+                yield further
+            return
         (source,) = item
         self._jobs.progress.files_in_flight += not isinstance(item, LargeSource)  # which has been counted
         try:
-            known = await self._jobs.known(source)
-            found: Found | None
-            if isinstance(item, LocalSource):
-                found = await self._fetcher.find_small(source, known)
-            else:
-                found = await self._fetcher.find(source, known)
+            (known,) = await self._jobs.known([source])
+            found = await self._fetcher.find(source, known)
         except MediaError as error:
             await self._jobs.complete_source(source, None, [str(error)], [])
             return
-        if found is None:
-            yield LargeSource(source)
-            return
-        events: list[Event] = [UriSeen(source.uri, found.known)] if found.known != known else []
-        identity = found.known.identity
-        if same := self._jobs.find(identity.sha256):
-            found.discard()
-            same.sources.append(source)
-            if same.finished:
-                await self._jobs.complete_source(source, same, same.problems, events)
+        async for after in self._take([(source, known, found)]):
+            yield after
+
+    async def _find_local(
+        self, sources: tuple[Source, ...]
+    ) -> AsyncGenerator[LargeSource | Unprobed | Uncut | Unloaded | Question | Untranslated, None]:
+        """Files of this machine, together: to the ledger and to a thread and back takes longer than a small file."""
+        self._jobs.progress.files_in_flight += len(sources)
+        waiting = deque(zip(sources, await self._jobs.known(sources), strict=True))
+        while waiting:
+            found: list[tuple[Source, KnownSource | None, Found]] = []
+            for outcome in await self._fetcher.find_small(list(waiting)):
+                source, known = waiting.popleft()
+                if outcome is None:
+                    yield LargeSource(source)
+                elif isinstance(outcome, MediaError):
+                    await self._jobs.complete_source(source, None, [str(outcome)], [])
+                else:
+                    found.append((source, known, outcome))
+            async for further in self._take(found):
+                yield further
+
+    async def _take(
+        self, sources: list[tuple[Source, KnownSource | None, Found]]
+    ) -> AsyncGenerator[Unprobed | Uncut | Unloaded | Question | Untranslated, None]:
+        begun: list[tuple[Job, Found]] = []
+        for source, known, found in sources:
+            events: list[Event] = [UriSeen(source.uri, found.known)] if found.known != known else []
+            identity = found.known.identity
+            if same := self._jobs.find(identity.sha256):
+                found.discard()
+                same.sources.append(source)
+                if same.finished:
+                    await self._jobs.complete_source(source, same, same.problems, events)
+                else:
+                    same.events += events
+            elif failed := self._jobs.failed(identity, source):
+                found.discard()
+                await self._jobs.complete_source(source, failed, failed.problems, events)
             else:
-                same.events += events
-            return
-        if failed := self._jobs.failed(identity, source):
-            found.discard()
-            await self._jobs.complete_source(source, failed, failed.problems, events)
-            return
-        job = self._jobs.begin(identity, source, events)
-        stored, redo = await self._jobs.look_up(job)
-        requests = self._jobs.plan.requests[identity.kind]
+                begun.append((self._jobs.begin(identity, source, events), found))
+        looked_up = await self._jobs.look_up([job for job, _ in begun])
+        for (job, found), (stored, redo) in zip(begun, looked_up, strict=True):
+            async for further in self._go_on(job, found, stored, redo):
+                yield further
+
+    async def _go_on(
+        self, job: Job, found: Found, stored: StoredFile, redo: Redo | None
+    ) -> AsyncGenerator[Unprobed | Uncut | Unloaded | Question | Untranslated, None]:
+        requests = self._jobs.plan.requests[job.identity.kind]
         readable = redo is not None or stored.error is None
-        unprobed = readable and needs_probe(requests, identity.kind) and not stored.probe
-        uncut = readable and bool(unknown_scenes(requests, identity.kind, stored.probe))
+        unprobed = readable and needs_probe(requests, job.identity.kind) and not stored.probe
+        uncut = readable and bool(unknown_scenes(requests, job.identity.kind, stored.probe))
         asks = self._jobs.expand(job, stored, redo)
         if unprobed or uncut or asks or job.texts:
-            await self._servers.check(identity.kind, asks=unprobed or uncut or bool(asks))
+            await self._servers.check(job.identity.kind, asks=unprobed or uncut or bool(asks))
         if unprobed or uncut or any(needs_media(ask) for ask in asks):
-            if file := await self._get(job, source, found):
+            if file := await self._get(job, job.sources[0], found):
                 yield Unprobed(job, file) if unprobed else to_load(self._jobs, job, file, asks, stored.probe)
             return
         found.discard()

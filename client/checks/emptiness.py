@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from client.checks.words import sequences, straight, words
+from client.checks.words import sequences, straight, vocabulary, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,10 +94,10 @@ def find_echo(text: str, prompt: str, question: str | None, items: Sequence[str]
     said = words(text)
     if len(said) < _ECHO_WORDS:
         return None
-    known = sequences(instruction, _WIDTH)
-    hits = [sequence in known for sequence in zip(*(said[at:] for at in range(_WIDTH)), strict=False)]
-    share = sum(hits) / len(hits)
-    if share >= _ECHO_SHARE:
+    known, theirs = sequences(instruction, _WIDTH), vocabulary(instruction)
+    count = len(said) - _WIDTH + 1
+    hits = sum(word in theirs and said[at : at + _WIDTH] in known for at, word in enumerate(said[:count]))
+    if (share := hits / count) >= _ECHO_SHARE:
         return f"{share:.0%} of it is the prompt"
     begins = words(instruction)[:_ECHO_BEGINS]
     return "it begins with the prompt" if len(begins) == _ECHO_BEGINS and said[:_ECHO_BEGINS] == begins else None

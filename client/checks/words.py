@@ -63,3 +63,9 @@ def sequences(text: str, width: int) -> frozenset[tuple[str, ...]]:
     """All runs of `width` words of a text: of prompts, which come again and again."""
     found = words(text)
     return frozenset(tuple(found[at : at + width]) for at in range(len(found) - width + 1))
+
+
+@lru_cache(256)
+def vocabulary(text: str) -> frozenset[str]:
+    """The different words of a text: of prompts, too."""
+    return frozenset(words(text))

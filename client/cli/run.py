@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from client.cli.settings import Settings
     from client.endpoints.retry import Waiting
+    from client.media.loaders import ForkServer
     from client.sources.source import Source
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -56,8 +57,11 @@ class _Work(NamedTuple):
     """Terms of translations."""
 
 
-def run(settings: Settings) -> int:
-    """Run a batch; returns the exit code: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted."""
+def run(settings: Settings, fork_server: ForkServer) -> int:
+    """Run a batch; returns the exit code: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.
+
+    Files are decoded by processes of the `fork_server`.
+    """
     for warning in settings.warnings:
         _say(warning)
     try:
@@ -69,7 +73,7 @@ def run(settings: Settings) -> int:
             _say(work.passed_over)
         with closing(Ledger(settings.output)) as ledger:
             goes_on = ledger.begin_run(work.plan, work.sources, settings.redo)
-            return asyncio.run(_run(settings, work, ledger, goes_on=goes_on))
+            return asyncio.run(_run(settings, work, ledger, fork_server, goes_on=goes_on))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BabelviewError as error:
@@ -152,7 +156,7 @@ def _dry_run(settings: Settings, work: _Work) -> None:
     print("\n".join(line.translate(CONTROL) for line in said))
 
 
-async def _run(settings: Settings, work: _Work, ledger: Ledger, *, goes_on: bool) -> int:
+async def _run(settings: Settings, work: _Work, ledger: Ledger, fork_server: ForkServer, *, goes_on: bool) -> int:
     progress, stop = Progress(prices=settings.prices), asyncio.Event()
     with ProgressDisplay(progress, quiet=settings.quiet) as display:
 
@@ -173,7 +177,9 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger, *, goes_on: bool
                 return []
             return _export(settings, run_stats(work.plan, progress, interrupted=stop.is_set()))
 
-        async with _pipeline(settings, work, ledger, progress=progress, display=display, stop=stop) as pipeline:
+        async with _pipeline(
+            settings, work, ledger, fork_server, progress=progress, display=display, stop=stop
+        ) as pipeline:
             fatal: BabelviewError | None = None
             try:
                 async with kept_up_to_date(write), display.ticking():
@@ -208,6 +214,7 @@ async def _pipeline(
     settings: Settings,
     work: _Work,
     ledger: Ledger,
+    fork_server: ForkServer,
     *,
     progress: Progress,
     display: ProgressDisplay,
@@ -244,6 +251,7 @@ async def _pipeline(
         notify=display.note,
         stop=stop,
         thumbnails=Thumbnails(settings.output) if settings.thumbnails else None,
+        fork_server=fork_server,
     )
     try:
         yield pipeline

@@ -27,6 +27,7 @@ from client.media.pixels import DECODER_ERRORS, Decoded, check_size, share_there
 from client.media.rare_pictures import read_by_ffmpeg, read_rare
 from client.media.thumbnails import picture_thumbnail
 from client.media.tiles import model_size
+from client.media.unchanged import unchanged_jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,8 @@ _EXIF_ORIENTATION, _QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
 # The byte of the WebP container's flags, and two of them.
 _WEBP_FLAGS, _WEBP_ANIMATED, _WEBP_ALPHA = 20, 0x02, 0x10
 # Files that are read whole, because more than Pillow looks at them; others may be large.
-_READ_WHOLE = (b"\xff\xd8", PNG_START, b"RIFF")
+_JPEG_START = b"\xff\xd8"
+_READ_WHOLE = (_JPEG_START, PNG_START, b"RIFF")
 # MP types (CIPA DC-007, 5.2.3.3) of pictures in a JPEG that show the same: previews, and gain maps, which have none.
 _MP_SAME = re.compile(r"Large Thumbnail|Undefined|Baseline MP Primary")
 _SPOILT = "cut off or damaged: parts of the picture may be missing or spoilt"
@@ -77,6 +79,9 @@ def load_image(path: Path) -> Content:
             if not (head.startswith(_READ_WHOLE) or head[4:8] == b"ftyp"):
                 return _content(_decoded(file, Parts(b""), path.suffix), [])
             data = file.read()
+        if head.startswith(_JPEG_START) and (found := unchanged_jpeg(parts_of(data))):
+            thumbnail = picture_thumbnail(found.pixels)
+            return Content(Kind.IMAGE, Facts(found.width, found.height), [Frame(0, found.jpeg)], [], thumbnail)
         return _content(_decoded(with_alpha_flag(data), Parts(data), path.suffix), [])
     except DECODER_ERRORS as error:
         return _salvaged(path, error)

@@ -51,6 +51,20 @@ def is_spoilt_jpeg(data: bytes) -> bool:
     return False
 
 
+def sound_pixels(data: bytes, width: int, height: int, edge: int) -> NDArray[np.uint8] | None:
+    """A JPEG of `width` x `height` at 1, 1/2, 1/4 or 1/8, its longer edge not below `edge` unless it is so already.
+
+    RGB [height, width, 3], roughly; None where libjpeg finds anything at all to remark: all data are read for it.
+    """
+    factor = next(factor for factor in (8, 4, 2, 1) if factor == 1 or max(width, height) >= factor * edge)
+    least = {"min_height": -(-height // factor), "min_width": -(-width // factor)}
+    try:
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, **least, fastdct=True, fastupsample=True, strict=True)
+    except ValueError:
+        return None
+    return pixels
+
+
 def scaled_jpeg(data: bytes, width: int, height: int, size: tuple[int, int], *, grey: bool) -> NDArray[np.uint8] | None:
     """Decode a JPEG of `width` x `height` at 1, 1/2, 1/4 or 1/8 of its size, not below `size`.
 

@@ -68,6 +68,7 @@ class Loaders:
     def __init__(
         self,
         count: int,
+        fork_server: ForkServer | None = None,
         *,
         timeout_s: float = TIMEOUT_S,
         work: Callable[..., Iterator[Content]] = load_spans,
@@ -79,7 +80,7 @@ class Loaders:
         """
         self.count = count
         self._timeout_s, self._work, self._thumbnails = timeout_s, work, thumbnails
-        self._fork_server = _ForkServer()
+        self._fork_server = fork_server or ForkServer()
         self._workers: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         for _ in range(count):
             self._workers.put(None)
@@ -225,14 +226,20 @@ class _Worker:
             seen_cpu_s = cpu_s
 
 
-class _ForkServer:
-    """The process that forks the workers; it starts with the first of them."""
+class ForkServer:
+    """The process that forks the workers; it starts with the first of them, unless it is started before."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._closed = False
+
+    def start(self) -> None:
+        """Start the process, which takes a moment until it can fork: meanwhile there is other work to do."""
+        with self._lock:
+            if not self._closed and not self._control:
+                self._start()
 
     def fork(self) -> _Worker:
         """A new worker."""

@@ -17,7 +17,7 @@ from client.sources.remote import Remote
 from client.sources.source import Found, KnownSource, LocalFile, fingerprint_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -28,6 +28,8 @@ T = TypeVar("T")
 FETCHED_AT_ONCE = 8
 LARGE_BYTES = 256 << 20
 """A file beyond this is read beside the others, one at a time, with what they leave of the CPU: a second or more."""
+_READ_AT_ONCE_BYTES = 4 << 20
+"""After so many the files that were read are given on."""
 _NICE = 10
 FOLDER = ".downloads"
 
@@ -55,16 +57,18 @@ class Fetcher:
         """
         if source.remote:
             return await self._remote.fetch(source.where, known)
-        found = await self.find_small(source, known)
+        (found,) = await self.find_small([(source, known)])
+        if isinstance(found, MediaError):
+            raise found
         return found if found is not None else await _in(self._patient_reader, _read, source, self._animated)
 
-    async def find_small(self, source: Source, known: KnownSource | None) -> Found | None:
-        """`find` of a local file; None if that takes long: it has more than `LARGE_BYTES`, and is not as `known`.
+    async def find_small(self, looks: Sequence[tuple[Source, KnownSource | None]]) -> list[Found | MediaError | None]:
+        """`find` of local files, of so many first ones of `looks` as are read in little time, and of one at least.
 
-        Raises:
-            MediaError: it cannot be read.
+        None for one that takes long: it has more than `LARGE_BYTES`, and is not as known. A MediaError for one that
+        cannot be read.
         """
-        return await _in(self._readers, _find_small, source, known, self._animated)
+        return await _in(self._readers, _find_small, looks, self._animated)
 
     async def get(self, source: Source, known: KnownSource) -> LocalFile:
         """A file with the content that was found at a source.
@@ -96,7 +100,26 @@ def _be_nice() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
-def _find_small(source: Source, known: KnownSource | None, animated: Animated) -> Found | None:
+def _find_small(
+    looks: Sequence[tuple[Source, KnownSource | None]], animated: Animated
+) -> list[Found | MediaError | None]:
+    outcomes: list[Found | MediaError | None] = []
+    size = 0
+    for source, known in looks:
+        try:
+            found = _look(source, known, animated)
+        except MediaError as error:
+            outcomes.append(error)
+            continue
+        outcomes.append(found)
+        if found and found.known != known:
+            size += found.known.size
+        if size >= _READ_AT_ONCE_BYTES:
+            break
+    return outcomes
+
+
+def _look(source: Source, known: KnownSource | None, animated: Animated) -> Found | None:
     stat = source.look()
     if known and known.fingerprint == fingerprint_of(stat):
         if may_be_animated(source.path.suffix):  # it may have counted as another kind

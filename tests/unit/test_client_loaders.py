@@ -127,6 +127,23 @@ def test_what_comes_after_the_last_content_is_not_taken_for_the_next_file_s(tmp_
         loaders.close()
 
 
+def test_two_may_share_a_process_that_was_started_before(tmp_path: Path) -> None:
+    before = set(processes_below(os.getpid()))
+    fork_server = loaders_module.ForkServer()
+    fork_server.start()
+    fork_server.start()
+    (server,) = set(processes_below(os.getpid())) - before
+    sharing = [Loaders(1, fork_server), Loaders(1, fork_server)]
+    path = picture(tmp_path / "a.png")
+    assert [loaded(it, path).facts.width for it in sharing] == [160, 160]
+    assert {worker.ppid() for worker in set(processes_below(os.getpid())) - before - {server}} == {server.pid}
+    for it in sharing:
+        it.close()
+    assert set(processes_below(os.getpid())) == before
+    with pytest.raises(BabelviewError, match="closed"):
+        loaded(sharing[0], path)
+
+
 def test_a_decoder_that_says_nothing_is_not_waited_for(tmp_path: Path, loaders: Loaders) -> None:
     with pytest.raises(MediaError, match="without an answer"):
         loaded(loaders, picture(tmp_path / "mute.png"))

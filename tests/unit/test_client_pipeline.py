@@ -19,7 +19,7 @@ from client.job import Jobs
 from client.ledger.events import TimeSpent
 from client.ledger.ledger import Ledger
 from client.media.loaders import Loaders
-from client.pipeline import FOUND_AT_ONCE, Placed, Runner, _innermost
+from client.pipeline import FOUND_TOGETHER, GROUPS_AT_ONCE, Placed, Runner, _innermost
 from client.stages import Stage
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def test_contents_are_let_go_when_they_are_finished(
         held.clear()
         assert run(servers, "ads", *options, cwd=tmp_path).returncode == expected
         assert len(held) == 121
-        assert max(held) <= FOUND_AT_ONCE + 2 + 2 + 3 * 2 + 2
+        assert max(held) <= FOUND_TOGETHER * GROUPS_AT_ONCE + 2 + 2 + 3 * 2 + 2
         assert held[-1] == 0
 
 
