@@ -34,13 +34,14 @@ if TYPE_CHECKING:
 
 _FORMATS = ("GIF", "WEBP", "PNG")
 _TICK = Fraction(1, 1000)
+_HELD_FRAMES = 500
 
 
 def load_animation(path: Path, sampling: Sampling, spans: Sequence[Look | Span | None]) -> Iterator[Content]:
     """Sample spans of an animation one after the other; None is all of it.
 
-    Frames are put together from the first to the last one that is wanted, once; the wanted ones of all spans lie in
-    memory, as JPEGs of 30 to 50 kB.
+    Frames are put together from the first to the last one that is wanted, once for some `_HELD_FRAMES` of them: so many
+    lie in memory at a time, as JPEGs of 30 to 50 kB.
 
     Raises:
         MediaError: it cannot be decoded, or has too many pixels.
@@ -50,11 +51,14 @@ def load_animation(path: Path, sampling: Sampling, spans: Sequence[Look | Span |
     warnings = [] if parts.is_whole else ["cut off or damaged: frames may be missing or spoilt"]
     if data.startswith(b"RIFF") and not parts.is_whole:
         data = parts.essential
+    del parts
     timeline = _timeline(frame_times(data))
     whole = len(timeline.shown)
     while True:
-        wanted = {index for span in spans for index in sampling.indices(timeline, span)}
-        size, jpegs, readable = _decoded(data, wanted, sampling)
+        groups = _groups(spans, timeline, sampling)
+        last = max(max(wanted, default=0) for _, wanted in groups)
+        # The first time as far as it is wanted at all: only then it is known how far it can be read.
+        size, jpegs, readable = _decoded(data, groups[0][1], last, sampling)
         if readable is None:
             break
         if not readable:
@@ -63,12 +67,30 @@ def load_animation(path: Path, sampling: Sampling, spans: Sequence[Look | Span |
         warnings = [f"cut off: {readable} of {whole} frames can be read"]
     duration_s = float(timeline.seconds)
     facts = Facts(*size, round(duration_s, 3), round(len(timeline.shown) / duration_s, 3), len(timeline.shown))
+    for number, (group, wanted) in enumerate(groups):
+        if number:
+            _, jpegs, _ = _decoded(data, wanted, max(wanted, default=0), sampling)
+        for span in group:
+            remark = sampling.remark(timeline, span)
+            frames = [
+                Frame(timeline.pts_us(timeline.shown[index]), jpegs[index])
+                for index in sampling.indices(timeline, span)
+            ]
+            yield Content(Kind.VIDEO, facts, frames, [*([remark] if remark else []), *warnings])
+
+
+def _groups(
+    spans: Sequence[Look | Span | None], timeline: Timeline, sampling: Sampling
+) -> list[tuple[list[Look | Span | None], set[int]]]:
+    """Spans that are decoded together, and the frames that they want."""
+    groups: list[tuple[list[Look | Span | None], set[int]]] = [([], set())]
     for span in spans:
-        remark = sampling.remark(timeline, span)
-        frames = [
-            Frame(timeline.pts_us(timeline.shown[index]), jpegs[index]) for index in sampling.indices(timeline, span)
-        ]
-        yield Content(Kind.VIDEO, facts, frames, [*([remark] if remark else []), *warnings])
+        wanted = set(sampling.indices(timeline, span))
+        if groups[-1][0] and len(groups[-1][1] | wanted) > _HELD_FRAMES:
+            groups.append(([], set()))
+        groups[-1][0].append(span)
+        groups[-1][1].update(wanted)
+    return groups
 
 
 def probe_animation(path: Path) -> Probe:
@@ -81,8 +103,10 @@ def _timeline(times_ms: list[int]) -> Timeline:
     return Timeline(array("q", (ends - times_ms).tobytes()), int(ends[-1]) if times_ms else 0, _TICK)
 
 
-def _decoded(data: bytes, wanted: set[int], sampling: Sampling) -> tuple[tuple[int, int], dict[int, bytes], int | None]:
-    """The size as shown, the wanted frames by their index, and how many can be read if that is not all of them."""
+def _decoded(
+    data: bytes, wanted: set[int], last: int, sampling: Sampling
+) -> tuple[tuple[int, int], dict[int, bytes], int | None]:
+    """The size as shown, the wanted frames by their index, and how many up to the `last` can be read if not all can."""
     jpegs: dict[int, bytes] = {}
     with suppress(*DECODER_ERRORS), Image.open(with_alpha_flag(data), formats=_FORMATS) as image:
         check_size(*image.size, MAX_PIXELS)
@@ -92,7 +116,7 @@ def _decoded(data: bytes, wanted: set[int], sampling: Sampling) -> tuple[tuple[i
         # The picture of an APNG for those who know no animations is none of its frames.
         first = 1 if getattr(image, "default_image", False) else 0
         covered = np.zeros(image.size[::-1], bool)
-        for index in range(max(wanted, default=0) + 1):
+        for index in range(last + 1):
             try:
                 image.seek(index + first)
                 image.load()

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 20
 _MOST_ANIMATED_BYTES = 1 << 29
-"""Of a picture that is read whole to learn whether it moves; a larger one counts as a picture that does not."""
+"""Of a picture that is read to learn whether it moves; a larger one counts as a picture that does not."""
+_FIRST_LOOK_BYTES = 1 << 16
+"""The second frame mostly begins here: what is behind it need not be read to know that there is one."""
 _MOST_CHUNKS = 1000
 """Of a PNG before its pixels: more are garbage."""
 _ANIMATED_STARTS = (b"GIF8", b"\x89PNG", b"RIFF")
@@ -93,7 +95,13 @@ def _moves(path: Path, head: bytes) -> bool:
         return False
     if head.startswith(PNG_START) and not _says_apng(path):
         return False
-    return len(frame_times(path.read_bytes())) > 1
+    with path.open("rb") as file:
+        data = b""
+        while more := file.read(max(len(data), _FIRST_LOOK_BYTES)):
+            data += more
+            if len(frame_times(data)) > 1:
+                return True
+    return False
 
 
 def _says_apng(path: Path) -> bool:

@@ -185,6 +185,46 @@ def test_an_animation_is_decoded_once_for_all_its_spans(tmp_path: Path, monkeypa
     assert len(calls) == 1
 
 
+def test_few_frames_lie_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are wanted of all spans; also of one that is cut off in a later group."""
+    path, held = animate(tmp_path / "a.gif"), []
+    decoded = animation._decoded
+
+    def counted(*given: object) -> tuple[tuple[int, int], dict[int, bytes], int | None]:
+        found = decoded(*given)  # type: ignore[arg-type]
+        held.append(len(found[1]))
+        return found
+
+    spans = [Span(start, start + 160_000) for start in range(0, 800_000, 160_000)]
+    whole = [[number_of(jpeg) for jpeg in part.jpegs] for part in load_spans(path, identify(path), Sampling(4), spans)]
+    monkeypatch.setattr(animation, "_decoded", counted)
+    monkeypatch.setattr(animation, "_HELD_FRAMES", 8)
+    parts = list(load_spans(path, identify(path), Sampling(4), spans))
+    assert (
+        [[number_of(jpeg) for jpeg in part.jpegs] for part in parts]
+        == whole
+        == [[*range(n, n + 4)] for n in range(0, 20, 4)]
+    )
+    assert held == [8, 8, 4]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 8 // 10])
+    cut = list(load_spans(path, identify(path), Sampling(4), spans))
+    assert len(cut) == 5
+    assert all(part.warnings == cut[0].warnings != [] and part.facts == cut[0].facts for part in cut)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+def test_that_it_moves_is_known_from_its_second_frame_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """Each run looks at it again."""
+    path, seen = animate(tmp_path / f"a{suffix}", 3), []
+    with path.open("ab") as file:
+        file.truncate(1 << 28)  # sparse
+    monkeypatch.setattr(load, "frame_times", lambda data: seen.append(len(data)) or frame_times(data))
+    assert load.counted_as(Identity("", Kind.IMAGE, None), path, Animated.VIDEO).kind is Kind.VIDEO
+    assert max(seen) <= 1 << 17
+
+
 def test_a_run_asks_about_it_as_a_video_or_about_its_first_picture(servers: FakeServers, tmp_path: Path) -> None:
     """Also where an earlier run took it for the other one."""
     (tmp_path / "ads").mkdir()
