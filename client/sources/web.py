@@ -1,11 +1,13 @@
 """GET over HTTP. Redirections are followed, but not into a private network: a list of URLs may come from anybody.
 
 A URL that the user gives may lead anywhere. What a server redirects to must be public, or the very address and port
-that was asked: who answers for one URL does not choose what else in this network is asked.
+that was asked: who answers for one URL does not choose what else in this network is asked. A proxy finds the addresses
+of names itself: behind one, names of private networks are not followed, nor those that have a private address here.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,6 +25,23 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
 MOST_REDIRECTS = 5
+_RESOLVED_S = 5.0
+_PRIVATE_NAMES = tuple(
+    f".{name}"
+    for name in (
+        "local",
+        "localhost",
+        "localdomain",
+        "internal",
+        "intranet",
+        "private",
+        "corp",
+        "home",
+        "lan",
+        "home.arpa",
+    )
+)
+"""Ends of names that no host of the public Internet has."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 """The part of IPv6 that IANA has given out to networks of the public Internet."""
@@ -108,7 +127,11 @@ class Web:
                 asked, url = url, _target(url, location)
                 # Back to the very server that has answered is no way into a network.
                 known = self._addresses(asked) if url.port in {asked.port, 443} else frozenset[str]()
-                if _is_literal(host := url.host or "") and not is_public(host) and host not in known:
+                if _is_literal(host := url.host or ""):
+                    refused = not is_public(host) and host not in known
+                else:  # whose address a proxy finds
+                    refused = bool(proxy_of(str(url))) and not _is_same(asked, url) and await self._is_private(host)
+                if refused:
                     raise _refusal(url)
                 session = self._redirected
                 if not all(map(is_public, known)):  # connections of its own: nobody else may come this way
@@ -133,12 +156,31 @@ class Web:
         )
         return aiohttp.ClientSession(connector=connector, headers=self._headers, timeout=self._timeout)
 
+    async def _is_private(self, host: str) -> bool:
+        """Whether a name is one of a private network: by itself, or by its address where that can be found here."""
+        host = host.lower().rstrip(".")
+        if "." not in host or host.endswith(_PRIVATE_NAMES):
+            return True
+        resolver = DefaultResolver()
+        try:
+            found = await asyncio.wait_for(resolver.resolve(host, family=socket.AF_UNSPEC), _RESOLVED_S)
+        except (OSError, TimeoutError):
+            return False  # behind a proxy there may be no names but its own
+        finally:
+            await resolver.close()
+        return not all(is_public(result["host"]) for result in found)
+
     def _addresses(self, url: URL) -> frozenset[str]:
         """Those that the host of a URL that was asked has, unless a proxy asked it."""
         if proxy_of(str(url)):
             return frozenset()
         host = url.host or ""
         return frozenset({host}) if _is_literal(host) else self._seen.get(host, frozenset())
+
+
+def _is_same(asked: URL, url: URL) -> bool:
+    """Whether a URL leads to the very server that was asked, or to its port for https."""
+    return asked.host == url.host and url.port in {asked.port, 443}
 
 
 def _target(url: URL, location: str) -> URL:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from web_site import Reply, Site, png
 
+from client.endpoints import proxy as proxy_module
 from client.endpoints.proxy import proxy_of
 from client.errors import MediaError
 from client.media.kinds import Kind
@@ -227,6 +228,61 @@ def test_a_signed_url_goes_over_the_wire_as_it_is(site: Site, fetcher: Fetcher) 
         assert site.asked[-1] == f"/a%20b/%C3%A4.png?{query}"
     site.pages["/a%20b/%C3%B6.png"] = site.pages["/a%20b/%C3%A4.png"]
     assert fetch(fetcher, f"{site.url}/a b/\u00f6.png").known.size == len(png(1))
+
+
+@pytest.fixture
+def proxied(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """The site is a proxy for all."""
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", site.url)
+    proxy_module._proxy_of_host.cache_clear()
+    yield site
+    proxy_module._proxy_of_host.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://intranet/a.png",
+        "http://wiki.corp/a.png",
+        "http://db.internal./a.png",
+        "http://printer.local/a.png",
+        "http://10.1.2.3/a.png",
+        "http://inside.example/a.png",
+        "http://0x0a.1/a.png",
+    ],
+)
+def test_a_proxy_is_not_led_into_a_private_network(
+    proxied: Site, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    resolve(monkeypatch, {"inside.example": "192.168.1.1", "0x0a.1": "10.0.0.1"})
+    proxied.pages["http://pictures.example/a.png"] = lambda *_: (302, {"Location": target}, b"")
+    with pytest.raises(MediaError, match="redirects to a private address"):
+        fetch(fetcher, "http://pictures.example/a.png")
+    assert proxied.asked == ["http://pictures.example/a.png"]
+
+
+@pytest.mark.parametrize("target", ["http://elsewhere.example/b.png", "http://nobody.example/b.png", "/b.png"])
+def test_a_proxy_is_asked_for_what_is_public_or_known_to_it_alone(
+    proxied: Site, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    """A name that the user gives may be of a private network, and redirect to itself."""
+    resolve(monkeypatch, {"elsewhere.example": "93.184.215.14"})
+    proxied.pages["http://intranet/a.png"] = lambda *_: (302, {"Location": target}, b"")
+    proxied.pages[f"http://intranet{target}" if target[0] == "/" else target] = lambda *_: (200, {}, png(1))
+    assert fetch(fetcher, "http://intranet/a.png").known.size == len(png(1))
+
+
+def resolve(monkeypatch: pytest.MonkeyPatch, names: dict[str, str]) -> None:
+    """Only these names have addresses."""
+
+    async def found(_: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, str]]:
+        if host not in names:
+            raise OSError(f"no such host: {host}")
+        return [{"host": names[host]}]
+
+    monkeypatch.setattr(web.DefaultResolver, "resolve", found)
 
 
 def test_a_proxy_is_heeded(site: Site, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
