@@ -13,6 +13,7 @@ from client.checks.language import find_wrong_language
 from client.checks.loops import find_loop
 from client.checks.reasoning import reads_like_reasoning, split_reasoning
 from client.checks.refusals import find_refusal
+from client.checks.words import words
 from client.tasks import structured
 from client.tasks.answers import READERS
 from client.tasks.schemas import is_structured
@@ -26,6 +27,8 @@ OK, RETRIED, DOUBTFUL = VERDICTS = ("ok", "retried", "doubtful")
 
 _LOOKED_AT = 20_000
 """Characters of an answer: more than is ever asked for."""
+_MOST_TEXTS = 200
+"""Texts of an answer that is data: parts of a long video."""
 
 
 class IssueKind(StrEnum):
@@ -68,8 +71,10 @@ def find_issues(text: str, prompt: str, question: str | None, reader: str, *, me
         merged: the prompt holds answers that the model had to put together, and may repeat.
     """
     if is_structured(reader):
-        _, problem = structured.read(reader, text)
-        return [Issue(IssueKind.INVALID, problem)] if problem else []
+        data, problem = structured.read(reader, text)
+        if problem:
+            return [Issue(IssueKind.INVALID, problem)]
+        return _issues_within([part[:_LOOKED_AT] for part in structured.texts_in(reader, data)][:_MOST_TEXTS])
     text = text[:_LOOKED_AT]
     items = _items(text, reader)
     takes_question = question is not None
@@ -83,6 +88,18 @@ def find_issues(text: str, prompt: str, question: str | None, reader: str, *, me
     issues = [Issue(kind, detail) for kind, detail in found.items() if detail]
     if not issues and (language := find_wrong_language(text, prompt, question, items)):
         issues.append(Issue(IssueKind.LANGUAGE, language))
+    return issues
+
+
+def _issues_within(texts: list[str]) -> list[Issue]:
+    """What speaks against the texts of an answer that is data: loops in any, refusals where they are most of it."""
+    said = sum(len(words(text)) for text in texts)
+    refusals = [(text, refusal) for text in texts if (refusal := find_refusal(text))]
+    issues: list[Issue] = []
+    if refusals and 2 * sum(len(words(text)) for text, _ in refusals) > said:
+        issues.append(Issue(IssueKind.REFUSAL, refusals[0][1]))
+    if loop := next(filter(None, map(find_loop, texts)), None):
+        issues.append(Issue(IssueKind.LOOP, loop))
     return issues
 
 

@@ -39,8 +39,8 @@ class Animated(StrEnum):
 # fmt: off
 IMAGE_SUFFIXES = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff",
-    ".avif", ".heic", ".heif", ".hif", ".ppm", ".pgm", ".pnm", ".jp2", ".j2k", ".jpx", ".mpo",
-    ".psd", ".tga", ".ico", ".qoi",
+    ".avif", ".heic", ".heif", ".hif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".mpo",
+    ".psd", ".tga", ".ico", ".qoi", ".pcx", ".sgi", ".dds", ".exr",
 })
 RAW_SUFFIXES = frozenset({
     ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf", ".rw2", ".pef", ".srw", ".3fr",
@@ -74,6 +74,10 @@ _PICTURE_STARTS = (
     b"\xff\x4f\xff\x51",  # and without its wrapping
     b"8BPS",  # Photoshop
     b"qoif",
+    b"DDS |",
+    b"\x01\xda\0\1",  # SGI, plain or packed
+    b"\x01\xda\1\1",
+    b"v/1\x01",  # OpenEXR
 )
 _VIDEO_STARTS = (
     b"\x1a\x45\xdf\xa3",  # Matroska, WebM

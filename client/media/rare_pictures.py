@@ -25,6 +25,7 @@ _SVG_REFERENCE = re.compile(
 )
 _SVG_ROOT = re.compile(r"<(?:\w+:)?svg\b[^>]*>")
 _SVG_EDGE = re.compile(r"""\s(width|height)\s*=\s*["']\s*(\d+(?:\.\d+)?)\s*(?:px)?\s*["']""")
+_SRGB_TRANSFER = "iec61966_2_1"
 # The demuxers of formats of which Pillow does not know every kind.
 _FFMPEG_FORMATS = {
     b"BM": "bmp_pipe",
@@ -139,8 +140,10 @@ def read_by_ffmpeg(data: bytes, most: int, *, strict: bool) -> Decoded:
             stream = container.streams.video[0]
             check_size(stream.width, stream.height, most)
             stream.thread_type = "NONE"
-            if strict:
-                stream.codec_context.options = {"err_detect": "explode"}
+            options = {"err_detect": "explode"} if strict else {}
+            if demuxer == "exr_pipe":
+                options["apply_trc"] = _SRGB_TRANSFER  # its numbers are light
+            stream.codec_context.options = options
             frame = next((frame for packet in container.demux(stream) for frame in packet.decode()), None)
             if frame is None or (strict and frame.is_corrupt):
                 raise ValueError("no picture comes out")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -13,6 +14,7 @@ from client.checks.reasoning import split_reasoning
 from client.media.kinds import Kind
 from client.media.sampling import Sampling
 from client.tasks.plan import Plan, Request, make_plan
+from client.tasks.schemas import PREFIX
 from client.tasks.tasks import choose_tasks
 
 CAR = "A red car drives along the sea at dusk, past two white houses on a hill."
@@ -254,3 +256,24 @@ def test_prompts_of_ours_are_english_and_leave_no_language_open() -> None:
     for request in plan.requests[Kind.IMAGE] + plan.requests[Kind.VIDEO]:
         found = [issue.kind for issue in find_issues(spanish, request.prompt, None, "text")]
         assert found == [IssueKind.LANGUAGE], request.task
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (
+            {"title": "A car", "description": "I'm sorry, but I can't help with identifying people."},
+            [IssueKind.REFUSAL],
+        ),
+        ({"title": "Lo siento, pero no puedo ayudar con eso.", "description": ""}, [IssueKind.REFUSAL]),
+        ({"title": "A car", "description": "red red red red red red red red"}, [IssueKind.LOOP]),
+        ({"title": "A car", "description": f"{CAR} {CAR.replace('red', 'blue')} I cannot identify people."}, []),
+        ({"title": "I can't see the image.", "description": f"{CAR} {CAR.replace('red', 'blue')}"}, []),
+        ({"title": "A car", "description": CAR}, []),
+    ],
+)
+def test_the_texts_of_data_are_checked(data: dict[str, str], found: list[IssueKind]) -> None:
+    """A refusal in a field of several is a word about that field."""
+    properties = {name: {"type": "string"} for name in ("title", "description")}
+    reader = PREFIX + json.dumps({"type": "object", "properties": properties, "required": list(properties)})
+    assert [issue.kind for issue in find_issues(json.dumps(data), "Describe it.", None, reader)] == found

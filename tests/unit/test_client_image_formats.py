@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 import pillow_heif
 import pytest
@@ -16,6 +18,8 @@ from PIL import Image, ImageCms
 
 from client.errors import MediaError
 from client.media.image import MAX_PIXELS, load_image
+from client.media.kinds import Kind, by_suffix
+from client.media.load import identify
 from client.media.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -277,3 +281,28 @@ def test_what_a_first_frame_leaves_free_is_white(tmp_path: Path, suffix: str) ->
     shown = Image.open(io.BytesIO(load_image(path).jpegs[0])).convert("RGB")
     assert np.abs(np.subtract(shown.getpixel((10, 5)), RED)).max() < 12
     assert shown.getpixel((70, 35)) == WHITE
+
+
+@pytest.mark.parametrize("suffix", [".pcx", ".sgi", ".dds"])
+def test_formats_of_drawing_programs(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    corner().save(path)
+    assert by_suffix(suffix) is Kind.IMAGE
+    check(path)
+
+
+def test_openexr_holds_light(tmp_path: Path) -> None:
+    """Half the light is no middle grey."""
+    made = av.CodecContext.create("exr", "w")
+    made.width, made.height, made.pix_fmt, made.time_base = 64, 32, "gbrpf32le", Fraction(1)  # type: ignore[attr-defined]
+    pixels = np.full((32, 64, 3), 0.5, np.float32)
+    pixels[:, 32:] = 1.0
+    frame = av.VideoFrame.from_ndarray(pixels, format="gbrpf32le")
+    path = tmp_path / "a.exr"
+    path.write_bytes(b"".join(bytes(packet) for given in (frame, None) for packet in made.encode(given)))  # type: ignore[attr-defined]
+    assert identify(path).kind is by_suffix(".exr") is Kind.IMAGE
+    shown = Image.open(io.BytesIO(load_file(path, Sampling()).jpegs[0]))
+    assert [shown.getpixel((x, 16)) for x in (10, 50)] == [
+        pytest.approx((188,) * 3, abs=3),
+        pytest.approx(WHITE, abs=2),
+    ]
