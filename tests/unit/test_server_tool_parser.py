@@ -92,3 +92,10 @@ def test_calls_are_calls_in_however_many_pieces_they_come(
     content, calls = streamed(new_parser(), request_with_tool, text, step)
     assert content == ""
     assert [(name, json.loads(arguments)) for name, arguments in calls] == expected
+
+
+@pytest.mark.parametrize("before", ["", "\n ", "<|python_tag|>"])
+def test_a_call_is_passed_on_as_it_comes(new_parser: Any, request_with_tool: Any, before: str) -> None:
+    parser = new_parser()
+    deltas = [parser.parse_delta(letter, [7], request_with_tool, [7], finished=False) for letter in before + CALL]
+    assert sum(bool(delta and delta.tool_calls) for delta in deltas) > 3
