@@ -123,6 +123,13 @@ def test_a_long_scene_is_cut_in_parts_of_which_none_is_too_short(tmp_path: Path)
     ]
 
 
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_video_of_a_few_frames_is_one_scene(tmp_path: Path, count: int) -> None:
+    (scene,) = scenes_of(write_video(tmp_path / "a.mp4", count), Sampling(8))
+    assert scene.look.span == Span(0, count * 40_000)
+    assert [frame.pts_us for frame in scene.content.frames] == [number * 40_000 for number in range(count)]
+
+
 def test_no_cut_follows_another_too_soon(tmp_path: Path) -> None:
     found = spans(scenes_of(write_scenes(tmp_path / "a.mp4"), Sampling(2), SceneBounds(SECOND, 60 * SECOND)))
     assert found == [(0, 1), (1, 3), (3, 5)]
