@@ -14,7 +14,6 @@ from client.errors import MediaError, UnreadError
 from client.items import Question, Untranslated
 from client.ledger.events import MediaLoaded, MediaProbed, TimeSpent
 from client.media.content import Look, SceneLooks
-from client.media.quality import measure
 from client.stages import Stage, needs_media, to_load, without_media
 from client.tasks.merge import merges_of
 from client.tasks.plan import ask_of, expand, unknown_scenes
@@ -199,7 +198,13 @@ class LoadScenes(Stage):
 def _parts_of(content: Content, jobs: Jobs, model: ModelClient) -> Parts:
     """A content as the requests about files of its kind need it: for the endpoint, or what is measured."""
     measures = {request.measure for request in jobs.plan.requests[content.kind]}
-    return {name: orjson.dumps(measure(content.frames)) if name else model.parts(content) for name in measures}
+    return {name: _measured(content) if name else model.parts(content) for name in measures}
+
+
+def _measured(content: Content) -> bytes:
+    from client.media.quality import measure  # noqa: PLC0415  # numpy and a decoder, which other tasks do without
+
+    return orjson.dumps(measure(content.frames))
 
 
 def _look_of(ask: UnitRequest) -> Look:

@@ -95,13 +95,15 @@ _REFUSES = [
         rf"^\W*(?:the |this |your )?{_MEDIA} (?:could not|couldn't|cannot|can't|failed to) (?:be )?(?:load|display"
         rf"|process|open|access)",
         rf"^\W*unable to (?:see|view|load|display|process|open|access)(?: the| this| any)? ?(?:{_MEDIA}\b|\W*$)",
+        r"^\W*it (?:would be|is|would not be|isn't|is not|wouldn't be) (?:in)?appropriate (?:for me )?to"
+        r" (?:describe|identify|speculate|comment|provide|share|help|name)",
         r"^\W*\[?(?:content (?:filtered|blocked|removed)|blocked by|request (?:blocked|refused|declined))",
     )
 ]
 _MAYBE = frozenset(
     """i i'm i'd i've i'll we we're sorry unable apologies apologise apologize please attached upload uploaded provided
     included shared request prompt question guidelines policy policies couldn't cannot can't failed blocked regrettably
-    unfortunately image's filtered ai model assistant""".split()  # noqa: SIM905
+    unfortunately image's filtered ai model assistant appropriate inappropriate""".split()  # noqa: SIM905
 )
 """Words of which most captions have none, and each refusal one."""
 _OFFERS = re.compile(
@@ -136,6 +138,15 @@ _OTHERS = re.compile(
     r"|(?:申し訳|すみません|ごめんなさい).{0,40}(?:できません|できかねます|ません)|(?:죄송|미안).{0,40}(?:없|않|못)"
     r"|(?:क्षमा|माफ़|माफ|मुझे खेद).{0,40}(?:नहीं|असमर्थ)|(?:عذر|آسف|أعتذر|معذرة).{0,40}(?:لا |لم |غير )|لا (?:أستطيع"
     r"|يمكنني) (?:المساعدة|تحديد|التعرف|تقديم)"
+    r"|(?:beklager|unnskyld|undskyld|dessverre|desværre).{0,40}\bikke\b|(?:jag är ledsen|tyvärr|förlåt).{0,40}\binte\b"
+    r"|(?:anteeksi|pahoittelen|valitettavasti).{0,40}\ben (?:voi|pysty)"
+    r"|(?:omlouvám|bohužel|je mi líto|ospravedlňujem|ľutujem|žiaľ).{0,40}\bnem[oôů]"
+    r"|(?:žao mi je|oprostite|nažalost|izvinite).{0,40}\bne mogu|(?:съжалявам|за съжаление).{0,40}\bне "
+    r"|(?:îmi pare rău|ne pare rău|din păcate).{0,40}\bnu (?:pot|putem)|(?:ho sento|em sap greu).{0,40}\bno puc"
+    r"|(?:sajnálom|sajnos|elnézést).{0,40}\bnem (?:tud|áll|segít)|(?:λυπάμαι|συγγνώμη|δυστυχώς).{0,40}δεν "
+    r"|(?:ขออภัย|ขอโทษ).{0,40}ไม่|দুঃখিত.{0,40}(?:পারি না|পারছি না|পারব না)"
+    r"|(?:אני )?(?:מצטער|סליחה|מתנצל).{0,40}(?:לא |איני|אינני)|(?:متأسف|متاسف|ببخشید).{0,40}نمی"
+    r"|(?:paumanhin|pasensya).{0,40}\bhindi\b|samahani.{0,40}\bsiwezi"
     r")",
     re.IGNORECASE | re.DOTALL,
 )
