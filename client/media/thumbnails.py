@@ -26,15 +26,19 @@ if TYPE_CHECKING:
 
     from client.media.content import Content
 
-EDGE, TILE_EDGE = 320, 240
-"""The longer edge of a picture's thumbnail, and of a tile of a video's strip, in pixels; the source may have less."""
+EDGE = 320
+"""About the longer edge of a picture's thumbnail, in pixels: whole pixels of the source become one."""
+TILE_EDGE = 200
+"""The least that the longer edge of a tile of a video's strip has, in pixels, unless the source has less."""
 TILES = 8
 _QUALITY = 75
 
 
 def picture_thumbnail(pixels: NDArray[np.uint8]) -> bytes:
     """The thumbnail of a picture: uint8 RGB [height, width, 3]."""
-    return _encoded(_shrunk(pixels, EDGE), [0.0])
+    if (factor := round(max(pixels.shape[:2]) / EDGE)) > 1:
+        pixels = np.asarray(Image.fromarray(pixels).reduce(factor))
+    return _encoded(pixels, [0.0])
 
 
 def with_thumbnail(contents: Iterable[Content], count: int) -> Iterator[Content]:
@@ -78,7 +82,7 @@ def _spread(frames: list[Frame], count: int) -> list[Frame]:
 
 def _tile(frame: Frame) -> NDArray[np.uint8]:
     height, width, *_ = simplejpeg.decode_jpeg_header(frame.jpeg)
-    # libjpeg decodes at a half, a quarter or an eighth for as much less work.
+    # libjpeg decodes at a half, a quarter or an eighth of the size for less work, and nothing is left to be resized.
     factor = next(factor for factor in (8, 4, 2, 1) if factor == 1 or max(width, height) // factor >= TILE_EDGE)
     pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
         frame.jpeg,
@@ -87,15 +91,7 @@ def _tile(frame: Frame) -> NDArray[np.uint8]:
         fastdct=True,
         fastupsample=True,
     )
-    return _shrunk(pixels, TILE_EDGE)
-
-
-def _shrunk(pixels: NDArray[np.uint8], edge: int) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    if max(width, height) <= edge:
-        return pixels
-    size = max(1, round(width * edge / max(width, height))), max(1, round(height * edge / max(width, height)))
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=1.5))
+    return pixels
 
 
 def _strip(tiles: list[tuple[int, NDArray[np.uint8]]]) -> bytes:

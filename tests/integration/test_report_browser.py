@@ -159,7 +159,7 @@ def test_the_gallery_and_its_filters(report: Report) -> None:
         *("doubtful translation", "positive", "car", "coast")
     ]
     sizes = page.locator(".card img").evaluate_all("all => all.map(each => each.naturalWidth)")
-    assert sizes == [720, 320, 320]
+    assert sizes == [960, 320, 320]
     search = page.get_by_role("combobox", name="Search and filter")
     for query, expected in {
         "red car": ["road #1.mp4"],

@@ -23,7 +23,7 @@ from client.media.loaders import Loaders
 from client.media.sampling import Sampling
 from client.media.strips import Strip, read_strip
 from client.media.thumbnail_folder import Thumbnails
-from client.media.thumbnails import EDGE, TILE_EDGE, TILES, with_thumbnail
+from client.media.thumbnails import EDGE, TILES, with_thumbnail
 from client.report import write as report_writer
 from client.report.chunks import script
 from client.report.write import write_report
@@ -94,7 +94,7 @@ def test_the_strip_of_a_video_in_windows_is_of_all_of_them(tmp_path: Path, count
     (tmp_path / "a.jpg").write_bytes(found[-1].thumbnail or b"")
     strip = read_strip(tmp_path / "a.jpg")
     assert strip
-    assert (strip.width, strip.height) == (TILE_EDGE, TILE_EDGE * 360 // 640)
+    assert (strip.width, strip.height) == (320, 180)  # a half
     assert len(strip.times) == min(TILES, 4 * count)
     assert strip.times[-1] >= (count - 1) * 0.7
 
@@ -115,7 +115,7 @@ def test_a_thumbnail_that_is_none_counts_as_missing(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"no picture")
     assert read_strip(tmp_path / "a.jpg") is None
     assert read_strip(tmp_path / "none.jpg") is None
-    for good, bad in ((b'{"width"', b'["width"'), (b"240", b"000"), (b"[0.0", b'["x"'), (b"\xff\xfe", b"\xff\xe0")):
+    for good, bad in ((b'{"width"', b'["width"'), (b"320", b"000"), (b"[0.0", b'["x"'), (b"\xff\xfe", b"\xff\xe0")):
         (tmp_path / "b.jpg").write_bytes(strip_of([1, 2], 2.0).replace(good, bad, 1))
         assert read_strip(tmp_path / "b.jpg") is None
 
@@ -183,7 +183,7 @@ def test_what_the_page_gets_is_the_records(tmp_path: Path, bundle: Path) -> None
     assert core["items"]["kind"] == ["video", "image"]
     assert core["items"]["duration"] == [4.0, 0.0]
     assert core["items"]["flags"] == [16 | 32, 1]
-    assert core["items"]["thumbnail"][0] == [240, 135, 0.0, 1.333, 2.667]
+    assert core["items"]["thumbnail"][0] == [320, 180, 0.0, 1.333, 2.667]
     assert [it["code"] for it in core["languages"]] == ["eng_Latn", "spa_Latn"]
     assert core["languages"][1] == {"code": "spa_Latn", "tag": "es", "name": "Spanish", "direction": "ltr"}
     assert core["columns"] == ["campaign"]

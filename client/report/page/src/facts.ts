@@ -17,7 +17,8 @@ export interface Facts {
   seconds: number;
   requestSeconds: number;
   answered: string;
-  folded: { tags: string[]; brands: string[]; file: string; error: string; warnings: string; reasons: string };
+  /** Each item of tags and brands stands between spaces, on a line of its own. */
+  folded: { tags: string; brands: string; file: string; error: string; warnings: string; reasons: string };
 }
 
 export function factsOf({ record }: Details): Facts {
@@ -45,8 +46,8 @@ export function factsOf({ record }: Details): Facts {
     requestSeconds: said.reduce((sum, answer) => sum + answer.request_time_sec, 0),
     answered: said.map((answer) => answer.answered_at).sort().at(-1) ?? "",
     folded: {
-      tags: tags.map(fold),
-      brands: brands.map(fold),
+      tags: lines(tags),
+      brands: lines(brands),
       file: fold(record.file),
       error: fold(record.error ?? ""),
       warnings: fold(record.warnings.join("\n")),
@@ -54,6 +55,8 @@ export function factsOf({ record }: Details): Facts {
     },
   };
 }
+
+const lines = (items: string[]): string => items.map((item) => ` ${fold(item)} `).join("\n");
 
 /** The items of a list, which stands under its task's name; a task that was asked several questions has numbers. */
 export function itemsOf(key: string, answer: Answer): string[] | null {

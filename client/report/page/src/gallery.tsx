@@ -1,4 +1,5 @@
 // The gallery: only the rows on the screen are there, whatever the number of files.
+import type { VNode } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Card } from "./card";
 import { complete, count } from "./store";
@@ -14,6 +15,7 @@ let scrolledTo = 0;
 export function Gallery() {
   const list = shown.value;
   const box = useRef<HTMLDivElement>(null);
+  const earlier = useRef(new Map<number, VNode>());
   const [width, setWidth] = useState(0);
   const [view, setView] = useState({ top: 0, height: 800 });
 
@@ -91,6 +93,12 @@ export function Gallery() {
   const last = Math.min(rows, Math.ceil((view.top + view.height) / rowHeight) + MORE_ROWS);
   const drawn = width ? list.slice(first * columns, last * columns) : [];
   const tabbable = list.includes(focused.value) ? focused.value : list[0]!;
+  // The same node again is not compared anew: what is scrolled past costs nothing.
+  const cards = new Map(drawn.map((index) => {
+    const key = index === tabbable ? -1 - index : index;
+    return [key, earlier.current.get(key) ?? <Card index={index} tabbable={index === tabbable} />];
+  }));
+  earlier.current = cards;
   return (
     <div class="gallery" ref={box}>
       <ul aria-label="Files" style={{ height: `${rows * rowHeight - GAP}px` }}>
@@ -107,7 +115,7 @@ export function Gallery() {
                 transform: `translate(${(place % columns) * (cardWidth + GAP)}px, ${Math.floor(place / columns) * rowHeight}px)`,
               }}
             >
-              <Card index={index} tabbable={index === tabbable} />
+              {cards.get(index === tabbable ? -1 - index : index)}
             </li>
           );
         })}

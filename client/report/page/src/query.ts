@@ -28,13 +28,8 @@ interface Field {
   test: (value: string) => (facts: Facts, details: Details, index: number) => boolean;
 }
 
-const among = (values: readonly string[], value: string): boolean => values.some((each) => isNamed(each, value));
-
-/** Whole words of an item: tag:car finds "red car", not "cartoon"; car* finds both. Folded texts. */
-function isNamed(item: string, value: string): boolean {
-  if (value.endsWith("*")) return ` ${item}`.includes(` ${value.slice(0, -1)}`);
-  return item === value || ` ${item} `.includes(` ${value} `);
-}
+/** What whole words of an item, between spaces, hold: tag:car finds "red car", not "cartoon"; car* finds both. */
+const wordsOf = (value: string): string => (value.endsWith("*") ? ` ${value.slice(0, -1)}` : ` ${value} `);
 
 /** spa finds spa_Latn; a tag (es) or name (Spanish) does too. */
 function languageCodes(value: string, found: Core): string[] {
@@ -44,9 +39,9 @@ function languageCodes(value: string, found: Core): string[] {
 }
 
 export const FIELDS: Record<string, Field> = {
-  tag: { about: "has this tag", test: (value) => (known) => among(known.folded.tags, value) },
+  tag: { about: "has this tag", test: (value) => ((words) => (known) => known.folded.tags.includes(words))(wordsOf(value)) },
   sentiment: { about: "positive, negative, neutral, mixed", test: (value) => (known) => known.sentiment.includes(value) },
-  brand: { about: "shows this brand", test: (value) => (known) => among(known.folded.brands, value) },
+  brand: { about: "shows this brand", test: (value) => ((words) => (known) => known.folded.brands.includes(words))(wordsOf(value)) },
   lang: {
     about: "is translated into this language",
     test: (value) => {
@@ -185,7 +180,7 @@ function fieldTest(node: Node & { type: "field" }, needles: Set<string>, wanted:
   if (column === undefined) throw unknown(node.field, node.at);
   return (index) => {
     const found = details[index] && columnOf(details[index]!.record, column);
-    return found !== undefined && found !== null && isNamed(fold(found), value);
+    return found !== undefined && found !== null && ` ${fold(found)} `.includes(wordsOf(value));
   };
 }
 
