@@ -121,7 +121,7 @@ def test_a_run_over_everything_at_once(servers: FakeServers, site: Site, bucket:
     assert "404" in records[6]["error"]
     assert "No such file" in records[7]["error"]
     assert len(servers.asked) == 4
-    assert [path.name for path in (tmp_path / "captions").iterdir() if path.name[0] == "."] == []
+    assert [path.name for path in (tmp_path / "captions").iterdir() if path.name[0] == "."] == [".thumbnails"]
     asked = len(site.asked)
     assert run(servers, *given, "--languages", "", cwd=tmp_path).returncode == 1
     assert len(servers.asked) == 4
