@@ -92,7 +92,7 @@ def results(folder: Path) -> dict[str, Any]:
     return loaded
 
 
-def wait_until(condition: Any, timeout_s: float = 30.0) -> None:
+def wait_until(condition: Any, timeout_s: float = 100.0) -> None:
     until = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > until:
