@@ -89,9 +89,10 @@ def decode_once(path: Path) -> float:
 def command(video: Path, output: Path, port: int, window: str) -> tuple[list[str], dict[str, str]]:
     """A run of the client about the video, and its environment."""
     options = ["--tasks", "captions", "--window", window, "--languages", "", "--loaders", "1", "--quiet"]
+    options += ["--base-url", f"http://127.0.0.1:{port}/v1"]
     line = [sys.executable, "-m", "client.batch", str(video), "--output", str(output), *options]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BABELVIEW_")}
-    return line, environment | {"BABELVIEW_BASE_URL": f"http://127.0.0.1:{port}/v1"}
+    return line, environment
 
 
 def go(line: list[str], environment: dict[str, str], until: Callable[[], bool] = bool) -> Work:
