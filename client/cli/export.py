@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from client.cli.command import Command, invoke
-from client.cli.options import EXPORT
+from client.cli.options import CAPTION, EXPORT
 from client.errors import BabelviewError, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ or for another format. Nothing is asked.
 
   babelview export captions                        results.json, as far as the run has come
   babelview export captions --format csv,parquet   other formats
+  babelview export captions --format txt --beside --caption tags   tags beside each picture, for training
+
+Formats of other tools: txt (kohya, TagGUI), xmp (IPTC fields), imagefolder (Hugging Face datasets), opensora,
+label-studio, fiftyone. They have the answer to `describe`, in English, unless told otherwise.
 """
 
 
@@ -30,12 +34,22 @@ def main(arguments: Sequence[str] | None = None, prog: str = "babelview export")
     return code
 
 
-def _export(folder: Path, format: list[str], *, only_run: bool) -> int:  # noqa: A002  # the name of the option
-    from client.export.formats import check, export  # noqa: PLC0415  # --help need not wait for them
+def _export(
+    folder: Path,
+    format: list[str],  # noqa: A002  # the name of the option
+    caption: str | None,
+    caption_language: str,
+    *,
+    only_run: bool,
+    beside: bool,
+) -> int:
+    from client.export.captions import Choice  # noqa: PLC0415  # --help need not wait for them
+    from client.export.formats import check, export  # noqa: PLC0415
 
     try:
         check(format)
-        for path in export(folder, format, only_run=only_run):
+        choice = Choice(caption, caption_language, beside)
+        for path in export(folder, format, only_run=only_run, choice=choice):
             print(path)
     except BabelviewError as error:
         return _complain(error)
@@ -51,7 +65,7 @@ def _complain(error: BabelviewError) -> int:
 
 command = Command(
     "export",
-    params=[click.Argument(["folder"], type=click.Path(path_type=Path), metavar="DIR"), *EXPORT],
+    params=[click.Argument(["folder"], type=click.Path(path_type=Path), metavar="DIR"), *EXPORT, *CAPTION],
     callback=_export,
     help=_DESCRIPTION,
     epilog="DIR is the --output of the run, which holds ledger.db. python -m client.export is the same command.\n",

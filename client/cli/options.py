@@ -220,7 +220,7 @@ EXPORT = (
         type=values.names,
         metavar="A,B",
         help="of json, jsonl, csv, parquet and reference; of answers over time vtt, srt and ffmetadata too, files in "
-        "subtitles/",
+        "subtitles/; for other tools txt, xmp, imagefolder, opensora, label-studio, fiftyone (docs/output.md)",
     ),
     _output(
         "--only-run",
@@ -230,6 +230,20 @@ EXPORT = (
     ),
 )
 """What is written of an output folder, and how: options of `batch` and of `export`."""
+CAPTION = (
+    _output(
+        "--caption", metavar="TASK", help="whose answers txt, xmp, imagefolder and opensora have  [default: describe]"
+    ),
+    _output(
+        "--caption-language",
+        default="eng_Latn",
+        type=values.language,
+        metavar="CODE",
+        help="in which language",
+    ),
+    _output("--beside", is_flag=True, help="txt and xmp: beside each picture and video, not in DIR/txt and DIR/xmp"),
+)
+"""What formats with one text for each file take: options of `export`."""
 OUTPUT = (
     _output(
         "--output", default="captions", type=values.folder, metavar="DIR", help="where results and ledger are kept"

@@ -49,6 +49,11 @@ def languages(text: str) -> list[str]:
     return list(dict.fromkeys(codes))
 
 
+def language(text: str) -> str:
+    """The FLORES code of a language that is named by code, tag or ISO code; what is none stays."""
+    return language_code(text.strip())
+
+
 def folder(text: str) -> Path:
     """The path of a folder, which need not be there yet."""
     if not text.strip():

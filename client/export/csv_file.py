@@ -22,8 +22,8 @@ from client.record import records
 if TYPE_CHECKING:
     from client.ledger.results import Results
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001 (full-width signs count too)
-GUARDED = re.compile(f"'{_FORMULA.pattern}")
+FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001 (full-width signs count too)
+GUARDED = re.compile(f"'{FORMULA.pattern}")
 """What a guarded cell looks like."""
 
 
@@ -44,4 +44,4 @@ def _cell(value: Any) -> Any:
     if isinstance(value, list):
         simple = all(isinstance(item, str) for item in value)
         value = "; ".join(value) if simple else orjson.dumps(value).decode()
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value

@@ -13,16 +13,15 @@ from typing import IO, TYPE_CHECKING, Any
 import orjson
 
 from client.endpoints.language_names import language_name
+from client.export.captions import english, translations
 from client.media.kinds import Kind, by_suffix
 from client.record import records
-from client.timed_record import joined
 
 if TYPE_CHECKING:
     from client.ledger.results import Results
     from client.record import Record
 
 DESCRIBE = "describe"
-_OTHER_LISTS = ("original_order", "segments")
 
 
 def write(results: Results, file: IO[bytes]) -> None:
@@ -44,9 +43,9 @@ def reference_record(record: Record) -> dict[str, Any]:
     described = DESCRIBE if DESCRIBE in tasks else next(iter(tasks), None)
     for key, task in tasks.items():
         base, translation = ("description", "translation") if key == described else (key, key)
-        said[f"{base}_english"] = _english(task)
+        said[f"{base}_english"] = english(task)
         said[f"{base}_verdict"] = task["verdict"]
-        said |= {f"{translation}_{language_name(code)}": text for code, text in _translations(task).items()}
+        said |= {f"{translation}_{language_name(code)}": text for code, text in translations(task).items()}
     said["generated_tokens"] = sum(task["generated_tokens"] for task in tasks.values())
     said["generation_time_sec"] = round(sum(task["request_time_sec"] for task in tasks.values()), 3)
     said["total_processing_time_sec"] = record.get("total_processing_time_sec")
@@ -55,20 +54,3 @@ def reference_record(record: Record) -> dict[str, Any]:
     if "gone" in record:
         said["gone"] = True
     return said | {f"manifest_{name}" if name in said else name: v for name, v in record.get("manifest", {}).items()}
-
-
-def _english(answer: dict[str, Any]) -> Any:
-    """The text, the items of a list, data, or what the segments say, each on a line of its own."""
-    if "data" in answer:
-        return answer["data"]
-    if "text" in answer or "raw" in answer:
-        items = (value for name, value in answer.items() if isinstance(value, list) and name not in _OTHER_LISTS)
-        return answer.get("text", next(items, None))
-    return joined(answer) or ""
-
-
-def _translations(answer: dict[str, Any]) -> dict[str, Any]:
-    """The same by language."""
-    parts = () if answer["translations"] else answer.get("segments", ())
-    languages = dict.fromkeys(code for part in parts for code in part.get("translations", ()))
-    return {**answer["translations"], **{code: joined(answer, code) for code in languages}}

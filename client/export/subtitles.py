@@ -8,19 +8,17 @@ that can be read. `.ffmeta` is written of chapters alone, for FFmpeg to put them
 
 from __future__ import annotations
 
-import hashlib
-import re
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from client.endpoints.translation import SOURCE
 from client.export.atomic import replacing
 from client.export.cues import Cue, cues, ffmetadata, srt, vtt
+from client.export.places import UNSAFE, digest, place, shortened
 from client.record import records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from client.ledger.results import Results
     from client.record import Record
@@ -28,12 +26,8 @@ if TYPE_CHECKING:
 FOLDER = "subtitles"
 WRITERS = {"vtt": vtt, "srt": srt, "ffmetadata": ffmetadata}
 SUFFIXES = {"vtt": ".vtt", "srt": ".srt", "ffmetadata": ".ffmeta"}
-LONGEST_NAME_BYTES = 255
-_MARK_BYTES = 20
-"""Room in a name for a digest, and for what a file is called while it is written."""
 _TASK_BYTES = 100
 """Of a task's name in that of a file."""
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
 
 
 def write(results: Results, folder: Path, names: Iterable[str]) -> Path:
@@ -67,7 +61,7 @@ def files(record: Record, names: Iterable[str]) -> Iterator[tuple[PurePosixPath,
             for name in names:
                 if shown and (chapters or name != "ffmetadata"):
                     suffix = f".{_task_name(task)}.{language}{SUFFIXES[name]}"
-                    yield _place(record["file"], suffix), WRITERS[name](shown)
+                    yield place(record["file"], suffix), WRITERS[name](shown)
 
 
 def _languages(segments: Iterable[dict[str, Any]]) -> list[str]:
@@ -88,26 +82,7 @@ def _cues(segments: Iterable[dict[str, Any]], language: str, *, chapters: bool) 
             yield from cues(segment["start"], segment["end"], text, language)
 
 
-def _place(file: str, suffix: str) -> PurePosixPath:
-    """Where the subtitles of a file lie: as the file does below its folder, and never outside of ours."""
-    parts = [part for part in file.replace("://", "/").split("/") if part not in ("", ".")]
-    safe = ["_" if part == ".." else _UNSAFE.sub("_", part) for part in parts] or ["_"]
-    folders = [_shortened(part, LONGEST_NAME_BYTES) for part in safe[:-1]]
-    stem = _shortened(safe[-1], LONGEST_NAME_BYTES - len(suffix.encode()) - _MARK_BYTES)
-    if [*folders, stem] != file.split("/"):  # another file may come to the same name
-        stem += "-" + _digest(file)
-    return PurePosixPath(*folders, stem + suffix)
-
-
-def _shortened(name: str, most_bytes: int) -> str:
-    return name.encode(errors="replace")[:most_bytes].decode(errors="ignore")
-
-
-def _digest(name: str) -> str:
-    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
-
-
 def _task_name(task: str) -> str:
     """A task's name as part of a file's: it is that of a folder, and may be as long as a file's own."""
-    safe = _shortened(_UNSAFE.sub("_", task), _TASK_BYTES)
-    return safe if safe == task else f"{safe}-{_digest(task)}"
+    safe = shortened(UNSAFE.sub("_", task), _TASK_BYTES)
+    return safe if safe == task else f"{safe}-{digest(task)}"

@@ -38,9 +38,15 @@ def fingerprint_of(found: os.stat_result) -> str:
 
 def is_gone(uri: str) -> bool:
     """Whether a `Source.uri` names a local file that is not there; whether a URL is, only fetching it tells."""
+    path = local_path(uri)
+    return path is not None and not os.path.lexists(path)
+
+
+def local_path(uri: str) -> Path | None:
+    """The path of the local file that a `Source.uri` names; None of a URL."""
     if uri.startswith("file://"):
-        return not os.path.lexists(unquote_to_bytes(uri.removeprefix("file://")))
-    return uri.startswith("/") and not os.path.lexists(uri)
+        return Path(os.fsdecode(unquote_to_bytes(uri.removeprefix("file://"))))
+    return Path(uri) if uri.startswith("/") else None
 
 
 def url_suffix(url: str) -> str:
