@@ -10,6 +10,7 @@ const LEAST_WIDTH = 232;
 const GAP = 14;
 const TEXT_HEIGHT = 132;
 const MORE_ROWS = 2;
+const FOCUS_FRAMES = 120;
 let scrolledTo = 0;
 
 export function Gallery() {
@@ -68,7 +69,7 @@ export function Gallery() {
     const head = document.querySelector("header")?.getBoundingClientRect().bottom ?? 0;
     if (top < scrollY + head) scrollTo(0, top - head - GAP);
     else if (top + rowHeight > scrollY + innerHeight) scrollTo(0, top + rowHeight - innerHeight);
-    requestAnimationFrame(() => requestAnimationFrame(() => cardLink(focused.peek())?.focus({ preventScroll: true })));
+    focusWhenDrawn(FOCUS_FRAMES);
   }, [wanted]);
 
   if (!count.value) return <p class="notice">There is nothing in this report: the run has found no file yet.</p>;
@@ -122,6 +123,13 @@ export function Gallery() {
       </ul>
     </div>
   );
+}
+
+/** The card that was scrolled to is drawn a frame or more later. */
+function focusWhenDrawn(frames: number): void {
+  const link = cardLink(focused.peek());
+  if (link) link.focus({ preventScroll: true });
+  else if (frames > 0) requestAnimationFrame(() => focusWhenDrawn(frames - 1));
 }
 
 const cardLink = (index: number): HTMLElement | null => document.querySelector(`.card[data-index="${index}"] a`);
