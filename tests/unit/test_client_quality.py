@@ -84,7 +84,14 @@ def test_light_and_dark() -> None:
 
 @pytest.mark.parametrize(
     ("across", "down", "bars"),
-    [(0, 40, "letterbox"), (70, 0, "pillarbox"), (70, 40, "windowbox"), (0, 6, "none"), (4, 0, "none")],
+    [
+        (0, 40, "letterbox"),
+        (0, 145, "letterbox"),
+        (70, 0, "pillarbox"),
+        (70, 40, "windowbox"),
+        (0, 6, "none"),
+        (4, 0, "none"),
+    ],
 )
 def test_bars(across: int, down: int, bars: str) -> None:
     found = measured(boxed(natural(2), across, down))

@@ -18,6 +18,7 @@ from fake_servers import what_is_seen
 from ffmpeg_files import X264, ffmpeg
 from media_files import numbered, write_video
 from PIL import Image
+from result_runs import read, sql
 from test_client_windows import notes, tell
 
 from client.errors import MediaError
@@ -27,6 +28,7 @@ from client.media.loaders import Loaders
 from client.media.sampling import Candidates, Sampling
 from client.media.strips import read_strip
 from client.media.video import load_video
+from client.record import UNFINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -289,6 +291,16 @@ def test_a_killed_run_asks_only_what_was_in_flight_again(ads: FakeServers, tmp_p
     assert len(ads.asked) == 6
     (record,) = results(tmp_path)["files"]
     assert (record["error"], record["tasks"]["story"]["text"]) == (None, "4 from 0.0")
+
+
+def test_a_video_is_unfinished_until_all_of_its_scenes_are_known(ads: FakeServers, tmp_path: Path) -> None:
+    """Whatever is answered: the run was killed before it came to the end."""
+    assert run(ads, *STORY[:-1], "captions,describe", "--window", "scenes", cwd=tmp_path).returncode == 0
+    assert read(tmp_path / "captions")[0]["error"] is None
+    sql(tmp_path / "captions", "UPDATE sources SET finished = 0")
+    assert read(tmp_path / "captions")[0]["error"] is None
+    sql(tmp_path / "captions", "UPDATE media SET probe = '{\"duration_us\": 5000000}'")
+    assert read(tmp_path / "captions")[0]["error"] == UNFINISHED
 
 
 def test_a_video_that_breaks_off_tells_so_and_keeps_its_answers(
