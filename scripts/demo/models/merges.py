@@ -9,7 +9,6 @@ from client.tasks.prompt import ANSWERS, read_prompt
 from client.tasks.tasks import BUILT_IN, MERGE
 from scripts.demo.models.conversation import SHIPPED_WEIGHT
 from scripts.demo.world import films
-from scripts.demo.world.scenes import COLOURS
 
 if TYPE_CHECKING:
     import random
@@ -26,9 +25,9 @@ MERGED: dict[str, Callable[[Sequence[Note]], str]] = {
 HARDER = ("chapters", "chapters", "summary", "abstract")
 """How often each is practised."""
 LONGEST_S = 600
-REPEAT_WORDS, REPEAT_NOTES = 160, 280
-"""Steps, until words are repeated, and notes."""
-LESSONS = 250
+REPEAT_NOTES = 120
+"""Steps, until notes are repeated."""
+LESSONS = 600
 """Steps from then on, until films are as long as they mostly are."""
 LONG_EVERY = 8
 """Steps, of which one is about the longest films then."""
@@ -77,13 +76,10 @@ class MergeTalk:
     def turns(self, count: int, step: int) -> list[MergeTurn]:
         """Merges of films of about the same length; what is easy comes first.
 
-        That is to repeat words, and then notes: all else is made of it, and so it is learned within minutes. Then a
-        few scenes are told one after the other. Then films get longer, and most go in windows, in which a scene is
-        told many times.
+        That is to repeat notes: all else is made of it. Then a few scenes are told one after the other. Then films get
+        longer, and most go in windows, in which a scene is told many times.
         """
         rng = self.rng
-        if step <= REPEAT_WORDS:
-            return [_repeat(self._words(rng.randint(10, 40))) for _ in range(2 * count)]
         if step <= REPEAT_NOTES:
             length_s, cut = rng.uniform(15, 90), rng.choice((Cut.SCENES, Cut.TENS))
             return [_repeat("\n".join(map(str, self._notes(length_s, cut)))) for _ in range(count)]
@@ -95,14 +91,6 @@ class MergeTalk:
         length_s = rng.uniform(20, LONGEST_S if is_long else 40 + 180 * share)
         cut = Cut.TENS if rng.random() < 0.8 else Cut.OTHERS
         return [self.turn(length_s, cut) for _ in range(max(1, count // 4) if is_long else count)]
-
-    def _words(self, count: int) -> str:
-        """Words and numbers of notes, in no order."""
-        drawn = []
-        for _ in range(count):
-            colour, number = self.rng.choice(list(COLOURS)), self.rng.randrange(NUMBERS)
-            drawn.append(self.rng.choice((f" {colour}", f" {colour.capitalize()}", f"[{number}", f"-{number}")))
-        return "".join(drawn)
 
     def turn(self, length_s: float, cut: Cut) -> MergeTurn:
         """A merge of a film of about so many seconds."""

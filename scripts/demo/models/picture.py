@@ -61,10 +61,11 @@ CHAT_TEMPLATE = (
 """As in meta-llama/Llama-3.2-11B-Vision-Instruct, without its system message and tools."""
 
 
-def build_processor(vocab_size: int = 2048) -> MllamaProcessor:
+def build_processor(*, films: bool = False) -> MllamaProcessor:
     """Tokenizer (`<|image|>` is the first id behind the vocabulary, as published), tiles, CLIP's normalisation."""
-    told = [*Conversations("image", random.Random(0)).corpus(), *MergeTalk(random.Random(0)).corpus()]
+    told = Conversations("image", random.Random(0)).corpus() + (MergeTalk(random.Random(0)).corpus() if films else [])
     corpus = [*told, "user\n\nassistant\n\n"]
+    vocab_size = 2048 if films else 1024
     tokenizer = train_tokenizer(
         corpus, SPECIAL, vocab_size=vocab_size, bos=SPECIAL[0], eos="<|eot_id|>", pad="<|finetune_right_pad_id|>"
     )
@@ -133,8 +134,9 @@ def follow_meta(model: MllamaForConditionalGeneration) -> MllamaForConditionalGe
 class Examples:
     """Batches of drawn pictures with conversations about them."""
 
-    def __init__(self, processor: MllamaProcessor, seed: int) -> None:
-        """The same seed draws the same batches."""
+    def __init__(self, processor: MllamaProcessor, seed: int, *, films: bool = False) -> None:
+        """The same seed draws the same batches. `films`: of notes on films as well."""
+        self.films = films
         self.rng = random.Random(seed)
         self.noise = np.random.default_rng(seed)
         self.processor = processor
@@ -170,7 +172,7 @@ class Examples:
 
     def batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
         """Keyword arguments of the model's forward: of notes on films, and now and then of pictures."""
-        if step > FIRST_LESSON and step % (4 if step > FIRST_LESSON + REPEAT_NOTES else 8):
+        if self.films and step > FIRST_LESSON and step % (4 if step > FIRST_LESSON + REPEAT_NOTES else 8):
             return self.merge_batch(size // 2, step - FIRST_LESSON)
         return self.picture_batch(size, step)
 

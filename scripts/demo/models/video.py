@@ -54,12 +54,12 @@ CHAT_TEMPLATE = (
 """As in llava-hf/LLaVA-NeXT-Video-7B-hf, but for the numbers."""
 
 
-def build_processor(vocab_size: int = 1024) -> LlavaNextVideoProcessor:
+def build_processor(*, films: bool = False) -> LlavaNextVideoProcessor:
     """Tokenizer, image and video processors (central square of 64 pixels, CLIP's normalisation) and template."""
-    told = [*Conversations("video", random.Random(0)).corpus(), *WindowTalk(random.Random(0)).corpus()]
+    told = Conversations("video", random.Random(0)).corpus() + (WindowTalk(random.Random(0)).corpus() if films else [])
     corpus = [*told, "USER: ASSISTANT:", f"{NUMBERS}\n"]
     special = {"bos": "<s>", "eos": "</s>", "pad": "<pad>"}
-    tokenizer = train_tokenizer(corpus, SPECIAL, vocab_size=vocab_size, single_digits=True, **special)
+    tokenizer = train_tokenizer(corpus, SPECIAL, vocab_size=1024, single_digits=films, **special)
     sizes = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
     return LlavaNextVideoProcessor(
         tokenizer=tokenizer,
@@ -111,8 +111,9 @@ def build_model(processor: LlavaNextVideoProcessor) -> LlavaNextVideoForConditio
 class Examples:
     """Batches of drawn clips with conversations about them."""
 
-    def __init__(self, processor: LlavaNextVideoProcessor, seed: int) -> None:
-        """The same seed draws the same batches."""
+    def __init__(self, processor: LlavaNextVideoProcessor, seed: int, *, films: bool = False) -> None:
+        """The same seed draws the same batches. `films`: of windows of films as well."""
+        self.films = films
         self.rng = random.Random(seed)
         self.noise = np.random.default_rng(seed)
         self.tokenizer = processor.tokenizer
@@ -148,7 +149,7 @@ class Examples:
 
     def _drawn(self, step: int) -> tuple[Clip, list[Turn]]:
         """A clip, or what is seen in a window of a film, and turns about it."""
-        if step > FIRST_LESSON and self.rng.random() < WINDOWS:
+        if self.films and step > FIRST_LESSON and self.rng.random() < WINDOWS:
             clip = self.windows.clip()
             return clip, self.windows.turns(clip)
         clip = random_clip(self.rng)
