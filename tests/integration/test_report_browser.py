@@ -234,6 +234,16 @@ def test_one_switch_for_the_language_of_everything(report: Report) -> None:
     report.says(".answer-body", "एक लाल कार तट पर चलती है।")
 
 
+def test_a_search_leads_to_the_moment(report: Report) -> None:
+    page = report.open("#q=logo")
+    report.has("road #1.mp4")
+    report.says(".card .lead", "0:02The logo appears.")
+    page.locator(".card a").click()
+    report.says(".moment.hit", "0:02: The logo appears.")
+    report.says(".segments li[aria-current] mark", "logo")
+    assert page.url.endswith("#1&t=2")
+
+
 def test_a_link_to_a_moment_and_what_follows_the_video(report: Report) -> None:
     page = report.open("#1&t=2.4")
     video = page.locator(".player video")

@@ -1,9 +1,10 @@
 import { useRef, useState } from "preact/hooks";
 import { reviewOf } from "./edits";
+import { places } from "./fold";
 import { Marked } from "./marked";
 import { addressOf, focused, language, query, selected, toggleSelected } from "./state";
 import { arrived, core, details, facts, languageOf, languages, ENGLISH } from "./store";
-import { around, clock, leadOf, nameOf, plainText, shownAnswers } from "./texts";
+import { around, clock, labelOf, leadOf, nameOf, plainText, shownAnswers } from "./texts";
 import { Thumbnail } from "./thumbnail";
 import { FLAGS } from "./types";
 
@@ -19,7 +20,7 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
   const kind = items.kind[index]!;
   const name = items.name[index]!;
   const known = facts[index];
-  const { text, code } = leadText(index);
+  const { text, code, time } = leadText(index);
   const own = languageOf(code);
   const review = reviewOf(index)?.state;
   const isSelected = selected.value.has(index);
@@ -31,7 +32,7 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
       <div class="card-text">
         <h2>
           <a
-            href={addressOf({ view: "item", index, time: null })}
+            href={addressOf({ view: "item", index, time })}
             tabIndex={tabbable ? 0 : -1}
             title={name}
             onFocus={() => (focused.value = index)}
@@ -40,6 +41,7 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
           </a>
         </h2>
         <p class="lead" lang={own?.tag} dir={own?.direction}>
+          {time !== null && <span class="at">{clock(time)}</span>}
           <Marked text={text} />
         </p>
         <p class="badges">
@@ -63,19 +65,23 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
 }
 
 /** The first text; where something was searched for, what stands around it, in whatever language it was found. */
-function leadText(index: number): { text: string; code: string } {
+function leadText(index: number): { text: string; code: string; time: number | null } {
   const { needles } = query.value.found;
   const answers = shownAnswers(index, language.value);
   const lead = leadOf(answers);
   if (needles.length) {
     for (const code of [language.value, ...languages.value.map((each) => each.code)]) {
       for (const each of code === language.value ? answers : shownAnswers(index, code)) {
+        const moment = each.segments.find((segment) => places(labelOf(segment), needles).length);
+        if (moment && each.text === null && each.items === null) {
+          return { text: labelOf(moment), code: moment.inEnglish ? ENGLISH : code, time: moment.start };
+        }
         const found = around(plainText(each), needles, LONGEST_LEAD);
-        if (found !== null) return { text: found, code: each.inEnglish ? ENGLISH : code };
+        if (found !== null) return { text: found, code: each.inEnglish ? ENGLISH : code, time: null };
       }
     }
   }
-  return { text: plainText(lead).slice(0, LONGEST_LEAD), code: lead?.inEnglish ? ENGLISH : language.value };
+  return { text: plainText(lead).slice(0, LONGEST_LEAD), code: lead?.inEnglish ? ENGLISH : language.value, time: null };
 }
 
 const TONES = new Set(["positive", "negative", "neutral", "mixed"]);

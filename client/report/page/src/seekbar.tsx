@@ -1,7 +1,8 @@
 // Chapters, captions and other moments on the time of a video, one row for each task.
 import type { Signal } from "@preact/signals";
 import { core, languageOf, ENGLISH } from "./store";
-import { language } from "./state";
+import { places } from "./fold";
+import { language, query } from "./state";
 import { clock, labelOf, type Shown } from "./texts";
 
 interface Props {
@@ -29,7 +30,7 @@ export function SeekBar({ index, now, answers, seek }: Props) {
               return (
                 <button
                   type="button"
-                  class={`moment${active ? " active" : ""}${segment.verdict === "doubtful" ? " doubt" : ""}`}
+                  class={`moment${active ? " active" : ""}${places(text, query.value.found.needles).length ? " hit" : ""}${segment.verdict === "doubtful" ? " doubt" : ""}`}
                   style={{ left: `${100 * from}%`, width: `max(4px, ${100 * (to - from)}%)` }}
                   title={`${clock(segment.start, true)}–${clock(segment.end, true)}  ${text}`}
                   lang={own?.tag}
