@@ -111,3 +111,18 @@ def test_a_second_run_changes_nothing() -> None:
     assert done.returncode == 0, done.stderr
     assert "is ready" in done.stdout
     assert (setup_env.STAMP.read_bytes(), setup_env.STAMP.stat().st_mtime_ns) == before
+
+
+def test_setup_goes_on_where_the_report_s_page_cannot_be_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'Error: the page cannot be built: npm ci: no network' >&2\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(setup_env, "PYTHON", python)
+    setup_env.build_report()
+    said = "setup: the page cannot be built: npm ci: no network; all but babelview report works without it\n"
+    assert capsys.readouterr().out == said
+    python.write_text("#!/bin/sh\n")
+    setup_env.build_report()
+    assert capsys.readouterr().out == ""
