@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "batch": ("client.batch:command", "Describe folders of pictures and videos in many languages."),
     "export": ("client.cli.export:command", "Write the results of an output folder again, in any format."),
     "report": ("client.cli.report:command", "Write a page to look at, filter, review and edit the results."),
+    "search": ("client.cli.search:command", "Find files by what was said about them, in any language."),
     "clips": ("client.cli.clips:command", "Cut moments out of videos: highlights, chapters, your own."),
     "up": ("server.cli:up", "Start the stack of a profile: models, gateway, translator."),
     "check": ("server.cli:check", "Say what would run here, and whether it fits; start nothing."),

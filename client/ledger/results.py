@@ -25,7 +25,7 @@ from client.tasks.plan import Plan
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -44,6 +44,7 @@ _SOURCES = """
         live_photo_of, finished AND sources.sha256 IS NULL, id, uri
     FROM sources LEFT JOIN uris USING (uri)"""
 _ALL, _OF_RUN = " ORDER BY id", " WHERE run = ? ORDER BY position"
+_SOME = " WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
 _MEDIA = """
     SELECT sha256, facts, warnings, error, spent_s FROM media WHERE sha256 IN (SELECT value FROM json_each(?))"""
 _UNITS = """
@@ -201,6 +202,15 @@ class Results:
                 found.update(dict.fromkeys(json.loads(columns)))
         return list(found)
 
+    def changes(self, query: str) -> Iterator[tuple[Any, ...]]:
+        """Rows of the ledger as they are, for who wants to know whether anything has changed.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        with ledger_errors(self._path):
+            yield from self._connection.execute(query)
+
     def known(self, uri: str) -> KnownSource | None:
         """What was at a path or URL when it was last looked at.
 
@@ -250,18 +260,19 @@ class Results:
         with ledger_errors(self._path):
             return read_file(self._connection, Identity(file.sha256, file.kind, None), requests)
 
-    def files(self) -> Iterator[FileResult]:
-        """All sources, as they were first seen; of the last run alone, in its order.
+    def files(self, numbers: Collection[int] | None = None) -> Iterator[FileResult]:
+        """All sources, as they were first seen; of the last run alone, in its order; or those of some `number`s.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         with ledger_errors(self._path):
-            found = (
-                self._connection.execute(_SOURCES + _OF_RUN, (self._last_run,))
-                if self.only_run
-                else self._connection.execute(_SOURCES + _ALL)
-            )
+            if numbers is not None:
+                found = self._connection.execute(_SOURCES + _SOME, (orjson.dumps(list(numbers)).decode(),))
+            elif self.only_run:
+                found = self._connection.execute(_SOURCES + _OF_RUN, (self._last_run,))
+            else:
+                found = self._connection.execute(_SOURCES + _ALL)
             while rows := found.fetchmany(AT_ONCE):
                 files = [_file(row, only_run=self.only_run) for row in rows]
                 self._fill(files)
