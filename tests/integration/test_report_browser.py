@@ -387,5 +387,6 @@ def test_many_files(browser: Browser, tmp_path: Path) -> None:
     page.locator(".card", has_text="file-00599.jpg").wait_for()  # where one was
     page.get_by_role("combobox", name="Search and filter").fill("中国 kind:video")
     page.locator(".count", has_text="of 600 files").wait_for()
+    page.locator(".card", has_text="file-00000.mp4").wait_for()  # at the top of what is found
     assert not report.problems
     report.context.close()

@@ -3,7 +3,7 @@ import type { VNode } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Card } from "./card";
 import { complete, count } from "./store";
-import { focused, shown, typed, go } from "./state";
+import { focused, go, shown, sort, typed } from "./state";
 import { columnsShown, focusWanted, pageRows } from "./ui";
 
 const LEAST_WIDTH = 232;
@@ -12,6 +12,7 @@ const TEXT_HEIGHT = 132;
 const MORE_ROWS = 2;
 const FOCUS_FRAMES = 120;
 let scrolledTo = 0;
+let askedBefore = "";
 
 export function Gallery() {
   const list = shown.value;
@@ -53,6 +54,15 @@ export function Gallery() {
   const rows = Math.ceil(list.length / columns);
   columnsShown.value = columns;
   pageRows.value = Math.max(1, Math.floor(view.height / rowHeight));
+
+  // Another list begins at its top.
+  const asked = `${sort.value} ${typed.value}`;
+  useLayoutEffect(() => {
+    if (asked === askedBefore) return;
+    askedBefore = asked;
+    scrolledTo = 0;
+    scrollTo(0, 0);
+  }, [asked]);
 
   // Back where one was, also after the list was drawn for the first time.
   useLayoutEffect(() => {
