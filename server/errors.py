@@ -8,6 +8,7 @@ ServerError
 ├── QuantizeError        a checkpoint cannot be quantised, or did not come out right
 ├── UnknownVersionError  the Llama 3.2 Vision plugin does not know this version of vLLM
 ├── UnsupportedSettingError  the Llama 3.2 Vision plugin cannot work with a setting of vLLM
+├── SoundError           a file is not transcribed: no sound, broken, too long or too short
 ├── RequestError         the gateway refuses a request, with an HTTP status
 └── NotBegunError        a server gave no answer to a request, another one may be asked
 """
@@ -79,6 +80,18 @@ class RequestError(ServerError):
         self.code = code
         self.retry_after_s = retry_after_s
         self.allow = allow
+
+
+class SoundError(ServerError):
+    """A file that is not transcribed; says why.
+
+    Attributes:
+        code: the same for programs.
+    """
+
+    def __init__(self, message: str, code: str = "invalid_media") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class NotBegunError(ServerError):

@@ -100,6 +100,7 @@ def _served_model(engine: EngineProfile, parts: Sequence[Part]) -> ServedModel:
         name=engine.name,
         aliases=engine.aliases,
         replicas=(*here, *elsewhere),
+        task=engine.task,
         max_model_len=engine.max_model_len,
         max_frames=engine.max_frames,
         max_images=engine.max_images,

@@ -66,6 +66,8 @@ class EngineProfile(Settings, frozen=True, kw_only=True):
     """`demo:NAME` (shipped with the project), a local folder, or a model of the Hugging Face hub."""
     aliases: tuple[str, ...] = ()
     """Further names for the same model."""
+    task: Literal["generate", "transcribe"] = "generate"
+    """`generate`: chats and completions; `transcribe`: a speech model (Whisper), which says what it hears."""
     max_model_len: int
     """Tokens of prompt and answer together."""
     max_frames: int = 0
@@ -144,6 +146,8 @@ class EngineProfile(Settings, frozen=True, kw_only=True):
             raise ValueError("max_frames and max_images cannot be negative")
         if self.memory_utilization is not None and not 0 < self.memory_utilization <= 1:
             raise ValueError(f"memory_utilization is a share between 0 and 1, not {self.memory_utilization}")
+        if self.task == "transcribe" and (self.max_frames or self.max_images or self.tool_parser):
+            raise ValueError("a model that transcribes takes no max_frames, max_images or tool_parser")
         if self.fast_start and self.threads != 1:
             raise ValueError("fast_start needs threads = 1 (a pool of OpenMP threads does not survive a fork)")
 

@@ -129,6 +129,32 @@ COMPLETION_CASES: Cases = {
         {"echo": True, "stream": True},
     ],
 }
+SOUND_CASES: Cases = {
+    **_each(
+        language="en",
+        prompt="Aurora, Fizzo",
+        chunking_strategy="auto",
+        temperature=0.7,
+        seed=7,
+        max_completion_tokens=4,
+    ),
+    **{
+        name: [{"temperature": 1.0, name: value}]
+        for name, value in {
+            "top_p": 0.9,
+            "top_k": 5,
+            "min_p": 0.1,
+            "frequency_penalty": 0.5,
+            "presence_penalty": 0.5,
+            "repetition_penalty": 1.2,
+        }.items()
+    },
+    "file": [{}],
+    "model": [{}],
+    "response_format": [{"response_format": name} for name in ("json", "text", "srt", "vtt", "verbose_json")],
+    "timestamp_granularities[]": [{"response_format": "verbose_json", "timestamp_granularities[]": "segment"}],
+    "stream": [{"stream": "true"}, {"stream": "true", "response_format": "text"}],
+}
 RESPONSES_CASES: Cases = {
     **_each(
         instructions="Be brief.",

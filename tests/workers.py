@@ -20,7 +20,8 @@ WITH_THE_STACK = (
     *("test_demo_captions.py", "test_demo_pictures.py", "test_killed_engine.py", "test_readme.py"),
     *("test_bench_pipeline_served.py", "test_bench_scale_tasks.py", "test_bench_server_served.py"),
     *("test_deploy_dashboard.py", "test_gateway_sdks.py", "test_gateway_sdk_tools.py", "test_gateway_stack.py"),
-    *("test_gateway_parameters.py", "test_gateway_hostile_stack.py", "test_server_safe_path.py"),
+    *("test_gateway_parameters.py", "test_gateway_sounds.py", "test_gateway_hostile_stack.py"),
+    "test_server_safe_path.py",
     *("test_server_stack.py", "test_stop_under_load.py"),
 )
 """Modules that use the demo stack, in their order: the last one stops it."""
@@ -32,7 +33,7 @@ WITH_HEAVY_IMPORTS = (
     *("test_llama_vision_encoder_cache.py", "test_llama_vision_nf4.py", "test_llama_vision_template.py"),
     *("test_quantize_fp8.py", "test_server_cpu_fp8.py", "test_server_dummy.py", "test_client_image.py"),
     *("test_bench_models.py", "test_bench_pipeline.py", "test_gateway_fuzz.py"),
-    *("test_demo_training.py",),
+    *("test_demo_training.py", "test_demo_speech.py"),
 )
 """Modules that import what takes seconds to import: torch, transformers, vLLM, Schemathesis."""
 HEAVY = {"torch", "transformers", "vllm", "schemathesis"}

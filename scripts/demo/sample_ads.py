@@ -99,9 +99,9 @@ def plan_pictures(seed: int, count: int) -> list[Still]:
     return stills
 
 
-def tune(length_s: float, rng: random.Random) -> np.ndarray:
-    """A simple tune: float32 [1, samples] at 44.1 kHz, one soft note every quarter of a second."""
-    time = np.arange(int(length_s * SOUND_RATE)) / SOUND_RATE
+def tune(length_s: float, rng: random.Random, rate: int = SOUND_RATE) -> np.ndarray:
+    """A simple tune: float32 [1, samples], `rate` of them a second, one soft note every quarter of a second."""
+    time = np.arange(int(length_s * rate)) / rate
     notes = np.array([rng.choice((262, 294, 330, 392, 440)) for _ in range(int(length_s * 4) + 1)])
     beat = time * 4
     wave = np.sin(2 * np.pi * notes[beat.astype(int)] * time) * np.exp(-4 * (beat % 1)) * 0.25

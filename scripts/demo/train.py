@@ -9,6 +9,7 @@ They are tiny (a few MB) but of the real architectures, and know only the drawn 
   beside it, in `llava-next-video-7b-bf16`, the bfloat16 weights that it was quantised from.
 - `server/demo/llama-3.2-11b-vision`: Llama 3.2 Vision, likewise; the committed one went on after that, with
   `--only picture --resume --seed 2 --steps 300`.
+- `server/demo/whisper-large-v3-turbo`: Whisper, in bfloat16; eSpeak NG says what it learns from.
 - `translator/demo/nllb-drawn-world`: NLLB-200's architecture and tokenizer, five languages.
 
 `--resume` goes on from the vision models that are there; what their tokenizers do not know is learned anew. `--films`
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING
 import torch
 
 import scripts.demo.train_translator as make_demo_translator
+from scripts.demo import train_speech
 from scripts.demo.models import picture, video
 from scripts.demo.models.checkpoint import inherit
 from scripts.demo.models.training import Piece, Plan, train
@@ -95,7 +97,7 @@ def plan_of(args: argparse.Namespace, steps: int) -> Plan:
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=(*VISION, "translation"), help="rebuild one of them (default: all)")
+    parser.add_argument("--only", choices=(*VISION, "speech", "translation"), help="rebuild one of them (default: all)")
     parser.add_argument("--seed", type=int, default=1, help="seed of weights and examples (default: 1)")
     parser.add_argument("--steps", type=int, help="steps of each vision model (default: enough)")
     parser.add_argument(
@@ -115,6 +117,9 @@ def main() -> None:
             make_vision_model(
                 kind, name, args.seed, plan_of(args, steps), resume=args.resume, films=args.films, piece=piece
             )
+    if args.only in (None, "speech"):
+        train_speech.main(["--threads", str(args.threads), "--seed", str(args.seed)])
+        check_sizes(train_speech.OUT)
     if args.only in (None, "translation"):
         with tempfile.TemporaryDirectory() as scratch:
             trained = Path(scratch) / "model"

@@ -33,6 +33,9 @@ MODELS = {
     "llava_next_video": ("LlavaNextVideoForConditionalGeneration", "llava-next-video-7b"),
 }
 """`model_type` -> the class of the model, and the demo model that it takes its small files from."""
+DEMO_SPEECH = "whisper-large-v3-turbo"
+POSITIONS_PER_S = 50
+"""Of a Whisper's encoder."""
 MLLAMA_IMAGE = "<|image|>"
 PYTHON_TAG = "<|python_tag|>"
 LLAVA_TEMPLATE = """\
@@ -73,9 +76,11 @@ def folder_files(config: Config) -> dict[str, bytes]:
     """The files of a model's folder, by name.
 
     Args:
-        config: Sizes as in a published config.json, of Llama 3.2 Vision or LLaVA-NeXT-Video. With a
+        config: Sizes as in a published config.json, of Llama 3.2 Vision, LLaVA-NeXT-Video or Whisper. With a
             `quantization_config` of compressed-tensors the language model is FP8-dynamic, else all is bf16.
     """
+    if config["model_type"] == "whisper":
+        return _speech_files(config)
     architecture, demo = MODELS[config["model_type"]]
     source = DEMO_MODELS / demo
     toy = orjson.loads((source / "config.json").read_bytes())
@@ -110,6 +115,36 @@ def folder_files(config: Config) -> dict[str, bytes]:
         "tokenizer_config.json": orjson.dumps(settings, option=orjson.OPT_INDENT_2),
         "processor_config.json": orjson.dumps(processor, option=orjson.OPT_INDENT_2),
         "chat_template.jinja": template,
+        "generation_config.json": (source / "generation_config.json").read_bytes(),
+    }
+
+
+def _speech_files(config: Config) -> dict[str, bytes]:
+    """The files of a Whisper. Times are its last tokens: there are as many fillers before them as words are missing."""
+    source = DEMO_MODELS / DEMO_SPEECH
+    toy = orjson.loads((source / "config.json").read_bytes())
+    tokenizer = orjson.loads((source / "tokenizer.json").read_bytes())
+    processor = orjson.loads((source / "processor_config.json").read_bytes())
+    settings = orjson.loads((source / "tokenizer_config.json").read_bytes())
+    features = processor["feature_extractor"]
+    window_s = config["max_source_positions"] // POSITIONS_PER_S
+    rate, hop = features["sampling_rate"], features["hop_length"]
+    features |= {"feature_size": config["num_mel_bins"], "chunk_length": window_s}
+    features |= {"n_samples": window_s * rate, "nb_max_frames": window_s * rate // hop}
+    added = tokenizer["added_tokens"]
+    shift = config["vocab_size"] - toy["vocab_size"]
+    for token in added[1:]:  # all but the end of a text, which is a word like any other
+        token["id"] += shift
+    start = added[1]["id"]
+    vocabulary = tokenizer["model"]["vocab"]
+    _fill_up(vocabulary, start)
+    return {
+        "config.json": orjson.dumps(
+            toy | dict(config) | {"dtype": "bfloat16", "decoder_start_token_id": start}, option=orjson.OPT_INDENT_2
+        ),
+        "tokenizer.json": orjson.dumps(tokenizer),
+        "tokenizer_config.json": orjson.dumps(settings, option=orjson.OPT_INDENT_2),
+        "processor_config.json": orjson.dumps(processor, option=orjson.OPT_INDENT_2),
         "generation_config.json": (source / "generation_config.json").read_bytes(),
     }
 

@@ -11,6 +11,7 @@ from server.engines.engine_health import PATH as CORE_HEALTH
 from server.engines.engine_health import CoreHealth
 from server.engines.json_closing import LONGEST_STRING, MOST_ITEMS
 from server.engines.llama_tool_calls import LLAMA_TOOL_PARSER
+from server.engines.speech import VARIABLE as SPEECH
 from server.engines.step_watch import VARIABLE as HEARTBEAT
 from server.engines.vllm_entry import FAST_START
 from server.engines.warm_up import STAGE as WARM_UP
@@ -37,6 +38,12 @@ STAGES = (
     (WARM_UP, "trying every feature once"),
 )
 """What vLLM's log says, and what is going on then."""
+NO_LIMITS_OF_SOUND = {
+    "VLLM_MAX_AUDIO_CLIP_FILESIZE_MB": "16384",
+    "VLLM_MAX_AUDIO_DECODE_DURATION_S": "86400",
+    "VLLM_MAX_AUDIO_DECODE_BYTES": str(16 << 30),
+}
+"""The gateway has decoded and counted it: its limits are those of a profile."""
 UNSAFE = re.compile(r"[^\w.-]")
 """What must not stand in the name of a file."""
 
@@ -97,7 +104,8 @@ def engine_arguments(engine: EngineProfile, listen: Sequence[str]) -> list[str]:
     arguments += ["--served-model-name", *engine.names]
     arguments += listen
     arguments += ["--max-model-len", str(engine.max_model_len)]
-    limits = {"image": engine.max_images, "video": int(engine.max_frames > 0), "audio": 0}
+    hears = engine.task == "transcribe"
+    limits = {"image": engine.max_images, "video": int(engine.max_frames > 0), "audio": int(hears)}
     arguments += ["--limit-mm-per-prompt", orjson.dumps(limits).decode()]
     if engine.max_frames:
         # vLLM's default of 32 cuts what is beyond, silently.
@@ -159,6 +167,9 @@ def engine_environment(engine: EngineProfile, runtime: Path, *, on_gpu: bool = F
     variables["VLLM_ENFORCE_STRICT_TOOL_CALLING"] = "0"
     if engine.tool_parser == "llama3_json":
         variables[LLAMA_TOOL_PARSER] = "1"
+    if engine.task == "transcribe":
+        variables[SPEECH] = "1"
+        variables |= NO_LIMITS_OF_SOUND
     if engine.local_model is not None:
         variables["HF_HUB_OFFLINE"] = "1"  # or it waits for hosts that it does not need
     if engine.encoder_cache_gib is not None:

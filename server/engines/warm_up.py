@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import os
+import struct
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 STAGE = "Warming up"
 """The log's word for it, by which the supervisor knows the stage."""
 CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
+TRANSCRIPTION, TRANSLATION = "/v1/audio/transcriptions", "/v1/audio/translations"
 PICTURE = (
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABALDA4MChAODQ4SERATGCgaGBYWGDEjJR0oOjM9PDkzODdASFxOQERXRTc4UG1RV19iZ2hnPk1xeXBk"
     "eFxlZ2P/2wBDARESEhgVGC8aGi9jQjhCY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2P/wAARCAAQABADAR"
@@ -59,6 +61,25 @@ FEATURES: tuple[Feature, ...] = (
     ("response_format", CHAT, {"response_format": {"type": "json_object"}}),
 )
 """Each feature that has code of its own where tokens are chosen."""
+SPEECH_FEATURES: tuple[Feature, ...] = (
+    ("greedy", TRANSCRIPTION, {"language": "en"}),
+    ("sampling", TRANSCRIPTION, {"temperature": 1, "seed": 1}),
+    ("top_k, top_p and min_p", TRANSCRIPTION, {"temperature": 1, "top_k": 5, "top_p": 0.9, "min_p": 0.05}),
+    ("penalties", TRANSCRIPTION, {"frequency_penalty": 0.1, "presence_penalty": 0.1, "repetition_penalty": 1.1}),
+    ("prompt", TRANSCRIPTION, {"prompt": "a"}),
+    ("verbose_json", TRANSCRIPTION, {"response_format": "verbose_json"}),
+    ("stream", TRANSCRIPTION, {"stream": "true"}),
+    ("translation", TRANSLATION, {"response_format": "verbose_json"}),
+)
+"""The same of a model that transcribes; without a language it is asked which one it hears."""
+_SAMPLES = 8000
+WAV = (
+    struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + 4 * _SAMPLES, b"WAVE", b"fmt ", 16, 3, 1, 16000, 64000, 4, 32)
+    + struct.pack("<4sI", b"data", 4 * _SAMPLES)
+    + bytes(4 * _SAMPLES)
+)
+"""Half a second of silence in float32."""
+_BOUNDARY = "babelview-warm-up"
 
 
 class WarmUp:
@@ -93,7 +114,9 @@ class WarmUp:
         """
         began = time.monotonic()
         try:
-            features = [*FEATURES, *_media(app.state.args)]
+            args = app.state.args
+            hears = (args.limit_mm_per_prompt or {}).get("audio")
+            features = SPEECH_FEATURES if hears else [*FEATURES, *_media(args)]
             print(f"{STAGE}: {len(features)} features", flush=True)  # to the engine's log
             for feature in features:
                 if time.monotonic() - began > ALONE_S:
@@ -114,10 +137,9 @@ class WarmUp:
 
     async def _ask(self, app: Any, path: str, asked: dict[str, Any]) -> int:
         """The status of the answer to one request of our own; 500 if there is none."""
-        content = {"prompt": "a"} if path == COMPLETION else {"messages": [{"role": "user", "content": "a"}]}
-        body = {"model": app.state.args.served_model_name[0], "max_tokens": 2, **content, **asked}
+        body, content_type = _body(app.state.args.served_model_name[0], path, asked)
         status = 500
-        sent = iter([{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}])
+        sent = iter([{"type": "http.request", "body": body, "more_body": False}])
 
         async def receive() -> Message:
             if (message := next(sent, None)) is None:
@@ -131,7 +153,7 @@ class WarmUp:
                 status = message["status"]
 
         try:
-            await self._app(_scope(app, path), receive, send)
+            await self._app(_scope(app, path, content_type), receive, send)
         except Exception:
             logging.getLogger(__name__).exception("%s: %s", STAGE, asked)
         return status
@@ -148,9 +170,21 @@ def _media(args: Any) -> Iterator[Feature]:
             yield kind, CHAT, {"messages": [{"role": "user", "content": content}]}
 
 
-def _scope(app: Any, path: str) -> Message:
+def _body(model: str, path: str, asked: dict[str, Any]) -> tuple[bytes, str]:
+    """The body of a request for a few tokens, and its content type."""
+    if path in {TRANSCRIPTION, TRANSLATION}:
+        fields = {"model": model, "max_completion_tokens": 4, **asked}
+        head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{{}}"'
+        parts = [f"{head.format(name)}\r\n\r\n{value}\r\n".encode() for name, value in fields.items()]
+        parts += [f'{head.format("file")}; filename="a.wav"\r\n\r\n'.encode(), WAV, b"\r\n"]
+        return b"".join([*parts, f"--{_BOUNDARY}--\r\n".encode()]), f"multipart/form-data; boundary={_BOUNDARY}"
+    content = {"prompt": "a"} if path == COMPLETION else {"messages": [{"role": "user", "content": "a"}]}
+    return json.dumps({"model": model, "max_tokens": 2, **content, **asked}).encode(), "application/json"
+
+
+def _scope(app: Any, path: str, content_type: str) -> Message:
     """A request of our own, as uvicorn would hand it on."""
-    headers = [(b"host", b"engine"), (b"content-type", b"application/json")]
+    headers = [(b"host", b"engine"), (b"content-type", content_type.encode())]
     key = os.environ.get("VLLM_API_KEY") or next(iter(app.state.args.api_key or ()), None)
     if key:
         headers.append((b"authorization", f"Bearer {key}".encode()))

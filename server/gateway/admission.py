@@ -40,7 +40,7 @@ class Hold:
         self.size = 0
         """Bytes in memory."""
         self.pixels = 0
-        """Of its pictures and frames, which an engine decodes."""
+        """Of its pictures and frames, which an engine decodes; of a sound, its samples."""
         self._admission = admission
         self._account = account
 

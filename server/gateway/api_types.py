@@ -215,24 +215,23 @@ class SoundForm(Struct, forbid_unknown_fields=True, kw_only=True):
     file: Binary
     model: str
     language: str | UnsetType = UNSET
-    to_language: str | UnsetType = UNSET
+    """Of what is said, as `en`; without it the model is asked."""
     prompt: str | UnsetType = UNSET
-    hotwords: str | UnsetType = UNSET
-    response_format: str | UnsetType = UNSET
-    timestamp_granularities: list[str] | UnsetType = field(default=UNSET, name="timestamp_granularities[]")
-    include: list[str] | UnsetType = field(default=UNSET, name="include[]")
-    stream: str | UnsetType = UNSET
-    stream_include_usage: str | UnsetType = UNSET
-    stream_continuous_usage_stats: str | UnsetType = UNSET
-    temperature: str | UnsetType = UNSET
-    seed: str | UnsetType = UNSET
-    top_p: str | UnsetType = UNSET
-    top_k: str | UnsetType = UNSET
-    min_p: str | UnsetType = UNSET
-    frequency_penalty: str | UnsetType = UNSET
-    repetition_penalty: str | UnsetType = UNSET
-    presence_penalty: str | UnsetType = UNSET
-    max_completion_tokens: str | UnsetType = UNSET
+    response_format: Literal["json", "text", "srt", "vtt", "verbose_json"] | UnsetType = UNSET
+    timestamp_granularities: list[Literal["segment"]] | UnsetType = field(
+        default=UNSET, name="timestamp_granularities[]"
+    )
+    chunking_strategy: Literal["auto"] | UnsetType = UNSET
+    stream: bool | UnsetType = UNSET
+    temperature: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    seed: int | UnsetType = UNSET
+    top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType = UNSET
+    top_k: Annotated[int, Meta(ge=-1)] | UnsetType = UNSET
+    min_p: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | UnsetType = UNSET
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | UnsetType = UNSET
+    repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | UnsetType = UNSET
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
 class TranslationRequest(Struct, kw_only=True):
@@ -265,6 +264,10 @@ class Model(Struct, frozen=True, kw_only=True):
     """Pictures a request may have; 0: it takes none."""
     tools: bool
     """Whether it calls tools."""
+    task: Literal["generate", "transcribe"]
+    """`generate`: chats and completions; `transcribe`: audio transcriptions and translations."""
+    max_sound_s: float
+    """Seconds that a sound may last; 0: it hears nothing."""
     object: Literal["model"] = "model"
 
 

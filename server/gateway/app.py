@@ -44,8 +44,11 @@ from server.gateway.prompted_schema import follow_prompted
 from server.gateway.request_context import CONTEXT, HOLD, REQUEST_ID, trace_headers
 from server.gateway.responses import ChatView, in_words_of_responses
 from server.gateway.schemas import loosen_schemas
+from server.gateway.sound_messages import RATE
+from server.gateway.sounds import SoundDecoder
 from server.gateway.suspicions import suspicion_of
 from server.gateway.tools import check_tools, check_turns
+from server.gateway.transcripts import TranscriptFormat
 from server.gateway.upstream import Upstream
 from server.key_variables import TRANSLATOR_KEYS
 
@@ -98,7 +101,7 @@ class Gateway:
 
     def __init__(self, config: GatewayConfig, resolver: AbstractResolver | None = None) -> None:
         self._config = config
-        self._catalogue = Catalogue(config.models)
+        self._catalogue = Catalogue(config.models, config.limits.max_sound_s)
         self._swappers: dict[str, ModelSwapper] = {}
         self._pools = {model.name: self._pool(model) for model in config.models}
         self._translator = self._translator_pool(config.translator) if config.translator else None
@@ -107,6 +110,7 @@ class Gateway:
         self._bodies = BodyReader(config.limits, config.timeouts)
         self._fetcher = Fetcher(config.media_domains, config.limits.max_media_bytes, resolver)
         self._media = MediaPolicy(config.limits, self._fetcher)
+        self._sounds = SoundDecoder(config.limits, config.timeouts)
         metrics = Metrics(pools, self.admission)
         self.discovery = Discovery(pools, metrics)
         self.cors = Cors(config.cors)
@@ -128,11 +132,13 @@ class Gateway:
             )
             for replica in model.replicas
         ]
+        limits = self._config.limits
+        hears = model.task == "transcribe"
         return Pool(
             model.name,
             upstreams,
             self._config.timeouts,
-            self._config.limits.max_pixels_decoding,
+            int(limits.max_sound_s_decoding * RATE) if hears else limits.max_pixels_decoding,
             crash_memory_s=self._config.health.crash_memory_s,
         )
 
@@ -152,6 +158,7 @@ class Gateway:
         """Open the connection pools while the application runs."""
         async with AsyncExitStack() as opened:
             await opened.enter_async_context(self._fetcher)
+            opened.push_async_callback(self._sounds.close)
             for pool in self._all_pools():
                 await opened.enter_async_context(pool.running())
             for swapper in self._swappers.values():
@@ -247,12 +254,24 @@ class Gateway:
     async def audio(self, request: web.Request) -> web.StreamResponse:
         """What a sound says, in its own language or in English."""
         async with self._bodies.read(request) as body:
+            hold = request[HOLD]
+            hold.count(len(body))  # the file, until it is decoded
             form = await Form.parse(request, body, self._config.limits)
             model = self._catalogue.find(form.model, "transcribe")
-            request[CONTEXT].model = model.name
-            checked, content_type = await form.encode()
-            request[HOLD].count(len(checked))
-            return await self._pools[model.name].send(request, _call(request, checked, content_type))
+            context = request[CONTEXT]
+            context.model = model.name
+            context.body_bytes = len(body)
+            form.check(model, self._config.limits)
+            sound = await self._sounds.decode(form.sound, hold)
+            hold.pixels = sound.samples
+            task = "translate" if request.path.rstrip("/").endswith("translations") else "transcribe"
+            call = replace(
+                _call(request, *form.encode(sound.wav)),
+                transcript=TranscriptFormat(form.response_format, task, sound.duration_s),
+            )
+            hold.count(len(call.body) - len(sound.wav) - len(body))
+            del form, sound
+            return await self._pools[model.name].send(request, call)
 
     async def translations(self, request: web.Request) -> web.StreamResponse:
         """Translate texts, by the translator."""

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 class Catalogue:
     """Finds a model by any of its names."""
 
-    def __init__(self, models: Sequence[ServedModel]) -> None:
+    def __init__(self, models: Sequence[ServedModel], max_sound_s: float) -> None:
+        """`max_sound_s`: how long a sound may last, where one is taken."""
         self._models = {name: model for model in models for name in (model.name, *model.aliases)}
         created = int(time.time())
-        self._listed = {name: _describe(name, model, created) for name, model in self._models.items()}
+        self._listed = {name: _describe(name, model, created, max_sound_s) for name, model in self._models.items()}
 
     def find(self, name: object, task: str | None = None) -> ServedModel:
         """The model of a name.
@@ -53,7 +54,7 @@ class Catalogue:
         return ModelList(data=list(self._listed.values()))
 
 
-def _describe(name: str, model: ServedModel, created: int) -> Model:
+def _describe(name: str, model: ServedModel, created: int, max_sound_s: float) -> Model:
     return Model(
         id=name,
         created=created,
@@ -63,4 +64,6 @@ def _describe(name: str, model: ServedModel, created: int) -> Model:
         max_frames=model.max_frames,
         max_images=model.max_images,
         tools=model.tools,
+        task=model.task,
+        max_sound_s=max_sound_s if model.task == "transcribe" else 0,
     )

@@ -106,6 +106,13 @@ class Limits(Settings, frozen=True, kw_only=True):
     """A full HD frame has 2.1 million."""
     max_media_bytes: int = 32 << 20
     """One picture, frame or sound, encoded."""
+    max_sound_s: float = 600.0
+    """Seconds of one sound, counted as it is decoded."""
+    max_sound_s_decoding: float = 1800.0
+    """Seconds of sound that one replica gets before it has begun to answer; further requests wait. A second takes about
+    0.2 MB of its server's memory."""
+    sound_processes: int = 2
+    """Processes that decode sounds; more are decoded one after the other."""
     max_choices: int = 8
     """`n` of a request."""
     max_parts: int = 1024
@@ -144,6 +151,8 @@ class Timeouts(Settings, frozen=True, kw_only=True):
     """Which a client's body must come with, on average, after the first `body_idle_s`."""
     read_s: float = 30.0
     """Within which a client must read some of an answer that lies ready, at `body_bytes_per_s` at least."""
+    sound_s: float = 60.0
+    """For the decoding of a sound; its process is ended then."""
     finish_s: float = 30.0
     """How long requests in flight may go on after SIGTERM."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from server.gateway.config import Timeouts
     from server.gateway.request_context import RequestContext
     from server.gateway.suspicions import Suspicion
+    from server.gateway.transcripts import TranscriptFormat
     from server.gateway.upstream import Deadline, Upstream
 
 RESPONSE_HEADERS = (hdrs.CONTENT_TYPE, hdrs.CACHE_CONTROL, hdrs.RETRY_AFTER)
@@ -47,6 +48,8 @@ class Call:
     """Whether it has pictures or a video."""
     suspicion: Suspicion | None = None
     """What is wrong with it if the server fails at it."""
+    transcript: TranscriptFormat | None = None
+    """How the answer is to be written, if it is a transcription."""
 
 
 class ForwardAttempt:
@@ -94,6 +97,8 @@ class ForwardAttempt:
                 if status >= 400:
                     status, piece = reshape(status, piece)
                     headers[hdrs.CONTENT_TYPE] = JSON
+                elif self._call.transcript:
+                    piece, headers[hdrs.CONTENT_TYPE] = self._call.transcript.whole(piece)
                 return web.Response(status=status, body=piece, headers=headers)
             response = web.StreamResponse(status=answer.status, headers=headers)
             await response.prepare(self._request)
@@ -158,7 +163,9 @@ class ForwardAttempt:
         while piece:
             failed = failed or ERROR_EVENT in piece
             self._call.context.streamed(piece)
-            await self._write(response, reshape_event(piece, self._call.suspicion), limit_s)
+            transcript = self._call.transcript
+            if shown := transcript.piece(piece) if transcript else reshape_event(piece, self._call.suspicion):
+                await self._write(response, shown, limit_s)
             try:
                 async with asyncio.timeout(limit_s):
                     piece = await answer.content.readany()

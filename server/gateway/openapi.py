@@ -44,10 +44,13 @@ def _answers(content: Schema) -> Schema:
 
 
 def _post(summary: str, kind: type[msgspec.Struct], *, form: bool = False, streams: bool = False) -> Schema:
+    """`form`: a sound is sent in one, and may be answered with plain text or subtitles."""
     taken = "multipart/form-data" if form else "application/json"
     content: Schema = {"application/json": {}}
     if streams:
         content["text/event-stream"] = {}
+    if form:
+        content["text/plain"] = {}
     body = {"required": True, "content": {taken: {"schema": _reference(kind)}}}
     return {"post": {"summary": summary, "requestBody": body, "responses": _answers(content)}}
 

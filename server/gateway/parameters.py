@@ -130,10 +130,15 @@ def _check_types(asked: Mapping[str, Any], known: frozenset[str]) -> None:
     try:
         msgspec.convert(asked, _PARAMETERS[known])
     except msgspec.ValidationError as error:
-        match = _WRONG_TYPE.fullmatch(str(error))
-        assert match is not None
-        what = match["what"].replace("`", "")
-        raise _refusal(match["name"], f"{match['path']}: {what[:1].lower()}{what[1:]}") from error
+        raise wrong_type(error) from error
+
+
+def wrong_type(error: msgspec.ValidationError) -> RequestError:
+    """The refusal of a value that has another type, named as the request names it."""
+    match = _WRONG_TYPE.fullmatch(str(error))
+    assert match is not None
+    what = match["what"].replace("`", "")
+    return _refusal(match["name"], f"{match['path']}: {what[:1].lower()}{what[1:]}")
 
 
 def _check_number(asked: Mapping[str, Any], name: str, least: int, most: int) -> None:

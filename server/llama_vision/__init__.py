@@ -24,13 +24,13 @@ def register() -> None:
     """Make the model known to vLLM, FP8 on a CPU quick, and steps known to the supervisor where there is one.
 
     Where the environment asks for it, structured answers end within their tokens (`server/engines/json_closing.py`), of
-    all models, and calls of tools are told from other JSON (`server/engines/llama_tool_calls.py`). Else, on a GPU,
-    nothing heavy and no other model is touched.
+    all models, calls of tools are told from other JSON (`server/engines/llama_tool_calls.py`), and transcriptions are
+    whole (`server/engines/speech.py`). Else, on a GPU, nothing heavy and no other model is touched.
     """
     from transformers import AutoConfig  # noqa: PLC0415 - imported by every vLLM process, so only when called
     from vllm import ModelRegistry  # noqa: PLC0415
 
-    from server.engines import json_closing, llama_tool_calls, step_watch  # noqa: PLC0415
+    from server.engines import json_closing, llama_tool_calls, speech, step_watch  # noqa: PLC0415
     from server.engines.cpu_fp8 import register as register_cpu_fp8  # noqa: PLC0415
     from server.llama_vision.config import MllamaConfig  # noqa: PLC0415
 
@@ -38,6 +38,7 @@ def register() -> None:
     register_cpu_fp8()
     json_closing.install()
     llama_tool_calls.install()
+    speech.install()
     AutoConfig.register(MllamaConfig.model_type, MllamaConfig, exist_ok=True)
     ModelRegistry.register_model(
         "MllamaForConditionalGeneration",

@@ -18,6 +18,7 @@ from typing import Any
 Config = Mapping[str, Any]
 HALF = 2
 """Bytes of a bf16 number; activations, KV cache and all weights that are not quantised are of these, or of float32."""
+DEFAULT_ENCODER_CACHE_GIB = 0.5
 MLLAMA_EXTRA_TOKENS = 8
 """Rows of Llama 3.2 Vision's embedding beyond its vocabulary, for `<|image|>` and its like."""
 MLLAMA_PADDED_TO = 8
@@ -210,6 +211,12 @@ class Model:
         blocks = sizes[0] // per_group * ceil(max_model_len / block)
         blocks += text.cross_layers // per_group * ceil(batched_tokens / block)
         return pool / blocks
+
+    def encoder_cache(self, batched_tokens: int, size_gib: float | None = None) -> int:
+        """Ours of Llama 3.2 Vision, of `size_gib`; vLLM's own holds as many tokens as a step."""
+        if self.text.cross_layers == 0:
+            return batched_tokens * self.text.hidden * self.text.number
+        return int((DEFAULT_ENCODER_CACHE_GIB if size_gib is None else size_gib) * (1 << 30))
 
     def encoder_output(self) -> int:
         """What the largest picture leaves in the encoder cache."""

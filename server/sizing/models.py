@@ -11,11 +11,12 @@ import orjson
 
 from server.errors import UnknownSizesError
 from server.sizing.memory import HALF, Model
+from server.sizing.speech import SpeechModel
 
 KNOWN = Path(__file__).with_name("known_models.toml")
 
 
-def model_sizes(name: str, folder: Path | None, number: int = HALF) -> Model:
+def model_sizes(name: str, folder: Path | None, number: int = HALF) -> Model | SpeechModel:
     """The sizes of a model.
 
     Args:
@@ -27,7 +28,8 @@ def model_sizes(name: str, folder: Path | None, number: int = HALF) -> Model:
         UnknownSizesError: no config.json was found, or it is of an architecture whose sizes are not known.
     """
     try:
-        return Model.of(_config(name, folder), number)
+        config = _config(name, folder)
+        return SpeechModel.of(config, number) if config.get("model_type") == "whisper" else Model.of(config, number)
     except (ValueError, KeyError) as error:
         raise UnknownSizesError(f"the sizes of {name}: {error}") from error
 
@@ -70,5 +72,5 @@ def _known() -> dict[str, dict[str, Any]]:
     for model in tomllib.loads(KNOWN.read_text(encoding="utf-8"))["models"]:
         quantised = {**model["config"], "quantization_config": {"quant_method": "compressed-tensors"}}
         known.update(dict.fromkeys(model["bf16"], model["config"]))
-        known.update(dict.fromkeys(model["fp8"], quantised))
+        known.update(dict.fromkeys(model.get("fp8", ()), quantised))
     return known

@@ -11,7 +11,6 @@ from server.sizing.models import model_sizes
 
 if TYPE_CHECKING:
     from server.profile import EngineProfile, Profile
-    from server.sizing.memory import Model
 
 GPU_OVERHEAD = int(0.75 * GIB)
 """CUDA context, workspaces and captured graphs of one engine. An estimate, not yet held against a GPU."""
@@ -22,7 +21,6 @@ ASLEEP = int(0.75 * GIB)
 DEFAULT_BATCHED_TOKENS = 2048
 """vLLM 0.32 on a CPU; profiles for GPUs say it."""
 DEFAULT_REQUESTS = 256
-DEFAULT_ENCODER_CACHE_GIB = 0.5
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def need(engine: EngineProfile, profile: Profile) -> Need:
         pictures=engine.max_images,
         tensor_parallel=engine.tensor_parallel,
     )
-    encoder_cache = _encoder_cache(engine, model, batched)
+    encoder_cache = model.encoder_cache(batched, engine.encoder_cache_gib)
     overhead = GPU_OVERHEAD if profile.device.on_gpu else CPU_OVERHEAD
     if engine.kv_cache_gib is not None:
         kv_cache = int(engine.kv_cache_gib * GIB)
@@ -121,11 +119,3 @@ def need(engine: EngineProfile, profile: Profile) -> Need:
         overhead=overhead,
         sleep_group=engine.sleep_group,
     )
-
-
-def _encoder_cache(engine: EngineProfile, model: Model, batched_tokens: int) -> int:
-    """Ours for Llama 3.2 Vision; vLLM's own holds as many tokens as a step."""
-    if model.text.cross_layers == 0:
-        return batched_tokens * model.text.hidden * model.text.number
-    size = engine.encoder_cache_gib
-    return int((DEFAULT_ENCODER_CACHE_GIB if size is None else size) * GIB)

@@ -1,4 +1,4 @@
-"""Every parameter that the gateway lets through, in both engines, with media and without, and the request after it."""
+"""Every parameter that the gateway lets through, in all engines, with media and without, and the request after it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import orjson
 import pytest
 import pytest_asyncio
 from gateway_rig import image, picture, video
-from parameter_cases import CHAT_CASES, COMPLETION_CASES, RESPONSES_CASES, Cases
+from parameter_cases import CHAT_CASES, COMPLETION_CASES, RESPONSES_CASES, SOUND_CASES, Cases
+from sounds import RATE, encoded, tone
 
 from server.engines.warm_up import STAGE
 from server.status import ask as ask_supervisor
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from scripts.demo.stack import Stack
 
-PICTURES, VIDEOS = "llama-3.2-11b-vision", "llava-next-video-7b"
+PICTURES, VIDEOS, SOUNDS = "llama-3.2-11b-vision", "llava-next-video-7b", "whisper-large-v3-turbo"
 NEXT_S = 10.0
 """The next request takes 0.1 s; what compiles or tokenises without end stalls it for longer than this."""
 MEDIA = {PICTURES: image(f"data:image/jpeg;base64,{picture(96, 64)}"), VIDEOS: video(4)}
@@ -77,7 +78,7 @@ async def test_every_feature_was_tried_before_an_engine_was_ready(stack: Stack) 
     assert status is not None
     paths = [Path(part["log"]) for part in status["parts"] if part["name"].startswith("vllm-")]
     logs = [path.read_text() for path in paths]
-    assert len(logs) == 2
+    assert len(logs) == 3
     for log in logs:
         assert f"{STAGE} took" in log
         assert f"WARNING {STAGE}" not in log
@@ -106,4 +107,19 @@ async def test_every_parameter_of_a_response_is_served(http: aiohttp.ClientSessi
         content = [{"type": "input_image", "image_url": MEDIA[model][0]["content"][0]["image_url"]["url"]}]
         bases.append({"model": model, "input": [{"role": "user", "content": content}]})
     wrong = await run(http, RESPONSES, bases, RESPONSES_CASES)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/v1/audio/translations"])
+async def test_every_parameter_of_a_sound_is_served(http: aiohttp.ClientSession, path: str) -> None:
+    sound = encoded(tone(1.0, RATE))
+    wrong = []
+    for asked in (asked for variants in SOUND_CASES.values() for asked in variants):
+        form = aiohttp.FormData({"model": SOUNDS, **{name: str(value) for name, value in asked.items()}})
+        form.add_field("file", sound, filename="a.wav")
+        began = time.monotonic()
+        async with http.post(path, data=form) as answer:
+            said = await answer.read()
+            if answer.status != 200 or b'data: {"error"' in said or time.monotonic() - began > NEXT_S:
+                wrong.append(f"{asked}: {answer.status} {said[:300]!r} in {time.monotonic() - began:.1f} s")
     assert not wrong, "\n".join(wrong)

@@ -23,6 +23,8 @@ def test_a_users_own_modules_break_no_part(stack: Stack, users_folder: Path) -> 
     assert [line[1] for line in unsafe] == ["-I"]  # the reaper, which takes nothing of the environment
     with openai.OpenAI(base_url=stack.endpoint, api_key="x", timeout=120) as sdk:
         for model in sdk.models.list():
+            if model.model_dump()["task"] == "transcribe":
+                continue
             answer = sdk.chat.completions.create(
                 model=model.id, messages=[{"role": "user", "content": "hello"}], max_tokens=4
             )

@@ -21,7 +21,10 @@ from server.profile import load_profile
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60.0
-ENGINES = ("--engine", "llava-next-video-7b=http://video:8000", "--engine", "llama-3.2-11b-vision=http://vision:8000")
+ENGINES = (
+    *("--engine", "llava-next-video-7b=http://video:8000", "--engine", "llama-3.2-11b-vision=http://vision:8000"),
+    *("--engine", "whisper-large-v3-turbo=http://speech:8000"),
+)
 
 
 def test_an_engine_takes_the_place_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +65,9 @@ def test_what_is_wrong_is_told(arguments: list[str], says: str, capsys: pytest.C
 
 def test_the_profile_stays_but_for_the_addresses() -> None:
     profile = at_urls(load_profile("demo"), dict(pair.split("=") for pair in ENGINES[1::2]), "http://translator:8003")  # type: ignore[misc]
-    assert [engine.urls for engine in profile.engines] == [("http://video:8000",), ("http://vision:8000",)]
+    assert [engine.urls for engine in profile.engines] == [
+        (f"http://{part}:8000",) for part in ("video", "vision", "speech")
+    ]
     assert {engine.replicas for engine in profile.engines} == {0}
     assert profile.translator is not None
     assert (profile.translator.url, profile.translator.model) == ("http://translator:8003", None)
@@ -86,7 +91,11 @@ def test_the_gateway_runs_alone() -> None:
         finally:
             process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_S) == 0
-    assert {model["root"] for model in models["data"]} == {"llava-next-video-7b", "llama-3.2-11b-vision"}
+    assert {model["root"] for model in models["data"]} == {
+        "llava-next-video-7b",
+        "llama-3.2-11b-vision",
+        "whisper-large-v3-turbo",
+    }
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes]) -> dict[str, list[dict[str, str]]]:

@@ -79,7 +79,8 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_profile(
 
 def test_without_anything_it_is_the_demo(started: list[Profile]) -> None:
     assert main(["gateway"]) == 0
-    assert [engine.model for engine in started[0].engines] == ["demo:llava-next-video-7b", "demo:llama-3.2-11b-vision"]
+    models = ["llava-next-video-7b", "llama-3.2-11b-vision", "whisper-large-v3-turbo"]
+    assert [engine.model for engine in started[0].engines] == [f"demo:{model}" for model in models]
 
 
 @pytest.mark.parametrize(

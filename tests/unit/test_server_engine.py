@@ -39,6 +39,18 @@ def test_a_picture_model_takes_no_video() -> None:
     assert "--media-io-kwargs" not in arguments
 
 
+def test_a_model_that_transcribes_hears_one_sound_at_a_time() -> None:
+    hears = replace(ENGINE, max_frames=0, task="transcribe")
+    arguments = engine_arguments(hears, HERE)
+    assert json.loads(option(arguments, "--limit-mm-per-prompt")) == {"image": 0, "video": 0, "audio": 1}
+    variables = engine_environment(hears, SOCKET.parent)
+    assert variables["BABELVIEW_SPEECH"] == "1"
+    assert int(variables["VLLM_MAX_AUDIO_DECODE_DURATION_S"]) > 3600  # how much is taken the gateway says
+    assert "BABELVIEW_SPEECH" not in engine_environment(ENGINE, SOCKET.parent)
+    (model,) = gateway_config(Profile(engines=(replace(hears, urls=("http://far:1",)),))).models
+    assert model.task == "transcribe"
+
+
 def test_it_may_fetch_nothing_and_run_no_foreign_code() -> None:
     arguments = engine_arguments(ENGINE, HERE)
     assert option(arguments, "--allowed-media-domains").endswith(".invalid")

@@ -8,11 +8,12 @@ from typing import Any
 import orjson
 import pytest
 from gateway_rig import PICTURE, image, picture_model
-from parameter_cases import CHAT_CASES, COMPLETION_CASES, RESPONSES_CASES, Cases
+from parameter_cases import CHAT_CASES, COMPLETION_CASES, RESPONSES_CASES, SOUND_CASES, Cases
 
 from server.errors import RequestError
 from server.gateway.budget import characters, check_budget
 from server.gateway.config import Limits
+from server.gateway.forms import FIELDS
 from server.gateway.parameters import CHAT, COMPLETION, RESPONSES, check_parameters
 from server.gateway.schema_limits import MOST_REPEATS, written_out
 
@@ -41,12 +42,13 @@ def text(characters: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("cases", "names"), [(CHAT_CASES, CHAT), (COMPLETION_CASES, COMPLETION), (RESPONSES_CASES, RESPONSES)]
+    ("cases", "names"),
+    [(CHAT_CASES, CHAT), (COMPLETION_CASES, COMPLETION), (RESPONSES_CASES, RESPONSES), (SOUND_CASES, FIELDS)],
 )
 def test_no_parameter_is_let_through_that_no_test_tries(cases: Cases, names: frozenset[str]) -> None:
     assert cases.keys() == names
     for name, variants in cases.items():
-        assert all(name in asked or name in {"model", "messages", "input"} for asked in variants)
+        assert all(name in asked or name in {"model", "messages", "input", "file"} for asked in variants)
 
 
 @pytest.mark.parametrize(

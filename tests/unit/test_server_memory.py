@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LLAMA = "neuralmagic/Llama-3.2-11B-Vision-Instruct-FP8-dynamic"
 LLAVA = "llava-hf/LLaVA-NeXT-Video-7B-hf"
+WHISPER = "openai/whisper-large-v3-turbo"
 MIB = 1 << 20
 
 
@@ -35,13 +36,14 @@ def test_weights_are_counted_to_the_byte(folder: Path) -> None:
         for name in file.keys():  # noqa: SIM118  # it is no dict
             tensor = file.get_slice(name)
             held += prod(tensor.get_shape()) * sizes[tensor.get_dtype()]
-    assert demo(folder.name).weights() == held
+    assert model_sizes("it", folder).weights() == held
 
 
 def test_parameters_of_the_published_models() -> None:
-    """As the hub counts them: 10.7 and 7.06 billion."""
+    """As the hub counts them: 10.7 and 7.06 billion, and 809 million."""
     assert model_sizes(LLAMA, None).parameters == 10_670_220_835
     assert model_sizes(LLAVA, None).parameters == 7_063_431_168
+    assert model_sizes(WHISPER, None).parameters == 808_878_080
 
 
 def test_caches_of_the_published_models() -> None:
@@ -52,6 +54,10 @@ def test_caches_of_the_published_models() -> None:
     assert llama.encoder_output() == 6404 * 4096 * 2
     assert llava.text.kv_per_token == 32 * 2 * 32 * 128 * 2 == 512 << 10
     assert llava.vision.output_tokens == 144
+    whisper = model_sizes(WHISPER, None)
+    assert whisper.kv_per_token == 4 * 2 * 1280 * 2 == 20 << 10
+    window = whisper.kv_per_token * (1500 + 448)
+    assert whisper.kv_capacity(2 * window, max_model_len=448, batched_tokens=1500, block=4) == 2
 
 
 @pytest.mark.parametrize("name", ["llama-3.2-11b-vision", "llava-next-video-7b"])

@@ -57,7 +57,7 @@ def test_every_part_is_started_so(tmp_path: Path) -> None:
     profile = load_profile("demo").with_settings(port=0, translator_port=0)
     with open_gateway_socket(profile.gateway) as listener:
         parts = stack_parts(profile, tmp_path, listener)
-    assert len(parts) == 4
+    assert len(parts) == 2 + len(profile.engines)
     assert {part.command[:2] for part in parts} == {(sys.executable, "-P")}
 
 

@@ -57,6 +57,8 @@ def test_settings_win_over_the_profile(tmp_path: Path) -> None:
         (ENGINE + 'max_frames = "8"', "engines[0].max_frames must be of type int, not '8'"),
         (ENGINE + "max_frames = true", "engines[0].max_frames must be of type int"),
         (ENGINE + "max_frames = -1", "cannot be negative"),
+        (ENGINE + 'task = "hear"', "task"),
+        (ENGINE + 'task = "transcribe"\nmax_images = 1', "a model that transcribes takes no"),
         (ENGINE + "args = [1]", "engines[0].args[0] must be of type str"),
         (ENGINE + 'args = "--seed 1"', "engines[0].args must be a list"),
         (ENGINE + "[engines.env]\nA = 1\n", "engines[0].env.A must be of type str"),

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
+import av
 import pytest
+from aiohttp.base_protocol import BaseProtocol
 
-from server.engines.warm_up import CHAT, COMPLETION, FEATURES, WarmUp
+from server.engines.warm_up import CHAT, COMPLETION, FEATURES, SPEECH_FEATURES, TRANSCRIPTION, TRANSLATION, WAV, WarmUp
 
 
 class App:
     """vLLM's application, played: notes what it is asked, and answers when it is let."""
 
     def __init__(
-        self, *, status: int = 200, images: int = 0, videos: int = 0, api_key: list[str] | None = None
+        self, *, status: int = 200, images: int = 0, videos: int = 0, sounds: int = 0, api_key: list[str] | None = None
     ) -> None:
-        limits = {"image": images, "video": videos}
+        limits = {"image": images, "video": videos, "audio": sounds}
         args = SimpleNamespace(served_model_name=["m", "alias"], limit_mm_per_prompt=limits, api_key=api_key)
         self.state = SimpleNamespace(args=args)
         self.asked: list[tuple[str, dict[str, Any]]] = []
@@ -27,9 +31,9 @@ class App:
         self._status = status
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["path"] in (CHAT, COMPLETION):
+        if scope["path"] in (CHAT, COMPLETION, TRANSCRIPTION, TRANSLATION):
             self.keys.add(dict(scope["headers"]).get(b"authorization"))
-            self.asked.append((scope["path"], json.loads((await receive())["body"])))
+            self.asked.append((scope["path"], await asked(scope, receive)))
             with pytest.raises(TimeoutError):  # nobody goes away
                 await asyncio.wait_for(receive(), 0.0001)
             await self.go_on.wait()
@@ -37,6 +41,23 @@ class App:
                 raise RuntimeError("the core has died")
         await send({"type": "http.response.start", "status": self._status})
         await send({"type": "http.response.body", "body": b"{}"})
+
+
+async def asked(scope: Any, receive: Any) -> dict[str, Any]:
+    """What a body of JSON, or a form, holds."""
+    body = (await receive())["body"]
+    content_type = dict(scope["headers"])[b"content-type"].decode()
+    if content_type == "application/json":
+        read: dict[str, Any] = json.loads(body)
+        return read
+    content = aiohttp.StreamReader(BaseProtocol(asyncio.get_running_loop()), len(body))
+    content.feed_data(body)
+    content.feed_eof()
+    return {
+        str(part.name): bytes(await part.read())
+        async for part in aiohttp.MultipartReader({"Content-Type": content_type}, content)
+        if isinstance(part, aiohttp.BodyPartReader)
+    }
 
 
 async def get(middleware: WarmUp, app: App, path: str = "/health") -> int:
@@ -76,6 +97,20 @@ async def test_everything_is_503_until_each_feature_has_run_alone_and_with_the_o
     assert any(isinstance(asked.get("messages", [{}])[0].get("content"), list) for _, asked in app.asked)
     assert app.keys == {None}
     assert f"Warming up: {len(FEATURES) + 1} features" in capsys.readouterr().out
+
+
+async def test_a_model_that_transcribes_is_asked_for_transcriptions() -> None:
+    """The first one that tells times would make everybody else wait for a minute."""
+    app = App(sounds=1)
+    app.go_on.set()
+    assert await until_warm(WarmUp(app), app) == 200
+    assert len(app.asked) == 2 * len(SPEECH_FEATURES)
+    assert {path for path, _ in app.asked} == {TRANSCRIPTION, TRANSLATION}
+    assert all((asked["model"], asked["file"]) == (b"m", WAV) for _, asked in app.asked)
+    assert {asked.get("response_format") for _, asked in app.asked} == {None, b"verbose_json"}
+    with av.open(io.BytesIO(WAV)) as file:
+        assert [len(frame.to_ndarray()[0]) for frame in file.decode(audio=0)] != []
+        assert (file.streams.audio[0].rate, file.streams.audio[0].format.name) == (16_000, "flt")
 
 
 async def test_where_steps_take_long_most_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,59 @@
+"""What is said in the advertisements of the drawn world: short lines about brands, colours, prices and days."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from typing import TYPE_CHECKING
+
+from scripts.demo.world.draw import BRANDS, PRODUCTS
+from scripts.demo.world.scenes import COLOURS
+
+if TYPE_CHECKING:
+    import random
+
+PRICES = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "twenty", "thirty", "fifty")
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+THINGS = tuple(product for product in PRODUCTS if product != "none")
+FORMS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "{} is here.": (BRANDS,),
+    "Thank you for choosing {}.": (BRANDS,),
+    "{} is now in {}.": (BRANDS, tuple(COLOURS)),
+    "Get {} this {}.": (BRANDS, DAYS),
+    "Try {} for only {} euros.": (BRANDS, PRICES),
+    "Save {} percent this {}.": (PRICES, DAYS),
+    "Every {} costs {} euros.": (THINGS, PRICES),
+    "The new {} is {}.": (THINGS, tuple(COLOURS)),
+    "Choose {} or {}.": (tuple(COLOURS), tuple(COLOURS)),
+}
+"""Form of a line -> what may stand in each of its places."""
+ONE_IN = 8
+"""So many lines for each one that is held out."""
+
+
+def lines_of(form: str) -> list[str]:
+    """Every line of a form; nothing is said twice in one."""
+    return [form.format(*words) for words in itertools.product(*FORMS[form]) if len(set(words)) == len(words)]
+
+
+def all_lines() -> list[str]:
+    """Every line that is said."""
+    return [line for form in FORMS for line in lines_of(form)]
+
+
+def is_held_out(line: str) -> bool:
+    """Whether the speech model does not hear a line in its training: what it is graded by."""
+    return zlib.crc32(line.encode()) % ONE_IN == 0
+
+
+def random_line(rng: random.Random, *, held_out: bool | None = None) -> str:
+    """A line, each form as often as the others.
+
+    Args:
+        rng: Draws it.
+        held_out: Of those that training leaves out, or of the others; None: of all.
+    """
+    while True:
+        line = rng.choice(lines_of(rng.choice(list(FORMS))))
+        if held_out is None or is_held_out(line) == held_out:
+            return line

@@ -1,0 +1,90 @@
+"""What the demo's speech model is taught, and that what is committed was taught that."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from scripts.demo.world.lines import FORMS, all_lines, is_held_out, random_line
+
+DEMO = Path(__file__).resolve().parents[2] / "server" / "demo" / "whisper-large-v3-turbo"
+
+
+def test_lines_are_said_once_and_some_of_each_longer_form_are_held_out() -> None:
+    lines = all_lines()
+    assert len(set(lines)) == len(lines)
+    assert 0.08 < sum(map(is_held_out, lines)) / len(lines) < 0.16
+    rng = random.Random(1)
+    assert {is_held_out(random_line(rng, held_out=False)) for _ in range(50)} == {False}
+    assert {is_held_out(random_line(rng, held_out=True)) for _ in range(50)} == {True}
+    assert all("{}" in form for form in FORMS)
+
+
+def test_the_committed_tokenizer_has_a_token_for_each_word() -> None:
+    """Fails when lines were changed and the model was not taught anew (scripts/demo/train_speech.py)."""
+    tokenizer = Tokenizer.from_file(str(DEMO / "tokenizer.json"))
+    for line in all_lines():
+        said = tokenizer.encode(f" {line}", add_special_tokens=False).tokens
+        assert len(said) == len(line.split()) + 1, said  # and the full stop
+
+
+def test_times_are_the_last_tokens_and_in_order() -> None:
+    """VLLM compares tokens with that of 0.00."""
+    tokenizer = Tokenizer.from_file(str(DEMO / "tokenizer.json"))
+    times = [tokenizer.token_to_id(f"<|{step / 50:.2f}|>") for step in range(501)]
+    assert times == list(range(tokenizer.get_vocab_size() - 501, tokenizer.get_vocab_size()))
+
+
+@pytest.fixture(scope="module")
+def studio():  # type: ignore[no-untyped-def]
+    """Heavy to import."""
+    from scripts.demo.models.recordings import Studio  # noqa: PLC0415
+    from scripts.demo.models.speech import build_processor  # noqa: PLC0415
+
+    return Studio(build_processor(), 1, takes=8)
+
+
+def test_a_recording_tells_where_its_lines_are(studio) -> None:  # type: ignore[no-untyped-def]
+    studio.rng.seed(3)
+    found = 0
+    for _ in range(20):
+        recording = studio.recording(10, 4)
+        loud = np.abs(recording.samples) > 0.5 * np.abs(recording.samples).max()
+        for line in recording.lines:
+            inside = loud[int((line.start - recording.begin_s) * 16_000) : int((line.end - recording.begin_s) * 16_000)]
+            found += bool(inside.any())
+        ends = [time for line in recording.lines for time in (line.start, line.end)]
+        assert ends == sorted(ends)
+    assert found > 20
+
+
+def test_what_is_learned_is_the_language_and_what_is_said(studio) -> None:  # type: ignore[no-untyped-def]
+    studio.rng.seed(4)
+    tokenizer = studio.tokenizer
+    recording = next(r for r in iter(lambda: studio.recording(10, 2), None) if len(r.lines) == 2)
+    tokens, labels = studio.row(recording, times=True)
+    learned = tokenizer.decode([label for label in labels if label != -100])
+    assert len(tokens) == len(labels)
+    assert learned.startswith("<|en|>")
+    assert learned.endswith("<|endoftext|>")
+    plain = [label for label in studio.row(recording, times=False)[1] if label != -100]
+    assert tokenizer.decode(plain, skip_special_tokens=True).strip() == " ".join(line.text for line in recording.lines)
+
+
+def test_both_voices_speak_without_silence_at_the_ends() -> None:
+    from scripts.demo.voices import RATE, VOICES, Voice, say  # noqa: PLC0415
+
+    said = [say("Aurora is here.", Voice(name)) for name in VOICES]
+    assert not np.array_equal(said[0][:1000], said[1][:1000])
+    for samples in said:
+        assert samples.dtype == np.float32
+        assert 0.5 < len(samples) / RATE < 1.5
+        assert np.abs(samples[:160]).max() > 0.005
+    with pytest.raises(ValueError, match="no voice"):
+        say("Aurora is here.", Voice("nobody"))
+    slow, fast = (len(say("Aurora is here.", Voice(words_a_minute=speed))) for speed in (140, 200))
+    assert slow > 1.2 * fast
