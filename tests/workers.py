@@ -33,7 +33,7 @@ WITH_HEAVY_IMPORTS = (
     *("test_llama_vision_encoder_cache.py", "test_llama_vision_nf4.py", "test_llama_vision_template.py"),
     *("test_quantize_fp8.py", "test_server_cpu_fp8.py", "test_server_dummy.py", "test_client_image.py"),
     *("test_bench_models.py", "test_bench_pipeline.py", "test_gateway_fuzz.py"),
-    *("test_demo_training.py", "test_demo_speech.py"),
+    *("test_demo_training.py", "test_demo_speech.py", "test_client_export_datasets.py"),
 )
 """Modules that import what takes seconds to import: torch, transformers, vLLM, Schemathesis."""
 HEAVY = {"torch", "transformers", "vllm", "schemathesis"}

@@ -23,8 +23,8 @@ or for another format. Nothing is asked.
   babelview export captions --format csv,parquet   other formats
   babelview export captions --format txt --beside --caption tags   tags beside each picture, for training
 
-Formats of other tools: txt (kohya, TagGUI), xmp (IPTC fields), imagefolder (Hugging Face datasets), opensora,
-label-studio, fiftyone. They have the answer to `describe`, in English, unless told otherwise.
+Formats of other tools: txt (kohya, TagGUI), xmp (IPTC fields), imagefolder (Hugging Face datasets), webdataset,
+opensora, label-studio, fiftyone. They have the answer to `describe`, in English, unless told otherwise.
 """
 
 

@@ -219,8 +219,8 @@ EXPORT = (
         default="json",
         type=values.names,
         metavar="A,B",
-        help="of json, jsonl, csv, parquet and reference; of answers over time vtt, srt and ffmetadata too, files in "
-        "subtitles/; for other tools txt, xmp, imagefolder, opensora, label-studio, fiftyone (docs/output.md)",
+        help="of json, jsonl, csv, parquet, xlsx and reference; of answers over time vtt, srt and ffmetadata too, "
+        "files in subtitles/; for other tools txt, xmp, imagefolder, webdataset, opensora, label-studio and fiftyone",
     ),
     _output(
         "--only-run",
@@ -232,7 +232,9 @@ EXPORT = (
 """What is written of an output folder, and how: options of `batch` and of `export`."""
 CAPTION = (
     _output(
-        "--caption", metavar="TASK", help="whose answers txt, xmp, imagefolder and opensora have  [default: describe]"
+        "--caption",
+        metavar="TASK",
+        help="whose answers txt, xmp, imagefolder, webdataset and opensora have  [default: describe]",
     ),
     _output(
         "--caption-language",

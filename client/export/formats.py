@@ -17,6 +17,8 @@ from client.export import (
     parquet_file,
     reference_file,
     subtitles,
+    webdataset,
+    xlsx_file,
 )
 from client.export.atomic import replacing
 from client.export.captions import Choice
@@ -50,6 +52,7 @@ FORMATS = {
     "jsonl": Format("results.jsonl", jsonl_file.write),
     "csv": Format("results.csv", csv_file.write),
     "parquet": Format("results.parquet", parquet_file.write, "pyarrow"),
+    "xlsx": Format("results.xlsx", xlsx_file.write, "xlsxwriter"),
     "reference": Format("results_reference.json", reference_file.write),
 }
 """Those that are one file."""
@@ -57,6 +60,7 @@ TOOLS = {
     "txt": ToolFormat(TXT.write),
     "xmp": ToolFormat(XMP.write),
     "imagefolder": ToolFormat(imagefolder.write),
+    "webdataset": ToolFormat(webdataset.write),
     "opensora": ToolFormat(opensora_file.write),
     "label-studio": ToolFormat(label_studio.write),
     "fiftyone": ToolFormat(fiftyone.write),

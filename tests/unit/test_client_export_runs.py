@@ -40,7 +40,7 @@ def test_a_run_writes_the_formats_it_is_told(servers: FakeServers, tmp_path: Pat
 @pytest.mark.parametrize(
     ("format_", "reason"),
     [
-        ("json,xml", "unknown format 'xml'; there are: json, jsonl, csv, parquet, reference"),
+        ("json,docx", "unknown format 'docx'; there are: json, jsonl, csv, parquet, xlsx, reference"),
         ("parquet", "needs the package pyarrow: pip install '.[parquet]' in Babelview's own folder"),
     ],
 )

@@ -9,37 +9,24 @@ import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ledgers import plan_of, write_run
-from PIL import Image
+from exported import ANSWERS, LONG, TAGS, make_media, write_answers
 
 from client.errors import UsageError
+from client.export import xlsx_file
 from client.export.captions import Choice
 from client.export.formats import TOOLS, export
 from client.export.places import LONGEST_NAME_BYTES, Places
 from client.export.sidecars import LIST
 
-LONG = "A red car stands by the sea. " + "It is very red. " * 40
 EVIL = "=1+1 <b>&\"'\x00\x0b\ud7ff\ufffe</rdf:li> $image"
-TAGS = '["Red Car", "blue & <sky>"]'
-ANSWERS = {"describe": LONG, "tags": TAGS, "sentiment": "It is positive."}
 
 
 @pytest.fixture
 def media(tmp_path: Path) -> Path:
     """A folder with two pictures, one of them in another folder, and a file that is called a video."""
-    folder = tmp_path / "media"
-    (folder / "b").mkdir(parents=True)
-    Image.new("RGB", (4, 3), "red").save(folder / "a.png")
-    Image.new("RGB", (4, 3), "blue").save(folder / "b" / "a.png")
-    (folder / "film.mp4").write_bytes(b"no video")
-    return folder
-
-
-def run(output: Path, names: list[Path], answers: dict[str, str], **columns: Any) -> None:
-    write_run(output, plan_of(["describe", "tags", "sentiment"]), list(map(str, names)), answers, columns or None)
+    return make_media(tmp_path / "media")[0].parent
 
 
 def every(media: Path) -> list[Path]:
@@ -47,7 +34,7 @@ def every(media: Path) -> list[Path]:
 
 
 def test_a_sidecar_of_text_lies_beside_the_picture(tmp_path: Path, media: Path) -> None:
-    run(tmp_path / "out", every(media), ANSWERS)
+    write_answers(tmp_path / "out", every(media), ANSWERS)
     assert export(tmp_path / "out", ["txt"], choice=Choice(beside=True)) == [tmp_path / "out"]
     assert (media / "b" / "a.txt").read_text() == LONG.strip()
     export(tmp_path / "out", ["txt"], choice=Choice("tags", "spa_Latn", beside=True))
@@ -59,7 +46,7 @@ def test_what_others_wrote_beside_a_picture_stays(
     tmp_path: Path, media: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (media / "a.txt").write_text("My own notes.")
-    run(tmp_path / "out", every(media), ANSWERS)
+    write_answers(tmp_path / "out", every(media), ANSWERS)
     choice = Choice(beside=True)
     with caplog.at_level(logging.WARNING):
         export(tmp_path / "out", ["txt"], choice=choice)
@@ -78,7 +65,7 @@ def test_sidecars_are_mirrored_below_the_output_folder(
 ) -> None:
     monkeypatch.chdir(media)
     shutil.copy("a.png", "a.jpg")
-    run(tmp_path / "out", [Path(name) for name in ("a.png", "a.jpg", "b/a.png", "gone.png")], ANSWERS)
+    write_answers(tmp_path / "out", [Path(name) for name in ("a.png", "a.jpg", "b/a.png", "gone.png")], ANSWERS)
     assert export(tmp_path / "out", ["txt", "xmp"]) == [tmp_path / "out" / "txt", tmp_path / "out" / "xmp"]
     texts = sorted(path.name for path in (tmp_path / "out" / "txt").iterdir() if path.is_file())
     assert texts[1:] == ["a.txt", "gone.txt"]
@@ -108,7 +95,7 @@ def test_no_name_leads_out_of_the_folder_or_onto_another() -> None:
     ],
 )
 def test_a_caption_that_is_not_there_is_said(tmp_path: Path, media: Path, choice: Choice, said: str) -> None:
-    run(tmp_path / "out", every(media), ANSWERS)
+    write_answers(tmp_path / "out", every(media), ANSWERS)
     with pytest.raises(UsageError) as error:
         export(tmp_path / "out", ["txt"], choice=choice)
     assert str(error.value).startswith(said)
@@ -116,7 +103,7 @@ def test_a_caption_that_is_not_there_is_said(tmp_path: Path, media: Path, choice
 
 
 def test_formats_of_tools_wait_for_the_end_of_a_run(tmp_path: Path, media: Path) -> None:
-    run(tmp_path / "out", every(media), ANSWERS)
+    write_answers(tmp_path / "out", every(media), ANSWERS)
     assert export(tmp_path / "out", TOOLS, stats={"files": 3}) == []
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"ledger.db", "ledger.lock"}
 
@@ -125,7 +112,7 @@ def test_formats_of_tools_wait_for_the_end_of_a_run(tmp_path: Path, media: Path)
 
 
 def test_xmp_is_sound_xml_whatever_is_said(tmp_path: Path, media: Path) -> None:
-    run(tmp_path / "out", every(media), {"describe": EVIL, "tags": TAGS})
+    write_answers(tmp_path / "out", every(media), {"describe": EVIL, "tags": TAGS})
     export(tmp_path / "out", ["xmp"], choice=Choice(beside=True))
     tree = ET.parse(media / "a.png.xmp")
     items = [item.text or "" for item in tree.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li")]
@@ -136,7 +123,7 @@ def test_xmp_is_sound_xml_whatever_is_said(tmp_path: Path, media: Path) -> None:
 def test_exiftool_reads_the_fields_of_xmp(tmp_path: Path, media: Path) -> None:
     if (exiftool := shutil.which("exiftool")) is None:
         pytest.skip("exiftool is not installed: apt-get install libimage-exiftool-perl")
-    run(tmp_path / "out", every(media), ANSWERS)
+    write_answers(tmp_path / "out", every(media), ANSWERS)
     export(tmp_path / "out", ["xmp"], choice=Choice(beside=True))
     said = subprocess.run(
         [exiftool, "-json", "-lang-alt", "-XMP:all", media / "a.png.xmp"], capture_output=True, check=True
@@ -157,32 +144,48 @@ def test_exiftool_reads_the_fields_of_xmp(tmp_path: Path, media: Path) -> None:
 # -- data sets ------------------------------------------------------------------------------------------------
 
 
-def test_datasets_loads_the_folder(tmp_path: Path, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
-    hostile = {"file_name": "../../etc/passwd", "x_file_name": "/etc/passwd", "image": "x", "text": "y"}
-    run(tmp_path / "out", every(media), ANSWERS, **hostile)
-    assert export(tmp_path / "out", ["imagefolder"]) == [tmp_path / "out" / "imagefolder"]
-    loaded = datasets.load_dataset(
-        "imagefolder", data_dir=str(tmp_path / "out" / "imagefolder"), split="train", cache_dir=str(tmp_path / "cache")
-    )
-    assert [row["image"].getpixel((0, 0)) for row in loaded] == [(255, 0, 0), (0, 0, 255)]
-    assert loaded[0]["text"] == LONG.strip()
-    assert loaded[0]["tags"] == "blue & <sky>, red car"
-    assert loaded[0]["describe_spa_Latn"] == f"spa_Latn {LONG}".strip()
-    assert loaded[0]["x_file_name_"] == "/etc/passwd"
-    assert loaded[0]["width"] == 4
-    video = json.loads((tmp_path / "out" / "videofolder" / "metadata.jsonl").read_text())
-    assert (tmp_path / "out" / "videofolder" / video["file_name"]).read_bytes() == b"no video"
-    (media / "a.png").unlink()
-    export(tmp_path / "out", ["imagefolder"])
-    links = [path for path in (tmp_path / "out" / "imagefolder").rglob("*.png") if path.is_symlink()]
-    assert len(links) == 1, "the link to a file that is gone is gone, too"
+def test_a_workbook_holds_texts_that_run_nothing(tmp_path: Path, media: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    long = "🚗" * 20_000
+    columns = {"=1+1": "http://host/", "budget": 7, "n": "0012"}
+    write_answers(tmp_path / "out", every(media), {"describe": EVIL, "tags": TAGS, "sentiment": long}, **columns)
+    export(tmp_path / "out", ["xlsx"])
+    sheet = openpyxl.load_workbook(tmp_path / "out" / "results.xlsx").active
+    names, *rows = sheet.iter_rows()
+    first = {name.value: cell for name, cell in zip(names, rows[0], strict=True)}
+    assert len(rows) == 3
+    assert not any(cell.data_type == "f" for row in (names, *rows) for cell in row)
+    assert first["describe"].value == "=1+1 <b>&\"'  \ud7ff </rdf:li> $image"
+    assert (first["=1+1"].value, first["=1+1"].hyperlink) == ("http://host/", None)
+    assert (first["budget"].value, first["n"].value, first["width"].value) == (7, "0012", 4)
+    assert first["tags"].value == "blue & <sky>, red car"
+    assert first["gone"].value is False
+    cut = first["sentiment"].value
+    assert len(cut.encode("utf-16-le")) // 2 <= 32_767
+    assert cut.startswith("🚗🚗")
+    assert cut.endswith("🚗 … (20,000 characters)")
+
+
+def test_what_does_not_fit_on_a_sheet_goes_on_to_the_next(
+    tmp_path: Path, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    monkeypatch.setattr(xlsx_file, "ROWS", 3)
+    write_answers(tmp_path / "out", every(media), ANSWERS)
+    export(tmp_path / "out", ["xlsx"])
+    sheets = openpyxl.load_workbook(tmp_path / "out" / "results.xlsx").worksheets
+    assert [[row[0].value for row in sheet.iter_rows()] for sheet in sheets] == [
+        ["file", str(media / "a.png"), str(media / "b" / "a.png")],
+        ["file", str(media / "film.mp4")],
+    ]
+    monkeypatch.setattr(xlsx_file, "COLUMNS", 3)
+    with pytest.raises(UsageError, match=r"columns do not fit on a sheet, which has 3"):
+        export(tmp_path / "out", ["xlsx"])
 
 
 def test_open_sora_s_table_is_read_by_pandas(tmp_path: Path, media: Path) -> None:
     pandas = pytest.importorskip("pandas")
-    run(tmp_path / "out", every(media), {"describe": '=HYPERLINK("x")\n"two" lines, and\x00 more'})
+    write_answers(tmp_path / "out", every(media), {"describe": '=HYPERLINK("x")\n"two" lines, and\x00 more'})
     export(tmp_path / "out", ["opensora"])
     table = pandas.read_csv(tmp_path / "out" / "results_opensora.csv")
     assert list(table)[:2] == ["path", "text"]
@@ -201,7 +204,7 @@ def test_open_sora_s_table_is_read_by_pandas(tmp_path: Path, media: Path) -> Non
 def test_label_studio_gets_tasks_and_an_interface_that_fit(tmp_path: Path, media: Path) -> None:
     odd = media / "ü #%.png"
     shutil.copy(media / "a.png", odd)
-    run(tmp_path / "out", [*every(media), odd], ANSWERS | {"describe": EVIL})
+    write_answers(tmp_path / "out", [*every(media), odd], ANSWERS | {"describe": EVIL})
     (folder,) = export(tmp_path / "out", ["label-studio"])
     interface = ET.parse(folder / "images.xml").getroot()
     controls = {control.get("name"): control for control in interface.iter() if control.get("toName")}
@@ -226,7 +229,7 @@ def test_label_studio_gets_tasks_and_an_interface_that_fit(tmp_path: Path, media
 
 def test_fiftyone_s_samples_have_its_documented_form(tmp_path: Path, media: Path) -> None:
     """What its importer asks for; FiftyOne itself needs a MongoDB, which is not installed beside us."""
-    run(tmp_path / "out", every(media), ANSWERS)
+    write_answers(tmp_path / "out", every(media), ANSWERS)
     (folder,) = export(tmp_path / "out", ["fiftyone"])
     for name, count in (("images", 2), ("videos", 1)):
         metadata = json.loads((folder / name / "metadata.json").read_bytes())

@@ -52,7 +52,7 @@ def imported(package: str, *, everywhere: bool) -> dict[str, str]:
     ("package", "extras", "everywhere"),
     [
         ("client", [], False),
-        ("client", ["formats", "parquet", "remote", "scenes"], True),
+        ("client", ["formats", "parquet", "remote", "scenes", "xlsx"], True),
         ("translator", ["translator"], False),
         ("translator", ["convert"], True),
     ],
