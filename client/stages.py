@@ -3,7 +3,7 @@
     LocalSources, LargeSource, RemoteSource -> Find -> Unprobed -> Probe -> Unloaded -> Load -> Question -> Ask
     -> Untranslated -> Translate                                 `-> Uncut -> LoadScenes -'
 
-Those that decode stand in `client.loading`.
+Those that decode stand in `client.media_stages`.
 A stage may skip others, and gives nothing for a file that is finished. Finding (hashing, fetching) uses threads,
 probing and loading processes (decoders may crash), asking and translating are tasks that wait for servers.
 """
