@@ -22,6 +22,8 @@ Find files by what was said about them, in every task and language, the best fir
   babelview search "red car" captions              files of which some text has words that begin so
   babelview search '"red car" -night' captions     the phrase, and no night
   babelview search 'beach OR 海' captions --language zho_Hans --json
+  babelview search --like ads/car.png captions     files like this one
+  babelview search --duplicates captions           pictures and videos that are there twice, or nearly so
 
 Nothing is asked, and a run that goes on is not held up. What was found last is remembered in captions/search.db.
 Exit code: 0 something was found, 1 nothing, 2 wrong usage.
@@ -30,22 +32,57 @@ FOUND, NOTHING, USAGE = 0, 1, 2
 _BOLD, _PLAIN = "\033[1m", "\033[0m"
 
 
-def _search(query: str, folder: Path, task: str | None, language: str | None, limit: int, *, as_json: bool) -> int:
+def _search(
+    words: tuple[str, ...],
+    like: Path | None,
+    task: str | None,
+    language: str | None,
+    limit: int,
+    *,
+    duplicates: bool,
+    as_json: bool,
+) -> int:
     from client.ledger.results import Results  # noqa: PLC0415  # --help need not wait for them
     from client.search.find import search  # noqa: PLC0415
     from client.search.index import Index  # noqa: PLC0415
 
     try:
+        query, folder = _told(words, like, duplicates=duplicates)
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: there is no such folder")
         with Results(folder) as results, Index(folder, results) as index:
+            if query is None:
+                from client.cli.alike import print_duplicates, print_like  # noqa: PLC0415
+
+                if like:
+                    return print_like(index, folder, like, limit, as_json=as_json)
+                return print_duplicates(index, folder, limit, as_json=as_json)
             found = search(index, query, task=task, language=language, limit=limit)
     except BabelviewError as error:
         print(f"Error: {error}", file=sys.stderr)
-        return USAGE if isinstance(error, UsageError) or not folder.is_dir() else NOTHING
+        return USAGE if isinstance(error, UsageError) else NOTHING
     if as_json:
         _print_json(query, found)
     else:
         _print(found)
     return FOUND if found.hits else NOTHING
+
+
+def _told(words: tuple[str, ...], like: Path | None, *, duplicates: bool) -> tuple[str | None, Path]:
+    """The query, None with `--like` and `--duplicates`, and the folder.
+
+    Raises:
+        UsageError: one is missing, or something is too much.
+    """
+    if like and duplicates:
+        raise UsageError("--like and --duplicates are two questions: ask one")
+    if like or duplicates:
+        if len(words) != 1:
+            raise UsageError("with --like and --duplicates only DIR is named, without a QUERY")
+        return None, Path(words[0])
+    if len(words) != 2:
+        raise UsageError('name a QUERY and DIR: babelview search "red car" captions; several words need quotes')
+    return words[0], Path(words[1])
 
 
 def _print_json(query: str, found: Found) -> None:
@@ -96,8 +133,14 @@ def _safe(text: str) -> str:
 command = Command(
     "search",
     params=[
-        click.Argument(["query"], metavar="QUERY"),
-        click.Argument(["folder"], type=click.Path(path_type=Path), metavar="DIR"),
+        click.Argument(["words"], nargs=-1, metavar="[QUERY] DIR"),
+        click.Option(
+            ["--like"],
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="instead of QUERY: files like this one, near-identical pictures first, then those that share words",
+        ),
+        click.Option(["--duplicates"], is_flag=True, help="instead of QUERY: groups of near-identical files"),
         click.Option(["--task"], metavar="NAME", help="what was said of this task alone"),
         click.Option(["--language"], type=values.language, metavar="CODE", help="in this language alone, such as spa"),
         click.Option(

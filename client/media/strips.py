@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _START, _COMMENT = b"\xff\xd8", b"\xff\xfe"
 _HEAD = struct.Struct(">2s2sH")
 _MOST_BYTES = 2048
+_HASH = (1 << 64) - 1
 
 
 class Strip(NamedTuple):
@@ -22,21 +23,34 @@ class Strip(NamedTuple):
     times: list[float]
 
 
-def with_comment(jpeg: bytes, strip: Strip) -> bytes:
-    """A JPEG, with what it holds written into it."""
-    comment = json.dumps(strip._asdict()).encode()
+def with_comment(jpeg: bytes, strip: Strip, hashes: list[int | None]) -> bytes:
+    """A JPEG, with what it holds and the perceptual hashes of its tiles written into it."""
+    comment = json.dumps(strip._asdict() | {"hashes": hashes}).encode()
     return _HEAD.pack(_START, _COMMENT, len(comment) + 2) + comment + jpeg.removeprefix(_START)
 
 
 def read_strip(path: Path) -> Strip | None:
     """What the file of a thumbnail holds; None where there is none, or it does not say."""
     try:
-        with path.open("rb") as file:
-            start, mark, length = _HEAD.unpack(file.read(_HEAD.size))
-            if (start, mark) != (_START, _COMMENT) or length > _MOST_BYTES:
-                return None
-            found = json.loads(file.read(length - 2))
+        found = _comment(path)
         strip = Strip(int(found["width"]), int(found["height"]), [float(time) for time in found["times"]])
     except (OSError, struct.error, ValueError, TypeError, KeyError):
         return None
     return strip if strip.times and strip.width > 0 and strip.height > 0 else None
+
+
+def read_hashes(path: Path) -> list[int | None] | None:
+    """The perceptual hashes of a thumbnail's tiles; None where there is none, or it does not say."""
+    try:
+        return [None if found is None else int(found) & _HASH for found in _comment(path)["hashes"]]
+    except (OSError, struct.error, ValueError, TypeError, KeyError):
+        return None
+
+
+def _comment(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        start, mark, length = _HEAD.unpack(file.read(_HEAD.size))
+        if (start, mark) != (_START, _COMMENT) or length > _MOST_BYTES:
+            raise ValueError("no comment")
+        found: dict[str, Any] = json.loads(file.read(length - 2))
+    return found

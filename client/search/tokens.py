@@ -21,6 +21,7 @@ _UNSPACED = re.compile(
     "\U00020000-\U0003ffff]+"
 )
 _TERM = re.compile(r'(-?)"([^"]*)"?|(\S+)')
+_WORD = re.compile(r"[^\W_]+")
 _NOT_TEXT = re.compile("[\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -68,6 +69,11 @@ def indexed(text: str) -> str:
 def _pairs(run: str, *, with_last: bool) -> str:
     pairs = [run[at : at + 2] for at in range(len(run) - 1)]
     return f" {' '.join([*pairs, run[-1]] if with_last or not pairs else pairs)} "
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in a script with spaces, folded, as the index has them."""
+    return _WORD.findall(fold(text))
 
 
 def parse(query: str) -> Query:

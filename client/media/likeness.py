@@ -1,0 +1,60 @@
+"""A perceptual hash: 64 bits of a picture that stay nearly the same when it is scaled, compressed or made lighter.
+
+It is the sign, above or below their median, of the 64 lowest frequencies of a cosine transform of the picture at 32 by
+32 grey pixels; what differs is counted in bits. A picture of one colour has none: its frequencies are noise.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from client.media.strips import read_hashes, read_strip
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_EDGE, _KEPT = 32, 8
+_PLAIN = 2.0
+"""Standard deviation of the grey values below which a picture has one colour."""
+
+
+@cache
+def _cosines() -> NDArray[np.float64]:
+    """The first rows of the matrix of a DCT-II [8, 32]."""
+    rows, columns = np.arange(_KEPT)[:, None], np.arange(_EDGE)[None, :]
+    cosines: NDArray[np.float64] = np.cos(np.pi / _EDGE * (columns + 0.5) * rows)
+    return cosines
+
+
+def hash_of(pixels: NDArray[np.uint8]) -> int | None:
+    """The hash of a picture: uint8 RGB [height, width, 3]; None of one colour."""
+    grey = Image.fromarray(pixels).convert("L").resize((_EDGE, _EDGE), Image.Resampling.BOX)
+    values = np.asarray(grey, dtype=np.float64)
+    if values.std() < _PLAIN:
+        return None
+    low = (_cosines() @ values @ _cosines().T).ravel()
+    low[0] = 0.0  # the brightness of all of it
+    bits = low > np.median(low)
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def hashes_of(thumbnail: Path) -> list[int | None]:
+    """The hash of each tile of a thumbnail, as it says or, of an older one, computed; none if it cannot be read."""
+    if (known := read_hashes(thumbnail)) is not None:
+        return known
+    if (strip := read_strip(thumbnail)) is None:
+        return []
+    try:
+        with Image.open(io.BytesIO(thumbnail.read_bytes())) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+    except OSError:
+        return []
+    tiles = (pixels[:, at * strip.width : (at + 1) * strip.width] for at in range(len(strip.times)))
+    return [hash_of(tile) for tile in tiles]
