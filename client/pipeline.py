@@ -23,9 +23,9 @@ from client.errors import BabelviewError
 from client.items import LargeSource, LocalSources, Question, RemoteSource, Uncut, Unloaded, Unprobed, Untranslated
 from client.job import Jobs
 from client.ledger.writer import Writer
-from client.media_stages import Load, LoadScenes, Probe
 from client.media.kinds import by_suffix
 from client.media.loaders import Loaders
+from client.media_stages import Load, LoadScenes, Probe
 from client.sources.fetch import FETCHED_AT_ONCE
 from client.stages import Ask, Find, Servers, Translate
 
