@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from client.media.content import Probe, SceneBounds
     from client.sources.source import LocalFile, Source
     from client.tasks.plan import UnitRequest
+    from client.tasks.steps import Over
 
 
 class LocalSources(NamedTuple):
@@ -45,6 +46,17 @@ class Uncut(NamedTuple):
     bounds: SceneBounds
     asks: list[UnitRequest]
     """What is to be asked about the whole of it."""
+
+
+class Unheard(NamedTuple):
+    """A file whose sound is to be transcribed; what else is to be asked about it waits for nothing."""
+
+    job: Job
+    file: LocalFile
+    probe: Probe | None
+    over: Over
+    asks: list[UnitRequest]
+    """What is to be asked about all else."""
 
 
 class Unloaded(NamedTuple):

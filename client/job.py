@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from client.sources.source import KnownSource, Source
     from client.tasks.merge import Merge
     from client.tasks.plan import AnswerKey, Plan, UnitRequest
+    from client.tasks.steps import Over
+    from client.tasks.transcript import Said
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,10 @@ class Job:
     """An earlier run had done it all."""
     merges: list[Merge] = field(default_factory=list)
     """Those that wait for answers."""
+    said: list[Said] | None = None
+    """What is said in it, once all of that is transcribed."""
+    unheard: Over | None = None
+    """Sound that is still to be transcribed."""
     growing: bool = False
     """More requests than are known so far are to come, and merges of their answers."""
     _inputs: dict[AnswerKey, str] = field(default_factory=dict)
@@ -86,7 +92,8 @@ class Job:
         self.texts += missing.texts
         self.problems += missing.problems
         self.asked = self.pending = len(missing.asks)
-        self.reused = self.reused and not (missing.asks or missing.touched)
+        self.unheard = missing.unheard
+        self.reused = self.reused and not (missing.asks or missing.touched or missing.unheard)
         return missing.asks
 
     def give_up(self, requests: int) -> None:
@@ -172,6 +179,7 @@ class Jobs:
 
     def expand(self, job: Job, stored: StoredFile, redo: Redo | None) -> list[UnitRequest]:
         """What is to be asked about a content; what is to be translated is noted in the job."""
+        job.said = stored.said
         return job.resume(missing_requests(stored, self.plan, redo, self.ledger.run))
 
     async def followers(self, job: Job, ask: UnitRequest, text: str) -> list[UnitRequest]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from client.endpoints.chat import ModelClient
-    from client.items import Uncut, Unloaded, Unprobed
+    from client.items import Uncut, Unheard, Unloaded, Unprobed
     from client.job import Job, Jobs
     from client.media.content import Content, Scene
     from client.media.content import Probe as Probed
@@ -45,7 +45,9 @@ class Probe(Stage):
         """A video is looked at in one of `threads`, by a process of the `loaders`."""
         self._jobs, self._loaders, self._threads = jobs, loaders, threads
 
-    async def process(self, item: Unprobed, /) -> AsyncGenerator[Uncut | Unloaded | Question | Untranslated, None]:
+    async def process(
+        self, item: Unprobed, /
+    ) -> AsyncGenerator[Unheard | Uncut | Unloaded | Question | Untranslated, None]:
         """Give the file to be loaded, or what is to be translated of it."""
         job, file = item
         identity, began = job.identity, time.monotonic()
@@ -62,7 +64,7 @@ class Probe(Stage):
         (looked_up,) = await self._jobs.look_up([job])
         asks = self._jobs.expand(job, *looked_up)
         uncut = unknown_scenes(self._jobs.plan.requests[identity.kind], identity.kind, probe)
-        if uncut or any(needs_media(ask) for ask in asks):
+        if uncut or job.unheard or any(needs_media(ask) for ask in asks):
             yield to_load(self._jobs, job, file, asks, probe)
             return
         file.discard()
@@ -152,7 +154,7 @@ class LoadScenes(Stage):
                 else:
                     times |= dict.fromkeys(span)
                     unit = window(sha256, span)
-                    asked = [ask_of(request, unit) for request in about_scenes if request.frames == own]
+                    asked = [ask_of(request, unit, job.said) for request in about_scenes if request.frames == own]
                     missing = await jobs.missing(job, asked)
                 for ask in missing:
                     yield Question(job, ask, parts[ask.request.measure])
@@ -179,7 +181,7 @@ class LoadScenes(Stage):
         await self._jobs.ledger.write(*job.take_events())
         requests = self._jobs.plan.requests[job.identity.kind]
         about_scenes = [request for request in requests if request.over.scenes]
-        merges = merges_of(requests, expand(about_scenes, job.identity.sha256, probe))
+        merges = merges_of(requests, expand(about_scenes, job.identity.sha256, probe, job.said))
         job.merges += [merge for merge in merges if merge.inputs]
         return await self._jobs.ready_merges(job)
 

@@ -20,7 +20,18 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.errors import BabelviewError
-from client.items import LargeSource, LocalSources, Question, RemoteSource, Uncut, Unloaded, Unprobed, Untranslated
+from client.hearing import Hear
+from client.items import (
+    LargeSource,
+    LocalSources,
+    Question,
+    RemoteSource,
+    Uncut,
+    Unheard,
+    Unloaded,
+    Unprobed,
+    Untranslated,
+)
 from client.job import Jobs
 from client.ledger.writer import Writer
 from client.media.kinds import by_suffix
@@ -35,6 +46,7 @@ if TYPE_CHECKING:
     from client.counters import Counters
     from client.endpoints.chat import ModelClient
     from client.endpoints.retry import Notify
+    from client.endpoints.speech import SpeechClient
     from client.endpoints.translation import TranslatorClient
     from client.ledger.ledger import Ledger
     from client.media.loaders import ForkServer
@@ -51,6 +63,8 @@ LARGE_AT_ONCE = 2
 """The same of files that take long to read: the next one is read while the last one waits."""
 TRANSLATIONS_AT_ONCE = 16
 PROBED_AT_ONCE = 2
+HEARD_AT_ONCE = 2
+"""Files whose sound is transcribed at the same time."""
 GRACE_S = 5.0
 """How long requests in flight may still take when the run is interrupted."""
 
@@ -130,6 +144,7 @@ class Pipeline:
         model: ModelClient,
         translator: TranslatorClient | None,
         *,
+        speech: SpeechClient,
         sampling: Sampling,
         concurrency: int,
         loaders: int,
@@ -147,7 +162,7 @@ class Pipeline:
         `refresh` is called when `progress` has changed.
         """
         self._plan, self._fetcher = plan, fetcher
-        self._model, self._translator = model, translator
+        self._model, self._translator, self._speech = model, translator, speech
         self._sampling = replace(sampling, scenes=plan.over_scenes)
         self._concurrency, self._ask_once = concurrency, ask_once
         self._progress, self._refresh, self._stop = progress, refresh, stop
@@ -155,8 +170,10 @@ class Pipeline:
             Loaders(loaders, fork_server, thumbnails=thumbnails),
             Loaders(PROBED_AT_ONCE, fork_server),
         )
+        self._hearers = Loaders(HEARD_AT_ONCE, fork_server)
         self._threads = ThreadPoolExecutor(loaders, "load")
         self._probe_threads = ThreadPoolExecutor(PROBED_AT_ONCE, "probe")
+        self._hear_threads = ThreadPoolExecutor(HEARD_AT_ONCE, "hear")
         self._ledger_thread = ThreadPoolExecutor(1, "ledger")
         self._writer = Writer(ledger, self._ledger_thread)
         self.jobs = Jobs(plan, self._writer, progress, notify, redo)
@@ -194,11 +211,12 @@ class Pipeline:
         """Free the threads and processes."""
         self._loaders.close()
         self._probers.close()
+        self._hearers.close()
         self._stop_threads()
         self._ledger_thread.shutdown()
 
     def _stop_threads(self) -> None:
-        for threads in (self._threads, self._probe_threads):
+        for threads in (self._threads, self._probe_threads, self._hear_threads):
             threads.shutdown(wait=False, cancel_futures=True)
 
     def _levels(self, sources: list[Source]) -> list[list[Placed]]:
@@ -208,6 +226,7 @@ class Pipeline:
         servers = Servers(self._plan, self._model, self._translator, asked, self._plan.most_frames(self._sampling))
         find = Find(self.jobs, self._fetcher, servers)
         probe = Probe(self.jobs, self._probers, self._probe_threads)
+        hear = Hear(self.jobs, self._speech, self._hearers, self._hear_threads, once=self._ask_once)
         load, load_scenes = (
             stage(self.jobs, self._model, self._sampling, self._loaders, self._threads) for stage in (Load, LoadScenes)
         )
@@ -217,6 +236,7 @@ class Pipeline:
             [Placed(find, LocalSources, GROUPS_AT_ONCE), Placed(find, RemoteSource, FETCHED_AT_ONCE)],
             [Placed(find, LargeSource, LARGE_AT_ONCE)],
             [Placed(probe, Unprobed, PROBED_AT_ONCE, loaders)],
+            [Placed(hear, Unheard, HEARD_AT_ONCE)],
             [Placed(load, Unloaded, loaders, loaders), Placed(load_scenes, Uncut, loaders, loaders)],
             [Placed(ask, Question, self._concurrency, self._concurrency)],
             [Placed(Translate(self.jobs, self._translator), Untranslated, TRANSLATIONS_AT_ONCE)],

@@ -11,12 +11,13 @@ import orjson
 
 from client import timed_record
 from client.checks.issues import DOUBTFUL, VERDICTS
-from client.ledger.edits import edited_fields, edited_reading
+from client.ledger.edits import ENGLISH, edited_fields, edited_reading
+from client.media.kinds import Kind
 from client.sources.live_photos import LONGEST_S
-from client.tasks import structured
-from client.tasks.plan import unknown_scenes
+from client.tasks import structured, transcript
+from client.tasks.plan import unknown_scenes, unknown_sound
 from client.tasks.readers import reader_of
-from client.tasks.steps import WHOLE
+from client.tasks.steps import WHOLE, OverKind
 from client.tasks.units import UnitKind
 from client.timed_record import TimedAnswer
 
@@ -45,7 +46,23 @@ def missing_languages(request: Request, answer: StoredAnswer | ResultAnswer, pla
     if not answer.text:
         return []
     count = len(texts_of(request, answer.text))
-    return [language for language in plan.languages if _count(answer, language) != count]
+    return [language for language in languages_of(request, answer.text, plan) if _count(answer, language) != count]
+
+
+def source_of(request: Request, text: str) -> str:
+    """The language that an answer is in, a FLORES code: English, but of what was heard."""
+    heard = transcript.language_of(text) if request.over.kind is OverKind.AUDIO else None
+    return heard or ENGLISH
+
+
+def languages_of(request: Request, text: str, plan: Plan) -> list[str]:
+    """The languages that an answer is translated into: what was heard in another one than English, into that too."""
+    if not request.translated:
+        return []
+    if request.over.kind is not OverKind.AUDIO or not plan.languages:
+        return list(plan.languages)
+    source = source_of(request, text)
+    return [language for language in dict.fromkeys((*plan.languages, ENGLISH)) if language != source]
 
 
 def _count(answer: StoredAnswer | ResultAnswer, language: str) -> int:
@@ -85,13 +102,16 @@ def record_of(file: FileResult, results: Results) -> Record:
         "size_mb": round(file.size / 1e6, 3) if file.size is not None and read else None,
     }
     if file.facts:
-        if file.facts.frames is not None:
+        if file.kind is Kind.AUDIO:
+            record["duration_sec"] = file.facts.duration_sec
+        elif file.facts.frames is not None:
             record |= {
                 "duration_sec": file.facts.duration_sec,
                 "fps": file.facts.fps,
                 "frames": file.facts.frames,
             }
-        record |= {"width": file.facts.width, "height": file.facts.height}
+        if file.kind is not Kind.AUDIO:
+            record |= {"width": file.facts.width, "height": file.facts.height}
         if file.live_photo_of and file.facts.duration_sec is not None and file.facts.duration_sec <= LONGEST_S:
             record["live_photo_of"] = file.live_photo_of
     if file.review:
@@ -133,7 +153,8 @@ def _is_unfinished(file: FileResult, plan: Plan | None, results: Results) -> boo
         return any(missing_languages(request, shown[request.identity], plan) for request in requests)
     stored = results.stored(file, requests)
     # It takes a probe, or a look at the video, to know what is to be asked.
-    if (requests and not stored.asks) or unknown_scenes(requests, file.kind, stored.probe):
+    unknown = unknown_scenes(requests, file.kind, stored.probe) or unknown_sound(requests, stored.probe)
+    if (requests and not stored.asks) or unknown:
         return True
     return any(_lacks(ask, stored.answers.get(ask.key), plan) for ask in stored.asks)
 
@@ -181,6 +202,7 @@ def _task(result: TopicResult, duration_s: float, warnings: list[str]) -> dict[s
         "verdict": worst_verdict({found["verdict"]: 1 for found in judged if found["verdict"]}),
         **({"reasons": reasons} if reasons else {}),
         **({"reasoning": thoughts} if thoughts else {}),
+        **({"heard": True} if any(_heard(answer.params) for answer in answers) else {}),
         "translations": translations,
         **({"translation_verdicts": verdicts} if verdicts else {}),
         "generated_tokens": sum(answer.generated_tokens for answer in answers),
@@ -278,6 +300,11 @@ def _tokens_per_sec(answers: list[ResultAnswer]) -> float | None:
         seconds += answer.generated_tokens / answer.tokens_per_s
     tokens = sum(answer.generated_tokens for answer in answers)
     return round(tokens / seconds, 1) if seconds else None
+
+
+@cache
+def _heard(params: str) -> bool:
+    return "heard" in orjson.loads(params)
 
 
 @cache

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from client.record import missing_languages, texts_of
+from client.record import languages_of, missing_languages, source_of, texts_of
+from client.tasks.plan import unknown_sound
+from client.tasks.steps import OverKind
 from client.tasks.units import UnitKind
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from client.ledger.rows import StoredAnswer, StoredFile
     from client.tasks.merge import Merge
     from client.tasks.plan import AnswerKey, Plan, UnitRequest
+    from client.tasks.steps import Over
 
 
 class PendingTranslation(NamedTuple):
@@ -23,6 +26,8 @@ class PendingTranslation(NamedTuple):
     """Its parts: the items of a list, or the whole answer."""
     languages: list[str]
     """FLORES codes."""
+    source: str
+    """That of the language it is in."""
 
 
 @dataclass(slots=True)
@@ -38,18 +43,28 @@ class Missing:
     texts: list[PendingTranslation] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """What failed for good, in words for the user."""
+    unheard: Over | None = None
+    """Sound of which not all is transcribed; it has to be decoded, and tells by itself what is missing of it."""
     touched: bool = False
     """This very run has answered or failed some of it: the file has been named twice."""
 
 
 def missing_requests(stored: StoredFile, plan: Plan, redo: Redo | None, run: int | None = None) -> Missing:
     """What of `plan` is missing for a file; `run` is the id of this run, whose own failures are not tried again."""
-    missing = Missing()
+    requests = plan.requests[stored.kind]
+    missing = Missing(unheard=unknown_sound(requests, stored.probe))
 
     def lacks(ask: UnitRequest) -> bool:
         return is_missing(ask, stored.answers.get(ask.key), plan, redo, run=run, missing=missing)
 
-    missing.asks += [ask for ask in stored.asks if not ask.unit.inputs and lacks(ask)]
+    about_sound = [ask for ask in stored.asks if ask.request.over.kind is OverKind.AUDIO]
+    for ask in about_sound:
+        if is_missing(ask, stored.answers.get(ask.key), plan, redo, run=run, missing=Missing()):
+            missing.unheard = ask.request.over
+    if not missing.unheard:
+        missing.asks += [ask for ask in about_sound if lacks(ask)]  # none, but for their translations
+    others = [ask for ask in stored.asks if not ask.unit.inputs and ask not in about_sound]
+    missing.asks += [ask for ask in others if lacks(ask)]
     for merge in stored.merges:
         level: Merge | None = merge
         while level:
@@ -62,7 +77,7 @@ def missing_requests(stored: StoredFile, plan: Plan, redo: Redo | None, run: int
             missing.asks += [ask for ask in asks if lacks(ask)]
     if stored.error and not redo:
         missing.problems.append(stored.error)
-        missing.asks, missing.merges = [], []
+        missing.asks, missing.merges, missing.unheard = [], [], None
     return missing
 
 
@@ -70,8 +85,8 @@ def new_translations(ask: UnitRequest, text: str, plan: Plan) -> list[PendingTra
     """What is to be translated of an answer that has just come."""
     if ask.unit.kind is UnitKind.DIGEST:
         return []
-    texts = texts_of(ask.request, text)
-    return [PendingTranslation(ask, texts, list(plan.languages))] if texts and plan.languages else []
+    texts, languages = texts_of(ask.request, text), languages_of(ask.request, text, plan)
+    return [PendingTranslation(ask, texts, languages, source_of(ask.request, text))] if texts and languages else []
 
 
 def is_missing(
@@ -88,7 +103,8 @@ def is_missing(
         when = "" if now else " (in an earlier run; --redo failed tries again)"
         missing.problems.append(f"{ask.label}: {answer.error}{when}")
     elif ask.unit.kind is not UnitKind.DIGEST and (languages := missing_languages(ask.request, answer, plan)):
-        missing.texts.append(PendingTranslation(ask, texts_of(ask.request, answer.text), languages))
+        source = source_of(ask.request, answer.text)
+        missing.texts.append(PendingTranslation(ask, texts_of(ask.request, answer.text), languages, source))
     return False
 
 

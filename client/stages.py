@@ -1,9 +1,9 @@
 """The stages of a run: each takes items of one type and gives those of later stages.
 
     LocalSources, LargeSource, RemoteSource -> Find -> Unprobed -> Probe -> Unloaded -> Load -> Question -> Ask
-    -> Untranslated -> Translate                                 `-> Uncut -> LoadScenes -'
+    -> Untranslated -> Translate                    `-> Unheard -> Hear -`-> Uncut -> LoadScenes -'
 
-Those that decode stand in `client.media_stages`.
+Those that decode stand in `client.media_stages`, what hears in `client.hearing`.
 A stage may skip others, and gives nothing for a file that is finished. Finding (hashing, fetching) uses threads,
 probing and loading processes (decoders may crash), asking and translating are tasks that wait for servers.
 """
@@ -21,7 +21,7 @@ from client.checks.issues import OK
 from client.checks.review import ask_reviewed
 from client.endpoints.chat import Answer
 from client.errors import MediaError, RefusedError, RequestError, ServiceLostError, StoppedError
-from client.items import LargeSource, LocalSources, Question, Uncut, Unloaded, Unprobed, Untranslated
+from client.items import LargeSource, LocalSources, Question, Uncut, Unheard, Unloaded, Unprobed, Untranslated
 from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored, UriSeen
 from client.ledger.rows import StoredTranslation
 from client.resume import new_translations
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from client.ledger.rows import StoredFile
     from client.media import content
     from client.media.kinds import Kind
+    from client.resume import PendingTranslation
     from client.sources.fetch import Fetcher
     from client.sources.source import Found, KnownSource, LocalFile, Source
     from client.tasks.plan import Plan, UnitRequest
@@ -76,13 +77,16 @@ class Servers:
             StoppedError: the run was stopped meanwhile.
         """
         expected = {kind for kind in (*self._kinds, kind) if self._plan.models_asked(kind)}
-        if not expected:
+        speech_model = self._plan.speech_model
+        if not (expected or speech_model):
             return
         if asks:
             asked = {model for kind in expected for model in self._plan.models_asked(kind)}
             await self._model.check(asked | {self._plan.models[kind] for kind in expected})
             for kind_of_file in expected:
                 self._model.check_media(self._plan.models[kind_of_file], kind_of_file, self._frames)
+            if speech_model:
+                self._model.check_speech(speech_model)
         if self._translator:
             await self._translator.check(self._plan.languages)
 
@@ -96,7 +100,7 @@ class Find(Stage):
 
     async def process(
         self, item: LocalSources | LargeSource | RemoteSource, /
-    ) -> AsyncGenerator[LargeSource | Unprobed | Uncut | Unloaded | Question | Untranslated, None]:
+    ) -> AsyncGenerator[LargeSource | Unprobed | Unheard | Uncut | Unloaded | Question | Untranslated, None]:
         """Give what is to be done next about a source's content, unless it is in work or done.
 
         A local file that takes long to read is given on, so that it holds up no other.
@@ -118,7 +122,7 @@ class Find(Stage):
 
     async def _find_local(
         self, sources: tuple[Source, ...]
-    ) -> AsyncGenerator[LargeSource | Unprobed | Uncut | Unloaded | Question | Untranslated, None]:
+    ) -> AsyncGenerator[LargeSource | Unprobed | Unheard | Uncut | Unloaded | Question | Untranslated, None]:
         """Files of this machine, together: to the ledger and to a thread and back takes longer than a small file."""
         self._jobs.progress.files_in_flight += len(sources)
         waiting = deque(zip(sources, await self._jobs.known(sources), strict=True))
@@ -137,7 +141,7 @@ class Find(Stage):
 
     async def _take(
         self, sources: list[tuple[Source, KnownSource | None, Found]]
-    ) -> AsyncGenerator[Unprobed | Uncut | Unloaded | Question | Untranslated, None]:
+    ) -> AsyncGenerator[Unprobed | Unheard | Uncut | Unloaded | Question | Untranslated, None]:
         begun: list[tuple[Job, Found]] = []
         for source, known, found in sources:
             events: list[Event] = [UriSeen(source.uri, found.known)] if found.known != known else []
@@ -161,15 +165,16 @@ class Find(Stage):
 
     async def _go_on(
         self, job: Job, found: Found, stored: StoredFile, redo: Redo | None
-    ) -> AsyncGenerator[Unprobed | Uncut | Unloaded | Question | Untranslated, None]:
+    ) -> AsyncGenerator[Unprobed | Unheard | Uncut | Unloaded | Question | Untranslated, None]:
         requests = self._jobs.plan.requests[job.identity.kind]
         readable = redo is not None or stored.error is None
         unprobed = readable and needs_probe(requests, job.identity.kind) and not stored.probe
         uncut = readable and bool(unknown_scenes(requests, job.identity.kind, stored.probe))
         asks = self._jobs.expand(job, stored, redo)
-        if unprobed or uncut or asks or job.texts:
-            await self._servers.check(job.identity.kind, asks=unprobed or uncut or bool(asks))
-        if unprobed or uncut or any(needs_media(ask) for ask in asks):
+        unheard = bool(job.unheard)
+        if unprobed or uncut or unheard or asks or job.texts:
+            await self._servers.check(job.identity.kind, asks=unprobed or uncut or unheard or bool(asks))
+        if unprobed or uncut or unheard or any(needs_media(ask) for ask in asks):
             if file := await self._get(job, job.sources[0], found):
                 yield Unprobed(job, file) if unprobed else to_load(self._jobs, job, file, asks, stored.probe)
             return
@@ -255,7 +260,7 @@ class Ask(Stage):
 
 
 class Translate(Stage):
-    """Translates what is new of a file, in one call."""
+    """Translates what is new of a file, in one call for each language that it is in."""
 
     def __init__(self, jobs: Jobs, translator: TranslatorClient | None) -> None:
         """Without a translator nothing is translated."""
@@ -264,33 +269,41 @@ class Translate(Stage):
     async def process(self, item: Untranslated, /) -> AsyncGenerator[Untranslated, None]:
         """Finish the file, also if it cannot be translated: another run will."""
         (job,) = item
-        if job.texts and self._translator:
-            began = time.monotonic()
-            missing = {code for *_, codes in job.texts for code in codes}
-            languages = [code for code in self._jobs.plan.languages if code in missing]
-            texts = [text for _, parts, _ in job.texts for text in parts]
-            try:
-                rows = iter(await self._translator.translate(texts, languages, job.name))
-            except StoppedError:
-                return
-            except (RequestError, ServiceLostError) as error:
-                # Asking goes on without the translator.
-                job.problems.append(f"translation: {error}")
-                logger.warning("%s: translation failed: %s", job.name, error)
-            else:
-                took = time.monotonic() - began
-                logger.info("%s: translated into %s in %.2f s", job.name, ",".join(languages), took)
-                job.add_seconds(began)
-                job.reused = False
-                for ask, parts, _ in job.texts:
-                    translated = [next(rows) for _ in parts]
-                    by_language = {
-                        code: StoredTranslation.joined([row[code] for row in translated]) for code in languages
-                    }
-                    job.events.append(TranslationsStored(ask, by_language))
+        if self._translator:
+            for source in dict.fromkeys(pending.source for pending in job.texts):
+                same = [pending for pending in job.texts if pending.source == source]
+                if not await self._translate(self._translator, job, same, source):
+                    return
         await self._jobs.finish(job)
         return
         yield  # type: ignore[unreachable]  # it makes this a generator, as the process of every stage is
+
+    async def _translate(
+        self, translator: TranslatorClient, job: Job, pending: list[PendingTranslation], source: str
+    ) -> bool:
+        """Translate what is in one language; whether the run goes on."""
+        began = time.monotonic()
+        missing = {code for each in pending for code in each.languages}
+        languages = [code for code in dict.fromkeys((*self._jobs.plan.languages, *sorted(missing))) if code in missing]
+        texts = [text for each in pending for text in each.texts]
+        try:
+            rows = iter(await translator.translate(texts, languages, job.name, source))
+        except StoppedError:
+            return False
+        except (RequestError, ServiceLostError) as error:
+            # Asking goes on without the translator.
+            job.problems.append(f"translation: {error}")
+            logger.warning("%s: translation failed: %s", job.name, error)
+            return True
+        took = time.monotonic() - began
+        logger.info("%s: translated into %s in %.2f s", job.name, ",".join(languages), took)
+        job.add_seconds(began)
+        job.reused = False
+        for each in pending:
+            translated = [next(rows) for _ in each.texts]
+            by_language = {code: StoredTranslation.joined([row[code] for row in translated]) for code in languages}
+            job.events.append(TranslationsStored(each.ask, by_language))
+        return True
 
 
 def needs_media(ask: UnitRequest) -> bool:
@@ -299,6 +312,15 @@ def needs_media(ask: UnitRequest) -> bool:
 
 
 def to_load(
+    jobs: Jobs, job: Job, file: LocalFile, asks: list[UnitRequest], probe: content.Probe | None
+) -> Unheard | Uncut | Unloaded:
+    """A file that is to be decoded: heard first, where its sound is to be transcribed, and then seen."""
+    if job.unheard:
+        return Unheard(job, file, probe, job.unheard, asks)
+    return to_see(jobs, job, file, asks, probe)
+
+
+def to_see(
     jobs: Jobs, job: Job, file: LocalFile, asks: list[UnitRequest], probe: content.Probe | None
 ) -> Uncut | Unloaded:
     """A file that is to be decoded for `asks`, and to find scenes where these are to be asked about and not known."""

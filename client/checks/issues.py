@@ -40,6 +40,8 @@ class IssueKind(StrEnum):
     EMPTY = "empty"
     LOOP = "loop"
     ECHO = "echo"
+    NOT_SAID = "not said"
+    """Of a transcript: text where nobody speaks."""
     REASONING = "reasoning"
     LANGUAGE = "language"
 

@@ -197,13 +197,16 @@ def _count(found: DryRun, job: Job, ledger: _LedgerView, plan: Plan, redo: str |
     if (unknown or unknown_scenes(requests, job.identity.kind, stored.probe)) and not job.problems:
         found.unprobed += 1
         missing = requests
+    elif job.unheard:
+        found.unprobed += 1
+        missing += [request for request in requests if request.over == job.unheard or request.hears]
     found.measured += sum(bool(request.measure) for request in missing)
     asked = [request for request in missing if not request.measure]
     for request in asked:
         found.requests.setdefault((request.key, job.identity.kind), []).append(request)
         found.translations.update(plan.languages)
-    for _, _, languages in job.texts:
-        found.translations.update(languages)
+    for pending in job.texts:
+        found.translations.update(pending.languages)
     if job.problems:
         found.failed.append((job.name, "; ".join(job.problems)))
     elif not missing and not job.texts:

@@ -12,6 +12,7 @@ from client.cli import values
 from client.cli.command import Option
 from client.media.kinds import Animated
 from client.media.sampling import FRAMES, MAX_FRAMES, Fit
+from client.tasks.plan import SPEECH_MODEL
 from client.tasks.steps import LONGEST_SCENE_S, MERGED_CHARACTERS, SHORTEST_SCENE_S
 
 FRAMES_AS = ("auto", "video", "images")
@@ -65,7 +66,8 @@ QUESTIONS = (
         default="describe",
         type=values.names,
         metavar="A,B",
-        help="describe, tags, sentiment, ad; of videos over time captions, chapters, events, summary; others, which "
+        help="describe, tags, sentiment, ad; of videos over time captions, chapters, events, summary; of sound "
+        "transcript; others, which "
         "prompts/README.md lists, or your own",
     ),
     _questions(
@@ -113,6 +115,25 @@ QUESTIONS = (
         type=values.seconds,
         metavar="SECONDS",
         help=f"of --window scenes: longer ones are asked about in parts of this length  [default: {LONGEST_SCENE_S:g}]",
+    ),
+    _questions(
+        "--hear",
+        is_flag=True,
+        type=values.Switch(),
+        help="tell describe, sentiment, ad, captions, chapters, summary and questions what is said in the video, which "
+        "a speech model transcribes first",
+    ),
+    _questions(
+        "--audio-track",
+        type=values.count,
+        metavar="N",
+        help="of the task transcript: which of a file's sound tracks is heard, from 1  [default: the one players take]",
+    ),
+    _questions(
+        "--word-times",
+        is_flag=True,
+        type=values.Switch(),
+        help="of the task transcript: the times of words too, if the endpoint gives them (OpenAI does; ours does not)",
     ),
     _questions("--prompts", type=_PATH, metavar="DIR", help="your own prompts, beside the built-in ones"),
     _questions(
@@ -182,6 +203,7 @@ SERVER = (
     _server("--image-model", default="llama-3.2-11b-vision", metavar="NAME", help="who looks at pictures"),
     _server("--video-model", default="llava-next-video-7b", metavar="NAME", help="who looks at videos"),
     _server("--text-model", metavar="NAME", help="who merges answers about windows  [default: who looks at pictures]"),
+    _server("--speech-model", default=SPEECH_MODEL, metavar="NAME", help="who hears what is said"),
     _server(
         "--merge-characters",
         default=str(MERGED_CHARACTERS),

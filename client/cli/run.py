@@ -16,6 +16,7 @@ from client.cli.stats import run_stats
 from client.endpoints.chat import ModelClient
 from client.endpoints.glossary import read_glossary
 from client.endpoints.proxy import proxy_of
+from client.endpoints.speech import SpeechClient
 from client.endpoints.translation import TranslatorClient
 from client.errors import AuthError, BabelviewError, ServiceLostError, StoppedError, UsageError
 from client.export.formats import check, export
@@ -31,7 +32,8 @@ from client.sources.fetch import FOLDER, Fetcher
 from client.sources.folders import Choice
 from client.sources.gather import gather
 from client.tasks.plan import Plan, make_plan
-from client.tasks.tasks import choose_tasks
+from client.tasks.steps import audio
+from client.tasks.tasks import TRANSCRIPT, choose_tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -97,7 +99,12 @@ def _prepare(settings: Settings) -> _Work:
         open_log(settings.log_file, settings.api_key, settings.translator_key)
     for address in (settings.base_url, settings.translator):
         proxy_of(address)
-    tasks = choose_tasks(settings.tasks, settings.questions, settings.prompts, settings.window)
+    aside = [TRANSCRIPT] if settings.hear and TRANSCRIPT not in settings.tasks else []
+    names = [*settings.tasks, *aside]
+    tasks = choose_tasks(names, settings.questions, settings.prompts, settings.window, settings.sound)
+    hears = any(task.hears for task in tasks)
+    if settings.sound and not hears:
+        raise UsageError("--audio-track and --word-times are for --hear, and for tasks about sound, such as transcript")
     if settings.window and not any(task.over_time for task in tasks):
         named = ", ".join(task.name for task in tasks)
         raise UsageError(
@@ -113,7 +120,7 @@ def _prepare(settings: Settings) -> _Work:
         settings.paths,
         settings.manifests,
         column=settings.column,
-        choice=Choice(settings.include, settings.exclude),
+        choice=Choice(settings.include, settings.exclude, sound=hears and not aside),
         leave_out=settings.output,
         warn=_say,
         passed_over=others,
@@ -122,7 +129,8 @@ def _prepare(settings: Settings) -> _Work:
     if not sources:
         but = " that --include and --exclude let through" if settings.include or settings.exclude else ""
         more = f" ({passed_over})" if passed_over else ""
-        raise UsageError(f"no pictures or videos in {', '.join(settings.paths)}{but}{more}")
+        sound = ", and no sound" if hears else ""
+        raise UsageError(f"no pictures or videos{sound} in {', '.join(settings.paths)}{but}{more}")
     plan = make_plan(
         tasks,
         settings.models,
@@ -130,6 +138,9 @@ def _prepare(settings: Settings) -> _Work:
         settings.sampling,
         settings.languages,
         text_model=settings.text_model,
+        speech_model=settings.speech_model,
+        sound=(settings.sound or audio()) if settings.hear else None,
+        aside=aside,
         merge_characters=settings.merge_characters,
     )
     return _Work(sources, plan, passed_over, glossary)
@@ -234,6 +245,7 @@ async def _pipeline(
         if plan.languages
         else None
     )
+    speech = SpeechClient(settings.base_url, settings.api_key, **waiting)
     fetcher = Fetcher(settings.output / FOLDER, settings.max_download_bytes, settings.animated)
     pipeline = Pipeline(
         plan,
@@ -241,6 +253,7 @@ async def _pipeline(
         fetcher,
         model,
         translator,
+        speech=speech,
         sampling=settings.sampling,
         concurrency=settings.concurrency,
         loaders=settings.loaders,
@@ -259,6 +272,7 @@ async def _pipeline(
         pipeline.close()
         await fetcher.close()
         await model.close()
+        await speech.close()
         if translator:
             await translator.close()
 

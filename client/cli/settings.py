@@ -26,6 +26,7 @@ from client.tasks.steps import (
     LONGEST_SCENE_S,
     SHORTEST_SCENE_S,
     SHORTEST_WINDOW_S,
+    audio,
     scenes,
     windows,
 )
@@ -106,9 +107,14 @@ class Settings:
     temperature: float
     models: dict[Kind, str]
     text_model: str | None
+    speech_model: str
     merge_characters: int
     window: Over | None
     """What tasks over time ask about, where it is not the default."""
+    hear: bool
+    """Whether what is said goes into prompts about videos."""
+    sound: Over | None
+    """What tasks about sound hear, where it is not the default."""
     wait_s: float
     timeout_s: float
     ask_once: bool
@@ -209,8 +215,11 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
             Kind.VIDEO: given["model"] or given["video_model"],
         },
         text_model=given["text_model"],
+        speech_model=given["speech_model"],
         merge_characters=given["merge_characters"],
         window=_window(ctx, given),
+        hear=given["hear"],
+        sound=_sound(given),
         wait_s=given["wait"],
         timeout_s=given["timeout"],
         ask_once=given["ask_once"],
@@ -223,6 +232,12 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
         command_line=_command_line(ctx),
         warnings=_unknown_variables(ctx.command),
     )
+
+
+def _sound(given: dict[str, Any]) -> Over | None:
+    """What tasks about sound hear; None: what they usually do."""
+    found = audio(given["audio_track"], words=given["word_times"])
+    return None if found == audio() else found
 
 
 def _window(ctx: click.Context, given: dict[str, Any]) -> Over | None:

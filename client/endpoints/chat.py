@@ -170,6 +170,17 @@ class ModelClient:
         what = "frames of a video" if as_video else "pictures in a request, and frames are sent as such"
         raise UsageError(f"{model} takes at most {most} {what}, not {frames} (--frames, or --max-frames)")
 
+    def check_speech(self, model: str) -> None:
+        """Make sure that a model that transcribes is served; known after `check`, if at all.
+
+        Raises:
+            UsageError: the endpoint lists its models, and not this one.
+        """
+        if self._listed is not None and not self._entries([model]):
+            hearing = [name for name, entry in self._listed.items() if entry.get("task") == "transcribe"]
+            lists = f"it serves {', '.join(hearing)} (--speech-model)" if hearing else self._lists()
+            raise UsageError(f"{self._base_url} serves no speech model {model}, which transcript needs; {lists}")
+
     async def _probe(self) -> None:
         """Find out whether what lists no models takes questions: one without messages, which no endpoint answers.
 

@@ -86,8 +86,8 @@ class JsonServer:
         """What is at `path`; errors as for `post`."""
         return await self._request("GET", path, None, deadline_s or self._deadline_s)
 
-    async def post(self, path: str, body: bytes) -> Any:
-        """The answer to a JSON document.
+    async def post(self, path: str, body: bytes | aiohttp.FormData) -> Any:
+        """The answer to a JSON document, or to a form.
 
         Raises:
             UnavailableError: the server did not take the request.
@@ -109,7 +109,7 @@ class JsonServer:
         except ValueError:
             return response.status, None
 
-    async def _request(self, method: str, path: str, body: bytes | None, deadline_s: float) -> Any:
+    async def _request(self, method: str, path: str, body: bytes | aiohttp.FormData | None, deadline_s: float) -> Any:
         response, content = await self._exchange(method, path, body, deadline_s)
         if response.status >= 400:
             reason = self._shown(_message(content) or response.reason or "") + self._via
@@ -126,10 +126,10 @@ class JsonServer:
             raise NotJsonError(f"the answer is not JSON but {self._shown(response.content_type)}") from error
 
     async def _exchange(
-        self, method: str, path: str, body: bytes | None, deadline_s: float
+        self, method: str, path: str, body: bytes | aiohttp.FormData | None, deadline_s: float
     ) -> tuple[aiohttp.ClientResponse, bytes]:
         """An answer, also one that is an error, and its content without our key; errors as for `probe`."""
-        headers = {"Content-Type": "application/json"} if body else {}
+        headers = {"Content-Type": "application/json"} if isinstance(body, bytes) else {}
         url = f"{self.url}{path}?{self._query}" if self._query else self.url + path
         begun = False
         try:

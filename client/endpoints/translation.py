@@ -136,15 +136,17 @@ class TranslatorClient:
     def _no_service(self, why: str) -> UsageError:
         return UsageError(f"--translator {self._url}: no translation service there ({why})")
 
-    async def translate(self, texts: list[str], languages: list[str], label: str) -> list[dict[str, Translated]]:
-        """Translate each of `texts` into each of `languages`; one dictionary a text, by language.
+    async def translate(
+        self, texts: list[str], languages: list[str], label: str, source: str = SOURCE
+    ) -> list[dict[str, Translated]]:
+        """Translate each of `texts`, all in `source`, into each of `languages`; one dictionary a text, by language.
 
         Raises:
             RequestError: it failed.
             ServiceLostError: the service is gone.
             StoppedError: the run was stopped.
         """
-        body = orjson.dumps({"texts": texts, "source": SOURCE, "targets": languages, **self._more})
+        body = orjson.dumps({"texts": texts, "source": source, "targets": languages, **self._more})
 
         async def attempt() -> list[dict[str, Translated]]:
             return _read(await self._server.post("/v1/translations", body), texts, languages)

@@ -34,9 +34,11 @@ _SAVE_MEDIA = """
     INSERT INTO media (sha256, kind, facts, warnings, error, spent_s) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (sha256) DO UPDATE SET kind = excluded.kind, facts = excluded.facts, warnings = excluded.warnings,
         error = excluded.error, spent_s = spent_s + excluded.spent_s"""
+# Scenes and sound are found at the same time: what is known stays.
 _SAVE_PROBE = """
     INSERT INTO media (sha256, kind, warnings, spent_s, probe) VALUES (?, ?, '[]', ?, ?)
-    ON CONFLICT (sha256) DO UPDATE SET probe = excluded.probe, spent_s = spent_s + excluded.spent_s"""
+    ON CONFLICT (sha256) DO UPDATE SET probe = json_patch(COALESCE(probe, '{}'), excluded.probe),
+        spent_s = spent_s + excluded.spent_s"""
 _DELETE_ANSWER = """
     DELETE FROM answers WHERE unit = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
 _INSERT_ANSWER = """

@@ -46,7 +46,8 @@ _SOURCES = """
 _ALL, _OF_RUN = " ORDER BY id", " WHERE run = ? ORDER BY position"
 _SOME = " WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
 _MEDIA = """
-    SELECT sha256, facts, warnings, error, spent_s FROM media WHERE sha256 IN (SELECT value FROM json_each(?))"""
+    SELECT sha256, facts, warnings, error, spent_s, json_extract(probe, '$.sound_warnings') FROM media
+    WHERE sha256 IN (SELECT value FROM json_each(?))"""
 _UNITS = """
     SELECT id, content, kind, start_us, end_us, inputs FROM units WHERE content IN (SELECT value FROM json_each(?))"""
 # The oldest first.
@@ -285,10 +286,11 @@ class Results:
             if file.sha256 and file.kind:
                 by_content.setdefault(file.sha256, []).append(file)
         contents = list(by_content)
-        for sha256, facts, warnings, error, spent_s in self._among(_MEDIA, contents):
+        for sha256, facts, warnings, error, spent_s, of_sound in self._among(_MEDIA, contents):
             for file in by_content[sha256]:
                 file.facts = Facts(**orjson.loads(facts)) if facts else None
                 file.warnings, file.error, file.spent_s = orjson.loads(warnings), error, spent_s
+                file.warnings += [text for found in orjson.loads(of_sound or "{}").values() for text in found]
         answers: dict[str, list[tuple[ResultAnswer, UnitRow | None]]] = {sha256: [] for sha256 in contents}
         units = {row[0]: UnitRow(*row) for row in self._among(_UNITS, contents)}
         for row in self._among(_ANSWERS, [*contents, *units]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from client.ledger.redo import Redo
@@ -14,8 +14,10 @@ from client.media.content import Facts, Probe
 from client.media.kinds import Kind
 from client.media.load import Identity
 from client.sources.source import KnownSource
+from client.tasks import transcript
 from client.tasks.merge import merges_of
-from client.tasks.plan import expand, needs_probe, unknown_scenes
+from client.tasks.plan import expand, needs_probe, unknown_scenes, unknown_sound
+from client.tasks.steps import OverKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from client.endpoints.translation import Translated
     from client.tasks.merge import Merge
     from client.tasks.plan import AnswerKey, Request, UnitRequest
+    from client.tasks.transcript import Said
 
 SELECT_ANSWER = """
     SELECT id, state, text, finish_reason, prompt_tokens, generated_tokens, request_s, tokens_per_s, error, verdict,
@@ -86,6 +89,8 @@ class StoredFile:
     no merges and none about scenes where these are not known yet."""
     merges: list[Merge] = field(default_factory=list)
     answers: dict[AnswerKey, StoredAnswer] = field(default_factory=dict)
+    said: list[Said] | None = None
+    """What is said in it; None where that is not wanted, or not all of it is transcribed."""
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
@@ -160,7 +165,7 @@ def read_file(connection: sqlite3.Connection, identity: Identity, requests: list
         Probe(**json.loads(probe)) if probe else None,
     )
     if stored.probe or not needs_probe(requests, identity.kind):
-        _add_answers(connection, stored, requests)
+        return _with_answers(connection, stored, requests)
     return stored
 
 
@@ -173,11 +178,16 @@ def new_file(identity: Identity, requests: list[Request]) -> StoredFile:
     return stored
 
 
-def _add_answers(connection: sqlite3.Connection, stored: StoredFile, requests: list[Request]) -> None:
-    asks = expand(requests, stored.sha256, stored.probe)
+def _with_answers(connection: sqlite3.Connection, stored: StoredFile, requests: list[Request]) -> StoredFile:
+    about_sound = [request for request in requests if request.over.kind is OverKind.AUDIO]
+    _read_all(connection, stored, expand(about_sound, stored.sha256, stored.probe))
+    stored = replace(stored, said=_said(stored, about_sound))
+    others = [request for request in requests if request not in about_sound]
+    asks = expand(others, stored.sha256, stored.probe, stored.said)
     _read_all(connection, stored, asks)
-    if unknown_scenes(requests, stored.kind, stored.probe):
-        return
+    waits = stored.said is None and any(request.hears for request in others)
+    if waits or unknown_scenes(requests, stored.kind, stored.probe):
+        return stored
     stored.merges.extend(merges_of(requests, asks))
     for merge in stored.merges:
         level: Merge | None = merge
@@ -185,6 +195,17 @@ def _add_answers(connection: sqlite3.Connection, stored: StoredFile, requests: l
             texts = {key: answer.text for key, answer in stored.answers.items() if answer.state == "done"}
             asks, level = level.follow(texts)
             _read_all(connection, stored, asks)
+    return stored
+
+
+def _said(stored: StoredFile, about_sound: list[Request]) -> list[Said] | None:
+    """What is said in a file; None as long as a piece of its sound has yet to be transcribed."""
+    if not about_sound or unknown_sound(about_sound, stored.probe):
+        return None
+    found = [stored.answers.get(ask.key) for ask in stored.asks if ask.request == about_sound[0]]
+    if any(answer is None for answer in found):
+        return None
+    return [each for answer in found if answer and answer.state == "done" for each in transcript.read(answer.text)]
 
 
 def _read_all(connection: sqlite3.Connection, stored: StoredFile, asks: list[UnitRequest]) -> None:

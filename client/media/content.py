@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Facts:
     """What is known of a file, as shown on a screen: turned upright, with square pixels.
 
-    `duration_sec`, `fps` (frames a second, averaged) and `frames` (those displayed) are of videos only.
+    `duration_sec`, `fps` (frames a second, averaged) and `frames` (those displayed) are of videos only; of sound alone
+    there is a duration, and no width and height: both are 0.
     """
 
     width: int
@@ -32,6 +33,10 @@ class Probe:
     scenes: dict[str, list[int]] = field(default_factory=dict)
     """Of a video that was looked through for its cuts, by `SceneBounds.key`: where scenes begin, and the end of the
     last one, in microseconds."""
+    sound: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """Of a file whose sound was decoded, by `Over.sound_key`: the spans in which there is something to be heard."""
+    sound_warnings: dict[str, list[str]] = field(default_factory=dict)
+    """By the same: what is wrong with the sound."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,12 @@ class Kind(StrEnum):
 
     IMAGE = "image"
     VIDEO = "video"
+    AUDIO = "audio"
+    """Sound alone."""
+
+
+SEEN = (Kind.IMAGE, Kind.VIDEO)
+"""Kinds of files that have something to be seen."""
 
 
 class Rare(StrEnum):
@@ -51,13 +57,17 @@ VIDEO_SUFFIXES = frozenset({
     ".vob", ".flv", ".f4v", ".wmv", ".asf", ".ogv", ".3gp", ".3g2", ".mxf", ".divx", ".y4m", ".m1v", ".mpe", ".mjpg",
     ".mjpeg", ".dv", ".rm", ".rmvb", ".nut", ".ivf", ".264", ".h264", ".265", ".h265", ".hevc", ".obu",
 })
+AUDIO_SUFFIXES = frozenset({
+    ".mp3", ".m4a", ".m4b", ".aac", ".wav", ".flac", ".ogg", ".oga", ".opus", ".wma", ".aif", ".aiff", ".amr", ".mka",
+    ".weba",
+})
 # fmt: on
 _RARE_SUFFIXES = {".jxl": Rare.JPEG_XL, ".pdf": Rare.PDF, ".svg": Rare.SVG} | dict.fromkeys(RAW_SUFFIXES, Rare.RAW)
 _RARE_PACKAGES = {Rare.JPEG_XL: "pillow_jxl", Rare.PDF: "pypdfium2", Rare.SVG: "resvg_py", Rare.RAW: "rawpy"}
 _AMBIGUOUS_SUFFIXES = frozenset({".ts", ".mts", ".qt", ".dv", ".rm", ".obu", ".nut", ".264", ".265"})
 """Of videos, and of text as well: TypeScript, translations, notes."""
 _OGG_SUFFIXES = frozenset({".ogg", ".ogx", ".ogm"})
-"""Of sound, mostly."""
+"""Of sound, mostly, and of video."""
 _OGG_VIDEO = (b"\x80theora", b"\x01video\0", b"BBCD\0", b"OVP80", b"\x80daala")
 """How the first page of a video in Ogg begins."""
 
@@ -93,11 +103,11 @@ _VIDEO_STARTS = (
     b"\0\0\0\x01\x67",  # bare H.264: its parameters
     b"\0\0\0\x01\x40\x01",  # bare HEVC
 )
+_SOUND_STARTS = (b"ID3", b"fLaC", b"OggS", b"#!AMR")
 _MOVIE_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"pnot")
 _OTHER_KINDS = {
     (b"<!doctype html", b"<!--", b"<html", b"<head", b"<script"): "this is an HTML page (a download that went wrong?)",
     (b"<?xml", b"<error", b"{", b"["): "this is a text file (a download that went wrong?)",
-    (b"OggS",): "this is sound (Ogg): there is no video in it",
 }
 _RARE_STARTS = {(b"\xff\x0a", b"\0\0\0\x0cJXL "): Rare.JPEG_XL, (b"%pdf",): Rare.PDF, (b"<svg",): Rare.SVG}
 _TS_PACKET = 188
@@ -112,7 +122,7 @@ def sniff(head: bytes) -> Kind | None:
     if head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS:
         return Kind.IMAGE
     if head[4:8] == b"ftyp" and head[8:12] in _SOUND_BRANDS:
-        return None
+        return Kind.AUDIO
     moving = (
         head.startswith(_VIDEO_STARTS)
         or (head[:4] == b"OggS" and any(start in head for start in _OGG_VIDEO))
@@ -120,7 +130,23 @@ def sniff(head: bytes) -> Kind | None:
         or head[4:8] in _MOVIE_ATOMS
         or _is_transport_stream(head)
     )
-    return Kind.VIDEO if moving else None
+    if moving:
+        return Kind.VIDEO
+    return Kind.AUDIO if head.startswith(_SOUND_STARTS) or _is_wave(head) or _is_mpeg_audio(head) else None
+
+
+def _is_wave(head: bytes) -> bool:
+    """Whether it is a WAV or an AIFF file."""
+    return (head[:4], head[8:12]) in ((b"RIFF", b"WAVE"), (b"RF64", b"WAVE"), (b"FORM", b"AIFF"), (b"FORM", b"AIFC"))
+
+
+def _is_mpeg_audio(head: bytes) -> bool:
+    """Whether it begins with a frame of MP3 (layer III, a bit rate and a sample rate that there are) or of AAC."""
+    if len(head) < 4 or head[0] != 0xFF:
+        return False
+    if head[1] & 0xF6 == 0xF0:  # ADTS
+        return head[2] >> 2 & 0xF < 13
+    return head[1] & 0xE6 == 0xE2 and head[1] & 0x18 != 0x08 and 0 < head[2] >> 4 < 15 and head[2] >> 2 & 3 < 3
 
 
 def _is_transport_stream(head: bytes) -> bool:
@@ -142,22 +168,28 @@ def is_motion_jpeg(suffix: str) -> bool:
 
 
 def by_suffix(suffix: str) -> Kind | None:
-    """The kind that a file name's suffix (with its dot) promises; of `Rare` ones, if they can be read here."""
+    """The kind that a file name's suffix (with its dot) promises; of `Rare` ones, if they can be read here.
+
+    One that may be sound or video is taken for sound.
+    """
     suffix = suffix.lower()
     rare = _RARE_SUFFIXES.get(suffix)
     if suffix in IMAGE_SUFFIXES or (rare and is_readable(rare)):
         return Kind.IMAGE
-    return Kind.VIDEO if suffix in VIDEO_SUFFIXES else None
+    if suffix in VIDEO_SUFFIXES:
+        return Kind.VIDEO
+    return Kind.AUDIO if suffix in AUDIO_SUFFIXES else None
 
 
 def is_told_by_content(suffix: str) -> bool:
-    """Whether a file with this suffix is, or is not, a picture or video by its content alone."""
+    """Whether a file with this suffix is, or is not, a picture, video or sound by its content alone."""
     return not suffix or suffix[1:].isdigit() or suffix.lower() in _AMBIGUOUS_SUFFIXES | _OGG_SUFFIXES
 
 
-def is_media(head: bytes, suffix: str) -> bool:
-    """Whether a file of `is_told_by_content` is a picture or a video, by its first `HEAD_BYTES` bytes."""
-    return sniff(head) is not None or (suffix.lower() in _AMBIGUOUS_SUFFIXES and not _is_text(head))
+def kind_by_content(head: bytes, suffix: str) -> Kind | None:
+    """The kind of a file of `is_told_by_content`, by its first `HEAD_BYTES` bytes; None: it is none of them."""
+    named = suffix.lower() in _AMBIGUOUS_SUFFIXES and not _is_text(head)
+    return sniff(head) or (Kind.VIDEO if named else None)
 
 
 def _is_text(head: bytes) -> bool:
@@ -189,7 +221,7 @@ def is_readable(kind: Rare) -> bool:
 
 
 def describe_other(head: bytes) -> str | None:
-    """What a file that is no picture and no video is instead, where it can be told; for error messages."""
+    """What a file that is no picture, video or sound is instead, where it can be told; for error messages."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head:
         return "the file is empty"
@@ -198,4 +230,4 @@ def describe_other(head: bytes) -> str | None:
     for starts, what in _OTHER_KINDS.items():
         if text.startswith(starts) or head.startswith(starts):
             return what
-    return "this is a text file, not a picture or video" if b"\n" in head and _is_text(head) else None
+    return "this is a text file, not a picture, video or sound" if b"\n" in head and _is_text(head) else None

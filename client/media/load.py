@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from client.media.content import Content, Probe, SceneLooks
     from client.media.sampling import Sampling
+    from client.media.sound import SoundEnd, SoundPiece
 
 _BLOCK = 1 << 20
 _MOST_ANIMATED_BYTES = 1 << 29
@@ -134,7 +135,7 @@ def recognise(head: bytes, sha256: str, suffix: str) -> Identity:
         kind = Kind.VIDEO
     problem = describe_other(head) if kind is None else None
     if kind is None and named is None and problem is None:
-        problem = "not a picture or video of a known format"
+        problem = "not a picture, video or sound of a known format"
     return Identity(sha256, kind or named or Kind.VIDEO, problem)
 
 
@@ -154,6 +155,8 @@ def load_spans(
     from client.media.video import load_video  # noqa: PLC0415
 
     with _only_media_errors(identity):
+        if identity.kind is Kind.AUDIO:
+            raise MediaError("this is sound alone: there is nothing to see")
         if identity.kind is Kind.VIDEO:
             load = load_animation if _is_animation(path) else load_video
             yield from with_thumbnail(load(path, sampling, spans), len(spans))
@@ -203,6 +206,24 @@ def probe(path: Path, identity: Identity) -> Iterator[Probe]:
 
     with _only_media_errors(identity):
         yield probe_animation(path) if _is_animation(path) else probe_video(path)
+
+
+def load_sound(path: Path, identity: Identity, track: int | None) -> Iterator[SoundPiece | SoundEnd]:
+    """Decode the sound of a file, a piece at a time, and last its end; `track` is counted from 1, None the default one.
+
+    An animated picture has none.
+
+    Raises:
+        MediaError: it is neither video nor sound, or a broken one.
+        MemoryError: it takes more than this process may take.
+    """
+    from client.media.sound import SoundEnd, sound_pieces  # noqa: PLC0415 (late, as in load_spans)
+
+    with _only_media_errors(identity):
+        if _is_animation(path):
+            yield SoundEnd(0)
+        else:
+            yield from sound_pieces(path, track)
 
 
 def _is_animation(path: Path) -> bool:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psutil
 
 from client.errors import BabelviewError, MediaError
-from client.media.load import load_scenes, load_spans, probe
+from client.media.load import load_scenes, load_sound, load_spans, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from client.media.content import Content, Look, Probe, Scene, SceneLooks, Span
     from client.media.load import Identity
     from client.media.sampling import Sampling
+    from client.media.sound import SoundEnd, SoundPiece
     from client.media.thumbnail_folder import Thumbnails
 
 T = TypeVar("T")
@@ -118,6 +119,10 @@ class Loaders:
                     yield scene
                 elif self._thumbnails:
                     self._thumbnails.keep(identity.sha256, scene)
+
+    def sound(self, path: Path, identity: Identity, track: int | None) -> Generator[SoundPiece | SoundEnd, None, None]:
+        """Decode the sound of a file in a worker (see `client.media.load`); waits and errors are those of `load`."""
+        yield from self._work_on(path, load_sound, (path, identity, track), None)
 
     def probe(self, path: Path, identity: Identity) -> Probe:
         """Look at a video's packets in a worker; errors as for `load`."""

@@ -1,4 +1,4 @@
-"""A video file is opened, and its video stream is found, which is not its cover picture."""
+"""A file is opened, and its video stream is found, which is not its cover picture, or a track of its sound."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -68,6 +69,53 @@ def opened(path: Path, *, strict: bool = True, quick: bool = False) -> Iterator[
         if strict:
             stream.codec_context.options = {"err_detect": "explode"}
         yield Opened(container, stream, track.crop)
+
+
+class OpenedSound(NamedTuple):
+    """A file, opened for its sound."""
+
+    container: InputContainer
+    stream: AudioStream | None
+    """None: it is a video without sound."""
+    zero_s: float
+    """Where its clock starts, on that of the stream: with the first frame displayed, or with the sound itself."""
+    warnings: tuple[str, ...] = ()
+
+
+@contextmanager
+def opened_sound(path: Path, track: int | None = None) -> Iterator[OpenedSound]:
+    """Open a file and find a track of its sound: the one with this number, from 1, or else the default one.
+
+    Raises:
+        MediaError: it cannot be opened, has neither sound nor video, or is of a codec that the decoder does not know.
+    """
+    try:
+        container = _open(path)
+    except av.FFmpegError as error:
+        reason = (error.strerror or "cannot be read").lower()
+        raise MediaError(f"cannot be opened ({reason}): cut off, unfinished, or neither video nor sound?") from error
+    with container:
+        tracks = container.streams.audio
+        videos = [s for s in container.streams.video if not s.disposition & _NO_VIDEO and s.codec_context is not None]
+        if not tracks:
+            if not videos:
+                raise MediaError("no sound in this file, and no video")
+            yield OpenedSound(container, None, 0.0, ("there is no sound in this file",))
+            return
+        warnings: tuple[str, ...] = ()
+        stream = next((s for s in tracks if s.disposition & Disposition.default), tracks[0])
+        if track is not None and track <= len(tracks):
+            stream = tracks[track - 1]
+        elif track is not None:
+            there = f"{len(tracks)} sound track{'s' * (len(tracks) != 1)}"
+            warnings = (f"it has {there} and no number {track} (--audio-track): the default one was heard",)
+        if stream.codec_context is None:
+            raise MediaError("the decoder does not know the codec of this sound, or the file is damaged")
+        stream.codec_context.thread_type = "NONE"  # every core already has a file of its own
+        clock: AudioStream | VideoStream = _moving(path, videos) if videos else stream
+        start = clock.start_time
+        zero_s = float(start * clock.time_base) if start is not None and clock.time_base else 0.0
+        yield OpenedSound(container, stream, zero_s, warnings)
 
 
 def _open(path: Path, **options: object) -> InputContainer:

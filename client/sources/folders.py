@@ -1,4 +1,4 @@
-"""The pictures and videos below a folder."""
+"""The pictures and videos below a folder, and its files of sound."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pathspec import GitIgnoreSpec
 
 from client.errors import UsageError
-from client.media.kinds import HEAD_BYTES, by_suffix, is_media, is_told_by_content
+from client.media.kinds import HEAD_BYTES, Kind, by_suffix, is_told_by_content, kind_by_content
 from client.sources.by_products import by_product, is_named, name_patterns
 from client.sources.source import printable
 
@@ -23,10 +23,12 @@ _Inode = tuple[int, int] | None
 
 
 class Choice:
-    """What of a folder is wanted: `--include` and `--exclude`, as in a .gitignore file."""
+    """What of a folder is wanted: `--include` and `--exclude`, as in a .gitignore file; files of sound if asked for."""
 
-    def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+    def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = (), *, sound: bool = False) -> None:
         """Patterns are matched against the path below the given folder; without `include`, all is wanted.
+
+        `sound`: files of sound alone are wanted too.
 
         Raises:
             UsageError: a pattern is none.
@@ -34,6 +36,11 @@ class Choice:
         self._include = _patterns("--include", include) if include else None
         self._exclude = _patterns("--exclude", exclude)
         self._named = name_patterns(include)
+        self._sound = sound
+
+    def takes(self, kind: Kind | None) -> bool:
+        """Whether files of a kind are wanted; None is none."""
+        return kind is not None and (kind is not Kind.AUDIO or self._sound)
 
     def wants(self, relative: str) -> bool:
         """Whether a file is wanted."""
@@ -59,7 +66,7 @@ def walk(folder: str, choice: Choice, leave_out: Path | None, warn: Notify, pass
 
     Hidden files and folders are passed over, and so are by-products of systems and `leave_out` (the output folder).
     Links are followed, but never back into a folder that they lie in. Files count by their suffix; those without one by
-    their first bytes. What is not read is told to `warn`; files that are neither picture nor video are counted in
+    their first bytes. What is not read is told to `warn`; files that `choice` does not take are counted in
     `passed_over`, by suffix, hidden pictures and by-products as what they are.
     """
     skipped = _inode(leave_out) if leave_out else None
@@ -77,18 +84,19 @@ def walk(folder: str, choice: Choice, leave_out: Path | None, warn: Notify, pass
             name = relative + entry.name
             is_folder = _is_folder(entry)
             if kind := choice.passes_over(entry.name, folder=is_folder):
-                if is_folder or by_suffix(PurePath(entry.name).suffix):
+                if is_folder or choice.takes(by_suffix(PurePath(entry.name).suffix)):
                     passed_over[kind] += 1
                 continue
             if not is_folder:
                 if not choice.wants(name):
                     continue
-                if _is_media(entry):
+                suffix = PurePath(entry.name).suffix
+                if choice.takes(_kind_of(entry)):
                     yield entry.path
-                elif by_suffix(suffix := PurePath(entry.name).suffix) and not is_told_by_content(suffix):
+                elif choice.takes(by_suffix(suffix)) and not is_told_by_content(suffix):
                     warn(f"warning: {printable(entry.path)} is passed over: it is a pipe or a device")
                 else:
-                    passed_over[PurePath(entry.name).suffix.lower()] += 1
+                    passed_over[suffix.lower()] += 1
             elif choice.enters(name):
                 inode = _inode(entry.path)
                 if inode is None or (inode != skipped and inode not in above):
@@ -103,18 +111,18 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_media(entry: os.DirEntry[str]) -> bool:
+def _kind_of(entry: os.DirEntry[str]) -> Kind | None:
     suffix = PurePath(entry.name).suffix
     try:
         # Pipes and devices are none; a link to nothing is taken, so that it is told.
         if not entry.is_file() and not entry.is_symlink():
-            return False
+            return None
         if not is_told_by_content(suffix):
-            return by_suffix(suffix) is not None
+            return by_suffix(suffix)
         with Path(entry.path).open("rb") as file:
-            return is_media(file.read(HEAD_BYTES), suffix)
+            return kind_by_content(file.read(HEAD_BYTES), suffix)
     except OSError:
-        return by_suffix(suffix) is not None
+        return by_suffix(suffix)
 
 
 def _inode(path: str | Path) -> _Inode:

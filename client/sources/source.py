@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -144,6 +145,24 @@ class LocalFile(NamedTuple):
             raise UnreadError(f"cannot be read: {error.strerror or error}") from error
         if fingerprint != self.fingerprint:
             raise UnreadError("it has just changed: run again")
+
+    def second(self) -> LocalFile:
+        """The same file for another one to read: each discards its own.
+
+        Raises:
+            UnreadError: it is gone, or there is no room for a copy.
+        """
+        if not self.temporary:
+            return self
+        path = self.path.with_name(f"second-{self.path.name}")
+        try:
+            try:
+                path.hardlink_to(self.path)
+            except (OSError, NotImplementedError):  # not every file system has links
+                shutil.copyfile(self.path, path)
+        except OSError as error:
+            raise UnreadError(f"cannot be read: {error.strerror or error}") from error
+        return self._replace(path=path)
 
     def discard(self) -> None:
         """Remove the file if it was fetched: its bytes are no longer needed."""

@@ -95,12 +95,12 @@ def listed(url: str, choice: Choice, passed_over: Counter[str]) -> Iterator[Sour
     for name in names:
         relative = name.removeprefix(root).lstrip("/")
         if kind := _by_product(relative, choice):
-            if by_suffix(PurePosixPath(relative).suffix):
+            if choice.takes(by_suffix(PurePosixPath(relative).suffix)):
                 passed_over[kind] += 1
             continue
         if not choice.wants(relative):
             continue
-        if by_suffix(suffix := PurePosixPath(relative).suffix):
+        if choice.takes(by_suffix(suffix := PurePosixPath(relative).suffix)):
             where = store.unstrip_protocol(name)
             yield Source(where, where, remote=True)
         else:

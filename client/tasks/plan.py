@@ -10,17 +10,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from client.errors import UsageError
 from client.media.content import SceneBounds
 from client.media.kinds import Kind
-from client.tasks.prompt import END, START
+from client.tasks import transcript, units
+from client.tasks.prompt import END, START, TRANSCRIPT
 from client.tasks.steps import MERGED_CHARACTERS, WHOLE, Over, OverKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from client.media.content import Probe
     from client.media.sampling import Sampling
     from client.tasks.tasks import Task
+    from client.tasks.transcript import Said
     from client.tasks.units import Unit
 
+SPEECH_MODEL = "whisper-large-v3-turbo"
+HEARD = f"""
+
+This is the transcript of what is said in it meanwhile, made by a speech model, which may mishear:
+{TRANSCRIPT}
+Use it where it helps, and quote no words that are not in it."""
+"""Put after a prompt that hears, if it has no place of its own for that."""
 MEASURED = "measured"
 """In the place of a model's name."""
 _LONGEST_QUESTION = 50
@@ -47,6 +56,10 @@ class Request:
     """The name of the task's step that it is."""
     frames: int | None = None
     """Of a video: so many, whatever the run says of others."""
+    hears: bool = False
+    """It is told what is said in the time that it is about."""
+    translated: bool = True
+    """Whether the run wants its answers in other languages."""
     measure: str | None = None
     """What is measured, where no model is asked; `model` is `MEASURED` then."""
 
@@ -91,14 +104,27 @@ class UnitRequest(NamedTuple):
         return f"{self.request.label} {span}" if span else self.request.label
 
 
-def expand(requests: Iterable[Request], content: str, probe: Probe | None) -> list[UnitRequest]:
-    """All that is asked about a file, but what is merged of answers: unit by unit, so that each is loaded once."""
-    found = [ask_of(request, unit) for request in requests for unit in request.over.units(content, probe)]
+def expand(
+    requests: Iterable[Request], content: str, probe: Probe | None, said: list[Said] | None = None
+) -> list[UnitRequest]:
+    """All that is asked about a file, but what is merged of answers: unit by unit, so that each is loaded once.
+
+    Without what is `said` in it, there is nothing that depends on that.
+    """
+    asked = [request for request in requests if said is not None or not request.hears]
+    found = [ask_of(request, unit, said) for request in asked for unit in request.over.units(content, probe)]
     return sorted(found, key=lambda ask: (ask.unit.span is not None, ask.unit.span or (), ask.unit.id))
 
 
-def ask_of(request: Request, unit: Unit) -> UnitRequest:
-    """A request about a unit; its prompt says which time of the video is shown, where it has a place for that."""
+def ask_of(request: Request, unit: Unit, said: list[Said] | None = None) -> UnitRequest:
+    """A request about a unit; its prompt says which time of the video is shown, where it has a place for that.
+
+    What is `said` in that time stands in the prompt of a request that hears, and makes it another unit.
+    """
+    if request.hears:
+        text = transcript.lines(said or [], unit.span)
+        request = replace(request, prompt=request.prompt.replace(TRANSCRIPT, text))
+        unit = units.heard(unit, text)
     if START not in request.prompt and END not in request.prompt:
         return UnitRequest(unit, request)
     start, end = (f"{at / 1e6:.1f}".removesuffix(".0") + " s" for at in unit.span) if unit.span else ("0 s", "its end")
@@ -107,7 +133,13 @@ def ask_of(request: Request, unit: Unit) -> UnitRequest:
 
 def needs_probe(requests: Iterable[Request], kind: Kind) -> bool:
     """Whether it takes a look at a file's packets to `expand` them."""
-    return kind is Kind.VIDEO and any(request.over.kind is OverKind.WINDOWS for request in requests)
+    timed = (OverKind.WINDOWS, OverKind.AUDIO)
+    return kind is Kind.VIDEO and any(request.over.kind in timed for request in requests)
+
+
+def unknown_sound(requests: Iterable[Request], probe: Probe | None) -> Over | None:
+    """The sound that has to be decoded to `expand` them, if that was not done yet."""
+    return next((request.over for request in requests if request.over.unknown_sound(probe)), None)
 
 
 def unknown_scenes(requests: Iterable[Request], kind: Kind, probe: Probe | None) -> SceneBounds | None:
@@ -131,8 +163,15 @@ class Plan:
         return any(request.over.scenes for requests in self.requests.values() for request in requests)
 
     def models_asked(self, kind: Kind) -> set[str]:
-        """The models that are asked anything about files of a kind."""
-        return {request.model for request in self.requests[kind] if request.measure is None}
+        """The models that are asked anything about what files of a kind show."""
+        asked = (request for request in self.requests[kind] if request.over.kind is not OverKind.AUDIO)
+        return {request.model for request in asked if request.measure is None}
+
+    @property
+    def speech_model(self) -> str | None:
+        """Who hears what is said, if anything is heard."""
+        found = (request for requests in self.requests.values() for request in requests)
+        return next((request.model for request in found if request.over.kind is OverKind.AUDIO), None)
 
     def most_frames(self, sampling: Sampling) -> int:
         """The most frames that are sent of a video."""
@@ -151,7 +190,10 @@ class Plan:
         """
         plan = json.loads(text)
         return cls(
-            {Kind(kind): [_request(**request) for request in requests] for kind, requests in plan["requests"].items()},
+            {
+                kind: [_request(**request) for request in plan["requests"].get(kind.value, ())]  # older ones know fewer
+                for kind in Kind
+            },
             {Kind(kind): model for kind, model in plan["models"].items()},
             plan["temperature"],
             tuple(plan["languages"]),
@@ -190,11 +232,16 @@ def make_plan(
     languages: tuple[str, ...],
     *,
     text_model: str | None = None,
+    speech_model: str = SPEECH_MODEL,
     merge_characters: int = MERGED_CHARACTERS,
+    sound: Over | None = None,
+    aside: Collection[str] = (),
 ) -> Plan:
     """Combine tasks, models and parameters.
 
     `text_model` merges answers, so many characters of them at a time; it is that of pictures unless it is named.
+    `speech_model` transcribes. `sound` is what prompts about videos are told that hear; None: they hear nothing.
+    Answers to the tasks `aside` are not translated.
 
     Raises:
         UsageError: a task merges the answers to a step that it does not have, or to a merge.
@@ -203,28 +250,38 @@ def make_plan(
     for task in tasks:
         _check_merges(task)
         for kind, step in ((kind, step) for kind, steps in task.steps.items() for step in steps):
-            prompt, looks = step.prompt, step.over.kind is not OverKind.MERGE
+            prompt, merges, hears = step.prompt, step.over.kind is OverKind.MERGE, step.over.kind is OverKind.AUDIO
+            looks = not (merges or hears)
+            model = speech_model if hears else (text_model or models[Kind.IMAGE]) if merges else models[kind]
             own = temperature if prompt.temperature is None else prompt.temperature
+            text = prompt.text.replace(TRANSCRIPT, "")
+            told = sound if looks and kind is Kind.VIDEO and (prompt.hears or TRANSCRIPT in prompt.text) else None
+            if told:
+                text = prompt.text if TRANSCRIPT in prompt.text else f"{prompt.text}{HEARD}"
             params: dict[str, Any] = {"temperature": own, "max_tokens": prompt.max_tokens, **step.over.params()}
             if looks and kind is Kind.VIDEO:
                 params |= sampling.own(prompt.frames).params()
+            if told:
+                params["heard"] = {"model": speech_model, **told.params()}
             if prompt.schema is not None:
                 params["schema"] = prompt_hash(prompt.answer)
             requests[kind].append(
                 Request(
                     key=task.key,
                     task=task.name,
-                    prompt=prompt.text,
+                    prompt=text,
                     question=task.question,
                     answer=prompt.answer,
-                    model=MEASURED if prompt.measure else models[kind] if looks else text_model or models[Kind.IMAGE],
+                    model=MEASURED if prompt.measure else model,
                     temperature=own,
                     max_tokens=prompt.max_tokens,
                     params=json.dumps(params, sort_keys=True),
-                    prompt_hash=prompt_hash(prompt.text),
-                    over=step.over if looks else replace(step.over, most_characters=merge_characters),
+                    prompt_hash=prompt_hash(text),
+                    over=step.over if not merges else replace(step.over, most_characters=merge_characters),
                     step=step.name,
                     frames=prompt.frames,
+                    hears=told is not None,
+                    translated=task.name not in aside,
                     measure=prompt.measure,
                 )
             )

@@ -33,9 +33,11 @@ START, END = "{start}", "{end}"
 """Stand in the prompt of a window for its span: `12.5 s`."""
 ANSWERS = "{answers}"
 """Stands in the prompt of a merge for the answers about the windows, a line each."""
-_FILLS = {"merge": (QUESTION, ANSWERS), **dict.fromkeys(("video", "window"), (QUESTION, START, END))}
+TRANSCRIPT = "{transcript}"
+"""Stands in a prompt about a video, or a window, for what is said in that time; nothing where it is not heard."""
+_FILLS = {"merge": (QUESTION, ANSWERS), **dict.fromkeys(("video", "window"), (QUESTION, START, END, TRANSCRIPT))}
 """By the names of files."""
-OVER = ("whole", "windows")
+OVER = ("whole", "windows", "audio")
 """What a prompt can be asked about, as its front matter says."""
 MEASURES = ("quality",)
 """What can be measured instead of asked; the answer is by the prompt's schema."""
@@ -58,6 +60,8 @@ class Prompt:
     """Of a video, or of each window of it; None: as many as the run says."""
     measure: str | None = None
     """One of `MEASURES`, where that answers and no model does."""
+    hears: bool = False
+    """Of a video, or a window: it is told what is said, if the run hears that (`--hear`)."""
     over: str = "whole"
     """One of `OVER`."""
     schema: dict[str, Any] | None = None
@@ -150,6 +154,7 @@ _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "temperature": (_is_amount, "a number, 0 or above"),
     "schema": (lambda value: isinstance(value, dict) and bool(value), "a JSON schema"),
     "measure": (lambda value: value in MEASURES, f"one of {', '.join(MEASURES)}"),
+    "hears": (lambda value: isinstance(value, bool), "true or false"),
     "frames": (_is_count, "a whole number above 0"),
     "over": (lambda value: value in OVER, f"one of {', '.join(OVER)}"),
 }

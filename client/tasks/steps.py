@@ -33,6 +33,7 @@ class OverKind(StrEnum):
     WHOLE = "whole"
     WINDOWS = "windows"
     MERGE = "merge"
+    AUDIO = "audio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,20 @@ class Over:
     """Of a merge: of the answers in one prompt; more of them are merged in levels."""
     scenes: SceneBounds | None = None
     """Of windows that are scenes."""
+    track: int | None = None
+    """Of sound: which of several tracks, from 1; None: the one that players take."""
+    words: bool = False
+    """Of sound: the times of words are wanted too."""
+
+    @property
+    def sound_key(self) -> str:
+        """The name of the pieces of sound that it is about; it says how they are cut."""
+        return f"energy, track {self.track or 'default'}"
 
     def params(self) -> dict[str, Any]:
         """What of it makes another request, as JSON: answers about windows of other lengths are not mixed."""
+        if self.kind is OverKind.AUDIO:
+            return {"sound": self.sound_key, **({"words": True} if self.words else {})}
         if self.kind is not OverKind.WINDOWS:
             return {}
         if self.scenes:
@@ -62,10 +74,14 @@ class Over:
     def units(self, content: str, probe: Probe | None) -> list[Unit]:
         """The units of a file, as far as they depend on it alone: none of a merge; `probe` is None of a picture.
 
-        There are none while its scenes are not known.
+        There are none while its scenes, or the pieces of its sound, are not known. Where nothing is to be heard, the
+        whole file is said to hold nothing.
         """
-        if self.kind is OverKind.MERGE:
+        if self.kind is OverKind.MERGE or self.unknown_sound(probe):
             return []
+        if self.kind is OverKind.AUDIO and probe:
+            spans_heard = [Span(*span) for span in probe.sound[self.sound_key]]
+            return [units.sound(content, span) for span in spans_heard] or [units.whole(content)]
         if self.kind is OverKind.WHOLE or probe is None or not probe.duration_us:
             return [units.whole(content)]
         if self.scenes:
@@ -80,6 +96,10 @@ class Over:
             return None
         return self.scenes
 
+    def unknown_sound(self, probe: Probe | None) -> bool:
+        """Whether its units depend on pieces of sound that are not known yet."""
+        return self.kind is OverKind.AUDIO and (probe is None or self.sound_key not in probe.sound)
+
     def _windows(self, duration_us: int) -> Iterator[Span]:
         start = 0
         while True:
@@ -91,6 +111,11 @@ class Over:
 
 
 WHOLE = Over()
+
+
+def audio(track: int | None = None, *, words: bool = False) -> Over:
+    """The pieces of a file's sound in which there is something to be heard."""
+    return Over(OverKind.AUDIO, track=track, words=words)
 
 
 def windows(length_s: float, stride_s: float | None = None) -> Over:

@@ -1,7 +1,8 @@
 """A task is a folder of prompts; see prompts/README.md.
 
 `image.md` is asked about pictures, `video.md` about whole videos; or `window.md` about windows of a video's time, and
-`merge.md` about the answers to that. `{question}` in a prompt stands for the user's own question.
+`merge.md` about the answers to that; `audio.md` stands for what is said in videos
+and files of sound. `{question}` in a prompt stands for the user's own question.
 """
 
 from __future__ import annotations
@@ -14,23 +15,32 @@ from client.errors import UsageError
 from client.hints import did_you_mean
 from client.media.kinds import Kind
 from client.tasks.prompt import ANSWERS, QUESTION, read_prompt
-from client.tasks.steps import DEFAULT_WINDOW_S, Over, OverKind, Step, merge, windows
+from client.tasks.steps import DEFAULT_WINDOW_S, Over, OverKind, Step, audio, merge, windows
 
 if TYPE_CHECKING:
     from client.tasks.prompt import Prompt
 
 BUILT_IN = Path(__file__).resolve().parents[2] / "prompts"
-ASK = "ask"
-WINDOW, MERGE = "window", "merge"
+ASK, TRANSCRIPT = "ask", "transcript"
+AUDIO, WINDOW, MERGE = Kind.AUDIO.value, "window", "merge"
 """The prompt files of tasks over time, beside those called like kinds of files; and the steps that they are."""
-_OF_VIDEOS = (Kind.VIDEO.value, WINDOW, MERGE)
+_OF_VIDEOS = (Kind.VIDEO.value, AUDIO, WINDOW, MERGE)
 FILES = (*(kind.value for kind in Kind), WINDOW, MERGE)
 """Names of prompt files, without `.md`."""
 FIELDS = frozenset(
     {
         *("question", "text", "raw", "original_order", "label", "segments", "translations", "translation_verdicts"),
-        *("verdict", "reasons", "reasoning", "data", "edited"),
-        *("generated_tokens", "request_time_sec", "tokens_per_sec", "finish_reason", "model", "prompt", "answered_at"),
+        *("verdict", "reasons", "reasoning", "data", "edited", "heard"),
+        *(
+            "heard",
+            "generated_tokens",
+            "request_time_sec",
+            "tokens_per_sec",
+            "finish_reason",
+            "model",
+            "prompt",
+            "answered_at",
+        ),
     }
 )
 """Of an answer in a record, where the items of a list stand under the name of their task: none may be called so."""
@@ -52,18 +62,27 @@ class Task:
         return any(step.over.kind is OverKind.WINDOWS for steps in self.steps.values() for step in steps)
 
     @property
+    def hears(self) -> bool:
+        """Whether it is about sound."""
+        return any(step.over.kind is OverKind.AUDIO for steps in self.steps.values() for step in steps)
+
+    @property
     def prompts(self) -> dict[Kind, Prompt]:
         """Those of the last steps."""
         return {kind: steps[-1].prompt for kind, steps in self.steps.items()}
 
 
 def choose_tasks(
-    names: list[str], questions: list[str], folder: Path | None = None, window: Over | None = None
+    names: list[str],
+    questions: list[str],
+    folder: Path | None = None,
+    window: Over | None = None,
+    sound: Over | None = None,
 ) -> list[Task]:
     """Read the prompts of the named tasks, and of each question.
 
     `folder` adds to the built-in prompts and overrides those of the same task and kind of file. `window` is what tasks
-    over time ask about; None: windows of `DEFAULT_WINDOW_S` seconds.
+    over time ask about; None: windows of `DEFAULT_WINDOW_S` seconds. `sound` is what is heard; None: the default track.
 
     Raises:
         UsageError: a task does not exist, a prompt file is wrong, or nothing is asked.
@@ -91,10 +110,10 @@ def choose_tasks(
     if not prompts:
         raise UsageError(f"nothing to ask: give --question, or --tasks; there are:\n{_listing(available)}")
     tasks: list[Task] = []
-    over = window or windows(DEFAULT_WINDOW_S)
+    over, heard = window or windows(DEFAULT_WINDOW_S), sound or audio()
     for name, by_file in prompts.items():
         if not _takes_question(by_file):
-            tasks.append(Task(name, name, _steps(by_file, over)))
+            tasks.append(Task(name, name, _steps(by_file, over, heard)))
             continue
         if not questions:
             raise UsageError(f'the task {name} needs a question: --question "..."')
@@ -103,7 +122,7 @@ def choose_tasks(
                 file: replace(prompt, text=prompt.text.replace(QUESTION, question)) for file, prompt in by_file.items()
             }
             key = name if len(questions) == 1 else f"{name}-{number}"
-            tasks.append(Task(key, name, _steps(filled, over), question))
+            tasks.append(Task(key, name, _steps(filled, over, heard), question))
     return tasks
 
 
@@ -115,14 +134,20 @@ def _read(files: dict[str, Path]) -> dict[str, Prompt]:
     """
     prompts = {file: read_prompt(path) for file, path in files.items()}
     for file, prompt in prompts.items():
-        if prompt.over != "whole" and file not in (Kind.VIDEO, WINDOW):
+        if (prompt.over == AUDIO) != (file == AUDIO):
+            raise UsageError(f"{files[file]}: {AUDIO}.md is about sound and says over: audio; no other prompt does")
+        if prompt.over == "windows" and file not in (Kind.VIDEO, WINDOW):
             raise UsageError(f"{files[file]}: over: {prompt.over} is for prompts about videos")
         if prompt.measure and (prompt.schema is None or file == MERGE):
             raise UsageError(
                 f"{files[file]}: measure: {prompt.measure} is for files with a schema, and not for {MERGE}.md"
             )
+        if prompt.hears and file not in (Kind.VIDEO, WINDOW):
+            raise UsageError(f"{files[file]}: hears: true is for prompts that are shown videos")
         if prompt.frames is not None and file not in (Kind.VIDEO, WINDOW):
             raise UsageError(f"{files[file]}: frames: {prompt.frames} is for prompts that are shown videos")
+    if (path := files.get(AUDIO)) and len(files) > 1:
+        raise UsageError(f"{path}: a task about sound has no other prompts beside it")
     if (path := files.get(WINDOW)) and Kind.VIDEO in files:
         raise UsageError(f"{path}: a video is asked about as a whole (video.md) or in windows (window.md), not both")
     if path := files.get(MERGE):
@@ -137,8 +162,10 @@ def _goes_through_windows(prompts: dict[str, Prompt]) -> bool:
     return WINDOW in prompts or (Kind.VIDEO in prompts and prompts[Kind.VIDEO.value].over == "windows")
 
 
-def _steps(prompts: dict[str, Prompt], window: Over) -> dict[Kind, tuple[Step, ...]]:
+def _steps(prompts: dict[str, Prompt], window: Over, sound: Over) -> dict[Kind, tuple[Step, ...]]:
     """What is asked about each kind of file."""
+    if AUDIO in prompts:
+        return dict.fromkeys((Kind.VIDEO, Kind.AUDIO), (Step(prompts[AUDIO], sound, AUDIO),))
     found: dict[Kind, tuple[Step, ...]] = {kind: (Step(prompts[kind]),) for kind in Kind if kind in prompts}
     if _goes_through_windows(prompts):
         steps = [Step(prompts.get(WINDOW) or prompts[Kind.VIDEO], window, WINDOW)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,9 @@ from client.media.content import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_HEARD_DIGITS = 16
 
 
 class UnitKind(StrEnum):
@@ -31,7 +34,7 @@ class Unit:
 
     id: str
     """Of a whole file its sha256, of a window `sha256@start-end`, of a merge, or a part of one, `sha256+hash` of its
-    inputs' answers."""
+    inputs' answers; `#digest` behind it: of the transcript that goes with it."""
     content: str
     """The sha256 of the file."""
     kind: UnitKind = UnitKind.WHOLE
@@ -56,6 +59,21 @@ def whole(content: str) -> Unit:
 def window(content: str, span: Span) -> Unit:
     """A span of a video's time."""
     return Unit(f"{content}@{span.start_us}-{span.end_us}", content, UnitKind.WINDOW, *span)
+
+
+def sound(content: str, span: Span) -> Unit:
+    """A piece of a file's sound."""
+    return Unit(f"{content}@{span.start_us}-{span.end_us}", content, UnitKind.AUDIO, *span)
+
+
+def heard(unit: Unit, said: str) -> Unit:
+    """A whole file, or a window, together with what is said in it: another one if that changes.
+
+    Of a whole file it counts as merged, of what is shown and what was said.
+    """
+    digest = hashlib.sha256(said.encode()).hexdigest()[:_HEARD_DIGITS]
+    kind = UnitKind.MERGE if unit.kind is UnitKind.WHOLE else unit.kind
+    return replace(unit, id=f"{unit.id}#{digest}", kind=kind)
 
 
 def merged(content: str, inputs: Iterable[tuple[Unit, str]]) -> Unit:

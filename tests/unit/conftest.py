@@ -9,6 +9,7 @@ import pytest_asyncio
 from everything import Everything, running_everything
 from fake_servers import FakeServers
 from gateway_rig import PICTURE, Engine, short_folder
+from hearing_servers import hearing_servers
 from media_files import numbered, write_video
 from PIL import Image
 from web_site import Site
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 @pytest.fixture
 def servers() -> Iterator[FakeServers]:
     fake = FakeServers()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def hearing() -> Iterator[FakeServers]:
+    """The same, with a speech model."""
+    fake = hearing_servers()
     yield fake
     fake.close()
 

@@ -13,7 +13,7 @@ from ledgers import plan_of
 
 from client.cli.estimate import Tokens, estimate
 from client.cli.progress import Progress
-from client.media.kinds import Kind
+from client.media.kinds import SEEN, Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def test_before_the_first_run(servers: FakeServers, ads: Path, tmp_path: Path) -
     assert "unreadable: ads/missing.png: cannot be read: No such file or directory" in said
     assert any(line.startswith("unreadable: ads/bad.jpg: this is an HTML page") for line in said)
     assert "to translate: 5 answers into fra_Latn" in said
-    requests = {kind: plan_of(["describe"]).requests[kind][0] for kind in Kind}
+    requests = {kind: plan_of(["describe"]).requests[kind][0] for kind in SEEN}
     text = {kind: len(request.prompt) / 4 + 20 for kind, request in requests.items()}
     (videos,) = (line for line in said if line.startswith("to ask: describe of 4 videos"))
     most = requests[Kind.VIDEO].max_tokens

@@ -259,7 +259,7 @@ def test_ogg_with_video_is_video_and_without_is_sound(tmp_path: Path) -> None:
     found = walk(str(tmp_path), Choice(), None, lambda _: None, Counter())
     assert [Path(path).name for path in found] == ["video.ogg"]
     assert load_file(tmp_path / "video.ogg", Sampling(2)).facts.frames == 12
-    with pytest.raises(MediaError, match="this is sound"):
+    with pytest.raises(MediaError, match="this is sound alone"):
         load_file(tmp_path / "sound.ogg", Sampling(2))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from client.errors import UsageError
-from client.media.kinds import Kind
+from client.media.kinds import SEEN, Kind
 from client.tasks.answers import READERS
 from client.tasks.prompt import Prompt, read_prompt
 from client.tasks.schemas import is_structured
@@ -23,8 +23,9 @@ OVER_TIME = ("captions", "chapters", "events", "highlights", "summary")
 """Of videos alone."""
 BOTH = ("abstract", "elements", "moderation", "mood", "quality")
 """Whole pictures, and windows of videos."""
-PROMPTS = [BUILT_IN / task / f"{kind}.md" for task in WHOLE for kind in Kind]
+PROMPTS = [BUILT_IN / task / f"{kind}.md" for task in WHOLE for kind in SEEN]
 PROMPTS += [BUILT_IN / task / "image.md" for task in BOTH]
+HEARD = [BUILT_IN / "transcript" / "audio.md"]
 WINDOWS = [BUILT_IN / task / "window.md" for task in (*OVER_TIME, *BOTH)]
 MERGES = [BUILT_IN / task / "merge.md" for task in ("abstract", "chapters", "highlights", "moderation", "summary")]
 SOUNDS = r"hear|sound|music|song|jingle|voice|audio|listen|speech|spoken|speak|dialog|narrat|lyric|noise|loud"
@@ -37,7 +38,7 @@ def put(path: Path, content: str) -> Path:
 
 
 def test_each_shipped_task_has_its_prompts() -> None:
-    assert sorted(BUILT_IN.glob("*/*")) == sorted([*PROMPTS, *WINDOWS, *MERGES])
+    assert sorted(BUILT_IN.glob("*/*")) == sorted([*PROMPTS, *HEARD, *WINDOWS, *MERGES])
 
 
 @pytest.mark.parametrize("path", [*PROMPTS, *WINDOWS, *MERGES], ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -105,7 +106,7 @@ def test_the_tasks_are_listed_where_one_is_unknown(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown task dance") as unknown:
         choose_tasks(["describe", "dance"], [], tmp_path)
     lines = str(unknown.value).splitlines()[1:]
-    assert [line.split()[0] for line in lines] == sorted([*WHOLE, *OVER_TIME, *BOTH, "objects"])
+    assert [line.split()[0] for line in lines] == sorted([*WHOLE, *OVER_TIME, *BOTH, "objects", "transcript"])
     assert "  objects    What can be bought." in lines
     with pytest.raises(UsageError, match="say what to ask"):
         choose_tasks(["describe"], [" "])

@@ -227,11 +227,11 @@ def task(folder: Path, **files: str) -> Path:
         ({"window": "{answers}"}, "nothing is known to fill in for {answers}, only for {question} and {start}"),
         ({"image": "{start}"}, "nothing is known to fill in for {start}"),
         ({"image": "---\nover: windows\n---\nA"}, "image.md: over: windows is for prompts about videos"),
-        ({"video": "---\nover: scenes\n---\nA"}, "line 2: over must be one of whole, windows, not 'scenes'"),
+        ({"video": "---\nover: scenes\n---\nA"}, "line 2: over must be one of whole, windows, audio, not 'scenes'"),
         ({"image": "---\nframes: 3\n---\nA"}, "image.md: frames: 3 is for prompts that are shown videos"),
         ({"video": "---\nframes: none\n---\nA"}, "line 2: frames must be a whole number above 0, not 'none'"),
         ({"video": "---\ntemperature: warm\n---\nA"}, "line 2: temperature must be a number, 0 or above"),
-        ({"image": "A", "frames": "A"}, "a prompt is named image.md or video.md or window.md or merge.md"),
+        ({"image": "A", "frames": "A"}, "a prompt is named image.md or video.md or audio.md or window.md or merge.md"),
     ],
 )
 def test_prompt_files_that_do_not_go_together(tmp_path: Path, files: dict[str, str], said: str) -> None:

@@ -84,7 +84,7 @@ def test_records_and_their_parts(records: list[dict[str, Any]]) -> None:
     assert set(documented("Records")) == {name for record in records for name in record}
     answers = [(key, answer) for record in records for key, answer in record["tasks"].items()]
     names = {name for _, answer in answers for name in answer} - {"tags"} | {"*the task's name*"}
-    names.add("data")  # of a prompt with a schema, instead of text
+    names |= {"data", "heard"}  # of a prompt with a schema, instead of text; of a run that hears
     assert set(documented("Answers")) == names
     assert names - {"*the task's name*"} == FIELDS
     segments = [segment for _, answer in answers for segment in answer.get("segments", ())] + list(

@@ -30,7 +30,7 @@ TASK = Task(
 )
 
 
-def choose(_: list[str], __: list[str], ___: Path | None = None, ____: object = None) -> list[Task]:
+def choose(_: list[str], __: list[str], ___: Path | None = None, *____: object) -> list[Task]:
     return [TASK]
 
 

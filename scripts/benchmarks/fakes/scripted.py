@@ -60,6 +60,10 @@ class FakeServers:
         self.on_translate: Behaviour | None = None
         self.on_models: Behaviour | None = None
         self.on_probe: Behaviour | None = None
+        self.on_hear: Callable[[dict[str, Any], bytes, int], Awaitable[web.StreamResponse]] | None = None
+        """The answer to a sound: given the fields of its form, the file and how many there have been."""
+        self.heard: list[dict[str, Any]] = []
+        """The fields of forms with sounds."""
         self.checked = 0
         self._loop = asyncio.new_event_loop()
         self._runner: web.AppRunner | None = None
@@ -95,6 +99,7 @@ class FakeServers:
     async def _start(self) -> None:
         app = web.Application(client_max_size=1 << 28)
         app.router.add_post("/v1/chat/completions", self._ask)
+        app.router.add_post("/v1/audio/transcriptions", self._hear)
         app.router.add_post("/v1/translations", self._translate)
         app.router.add_get("/languages", self._languages)
         app.router.add_get("/v1/models", self._models)
@@ -121,6 +126,15 @@ class FakeServers:
         finally:
             self.in_flight -= 1
         return completion(self._answer(body))
+
+    async def _hear(self, request: web.Request) -> web.StreamResponse:
+        form = await request.post()
+        fields: dict[str, Any] = {name: form.getall(name) for name in form if name != "file"}
+        sound = form["file"]
+        self.heard.append(fields)
+        if self.on_hear is None or not isinstance(sound, web.FileField):
+            return error(404, "nothing here hears")
+        return await self.on_hear(fields, sound.file.read(), len(self.heard))
 
     async def _probed(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         if self.on_probe and (response := await self.on_probe(request, body, 1)):

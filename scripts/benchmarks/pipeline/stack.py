@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from client.media.kinds import Kind
+from client.media.kinds import SEEN, Kind
 from client.tasks.prompt import read_prompt
 from client.tasks.tasks import BUILT_IN
 from scripts.benchmarks.common.cli import start
@@ -97,7 +97,7 @@ def mid_sized_stack(mid: Mid, folder: Path) -> Iterator[tuple[Where, Path]]:
     """
     prompts = folder / "prompts"
     (prompts / "describe").mkdir(parents=True)
-    for kind in Kind:
+    for kind in SEEN:
         text = read_prompt(BUILT_IN / "describe" / f"{kind}.md").text
         (prompts / "describe" / f"{kind}.md").write_text(f"---\nmax_tokens: {mid.tokens}\n---\n{text}\n")
     with _translator(mid, folder) as (url, pid):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from client.media.kinds import Kind
+from client.media.kinds import SEEN
 from client.tasks.prompt import read_prompt
 from client.tasks.tasks import BUILT_IN
 from scripts.benchmarks.client import ROOT
@@ -72,7 +72,7 @@ def write_tasks(folder: Path, count: int, tokens: int) -> list[str]:
     names = [f"task{number}" for number in range(1, count + 1)]
     for number, name in enumerate(names, 1):
         (folder / name).mkdir(parents=True)
-        for kind in Kind:
+        for kind in SEEN:
             text = read_prompt(BUILT_IN / "describe" / f"{kind}.md").text
             (folder / name / f"{kind}.md").write_text(f"---\nmax_tokens: {tokens}\n---\n{number}. {text}\n")
     return names

@@ -1,0 +1,175 @@
+"""`--hear`: what is said in a video stands in what is asked about it, and other words make another answer."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+from batch_runs import pictures, results, run, start, wait_until
+from fake_servers import completion
+from hearing_servers import said_of
+from sound_files import tones, write
+
+from client.tasks.transcript import Said, lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fake_servers import FakeServers
+
+HEARS = ("film.mkv", "--tasks", "describe,captions,tags", "--window", "3", "--hear", "--languages", "fra_Latn")
+
+
+def film(folder: Path, pitch: float = 300, name: str = "film.mkv") -> Path:
+    return write(folder / name, [tones([(1, 2.5), (4, 5)], 6, pitch)], video_s=6)
+
+
+def prompts(servers: FakeServers) -> list[str]:
+    return [body["messages"][0]["content"][-1]["text"] for body in servers.asked]
+
+
+def test_what_is_said_stands_in_the_prompt_of_its_time(hearing: FakeServers, tmp_path: Path) -> None:
+    film(tmp_path)
+    done = run(hearing, *HEARS, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    asked = prompts(hearing)
+    whole = next(text for text in asked if "two or three paragraphs" in text)
+    assert "transcript of what is said" in whole
+    assert "\n[1.0 s] tone 300\n[4.0 s] tone 300\n" in whole
+    windows = [text for text in asked if "transcript of" in text and text != whole]
+    assert [("[1.0 s]" in text, "[4.0 s]" in text) for text in windows] == [(True, False), (False, True)]
+    assert len(asked) == 4
+    tasks = results(tmp_path)["files"][0]["tasks"]
+    assert (tasks["describe"]["heard"], tasks["captions"]["heard"]) == (True, True)
+    assert "heard" not in tasks["tags"]
+    assert [segment["text"] for segment in tasks["transcript"]["segments"]] == ["tone 300"] * 2
+    assert "translations" not in tasks["transcript"]["segments"][0]
+    assert tasks["describe"]["translations"]["fra_Latn"]
+    assert len(tasks["captions"]["segments"]) == 2
+    assert run(hearing, *HEARS, cwd=tmp_path).returncode == 0
+    assert (len(hearing.asked), len(hearing.heard)) == (4, 2), "asked again"
+    assert "1 are done already" in run(hearing, *HEARS, "--dry-run", cwd=tmp_path).stdout
+
+
+def test_answers_with_and_without_are_not_mixed(hearing: FakeServers, tmp_path: Path) -> None:
+    film(tmp_path)
+    unheard = [word for word in HEARS if word != "--hear"]
+    assert run(hearing, *unheard, cwd=tmp_path).returncode == 0
+    assert len(hearing.asked) == 4
+    assert "transcript" not in "".join(prompts(hearing))
+    assert run(hearing, *HEARS, cwd=tmp_path).returncode == 0
+    assert len(hearing.asked) == 4 + 3, "tags hear nothing"
+    assert results(tmp_path)["files"][0]["tasks"]["describe"]["heard"] is True
+    assert run(hearing, *unheard, cwd=tmp_path).returncode == 0
+    assert "heard" not in results(tmp_path)["files"][0]["tasks"]["describe"]
+    assert len(hearing.asked) == 7
+
+
+def test_another_transcript_makes_another_answer(hearing: FakeServers, tmp_path: Path) -> None:
+    film(tmp_path)
+
+    async def quote(_: web.Request, body: dict[str, Any], __: int) -> web.Response:
+        text = body["messages"][0]["content"][-1]["text"]
+        return completion("A voice says " + text.rsplit("] ", 1)[-1].splitlines()[0] + " in a red room.")
+
+    hearing.on_ask = quote
+    arguments = ("film.mkv", "--tasks", "describe,transcript", "--hear", "--languages", "")
+    assert run(hearing, *arguments, cwd=tmp_path).returncode == 0
+    assert "says tone 300 in" in results(tmp_path)["files"][0]["tasks"]["describe"]["text"]
+
+    async def otherwise(_: Any, sound: bytes, __: int) -> web.Response:
+        return web.json_response(said_of(sound, text="no tone of {}"))
+
+    hearing.on_hear = otherwise
+    assert run(hearing, *arguments, "--redo", "transcript", cwd=tmp_path).returncode == 0
+    assert "says no tone of 300 in" in results(tmp_path)["files"][0]["tasks"]["describe"]["text"]
+    assert len(hearing.asked) == 2
+
+
+def test_the_caption_follows_the_sound(hearing: FakeServers, tmp_path: Path) -> None:
+    """Two films of the same pictures, with other words."""
+    film(tmp_path, 300, "one.mkv")
+    film(tmp_path, 900, "other.mkv")
+    assert run(hearing, "one.mkv", "other.mkv", "--hear", "--languages", "", cwd=tmp_path).returncode == 0
+    assert sorted(text.count("tone 300") - text.count("tone 900") for text in prompts(hearing)) == [-2, 2]
+
+
+def test_merges_are_made_of_what_was_told_what_is_said(hearing: FakeServers, tmp_path: Path) -> None:
+    film(tmp_path)
+    arguments = ("film.mkv", "--tasks", "summary", "--window", "3", "--hear", "--languages", "", "--ask-once")
+    assert run(hearing, *arguments, cwd=tmp_path).returncode == 0
+    answer = results(tmp_path)["files"][0]["tasks"]["summary"]
+    assert (answer["heard"], len(answer["segments"])) == (True, 2)
+    assert len(hearing.asked) == 3
+    assert run(hearing, *arguments, cwd=tmp_path).returncode == 0
+    assert len(hearing.asked) == 3
+
+
+def test_where_nothing_is_said_the_prompt_says_so(hearing: FakeServers, tmp_path: Path) -> None:
+    write(tmp_path / "film.mkv", [tones([], 4)], video_s=4)
+    done = run(hearing, "film.mkv", "--hear", "--languages", "", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "\nNothing is said.\n" in prompts(hearing)[0]
+    assert hearing.heard == []
+
+
+def test_pictures_have_nothing_to_hear(hearing: FakeServers, tmp_path: Path) -> None:
+    pictures(tmp_path / "ads", 2)
+    assert run(hearing, "ads", "--hear", "--languages", "", cwd=tmp_path).returncode == 0
+    assert "transcript" not in "".join(prompts(hearing))
+
+
+def test_a_killed_run_that_hears_asks_for_nothing_twice(hearing: FakeServers, tmp_path: Path) -> None:
+    film(tmp_path)
+    goes_on = threading.Event()
+
+    async def first(_: web.Request, __: dict[str, Any], number: int) -> web.Response | None:
+        if number > 1 and not goes_on.is_set():
+            await asyncio.sleep(600)
+        return None
+
+    hearing.on_ask = first
+    process = start(hearing, *HEARS, cwd=tmp_path)
+    wait_until(lambda: len(hearing.asked) == 4)
+    wait_until(lambda: seen(tmp_path / "captions" / "ledger.db") == 1)
+    process.kill()
+    process.wait()
+    goes_on.set()
+    assert run(hearing, *HEARS, cwd=tmp_path).returncode == 0
+    assert (len(hearing.asked), len(hearing.heard)) == (4 + 3, 2)
+
+
+def seen(ledger: Path) -> int:
+    with sqlite3.connect(ledger) as connection:
+        (count,) = connection.execute(
+            "SELECT COUNT(*) FROM answers WHERE state = 'done' AND task != 'transcript'"
+        ).fetchone()
+    return int(count)
+
+
+@pytest.mark.parametrize("own", ["Heard: {transcript} Describe it.", "---\nhears: true\n---\nDescribe it."])
+def test_a_prompt_of_ones_own_hears(own: str, hearing: FakeServers, tmp_path: Path) -> None:
+    film(tmp_path)
+    (tmp_path / "mine" / "story").mkdir(parents=True)
+    (tmp_path / "mine" / "story" / "video.md").write_text(own)
+    arguments = ("film.mkv", "--tasks", "story", "--prompts", "mine", "--languages", "")
+    assert run(hearing, *arguments, cwd=tmp_path).returncode == 0
+    assert run(hearing, *arguments, "--hear", cwd=tmp_path).returncode == 0
+    without, told = prompts(hearing)
+    assert "tone" not in without
+    assert "{" not in without
+    assert "[1.0 s] tone 300\n[4.0 s] tone 300" in told
+
+
+def test_a_long_transcript_is_cut_to_fit() -> None:
+    said = [Said(at, at + 2, f"line {at} of a long talk") for at in range(0, 1000, 2)]
+    text = lines(said, None, 400)
+    assert len(text) < 400 + 40
+    assert text.startswith("[0.0 s] line 0 of a long talk\n")
+    taken = text.count("\n")
+    assert text.endswith(f"[{500 - taken} more lines are left out]")
+    assert lines([], None) == "Nothing is said."
