@@ -265,7 +265,12 @@ CAPTION = (
         metavar="CODE",
         help="in which language",
     ),
-    _output("--beside", is_flag=True, help="txt and xmp: beside each picture and video, not in DIR/txt and DIR/xmp"),
+    _output(
+        "--beside",
+        is_flag=True,
+        type=values.Switch(),
+        help="txt and xmp: beside each picture and video, not in DIR/txt and DIR/xmp",
+    ),
 )
 """What formats with one text for each file take: options of `export`."""
 OUTPUT = (
