@@ -38,7 +38,22 @@ TEXTS = {
 
 QUERIES = [
     *('"', '""', "'", "(", "a)", "NEAR(", "a AND", "OR", "NOT", "-", "--", "-a", "*", "a*", "^a", "text:a", "{a}: b"),
-    *("\x00", "a\x00b", '"a" + "b', "\ud800", "🚗", "a OR OR b", "; DROP TABLE words", "ö" * 5000, "।", "%", "_", "\\"),
+    *(
+        "\x00",
+        "a\x00b",
+        '"a" + "b',
+        "\ud800",
+        "🚗",
+        "a OR OR b",
+        'a"b',
+        'a"b"c',
+        "; DROP TABLE words",
+        "ö" * 5000,
+        "।",
+        "%",
+        "_",
+        "\\",
+    ),
 ]
 
 
@@ -86,6 +101,7 @@ def found(folder: Path, query: str, **options: str) -> list[str]:
         ("महिला", ["hi.png"]),
         ("साइकिल समुद्र", ["hi.png"]),
         ("मह", ["hi.png"]),
+        ("ल", []),
         ("سيارة", ["ar.png"]),
         ("자전거", ["ko.png"]),
         ("елка", ["ru.png"]),
@@ -162,6 +178,15 @@ def test_only_what_has_changed_is_indexed_anew(tmp_path: Path) -> None:
     assert sorted(found(tmp_path, "spa_Latn")) == ["a.png", "c.png"], "what stood there before is no longer found"
     write_run(tmp_path, plan_of(["describe", "tags"], ("spa_Latn",)), ["a.png"], {"tags": '["sea"]'})
     assert found(tmp_path, "sea", task="tags") == ["a.png"]
+
+
+def test_what_the_ledger_no_longer_knows_is_not_found(tmp_path: Path) -> None:
+    write_run(tmp_path, plan_of(["describe"], ()), ["a.png", "b.png"], {"describe": "One."})
+    assert found(tmp_path, "one") == ["a.png", "b.png"]
+    with sqlite3.connect(tmp_path / LEDGER) as ledger:  # as a run does that is taken back
+        ledger.execute("DELETE FROM sources WHERE name = 'a.png'")
+    ledger.close()
+    assert found(tmp_path, "one") == ["b.png"]
 
 
 def refreshed(folder: Path) -> int:
