@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from client.endpoints.language_names import known_codes
 from client.errors import UsageError
 from client.hints import did_you_mean
 from client.ledger.edits import ENGLISH
@@ -91,7 +92,22 @@ def _answer(record: Record, task: str | None) -> Mapping[str, Any] | None:
 
 def in_language(answer: Mapping[str, Any], language: str) -> Any:
     """What an answer of a record says in a language; None if nothing."""
+    segments = answer.get("segments") or ()
+    if any(language_of(segment) != ENGLISH for segment in segments):
+        return "\n".join(filter(None, (_heard(segment, language) for segment in segments))) or None
     return english(answer) if language == ENGLISH else translations(answer).get(language)
+
+
+def language_of(segment: Mapping[str, Any]) -> str:
+    """The language of a segment's own text: English, or the one that was heard."""
+    data = segment.get("data")
+    heard: str | None = data.get("language") if isinstance(data, dict) else None
+    return heard if heard in known_codes() else ENGLISH
+
+
+def _heard(segment: Mapping[str, Any], language: str) -> str:
+    own = language_of(segment) == language
+    return as_text(segment.get("text") if own else segment.get("translations", {}).get(language))
 
 
 def as_text(said: Any) -> str:

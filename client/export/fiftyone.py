@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 
 FOLDER = "fiftyone"
 FOLDERS = {Kind.IMAGE: "images", Kind.VIDEO: "videos"}
+"""It knows no sound alone."""
 _RESERVED = frozenset({"id", "filepath", "tags", "metadata", "media_type", "created_at", "last_modified_at", "frames"})
 _FACTS = ("sha256", "duration_sec", "fps", "width", "height")
 
 
 def write(results: Results, folder: Path, _: Choice) -> Path:
-    """Write the data sets; files that are not on this machine are left out. Gives the folder.
+    """Write the data sets; sound, and files that are not on this machine, are left out. Gives the folder.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -53,7 +54,7 @@ def write(results: Results, folder: Path, _: Choice) -> Path:
             samples[kind] = JsonArray(file, b'{"samples": ', b"}\n")
         for one in results.files():
             record, path = record_of(one, results), local_path(one.uri)
-            if path and record["kind"] and not one.gone:
+            if path and record["kind"] in samples and not one.gone:
                 samples[Kind(record["kind"])].add(_sample(record, path))
         for array in samples.values():
             array.end()

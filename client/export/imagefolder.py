@@ -1,4 +1,4 @@
-"""`imagefolder/` and `videofolder/`: what `load_dataset` of Hugging Face's datasets opens, pictures and videos apart.
+"""`imagefolder/`, `videofolder/` and `audiofolder/`: what `load_dataset` of Hugging Face's datasets opens.
 
 Each holds `metadata.jsonl`, a row for each file, and links to the files themselves. A row has `file_name`, `text` (the
 caption), and the columns of the table. So that the types of all rows are the same, texts are never null.
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from client.record import Record
 
 METADATA = "metadata.jsonl"
-FOLDERS = {Kind.IMAGE: "imagefolder", Kind.VIDEO: "videofolder"}
-_TAKEN = re.compile(r"image|video|text|(?:.*_)?file_names?")
+FOLDERS = {Kind.IMAGE: "imagefolder", Kind.VIDEO: "videofolder", Kind.AUDIO: "audiofolder"}
+_TAKEN = re.compile(r"image|video|audio|text|(?:.*_)?file_names?")
 """Columns that mean something to datasets, or are ours: a manifest must not name a file with one."""
 
 
 def write(results: Results, folder: Path, choice: Choice) -> Path:
-    """Write both, as far as there are files of the kind; gives the output folder.
+    """Write them, as far as there are files of the kind; gives the output folder.
 
     Raises:
         UsageError: there is no such caption.

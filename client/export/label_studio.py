@@ -1,6 +1,6 @@
-"""`label-studio/`: tasks with predictions for Label Studio, pictures and videos apart, each with its interface.
+"""`label-studio/`: tasks with predictions for Label Studio, pictures, videos and sound apart, each with its interface.
 
-`images.json` is imported into a project whose labelling interface is `images.xml`, `videos.json` with `videos.xml`.
+`images.json` is imported into a project whose labelling interface is `images.xml`, and so on.
 What the model said stands in text fields to correct, an item of a list in a field of its own; a sentiment is a choice.
 Local files are named as Label Studio serves them from the disk, with `/` as its document root.
 """
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from client.ledger.results import Results
 
 FOLDER = "label-studio"
-FILES = {Kind.IMAGE: "images", Kind.VIDEO: "videos"}
+FILES = {Kind.IMAGE: "images", Kind.VIDEO: "videos", Kind.AUDIO: "sounds"}
+_TAGS = {Kind.IMAGE: "Image", Kind.VIDEO: "Video", Kind.AUDIO: "Audio"}
 LABELS = ("positive", "negative", "neutral", "mixed")
 """Of a sentiment."""
 SERVED = "/data/local-files/?d="
@@ -96,8 +97,7 @@ def _name(field: str) -> str:
 
 def _interface(kind: Kind, fields: Mapping[str, str]) -> str:
     """The labelling configuration: the file, and a titled field for each answer."""
-    tag = "Image" if kind is Kind.IMAGE else "Video"
-    lines = ["<View>", f'  <{tag} name="{kind.value}" value="${kind.value}"/>']
+    lines = ["<View>", f'  <{_TAGS[kind]} name="{kind.value}" value="${kind.value}"/>']
     for field, form in fields.items():
         lines.append(f"  <Header value={quoteattr(_plain(field))}/>")
         named = f'name="{_name(field)}" toName="{kind.value}"'

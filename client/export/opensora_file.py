@@ -17,6 +17,7 @@ from client.export.atomic import replacing
 from client.export.captions import captioned
 from client.export.csv_file import FORMULA
 from client.export.sidecars import tell
+from client.media.kinds import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,9 @@ def write(results: Results, folder: Path, choice: Choice) -> Path:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["path", "text", "num_frames", "height", "width", "aspect_ratio", "fps", "resolution"])
         for one in captioned(results, choice, left_out):
+            if one.record["kind"] == Kind.AUDIO:
+                left_out["of sound alone"] += 1
+                continue
             path = _cell(str(one.path or one.uri))
             writer.writerow([path, _cell(_CONTROL.sub(" ", one.caption)), *_facts(one.record)])
         text.flush()

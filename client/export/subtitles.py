@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from client.endpoints.language_names import known_codes
-from client.endpoints.translation import SOURCE
 from client.export.atomic import replacing
+from client.export.captions import language_of
 from client.export.cues import Cue, cues, ffmetadata, srt, vtt
 from client.export.places import UNSAFE, digest, place, shortened
 from client.record import records
@@ -67,20 +66,13 @@ def files(record: Record, names: Iterable[str]) -> Iterator[tuple[PurePosixPath,
 
 def _languages(segments: Iterable[dict[str, Any]]) -> list[str]:
     found = (language for segment in segments for language in segment.get("translations", ()))
-    return list(dict.fromkeys([*map(_source, segments), *found]))
-
-
-def _source(segment: dict[str, Any]) -> str:
-    """The language of a segment's own text: English, or the one that was heard."""
-    data = segment.get("data")
-    heard = data.get("language") if isinstance(data, dict) else None
-    return heard if heard in known_codes() else SOURCE
+    return list(dict.fromkeys([*map(language_of, segments), *found]))
 
 
 def _cues(segments: Iterable[dict[str, Any]], language: str, *, chapters: bool) -> Iterator[Cue]:
     for segment in segments:
         said = segment.get("title") or segment.get("text", "")
-        text = said if language == _source(segment) else segment.get("translations", {}).get(language, "")
+        text = said if language == language_of(segment) else segment.get("translations", {}).get(language, "")
         if not isinstance(text, str):  # data that is no text
             continue
         if chapters:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
 from client.endpoints.language_names import language_tag
-from client.export.captions import as_text, english, translations
+from client.export.captions import as_text, in_language, language_of, translations
 from client.export.sidecars import Sidecars
 from client.ledger.edits import ENGLISH
 
@@ -59,9 +59,9 @@ def xmp_file(one: Captioned) -> bytes:
 def _languages(one: Captioned) -> Iterator[tuple[str, str]]:
     """The texts of the answer by language tags, that of the caption first."""
     answer = one.answer
-    said = {ENGLISH: english(answer), **translations(answer)}
-    for language in dict.fromkeys([one.language, *said]):
-        if text := as_text(said.get(language)):
+    heard = map(language_of, answer.get("segments") or ())
+    for language in dict.fromkeys([one.language, ENGLISH, *heard, *translations(answer)]):
+        if text := as_text(in_language(answer, language)):
             yield language_tag(language), text
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from client.export.captions import as_text, english
+from client.export.captions import as_text, english, language_of
 from client.ledger.edits import ENGLISH
 from client.ledger.ledger import LEDGER
 from client.ledger.sqlite_errors import ledger_errors
@@ -186,10 +186,16 @@ def texts_of(record: Record) -> Iterator[Said]:
                 yield Said(key, language, None, None, text)
         for segment in answer.get("segments") or ():
             start, end = segment["start"], segment["end"]
-            said = " ".join(as_text(segment[name]) for name in ("title", "text", "data") if segment.get(name))
-            for language, text in {ENGLISH: said, **segment.get("translations", {})}.items():
+            for language, text in {language_of(segment): _part(segment), **segment.get("translations", {})}.items():
                 if text := as_text(text):
                     yield Said(key, language, start, end, text)
+
+
+def _part(segment: dict[str, Any]) -> str:
+    """What is said of a part: its title, text and data; of what was heard the text."""
+    heard = "language" in segment["data"] if isinstance(segment.get("data"), dict) else False
+    said = (as_text(segment.get(name)) for name in ("title", "text", *(() if heard else ("data",))))
+    return " ".join(dict.fromkeys(filter(None, said)))
 
 
 def _whole(answer: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import shutil
+import sqlite3
 import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -15,10 +16,11 @@ from exported import ANSWERS, LONG, TAGS, make_media, write_answers
 
 from client.errors import UsageError
 from client.export import xlsx_file
-from client.export.captions import Choice
+from client.export.captions import Choice, in_language
 from client.export.formats import TOOLS, export
 from client.export.places import LONGEST_NAME_BYTES, Places
 from client.export.sidecars import LIST
+from client.ledger.ledger import LEDGER
 
 EVIL = "=1+1 <b>&\"'\x00\x0b\ud7ff\ufffe</rdf:li> $image"
 
@@ -40,6 +42,30 @@ def test_a_sidecar_of_text_lies_beside_the_picture(tmp_path: Path, media: Path) 
     export(tmp_path / "out", ["txt"], choice=Choice("tags", "spa_Latn", beside=True))
     assert (media / "a.txt").read_text() == "spa_Latn blue & <sky>, spa_Latn red car"
     assert not list(media.rglob("*.partial"))
+
+
+def test_a_caption_of_what_was_heard_is_in_the_language_that_is_wanted() -> None:
+    german = {"text": "Guten Tag.", "data": {"language": "deu_Latn"}, "translations": {"eng_Latn": "Good day."}}
+    answer = {"segments": [german, {"text": "Hello.", "translations": {"deu_Latn": "Hallo."}}], "translations": {}}
+    assert in_language(answer, "eng_Latn") == "Good day.\nHello."
+    assert in_language(answer, "deu_Latn") == "Guten Tag.\nHallo."
+    assert in_language(answer, "fra_Latn") is None
+
+
+def test_sound_goes_where_tools_take_it(tmp_path: Path) -> None:
+    sound = tmp_path / "talk.mp3"
+    sound.write_bytes(b"no sound")
+    write_answers(tmp_path / "out", [sound], {"describe": "Hello."})
+    with sqlite3.connect(tmp_path / "out" / LEDGER) as ledger:
+        ledger.execute("UPDATE uris SET kind = 'audio'")
+    ledger.close()
+    export(tmp_path / "out", TOOLS)
+    row = json.loads((tmp_path / "out" / "audiofolder" / "metadata.jsonl").read_bytes())
+    assert row["text"] == "Hello."
+    assert len(json.loads((tmp_path / "out" / "label-studio" / "sounds.json").read_bytes())) == 1
+    assert "<Audio " in (tmp_path / "out" / "label-studio" / "sounds.xml").read_text()
+    assert (tmp_path / "out" / "results_opensora.csv").read_text().count("\n") == 1
+    assert not json.loads((tmp_path / "out" / "fiftyone" / "videos" / "samples.json").read_bytes())["samples"]
 
 
 def test_what_others_wrote_beside_a_picture_stays(

@@ -20,7 +20,7 @@ from client.ledger.ledger import LEDGER, Ledger
 from client.ledger.results import Results
 from client.media.kinds import Kind
 from client.search.find import SNIPPET, search, snippet
-from client.search.index import NAME, Index
+from client.search.index import NAME, Index, texts_of
 from client.search.tokens import parse, spans
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,6 +121,11 @@ def test_no_query_is_an_error(folder: Path, query: str) -> None:
     found(folder, query)
 
 
+def test_a_quote_within_a_word_is_no_syntax() -> None:
+    assert parse('a"b').expression() == '(("a b" OR "a b" *))'
+    assert parse('x "y OR').expression() == '(("x" OR "x" *)) AND ("y or")'
+
+
 @given(st.text(max_size=40))
 @settings(max_examples=150, deadline=None)
 def test_no_text_is_an_error_as_a_query(folder: Path, query: str) -> None:
@@ -157,6 +162,18 @@ def test_moments_have_their_times(tmp_path: Path) -> None:
         ("eng_Latn", 4.5, 9.0),
         ("spa_Latn", 4.5, 9.0),
     }
+
+
+def test_what_was_heard_is_found_in_its_own_language() -> None:
+    heard = {"start": 0.0, "end": 2.0, "text": "Guten Tag.", "data": {"language": "deu_Latn", "words": [{"word": "x"}]}}
+    chapter = {"start": 2.0, "end": 4.0, "text": "Dawn", "title": "Dawn", "data": {"mood": "calm"}}
+    segments = [heard | {"translations": {"eng_Latn": "Good day."}}, chapter]
+    texts = list(texts_of({"tasks": {"transcript": {"segments": segments, "translations": {}}}}))
+    assert [(said.language, said.text) for said in texts] == [
+        ("deu_Latn", "Guten Tag."),
+        ("eng_Latn", "Good day."),
+        ("eng_Latn", 'Dawn {"mood":"calm"}'),
+    ]
 
 
 def test_only_what_has_changed_is_indexed_anew(tmp_path: Path) -> None:
