@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from client.ledger.edits import ENGLISH
+from client.media.kinds import SEEN
 from client.media.likeness import hashes_of
 from client.media.thumbnail_folder import Thumbnails
 from client.search.tokens import words_of
@@ -24,7 +25,7 @@ NEAR_BITS = 8
 """Of 64: hashes that differ in no more are of near-identical pictures; of videos their tiles on average."""
 _WORDS, _MOST_COMMON = 24, 0.5
 """So many of a file's words are looked for, and none that more than this share of the texts have."""
-_FILES = "SELECT source, name, sha256, gone FROM files"
+_FILES = "SELECT source, name, sha256, gone, kind FROM files"
 _VOCABULARY = "CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab(main, words, row)"
 _SHARED = """
     SELECT texts.source FROM words JOIN texts ON texts.id = words.rowid
@@ -38,6 +39,7 @@ class File(NamedTuple):
     name: str
     sha256: str | None
     gone: bool
+    kind: str | None
 
 
 class Alike(NamedTuple):
@@ -107,7 +109,8 @@ def find_file(index: Index, name: str, sha256: str | None) -> File | None:
 def without_thumbnail(index: Index, output: Path) -> list[File]:
     """The files whose pictures cannot be compared before they have thumbnails."""
     thumbnails = Thumbnails(output)
-    return [file for file in _files(index) if file.sha256 and not thumbnails.path(file.sha256).exists()]
+    seen = (file for file in _files(index) if file.kind in SEEN)
+    return [file for file in seen if file.sha256 and not thumbnails.path(file.sha256).exists()]
 
 
 def _files(index: Index) -> list[File]:

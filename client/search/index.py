@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from client.record import Record
 
 NAME = "search.db"
-VERSION = 1
+VERSION = 2
 """Of the tables below and of how texts are split: another one is made anew."""
 _WAIT_S = 60.0
 _TABLES = f"""
     CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-    CREATE TABLE files (source INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT, gone INTEGER, signature BLOB);
+    CREATE TABLE files (
+        source INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT, gone INTEGER, kind TEXT, signature BLOB
+    );
     CREATE TABLE texts (
         id INTEGER PRIMARY KEY, source INTEGER NOT NULL REFERENCES files (source), key TEXT NOT NULL,
         language TEXT NOT NULL, start_s REAL, end_s REAL, text TEXT NOT NULL
@@ -110,8 +112,8 @@ class Index:
             changed = [source for source, signature in now.items() if known.get(source) != signature]
             for file in results.files(changed):
                 self._forget(file.number)
-                row = (file.number, file.name, file.sha256, file.gone, now[file.number])
-                connection.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?)", row)
+                row = (file.number, file.name, file.sha256, file.gone, file.kind, now[file.number])
+                connection.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)", row)
                 self._add(file.number, record_of(file, results))
             self.refreshed = len(changed)
         except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from PIL import Image, ImageEnhance
 from report_ledgers import Shown, strip_of, write_shown
 
 from client.cli.main import main
+from client.ledger.ledger import LEDGER
 from client.ledger.results import Results
 from client.media.kinds import Kind
 from client.media.likeness import hash_of, hashes_of
+from client.media.thumbnail_folder import FOLDER
 from client.media.thumbnails import picture_thumbnail
-from client.search.alike import NEAR_BITS, duplicates, find_file, like
+from client.search.alike import NEAR_BITS, duplicates, find_file, like, without_thumbnail
 from client.search.index import Index
 
 
@@ -87,6 +90,15 @@ def output(tmp_path: Path) -> Path:
         shown.append(Shown(name, Kind.VIDEO, answers={"describe": (name, {})}, thumbnail=strip_of(hues, 9.0)))
     write_shown(tmp_path / "out", shown, ["describe"], ())
     return tmp_path / "out"
+
+
+def test_of_sound_no_thumbnail_is_missing(output: Path) -> None:
+    shutil.rmtree(output / FOLDER)
+    with sqlite3.connect(output / LEDGER) as ledger:
+        ledger.execute("UPDATE uris SET kind = 'audio' WHERE uri LIKE '%.mp4'")
+    ledger.close()
+    with Results(output) as results, Index(output, results) as index:
+        assert len(without_thumbnail(index, output)) == 5
 
 
 def names(files: object) -> list[str]:
