@@ -15,9 +15,8 @@ from client.endpoints.chat import Answer
 from client.errors import MediaError, RefusedError, RequestError, StoppedError, UnreadError
 from client.items import Question, Uncut, Unheard, Unloaded, Untranslated
 from client.ledger.events import AnswerStored, MediaLoaded, MediaProbed, RequestFailed
-from client.media.content import Facts, Probe
+from client.media.content import Facts, Probe, SoundEnd
 from client.media.kinds import Kind
-from client.media.sound import SoundEnd
 from client.resume import new_translations
 from client.stages import Stage, needs_media, to_see, without_media
 from client.tasks import units
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 
     from client.endpoints.speech import SpeechClient
     from client.job import Job, Jobs
+    from client.media.content import SoundPiece
     from client.media.loaders import Loaders
-    from client.media.sound import SoundPiece
     from client.sources.source import LocalFile
 
 logger = logging.getLogger(__name__)

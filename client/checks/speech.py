@@ -17,7 +17,7 @@ from client.errors import RequestError
 
 if TYPE_CHECKING:
     from client.endpoints.speech import SpeechClient, Transcribed
-    from client.media.sound import SoundPiece
+    from client.media.content import SoundPiece
     from client.tasks.plan import Request
 
 _OTHER_TEMPERATURE = 0.4

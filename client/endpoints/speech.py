@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from client.endpoints.retry import Notify
-    from client.media.sound import SoundPiece
+    from client.media.content import SoundPiece
     from client.tasks.plan import Request
 
 _NAMES = {"arabic": "ar", "chinese": "zh", "norwegian": "no", "persian": "fa", "malay": "ms", "azerbaijani": "az"}

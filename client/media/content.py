@@ -117,3 +117,20 @@ class Scene(NamedTuple):
 
     look: Look
     content: Content
+
+
+class SoundPiece(NamedTuple):
+    """A part of a file's sound in which there is something to be heard."""
+
+    span: Span
+    """On the clock of the video, or of the file where there is none."""
+    wav: bytes
+    """A WAV file of 32-bit floats: 16-bit samples of this rate are misread by vLLM without soundfile."""
+
+
+class SoundEnd(NamedTuple):
+    """What is known when all was decoded."""
+
+    duration_us: int
+    """From the start of the clock to the last sample; 0 where there is no sound."""
+    warnings: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from client.errors import MediaError
 from client.media.containers import is_sequence
-from client.media.content import Look, Scene, Span
+from client.media.content import Look, Scene, SoundEnd, Span
 from client.media.kinds import (
     HEAD_BYTES,
     Animated,
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from client.media.content import Content, Probe, SceneLooks
+    from client.media.content import Content, Probe, SceneLooks, SoundPiece
     from client.media.sampling import Sampling
-    from client.media.sound import SoundEnd, SoundPiece
 
 _BLOCK = 1 << 20
 _MOST_ANIMATED_BYTES = 1 << 29
@@ -217,7 +216,7 @@ def load_sound(path: Path, identity: Identity, track: int | None) -> Iterator[So
         MediaError: it is neither video nor sound, or a broken one.
         MemoryError: it takes more than this process may take.
     """
-    from client.media.sound import SoundEnd, sound_pieces  # noqa: PLC0415 (late, as in load_spans)
+    from client.media.sound import sound_pieces  # noqa: PLC0415 (late, as in load_spans)
 
     with _only_media_errors(identity):
         if _is_animation(path):

@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from multiprocessing.connection import Connection
 
-    from client.media.content import Content, Look, Probe, Scene, SceneLooks, Span
+    from client.media.content import Content, Look, Probe, Scene, SceneLooks, SoundEnd, SoundPiece, Span
     from client.media.load import Identity
     from client.media.sampling import Sampling
-    from client.media.sound import SoundEnd, SoundPiece
     from client.media.thumbnail_folder import Thumbnails
 
 T = TypeVar("T")

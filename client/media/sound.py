@@ -8,14 +8,14 @@ not surely silent is kept, so that a song, or noise, is heard too, and a wrong c
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 from av.audio.resampler import AudioResampler
 
 from client.errors import MediaError
-from client.media.content import Span
+from client.media.content import SoundEnd, SoundPiece, Span
 from client.media.opening import opened_sound
 
 if TYPE_CHECKING:
@@ -45,23 +45,6 @@ _CLICK_STEPS = 5
 _OVER_NOISE, _UNDER_SPEECH = 3.0, 0.1
 _JITTER_S, _LONGEST_FILLED_S = 0.05, 0.5
 """Times of containers are rounded; a gap that is longer than the first is filled, and one over the second is cut at."""
-
-
-class SoundPiece(NamedTuple):
-    """A part of a file's sound in which there is something to be heard."""
-
-    span: Span
-    """On the clock of the video, or of the file where there is none."""
-    wav: bytes
-    """A WAV file of 32-bit floats: 16-bit samples of this rate are misread by vLLM without soundfile."""
-
-
-class SoundEnd(NamedTuple):
-    """What is known when all was decoded."""
-
-    duration_us: int
-    """From the start of the clock to the last sample; 0 where there is no sound."""
-    warnings: tuple[str, ...] = ()
 
 
 def sound_pieces(path: Path, track: int | None = None) -> Iterator[SoundPiece | SoundEnd]:

@@ -17,10 +17,11 @@ from sound_files import RATE, tones, write
 
 from client.errors import MediaError
 from client.media import sound
+from client.media.content import SoundEnd, SoundPiece
 from client.media.kinds import HEAD_BYTES, Kind, by_suffix, sniff
 from client.media.load import identify, load_sound
 from client.media.loaders import Loaders
-from client.media.sound import MARGIN_S, SoundEnd, SoundPiece, sound_pieces
+from client.media.sound import MARGIN_S, sound_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -75,6 +75,19 @@ def test_a_video_is_seen_and_heard(hearing: FakeServers, tmp_path: Path) -> None
     assert (len(hearing.asked), len(hearing.heard)) == (asked, 2), "asked again"
 
 
+def test_scenes_and_sound_are_found_at_the_same_time(hearing: FakeServers, tmp_path: Path) -> None:
+    write(tmp_path / "film.mkv", [tones([(1, 3)], 6)], video_s=6)
+    arguments = ("film.mkv", "--tasks", "captions,transcript", "--window", "scenes")
+    assert run(hearing, *arguments, cwd=tmp_path).returncode == 0
+    asked = len(hearing.asked)
+    assert asked
+    with sqlite3.connect(tmp_path / "captions" / "ledger.db") as ledger:
+        (probe,) = ledger.execute("SELECT probe FROM media").fetchone()
+    assert len(json.loads(probe)["scenes"]) == len(json.loads(probe)["sound"]) == 1
+    assert run(hearing, *arguments, cwd=tmp_path).returncode == 0
+    assert (len(hearing.asked), len(hearing.heard)) == (asked, 1), "asked again"
+
+
 def test_a_video_is_asked_about_before_its_sound_is_heard(hearing: FakeServers, tmp_path: Path) -> None:
     usual = hearing.on_hear
     assert usual
