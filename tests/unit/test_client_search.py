@@ -197,6 +197,15 @@ def test_only_what_has_changed_is_indexed_anew(tmp_path: Path) -> None:
     assert found(tmp_path, "sea", task="tags") == ["a.png"]
 
 
+def test_a_task_or_a_language_alone_is_searched(tmp_path: Path) -> None:
+    plan = plan_of(["describe", "tags"], ("spa_Latn",))
+    write_run(tmp_path, plan, ["a.png"], {"describe": "The sea."})
+    write_run(tmp_path, plan, ["b.png"], {"describe": "A hill.", "tags": '["sea"]'})
+    assert found(tmp_path, "sea", task="tags") == ["b.png"]
+    assert found(tmp_path, "sea", task="describe") == ["a.png"]
+    assert found(tmp_path, "spa_Latn", language="eng_Latn") == []
+
+
 def test_what_the_ledger_no_longer_knows_is_not_found(tmp_path: Path) -> None:
     write_run(tmp_path, plan_of(["describe"], ()), ["a.png", "b.png"], {"describe": "One."})
     assert found(tmp_path, "one") == ["a.png", "b.png"]

@@ -149,5 +149,7 @@ def test_the_command_prints_them(output: Path, capsys: pytest.CaptureFixture[str
     assert main(["search", "--like", str(tmp_path / "x.png"), str(output)]) == 2
     assert "is none of the files that" in capsys.readouterr().err
     assert main(["search", "--like", car, "--duplicates", str(output)]) == 2
+    capsys.readouterr()
     assert main(["search", "red", "car", str(output)]) == 2
+    assert "several words need quotes" in capsys.readouterr().err
     assert main(["search", "--duplicates", "red", str(output)]) == 2
