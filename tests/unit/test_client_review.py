@@ -132,6 +132,8 @@ def test_answers_of_an_earlier_version_are_judged_when_it_is_brought_up_to_date(
         for column in ("verdict", "reasons", "reasoning"):
             ledger.execute(f"ALTER TABLE answers DROP COLUMN {column}")
         ledger.execute("ALTER TABLE sources DROP COLUMN live_photo_of")
+        ledger.execute("DROP TABLE edits")
+        ledger.execute("DROP TABLE reviews")
         ledger.execute("CREATE VIEW captions AS SELECT 1")
         ledger.execute("PRAGMA user_version = 6")
     ledger.close()

@@ -160,7 +160,7 @@ def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
         (["ads", "--redo", "everything"], "must be failed, doubtful, all or one of the tasks"),
         (["ads", "--output", ""], "'--output': must name a folder; . is the working one"),
         (["ads", "--languages", "spa_Latn,eng_Latn"], "answers are in English already: leave eng_Latn out"),
-        (["ads", "--format", ","], "--format: no format is named; there are: json, jsonl, csv, parquet, reference"),
+        (["ads", "--format", ","], "--format: no format is named; there are: json, jsonl, csv, parquet, "),
         (["ads", "--redo", ""], "must be failed, doubtful, all or one of the tasks"),
         (["ads", "--output", "ads/0000.png"], "--output ads/0000.png: is a file, not a folder"),
         (["ads", "--price-in", "cheap"], "Invalid value for '--price-in': must be a number, 0 or more, not 'cheap'"),

@@ -119,7 +119,7 @@ def test_columns(folder: Path) -> None:
         for name in header
         if name != "campaign"
     }
-    expected, found = documented("CSV and Parquet"), list(dict.fromkeys(names.values()))
+    expected, found = documented("CSV, Parquet and Excel"), list(dict.fromkeys(names.values()))
     assert sorted(found) == sorted(expected)
     for part in (slice(0, 2), slice(list(expected).index("error"), None)):  # a task's own come once for each
         assert found[part] == list(expected)[part]
