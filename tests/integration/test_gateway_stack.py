@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MODEL = "llava-next-video-7b"
 PICTURE_MODEL = "llama-3.2-11b-vision"
+SPEECH_MODEL = "whisper-large-v3-turbo"
 QUESTION: list[Any] = [{"role": "user", "content": "Describe this."}]
 
 
@@ -24,8 +25,8 @@ async def test_metrics_of_all_parts_are_found_through_the_gateway(stack: Stack) 
     async with aiohttp.ClientSession() as http:
         targets = await (await http.get(f"{base}/metrics/targets")).json()
         found = {target["labels"]["replica"]: target["labels"]["__metrics_path__"] for target in targets}
-        assert found.keys() == {MODEL, PICTURE_MODEL, "translator"}
-        for name in (MODEL, PICTURE_MODEL):
+        assert found.keys() == {MODEL, PICTURE_MODEL, SPEECH_MODEL, "translator"}
+        for name in (MODEL, PICTURE_MODEL, SPEECH_MODEL):
             page = await (await http.get(base + found[name])).text()
             assert "vllm:num_requests_running" in page
         assert (await http.get(base + found["translator"])).status == 200

@@ -69,12 +69,13 @@ def test_sound_goes_where_tools_take_it(tmp_path: Path) -> None:
 
 
 def test_what_others_wrote_beside_a_picture_stays(
-    tmp_path: Path, media: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, media: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(logging.getLogger("client"), "propagate", True)  # as it is where no command has run
     (media / "a.txt").write_text("My own notes.")
     write_answers(tmp_path / "out", every(media), ANSWERS)
     choice = Choice(beside=True)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="client"):
         export(tmp_path / "out", ["txt"], choice=choice)
     assert (media / "a.txt").read_text() == "My own notes."
     assert "left out: 1 file whose sidecar was not written here, or was changed since" in caplog.text

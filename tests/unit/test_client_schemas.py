@@ -83,7 +83,7 @@ def test_a_wrong_schema_is_told_before_work_starts(tmp_path: Path, front: str, s
 def test_shipped_schemas_close_everything(path: Path) -> None:
     """Every string and list has a longest, and nothing unknown is allowed: so answers end within their tokens."""
     prompt = read_prompt(path)
-    if prompt.schema is None:
+    if prompt.schema is None or prompt.measure or prompt.over == "audio":  # or no model is asked to write it
         return
     sizes = list(_open_ends(sent_schema(prompt.answer)))
     assert sizes == []
@@ -112,7 +112,7 @@ def test_which_shipped_tasks_have_times() -> None:
         for step in steps
         if step.prompt.schema and times_at(step.prompt.answer)
     }
-    assert timed == {"chapters", "events", "highlights"}
+    assert timed == {"chapters", "events", "highlights", "transcript"}
 
 
 def _object(**properties: Any) -> dict[str, Any]:

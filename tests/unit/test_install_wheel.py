@@ -58,7 +58,7 @@ def test_it_holds_what_is_needed_at_run_time_and_one_precision_of_the_demo_model
     assert prompts
     assert prompts <= names
     demo_models = {name.split("/")[2] for name in names if name.startswith("server/demo/")}
-    assert demo_models == {"llama-3.2-11b-vision", "llava-next-video-7b"}
+    assert demo_models == {"llama-3.2-11b-vision", "llava-next-video-7b", "whisper-large-v3-turbo"}
     assert not [name for name in names if name.startswith(("tests/", "scripts/", "client/report/page/"))]
     page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "client" / "report" / "static").glob("*")}
     assert page <= names  # empty where it was not built

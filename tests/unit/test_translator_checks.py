@@ -224,3 +224,10 @@ def test_another_number(one: str, other: str, gone: list[str]) -> None:
 def test_any_run_of_digits_is_read(text: str) -> None:
     assert all(number.readings for number in numbers(text))
     assert lost(text, text) == []
+
+
+def test_a_label_that_is_all_there_is_must_come_through() -> None:
+    both = ("eng_Latn", "spa_Latn")
+    assert find_issues("<pad>", "El ritmo es lento", both) == ("lost: <pad>",)
+    assert find_issues("<pad>", "<pad>", both) == ()
+    assert find_issues("[Music]", "[Música]", both) == ()

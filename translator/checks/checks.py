@@ -80,15 +80,19 @@ def _protected(source: str, text: str) -> str | None:
     """What must come through as it is and did not.
 
     Labels in brackets and tags that are no HTML may be translated there or left out (see `lengths`); not so those with
-    attributes.
+    attributes, nor where they are all there is.
     """
+    left_out = lengths.left_out(source, text)
     source = lengths.LABEL.sub(" ", source)
     # Looked for as they stand: in scripts without spaces a word may follow ("#sale的").
     there = unicodedata.normalize("NFKC", text)
     wanted = Counter(protected.find(source))
     gone = [part for part, times in wanted.items() if max(_times(part, text), _times(part, there)) < times]
-    if "=" in source:
-        gone += [tag for tag in lengths.left_out(source, text) if _ATTRIBUTE.fullmatch(tag)]
+    rest = source
+    for tag in left_out:
+        rest = rest.replace(tag, " ")
+    is_all = not any(c.isalpha() for c in rest)
+    gone += [tag for tag in left_out if is_all or _ATTRIBUTE.fullmatch(tag)]
     return f"lost: {', '.join(dict.fromkeys(gone))}" if gone else None
 
 
