@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from sounds import FORMATS, RATE, encoded
 
+from scripts.demo.stack import read_results, run_batch
 from scripts.demo.voices import random_voice, say
 from scripts.demo.world.lines import random_line
 
@@ -205,3 +206,23 @@ async def test_the_models_say_who_hears(sdk: openai.AsyncOpenAI) -> None:
     listed = [model.model_dump() async for model in sdk.models.list()]
     assert [model["id"] for model in listed if model["task"] == "transcribe"] == [SPEECH]
     assert [model["max_sound_s"] for model in listed if model["id"] == SPEECH] == [600.0]
+
+
+def test_the_client_has_a_folder_transcribed(stack: Stack, tmp_path: Path) -> None:
+    samples, said = spoken(1, 1, held_out=False)
+    line, start_s, end_s = said[0]
+    talk = tmp_path / "ads" / "talk.wav"
+    talk.parent.mkdir()
+    late_s = 3
+    talk.write_bytes(encoded(np.concatenate([np.zeros(late_s * RATE, np.float32), samples])))
+    arguments = ("--tasks", "transcript", "--languages", "spa_Latn", "--format", "json,vtt")
+    assert run_batch(stack, talk.parent, "--output", tmp_path / "out", "--quiet", *arguments) == 0
+    (file,) = read_results(tmp_path / "out")
+    (segment,) = file["tasks"]["transcript"]["segments"]
+    assert segment["text"] == line
+    assert segment["verdict"] == "ok"
+    assert abs(segment["start"] - late_s - start_s) < 0.3
+    assert abs(segment["end"] - late_s - end_s) < 0.3
+    assert segment["translations"]["spa_Latn"]
+    (subtitles,) = (tmp_path / "out" / "subtitles").rglob("*.eng_Latn.vtt")
+    assert line in subtitles.read_text()
