@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import tarfile
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-import pytest
 from exported import ANSWERS, LONG, make_media, write_answers
 
 from client.export import webdataset
@@ -16,10 +16,12 @@ from client.export.formats import export
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
 
 def test_datasets_loads_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
+    datasets = import_module("datasets")
     media = make_media(tmp_path / "media")
     hostile = {"file_name": "../../etc/passwd", "x_file_name": "/etc/passwd", "image": "x", "text": "y"}
     write_answers(tmp_path / "out", media, ANSWERS, **hostile)
@@ -42,7 +44,7 @@ def test_datasets_loads_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_webdataset_reads_the_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wds = pytest.importorskip("webdataset")
+    wds = import_module("webdataset")
     media = make_media(tmp_path / "media")
     odd = media[0].with_name("a.b.c..TXT")
     odd.write_bytes(b"no picture")

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import xml.etree.ElementTree as ET
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -172,7 +173,7 @@ def test_exiftool_reads_the_fields_of_xmp(tmp_path: Path, media: Path) -> None:
 
 
 def test_a_workbook_holds_texts_that_run_nothing(tmp_path: Path, media: Path) -> None:
-    openpyxl = pytest.importorskip("openpyxl")
+    openpyxl = import_module("openpyxl")
     long = "🚗" * 20_000
     columns = {"=1+1": "http://host/", "budget": 7, "n": "0012"}
     write_answers(tmp_path / "out", every(media), {"describe": EVIL, "tags": TAGS, "sentiment": long}, **columns)
@@ -196,7 +197,7 @@ def test_a_workbook_holds_texts_that_run_nothing(tmp_path: Path, media: Path) ->
 def test_what_does_not_fit_on_a_sheet_goes_on_to_the_next(
     tmp_path: Path, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    openpyxl = pytest.importorskip("openpyxl")
+    openpyxl = import_module("openpyxl")
     monkeypatch.setattr(xlsx_file, "ROWS", 3)
     write_answers(tmp_path / "out", every(media), ANSWERS)
     export(tmp_path / "out", ["xlsx"])
@@ -211,7 +212,7 @@ def test_what_does_not_fit_on_a_sheet_goes_on_to_the_next(
 
 
 def test_open_sora_s_table_is_read_by_pandas(tmp_path: Path, media: Path) -> None:
-    pandas = pytest.importorskip("pandas")
+    pandas = import_module("pandas")
     write_answers(tmp_path / "out", every(media), {"describe": '=HYPERLINK("x")\n"two" lines, and\x00 more'})
     export(tmp_path / "out", ["opensora"])
     table = pandas.read_csv(tmp_path / "out" / "results_opensora.csv")

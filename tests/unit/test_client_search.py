@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -250,7 +251,7 @@ def test_an_index_that_cannot_be_used_is_made_anew(tmp_path: Path, spoil: str) -
 
 
 async def test_datasette_shows_facets_and_searches_as_documented(folder: Path) -> None:
-    datasette = pytest.importorskip("datasette.app").Datasette
+    datasette = import_module("datasette.app").Datasette
     found(folder, "car")
     documented = re.search(r"```yaml\n(databases:.*?)```", (ROOT / "docs" / "output.md").read_text(), re.DOTALL)
     assert documented
