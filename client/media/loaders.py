@@ -172,7 +172,8 @@ class Loaders:
                 yield item
         finally:
             if worker and (worker.busy or worker.files >= FILES_PER_WORKER):
-                self._fork_server.end(worker)
+                with contextlib.suppress(BabelviewError):  # closed meanwhile: then it has ended
+                    self._fork_server.end(worker)
                 worker = None
             self._workers.put(worker)
 

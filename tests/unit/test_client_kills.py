@@ -1,4 +1,4 @@
-"""600 files and eight `kill -9`s: what is asked again is what was in flight, and nothing else."""
+"""400 files and eight `kill -9`s: what is asked again is what was in flight, and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aiohttp import web
     from fake_servers import FakeServers
 
-FILES, KILLS, CONCURRENCY = 600, 8, 32
+FILES, KILLS, CONCURRENCY = 400, 8, 32
 
 
 def name_of(body: dict[str, Any]) -> str:
@@ -67,7 +67,8 @@ def test_what_was_in_flight_at_a_kill_is_asked_again_and_nothing_else(servers: F
         if number % 5 == 4:
             time.sleep(randomly.uniform(0, 0.6))  # maybe before anything is asked
         else:
-            target = asked + randomly.randrange(1, 2 * FILES // KILLS)
+            left = FILES - len(committed(tmp_path / "captions")[0])  # the run never asks for more
+            target = asked + randomly.randrange(1, max(2, 2 * left // (KILLS + 1 - number)))
             wait_until(lambda target=target: len(servers.asked) >= target)
         process.kill()
         process.communicate()
