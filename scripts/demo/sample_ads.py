@@ -1,4 +1,4 @@
-"""Draw sample advertisements: videos as real H.264 MP4 files with sound, pictures as JPEG, PNG and WebP files.
+"""Draw sample advertisements: videos as real H.264 MP4 files in which somebody speaks, pictures as JPEG, PNG and WebP.
 
     python -m scripts.demo.sample_ads ads                     # 16 videos, 12 pictures
     python -m scripts.demo.sample_ads ads --videos 100 --pictures 0 --seed 7
@@ -23,7 +23,9 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from scripts.demo.voices import Voice, random_voice, say
 from scripts.demo.world.draw import Style, draw_frame, draw_picture, random_style
+from scripts.demo.world.lines import Line, new_lines
 from scripts.demo.world.pictures import Picture, random_picture
 from scripts.demo.world.scenes import Clip, Scene, random_clip
 
@@ -46,6 +48,10 @@ PICTURE_FORMATS = ("jpg", "png", "webp", "jpg")
 RATES = (Fraction(24), Fraction(25), Fraction(30), Fraction(15), Fraction(30000, 1001))
 TRUTH = ".truth.json"
 SOUND_RATE = 44_100
+TWO_LINES_S, THREE_LINES_S = 5.0, 8.0
+"""Advertisements of these lengths have so many."""
+SOFT, LOUD = 0.02, 0.7
+"""The tune behind a voice, and the peak of the voice."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,9 @@ class Ad:
     size: tuple[int, int]
     rate: Fraction
     length_s: float
+    lines: tuple[str, ...]
+    """What is said in it; in one in eight nobody speaks."""
+    voice: Voice
 
     @property
     def frames(self) -> int:
@@ -77,13 +86,16 @@ class Still:
 
 def plan(seed: int, count: int) -> list[Ad]:
     """Draw by lot what `count` videos show and how long they are."""
-    rng = random.Random(seed)
+    rng, casting = random.Random(seed), random.Random(f"lines {seed}")
     ads = []
     for number in range(count):
         clip, style = random_clip(rng), random_style(rng)
         size = SIZES[number % len(SIZES)]
         rate, length_s = rng.choice(RATES), round(rng.uniform(3.0, 10.0), 1)
-        ads.append(Ad(f"{number + 1:03d}-{style.brand.lower()}.mp4", clip, style, size, rate, length_s))
+        count = 0 if number % 8 == 7 else 1 + (length_s >= TWO_LINES_S) + (length_s >= THREE_LINES_S)
+        lines = new_lines(casting, style.brand, count) if count else []
+        name = f"{number + 1:03d}-{style.brand.lower()}.mp4"
+        ads.append(Ad(name, clip, style, size, rate, length_s, tuple(lines), random_voice(casting)))
     return ads
 
 
@@ -109,21 +121,46 @@ def tune(length_s: float, rng: random.Random, rate: int = SOUND_RATE) -> np.ndar
     return samples
 
 
-def write_video(ad: Ad, path: Path) -> None:
-    """Write a sample video as an MP4 file."""
+def soundtrack(ad: Ad) -> tuple[np.ndarray, tuple[Line, ...]]:
+    """A tune, and the lines of an advertisement over it, which is soft then; and when each of them is said.
+
+    Returns float32 [1, samples], `SOUND_RATE` of them a second; a line that no longer fits is not said.
+    """
+    rng = random.Random(ad.name)
+    length_s = float(ad.frames / ad.rate)
+    samples = tune(length_s, rng)
+    said: list[Line] = []
+    begin = int(rng.uniform(0.1, 0.6) * SOUND_RATE)
+    for text in ad.lines:
+        speech = say(text, ad.voice, SOUND_RATE)
+        end = begin + len(speech)
+        if end > samples.shape[1]:
+            break
+        if not said:
+            samples *= np.float32(SOFT)
+        samples[0, begin:end] += speech / np.abs(speech).max() * np.float32(LOUD)
+        said.append(Line(text, round(begin / SOUND_RATE, 3), round(end / SOUND_RATE, 3)))
+        begin = end + int(rng.uniform(1.0, 1.3) * SOUND_RATE)
+    return samples, tuple(said)
+
+
+def write_video(ad: Ad, path: Path) -> tuple[Line, ...]:
+    """Write a sample video as an MP4 file; returns what is said in it."""
+    samples, said = soundtrack(ad)
     drawn = (draw_frame(ad.clip, ad.style, ad.size, index=index, frames=ad.frames) for index in range(ad.frames))
-    encode(path, ad.size, ad.rate, drawn, float(ad.frames / ad.rate))
+    encode(path, ad.size, ad.rate, drawn, samples)
+    return said
 
 
-def encode(path: Path, size: tuple[int, int], rate: Fraction, drawn: Iterable[np.ndarray], length_s: float) -> None:
-    """Write H.264 (yuv420p, B-frames, a keyframe every 2 s at least) and AAC, a tune, into an MP4 file.
+def encode(path: Path, size: tuple[int, int], rate: Fraction, drawn: Iterable[np.ndarray], samples: np.ndarray) -> None:
+    """Write H.264 (yuv420p, B-frames, a keyframe every 2 s at least) and AAC into an MP4 file.
 
     Args:
         path: Of the file.
         size: Width and height.
         rate: Frames a second.
         drawn: The frames, uint8 RGB [height, width, 3].
-        length_s: How long the tune is.
+        samples: The sound, float32 [1, samples], `SOUND_RATE` of them a second.
     """
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         video = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "23"})
@@ -136,7 +173,6 @@ def encode(path: Path, size: tuple[int, int], rate: Fraction, drawn: Iterable[np
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
-        samples = tune(length_s, random.Random(path.name))
         notes = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
         notes.sample_rate = SOUND_RATE
         container.mux(sound.encode(notes))
@@ -161,10 +197,13 @@ def write_ads(
     for still in plan_pictures(seed, pictures):
         write_picture(still, folder / still.name)
         truth[still.name] = still.picture
+    said: dict[str, tuple[Line, ...]] = {}
     for ad in track(plan(seed, videos), "drawing advertisements", console=console or Console(stderr=True)):
-        write_video(ad, folder / ad.name)
+        said[ad.name] = write_video(ad, folder / ad.name)
         truth[ad.name] = ad.clip
     written = {name: asdict(shown) for name, shown in truth.items()}
+    for name, lines in said.items():
+        written[name]["lines"] = [asdict(line) for line in lines]
     (folder / TRUTH).write_text(json.dumps(written, indent=1) + "\n")
     return truth
 
@@ -176,6 +215,15 @@ def read_truth(folder: Path) -> dict[str, Clip | Picture]:
         return {}
     written: dict[str, dict[str, Any]] = json.loads(path.read_text())
     return {name: _read(shown) for name, shown in written.items()}
+
+
+def read_lines(folder: Path) -> dict[str, tuple[Line, ...]]:
+    """What is said in the sample videos in `folder`, by file name; empty if there are none."""
+    path = folder / TRUTH
+    if not path.exists():
+        return {}
+    written: dict[str, dict[str, Any]] = json.loads(path.read_text())
+    return {name: tuple(Line(**line) for line in shown["lines"]) for name, shown in written.items() if "lines" in shown}
 
 
 def _read(shown: dict[str, Any]) -> Clip | Picture:

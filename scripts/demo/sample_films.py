@@ -16,7 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.demo.sample_ads import TRUTH, encode
+from scripts.demo.sample_ads import TRUTH, encode, tune
 from scripts.demo.world.draw import Style, draw_scene, random_style
 from scripts.demo.world.films import RATE, SHORTEST_S, Film, random_film
 from scripts.demo.world.scenes import Scene
@@ -59,7 +59,8 @@ def write_films(folder: Path, seed: int, count: int, length_s: float) -> dict[st
     folder.mkdir(parents=True, exist_ok=True)
     drawn = plan(seed, count, length_s)
     for name, (film, style, size) in drawn.items():
-        encode(folder / name, size, Fraction(RATE), frames(film, style, size), film.length_s)
+        notes = tune(film.length_s, random.Random(name))
+        encode(folder / name, size, Fraction(RATE), frames(film, style, size), notes)
     truth = {name: film for name, (film, _, _) in drawn.items()}
     (folder / TRUTH).write_text(json.dumps({name: asdict(film) for name, film in truth.items()}) + "\n")
     return truth

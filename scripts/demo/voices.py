@@ -84,8 +84,8 @@ class _Espeak:
 _espeak = cache(_Espeak)
 
 
-def say(text: str, voice: Voice = Voice()) -> NDArray[np.float32]:  # it is frozen
-    """A text as speech: float32 [samples] at 16 kHz between -1 and 1, with no silence at its ends.
+def say(text: str, voice: Voice = Voice(), rate: int = RATE) -> NDArray[np.float32]:  # it is frozen
+    """A text as speech: float32 [samples] between -1 and 1, `rate` of them a second, with no silence at its ends.
 
     Raises:
         OSError: eSpeak NG does not start.
@@ -94,7 +94,7 @@ def say(text: str, voice: Voice = Voice()) -> NDArray[np.float32]:  # it is froz
     espeak = _espeak()
     frame = av.AudioFrame.from_ndarray(espeak.say(text, voice)[None], format="s16", layout="mono")
     frame.sample_rate = espeak.rate
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
     parts = [part.to_ndarray()[0] for piece in (frame, None) for part in resampler.resample(piece)]
     samples: NDArray[np.float32] = np.concatenate(parts)
     loud = np.flatnonzero(np.abs(samples) > _QUIET * np.abs(samples).max())

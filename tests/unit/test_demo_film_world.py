@@ -149,7 +149,7 @@ def shown(servers: FakeServers, tmp_path: Path) -> FakeServers:
     """A small film, and an endpoint and a translator that are right."""
     (tmp_path / "films").mkdir()
     drawn = frames(FILM, PLAIN, (96, 64))
-    encode(tmp_path / "films" / "f.mp4", (96, 64), Fraction(films.RATE), drawn, 1.0)
+    encode(tmp_path / "films" / "f.mp4", (96, 64), Fraction(films.RATE), drawn, np.zeros((1, 44_100), np.float32))
 
     async def answer(_: web.Request, body: dict[str, Any], __: int) -> web.StreamResponse:
         return completion(right_answer(body))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from scripts.demo.world.lines import FORMS, all_lines, is_held_out, random_line
+from scripts.demo.world.lines import FORMS, Line, all_lines, describe, is_held_out, random_line
+from scripts.demo.world.translations import LANGUAGES, translate, translate_text
 
 DEMO = Path(__file__).resolve().parents[2] / "server" / "demo" / "whisper-large-v3-turbo"
 
@@ -22,6 +23,20 @@ def test_lines_are_said_once_and_some_of_each_longer_form_are_held_out() -> None
     assert {is_held_out(random_line(rng, held_out=False)) for _ in range(50)} == {False}
     assert {is_held_out(random_line(rng, held_out=True)) for _ in range(50)} == {True}
     assert all("{}" in form for form in FORMS)
+
+
+def test_each_line_has_one_translation_of_its_own_words() -> None:
+    for language, phrases in LANGUAGES.items():
+        told = [translate(line, language) for line in all_lines()]
+        # The order of two colours, or a thing or its neighbour, is lost in no language.
+        assert len(set(told)) == len(told)
+        assert all(text.endswith(phrases.stop) and text.count(phrases.stop) == 1 for text in told)
+    said = [Line("Aurora is here.", 0.2, 1.0), Line("Save ten percent this Friday.", 2.0, 3.8)]
+    description = f"It shows red everywhere.\n\n{describe(said)}"
+    assert translate_text(description, "deu_Latn").endswith(
+        "\n\nEine Stimme sagt dies. Aurora ist da. Sparen Sie zehn Prozent diesen Freitag."
+    )
+    assert describe([]) == ""
 
 
 def test_the_committed_tokenizer_has_a_token_for_each_word() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import av
@@ -9,7 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.demo.sample_ads import Ad, plan, plan_pictures, read_truth, write_ads, write_picture, write_video
+from scripts.demo.sample_ads import (
+    SOUND_RATE,
+    Ad,
+    plan,
+    plan_pictures,
+    read_lines,
+    read_truth,
+    write_ads,
+    write_picture,
+    write_video,
+)
+from scripts.demo.world.draw import BRANDS
+from scripts.demo.world.lines import is_held_out
 from scripts.demo.world.scenes import COLOURS, MOMENTS
 
 if TYPE_CHECKING:
@@ -19,7 +32,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def short_ads() -> list[Ad]:
     """Small versions of planned advertisements, so that writing them takes no time."""
-    return [Ad(ad.name, ad.clip, ad.style, (96, 64), ad.rate, 3.0) for ad in plan(seed=3, count=4)]
+    return [replace(ad, size=(96, 64), length_s=3.0) for ad in plan(seed=3, count=4)]
 
 
 def test_planned_ads_differ_in_size_rate_and_length() -> None:
@@ -44,6 +57,28 @@ def test_files_are_h264_with_sound_and_show_their_clip(short_ads: list[Ad], tmp_
             for x, colour in ((8, scene.left), (88, scene.right)):
                 shown = frames[index][8:56, x - 4 : x + 4].mean((0, 1))
                 assert np.abs(shown - COLOURS[colour]).max() < 25, f"{path.name} moment {moment}"
+
+
+def test_what_is_said_is_heard_where_the_truth_says(tmp_path: Path) -> None:
+    ads = plan(seed=1, count=16)
+    assert {len(ad.lines) for ad in ads} == {0, 1, 2, 3}
+    assert all(is_held_out(line) for ad in ads for line in ad.lines)
+    named = {brand for brand in BRANDS for ad in ads for line in ad.lines if brand in line and brand != ad.style.brand}
+    assert not named, "another brand is advertised"
+    for ad in (max(ads, key=lambda ad: len(ad.lines)), ads[7]):
+        said = write_video(replace(ad, size=(96, 64)), tmp_path / ad.name)
+        assert tuple(line.text for line in said) == ad.lines
+        with av.open(str(tmp_path / ad.name)) as container:
+            samples = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+        if not said:
+            assert np.abs(samples).max() > 0.1, "the tune is as loud as ever"
+            continue
+        spoken = np.zeros(len(samples), bool)
+        for line in said:
+            begin, end = (int(at * SOUND_RATE) for at in (line.start, line.end))
+            assert np.abs(samples[begin:end]).max() > 0.5
+            spoken[begin - SOUND_RATE // 20 : end + SOUND_RATE // 20] = True
+        assert np.abs(samples[~spoken]).max() < 0.05
 
 
 def test_pictures_have_every_shape_and_show_their_quarters(tmp_path: Path) -> None:
@@ -77,6 +112,9 @@ def frames_of(ad: Ad, path: Path) -> list[np.ndarray]:
 def test_the_truth_is_kept_beside_the_files(tmp_path: Path) -> None:
     truth = write_ads(tmp_path, seed=4, videos=1, pictures=3)
     assert read_truth(tmp_path) == truth
+    lines = read_lines(tmp_path)
+    assert [*lines] == [name for name in truth if name.endswith(".mp4")]
+    assert [line.text for said in lines.values() for line in said] == [*plan(seed=4, count=1)[0].lines]
     assert {path.name for path in tmp_path.glob("[!.]*")} == set(truth)
     assert len(truth) == 4
-    assert read_truth(tmp_path / "elsewhere") == {}
+    assert read_truth(tmp_path / "elsewhere") == read_lines(tmp_path / "elsewhere") == {}

@@ -22,7 +22,7 @@ from scripts.demo.models.speech import (
 )
 from scripts.demo.sample_ads import tune
 from scripts.demo.voices import RATE, random_voice, say
-from scripts.demo.world.lines import random_line
+from scripts.demo.world.lines import Line, random_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,15 +37,6 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz "
 LATE_S = 0.1
 """A line that begins so late or later has its beginning told."""
 IGNORED = -100
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line in a window, seconds of the window."""
-
-    text: str
-    start: float
-    end: float
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scripts.demo.world.draw import BRANDS, PRODUCTS
@@ -11,6 +12,7 @@ from scripts.demo.world.scenes import COLOURS
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Iterable
 
 PRICES = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "twenty", "thirty", "fifty")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -29,6 +31,17 @@ FORMS: dict[str, tuple[tuple[str, ...], ...]] = {
 """Form of a line -> what may stand in each of its places."""
 ONE_IN = 8
 """So many lines for each one that is held out."""
+VOICE = "A voice says this."
+"""Stands before the lines in the description of a video in which they are heard."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line as it is said somewhere: seconds of that sound."""
+
+    text: str
+    start: float
+    end: float
 
 
 def lines_of(form: str) -> list[str]:
@@ -41,9 +54,29 @@ def all_lines() -> list[str]:
     return [line for form in FORMS for line in lines_of(form)]
 
 
+def all_sentences() -> list[str]:
+    """Every sentence that has to do with what is said."""
+    return [*all_lines(), VOICE]
+
+
+def describe(lines: Iterable[Line]) -> str:
+    """What a description says of lines, a paragraph of its own; nothing where nobody speaks."""
+    said = " ".join(line.text for line in lines)
+    return f"{VOICE} {said}" if said else ""
+
+
 def is_held_out(line: str) -> bool:
     """Whether the speech model does not hear a line in its training: what it is graded by."""
     return zlib.crc32(line.encode()) % ONE_IN == 0
+
+
+def new_lines(rng: random.Random, brand: str, count: int) -> list[str]:
+    """Lines for an advertisement of a brand, all held out: none names another, the first this one if there is such."""
+    others = set(BRANDS) - {brand}
+    fit = [line for line in all_lines() if is_held_out(line) and others.isdisjoint(line[:-1].split())]
+    named = [line for line in fit if brand in line]
+    first = rng.choice(named or fit)
+    return [first, *rng.sample([line for line in fit if line != first], count - 1)]
 
 
 def random_line(rng: random.Random, *, held_out: bool | None = None) -> str:

@@ -1,6 +1,6 @@
 """The drawn world's sentences in other languages: what a right translation says, word for word.
 
-Every English sentence of `scenes` and `films` has one translation per language, made from templates.
+Every English sentence of `scenes`, `films` and `lines` has one translation per language, made from templates.
 Colours stand as nouns ("du rouge", "लाल रंग"), so that nothing has to agree with them. `translate_text` joins
 sentences as the service must: what stands between them is kept as it is.
 """
@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from scripts.demo.world import films, scenes
+from scripts.demo.world import films, lines, scenes
+from scripts.demo.world.line_translations import line_dictionary
 
 SOURCE = "eng_Latn"
 
@@ -299,7 +300,7 @@ LANGUAGES: dict[str, Phrases] = {
 
 def all_sentences() -> list[str]:
     """Every English sentence, title and tag of the world: what the translation model must know."""
-    return [*scenes.all_sentences(), *films.all_sentences()]
+    return [*scenes.all_sentences(), *films.all_sentences(), *lines.all_sentences()]
 
 
 @cache
@@ -308,7 +309,7 @@ def dictionary(lang: str) -> dict[str, str]:
     p = LANGUAGES[lang]
     in_scene = p.scene_colours or p.colours
     absent = p.absent_colours or p.colours
-    said = dict(p.colours) | p.fixed
+    said = dict(p.colours) | p.fixed | line_dictionary(lang, p.colours)
     for number, count in enumerate(p.counts, start=1):
         english = f"{scenes.NUMBERS[number]} scene{'s' if number > 1 else ''}"
         said[english] = count
