@@ -28,8 +28,8 @@ HEARD = f"""
 
 This is the transcript of what is said in it meanwhile, made by a speech model, which may mishear:
 {TRANSCRIPT}
-Use it where it helps, and quote no words that are not in it."""
-"""Put after a prompt that hears, if it has no place of its own for that."""
+Beside what can be seen, take into account what is said, and quote no words that are not in this transcript."""
+"""Put after a prompt that hears, if it has no place of its own for that, and something is said."""
 MEASURED = "measured"
 """In the place of a model's name."""
 _LONGEST_QUESTION = 50
@@ -119,11 +119,13 @@ def expand(
 def ask_of(request: Request, unit: Unit, said: list[Said] | None = None) -> UnitRequest:
     """A request about a unit; its prompt says which time of the video is shown, where it has a place for that.
 
-    What is `said` in that time stands in the prompt of a request that hears, and makes it another unit.
+    What is `said` in that time stands in the prompt of a request that hears, and makes it another unit. Where nothing
+    is said, a prompt without a place for that is as it is for those that do not hear.
     """
     if request.hears:
         text = transcript.lines(said or [], unit.span)
-        request = replace(request, prompt=request.prompt.replace(TRANSCRIPT, text))
+        asked = request.prompt.removesuffix(HEARD) if text == transcript.NOTHING else request.prompt
+        request = replace(request, prompt=asked.replace(TRANSCRIPT, text))
         unit = units.heard(unit, text)
     if START not in request.prompt and END not in request.prompt:
         return UnitRequest(unit, request)

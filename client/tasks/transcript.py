@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 MOST_CHARACTERS = 2000
 """Of what is said in a prompt, some 600 tokens: beside 16 frames of LLaVA-NeXT-Video they fit into its 4096."""
 NOTHING_SAID = '{"segments":[]}'
+NOTHING = "Nothing is said."
+"""In the place of a transcript in a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def lines(said: list[Said], span: Span | None, most: int = MOST_CHARACTERS) -> s
     start_s, end_s = (span.start_us / 1e6, span.end_us / 1e6) if span else (0.0, float("inf"))
     heard = [each for each in said if each.start_s < end_s and each.end_s > start_s]
     if not heard:
-        return "Nothing is said."
+        return NOTHING
     taken: list[str] = []
     left = most
     for each in heard:

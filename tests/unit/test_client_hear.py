@@ -109,12 +109,19 @@ def test_merges_are_made_of_what_was_told_what_is_said(hearing: FakeServers, tmp
     assert len(hearing.asked) == 3
 
 
-def test_where_nothing_is_said_the_prompt_says_so(hearing: FakeServers, tmp_path: Path) -> None:
+def test_where_nothing_is_said_nothing_is_told(hearing: FakeServers, tmp_path: Path) -> None:
+    """But in a place that a prompt has for it."""
     write(tmp_path / "film.mkv", [tones([], 4)], video_s=4)
-    done = run(hearing, "film.mkv", "--hear", "--languages", "", cwd=tmp_path)
+    (tmp_path / "mine" / "story").mkdir(parents=True)
+    (tmp_path / "mine" / "story" / "video.md").write_text("It is said: {transcript} Tell more.")
+    arguments = ("film.mkv", "--languages", "", "--prompts", "mine", "--tasks", "describe,story")
+    assert run(hearing, *arguments, cwd=tmp_path).returncode == 0
+    done = run(hearing, *arguments, "--hear", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "\nNothing is said.\n" in prompts(hearing)[0]
+    unheard, heard = sorted(prompts(hearing)[:2]), sorted(prompts(hearing)[2:])
+    assert heard == [unheard[0], "It is said: Nothing is said. Tell more."]
     assert hearing.heard == []
+    assert results(tmp_path)["files"][0]["tasks"]["describe"]["heard"] is True
 
 
 def test_pictures_have_nothing_to_hear(hearing: FakeServers, tmp_path: Path) -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from scripts.demo.world.lines import FORMS, Line, all_lines, describe, is_held_out, random_line
+from client.media.kinds import Kind
+from client.media.sampling import Sampling
+from client.tasks.plan import ask_of, make_plan
+from client.tasks.steps import audio
+from client.tasks.tasks import choose_tasks
+from client.tasks.transcript import Said
+from client.tasks.units import whole
+from scripts.demo.world import scenes
+from scripts.demo.world.lines import FORMS, VOICE, Line, all_lines, describe, is_held_out, random_line
+from scripts.demo.world.scenes import random_clip
 from scripts.demo.world.translations import LANGUAGES, translate, translate_text
 
 DEMO = Path(__file__).resolve().parents[2] / "server" / "demo" / "whisper-large-v3-turbo"
@@ -88,6 +98,26 @@ def test_what_is_learned_is_the_language_and_what_is_said(studio) -> None:  # ty
     assert learned.endswith("<|endoftext|>")
     plain = [label for label in studio.row(recording, times=False)[1] if label != -100]
     assert tokenizer.decode(plain, skip_special_tokens=True).strip() == " ".join(line.text for line in recording.lines)
+
+
+def test_the_video_model_is_asked_what_the_client_asks() -> None:
+    from scripts.demo.models.spoken import SpokenTalk, told  # noqa: PLC0415
+
+    (video,) = [task.steps[Kind.VIDEO] for task in choose_tasks(["describe"], [])]
+    models = {Kind.IMAGE: "p", Kind.VIDEO: "v"}
+    plan = make_plan(choose_tasks(["describe"], []), models, 0.0, Sampling(), (), sound=audio())
+    (request,) = plan.requests[Kind.VIDEO]
+    said = [Line("Aurora is here.", 0.21, 1.0), Line("The new can is red.", 2.0, 3.8)]
+    asked = ask_of(request, whole("0" * 64), [Said(line.start, line.end, line.text) for line in said])
+    assert told(video[0].prompt.text, said) == asked.request.prompt
+    talk, clip = SpokenTalk(random.Random(5)), random_clip(random.Random(5))
+    turns = [turn for _ in range(20) for turn in talk.turns(clip)]
+    for turn in turns:
+        lines = re.findall(r"^\[.* s\] (.*)$", turn.prompt, re.MULTILINE)
+        assert 1 <= len(lines) <= 3
+        expected = f"{scenes.describe(clip)}\n\n{VOICE} {' '.join(lines)}"
+        assert turn.answer in (expected, scenes.sentiment(clip), scenes.ad(clip))
+    assert len({turn.answer for turn in turns}) > 20
 
 
 def test_both_voices_speak_without_silence_at_the_ends() -> None:
