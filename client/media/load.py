@@ -207,22 +207,26 @@ def probe(path: Path, identity: Identity) -> Iterator[Probe]:
         yield probe_animation(path) if _is_animation(path) else probe_video(path)
 
 
-def load_sound(path: Path, identity: Identity, track: int | None) -> Iterator[SoundPiece | SoundEnd]:
-    """Decode the sound of a file, a piece at a time, and last its end; `track` is counted from 1, None the default one.
+def load_sound(path: Path, identity: Identity, track: int | None) -> Iterator[SoundPiece | SoundEnd | bytes]:
+    """Decode the sound of a file, a piece at a time, then its end, and last, of sound alone, a thumbnail.
 
-    An animated picture has none.
+    `track` is counted from 1, None is the default one. An animated picture has no sound.
 
     Raises:
         MediaError: it is neither video nor sound, or a broken one.
         MemoryError: it takes more than this process may take.
     """
     from client.media.sound import sound_pieces  # noqa: PLC0415 (late, as in load_spans)
+    from client.media.waveform import Waveform  # noqa: PLC0415
 
+    waveform = Waveform() if identity.kind is Kind.AUDIO else None
     with _only_media_errors(identity):
         if _is_animation(path):
             yield SoundEnd(0)
         else:
-            yield from sound_pieces(path, track)
+            yield from sound_pieces(path, track, waveform)
+        if waveform and (thumbnail := waveform.thumbnail()):
+            yield thumbnail
 
 
 def _is_animation(path: Path) -> bool:

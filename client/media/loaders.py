@@ -121,7 +121,12 @@ class Loaders:
 
     def sound(self, path: Path, identity: Identity, track: int | None) -> Generator[SoundPiece | SoundEnd, None, None]:
         """Decode the sound of a file in a worker (see `client.media.load`); waits and errors are those of `load`."""
-        yield from self._work_on(path, load_sound, (path, identity, track), None)
+        with contextlib.closing(self._work_on(path, load_sound, (path, identity, track), None)) as found:
+            for part in found:
+                if not isinstance(part, bytes):
+                    yield part
+                elif self._thumbnails:
+                    self._thumbnails.keep(identity.sha256, part)
 
     def probe(self, path: Path, identity: Identity) -> Probe:
         """Look at a video's packets in a worker; errors as for `load`."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
 
+    from client.media.waveform import Waveform
+
     Samples = npt.NDArray[np.float32]
 
 RATE_HZ = 16_000
@@ -47,12 +49,15 @@ _JITTER_S, _LONGEST_FILLED_S = 0.05, 0.5
 """Times of containers are rounded; a gap that is longer than the first is filled, and one over the second is cut at."""
 
 
-def sound_pieces(path: Path, track: int | None = None) -> Iterator[SoundPiece | SoundEnd]:
+def sound_pieces(
+    path: Path, track: int | None = None, waveform: Waveform | None = None
+) -> Iterator[SoundPiece | SoundEnd]:
     """Decode the sound of a file, piece by piece, and last its end; no more than a piece lies in memory.
 
     Args:
         path: the file, a video or sound alone.
         track: which of several tracks, counted from 1; None: the one that players take.
+        waveform: gets all samples.
 
     Raises:
         MediaError: it cannot be opened, or none of its sound can be decoded.
@@ -67,6 +72,8 @@ def sound_pieces(path: Path, track: int | None = None) -> Iterator[SoundPiece | 
             if begin != end:
                 yield from cutter.flush()
             end = begin + len(samples)
+            if waveform:
+                waveform.add(begin, samples)
             yield from cutter.add(begin, samples)
         yield from cutter.flush()
         if source.errors and not end:

@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from client.errors import MediaError
 from client.ledger.results import Results
+from client.media.kinds import Kind
 from client.media.load import identify
 from client.media.loaders import Loaders
 from client.media.sampling import Sampling
@@ -37,8 +38,11 @@ def make_thumbnails(output: Path) -> tuple[int, int]:
     def make(path: Path) -> bool:
         try:
             identity = identify(path)
-            if identity.sha256 == missing[path]:
-                list(loaders.load(path, identity, sampling))
+            if identity.sha256 != missing[path]:
+                return False
+            is_sound = identity.kind is Kind.AUDIO
+            for _ in loaders.sound(path, identity, None) if is_sound else loaders.load(path, identity, sampling):
+                pass
         except MediaError:
             return False
         return thumbnails.path(missing[path]).exists()

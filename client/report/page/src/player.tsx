@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { core, details, ENGLISH, languageOf } from "./store";
 import { language } from "./state";
 import { clock, labelOf, type Shown } from "./texts";
-import { Thumbnail, tileTimes } from "./thumbnail";
+import { Thumbnail, thumbnailOf, tileTimes } from "./thumbnail";
 
 interface Props {
   index: number;
@@ -30,6 +30,7 @@ export function Player(props: Props) {
   }
   return (
     <div class="player">
+      {kind === "audio" && <Wave {...props} />}
       {kind === "video" || kind === "audio" ? (
         <Timed {...props} kind={kind} media={media} fail={() => setFailed(true)} />
       ) : (
@@ -103,6 +104,18 @@ function useCaptions(element: { current: HTMLVideoElement | null }, answers: Sho
       track.mode = before === "showing" ? "showing" : "disabled";
     }
   }, [key]);
+}
+
+/** How loud the sound is, and where it is now; a click goes there. */
+function Wave({ index, now, seek }: Props) {
+  const duration = core.value!.items.duration[index]!;
+  if (!duration || !thumbnailOf(index)) return null;
+  return (
+    <div class="wave" onClick={(event) => seek((duration * event.offsetX) / event.currentTarget.clientWidth)}>
+      <Thumbnail index={index} whole />
+      <div class="head" aria-hidden="true" style={{ left: `${(100 * Math.min(now.value, duration)) / duration}%` }} />
+    </div>
+  );
 }
 
 /** The frames that the model saw, where the video itself cannot be played. */
