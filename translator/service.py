@@ -74,14 +74,17 @@ async def serve(settings: Settings, state: State) -> None:
     runner = web.AppRunner(
         make_app(state),
         handler_cancellation=True,  # who hangs up no longer waits in the queue
-        access_log=None,
         shutdown_timeout=settings.grace_s,
-        max_line_size=_MAX_LINE_BYTES,
-        lingering_time=_LINGERING_S,
     )
     await runner.setup()
     assert runner.server
-    listener = Listener(runner.server, connections=settings.connections)
+    listener = Listener(
+        runner.server,
+        connections=settings.connections,
+        access_log=None,
+        max_line_size=_MAX_LINE_BYTES,
+        lingering_time=_LINGERING_S,
+    )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -256,7 +256,7 @@ class Gateway:
         async with self._bodies.read(request) as body:
             hold = request[HOLD]
             hold.count(len(body))  # the file, until it is decoded
-            form = await Form.parse(request, body, self._config.limits)
+            form = Form.parse(request, body, self._config.limits)
             model = self._catalogue.find(form.model, "transcribe")
             context = request[CONTEXT]
             context.model = model.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -77,6 +78,18 @@ class Connection(RequestHandler):
         response = refusal(failure)
         response.force_close()
         return response
+
+    async def finish_response(
+        self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer. An exception of aiohttp is of a request that came to none of our handlers."""
+        if isinstance(resp, web.HTTPException):
+            message = (
+                "Expect: only 100-continue is known" if resp.status == HTTPStatus.EXPECTATION_FAILED else resp.reason
+            )
+            resp = refusal(RequestError(resp.status, message, code=resp.reason.lower().replace(" ", "_")))
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
 
 
 class Server(web.Server):

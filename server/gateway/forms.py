@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import msgspec
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import hdrs
 
 from server.errors import RequestError
+from server.gateway import multipart
 from server.gateway.api_types import SoundForm
 from server.gateway.parameters import wrong_type
 
@@ -40,7 +38,6 @@ REFUSED = {
 SEGMENTED = frozenset({"srt", "vtt", "verbose_json"})
 """Formats with times: an engine makes them of verbose_json."""
 LONGEST_TEXT = 16 << 10
-MOST_FIELDS = 32
 _NO_WORDS = "the engine gives no times of words: ask for segments, and send short sounds where closer times are needed"
 
 
@@ -55,13 +52,13 @@ class Form:
     """All others, of the types of `SoundForm`."""
 
     @classmethod
-    async def parse(cls, request: web.Request, body: bytes, limits: Limits) -> Form:
+    def parse(cls, request: web.Request, body: bytes, limits: Limits) -> Form:
         """Take a body apart, and check all that needs no model.
 
         Raises:
             RequestError: 400 or 413, naming the field.
         """
-        texts, sound = await _take_apart(request, body, limits)
+        texts, sound = _take_apart(request, body, limits)
         for name in texts.keys() & REFUSED.keys():
             raise _refusal(name, f"{name} is not taken: {REFUSED[name]}")
         for name in texts.keys() - FIELDS:
@@ -117,36 +114,27 @@ class Form:
         return b"".join(parts), f"multipart/form-data; boundary={boundary}"
 
 
-async def _take_apart(request: web.Request, body: bytes, limits: Limits) -> tuple[dict[str, list[str]], bytes | None]:
+def _take_apart(request: web.Request, body: bytes, limits: Limits) -> tuple[dict[str, list[str]], bytes | None]:
     """The fields of a form, and its file."""
     texts: dict[str, list[str]] = {}
     sound: bytes | None = None
-    # Its limit is where a connection would be told to wait; there is none.
-    content = aiohttp.StreamReader(BaseProtocol(asyncio.get_running_loop()), len(body) + 1)
-    content.feed_data(body)
-    content.feed_eof()
-    count = 0
-    try:
-        async for part in aiohttp.MultipartReader(request.headers, content):
-            if not isinstance(part, aiohttp.BodyPartReader) or part.name is None:
-                raise RequestError(400, "a part of the form has no name", code="invalid_form")
-            count += 1
-            if count > MOST_FIELDS:
-                raise RequestError(400, f"more than {MOST_FIELDS} form fields", code="invalid_form")
-            data = bytes(await part.read())
-            if part.name != "file":
-                if len(data) > LONGEST_TEXT:
-                    raise RequestError(413, f"{part.name:.60}: too long", param=part.name, code="request_too_large")
-                texts.setdefault(part.name, []).append(data.decode())
-                continue
-            if len(data) > limits.max_media_bytes:
-                limit = limits.max_media_bytes >> 20
-                raise RequestError(413, f"file: larger than {limit} MiB", param="file", code="request_too_large")
-            if sound is not None:
-                raise RequestError(400, "the form has two files", param="file", code="invalid_form")
-            sound = data
-    except (ValueError, LookupError, AssertionError, HttpProcessingError, aiohttp.ClientError) as error:
-        raise RequestError(400, f"the body is no multipart form: {error}", code="invalid_form") from error
+    for name, data in multipart.parts(request.headers.get(hdrs.CONTENT_TYPE, ""), body):
+        if name != "file":
+            if len(data) > LONGEST_TEXT:
+                raise RequestError(413, f"{name:.60}: too long", param=name[:60], code="request_too_large")
+            try:
+                texts.setdefault(name, []).append(data.decode())
+            except UnicodeDecodeError:
+                raise RequestError(
+                    400, f"{name:.60}: the text is not in UTF-8", param=name[:60], code="invalid_form"
+                ) from None
+            continue
+        if len(data) > limits.max_media_bytes:
+            limit = limits.max_media_bytes >> 20
+            raise RequestError(413, f"file: larger than {limit} MiB", param="file", code="request_too_large")
+        if sound is not None:
+            raise RequestError(400, "the form has two files", param="file", code="invalid_form")
+        sound = data
     return texts, sound
 
 

@@ -69,6 +69,19 @@ async def test_what_two_servers_could_read_in_two_ways_is_refused(refusing: tupl
     assert not engine.bodies
 
 
+@pytest.mark.parametrize("path", [b"/v1/chat/completions", b"/v1/audio/transcriptions", b"/health", b"/nowhere"])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_unknown_expectation_is_refused_in_our_shape(refusing: tuple[Engine, str], path: bytes) -> None:
+    engine, address = refusing
+    sent = POST.replace(b"/v1/chat/completions", path) + b"Expect: secret\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+    head, _, body = (await raw(address, sent + BODY)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 417")
+    assert b"content-type: application/json" in head.lower()
+    assert orjson.loads(body)["error"]["code"] == "expectation_failed"
+    assert b"secret" not in body
+    assert not engine.bodies
+
+
 async def test_headers_of_one_hop_and_of_others_are_not_passed_on(folder: Path, engine: Engine) -> None:
     head = POST + b"Content-Length: %d\r\nConnection: close, X-Secret\r\nTE: trailers\r\nX-Secret: 1\r\n" % len(BODY)
     head += b"Upgrade: h2c\r\nX-Forwarded-For: 1.2.3.4\r\nCookie: a=b\r\nX-Request-Id: a/b\r\n"

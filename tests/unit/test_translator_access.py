@@ -1,6 +1,7 @@
 """Who may ask, what is counted, and how many connections there may be."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from aiohttp.test_utils import TestServer
 from prometheus_client.parser import text_string_to_metric_families
 from translator_toy import Client, Engine, serving
 
-from translator.http import Limits, State
+from translator.http import Limits, State, make_app
 from translator.http.server import Listener
 from translator.service import make_state
 from translator.settings import Settings
@@ -142,6 +143,40 @@ async def test_one_connection_too_many_is_told_so() -> None:
         await listener.stop()
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(host, port)
+
+
+POST = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (POST % b"/translate" + b"Expect: 200-ok\r\n\r\n{}", 417),
+        (POST % b"/v1/translations" + b"Expect: 200-ok\r\n\r\n{}", 417),
+        (POST % b"/nowhere" + b"Expect: 200-ok\r\n\r\n{}", 417),
+        (POST % b"/v1/translations" + b"Content-Length: 3\r\n\r\n{}", 400),
+        (POST % b"/translate" + b"X secret: 1\r\n\r\n{}", 400),
+        (POST % b"/translate" + b"X: " + b"secret" * 2000 + b"\r\n\r\n{}", 400),
+        (b"POST /translate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nsecret\r\n", 400),
+        (b"POST /translate HTTP/9.9\r\nHost: x\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\0\1\0secret", 400),
+    ],
+)
+async def test_what_is_no_request_is_refused_in_our_shape(sent: bytes, status: int) -> None:
+    """aiohttp's own answers are plain text, and repeat what came."""
+    async with TestServer(make_app(State("toy"))) as server:
+        assert server.runner
+        assert server.runner.server
+        listener = Listener(server.runner.server, connections=1)
+        reader, writer = await asyncio.open_connection(*await listener.start("127.0.0.1", 0))
+        writer.write(sent)
+        head, _, body = (await asyncio.wait_for(reader.read(), 20)).partition(b"\r\n\r\n")
+        writer.close()
+        await listener.stop()
+    assert int(head.split()[1]) == status
+    error = json.loads(body)["error"]
+    assert isinstance(error, dict if b"/v1/" in sent and status == 417 else str)
+    assert b"secret" not in body
 
 
 def test_the_state_is_what_the_settings_ask_for() -> None:

@@ -19,7 +19,7 @@ def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | Non
     return web.Response(text=text, status=status, headers=headers, content_type="application/json")
 
 
-def error_response(error: ApiError, request: web.Request) -> web.Response:
+def error_response(error: ApiError, request: web.BaseRequest) -> web.Response:
     """The answer to `request` that says what is wrong."""
     body: Any = error.libretranslate
     if request.path.startswith("/v1/"):

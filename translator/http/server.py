@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler
+
+from translator.errors import ApiError
+from translator.http.responses import error_response
+
+if TYPE_CHECKING:
+    from aiohttp.web_request import BaseRequest
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +37,37 @@ class MalformedRequests(logging.Filter):
         return True
 
 
+class Connection(RequestHandler):
+    """One connection: what cannot be read on it is refused as everything else is, and not repeated."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """The answer to what is no request, or to a failure outside of our handlers."""
+        super().handle_error(request, status, exc, message)  # logs it; raises if an answer has begun
+        said = f"this is no HTTP that can be read: {type(exc).__name__}" if status < 500 else "internal error"
+        return error_response(ApiError(status, said, code="bad_request" if status < 500 else None, close=True), request)
+
+    async def finish_response(
+        self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer. An exception of aiohttp is of a request that came to none of our handlers."""
+        if isinstance(resp, web.HTTPExpectationFailed):
+            failure = ApiError(resp.status, "Expect: only 100-continue is known", code="bad_request", close=True)
+            resp = error_response(failure, request)
+        return await super().finish_response(request, resp, start_time)
+
+
 class Listener:
     """A listening socket before an aiohttp server, with a limit of open connections."""
 
-    def __init__(self, server: web.Server, *, connections: int) -> None:
-        """Pass connections on to `server` as long as it has fewer than `connections`."""
+    def __init__(self, server: web.Server, *, connections: int, **options: Any) -> None:
+        """Pass connections on to `server` as long as it has fewer than `connections`; `options` are aiohttp's."""
         self._server = server
         self._most = connections
+        self._options = options
         self._listening: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
@@ -67,7 +99,9 @@ class Listener:
             await asyncio.sleep(0.02)
 
     def _protocol(self) -> asyncio.BaseProtocol:
-        return self._server() if len(self._server.connections) < self._most else _Refusal()
+        if len(self._server.connections) >= self._most:
+            return _Refusal()
+        return Connection(self._server, loop=asyncio.get_running_loop(), **self._options)
 
 
 class _Refusal(asyncio.Protocol):
