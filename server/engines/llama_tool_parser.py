@@ -41,7 +41,9 @@ class LlamaToolParser(Llama3JsonToolParser):  # type: ignore[misc]  # vLLM's typ
         """Index of a call whose name was passed on -> its arguments as far as they were."""
 
     def extract_tool_calls(self, model_output: str, request: Any) -> ExtractedToolCallInformation:
-        """The calls in a whole answer; JSON that calls none of the tools is text."""
+        """The calls in a whole answer; JSON that calls none of the tools, or stands behind words, is text."""
+        if CALL.match(model_output) is None:
+            return ExtractedToolCallInformation(tools_called=False, tool_calls=[], content=model_output)
         found = super().extract_tool_calls(model_output, request)
         if found.tools_called and not {call.function.name for call in found.tool_calls} <= _names(request):
             return ExtractedToolCallInformation(tools_called=False, tool_calls=[], content=model_output)

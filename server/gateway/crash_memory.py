@@ -17,9 +17,9 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
@@ -42,6 +42,7 @@ LABELS = frozenset(
 )
 """Parameters that may differ between two requests with the same content."""
 
+_T = TypeVar("_T")
 logger = logging.getLogger(__name__)
 
 
@@ -93,7 +94,9 @@ class CrashMemory:
         self._left: deque[tuple[float, str, Future[bytes]]] = deque()
         """(when, server, digest) of each request that has left without an answer."""
         self._hashing = ThreadPoolExecutor(1, "digests")
-        """Many may leave at once, with large bodies, and others are not to wait for their digests."""
+        """Many may be there or leave at once, with large bodies, and nobody else is to wait for their digests."""
+        self._uncounted: set[asyncio.Future[Any]] = set()
+        """Digests that crashes and answers are still to be counted by."""
         self._admitted: list[bytes] = []
         """Suspects that have been let in."""
         self._window = 1
@@ -109,14 +112,20 @@ class CrashMemory:
         if poison_log is not None:
             self._poison_logs[server] = Path(poison_log)
 
-    def check(self, request: IdentifiedRequest) -> None:
+    async def check(self, request: IdentifiedRequest) -> None:
         """Refuse poison.
 
         Raises:
             RequestError: 502.
         """
+        while self._uncounted:
+            await asyncio.wait(self._uncounted)
         self._forget_old()
-        if self._suspects and (suspect := self._find(request.digest)) and suspect.poison:
+        if not self._suspects:
+            return
+        if "digest" not in vars(request):
+            await self._hash(request)
+        if (suspect := self._find(request.digest)) and suspect.poison:
             raise RequestError(
                 502,
                 f"{self._model} has crashed {len(suspect.crashes)} times while it answered this request, "
@@ -131,7 +140,7 @@ class CrashMemory:
         Raises:
             RequestError: 502, it is poison; 503, its turn did not come.
         """
-        self.check(request)
+        await self.check(request)
         if not self._suspects or self._find(request.digest) is None:
             yield
             return
@@ -141,7 +150,7 @@ class CrashMemory:
                     await self._changed.wait()
         except TimeoutError:
             raise unavailable(self._model) from None
-        self.check(request)
+        await self.check(request)
         self._admitted.append(request.digest)
         try:
             yield
@@ -181,15 +190,40 @@ class CrashMemory:
 
     def _clear(self, request: IdentifiedRequest, server: str) -> None:
         self._answered_at[server] = self._clock()
-        if self._suspects and (suspect := self._find(request.digest)) and not suspect.poison:
-            del self._suspects[request.digest]
+        if self._suspects or self._uncounted:
+            self._count_later(self._hash(request), self._acquit)
+
+    def _acquit(self, digest: bytes) -> None:
+        if (suspect := self._find(digest)) and not suspect.poison:
+            del self._suspects[digest]
 
     def crashed(self, server: str) -> None:
-        """Note that `server` is gone, and who was there."""
-        now = self._clock()
+        """Note that `server` is gone, and who was there: who comes from now on waits until that is known."""
         self._forget_old()
-        digests = {request.digest for request in self._present.get(server, ())}
-        digests |= {digest.result() for _, name, digest in self._left if name == server}
+        present = tuple(self._present.get(server, ()))
+        left = [digest for _, name, digest in self._left if name == server]
+
+        def hash_all() -> set[bytes]:
+            return {request.digest for request in present} | {digest.result() for digest in left}
+
+        hashed = asyncio.get_running_loop().run_in_executor(self._hashing, hash_all)
+        self._count_later(hashed, partial(self._suspect, server, self._clock()))
+
+    def _hash(self, request: IdentifiedRequest) -> asyncio.Future[bytes]:
+        return asyncio.get_running_loop().run_in_executor(self._hashing, getattr, request, "digest")
+
+    def _count_later(self, hashed: asyncio.Future[_T], count: Callable[[_T], None]) -> None:
+        """`count` what is `hashed`, also if nobody waits for it any more."""
+
+        def counted(_: asyncio.Future[_T]) -> None:
+            self._uncounted.discard(hashed)
+            if not hashed.cancelled():
+                count(hashed.result())
+
+        self._uncounted.add(hashed)
+        hashed.add_done_callback(counted)
+
+    def _suspect(self, server: str, now: float, digests: set[bytes]) -> None:
         known = [digest for digest in digests if self._find(digest) is not None]
         for digest in digests:
             suspect = self._suspects.pop(digest, None) or _Suspect(now)  # the newest stand last

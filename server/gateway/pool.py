@@ -130,7 +130,7 @@ class Pool:
             except NotBegunError as error:
                 logger.warning("%s: %s failed: %s", call.context.id, upstream.name, error)
                 tried.append(upstream)
-                self._crashes.check(identified)
+                await self._crashes.check(identified)
         raise unavailable(self.name)
 
     def choose(self, digest: bytes | None, tried: Collection[Upstream] = ()) -> Upstream | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -173,7 +174,7 @@ def memory(clock: Clock) -> CrashMemory:
     return CrashMemory("m", keep_s=100.0, longest_wait_s=20.0, clock=clock)
 
 
-def crash(memory: CrashMemory, *texts: str, server: str = "a") -> None:
+async def crash(memory: CrashMemory, *texts: str, server: str = "a") -> None:
     """A crash with these requests in flight."""
     with suppress(NotBegunError), ExitStack() as stack:
         for text in texts:
@@ -182,9 +183,9 @@ def crash(memory: CrashMemory, *texts: str, server: str = "a") -> None:
         raise NotBegunError("gone")
 
 
-def refused(memory: CrashMemory, text: str) -> bool:
+async def refused(memory: CrashMemory, text: str) -> bool:
     with suppress(RequestError):
-        memory.check(asked(text))
+        await memory.check(asked(text))
         return False
     return True
 
@@ -196,73 +197,89 @@ def answer(memory: CrashMemory, text: str, server: str = "a") -> None:
         one.answered = True
 
 
-def test_of_several_suspects_at_a_crash_none_is_refused_yet(memory: CrashMemory) -> None:
-    crash(memory, "x", "y", "z")
-    crash(memory, "x", "y")
-    assert not any(refused(memory, text) for text in "xyz")
-    crash(memory, "y", "new")
-    assert [refused(memory, text) for text in ("x", "y", "z", "new")] == [False, True, False, False]
+async def test_of_several_suspects_at_a_crash_none_is_refused_yet(memory: CrashMemory) -> None:
+    await crash(memory, "x", "y", "z")
+    await crash(memory, "x", "y")
+    assert not [text for text in "xyz" if await refused(memory, text)]
+    await crash(memory, "y", "new")
+    assert [await refused(memory, text) for text in ("x", "y", "z", "new")] == [False, True, False, False]
 
 
-def test_a_suspect_that_is_answered_is_none_any_more(memory: CrashMemory) -> None:
-    crash(memory, "x")
+async def test_a_suspect_that_is_answered_is_none_any_more(memory: CrashMemory) -> None:
+    await crash(memory, "x")
     answer(memory, "x")
-    crash(memory, "x")
-    assert not refused(memory, "x")
+    await crash(memory, "x")
+    assert not await refused(memory, "x")
 
 
-def test_crashes_are_forgotten_in_time(memory: CrashMemory, clock: Clock) -> None:
-    crash(memory, "x")
+async def test_crashes_are_forgotten_in_time(memory: CrashMemory, clock: Clock) -> None:
+    await crash(memory, "x")
     clock.now += 101
-    crash(memory, "x")
-    assert not refused(memory, "x")
-    crash(memory, "x")
-    assert refused(memory, "x")
+    await crash(memory, "x")
+    assert not await refused(memory, "x")
+    await crash(memory, "x")
+    assert await refused(memory, "x")
     clock.now += 101
-    assert not refused(memory, "x")
+    assert not await refused(memory, "x")
 
 
-def test_nothing_is_hashed_once_the_suspects_are_forgotten(memory: CrashMemory, clock: Clock) -> None:
-    crash(memory, "x")
+async def test_nothing_is_hashed_once_the_suspects_are_forgotten(memory: CrashMemory, clock: Clock) -> None:
+    await crash(memory, "x")
     during, after = asked("y"), asked("z")
-    memory.check(during)
+    await memory.check(during)
     clock.now += 101
-    memory.check(after)
+    await memory.check(after)
     assert ["digest" in vars(one) for one in (during, after)] == [True, False]
 
 
 @pytest.mark.parametrize(("later_s", "was_there"), [(LINGER_S / 2, True), (LINGER_S * 2, False)])
-def test_who_has_just_gone_away_was_there(memory: CrashMemory, clock: Clock, later_s: float, was_there: bool) -> None:
+async def test_who_has_just_gone_away_was_there(
+    memory: CrashMemory, clock: Clock, later_s: float, was_there: bool
+) -> None:
     for _ in range(2):
         with suppress(asyncio.CancelledError), memory.present(asked("x"), "a"):
             raise asyncio.CancelledError
         clock.now += later_s
         memory.crashed("a")
-    assert refused(memory, "x") is was_there
+    assert await refused(memory, "x") is was_there
 
 
-def test_who_goes_away_is_hashed_by_another_thread(memory: CrashMemory) -> None:
+async def test_nobody_waits_for_the_digests_of_others(memory: CrashMemory) -> None:
+    """They are made by another thread; only who asks for the same model waits until a crash has been counted."""
     threads = []
+    go_on = threading.Event()
 
     class Watched(IdentifiedRequest):
-        @property
-        def digest(self) -> bytes:  # type: ignore[override]
+        @cached_property
+        def digest(self) -> bytes:
             threads.append(threading.current_thread())
+            assert go_on.wait(60)
             return super().digest
 
-    for _ in range(2):
-        one = Watched("/v1/chat/completions", orjson.dumps({"messages": "x"}))
-        with suppress(ConnectionError), memory.present(one, "a"):
-            raise ConnectionError
+    def watched() -> IdentifiedRequest:
+        return Watched("/v1/chat/completions", orjson.dumps({"messages": "x"}))
+
+    with suppress(ConnectionError), memory.present(watched(), "a"):
+        raise ConnectionError
+    with suppress(NotBegunError), memory.present(watched(), "a"):
         memory.crashed("a")
-    assert refused(memory, "x")
-    assert len(threads) == 2
+        raise NotBegunError("gone")
+    checking = asyncio.create_task(memory.check(asked("y")))
+    await asyncio.sleep(0.01)
+    assert not checking.done()
+    go_on.set()
+    await asyncio.wait_for(checking, 60)
+    async with memory.admit(one := watched()):
+        with memory.present(one, "a"):
+            one.answered = True
+    assert not await refused(memory, "x")
+    assert len(threads) == 3
     assert threading.current_thread() not in threads
 
 
 async def test_suspects_go_one_at_a_time_and_more_with_each_that_is_answered(memory: CrashMemory) -> None:
     texts = tuple("abcdefgh")
-    crash(memory, *texts)
+    await crash(memory, *texts)
     inside: list[str] = []
     most = 0
     go_on = asyncio.Event()
@@ -288,8 +305,8 @@ async def test_suspects_go_one_at_a_time_and_more_with_each_that_is_answered(mem
 
 
 async def test_one_that_was_there_at_two_crashes_with_others_goes_alone(memory: CrashMemory) -> None:
-    crash(memory, "x", "y", "z")
-    crash(memory, "x", "y")
+    await crash(memory, "x", "y", "z")
+    await crash(memory, "x", "y")
     async with memory.admit(asked("z")):
         waiting = asyncio.create_task(memory.admit(asked("x")).__aenter__())
         await asyncio.sleep(0.01)
@@ -297,27 +314,27 @@ async def test_one_that_was_there_at_two_crashes_with_others_goes_alone(memory: 
     await asyncio.wait_for(waiting, 5)
 
 
-def test_only_an_engine_that_answers_others_is_excused(memory: CrashMemory, folder: Path) -> None:
+async def test_only_an_engine_that_answers_others_is_excused(memory: CrashMemory, folder: Path) -> None:
     for server in ("works", "broken"):
         memory.report_to(server, str(folder / server))
     answer(memory, "hello", "works")
     for _ in range(2):
-        crash(memory, "x", server="works")
-        crash(memory, "y", server="broken")
-    assert refused(memory, "x")
-    assert refused(memory, "y")
+        await crash(memory, "x", server="works")
+        await crash(memory, "y", server="broken")
+    assert await refused(memory, "x")
+    assert await refused(memory, "y")
     assert (folder / "works").read_text()
     assert not (folder / "broken").exists()
 
 
-def test_a_file_that_cannot_be_written_stops_nothing(
+async def test_a_file_that_cannot_be_written_stops_nothing(
     memory: CrashMemory, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     memory.report_to("works", str(folder / "no" / "such" / "folder"))
     answer(memory, "hello", "works")
     for _ in range(2):
-        crash(memory, "x", server="works")
-    assert refused(memory, "x")
+        await crash(memory, "x", server="works")
+    assert await refused(memory, "x")
     assert "cannot be written" in caplog.text
 
 

@@ -63,6 +63,7 @@ def streamed(parser: Any, request: Any, text: str, step: int = 1) -> tuple[str, 
     [
         *('{"title": "red", "name": "look"}', '{"name": "Ada", "parameters": {}}', "{}", "It is red {"),
         *('{"na', "{", ' {"name": "loo'),
+        *(f"It is red: {CALL}", f"It is {{red}} {CALL}", f"[{CALL}]", f"```json\n{CALL}\n```"),
     ],
 )
 def test_other_json_and_words_are_text(new_parser: Any, request_with_tool: Any, text: str, step: int) -> None:
