@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,7 @@ from client.errors import MediaError
 from client.job import Job
 from client.ledger.ledger import LEDGER
 from client.ledger.rows import new_file, open_to_read, read_file, read_redo, read_uri
+from client.ledger.runs import last_plan
 from client.ledger.sqlite_errors import ledger_errors
 from client.media.image import picture_size
 from client.media.kinds import HEAD_BYTES, Animated, Kind, by_suffix
@@ -108,6 +110,18 @@ def dry_run(
                 ledger.connection.close()
     _count_tiles(found, asked)
     return found, ledger.means
+
+
+def last_plan_of(folder: Path) -> Plan | None:
+    """What the last run with this output folder asked, if there was one.
+
+    Raises:
+        LedgerError: there is a ledger that cannot be read.
+    """
+    if not (folder / LEDGER).is_file():
+        return None
+    with ledger_errors(folder / LEDGER), closing(open_to_read(folder / LEDGER)) as connection:
+        return last_plan(connection)
 
 
 def _open(path: Path) -> _LedgerView:

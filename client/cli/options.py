@@ -117,11 +117,12 @@ QUESTIONS = (
         help=f"of --window scenes: longer ones are asked about in parts of this length  [default: {LONGEST_SCENE_S:g}]",
     ),
     _questions(
-        "--hear",
+        "--hear/--no-hear",
         is_flag=True,
+        default=None,
         type=values.Switch(),
         help="tell describe, sentiment, ad, captions, chapters, summary and questions what is said in the video, which "
-        "a speech model transcribes first",
+        "a speech model transcribes first  [default: where one is served; a folder goes on as in its last run]",
     ),
     _questions(
         "--audio-track",

@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import asynccontextmanager, closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from client.cli.listening import could_hear, heard_before, serves_speech
 from client.cli.log import open_log
 from client.cli.progress import Progress
 from client.cli.screen import CONTROL, ProgressDisplay
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from client.endpoints.retry import Waiting
     from client.media.loaders import ForkServer
     from client.sources.source import Source
+    from client.tasks.tasks import Task
 
 DONE, FAILED, USAGE = 0, 1, 2
 _SHOWN_KINDS = 6
@@ -53,6 +55,8 @@ class _Work(NamedTuple):
 
     sources: list[Source]
     plan: Plan
+    heard: Plan | None
+    """The plan to follow instead where a speech model is served; None where that makes no difference, or is decided."""
     passed_over: str
     """The files of folders that are neither picture nor video, in words; empty where there are none."""
     glossary: list[Any]
@@ -74,8 +78,7 @@ def run(settings: Settings, fork_server: ForkServer) -> int:
         if work.passed_over and not settings.quiet:
             _say(work.passed_over)
         with closing(Ledger(settings.output)) as ledger:
-            goes_on = ledger.begin_run(work.plan, work.sources, settings.redo)
-            return asyncio.run(_run(settings, work, ledger, fork_server, goes_on=goes_on))
+            return asyncio.run(_run(settings, work, ledger, fork_server))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BabelviewError as error:
@@ -99,12 +102,8 @@ def _prepare(settings: Settings) -> _Work:
         open_log(settings.log_file, settings.api_key, settings.translator_key)
     for address in (settings.base_url, settings.translator):
         proxy_of(address)
-    aside = [TRANSCRIPT] if settings.hear and TRANSCRIPT not in settings.tasks else []
-    names = [*settings.tasks, *aside]
-    tasks = choose_tasks(names, settings.questions, settings.prompts, settings.window, settings.sound)
+    tasks = _tasks(settings, hear=bool(settings.hear))
     hears = any(task.hears for task in tasks)
-    if settings.sound and not hears:
-        raise UsageError("--audio-track and --word-times are for --hear, and for tasks about sound, such as transcript")
     if settings.window and not any(task.over_time for task in tasks):
         named = ", ".join(task.name for task in tasks)
         raise UsageError(
@@ -120,7 +119,7 @@ def _prepare(settings: Settings) -> _Work:
         settings.paths,
         settings.manifests,
         column=settings.column,
-        choice=Choice(settings.include, settings.exclude, sound=hears and not aside),
+        choice=Choice(settings.include, settings.exclude, sound=any(task.hears for task in _tasks(settings))),
         leave_out=settings.output,
         warn=_say,
         passed_over=others,
@@ -131,19 +130,34 @@ def _prepare(settings: Settings) -> _Work:
         more = f" ({passed_over})" if passed_over else ""
         sound = ", and no sound" if hears else ""
         raise UsageError(f"no pictures or videos{sound} in {', '.join(settings.paths)}{but}{more}")
-    plan = make_plan(
-        tasks,
+    plan = _plan(settings, hear=bool(settings.hear))
+    heard = _plan(settings, hear=True) if settings.hear is None else None
+    if heard and not could_hear(heard, sources):
+        heard = None
+    if settings.sound and not (hears or heard):
+        raise UsageError("--audio-track and --word-times are for --hear, and for tasks about sound, such as transcript")
+    return _Work(sources, plan, heard, passed_over, glossary)
+
+
+def _tasks(settings: Settings, *, hear: bool = False) -> list[Task]:
+    """What is asked; a run that is to `hear` has the transcript of what is said too."""
+    names = [*settings.tasks, *([TRANSCRIPT] if hear and TRANSCRIPT not in settings.tasks else [])]
+    return choose_tasks(names, settings.questions, settings.prompts, settings.window, settings.sound)
+
+
+def _plan(settings: Settings, *, hear: bool) -> Plan:
+    return make_plan(
+        _tasks(settings, hear=hear),
         settings.models,
         settings.temperature,
         settings.sampling,
         settings.languages,
         text_model=settings.text_model,
         speech_model=settings.speech_model,
-        sound=(settings.sound or audio()) if settings.hear else None,
-        aside=aside,
+        sound=(settings.sound or audio()) if hear else None,
+        aside=[] if TRANSCRIPT in settings.tasks else [TRANSCRIPT],
         merge_characters=settings.merge_characters,
     )
-    return _Work(sources, plan, passed_over, glossary)
 
 
 def _passed_over(others: Counter[str]) -> str:
@@ -158,16 +172,18 @@ def _passed_over(others: Counter[str]) -> str:
 
 
 def _dry_run(settings: Settings, work: _Work) -> None:
-    from client.cli.dry_run import dry_run, lines  # noqa: PLC0415  # decoders, which a run has in other processes
+    from client.cli.dry_run import dry_run, last_plan_of, lines  # noqa: PLC0415  # decoders, which a run has elsewhere
 
-    found, means = dry_run(settings.output, work.sources, work.plan, settings.redo, settings.animated)
+    goes_on = work.heard and heard_before(work.heard, last_plan_of(settings.output))
+    plan = work.heard if work.heard and goes_on else work.plan
+    found, means = dry_run(settings.output, work.sources, plan, settings.redo, settings.animated)
     said = [*lines(found, means, settings.sampling, settings.prices)]
     if work.passed_over:
         said.insert(1, work.passed_over)
     print("\n".join(line.translate(CONTROL) for line in said))
 
 
-async def _run(settings: Settings, work: _Work, ledger: Ledger, fork_server: ForkServer, *, goes_on: bool) -> int:
+async def _run(settings: Settings, work: _Work, ledger: Ledger, fork_server: ForkServer) -> int:
     progress, stop = Progress(prices=settings.prices), asyncio.Event()
     with ProgressDisplay(progress, quiet=settings.quiet) as display:
 
@@ -180,16 +196,25 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger, fork_server: For
             tell_how_to_go_on()
 
         end_in_order(asyncio.get_running_loop(), stop, note=display.note, leave=leave)
-        if goes_on:
+        try:
+            plan = await _chosen(settings, work, ledger, display, stop)
+        except StoppedError:
+            tell_how_to_go_on()
+            return INTERRUPTED
+        except BabelviewError as error:
+            if _may_come_back(error):
+                tell_how_to_go_on()
+            raise
+        if ledger.begin_run(plan, work.sources, settings.redo):
             display.note(f"--redo {settings.redo} goes on where it was interrupted")
 
         def write() -> list[Path]:
             if ledger.unchanged:  # it may yet be taken back
                 return []
-            return _export(settings, run_stats(work.plan, progress, interrupted=stop.is_set()))
+            return _export(settings, run_stats(plan, progress, interrupted=stop.is_set()))
 
         async with _pipeline(
-            settings, work, ledger, fork_server, progress=progress, display=display, stop=stop
+            settings, plan, work.glossary, ledger, fork_server, progress=progress, display=display, stop=stop
         ) as pipeline:
             fatal: BabelviewError | None = None
             try:
@@ -204,7 +229,7 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger, fork_server: For
             try:
                 if stop.is_set() and ledger.unchanged and progress.finished < progress.files:
                     ledger.undo_run()
-                written = await _write(settings, work.plan, ledger, progress, interrupted=stop.is_set())
+                written = await _write(settings, plan, ledger, progress, interrupted=stop.is_set())
             except BabelviewError as error:
                 written, fatal = [], fatal or error
     display.summary(", ".join(map(str, written)))
@@ -220,10 +245,40 @@ def _may_come_back(error: BabelviewError) -> bool:
     return isinstance(error, ServiceLostError) and not refused
 
 
+async def _chosen(
+    settings: Settings, work: _Work, ledger: Ledger, display: ProgressDisplay, stop: asyncio.Event
+) -> Plan:
+    """The plan to follow: that of a run that hears, where nobody has said so, if this is one.
+
+    Raises:
+        BabelviewError: the endpoint, which has to be asked for that, is not there, or is none.
+        StoppedError: the run was stopped meanwhile.
+    """
+    if work.heard is None:
+        return work.plan
+    before = heard_before(work.heard, ledger.last_plan())
+    if before is not None:
+        return work.heard if before else work.plan
+    if not await serves_speech(settings, _waiting(settings, display, stop)):
+        return work.plan
+    display.note(f"videos are heard first, by {settings.speech_model} (--no-hear leaves that out)")
+    return work.heard
+
+
+def _waiting(settings: Settings, display: ProgressDisplay, stop: asyncio.Event) -> Waiting:
+    return {
+        "deadline_s": settings.timeout_s,
+        "wait_s": settings.wait_s,
+        "notify": display.note,
+        "stop": stop,
+    }
+
+
 @asynccontextmanager
 async def _pipeline(
     settings: Settings,
-    work: _Work,
+    plan: Plan,
+    glossary: list[Any],
     ledger: Ledger,
     fork_server: ForkServer,
     *,
@@ -232,16 +287,10 @@ async def _pipeline(
     stop: asyncio.Event,
 ) -> AsyncIterator[Pipeline]:
     """A pipeline and its clients, which are closed in the end."""
-    plan = work.plan
-    waiting: Waiting = {
-        "deadline_s": settings.timeout_s,
-        "wait_s": settings.wait_s,
-        "notify": display.note,
-        "stop": stop,
-    }
+    waiting = _waiting(settings, display, stop)
     model = ModelClient(settings.base_url, settings.api_key, frames_as=settings.frames_as, **waiting)
     translator = (
-        TranslatorClient(settings.translator, settings.translator_key, glossary=work.glossary, **waiting)
+        TranslatorClient(settings.translator, settings.translator_key, glossary=glossary, **waiting)
         if plan.languages
         else None
     )

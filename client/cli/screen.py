@@ -18,6 +18,7 @@ from rich.text import Text
 
 from client.checks.issues import DOUBTFUL
 from client.cli.progress import rate
+from client.media.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -135,7 +136,9 @@ class ProgressDisplay:
             where = f", all with their reasons in {results}" if results else ""
             self.note(f"... and {len(progress.failures) - listed:,} more{where}")
         for kind, count in progress.unasked.items():
-            self.note(f"not done: {count:,} {kind}{'s' * (count != 1)}: no task of this run asks anything about them")
+            files = f"file{'s' * (count != 1)} of sound alone" if kind is Kind.AUDIO else f"{kind}{'s' * (count != 1)}"
+            hint = " (--tasks transcript does)" if kind is Kind.AUDIO else ""
+            self.note(f"not done: {count:,} {files}: no task of this run asks anything about them{hint}")
         if self._quiet:
             return
         worked = max(progress.seconds, 1e-3)

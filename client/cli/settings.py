@@ -111,8 +111,8 @@ class Settings:
     merge_characters: int
     window: Over | None
     """What tasks over time ask about, where it is not the default."""
-    hear: bool
-    """Whether what is said goes into prompts about videos."""
+    hear: bool | None
+    """Whether what is said goes into prompts about videos; None: see `client.cli.listening`."""
     sound: Over | None
     """What tasks about sound hear, where it is not the default."""
     wait_s: float

@@ -170,6 +170,10 @@ class ModelClient:
         what = "frames of a video" if as_video else "pictures in a request, and frames are sent as such"
         raise UsageError(f"{model} takes at most {most} {what}, not {frames} (--frames, or --max-frames)")
 
+    def lists(self, model: str) -> bool:
+        """Whether the endpoint says that it serves a model; known after `check`."""
+        return bool(self._entries([model]))
+
     def check_speech(self, model: str) -> None:
         """Make sure that a model that transcribes is served; known after `check`, if at all.
 

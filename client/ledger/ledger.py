@@ -16,7 +16,7 @@ from client.errors import LedgerBusyError, LedgerError
 from client.ledger.changes import apply
 from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored
 from client.ledger.rows import read_answer, read_file, read_redo, read_uri
-from client.ledger.runs import begin_redo, begin_run, undo_run
+from client.ledger.runs import begin_redo, begin_run, last_plan, undo_run
 from client.ledger.schema import migrate
 from client.ledger.sqlite_errors import ledger_errors, sqlite_errors
 
@@ -135,6 +135,15 @@ class Ledger:
             self._run = begin_run(self._connection, plan, sources)
             self._idle = True
             return begin_redo(self._connection, self._run, redo) if redo else False
+
+    def last_plan(self) -> Plan | None:
+        """What the last run asked, if that is known.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        with sqlite_errors(self._path):
+            return last_plan(self._connection)
 
     @property
     def unchanged(self) -> bool:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from client.sources.source import is_gone
+from client.tasks.plan import Plan
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
     from client.sources.source import Source
-    from client.tasks.plan import Plan
 
 # What an earlier run's manifest said stays where this run has none.
 _UPSERT_SOURCE = """
@@ -26,6 +27,7 @@ _UPSERT_PROMPT = """
     INSERT INTO prompts (task, hash, text, question, reader, max_tokens) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (task, hash) DO UPDATE SET question = excluded.question, reader = excluded.reader,
         max_tokens = excluded.max_tokens"""
+_LAST_PLAN = "SELECT plans.plan FROM runs JOIN plans ON plans.id = runs.plan ORDER BY runs.id DESC LIMIT 1"
 _REMEMBER = (
     "DROP TABLE IF EXISTS temp.sources_before",
     "DROP TABLE IF EXISTS temp.prompts_before",
@@ -58,6 +60,18 @@ def begin_run(connection: sqlite3.Connection, plan: Plan, sources: list[Source])
     connection.executemany(_UPSERT_SOURCE, _rows(sources, run))
     _mark_gone(connection, run)
     return run
+
+
+def last_plan(connection: sqlite3.Connection) -> Plan | None:
+    """What the last run asked; None where there was none, or a version that other plans were made by.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    row = connection.execute(_LAST_PLAN).fetchone()
+    with suppress(ValueError, TypeError, KeyError):
+        return Plan.from_json(row[0]) if row else None
+    return None
 
 
 def undo_run(connection: sqlite3.Connection, run: int) -> None:

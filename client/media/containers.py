@@ -1,4 +1,6 @@
-"""What headers say of a video track that FFmpeg does not hand on: that it is encrypted, and how it is cropped.
+"""What headers say that FFmpeg does not hand on, or not so soon.
+
+That a file holds sound alone; that a video track is encrypted, and how it is cropped.
 
 Boxes of MP4 and QuickTime (ISO 14496-12; the clean aperture is 12.1.4), elements of Matroska (RFC 9559), the scrambling
 bits of transport streams (ISO 13818-1, 2.4.3.3), and the objects and keys by which ASF and MXF tell of a cipher.
@@ -22,6 +24,9 @@ _ENCRYPTED_ENTRIES = (b"encv", b"drmi")
 # Of a visual sample entry: where its width stands, and where the boxes within it begin.
 _ENTRY_WIDTH, _ENTRY_BOXES = 24, 78
 _SEGMENT, _TRACKS, _TRACK, _TRACK_TYPE, _VIDEO, _CLUSTER = 0x18538067, 0x1654AE6B, 0xAE, 0x83, 0xE0, 0x1F43B675
+_EBML = b"\x1a\x45\xdf\xa3"
+_OF_SOUND, _OF_PICTURES = frozenset({b"soun", 2}), frozenset({b"vide", b"pict", 1, 3})
+"""Kinds of tracks, of MP4 and of Matroska; a complex one has both."""
 _ENCODINGS, _ENCODING, _ENCRYPTION = 0x6D80, 0x6240, 0x5035
 _CROP = {0x54CC: 0, 0x54BB: 1, 0x54DD: 2, 0x54AA: 3}
 _HEADER_BYTES = 1 << 16
@@ -81,6 +86,43 @@ def is_sequence(path: Path) -> bool:
                     file.seek(found[0] + 8)
                     return int.from_bytes(file.read(4), "big") > 1
     return False
+
+
+def is_sound_alone(path: Path, head: bytes) -> bool:
+    """Whether a file that may hold a video has tracks of sound and none of pictures; `head` is how it begins.
+
+    Of MP4, QuickTime, Matroska and WebM; of others that is not known.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        kinds = set(_matroska_kinds(file) if head.startswith(_EBML) else _mp4_kinds(file))
+    return bool(kinds & _OF_SOUND) and not kinds & _OF_PICTURES
+
+
+def _mp4_kinds(file: BinaryIO) -> Iterator[bytes | int]:
+    """The handler of each track (ISO 14496-12, 8.4.3)."""
+    movie = _child(file, 0, file.seek(0, 2), b"moov")
+    for name, begin, end in _boxes(file, *movie) if movie else ():
+        found = _child(file, begin, end, b"mdia", b"hdlr")
+        if name == b"trak" and found:
+            file.seek(found[0] + 8)
+            yield file.read(4)
+
+
+def _matroska_kinds(file: BinaryIO) -> Iterator[bytes | int]:
+    """The type of each track."""
+    size = file.seek(0, 2)
+    segment = next((found for found in _elements(file, 0, size) if found[0] == _SEGMENT), None)
+    for element, begin, end in _elements(file, *segment[1:]) if segment else ():
+        if element == _CLUSTER:
+            return
+        entries = _elements(file, begin, end) if element == _TRACKS else ()
+        for _, entry_begin, entry_end in (entry for entry in entries if entry[0] == _TRACK):
+            for setting, at, after in _elements(file, entry_begin, entry_end):
+                if setting == _TRACK_TYPE:
+                    yield _number(file, at, after)
 
 
 def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from client.errors import MediaError
-from client.media.containers import is_sequence
+from client.media.containers import is_sequence, is_sound_alone
 from client.media.content import Look, Scene, SoundEnd, Span
 from client.media.kinds import (
     HEAD_BYTES,
@@ -68,7 +68,7 @@ def identify(path: Path, animated: Animated = Animated.VIDEO) -> Identity:
 
 
 def counted_as(identity: Identity, path: Path, animated: Animated, head: bytes = b"") -> Identity:
-    """The same, of the kind that `animated` says if it is a picture that moves; what is no picture stays as it is.
+    """The same, of the kind that `animated` says if it is a picture that moves, and sound if there is nothing to see.
 
     `head` are the first `HEAD_BYTES` bytes of the file, if they are known.
 
@@ -77,7 +77,11 @@ def counted_as(identity: Identity, path: Path, animated: Animated, head: bytes =
     """
     try:
         head = head or _head(path)
-        if identity.problem or sniff(head) is not Kind.IMAGE or is_motion_jpeg(path.suffix):
+        if identity.problem or is_motion_jpeg(path.suffix):
+            return identity
+        if (sniffed := sniff(head)) is Kind.VIDEO and is_sound_alone(path, head):
+            return identity._replace(kind=Kind.AUDIO)
+        if sniffed is not Kind.IMAGE:
             return identity
         kind = Kind.VIDEO if animated is Animated.VIDEO and _moves(path, head) else Kind.IMAGE
     except OSError as error:

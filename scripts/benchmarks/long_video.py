@@ -88,7 +88,7 @@ def decode_once(path: Path) -> float:
 
 def command(video: Path, output: Path, port: int, window: str) -> tuple[list[str], dict[str, str]]:
     """A run of the client about the video, and its environment."""
-    options = ["--tasks", "captions", "--window", window, "--languages", "", "--loaders", "1", "--quiet"]
+    options = ["--tasks", "captions", "--window", window, "--languages", "", "--loaders", "1", "--quiet", "--no-hear"]
     options += ["--base-url", f"http://127.0.0.1:{port}/v1"]
     line = [sys.executable, "-m", "client.batch", str(video), "--output", str(output), *options]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BABELVIEW_")}

@@ -79,7 +79,8 @@ def main() -> int:
     console.print("starting the demo stack: vLLM, the translator and the gateway (about a minute)")
     try:
         with running_stack() as stack:
-            code = run_batch(stack, ADS, "--concurrency", "32", "--tasks", ",".join(TASKS), "--output", OUTPUT)
+            arguments = ["--concurrency", "32", "--tasks", ",".join(TASKS), "--no-hear", "--output", OUTPUT]
+            code = run_batch(stack, ADS, *arguments)
     except StackError as error:
         print(error, file=sys.stderr)
         return 1

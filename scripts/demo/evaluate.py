@@ -82,7 +82,7 @@ def evaluate(stack: Stack, seed: int, videos: int, pictures: int) -> Score:
             ads, output = Path(folder) / name, Path(folder) / f"{name}-captions"
             truth |= write_ads(ads, seed, *counts)
             questions = [part for ask in asked for part in ("--question", ask)]
-            tasks = ["--tasks", ",".join(TASKS), *questions]
+            tasks = ["--tasks", ",".join(TASKS), "--no-hear", *questions]
             run_batch(stack, ads, "--output", output, *tasks, "--languages", ",".join(LANGUAGES))
             records += read_results(output)
         return score(records, truth)
@@ -93,7 +93,7 @@ def evaluate_films(stack: Stack, seed: int, count: int, length_s: float, window:
     with tempfile.TemporaryDirectory(prefix="babelview-eval-") as folder:
         drawn, output = Path(folder) / "films", Path(folder) / "captions"
         truth = write_films(drawn, seed, count, length_s)
-        tasks = ["--tasks", ",".join(film_score.TASKS), "--window", window]
+        tasks = ["--tasks", ",".join(film_score.TASKS), "--no-hear", "--window", window]
         run_batch(stack, drawn, "--output", output, *tasks, "--languages", ",".join(LANGUAGES))
         tolerance_s = 1 / RATE if window == SCENES else float(window)
         return film_score.score_films(read_results(output), truth, tolerance_s)

@@ -69,7 +69,7 @@ def test_a_folder_becomes_exact_captions_in_four_languages(
     stack: Stack, sample_ads: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     folder, truth = sample_ads
-    code = run_batch(stack, folder, "--output", tmp_path, "--tasks", ",".join(TASKS), "--quiet")
+    code = run_batch(stack, folder, "--output", tmp_path, "--tasks", ",".join(TASKS), "--no-hear", "--quiet")
     assert code == 0
     report = json.loads((tmp_path / "results.json").read_text())
     assert len(report["files"]) == len(truth)
@@ -89,7 +89,7 @@ def test_a_folder_becomes_exact_captions_in_four_languages(
 def test_a_second_run_asks_nothing_again(stack: Stack, sample_ads: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, _ = sample_ads
     files = sorted(folder.glob("*.mp4"))[:2]
-    assert run_batch(stack, *files, "--output", tmp_path, "--quiet") == 0
+    assert run_batch(stack, *files, "--output", tmp_path, "--quiet", "--no-hear") == 0
     first = read_results(tmp_path)
     nobody = Stack("http://127.0.0.1:9/v1", stack.translator, 0)
     assert run_batch(nobody, *files, "--output", tmp_path, "--quiet", "--wait", "1") == 0
@@ -104,7 +104,7 @@ def test_a_broken_file_fails_alone(stack: Stack, sample_ads: tuple[Path, dict[st
     (ads / good.name).write_bytes(good.read_bytes())
     (ads / "page.mp4").write_text("<html>not found</html>")
     (ads / "empty.mp4").touch()
-    assert run_batch(stack, ads, "--output", tmp_path / "out", "--quiet") == 1
+    assert run_batch(stack, ads, "--output", tmp_path / "out", "--quiet", "--no-hear") == 1
     records = {record["file"].rsplit("/", 1)[-1]: record for record in read_results(tmp_path / "out")}
     assert records["page.mp4"]["error"]
     assert records["empty.mp4"]["error"]

@@ -41,7 +41,17 @@ def test_the_batch_waits_for_the_engine_and_ends_complete(
 ) -> None:
     folder, truth = sample_ads
     where = ["--base-url", stack.endpoint, "--translator", stack.translator, "--output", str(tmp_path)]
-    command = [sys.executable, "-m", "client.batch", str(folder), "--concurrency", "1", "--tasks", "describe,tags"]
+    command = [
+        sys.executable,
+        "-m",
+        "client.batch",
+        str(folder),
+        "--no-hear",
+        "--concurrency",
+        "1",
+        "--tasks",
+        "describe,tags",
+    ]
     engine = find_engine(stack)
     with subprocess.Popen([*command, *where], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as batch:
         until = time.monotonic() + RESTART_S

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 from batch_runs import pictures, results, run, start, wait_until
-from fake_servers import completion
+from fake_servers import completion, listing
 from hearing_servers import said_of
 from sound_files import tones, write
 
@@ -57,7 +57,7 @@ def test_what_is_said_stands_in_the_prompt_of_its_time(hearing: FakeServers, tmp
 
 def test_answers_with_and_without_are_not_mixed(hearing: FakeServers, tmp_path: Path) -> None:
     film(tmp_path)
-    unheard = [word for word in HEARS if word != "--hear"]
+    unheard = [word.replace("--hear", "--no-hear") for word in HEARS]
     assert run(hearing, *unheard, cwd=tmp_path).returncode == 0
     assert len(hearing.asked) == 4
     assert "transcript" not in "".join(prompts(hearing))
@@ -67,6 +67,58 @@ def test_answers_with_and_without_are_not_mixed(hearing: FakeServers, tmp_path: 
     assert run(hearing, *unheard, cwd=tmp_path).returncode == 0
     assert "heard" not in results(tmp_path)["files"][0]["tasks"]["describe"]
     assert len(hearing.asked) == 7
+
+
+def test_a_run_hears_where_a_speech_model_is_served(hearing: FakeServers, tmp_path: Path) -> None:
+    film(tmp_path)
+    unsaid = [word for word in HEARS if word != "--hear"]
+    done = run(hearing, *unsaid, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "heard first, by whisper-large-v3-turbo (--no-hear" in done.stderr
+    assert len(hearing.heard) == 2
+    assert [word for text in prompts(hearing) if "transcript of" in text for word in ("tone 300",) if word in text]
+    assert "translations" not in results(tmp_path)["files"][0]["tasks"]["transcript"]["segments"][0]
+    # The folder goes on as it began, also where nobody is to be asked.
+    nobody = ("--base-url", "http://127.0.0.1:9/v1", "--wait", "1")
+    assert run(hearing, *unsaid, *nobody, cwd=tmp_path).returncode == 0
+    assert "1 are done already" in run(hearing, *unsaid, *nobody, "--dry-run", cwd=tmp_path).stdout
+    assert (len(hearing.asked), len(hearing.heard)) == (4, 2)
+
+
+@pytest.mark.parametrize("way", ["option", "variable", "before", "unlisted", "pictures"])
+def test_a_run_does_not_hear(way: str, hearing: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film(tmp_path)
+    arguments = ["film.mkv", "--languages", "fra_Latn"]
+    if way == "option":
+        arguments.append("--no-hear")
+    elif way == "variable":
+        monkeypatch.setenv("BABELVIEW_HEAR", "0")
+    elif way == "before":  # of an older version, which did not
+        assert run(hearing, "film.mkv", "--no-hear", "--languages", "", cwd=tmp_path).returncode == 0
+    elif way == "unlisted":
+        hearing.on_models = without_speech
+    else:
+        pictures(tmp_path / "ads", 1)
+        arguments[0] = "ads"
+    done = run(hearing, *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert hearing.heard == []
+    assert "heard" not in done.stderr
+    assert "transcript" not in "".join(prompts(hearing))
+    assert len(hearing.asked) == 1
+
+
+async def without_speech(*_: Any) -> web.Response:
+    return listing("vllm", "llama-3.2-11b-vision", "llava-next-video-7b")
+
+
+def test_an_endpoint_that_is_away_is_waited_for_before_it_is_decided(hearing: FakeServers, tmp_path: Path) -> None:
+    film(tmp_path)
+    done = run(hearing, "film.mkv", "--base-url", "http://127.0.0.1:9/v1", "--wait", "1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "to go on: " in done.stderr
+    assert run(hearing, "film.mkv", cwd=tmp_path).returncode == 0
+    assert len(hearing.heard) == 2, "it was taken for one that does not hear"
 
 
 def test_another_transcript_makes_another_answer(hearing: FakeServers, tmp_path: Path) -> None:
@@ -115,7 +167,7 @@ def test_where_nothing_is_said_nothing_is_told(hearing: FakeServers, tmp_path: P
     (tmp_path / "mine" / "story").mkdir(parents=True)
     (tmp_path / "mine" / "story" / "video.md").write_text("It is said: {transcript} Tell more.")
     arguments = ("film.mkv", "--languages", "", "--prompts", "mine", "--tasks", "describe,story")
-    assert run(hearing, *arguments, cwd=tmp_path).returncode == 0
+    assert run(hearing, *arguments, "--no-hear", cwd=tmp_path).returncode == 0
     done = run(hearing, *arguments, "--hear", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     unheard, heard = sorted(prompts(hearing)[:2]), sorted(prompts(hearing)[2:])
@@ -164,7 +216,7 @@ def test_a_prompt_of_ones_own_hears(own: str, hearing: FakeServers, tmp_path: Pa
     (tmp_path / "mine" / "story").mkdir(parents=True)
     (tmp_path / "mine" / "story" / "video.md").write_text(own)
     arguments = ("film.mkv", "--tasks", "story", "--prompts", "mine", "--languages", "")
-    assert run(hearing, *arguments, cwd=tmp_path).returncode == 0
+    assert run(hearing, *arguments, "--no-hear", cwd=tmp_path).returncode == 0
     assert run(hearing, *arguments, "--hear", cwd=tmp_path).returncode == 0
     without, told = prompts(hearing)
     assert "tone" not in without

@@ -82,6 +82,22 @@ def test_files_of_sound_alone(suffix: str, codec: str, tmp_path: Path) -> None:
     assert end.duration_us == pytest.approx(8e6, abs=1e5)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "aac"), ("a.mov", "aac"), ("a.mkv", "pcm_s16le"), ("a.webm", "libopus")]
+)
+def test_a_container_of_videos_with_sound_alone_is_sound(name: str, codec: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, [tones(TWO, 8)], codec=codec)
+    assert sniff(path.read_bytes()[:HEAD_BYTES]) is Kind.VIDEO
+    assert identify(path).kind is Kind.AUDIO
+    pieces, _ = heard(path)
+    assert spans(pieces) == near(TWO, 0.1)
+    if name != "a.webm":  # H.264 is not for it
+        assert identify(write(tmp_path / f"seen-{name}", [tones(TWO, 2)], codec=codec, video_s=2)).kind is Kind.VIDEO
+    cut = path.read_bytes()[:200]
+    (tmp_path / f"cut-{name}").write_bytes(cut)
+    assert identify(tmp_path / f"cut-{name}").kind is Kind.VIDEO, "what is not known is what it is called"
+
+
 def test_what_is_sent_is_the_sound_in_floats(tmp_path: Path) -> None:
     path = write(tmp_path / "sound.wav", [tones(TWO, 8)])
     pieces, _ = heard(path)

@@ -61,7 +61,7 @@ def test_what_is_said_stands_in_the_record_with_its_times(hearing: FakeServers, 
 
 def test_a_video_is_seen_and_heard(hearing: FakeServers, tmp_path: Path) -> None:
     write(tmp_path / "film.mkv", [tones([(1, 3)], 6, 300), tones([(1, 3)], 6, 600)], video_s=6)
-    both = ("film.mkv", "--tasks", "describe,captions,transcript", "--window", "3")
+    both = ("film.mkv", "--tasks", "describe,captions,transcript", "--window", "3", "--no-hear")
     assert run(hearing, *both, cwd=tmp_path).returncode == 0
     tasks = results(tmp_path)["files"][0]["tasks"]
     assert [segment["text"] for segment in tasks["transcript"]["segments"]] == ["tone 300"]
@@ -77,7 +77,7 @@ def test_a_video_is_seen_and_heard(hearing: FakeServers, tmp_path: Path) -> None
 
 def test_scenes_and_sound_are_found_at_the_same_time(hearing: FakeServers, tmp_path: Path) -> None:
     write(tmp_path / "film.mkv", [tones([(1, 3)], 6)], video_s=6)
-    arguments = ("film.mkv", "--tasks", "captions,transcript", "--window", "scenes")
+    arguments = ("film.mkv", "--tasks", "captions,transcript", "--window", "scenes", "--no-hear")
     assert run(hearing, *arguments, cwd=tmp_path).returncode == 0
     asked = len(hearing.asked)
     assert asked
@@ -98,7 +98,7 @@ def test_a_video_is_asked_about_before_its_sound_is_heard(hearing: FakeServers, 
 
     hearing.on_hear = after_the_picture
     write(tmp_path / "film.mkv", [tones([(1, 3)], 6)], video_s=6)
-    assert run(hearing, "film.mkv", "--tasks", "describe,transcript", cwd=tmp_path).returncode == 0
+    assert run(hearing, "film.mkv", "--tasks", "describe,transcript", "--no-hear", cwd=tmp_path).returncode == 0
     assert lines(tmp_path) == [(1.0, 3.0, "tone 440")]
 
 
@@ -121,6 +121,16 @@ def test_other_tasks_pass_over_files_of_sound(hearing: FakeServers, tmp_path: Pa
     assert run(hearing, "mixed", "--tasks", "describe,transcript", cwd=tmp_path).returncode == 0
     assert [record["kind"] for record in results(tmp_path)["files"]] == ["image", "audio"]
     assert lines(tmp_path, 1) == [(1.0, 3.0, "tone 440")]
+
+
+def test_a_video_without_pictures_is_told_to_be_sound(hearing: FakeServers, tmp_path: Path) -> None:
+    write(tmp_path / "talk.mp4", [tones([(1, 3)], 4)], codec="aac")
+    done = run(hearing, "talk.mp4", "--no-hear", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "not done: 1 file of sound alone: no task of this run asks anything about them (--tasks" in done.stderr
+    assert run(hearing, "talk.mp4", "--tasks", "transcript", cwd=tmp_path).returncode == 0
+    (record,) = results(tmp_path)["files"]
+    assert (record["kind"], len(record["tasks"]["transcript"]["segments"])) == ("audio", 1)
 
 
 def test_without_a_speech_model_nothing_begins(servers: FakeServers, tmp_path: Path) -> None:

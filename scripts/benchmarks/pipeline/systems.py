@@ -155,6 +155,7 @@ class Systems:
         output = self._scratch / f"captions-{files.name}"
         command = [sys.executable, "-m", "client.batch", str(files), "--output", str(output), "--quiet"]
         command += ["--ask-once"]  # random models loop, and whoever else is measured asks once
+        command += ["--no-hear"]  # as nobody else does
         command += ["--base-url", self._where.endpoint, "--concurrency", str(self._concurrency)]
         command += ["--languages", ",".join(self._languages)]
         command += ["--translator", self._where.translator] if self._where.translator else []

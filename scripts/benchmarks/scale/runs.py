@@ -51,7 +51,17 @@ def run_client(files: Path, output: Path, *options: str, again: bool = False) ->
     """
     if not again:
         shutil.rmtree(output, ignore_errors=True)
-    command = [sys.executable, "-m", "client.batch", str(files), "--output", str(output), "--quiet", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "client.batch",
+        str(files),
+        "--output",
+        str(output),
+        "--quiet",
+        "--no-hear",
+        *options,
+    ]
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("BABELVIEW_") or name in KEYS
     }

@@ -1,20 +1,25 @@
-"""How much of what the stack wrote about drawn advertisements is exactly right."""
+"""How much of what the stack wrote about drawn advertisements is exactly right, and when what is said in them is said."""
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from scripts.demo.world import pictures, scenes
+from scripts.demo.world import lines, pictures, scenes
 from scripts.demo.world.pictures import Picture
 from scripts.demo.world.translations import translate, translate_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from scripts.demo.world.lines import Line
     from scripts.demo.world.scenes import Clip
 
+TRANSCRIPT = "transcript"
+CLOSE_S = 0.3
+"""A line may seem to begin or end so much sooner or later."""
 TASKS = ("describe", "tags", "sentiment", "ad")
 """Of `prompts/`, those to which the world has an answer."""
 
@@ -99,11 +104,16 @@ def expected_translation(english: str | list[str], language: str) -> str | list[
         return None
 
 
-def score(records: list[dict[str, Any]], truth: Mapping[str, Clip | Picture]) -> Score:
-    """Compare the records of `results.json` with the truth (file name -> clip or picture).
+def score(
+    records: list[dict[str, Any]],
+    truth: Mapping[str, Clip | Picture],
+    said: Mapping[str, Sequence[Line]] | None = None,
+) -> Score:
+    """Compare the records of `results.json` with the truth (file name -> clip or picture, and what is said in it).
 
-    A translation is held against the English text that was really written, so that a wrong caption does not count
-    twice; a text that the world does not say has no right translation.
+    A description that was told what is said ends with that. A translation is held against the English text that was
+    really written, so that a wrong caption does not count twice; a text that the world does not say has no right
+    translation.
     """
     result = Score()
     for record in records:
@@ -113,13 +123,34 @@ def score(records: list[dict[str, Any]], truth: Mapping[str, Clip | Picture]) ->
         if record["error"]:
             result.failed.append(f"{name}: {record['error']}")
             continue
+        spoken = said.get(name, ()) if said else ()
         for task, answer in record["tasks"].items():
+            if task == TRANSCRIPT:
+                _score_transcript(result, name, spoken, answer["segments"])
+                continue
             english = answer.get("tags", answer.get("text"))
             question = answer.get("question")
             kind = f"{record['kind']} {question or task}"
             expected = expected_answer(truth[name], task, question)
+            if task == "describe" and spoken and answer.get("heard"):
+                expected = f"{expected}\n\n{lines.describe(spoken)}"
             result.captions[kind].count(expected=expected, got=english, where=f"{name} {question or task}")
             for language, text in answer.get("translations", {}).items():
                 right = expected_translation(english, language)
                 result.translations[language].count(expected=right, got=text, where=f"{name} {task} {language}")
     return result
+
+
+def _score_transcript(result: Score, name: str, spoken: Sequence[Line], segments: Sequence[dict[str, Any]]) -> None:
+    """Line by line: what is said, and of what is right, whether the times are."""
+    for line, part in itertools.zip_longest(spoken, segments):
+        right, got = line and line.text, part and part["text"]
+        result.captions["lines"].count(expected=right, got=got, where=f"{name} line")
+        if right == got:
+            close = abs(part["start"] - line.start) <= CLOSE_S and abs(part["end"] - line.end) <= CLOSE_S
+            where = f"{name} {line}, told {part['start']} to {part['end']}"
+            result.captions["times of lines"].count(expected=True, got=close, where=where)
+    for part in segments:
+        for language, text in part.get("translations", {}).items():
+            expected = expected_translation(part["text"], language)
+            result.translations[language].count(expected=expected, got=text, where=f"{name} line {language}")

@@ -1,0 +1,55 @@
+"""Whether a run hears what is said in videos, where neither `--hear` nor `--no-hear` says so.
+
+A folder goes on as in its last run, so that nothing that was asked is asked again; a new one hears where a speech
+model is served.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from client.endpoints.chat import ModelClient
+from client.media.kinds import Kind, by_suffix
+from client.tasks.steps import OverKind
+
+if TYPE_CHECKING:
+    from client.cli.settings import Settings
+    from client.endpoints.retry import Waiting
+    from client.sources.source import Source
+    from client.tasks.plan import Plan
+
+
+def could_hear(plan: Plan, sources: list[Source]) -> bool:
+    """Whether a plan that hears is told anything by that, with sources of which some are videos, or may be."""
+    kinds = {by_suffix(PurePath(source.where).suffix) for source in sources}
+    return bool(_hearing(plan)) and not kinds.isdisjoint((Kind.VIDEO, None))
+
+
+def heard_before(plan: Plan, earlier: Plan | None) -> bool | None:
+    """Whether an earlier run heard; None where it asked nothing that a plan that hears asks."""
+    tasks = _hearing(plan)
+    looked = (OverKind.WHOLE, OverKind.WINDOWS)
+    asked = earlier.requests[Kind.VIDEO] if earlier else []
+    same = [request.hears for request in asked if request.task in tasks and request.over.kind in looked]
+    return any(same) if same else None
+
+
+async def serves_speech(settings: Settings, waiting: Waiting) -> bool:
+    """Whether the endpoint lists the speech model; it is waited for, as a run does.
+
+    Raises:
+        UsageError: it is no OpenAI endpoint.
+        ServiceLostError: it is not there, or keeps us out.
+        StoppedError: the run was stopped meanwhile.
+    """
+    model = ModelClient(settings.base_url, settings.api_key, frames_as=settings.frames_as, **waiting)
+    try:
+        await model.check(set())
+        return model.lists(settings.speech_model)
+    finally:
+        await model.close()
+
+
+def _hearing(plan: Plan) -> set[str]:
+    return {request.task for request in plan.requests[Kind.VIDEO] if request.hears}
