@@ -79,8 +79,8 @@ def main() -> int:
     console.print("starting the demo stack: vLLM, the translator and the gateway (about a minute)")
     try:
         with running_stack() as stack:
-            arguments = ["--concurrency", "32", "--tasks", ",".join(TASKS), "--no-hear", "--output", OUTPUT]
-            code = run_batch(stack, ADS, *arguments)
+            arguments = ["--concurrency", "32", "--tasks", ",".join(TASKS), "--no-hear"]
+            code = run_batch(stack, ADS, *arguments, "--output", OUTPUT)
     except StackError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""How much of what the stack wrote about drawn advertisements is exactly right, and when what is said in them is said."""
+"""How much of what the stack wrote about drawn advertisements, and heard in them, is exactly right."""
 
 from __future__ import annotations
 
