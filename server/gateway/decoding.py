@@ -1,4 +1,4 @@
-"""How many pixels the servers of a model decode at a time: a small file may hold a picture of a hundred megabytes."""
+"""How much is decoded at a time: a small file may hold a picture of a hundred megabytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Waiter(NamedTuple):
 
 
 class Decoding:
-    """Room for pixels. Who finds none waits, the keys in turn, each in the order in which its requests came."""
+    """Room for pixels, or for sounds. Who finds none waits, the keys in turn, each in the order of its requests."""
 
     def __init__(self, most: int) -> None:
         """`most` pixels at a time; a request that has more has all of the room."""

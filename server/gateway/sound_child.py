@@ -7,6 +7,7 @@ other numbers vLLM 0.32 reads wrongly, 16-bit ones at this rate into fluent, wro
 
 from __future__ import annotations
 
+import ctypes
 import io
 import resource
 import struct
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
 LEAST_S = 0.1
 """A shorter sound is refused, as OpenAI does."""
-MEMORY_BYTES = 2 << 30
-"""Of address space, on top of what a sound itself takes."""
+MEMORY_BYTES = 512 << 20
+"""Of address space, on top of what the file and its sound take: 200 MiB without any, and FFmpeg's tables, which a file
+of one kilobyte can make as large as it likes."""
 DEMUXERS = "wav,w64,mp3,mov,matroska,ogg,flac,aac,mpeg,mpegts,aiff,caf,asf,avi,amr,au,ac3"
 """What a file may be: FFmpeg's other formats read further files, addresses, or whatever a text says."""
 MOST_BROKEN = 1000
@@ -61,8 +63,8 @@ def decode(data: bytes, most_s: float) -> NDArray[np.float32]:
         raise SoundError(
             f"the sound lasts {samples / RATE:.3f} s: {LEAST_S:g} s at least are needed", "sound_too_short"
         )
-    sound = np.concatenate(parts)
-    return np.nan_to_num(sound, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
+    sound = np.nan_to_num(np.concatenate(parts), copy=False, nan=0.0)
+    return np.clip(sound, -1.0, 1.0, out=sound)  # numbers without end would become no numbers in a model
 
 
 def _frames(data: bytes) -> Iterator[AudioFrame]:
@@ -105,27 +107,43 @@ def wav(sound: NDArray[np.float32]) -> list[bytes | memoryview]:
 def serve(given: BinaryIO, taken: BinaryIO) -> None:
     """Decode what comes until nothing comes any more."""
     while line := given.readline():
-        task = msgspec.json.decode(line, type=Task)
-        data = given.read(task.size)
-        parts: list[bytes | memoryview] = []
-        try:
-            sound = decode(data, task.most_s)
-            parts = wav(sound)
-            answer = Decoded(sum(map(len, parts)), len(sound))
-        except SoundError as error:
-            answer = Decoded(problem=str(error), code=error.code)
-        except MemoryError:
-            answer = Decoded(problem="this file takes too much memory to be decoded", code="invalid_media")
-        taken.write(msgspec.json.encode(answer) + b"\n")
-        taken.writelines(parts)
-        taken.flush()
+        _serve_one(msgspec.json.decode(line, type=Task), given, taken)
+        _give_back()
+
+
+def _serve_one(task: Task, given: BinaryIO, taken: BinaryIO) -> None:
+    _bound_memory(task)
+    data = given.read(task.size)
+    parts: list[bytes | memoryview] = []
+    try:
+        sound = decode(data, task.most_s)
+        parts = wav(sound)
+        answer = Decoded(sum(map(len, parts)), len(sound))
+    except SoundError as error:
+        answer = Decoded(problem=str(error), code=error.code)
+    except MemoryError:
+        answer = Decoded(problem="this file takes too much memory to be decoded", code="invalid_media")
+    taken.write(msgspec.json.encode(answer) + b"\n")
+    taken.writelines(parts)
+    taken.flush()
+
+
+def _bound_memory(task: Task) -> None:
+    """What is asked for on top of this is not there."""
+    most = MEMORY_BYTES + 2 * task.size + 3 * round(task.most_s * RATE) * SAMPLE_BYTES
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    with suppress(ValueError, OSError):  # a lower limit is set already
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+
+def _give_back() -> None:
+    """Give the system what is free: the C library keeps hundreds of megabytes of small pieces."""
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _contain() -> None:
-    """Bound what this process may take; what it takes on top of this ends it, and nothing else."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with suppress(ValueError, OSError):  # a lower limit is set already
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     av.logging.set_level(av.logging.PANIC)
 
 

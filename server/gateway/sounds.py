@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from server.errors import RequestError
+from server.gateway.decoding import Decoding
 from server.gateway.sound_messages import RATE, SAMPLE_BYTES, Decoded, Task
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class SoundDecoder:
     def __init__(self, limits: Limits, timeouts: Timeouts) -> None:
         self._limits = limits
         self._timeouts = timeouts
-        self._free = asyncio.Semaphore(limits.sound_processes)
+        self._free = Decoding(limits.sound_processes)  # so many at a time, the keys in turn
         self._idle: list[asyncio.subprocess.Process] = []
 
     async def decode(self, data: bytes, hold: Hold) -> Sound:
@@ -55,7 +56,7 @@ class SoundDecoder:
         Raises:
             RequestError: 400, it has no sound, is broken or lasts too long; 429, there is no room for it.
         """
-        async with self._free:
+        with (await self._free.take(1, hold.key)).held():
             try:
                 async with asyncio.timeout(self._timeouts.sound_s), self._process() as process:
                     answer, wav = await self._ask(process, data, hold)
