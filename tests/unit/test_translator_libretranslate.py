@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,7 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from translator_toy import Client, Engine, serving
 
-from translator.http import Limits, State
+from translator.errors import ApiError
+from translator.http import Limits, State, multipart
+
+PART = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n'
 
 
 @pytest.fixture
@@ -175,7 +180,11 @@ async def test_bad_fields_are_refused_in_libretranslates_shape(client: Client, b
         (b'{"q": "a"}', "application/x-www-form-urlencoded", 400, "missing q"),
         (b"", "application/json", 400, "missing q"),
         (b"--x\r\n", "multipart/form-data", 400, "form cannot be read"),
-        (b"--x\r\nnonsense", "multipart/form-data; boundary=x", 400, ""),
+        (b"--x\r\nnonsense", "multipart/form-data; boundary=x", 400, "form cannot be read"),
+        (PART % b"q" + b"\xff\r\n--x--", "multipart/form-data; boundary=x", 400, "'q' is not in UTF-8"),
+        (PART % b"" + b"a\r\n--x--", "multipart/form-data; boundary=x", 400, "no name"),
+        ((PART % b"q" + b"a\r\n") * 161 + b"--x--", "multipart/form-data; boundary=x", 413, "more than 160 fields"),
+        (PART % b"q" + b"a\r\n--xy", "multipart/form-data; boundary=x", 400, "form cannot be read"),
         (b"q=" + b"a" * 9_500 + b"&source=en&target=fr", "application/x-www-form-urlencoded", 413, "9500 characters"),
         (b" " * 200_000, "application/json", 413, "too large"),
     ],
@@ -193,6 +202,33 @@ async def test_files_are_not_fields(client: Client) -> None:
     form.add_field("q", b"a", filename="a.txt")
     status, answer = await ask(client, data=form)
     assert (status, answer["error"]) == (400, "'q' is a file: fields of the form must be text")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\n" * 1_000_000 + PART % b"q" + b"a\r\n--x--",
+        PART % b"q" + b"a\r\n--" * 300_000 + b"\r\n--x--",
+        PART % b"q" + b"a\r\n--x--" + b"\r\n" * 500_000,
+    ],
+)
+def test_no_form_takes_a_step_for_each_of_its_lines(body: bytes) -> None:
+    """While a form is taken apart nobody else is answered."""
+    steps = 0
+
+    def count(*_: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        with suppress(ApiError):
+            list(multipart.texts("multipart/form-data; boundary=x", body))
+    finally:
+        sys.settrace(before)
+    assert steps < 1000
 
 
 ODD = st.recursive(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-import zlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage
 
 from translator.errors import ApiError
+from translator.http import multipart
 from translator.http.state import STATE
 
 if TYPE_CHECKING:
@@ -29,11 +30,8 @@ _CHARSETS = {
     "utf-16",
     "utf-32",
 }
-_BROKEN_FORM = (
-    *(BadHttpMessage, web.RequestPayloadError, ValueError, LookupError, AssertionError, RuntimeError, EOFError),
-    zlib.error,
-)
-"""What aiohttp says of parts that are not as they should be."""
+_OTHER_FIELDS = 100
+"""Of a form, beside its texts."""
 _FORM, _MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 
 
@@ -138,9 +136,9 @@ async def read_fields(request: web.Request) -> Fields:
     if request.method == "GET":
         return Fields(query)
     kind = request.content_type
-    if kind == _MULTIPART:
-        return Fields(query | await _multipart(request))
     body = await _body(request)
+    if kind == _MULTIPART:
+        return Fields(query | _multipart(body, request))
     if not body.strip():
         return Fields(query)
     if kind == _FORM:
@@ -193,7 +191,7 @@ def _json_fields(text: str) -> Fields:
 
 
 def _urlencoded(body: bytes, request: web.Request) -> dict[str, Any]:
-    charset, most = _charset(request), request.app[STATE].limits.texts + 100
+    charset, most = _charset(request), request.app[STATE].limits.texts + _OTHER_FIELDS
     try:
         pairs = parse_qsl(
             body.decode(charset), keep_blank_values=True, encoding=charset, errors="strict", max_num_fields=most
@@ -205,19 +203,12 @@ def _urlencoded(body: bytes, request: web.Request) -> dict[str, Any]:
     return _gather(pairs)
 
 
-async def _multipart(request: web.Request) -> dict[str, Any]:
-    limit_s = request.app[STATE].limits.body_timeout_s
-    try:
-        async with asyncio.timeout(limit_s):
-            form = await request.post()
-    except TimeoutError as error:
-        raise ApiError(408, f"the body did not arrive within {limit_s:g} s", code="timeout", close=True) from error
-    except _BROKEN_FORM as error:
-        raise ApiError(400, f"the form cannot be read: {type(error).__name__}", close=True) from error
-    for name, value in form.items():
-        if not isinstance(value, str):
-            raise ApiError(400, f"{name[:40]!r} is a file: fields of the form must be text")
-    return _gather((name, str(value)) for name, value in form.items())
+def _multipart(body: bytes, request: web.Request) -> dict[str, Any]:
+    most = request.app[STATE].limits.texts + _OTHER_FIELDS
+    pairs = list(itertools.islice(multipart.texts(request.headers.get(hdrs.CONTENT_TYPE, ""), body), most + 1))
+    if len(pairs) > most:
+        raise ApiError(413, f"the form has more than {most} fields", code="too_large")
+    return _gather(pairs)
 
 
 def _gather(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
