@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from client.endpoints.chat import Answer
+    from client.endpoints.completion import Answer
     from client.media.kinds import Kind
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from client.checks.issues import OK
 from client.checks.speech import transcribe_reviewed
-from client.endpoints.chat import Answer
+from client.endpoints.completion import Answer
 from client.errors import MediaError, RefusedError, RequestError, StoppedError, UnreadError
 from client.items import Question, Uncut, Unheard, Unloaded, Untranslated
 from client.ledger.events import AnswerStored, MediaLoaded, MediaProbed, RequestFailed

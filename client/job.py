@@ -12,7 +12,7 @@ from client.ledger.ledger import Ledger
 from client.resume import Missing, is_missing, missing_requests
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from client.counters import Counters
     from client.endpoints.retry import Notify
@@ -129,10 +129,22 @@ class Job:
 class Jobs:
     """The contents that a run is busy with; each is let go when it is finished."""
 
-    def __init__(self, plan: Plan, ledger: Writer, progress: Counters, notify: Notify, redo: str | None) -> None:
-        """Begin with no content; `redo` is what is to be done again: `failed`, `doubtful`, `all` or a task."""
+    def __init__(
+        self,
+        plan: Plan,
+        ledger: Writer,
+        progress: Counters,
+        notify: Notify,
+        redo: str | None,
+        *,
+        completed: Callable[[Source], None] | None = None,
+    ) -> None:
+        """Begin with no content; `redo` is what is to be done again: `failed`, `doubtful`, `all` or a task.
+
+        `completed` is called with each source that is done or has failed, once the ledger knows.
+        """
         self.plan, self.ledger, self.progress = plan, ledger, progress
-        self._notify, self._redo = notify, redo
+        self._notify, self._redo, self._completed = notify, redo, completed
         self._jobs: dict[str, Job] = {}
         self._failed: dict[str, list[str]] = {}
         """The problems of contents that failed in this run, by sha256: copies that come later share them."""
@@ -269,3 +281,5 @@ class Jobs:
         else:
             self.progress.done += 1
             self.progress.reused += bool(job and job.reused)
+        if self._completed:
+            self._completed(source)

@@ -156,10 +156,11 @@ class Pipeline:
         stop: asyncio.Event,
         thumbnails: Thumbnails | None = None,
         fork_server: ForkServer | None = None,
+        completed: Callable[[Source], None] | None = None,
     ) -> None:
         """`concurrency` requests in flight, `loaders` files decoded at once; setting `stop` ends the run early.
 
-        `refresh` is called when `progress` has changed.
+        `refresh` is called when `progress` has changed, `completed` with each source that is done or has failed.
         """
         self._plan, self._fetcher = plan, fetcher
         self._model, self._translator, self._speech = model, translator, speech
@@ -176,7 +177,7 @@ class Pipeline:
         self._hear_threads = ThreadPoolExecutor(HEARD_AT_ONCE, "hear")
         self._ledger_thread = ThreadPoolExecutor(1, "ledger")
         self._writer = Writer(ledger, self._ledger_thread)
-        self.jobs = Jobs(plan, self._writer, progress, notify, redo)
+        self.jobs = Jobs(plan, self._writer, progress, notify, redo, completed=completed)
 
     async def run(self, sources: list[Source]) -> None:
         """Do all that is missing for `sources`; ends early, with what is in flight, once `stop` is set.

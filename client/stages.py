@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from client.checks.issues import OK
 from client.checks.review import ask_reviewed
-from client.endpoints.chat import Answer
+from client.endpoints.completion import Answer
 from client.errors import MediaError, RefusedError, RequestError, ServiceLostError, StoppedError
 from client.items import LargeSource, LocalSources, Question, Uncut, Unheard, Unloaded, Unprobed, Untranslated
 from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored, UriSeen

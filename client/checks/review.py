@@ -17,7 +17,8 @@ from client.errors import DeclinedError, RefusedError, RequestError
 from client.tasks.steps import OverKind
 
 if TYPE_CHECKING:
-    from client.endpoints.chat import Answer, ModelClient
+    from client.endpoints.chat import ModelClient
+    from client.endpoints.completion import Answer
     from client.tasks.plan import Request
 
 _TEMPERATURE = 0.7
@@ -68,6 +69,16 @@ async def ask_reviewed(
         given.append(second)
     kept, left = (second, remaining) if first is None or _badness(remaining) < _badness(issues) else (first, issues)
     return Reviewed(_judged(_with_text(kept), left, issues), given)
+
+
+def review(answer: Answer, request: Request) -> Answer:
+    """An answer that was shown as it came, and so is not asked for again: without its reasoning, and with a verdict.
+
+    Raises:
+        RefusedError: it is reasoning alone.
+    """
+    answer, issues = _check(answer, request)
+    return _judged(_with_text(answer), issues, issues)
 
 
 def _with_text(answer: Answer) -> Answer:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from client.checks.issues import ASKED_AGAIN, DOUBTFUL, OK, RETRIED, Issue, IssueKind
 from client.checks.loops import find_loop
 from client.checks.review import Reviewed
-from client.endpoints.chat import Answer
+from client.endpoints.completion import Answer
 from client.errors import RequestError
 
 if TYPE_CHECKING:

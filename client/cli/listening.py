@@ -9,13 +9,11 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from client.endpoints.chat import ModelClient
 from client.media.kinds import Kind, by_suffix
 from client.tasks.steps import OverKind
 
 if TYPE_CHECKING:
-    from client.cli.settings import Settings
-    from client.endpoints.retry import Waiting
+    from client.endpoints.chat import ModelClient
     from client.sources.source import Source
     from client.tasks.plan import Plan
 
@@ -35,7 +33,7 @@ def heard_before(plan: Plan, earlier: Plan | None) -> bool | None:
     return any(same) if same else None
 
 
-async def serves_speech(settings: Settings, waiting: Waiting) -> bool:
+async def serves_speech(endpoint: ModelClient, speech_model: str) -> bool:
     """Whether the endpoint lists the speech model; it is waited for, as a run does.
 
     Raises:
@@ -43,12 +41,8 @@ async def serves_speech(settings: Settings, waiting: Waiting) -> bool:
         ServiceLostError: it is not there, or keeps us out.
         StoppedError: the run was stopped meanwhile.
     """
-    model = ModelClient(settings.base_url, settings.api_key, frames_as=settings.frames_as, **waiting)
-    try:
-        await model.check(set())
-        return model.lists(settings.speech_model)
-    finally:
-        await model.close()
+    await endpoint.check(set())
+    return endpoint.lists(speech_model)
 
 
 def _hearing(plan: Plan) -> set[str]:

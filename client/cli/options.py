@@ -10,9 +10,10 @@ import click
 
 from client.cli import values
 from client.cli.command import Option
+from client.endpoints.addresses import BASE_URL, TRANSLATOR
 from client.media.kinds import Animated
 from client.media.sampling import FRAMES, MAX_FRAMES, Fit
-from client.tasks.plan import SPEECH_MODEL
+from client.tasks.plan import IMAGE_MODEL, SPEECH_MODEL, VIDEO_MODEL
 from client.tasks.steps import LONGEST_SCENE_S, MERGED_CHARACTERS, SHORTEST_SCENE_S
 
 FRAMES_AS = ("auto", "video", "images")
@@ -195,14 +196,14 @@ FRAMES_OF_VIDEOS = (
 SERVER = (
     _server(
         "--base-url",
-        default="http://127.0.0.1:8000/v1",
+        default=BASE_URL,
         type=values.base_url,
         metavar="URL",
         help="any OpenAI-compatible endpoint",
     ),
     _server("--model", metavar="NAME", help="who looks at everything; else these two:"),
-    _server("--image-model", default="llama-3.2-11b-vision", metavar="NAME", help="who looks at pictures"),
-    _server("--video-model", default="llava-next-video-7b", metavar="NAME", help="who looks at videos"),
+    _server("--image-model", default=IMAGE_MODEL, metavar="NAME", help="who looks at pictures"),
+    _server("--video-model", default=VIDEO_MODEL, metavar="NAME", help="who looks at videos"),
     _server("--text-model", metavar="NAME", help="who merges answers about windows  [default: who looks at pictures]"),
     _server("--speech-model", default=SPEECH_MODEL, metavar="NAME", help="who hears what is said"),
     _server(
@@ -221,7 +222,7 @@ SERVER = (
     ),
     _server(
         "--translator",
-        default="http://127.0.0.1:8003",
+        default=TRANSLATOR,
         type=values.url,
         metavar="URL",
         help="the translation service",

@@ -5,62 +5,50 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from client.api.options import SOUND_UNUSED, check_redo, plan_of
+from client.api.session import Session
 from client.cli.listening import could_hear, heard_before, serves_speech
 from client.cli.log import open_log
 from client.cli.progress import Progress
 from client.cli.screen import CONTROL, ProgressDisplay
 from client.cli.signals import INTERRUPTED, end_in_order
 from client.cli.stats import run_stats
-from client.endpoints.chat import ModelClient
-from client.endpoints.glossary import read_glossary
-from client.endpoints.proxy import proxy_of
-from client.endpoints.speech import SpeechClient
-from client.endpoints.translation import TranslatorClient
 from client.errors import AuthError, BabelviewError, ServiceLostError, StoppedError, UsageError
 from client.export.formats import check, export
 from client.export.interim import kept_up_to_date
-from client.hints import did_you_mean
 from client.ledger.events import RedoEnded, RunEnded
 from client.ledger.ledger import Ledger
-from client.ledger.redo import REDO_ALL, REDO_DOUBTFUL, REDO_FAILED
 from client.media.thumbnail_folder import Thumbnails
-from client.pipeline import Pipeline
 from client.report.write import check_built, write_report
-from client.sources.fetch import FOLDER, Fetcher
 from client.sources.folders import Choice
 from client.sources.gather import gather
-from client.tasks.plan import Plan, make_plan
-from client.tasks.steps import audio
-from client.tasks.tasks import TRANSCRIPT, choose_tasks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from client.api.options import Asked
     from client.cli.settings import Settings
-    from client.endpoints.retry import Waiting
     from client.media.loaders import ForkServer
     from client.sources.source import Source
-    from client.tasks.tasks import Task
+    from client.tasks.plan import Plan
 
 DONE, FAILED, USAGE = 0, 1, 2
 _SHOWN_KINDS = 6
 
 
 class _Work(NamedTuple):
-    """The sources and the plan of a run."""
+    """The servers of a run, its sources, and what is asked about them."""
 
+    session: Session
     sources: list[Source]
-    plan: Plan
-    heard: Plan | None
-    """The plan to follow instead where a speech model is served; None where that makes no difference, or is decided."""
+    asked: Asked
+    heard: Asked | None
+    """What is asked instead where a speech model is served; None where that makes no difference, or is decided."""
     passed_over: str
     """The files of folders that are neither picture nor video, in words; empty where there are none."""
-    glossary: list[Any]
-    """Terms of translations."""
 
 
 def run(settings: Settings, fork_server: ForkServer) -> int:
@@ -71,14 +59,14 @@ def run(settings: Settings, fork_server: ForkServer) -> int:
     for warning in settings.warnings:
         _say(warning)
     try:
-        work = _prepare(settings)
+        work = _prepare(settings, fork_server)
         if settings.dry_run:
             _dry_run(settings, work)
             return DONE
         if work.passed_over and not settings.quiet:
             _say(work.passed_over)
         with closing(Ledger(settings.output)) as ledger:
-            return asyncio.run(_run(settings, work, ledger, fork_server))
+            return asyncio.run(_run(settings, work, ledger))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BabelviewError as error:
@@ -87,7 +75,7 @@ def run(settings: Settings, fork_server: ForkServer) -> int:
         return _complain(_unwritable(settings, error))
 
 
-def _prepare(settings: Settings) -> _Work:
+def _prepare(settings: Settings, fork_server: ForkServer) -> _Work:
     """Gather sources and plan; what is wrong with the settings is found here, before anything starts.
 
     Raises:
@@ -100,26 +88,16 @@ def _prepare(settings: Settings) -> _Work:
         raise UsageError(f"--output {settings.output}: is a file, not a folder")
     if not settings.dry_run:
         open_log(settings.log_file, settings.api_key, settings.translator_key)
-    for address in (settings.base_url, settings.translator):
-        proxy_of(address)
-    tasks = _tasks(settings, hear=bool(settings.hear))
-    hears = any(task.hears for task in tasks)
-    if settings.window and not any(task.over_time for task in tasks):
-        named = ", ".join(task.name for task in tasks)
-        raise UsageError(
-            f"--window and --stride are for tasks over time, such as captions; {named} is about whole files"
-        )
-    known = (REDO_FAILED, REDO_DOUBTFUL, REDO_ALL, *(task.name for task in tasks))
-    if settings.redo is not None and settings.redo not in known:
-        hint = did_you_mean(settings.redo, known)
-        raise UsageError(f"--redo {settings.redo}{hint}: must be failed, doubtful, all or one of the tasks of this run")
-    glossary = read_glossary(settings.glossary) if settings.glossary else []
+    session = settings.session(Session, fork_server)
+    options = settings.options()
+    asked = plan_of(options, session.models, may_hear=settings.hear is None)
+    check_redo(settings.redo, asked.tasks)
     others = Counter[str]()
     sources = gather(
         settings.paths,
         settings.manifests,
         column=settings.column,
-        choice=Choice(settings.include, settings.exclude, sound=any(task.hears for task in _tasks(settings))),
+        choice=Choice(settings.include, settings.exclude, sound=asked.takes_sound),
         leave_out=settings.output,
         warn=_say,
         passed_over=others,
@@ -128,36 +106,14 @@ def _prepare(settings: Settings) -> _Work:
     if not sources:
         but = " that --include and --exclude let through" if settings.include or settings.exclude else ""
         more = f" ({passed_over})" if passed_over else ""
-        sound = ", and no sound" if hears else ""
+        sound = ", and no sound" if any(task.hears for task in asked.tasks) else ""
         raise UsageError(f"no pictures or videos{sound} in {', '.join(settings.paths)}{but}{more}")
-    plan = _plan(settings, hear=bool(settings.hear))
-    heard = _plan(settings, hear=True) if settings.hear is None else None
-    if heard and not could_hear(heard, sources):
+    heard = plan_of({**options, "hear": True}, session.models) if settings.hear is None else None
+    if heard and not could_hear(heard.plan, sources):
         heard = None
-    if settings.sound and not (hears or heard):
-        raise UsageError("--audio-track and --word-times are for --hear, and for tasks about sound, such as transcript")
-    return _Work(sources, plan, heard, passed_over, glossary)
-
-
-def _tasks(settings: Settings, *, hear: bool = False) -> list[Task]:
-    """What is asked; a run that is to `hear` has the transcript of what is said too."""
-    names = [*settings.tasks, *([TRANSCRIPT] if hear and TRANSCRIPT not in settings.tasks else [])]
-    return choose_tasks(names, settings.questions, settings.prompts, settings.window, settings.sound)
-
-
-def _plan(settings: Settings, *, hear: bool) -> Plan:
-    return make_plan(
-        _tasks(settings, hear=hear),
-        settings.models,
-        settings.temperature,
-        settings.sampling,
-        settings.languages,
-        text_model=settings.text_model,
-        speech_model=settings.speech_model,
-        sound=(settings.sound or audio()) if hear else None,
-        aside=[] if TRANSCRIPT in settings.tasks else [TRANSCRIPT],
-        merge_characters=settings.merge_characters,
-    )
+    if settings.sound and not heard and not any(task.hears for task in asked.tasks):
+        raise UsageError(SOUND_UNUSED)
+    return _Work(session, sources, asked, heard, passed_over)
 
 
 def _passed_over(others: Counter[str]) -> str:
@@ -174,8 +130,8 @@ def _passed_over(others: Counter[str]) -> str:
 def _dry_run(settings: Settings, work: _Work) -> None:
     from client.cli.dry_run import dry_run, last_plan_of, lines  # noqa: PLC0415  # decoders, which a run has elsewhere
 
-    goes_on = work.heard and heard_before(work.heard, last_plan_of(settings.output))
-    plan = work.heard if work.heard and goes_on else work.plan
+    goes_on = work.heard and heard_before(work.heard.plan, last_plan_of(settings.output))
+    plan = work.heard.plan if work.heard and goes_on else work.asked.plan
     found, means = dry_run(settings.output, work.sources, plan, settings.redo, settings.animated)
     said = [*lines(found, means, settings.sampling, settings.prices)]
     if work.passed_over:
@@ -183,8 +139,8 @@ def _dry_run(settings: Settings, work: _Work) -> None:
     print("\n".join(line.translate(CONTROL) for line in said))
 
 
-async def _run(settings: Settings, work: _Work, ledger: Ledger, fork_server: ForkServer) -> int:
-    progress, stop = Progress(prices=settings.prices), asyncio.Event()
+async def _run(settings: Settings, work: _Work, ledger: Ledger) -> int:
+    progress, stop = Progress(prices=settings.prices), work.session.stopping
     with ProgressDisplay(progress, quiet=settings.quiet) as display:
 
         def tell_how_to_go_on() -> None:
@@ -196,42 +152,50 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger, fork_server: For
             tell_how_to_go_on()
 
         end_in_order(asyncio.get_running_loop(), stop, note=display.note, leave=leave)
-        try:
-            plan = await _chosen(settings, work, ledger, display, stop)
-        except StoppedError:
-            tell_how_to_go_on()
-            return INTERRUPTED
-        except BabelviewError as error:
-            if _may_come_back(error):
-                tell_how_to_go_on()
-            raise
-        if ledger.begin_run(plan, work.sources, settings.redo):
-            display.note(f"--redo {settings.redo} goes on where it was interrupted")
-
-        def write() -> list[Path]:
-            if ledger.unchanged:  # it may yet be taken back
-                return []
-            return _export(settings, run_stats(plan, progress, interrupted=stop.is_set()))
-
-        async with _pipeline(
-            settings, plan, work.glossary, ledger, fork_server, progress=progress, display=display, stop=stop
-        ) as pipeline:
-            fatal: BabelviewError | None = None
+        work.session.notify = display.note
+        async with work.session:
             try:
-                async with kept_up_to_date(write), display.ticking():
-                    await pipeline.run(work.sources)
+                asked = await _chosen(settings, work, ledger, display)
             except StoppedError:
-                pass  # interrupted before anything was asked; `stop` says so
+                tell_how_to_go_on()
+                return INTERRUPTED
             except BabelviewError as error:
-                if isinstance(error, UsageError) and ledger.undo_run():
-                    raise  # the folder is as it was
-                fatal = error
-            try:
-                if stop.is_set() and ledger.unchanged and progress.finished < progress.files:
-                    ledger.undo_run()
-                written = await _write(settings, plan, ledger, progress, interrupted=stop.is_set())
-            except BabelviewError as error:
-                written, fatal = [], fatal or error
+                if _may_come_back(error):
+                    tell_how_to_go_on()
+                raise
+            if ledger.begin_run(asked.plan, work.sources, settings.redo):
+                display.note(f"--redo {settings.redo} goes on where it was interrupted")
+
+            def write() -> list[Path]:
+                if ledger.unchanged:  # it may yet be taken back
+                    return []
+                return _export(settings, run_stats(asked.plan, progress, interrupted=stop.is_set()))
+
+            async with work.session.pipeline(
+                asked,
+                ledger,
+                settings.output,
+                progress=progress,
+                refresh=display.update,
+                redo=settings.redo,
+                thumbnails=Thumbnails(settings.output) if settings.thumbnails else None,
+            ) as pipeline:
+                fatal: BabelviewError | None = None
+                try:
+                    async with kept_up_to_date(write), display.ticking():
+                        await pipeline.run(work.sources)
+                except StoppedError:
+                    pass  # interrupted before anything was asked; `stop` says so
+                except BabelviewError as error:
+                    if isinstance(error, UsageError) and ledger.undo_run():
+                        raise  # the folder is as it was
+                    fatal = error
+                try:
+                    if stop.is_set() and ledger.unchanged and progress.finished < progress.files:
+                        ledger.undo_run()
+                    written = await _write(settings, asked.plan, ledger, progress, interrupted=stop.is_set())
+                except BabelviewError as error:
+                    written, fatal = [], fatal or error
     display.summary(", ".join(map(str, written)))
     code = _complain(fatal) if fatal else FAILED if progress.failures or progress.unasked else DONE
     if progress.finished < progress.files and (stop.is_set() if fatal is None else _may_come_back(fatal)):
@@ -245,85 +209,22 @@ def _may_come_back(error: BabelviewError) -> bool:
     return isinstance(error, ServiceLostError) and not refused
 
 
-async def _chosen(
-    settings: Settings, work: _Work, ledger: Ledger, display: ProgressDisplay, stop: asyncio.Event
-) -> Plan:
-    """The plan to follow: that of a run that hears, where nobody has said so, if this is one.
+async def _chosen(settings: Settings, work: _Work, ledger: Ledger, display: ProgressDisplay) -> Asked:
+    """What to ask: as a run that hears, where nobody has said so, if this is one.
 
     Raises:
         BabelviewError: the endpoint, which has to be asked for that, is not there, or is none.
         StoppedError: the run was stopped meanwhile.
     """
     if work.heard is None:
-        return work.plan
-    before = heard_before(work.heard, ledger.last_plan())
+        return work.asked
+    before = heard_before(work.heard.plan, ledger.last_plan())
     if before is not None:
-        return work.heard if before else work.plan
-    if not await serves_speech(settings, _waiting(settings, display, stop)):
-        return work.plan
+        return work.heard if before else work.asked
+    if not await serves_speech(work.session.opened.model, settings.speech_model):
+        return work.asked
     display.note(f"videos are heard first, by {settings.speech_model} (--no-hear leaves that out)")
     return work.heard
-
-
-def _waiting(settings: Settings, display: ProgressDisplay, stop: asyncio.Event) -> Waiting:
-    return {
-        "deadline_s": settings.timeout_s,
-        "wait_s": settings.wait_s,
-        "notify": display.note,
-        "stop": stop,
-    }
-
-
-@asynccontextmanager
-async def _pipeline(
-    settings: Settings,
-    plan: Plan,
-    glossary: list[Any],
-    ledger: Ledger,
-    fork_server: ForkServer,
-    *,
-    progress: Progress,
-    display: ProgressDisplay,
-    stop: asyncio.Event,
-) -> AsyncIterator[Pipeline]:
-    """A pipeline and its clients, which are closed in the end."""
-    waiting = _waiting(settings, display, stop)
-    model = ModelClient(settings.base_url, settings.api_key, frames_as=settings.frames_as, **waiting)
-    translator = (
-        TranslatorClient(settings.translator, settings.translator_key, glossary=glossary, **waiting)
-        if plan.languages
-        else None
-    )
-    speech = SpeechClient(settings.base_url, settings.api_key, **waiting)
-    fetcher = Fetcher(settings.output / FOLDER, settings.max_download_bytes, settings.animated)
-    pipeline = Pipeline(
-        plan,
-        ledger,
-        fetcher,
-        model,
-        translator,
-        speech=speech,
-        sampling=settings.sampling,
-        concurrency=settings.concurrency,
-        loaders=settings.loaders,
-        ask_once=settings.ask_once,
-        redo=settings.redo,
-        progress=progress,
-        refresh=display.update,
-        notify=display.note,
-        stop=stop,
-        thumbnails=Thumbnails(settings.output) if settings.thumbnails else None,
-        fork_server=fork_server,
-    )
-    try:
-        yield pipeline
-    finally:
-        pipeline.close()
-        await fetcher.close()
-        await model.close()
-        await speech.close()
-        if translator:
-            await translator.close()
 
 
 async def _write(

@@ -6,7 +6,7 @@ import os
 import shlex
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -35,7 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from client.api.options import Options
+    from client.api.session import Session
+    from client.media.loaders import ForkServer
     from client.tasks.steps import Over
+
+SessionType = TypeVar("SessionType", bound="Session")
 
 OTHER_VARIABLES = frozenset(
     f"{PREFIX}_{name}"
@@ -131,12 +136,54 @@ class Settings:
     warnings: list[str]
     """Lines to be shown about odd variables in the environment."""
 
+    def options(self) -> Options:
+        """What is asked, and how files are looked at."""
+        return {
+            "tasks": self.tasks,
+            "questions": self.questions,
+            "languages": self.languages,
+            "prompts": self.prompts,
+            "window": self.window,
+            "hear": bool(self.hear),
+            "sound": self.sound,
+            "sampling": self.sampling,
+            "animated": self.animated,
+            "temperature": self.temperature,
+            "merge_characters": self.merge_characters,
+            "ask_once": self.ask_once,
+        }
+
+    def session(self, made: type[SessionType], fork_server: ForkServer | None = None) -> SessionType:
+        """The servers, and how they are asked, as a session of this type.
+
+        Raises:
+            UsageError: the glossary cannot be read, or the environment names a proxy that cannot be used.
+        """
+        return made(
+            self.base_url,
+            api_key=self.api_key,
+            translator=self.translator,
+            translator_key=self.translator_key,
+            image_model=self.models[Kind.IMAGE],
+            video_model=self.models[Kind.VIDEO],
+            text_model=self.text_model,
+            speech_model=self.speech_model,
+            frames_as=self.frames_as,
+            glossary=self.glossary,
+            concurrency=self.concurrency,
+            loaders=self.loaders,
+            timeout_s=self.timeout_s,
+            wait_s=self.wait_s,
+            max_download_bytes=self.max_download_bytes,
+            fork_server=fork_server,
+        )
+
 
 def batch_command(run: Callable[[Settings], Any]) -> Command:
     """The command `batch`, which hands its settings to `run`."""
 
     def callback(**given: Any) -> Any:
-        return run(_settings(click.get_current_context(), given))
+        return run(settings_of(click.get_current_context(), given))
 
     return Command(
         "batch",
@@ -160,7 +207,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
     return settings
 
 
-def _settings(ctx: click.Context, given: dict[str, Any]) -> Settings:
+def settings_of(ctx: click.Context, given: dict[str, Any]) -> Settings:
     """The settings of the values that click has read.
 
     Raises:
@@ -309,7 +356,8 @@ def _alternatives(ctx: click.Context, given: dict[str, Any], *names: str) -> dic
 
 def _unknown_variables(command: click.Command) -> list[str]:
     """A warning for each `BABELVIEW_*` variable that means nothing."""
-    known = {option.variable for option in command.params if isinstance(option, Option) and option.variable}
+    options = [*BATCH_OPTIONS, *command.params]  # what is set for batches is no mistake
+    known = {option.variable for option in options if isinstance(option, Option) and option.variable}
     warnings: list[str] = []
     names = [variable.removeprefix(f"{PREFIX}_") for variable in known]  # what all begin with tells none apart
     for name in sorted(os.environ):

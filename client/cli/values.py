@@ -5,18 +5,18 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from click import BadParameter
 from click.types import BoolParamType
 
+from client.endpoints.addresses import endpoint_address, server_address
 from client.endpoints.language_names import language_code
+from client.errors import UsageError
 
 if TYPE_CHECKING:
     from click import Context, Parameter
 
 _ENGLISH = "eng_Latn"
-_CHAT = "/chat/completions"
 SCENES = "scenes"
 """A window from cut to cut."""
 
@@ -110,29 +110,15 @@ def fraction(text: str) -> Fraction:
 
 def url(text: str) -> str:
     """The address of a server, without a slash at its end."""
-    return _url(text, query=False)
-
-
-def _url(text: str, *, query: bool) -> str:
     try:
-        parts = urlsplit(text)
-        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # of the port, or of an IPv6 address
-        right = False
-    if not right:
-        raise BadParameter(f"must be a URL such as http://127.0.0.1:8000, not {text!r}")
-    # Which may be secrets: they are not quoted.
-    if parts.username is not None or parts.fragment or (parts.query and not query):
-        forbidden = "user name and #" if query else "user name, ? and #"
-        raise BadParameter(f"must be a URL without {forbidden}; keys come from the environment")
-    return text.rstrip("/?#")
+        return server_address(text)
+    except UsageError as error:
+        raise BadParameter(str(error)) from None
 
 
 def base_url(text: str) -> str:
     """The address of an OpenAI endpoint; `/v1` where only a host is given. A query, as Azure wants one, is kept."""
-    address, _, query = _url(text, query=True).partition("?")
-    address = address.rstrip("/")
-    if address.endswith(_CHAT):
-        raise BadParameter(f"must be the URL to which {_CHAT} is added: {address.removesuffix(_CHAT)}")
-    address = address if urlsplit(address).path else f"{address}/v1"
-    return f"{address}?{query}" if query else address
+    try:
+        return endpoint_address(text)
+    except UsageError as error:
+        raise BadParameter(str(error)) from None

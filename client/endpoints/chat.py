@@ -6,19 +6,20 @@ import asyncio
 import fnmatch
 import re
 import time
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import orjson
 import pybase64
 
+from client.endpoints.completion import Pieces, read_completion
 from client.endpoints.http import JsonServer
 from client.endpoints.keys import API_KEY, OPENAI_KEY
 from client.endpoints.retry import RetryPolicy
 from client.errors import (
     AttemptError,
     AuthError,
-    DeclinedError,
     FailedError,
     NoAnswerError,
     RefusedError,
@@ -30,11 +31,14 @@ from client.media.kinds import Kind
 from client.tasks.schemas import is_structured, sent_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 
+    from client.endpoints.completion import Answer
     from client.endpoints.retry import Notify
     from client.media.content import Content
     from client.tasks.plan import Request
+
+T = TypeVar("T")
 
 OF_VLLM = frozenset({"vllm", "babelview"})
 """`owned_by` of the models of endpoints that take vLLM's `video_url`: vLLM, and our gateway before it."""
@@ -47,29 +51,13 @@ _NO_SCHEMA = re.compile(r"response_format|json_schema|structured|guided", re.IGN
 _UNKNOWN_MODEL = re.compile(
     r"^HTTP 404|model.{0,80}(?:not exist|not found|unknown|invalid|not a valid)", re.IGNORECASE | re.DOTALL
 )
-_MOST_TOKENS = 1 << 40
-_REASONING = ("reasoning_content", "reasoning", "thinking")
-"""Fields of a message, and types of its parts, with a model's thoughts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model said."""
+class Turn(NamedTuple):
+    """A question of a conversation, as it was sent, and its answer."""
 
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    generated_tokens: int
-    request_s: float
-    """From sending to the last byte, of the attempt that succeeded."""
-    tokens_per_s: float | None = None
-    """As the server tells it; None where it does not."""
-    reasoning: str | None = None
-    """What the model thought before it answered; None where it did not, or keeps it to itself."""
-    verdict: str = "ok"
-    """`ok`, `retried` or `doubtful`: see `client.checks.review`."""
-    reasons: tuple[str, ...] = ()
-    """Why it is doubtful, or was asked for again."""
+    prompt: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +104,8 @@ class ModelClient:
         self._limits: dict[str, str] = {}
         self._unstructured: set[str] = set()
         """Models that take no JSON schema: the answer is checked all the same."""
+        self._uncounted: set[str] = set()
+        """Models that take no `stream_options`, and so do not count the tokens of a stream."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -153,20 +143,27 @@ class ModelClient:
         more = ", ..." if len(self._listed or ()) > len(some) else ""
         return f"it lists {', '.join(some)}{more}"
 
-    def check_media(self, model: str, kind: Kind, frames: int) -> None:
-        """Make sure that a model takes pictures, or so many `frames` of a video; known after `check`, if at all.
+    def context(self, model: str) -> int | None:
+        """How many tokens a model takes, prompt and answer together; known after `check`, if at all."""
+        told = self._entries([model]).get(model, {}).get("max_model_len")
+        return told if isinstance(told, int) and told > 0 else None
+
+    def check_media(self, model: str, kind: Kind, frames: int, *, pictures: int = 1) -> None:
+        """Make sure that a model takes so many `pictures`, or `frames` of a video; known after `check`, if at all.
 
         Raises:
             UsageError: the endpoint says that it does not.
         """
         as_video = kind is Kind.VIDEO and self.takes_video
         most = self._entries([model]).get(model, {}).get("max_frames" if as_video else "max_images")
-        sent = frames if kind is Kind.VIDEO else 1
+        sent = frames if kind is Kind.VIDEO else pictures
         if not isinstance(most, int) or sent <= most:
             return
         what = "videos" if as_video else "pictures"
         if most == 0:
             raise UsageError(f"{model} takes no {what} (--model, --{kind}-model, --frames-as)")
+        if kind is not Kind.VIDEO:
+            raise UsageError(f"{model} takes at most {most} pictures in a request, not {sent}")
         what = "frames of a video" if as_video else "pictures in a request, and frames are sent as such"
         raise UsageError(f"{model} takes at most {most} {what}, not {frames} (--frames, or --max-frames)")
 
@@ -252,13 +249,69 @@ class ModelClient:
             ServiceLostError: the server is gone.
             StoppedError: the run was stopped.
         """
+
+        async def send(settings: dict[str, Any]) -> Answer:
+            if other_try:
+                settings |= {"temperature": other_try.temperature, "seed": other_try.seed}
+                if other_try.frequency_penalty:
+                    settings["frequency_penalty"] = other_try.frequency_penalty
+            body = _body(request, parts, settings)
+            return await self._retry(request.model).call(lambda: self._attempt(body), f"{label} {request.label}")
+
+        return await self._adapted(request, send)
+
+    async def stream(
+        self, request: Request, parts: bytes, turns: Sequence[Turn], label: str
+    ) -> AsyncGenerator[str | Answer, None]:
+        """Ask a question after others about the same media: the pieces of the answer as they come, at last all of it.
+
+        It is tried again until its first piece is there; other arguments and errors are those of `ask`.
+        """
+        began = time.perf_counter()
+
+        async def send(settings: dict[str, Any]) -> tuple[AsyncGenerator[Any, None], Any]:
+            settings |= {"stream": True}
+            if request.model not in self._uncounted:
+                settings["stream_options"] = {"include_usage": True}
+            body = _body(request, parts, settings, turns)
+            return await self._retry(request.model).call(lambda: self._open(body), f"{label} {request.label}")
+
+        events, event = await self._adapted(request, send)
+        pieces = Pieces()
+        async with aclosing(events):
+            try:
+                if piece := pieces.add(event):
+                    yield piece
+                async for event in events:
+                    self._check_no_error(event)
+                    if piece := pieces.add(event):
+                        yield piece
+                yield pieces.answer(time.perf_counter() - began)
+            except AttemptError as error:
+                raise RequestError(f"the answer broke off: {error}") from error
+
+    async def _open(self, body: bytes) -> tuple[AsyncGenerator[Any, None], Any]:
+        """An answer that comes in events, and the first of them."""
+        events = self._server.stream("/chat/completions", body)
+        first = await anext(events, None)
+        if first is None:
+            raise FailedError("the answer holds nothing")
+        self._check_no_error(first)
+        return events, first
+
+    async def _adapted(self, request: Request, send: Callable[[dict[str, Any]], Awaitable[T]]) -> T:
+        """What `send` gives, with settings as the model takes them; that is learned from its refusals."""
         model = request.model
         while True:
             # As it is sent: requests that are in flight together learn the same of their model, each for itself.
-            limit = self._limits.get(model, _LIMIT)
+            limit, counted = self._limits.get(model, _LIMIT), model not in self._uncounted
             structured = is_structured(request.answer) and model not in self._unstructured
+            settings: dict[str, Any] = {"temperature": request.temperature, limit: request.max_tokens}
+            if structured:
+                schema = {"name": request.task, "schema": sent_schema(request.answer), "strict": True}
+                settings["response_format"] = {"type": "json_schema", "json_schema": schema}
             try:
-                return await self._ask(request, parts, label, limit, other_try, structured=structured)
+                return await send(settings)
             except RequestError as error:
                 if model in self._unlisted and _UNKNOWN_MODEL.search(str(error)):
                     raise UsageError(
@@ -272,27 +325,10 @@ class ModelClient:
                     self._limits[model] = _LIMIT_OF_NEWER_MODELS
                 elif structured and _NO_SCHEMA.search(str(error)):
                     self._unstructured.add(model)
+                elif counted and "stream_options" in str(error):
+                    self._uncounted.add(model)
                 else:
                     raise
-
-    async def _ask(
-        self, request: Request, parts: bytes, label: str, limit: str, other_try: OtherTry | None, *, structured: bool
-    ) -> Answer:
-        # Media first, and the same bytes for each task, so that the server's caches can serve them. Joined by hand:
-        # frames are megabytes, and this copies them once.
-        question = orjson.dumps({"type": "text", "text": request.prompt})
-        settings: dict[str, Any] = {"temperature": request.temperature, limit: request.max_tokens}
-        if other_try:
-            settings |= {"temperature": other_try.temperature, "seed": other_try.seed}
-            if other_try.frequency_penalty:
-                settings["frequency_penalty"] = other_try.frequency_penalty
-        if structured:
-            schema = {"name": request.task, "schema": sent_schema(request.answer), "strict": True}
-            settings["response_format"] = {"type": "json_schema", "json_schema": schema}
-        head = orjson.dumps({"model": request.model, **settings})
-        content = (parts, b",", question) if parts else (question,)
-        body = b"".join((head[:-1], b',"messages":[{"role":"user","content":[', *content, b"]}]}"))
-        return await self._retry(request.model).call(lambda: self._attempt(body), f"{label} {request.label}")
 
     def _retry(self, model: str = "") -> RetryPolicy:
         """Models are waited for one by one: behind one endpoint one may be there and another not."""
@@ -304,10 +340,13 @@ class ModelClient:
     async def _attempt(self, body: bytes) -> Answer:
         began = time.perf_counter()
         completion = await self._server.post("/chat/completions", body)
-        if isinstance(completion, dict) and completion.get("error") and not completion.get("choices"):
+        self._check_no_error(completion)
+        return read_completion(completion, time.perf_counter() - began)
+
+    def _check_no_error(self, said: Any) -> None:
+        if isinstance(said, dict) and said.get("error") and not said.get("choices"):
             # Some endpoints that pass requests on answer 200 before they know how it ends.
-            raise FailedError(f"the answer is an error: {self._server.error_of(completion)}")
-        return _read(completion, time.perf_counter() - began)
+            raise FailedError(f"the answer is an error: {self._server.error_of(said)}")
 
 
 def is_listed_as(model: str, name: str) -> bool:
@@ -327,59 +366,19 @@ def is_listed_as(model: str, name: str) -> bool:
 _PART = b'{"type":"%b_url","%b_url":{"url":"data:%b/jpeg;base64,%b"}}'
 
 
-def _read(completion: Any, seconds: float) -> Answer:
-    try:
-        choice = completion["choices"][0]
-        message, finish_reason = choice["message"], str(choice.get("finish_reason"))
-        text, refusal = _text(message.get("content")), message.get("refusal")
-        reasoning = _reasoning(message)
-        usage = completion.get("usage") or {}
-        prompt_tokens = _count(usage.get("prompt_tokens"))
-        generated_tokens = _count(usage.get("completion_tokens"))
-        tokens_per_s = _speed(completion.get("metrics"))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise FailedError("the answer is not a chat completion") from error
-    if not text.strip():
-        if refusal:
-            raise DeclinedError(f"the model refuses to answer: {refusal}")
-        if finish_reason == "content_filter":
-            raise RefusedError(f"the model refuses to answer: {finish_reason}")
-    if not text.strip() and not reasoning:
-        raise FailedError(f"the answer holds no text (finish_reason {finish_reason})")
-    return Answer(
-        text=text.strip(),
-        finish_reason=finish_reason,
-        prompt_tokens=prompt_tokens,
-        generated_tokens=generated_tokens,
-        request_s=seconds,
-        tokens_per_s=tokens_per_s,
-        reasoning=reasoning,
-    )
+def _body(request: Request, parts: bytes, settings: dict[str, Any], turns: Sequence[Turn] = ()) -> bytes:
+    """A request as JSON. Media first, and the same bytes for each task, so that the server's caches can serve them.
 
-
-def _text(content: Any) -> str:
-    """What was said: a text, or parts of which some are text, others the model's thoughts."""
-    if isinstance(content, list):
-        return "".join(part["text"] for part in content if part.get("type") == "text")
-    return content if isinstance(content, str) else ""
-
-
-def _reasoning(message: dict[str, Any]) -> str | None:
-    """The model's thoughts, where an endpoint keeps them apart: vLLM, DeepSeek, OpenRouter, Ollama, Mistral."""
-    apart = next((said for name in _REASONING if isinstance(said := message.get(name), str) and said.strip()), "")
-    content = message.get("content")
-    for part in content if isinstance(content, list) else ():
-        thought = part.get(part.get("type")) if part.get("type") in _REASONING else None
-        apart += thought if isinstance(thought, str) else _text(thought)
-    return apart.strip() or None
-
-
-def _speed(metrics: Any) -> float | None:
-    """Tokens a second as vLLM tells it (`--enable-per-request-metrics`): prefill and decoding, without queueing."""
-    told = metrics.get("tokens_per_second") if isinstance(metrics, dict) else None
-    return float(told) if isinstance(told, int | float) and 0 < told < _MOST_TOKENS else None
-
-
-def _count(tokens: Any) -> int:
-    """A number of tokens that can be added up and kept; 0 for what is none."""
-    return tokens if isinstance(tokens, int) and 0 <= tokens < _MOST_TOKENS else 0
+    Joined by hand: frames are megabytes, and this copies them once.
+    """
+    head = orjson.dumps({"model": request.model, **settings})
+    prompts = [*(turn.prompt for turn in turns), request.prompt]
+    questions = [orjson.dumps({"type": "text", "text": prompt}) for prompt in prompts]
+    pieces: list[bytes] = [head[:-1], b',"messages":[']
+    for number, question in enumerate(questions):
+        if number:
+            pieces += [b",", orjson.dumps({"role": "assistant", "content": turns[number - 1].answer}), b","]
+        pieces.append(b'{"role":"user","content":[')
+        pieces += [parts, b","] if parts and not number else []
+        pieces += [question, b"]}"]
+    return b"".join([*pieces, b"]}"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from typing import Any
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import aiohttp
@@ -23,6 +24,10 @@ from client.errors import (
     UnavailableError,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from contextlib import AbstractAsyncContextManager
+
 CONNECT_S = 10.0
 IDLE_S = 4.0
 """Connections are kept this long: less than the 5 s after which vLLM closes them, maybe under a new request."""
@@ -30,6 +35,7 @@ MOST_BYTES = 16 << 20
 """A longer answer is none that we asked for."""
 _SHOWN_CHARACTERS, _KEY_CHARACTERS = 500, 8
 _PAYMENT_REQUIRED = 402
+_EVENTS = "text/event-stream"
 _API_VERSION = "api-version"
 """Of Azure's queries."""
 _QUOTAS = frozenset(
@@ -111,6 +117,10 @@ class JsonServer:
 
     async def _request(self, method: str, path: str, body: bytes | aiohttp.FormData | None, deadline_s: float) -> Any:
         response, content = await self._exchange(method, path, body, deadline_s)
+        return self._accepted(response, content)
+
+    def _accepted(self, response: aiohttp.ClientResponse, content: bytes) -> Any:
+        """The JSON of an answer; errors as for `post`."""
         if response.status >= 400:
             reason = self._shown(_message(content) or response.reason or "") + self._via
             code, kind = _code_and_type(content)
@@ -125,20 +135,53 @@ class JsonServer:
         except ValueError as error:
             raise NotJsonError(f"the answer is not JSON but {self._shown(response.content_type)}") from error
 
+    async def stream(self, path: str, body: bytes) -> AsyncGenerator[Any, None]:
+        """The events of an answer to a JSON document (server-sent events), JSON each; errors as for `post`.
+
+        The deadline is that of each event. Who does not know of streams answers with a single document.
+        """
+        with self._explained(self._deadline_s) as begun:
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(self._deadline_s):
+                    response = await stack.enter_async_context(self._request_of("POST", path, body))
+                    begun.set()
+                    whole = response.status >= 300 or response.content_type != _EVENTS
+                    content = await _read(response) if whole else b""
+                if whole:
+                    self._check_no_redirection(response)
+                    yield self._accepted(response, self._without_secrets(content))
+                    return
+                async for data in _events(response, self._deadline_s):
+                    try:
+                        event = read_json(self._without_secrets(data))
+                    except ValueError as error:
+                        raise NotJsonError("an event of the answer is not JSON") from error
+                    yield event
+
     async def _exchange(
         self, method: str, path: str, body: bytes | aiohttp.FormData | None, deadline_s: float
     ) -> tuple[aiohttp.ClientResponse, bytes]:
         """An answer, also one that is an error, and its content without our key; errors as for `probe`."""
+        with self._explained(deadline_s) as begun:
+            async with asyncio.timeout(deadline_s), self._request_of(method, path, body) as response:
+                begun.set()
+                content = self._without_secrets(await _read(response))
+        self._check_no_redirection(response)
+        return response, content
+
+    def _request_of(
+        self, method: str, path: str, body: bytes | aiohttp.FormData | None
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         headers = {"Content-Type": "application/json"} if isinstance(body, bytes) else {}
         url = f"{self.url}{path}?{self._query}" if self._query else self.url + path
-        begun = False
+        return self._session.request(method, url, data=body, headers=headers, allow_redirects=False)
+
+    @contextmanager
+    def _explained(self, deadline_s: float) -> Iterator[asyncio.Event]:
+        """Turn what goes wrong into errors of ours; the event is set once an answer has begun to come."""
+        begun = asyncio.Event()
         try:
-            async with (
-                asyncio.timeout(deadline_s),
-                self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
-            ):
-                begun = True
-                content = self._without_secrets(await _read(response))
+            yield begun
         except aiohttp.ClientSSLError as error:
             raise AuthError(f"no secure connection to {self.url}{self._via} ({error})") from error
         except aiohttp.ClientProxyConnectionError as error:
@@ -152,11 +195,12 @@ class JsonServer:
         except aiohttp.ClientResponseError as error:
             raise FailedError("what comes back is not HTTP; is it an address for https?") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise (FailedError if begun else NoAnswerError)(f"the connection broke{self._via}") from error
+            raise (FailedError if begun.is_set() else NoAnswerError)(f"the connection broke{self._via}") from error
+
+    def _check_no_redirection(self, response: aiohttp.ClientResponse) -> None:
         if 300 <= response.status < 400:
             target = self._shown(_QUERY.sub("?...", response.headers.get("Location", "nowhere")))
             raise RequestError(f"HTTP {response.status}: {self.url} redirects to {target}: give that address instead")
-        return response, content
 
     def error_of(self, body: dict[str, Any]) -> str:
         """The words of an error answer in the shape of OpenAI, vLLM, FastAPI or LibreTranslate."""
@@ -183,6 +227,26 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
             return bytes(content)
         content += piece
     raise FailedError(f"the answer is longer than {MOST_BYTES >> 20} MiB")
+
+
+async def _events(response: aiohttp.ClientResponse, deadline_s: float) -> AsyncIterator[bytes]:
+    """The data of server-sent events, up to OpenAI's `[DONE]` or the end; each has to come within `deadline_s`."""
+    waiting = b""
+    while True:
+        async with asyncio.timeout(deadline_s):
+            piece = await response.content.readany()
+        *lines, rest = (waiting + piece).split(b"\n")
+        waiting = rest
+        for line in lines if piece else [rest]:
+            data = line.removeprefix(b"data:").strip()
+            if data == b"[DONE]":
+                return
+            if line.startswith(b"data:") and data:  # others are comments, that keep the connection alive, and names
+                yield data
+        if not piece:
+            return
+        if len(waiting) > MOST_BYTES:
+            raise FailedError(f"an event of the answer is longer than {MOST_BYTES >> 20} MiB")
 
 
 def _why(error: aiohttp.ClientError) -> str:

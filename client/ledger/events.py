@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from client.ledger.edits import FileReviewed, TextEdited
 
 if TYPE_CHECKING:
-    from client.endpoints.chat import Answer
+    from client.endpoints.completion import Answer
     from client.ledger.rows import StoredTranslation
     from client.media.content import Facts, Probe
     from client.media.load import Identity

@@ -44,6 +44,7 @@ _SOURCES = """
         live_photo_of, finished AND sources.sha256 IS NULL, id, uri
     FROM sources LEFT JOIN uris USING (uri)"""
 _ALL, _OF_RUN = " ORDER BY id", " WHERE run = ? ORDER BY position"
+_OF_POSITIONS = " WHERE run = ? AND position IN (SELECT value FROM json_each(?)) ORDER BY position"
 _SOME = " WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
 _MEDIA = """
     SELECT sha256, facts, warnings, error, spent_s, json_extract(probe, '$.sound_warnings') FROM media
@@ -261,8 +262,12 @@ class Results:
         with ledger_errors(self._path):
             return read_file(self._connection, Identity(file.sha256, file.kind, None), requests)
 
-    def files(self, numbers: Collection[int] | None = None) -> Iterator[FileResult]:
+    def files(
+        self, numbers: Collection[int] | None = None, positions: Collection[int] | None = None
+    ) -> Iterator[FileResult]:
         """All sources, as they were first seen; of the last run alone, in its order; or those of some `number`s.
+
+        Or those that have some `positions` in the last run.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -270,6 +275,9 @@ class Results:
         with ledger_errors(self._path):
             if numbers is not None:
                 found = self._connection.execute(_SOURCES + _SOME, (orjson.dumps(list(numbers)).decode(),))
+            elif positions is not None:
+                wanted = orjson.dumps(list(positions)).decode()
+                found = self._connection.execute(_SOURCES + _OF_POSITIONS, (self._last_run, wanted))
             elif self.only_run:
                 found = self._connection.execute(_SOURCES + _OF_RUN, (self._last_run,))
             else:

@@ -76,11 +76,12 @@ class Loaders:
     ) -> None:
         """`timeout_s` is for one item (of a large file longer); `work` is how workers load, by its name.
 
-        Thumbnails of what is loaded are kept in `thumbnails`.
+        Thumbnails of what is loaded are kept in `thumbnails`. A `fork_server` that is given is not closed with them.
         """
         self.count = count
         self._timeout_s, self._work, self._thumbnails = timeout_s, work, thumbnails
-        self._fork_server = fork_server or ForkServer()
+        self._fork_server, self._shares = fork_server or ForkServer(), fork_server is not None
+        self._closed = False
         self._workers: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         for _ in range(count):
             self._workers.put(None)
@@ -146,6 +147,8 @@ class Loaders:
         done = tries = 0
         try:
             while done != count:
+                if self._closed:
+                    raise BabelviewError("the loaders are closed")
                 if tries == _TRIES:
                     raise BabelviewError("the processes that decode files are ended from outside, again and again")
                 worker = worker or self._fork_server.fork()
@@ -176,15 +179,27 @@ class Loaders:
                     worker.receive_end(timeout_s)
                 yield item
         finally:
-            if worker and (worker.busy or worker.files >= FILES_PER_WORKER):
+            if worker and (self._closed or worker.busy or worker.files >= FILES_PER_WORKER):
                 with contextlib.suppress(BabelviewError):  # closed meanwhile: then it has ended
                     self._fork_server.end(worker)
                 worker = None
             self._workers.put(worker)
 
     def close(self) -> None:
-        """End the workers, whatever they are doing."""
-        self._fork_server.close()
+        """End the workers, whatever they are doing; of a fork server that others use too, each after its item."""
+        self._closed = True
+        if not self._shares:
+            self._fork_server.close()
+            return
+        idle: list[_Worker | None] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                idle.append(self._workers.get_nowait())
+        for worker in idle:
+            with contextlib.suppress(BabelviewError):  # the fork server is closed already
+                if worker:
+                    self._fork_server.end(worker)
+            self._workers.put(None)
 
 
 class _Worker:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from client.tasks.transcript import Said
     from client.tasks.units import Unit
 
+IMAGE_MODEL, VIDEO_MODEL = "llama-3.2-11b-vision", "llava-next-video-7b"
 SPEECH_MODEL = "whisper-large-v3-turbo"
 HEARD = f"""
 

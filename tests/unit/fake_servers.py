@@ -8,9 +8,19 @@ from typing import Any
 from media_files import number_of
 
 from scripts.benchmarks.fakes import scripted
-from scripts.benchmarks.fakes.scripted import Behaviour, completion, error, free_port, listing
+from scripts.benchmarks.fakes.scripted import Behaviour, completion, error, free_port, listing, stream
 
-__all__ = ["Behaviour", "FakeServers", "answer_to", "completion", "error", "free_port", "listing", "what_is_seen"]
+__all__ = [
+    "Behaviour",
+    "FakeServers",
+    "answer_to",
+    "completion",
+    "error",
+    "free_port",
+    "listing",
+    "stream",
+    "what_is_seen",
+]
 
 
 def what_is_seen(body: dict[str, Any]) -> str:

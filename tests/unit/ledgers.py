@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from client.endpoints.chat import Answer
+from client.endpoints.completion import Answer
 from client.ledger.events import (
     AnswerStored,
     Event,

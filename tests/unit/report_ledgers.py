@@ -13,7 +13,7 @@ import numpy as np
 from ledgers import plan_of
 from PIL import Image, ImageColor
 
-from client.endpoints.chat import Answer
+from client.endpoints.completion import Answer
 from client.ledger.events import (
     AnswerStored,
     Event,

@@ -16,7 +16,7 @@ import old_ledgers
 import pytest
 from batch_runs import command, pictures, results, run
 
-from client.endpoints.chat import Answer
+from client.endpoints.completion import Answer
 from client.errors import LedgerError
 from client.export.formats import export
 from client.ledger.events import (

@@ -137,11 +137,14 @@ def test_two_may_share_a_process_that_was_started_before(tmp_path: Path) -> None
     path = picture(tmp_path / "a.png")
     assert [loaded(it, path).facts.width for it in sharing] == [160, 160]
     assert {worker.ppid() for worker in set(processes_below(os.getpid())) - before - {server}} == {server.pid}
-    for it in sharing:
-        it.close()
-    assert set(processes_below(os.getpid())) == before
+    sharing[0].close()
     with pytest.raises(BabelviewError, match="closed"):
         loaded(sharing[0], path)
+    assert loaded(sharing[1], path).facts.width == 160
+    sharing[1].close()
+    assert set(processes_below(os.getpid())) - before == {server}
+    fork_server.close()
+    assert set(processes_below(os.getpid())) == before
 
 
 def test_a_decoder_that_says_nothing_is_not_waited_for(tmp_path: Path, loaders: Loaders) -> None:

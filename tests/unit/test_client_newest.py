@@ -8,7 +8,7 @@ import pytest
 from ledgers import identity_of
 from result_runs import TEXTS, Run, read, sql, write
 
-from client.endpoints.chat import Answer
+from client.endpoints.completion import Answer
 from client.errors import LedgerError
 from client.ledger.events import AnswerStored, TranslationsStored
 from client.ledger.ledger import Ledger

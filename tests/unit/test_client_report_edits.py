@@ -12,7 +12,7 @@ from report_ledgers import Shown, write_shown
 from result_runs import read, sql
 
 from client.cli.main import main
-from client.endpoints.chat import Answer
+from client.endpoints.completion import Answer
 from client.errors import UsageError
 from client.export.formats import export
 from client.ledger.events import AnswerStored

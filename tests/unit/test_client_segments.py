@@ -11,7 +11,7 @@ from result_runs import Run, read, sql, write
 from test_client_export import read_csv
 from two_steps import TASK
 
-from client.endpoints.chat import Answer
+from client.endpoints.completion import Answer
 from client.export.formats import export
 from client.ledger.events import AnswerStored, MediaProbed
 from client.ledger.ledger import Ledger

@@ -17,7 +17,7 @@ from media_files import write_video
 from test_client_steps import tell
 
 from client.counters import Counters
-from client.endpoints.chat import Answer
+from client.endpoints.completion import Answer
 from client.errors import MediaError, UsageError
 from client.items import Question, Untranslated
 from client.job import Job
@@ -47,7 +47,7 @@ OPTIONS = ("ads", "--frames", "2", "--languages", "fra_Latn", "--concurrency", "
 @pytest.fixture
 def story(monkeypatch: pytest.MonkeyPatch, servers: FakeServers, tmp_path: Path) -> FakeServers:
     """One video of three windows, and a task of two steps."""
-    monkeypatch.setattr("client.cli.run.choose_tasks", two_steps.choose)
+    monkeypatch.setattr("client.api.options.choose_tasks", two_steps.choose)
     (tmp_path / "ads").mkdir()
     write_video(tmp_path / "ads" / "a.mp4", 100)
     servers.on_ask = tell

@@ -52,7 +52,7 @@ async def tell(_: web.Request, body: dict[str, Any], __: int) -> web.StreamRespo
 @pytest.fixture
 def story(monkeypatch: pytest.MonkeyPatch, servers: FakeServers, tmp_path: Path) -> FakeServers:
     """One video of four seconds, and the task of two steps."""
-    monkeypatch.setattr("client.cli.run.choose_tasks", two_steps.choose)
+    monkeypatch.setattr("client.api.options.choose_tasks", two_steps.choose)
     (tmp_path / "ads").mkdir()
     write_video(tmp_path / "ads" / "a.mp4", 100)
     servers.on_ask = tell
@@ -133,7 +133,7 @@ def test_windows_of_another_length_stand_alone(
     for length_s, spans in ((2, [(0.0, 2.0), (2.0, 4.0)]), (3, [(0.0, 3.0), (3.0, 4.0)])):
         steps = {Kind.VIDEO: (Step(Prompt("What happens here?"), windows(length_s)),)}
         task = Task("moments", "moments", steps)
-        monkeypatch.setattr("client.cli.run.choose_tasks", lambda *_, task=task: [task])
+        monkeypatch.setattr("client.api.options.choose_tasks", lambda *_, task=task: [task])
         assert run(story, *OPTIONS, cwd=tmp_path).returncode == 0
         segments = results(tmp_path)["files"][0]["tasks"]["moments"]["segments"]
         assert [(part["start"], part["end"]) for part in segments] == spans
@@ -144,7 +144,7 @@ def test_a_long_video_is_decoded_no_faster_than_it_is_asked_about(
 ) -> None:
     """A unit at a time: what lies in memory does not grow with the length of a video."""
     steps = {Kind.VIDEO: (Step(Prompt("What happens here?"), windows(0.1)),)}
-    monkeypatch.setattr("client.cli.run.choose_tasks", lambda *_: [Task("moments", "moments", steps)])
+    monkeypatch.setattr("client.api.options.choose_tasks", lambda *_: [Task("moments", "moments", steps)])
     loaded, ahead = list[Content](), list[int]()
     parts = ModelClient.parts
 

@@ -35,8 +35,8 @@ def choose(_: list[str], __: list[str], ___: Path | None = None, *____: object) 
 
 
 if __name__ == "__main__":
-    import client.cli.run
+    import client.api.options
     from client.batch import main
 
-    client.cli.run.choose_tasks = choose
+    client.api.options.choose_tasks = choose
     sys.exit(main(sys.argv[1:]))

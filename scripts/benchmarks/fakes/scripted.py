@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -38,6 +39,22 @@ def completion(text: str | None, finish_reason: str = "stop") -> web.Response:
 def error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
     """A refusal, as the OpenAI API has it."""
     return web.json_response({"error": {"message": message}}, status=status, headers=headers)
+
+
+async def stream(request: web.Request, text: str, *, end: bool = True) -> web.StreamResponse:
+    """A chat completion of 7 tokens as server-sent events, a word each; without its `end` it is cut off."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    words = re.findall(r"\S+\s*", text)
+    events: list[Any] = [{"choices": [{"index": 0, "delta": {"content": word}}]} for word in words]
+    if end:
+        events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        events.append({"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 7}})
+    for event in events:
+        await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+    if end:
+        await response.write(b"data: [DONE]\n\n")
+    return response
 
 
 class FakeServers:
@@ -125,6 +142,8 @@ class FakeServers:
                 return response
         finally:
             self.in_flight -= 1
+        if body.get("stream"):
+            return await stream(request, self._answer(body))
         return completion(self._answer(body))
 
     async def _hear(self, request: web.Request) -> web.StreamResponse:

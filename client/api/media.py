@@ -1,0 +1,137 @@
+"""The files that a conversation is about: fetched, decoded for the model, and heard where that is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from client.api.session import one_source
+from client.errors import MediaError, UsageError
+from client.media.content import Look
+from client.media.kinds import Animated, Kind
+from client.media.loaders import Loaders
+from client.tasks.tasks import TRANSCRIPT
+from client.tasks.transcript import Said
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from client.api.options import Asked
+    from client.api.session import Session
+    from client.media.content import Content, Span
+    from client.media.load import Identity
+    from client.sources.fetch import Fetcher
+    from client.sources.source import LocalFile
+
+
+class Media:
+    """One file, or several pictures, ready to be asked about."""
+
+    def __init__(self, session: Session, asked: Asked, fetcher: Fetcher) -> None:
+        """Nothing is read yet: `load` does that."""
+        self._session, self._asked, self._fetcher = session, asked, fetcher
+        self._loaders, self._thread = Loaders(1, session.opened.fork_server), ThreadPoolExecutor(1, "load")
+        self._files: list[tuple[LocalFile, Identity]] = []
+        self._looked: tuple[Span | None, int | None] | None = None
+        self._said: list[Said] | None = None
+        self.name = ""
+        """For messages."""
+        self.kind = Kind.IMAGE
+        self.parts = b""
+        """As a request has them, JSON; none of sound."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the first file."""
+        return self._files[0][1].sha256
+
+    async def find(self, names: Sequence[str]) -> None:
+        """Fetch and recognise the files.
+
+        Raises:
+            UsageError: there is no such file, or they cannot be asked about together.
+            MediaError: one cannot be read.
+        """
+        for source in [one_source(name) for name in names]:
+            found = await self._fetcher.find(source, None)
+            file = found.file or await self._fetcher.get(source, found.known)
+            self._files.append((file, found.known.identity))
+            if found.known.identity.problem:
+                raise MediaError(f"{source.name}: {found.known.identity.problem}")
+        kinds = {identity.kind for _, identity in self._files}
+        if len(self._files) > 1 and kinds != {Kind.IMAGE}:
+            raise UsageError(
+                "several pictures can be asked about together; a video or a sound is asked about alone: "
+                f"{', '.join(names)}"
+            )
+        (self.kind,) = kinds
+        self.name = ", ".join(names)
+
+    async def look(self, span: Span | None, frames: int | None) -> None:
+        """Decode what is to be seen in `span`, of a video `frames` or as many as the options say; None: all of it.
+
+        Raises:
+            UsageError: there is no such moment, or the model does not take so much.
+            MediaError: it cannot be decoded.
+        """
+        if span and self.kind is not Kind.VIDEO:
+            raise UsageError(f"{self.name}: only videos have moments to look at")
+        if self.kind is Kind.AUDIO or self._looked == (span, frames):
+            return
+        model, name = self._session.opened.model, self._session.models.by_kind[self.kind]
+        await model.check({name})
+        model.check_media(name, self.kind, self._asked.sampling.own(frames).most, pictures=len(self._files))
+        loop = asyncio.get_running_loop()
+        contents = await loop.run_in_executor(self._thread, self._decode, Look(span, frames))
+        lasts_s = contents[0].facts.duration_sec
+        if span and lasts_s is not None and span.start_us >= lasts_s * 1e6:
+            raise UsageError(f"{self.name} lasts {lasts_s:g} s: there is nothing at {span.start_us / 1e6:g} s")
+        self.parts = b",".join(map(model.parts, contents))
+        self._looked = (span, frames)
+
+    def _decode(self, look: Look) -> list[Content]:
+        """In a thread: all files, one after the other."""
+        found: list[Content] = []
+        for file, identity in self._files:
+            with closing(self._loaders.load(file.path, identity, self._asked.sampling, [look])) as contents:
+                found += contents
+            file.check()
+        return found
+
+    async def said(self) -> list[Said]:
+        """What is said in it, which is transcribed once.
+
+        Raises:
+            MediaError: it cannot be.
+        """
+        if self._said is None:
+            (file, _), *_ = self._files
+            record = await self._session.caption(file.path, tasks=[TRANSCRIPT], sound=self._asked.sound)
+            if record["error"]:
+                raise MediaError(f"{self.name}: {record['error']}")
+            segments = record["tasks"].get(TRANSCRIPT, {}).get("segments", [])
+            self._said = [Said(part["start"], part["end"], part["text"]) for part in segments]
+        return self._said
+
+    async def close(self) -> None:
+        """Remove what was fetched, and end the processes."""
+        for file, _ in self._files:
+            file.discard()
+        self._loaders.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        await self._fetcher.close()
+
+
+async def load(session: Session, names: Sequence[str], asked: Asked) -> Media:
+    """Find the files of a conversation; errors are those of `Media.find`."""
+    # Of several pictures one that moves counts as its first.
+    animated = Animated.FIRST if len(names) > 1 else asked.animated
+    media = Media(session, asked, session.fetcher(session.opened.scratch(), animated))
+    try:
+        await media.find(names)
+    except BaseException:
+        await media.close()
+        raise
+    return media

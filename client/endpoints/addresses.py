@@ -1,0 +1,49 @@
+"""The addresses of servers, as the user gives them."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from client.errors import UsageError
+
+BASE_URL, TRANSLATOR = "http://127.0.0.1:8000/v1", "http://127.0.0.1:8003"
+"""Those of a stack of this machine."""
+_CHAT = "/chat/completions"
+
+
+def server_address(text: str) -> str:
+    """The address of a server, without a slash at its end.
+
+    Raises:
+        UsageError: it is no URL of HTTP, or holds what belongs elsewhere.
+    """
+    return _address(text, query=False)
+
+
+def endpoint_address(text: str) -> str:
+    """The address of an OpenAI endpoint; `/v1` where only a host is given. A query, as Azure wants one, is kept.
+
+    Raises:
+        UsageError: it is no URL of HTTP, or holds what belongs elsewhere.
+    """
+    address, _, query = _address(text, query=True).partition("?")
+    address = address.rstrip("/")
+    if address.endswith(_CHAT):
+        raise UsageError(f"must be the URL to which {_CHAT} is added: {address.removesuffix(_CHAT)}")
+    address = address if urlsplit(address).path else f"{address}/v1"
+    return f"{address}?{query}" if query else address
+
+
+def _address(text: str, *, query: bool) -> str:
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # of the port, or of an IPv6 address
+        right = False
+    if not right:
+        raise UsageError(f"must be a URL such as http://127.0.0.1:8000, not {text!r}")
+    # Which may be secrets: they are not quoted.
+    if parts.username is not None or parts.fragment or (parts.query and not query):
+        forbidden = "user name and #" if query else "user name, ? and #"
+        raise UsageError(f"must be a URL without {forbidden}; keys come from the environment")
+    return text.rstrip("/?#")
