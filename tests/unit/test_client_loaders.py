@@ -140,8 +140,10 @@ def test_two_may_share_a_process_that_was_started_before(tmp_path: Path) -> None
     sharing[0].close()
     with pytest.raises(BabelviewError, match="closed"):
         loaded(sharing[0], path)
-    assert loaded(sharing[1], path).facts.width == 160
+    in_use = sharing[1].load(path, identify(path), Sampling())
+    assert next(in_use).facts.width == 160
     sharing[1].close()
+    in_use.close()
     assert set(processes_below(os.getpid())) - before == {server}
     fork_server.close()
     assert set(processes_below(os.getpid())) == before
