@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import click
@@ -103,6 +104,7 @@ def test_a_wrong_option_would_be_found() -> None:
         understood(["up", "--profil", "demo"])
 
 
+@cache
 def our_options() -> set[str]:
     """Those of all commands, and of the scripts."""
     found: set[str] = set()
@@ -120,7 +122,7 @@ def our_options() -> set[str]:
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=name_of)
 def test_options_that_are_named_exist(page: Path) -> None:
     named = re.findall(r"(?<![\w-])--[a-z][a-z-]*", prose(page))
-    assert {option for option in named if option not in our_options()} == set()
+    assert set(named) - our_options() == set()
 
 
 @pytest.mark.parametrize("command", commands("python -m "))

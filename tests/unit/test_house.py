@@ -9,6 +9,8 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import dataclass, field
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -68,25 +70,43 @@ def sources(*folders: str) -> list[Path]:
     return found
 
 
-def values(path: Path) -> set[str]:
-    """Names of the parameters, fields, properties and variables of a file."""
-    names: set[str] = set()
+@dataclass
+class Names:
+    """What a file gives names to."""
+
+    values: set[str] = field(default_factory=set)
+    """Parameters, fields, properties and variables."""
+    classes: set[str] = field(default_factory=set)
+    others: set[str] = field(default_factory=set)
+    """Functions, and what is imported by another name."""
+
+    @property
+    def all(self) -> set[str]:
+        return self.values | self.classes | self.others
+
+
+@cache
+def names(path: Path) -> Names:
+    """The names in a file, which several rules are about."""
+    found = Names()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.arg):
-            names.add(node.arg)
-        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
-            names.add(node.id if isinstance(node, ast.Name) else node.attr)
-        elif isinstance(node, ast.FunctionDef) and "property" in {ast.unparse(each) for each in node.decorator_list}:
-            names.add(node.name)
-    return names
-
-
-def names_of(path: Path) -> set[str]:
-    """All names that a file gives: of itself, its classes, functions, imports and values."""
-    defined = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    tree = list(ast.walk(ast.parse(path.read_text())))
-    imported = {node.asname for node in tree if isinstance(node, ast.alias) and node.asname}
-    return values(path) | imported | {path.stem} | {node.name for node in tree if isinstance(node, defined)}
+            found.values.add(node.arg)
+        elif isinstance(node, ast.Name):
+            if isinstance(node.ctx, ast.Store):
+                found.values.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            if isinstance(node.ctx, ast.Store):
+                found.values.add(node.attr)
+        elif isinstance(node, ast.ClassDef):
+            found.classes.add(node.name)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.others.add(node.name)
+            if "property" in {ast.unparse(each) for each in node.decorator_list}:
+                found.values.add(node.name)
+        elif isinstance(node, ast.alias) and node.asname:
+            found.others.add(node.asname)
+    return found
 
 
 def given_up(path: Path, folder: Path = ROOT) -> set[str]:
@@ -94,7 +114,7 @@ def given_up(path: Path, folder: Path = ROOT) -> set[str]:
     place = path.relative_to(folder).as_posix()
     forbidden = set().union(*(names for start, names in GIVEN_UP_NAMES.items() if place.startswith(start)))
     found = {path.stem} & GIVEN_UP_MODULES
-    for name in names_of(path):
+    for name in {path.stem, *names(path).all}:
         words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
         if name.lstrip("_") in forbidden or GIVEN_UP_WORDS & {word.lower() for word in words}:
             found.add(name)
@@ -159,7 +179,7 @@ def test_seconds_end_in_one_suffix(package: str) -> None:
         (str(path.relative_to(ROOT)), name)
         for path in sources(package)
         if str(path.relative_to(ROOT)) not in SECONDS_STILL
-        for name in values(path)
+        for name in names(path).values
         if LONG_SUFFIX.search(name) and name.lstrip("_") not in PUBLISHED
     }
     assert not other
@@ -168,16 +188,16 @@ def test_seconds_end_in_one_suffix(package: str) -> None:
 @pytest.mark.parametrize("code", ["def f(seconds): ...", "x.seconds = 1", "_SECONDS = 1", "@property\ndef secs(): ..."])
 def test_seconds_without_the_suffix_would_be_found(tmp_path: Path, code: str) -> None:
     (tmp_path / "file.py").write_text(code)
-    assert [name for name in values(tmp_path / "file.py") if LONG_SUFFIX.search(name)]
+    assert [name for name in names(tmp_path / "file.py").values if LONG_SUFFIX.search(name)]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_all_errors_of_a_package_stand_in_one_file(package: str) -> None:
     elsewhere = {
-        (str(path.relative_to(ROOT)), node.name)
+        (str(path.relative_to(ROOT)), name)
         for path in sources(package)
         if path != ROOT / package / "errors.py"
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ClassDef) and re.search(r"^[A-Za-z]\w*Error$", node.name)
+        for name in names(path).classes
+        if re.search(r"^[A-Za-z]\w*Error$", name)
     }
     assert not elsewhere

@@ -6,12 +6,15 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PROVIDERS = cache(packages_distributions)
+"""Module -> distributions: those of all that is installed are read once."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 OURS = {"babelview_vllm", "client", "scripts", "server", "translator"}
@@ -59,7 +62,7 @@ def imported(package: str, *, everywhere: bool) -> dict[str, str]:
 )
 def test_what_is_imported_is_installed(package: str, extras: list[str], everywhere: bool) -> None:
     declared = names(PROJECT["dependencies"]) | set().union(*(names(EXTRAS[extra]) for extra in extras))
-    providers = packages_distributions()
+    providers = PROVIDERS()
     modules = imported(package, everywhere=everywhere)
     assert len(modules) > 5
     missing = {
