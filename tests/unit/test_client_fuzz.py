@@ -112,7 +112,7 @@ def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     for part in range(3):
         rng = random.Random(1)  # the same ones each time
         for path, whole in zip(paths, wholes, strict=True):
-            load_mutated(loaders, path, whole, 50, rng)
+            load_mutated(loaders, path, whole, 30, rng)
         process = newest_worker()
         seen.append((process.pid, process.num_fds(), process.memory_full_info().uss))
         assert part == 0 or seen[part][:2] == seen[0][:2]

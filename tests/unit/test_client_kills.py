@@ -1,4 +1,4 @@
-"""400 files and eight `kill -9`s: what is asked again is what was in flight, and nothing else."""
+"""240 files and six `kill -9`s: what is asked again is what was in flight, and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aiohttp import web
     from fake_servers import FakeServers
 
-FILES, KILLS, CONCURRENCY = 400, 8, 32
+FILES, KILLS, CONCURRENCY = 240, 6, 32
 
 
 def name_of(body: dict[str, Any]) -> str:
