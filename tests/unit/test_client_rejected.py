@@ -78,7 +78,7 @@ def test_so_does_one_that_is_interrupted_before_its_first_request(servers: FakeS
     process = start(servers, *OPTIONS, "--question", "Who?", cwd=tmp_path)
     wait_until(lambda: servers.checked > checked)
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode == 130
     assert exported(tmp_path) == before
 
