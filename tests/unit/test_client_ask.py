@@ -273,6 +273,7 @@ class Typist:
 
     def __init__(self, servers: FakeServers, *arguments: str) -> None:
         self.ours, theirs = pty.openpty()
+        self.settings = termios.tcgetattr(theirs)
         self.process = started(servers, *arguments, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
         self._shown = b""
@@ -328,12 +329,11 @@ def test_ctrl_c_at_the_prompt_ends_at_once(typist: Typist) -> None:
 
 
 def test_a_signal_gives_the_terminal_back(typist: Typist) -> None:
-    before = termios.tcgetattr(typist.ours)
     typist.sees(PROMPT)
-    assert termios.tcgetattr(typist.ours) != before
+    assert termios.tcgetattr(typist.ours) != typist.settings
     typist.process.terminate()
     assert typist.process.wait(100) == 130
-    assert termios.tcgetattr(typist.ours) == before
+    assert termios.tcgetattr(typist.ours) == typist.settings
 
 
 def test_who_reads_the_answer_may_leave(servers: FakeServers, folder: Path) -> None:

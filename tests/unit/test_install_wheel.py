@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-IN_THE_BASE_INSTALL = ["batch", "export", "report", "up", "check", "status", "models", "translate"]
+IN_THE_BASE_INSTALL = ["batch", "ask", "export", "report", "up", "check", "status", "models", "translate"]
 
 
 @pytest.fixture(scope="module")
