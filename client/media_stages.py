@@ -6,7 +6,7 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -34,8 +34,15 @@ if TYPE_CHECKING:
     from client.tasks.plan import UnitRequest
 
 T = TypeVar("T")
-Parts = dict[str | None, bytes]
-"""JSON: the media of a request as the endpoint takes them, or what is measured, by `Request.measure`."""
+
+
+class Parts(NamedTuple):
+    """What requests about a content need of it."""
+
+    by_measure: dict[str | None, bytes]
+    """JSON: its media as the endpoint takes them, or what is measured, by `Request.measure`."""
+    still: bool = False
+    """Its frames hardly change; only looked at where somebody talks."""
 
 
 class Probe(Stage):
@@ -89,12 +96,13 @@ class Load(Stage):
         noted = _Noted(job)
         try:
             for look in looks:
-                content, parts = await _in_thread(self._threads, self._next, loading, file)
+                about = [ask for ask in asks if needs_media(ask) and _look_of(ask) == look]
+                talks = any(ask.request.talk for ask in about)
+                content, parts = await _in_thread(self._threads, self._next, loading, file, talks)
                 noted.add(content)
-                for ask in asks:
-                    if needs_media(ask) and _look_of(ask) == look:
-                        del waiting[ask.key]
-                        yield Question(job, ask, parts[ask.request.measure])
+                for ask in about:
+                    del waiting[ask.key]
+                    yield _question(job, ask, parts)
                 noted.began = time.monotonic()
             for ask in waiting.values():  # of merges, which need none
                 yield Question(job, ask, b"")
@@ -110,13 +118,16 @@ class Load(Stage):
                 loading.close()
             file.discard()
 
-    def _next(self, loading: Generator[Content, None, None], file: LocalFile) -> tuple[Content, Parts]:
-        """In a thread: decode, and encode for the endpoint, once; the JPEGs themselves are let go."""
+    def _next(self, loading: Generator[Content, None, None], file: LocalFile, talks: bool) -> tuple[Content, Parts]:
+        """In a thread: decode, and encode for the endpoint, once; the JPEGs themselves are let go.
+
+        If anybody `talks`, it is looked whether there is anything else to be seen.
+        """
         try:
             content = next(loading)
         finally:
             file.check()  # the answers, or the reason why there are none, stand for this content for good
-        return replace(content, frames=[]), _parts_of(content, self._jobs, self._model)
+        return replace(content, frames=[]), _parts_of(content, self._jobs, self._model, talks=talks)
 
 
 class LoadScenes(Stage):
@@ -157,7 +168,7 @@ class LoadScenes(Stage):
                     asked = [ask_of(request, unit, job.said) for request in about_scenes if request.frames == own]
                     missing = await jobs.missing(job, asked)
                 for ask in missing:
-                    yield Question(job, ask, parts[ask.request.measure])
+                    yield _question(job, ask, parts)
                 noted.began = time.monotonic()
             for ask in await self._merges(job, replace(probe, scenes={**probe.scenes, bounds.key: list(times)})):
                 yield Question(job, ask, b"")
@@ -193,14 +204,30 @@ class LoadScenes(Stage):
             file.check()
         if scene is None:
             return None
-        parts = _parts_of(scene.content, self._jobs, self._model)
+        talks = any(request.talk for request in self._jobs.plan.requests[scene.content.kind])
+        parts = _parts_of(scene.content, self._jobs, self._model, talks=talks)
         return scene._replace(content=replace(scene.content, frames=[])), parts
 
 
-def _parts_of(content: Content, jobs: Jobs, model: ModelClient) -> Parts:
-    """A content as the requests about files of its kind need it: for the endpoint, or what is measured."""
+def _question(job: Job, ask: UnitRequest, parts: Parts) -> Question:
+    """A request with what it is about: what is said alone, where that is all that there is."""
+    talk = ask.request.talk if parts.still else None
+    if talk is None:
+        return Question(job, ask, parts.by_measure[ask.request.measure])
+    return Question(job, ask._replace(request=replace(ask.request, prompt=talk)), b"")
+
+
+def _parts_of(content: Content, jobs: Jobs, model: ModelClient, *, talks: bool) -> Parts:
+    """A content as the requests about files of its kind need it; how still it is, if anybody `talks`."""
     measures = {request.measure for request in jobs.plan.requests[content.kind]}
-    return {name: _measured(content) if name else model.parts(content) for name in measures}
+    by_measure = {name: _measured(content) if name else model.parts(content) for name in measures}
+    return Parts(by_measure, talks and _is_still(content))
+
+
+def _is_still(content: Content) -> bool:
+    from client.media.changes import hardly_change  # noqa: PLC0415  # numpy and a decoder, as in `_measured`
+
+    return hardly_change(content.jpegs)
 
 
 def _measured(content: Content) -> bytes:

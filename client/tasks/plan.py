@@ -61,6 +61,8 @@ class Request:
     """It is told what is said in the time that it is about."""
     translated: bool = True
     """Whether the run wants its answers in other languages."""
+    talk: str | None = None
+    """What is asked instead, without frames, where people talk and hardly anything is to be seen; see `ask_of`."""
     measure: str | None = None
     """What is measured, where no model is asked; `model` is `MEASURED` then."""
 
@@ -121,17 +123,21 @@ def ask_of(request: Request, unit: Unit, said: list[Said] | None = None) -> Unit
     """A request about a unit; its prompt says which time of the video is shown, where it has a place for that.
 
     What is `said` in that time stands in the prompt of a request that hears, and makes it another unit. Where nothing
-    is said, a prompt without a place for that is as it is for those that do not hear.
+    is said, a prompt without a place for that is as it is for those that do not hear. `talk` is left of it where people
+    talk.
     """
     if request.hears:
         text = transcript.lines(said or [], unit.span)
         asked = request.prompt.removesuffix(HEARD) if text == transcript.NOTHING else request.prompt
-        request = replace(request, prompt=asked.replace(TRANSCRIPT, text))
+        talk = request.talk and request.talk.replace(TRANSCRIPT, text)
+        talks = talk and unit.span and transcript.people_talk(said or [], unit.span)
+        request = replace(request, prompt=asked.replace(TRANSCRIPT, text), talk=talk if talks else None)
         unit = units.heard(unit, text)
-    if START not in request.prompt and END not in request.prompt:
-        return UnitRequest(unit, request)
     start, end = (f"{at / 1e6:.1f}".removesuffix(".0") + " s" for at in unit.span) if unit.span else ("0 s", "its end")
-    return UnitRequest(unit, replace(request, prompt=request.prompt.replace(START, start).replace(END, end)))
+    prompt = request.prompt.replace(START, start).replace(END, end)
+    talk = request.talk and request.talk.replace(START, start).replace(END, end)
+    same = (prompt, talk) == (request.prompt, request.talk)
+    return UnitRequest(unit, request if same else replace(request, prompt=prompt, talk=talk))
 
 
 def needs_probe(requests: Iterable[Request], kind: Kind) -> bool:
@@ -261,6 +267,7 @@ def make_plan(
             told = sound if looks and kind is Kind.VIDEO and (prompt.hears or TRANSCRIPT in prompt.text) else None
             if told:
                 text = prompt.text if TRANSCRIPT in prompt.text else f"{prompt.text}{HEARD}"
+            talk = step.talk.text if step.talk and told else None
             params: dict[str, Any] = {"temperature": own, "max_tokens": prompt.max_tokens, **step.over.params()}
             if looks and kind is Kind.VIDEO:
                 params |= sampling.own(prompt.frames).params()
@@ -279,12 +286,13 @@ def make_plan(
                     temperature=own,
                     max_tokens=prompt.max_tokens,
                     params=json.dumps(params, sort_keys=True),
-                    prompt_hash=prompt_hash(text),
+                    prompt_hash=prompt_hash(f"{text}\n\n{talk}" if talk else text),
                     over=step.over if not merges else replace(step.over, most_characters=merge_characters),
                     step=step.name,
                     frames=prompt.frames,
                     hears=told is not None,
                     translated=task.name not in aside,
+                    talk=talk,
                     measure=prompt.measure,
                 )
             )

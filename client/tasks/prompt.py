@@ -35,7 +35,8 @@ ANSWERS = "{answers}"
 """Stands in the prompt of a merge for the answers about the windows, a line each."""
 TRANSCRIPT = "{transcript}"
 """Stands in a prompt about a video, or a window, for what is said in that time; nothing where it is not heard."""
-_FILLS = {"merge": (QUESTION, ANSWERS), **dict.fromkeys(("video", "window"), (QUESTION, START, END, TRANSCRIPT))}
+_OF_TIME = (QUESTION, START, END, TRANSCRIPT)
+_FILLS = {"merge": (QUESTION, ANSWERS), **dict.fromkeys(("video", "window", "talk"), _OF_TIME)}
 """By the names of files."""
 OVER = ("whole", "windows", "audio")
 """What a prompt can be asked about, as its front matter says."""

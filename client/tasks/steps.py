@@ -142,3 +142,5 @@ class Step:
     prompt: Prompt
     over: Over = WHOLE
     name: str = ""
+    talk: Prompt | None = None
+    """Asked instead, without frames, of a window in which people talk and there is hardly anything to be seen."""

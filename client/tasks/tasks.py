@@ -1,8 +1,9 @@
 """A task is a folder of prompts; see prompts/README.md.
 
-`image.md` is asked about pictures, `video.md` about whole videos; or `window.md` about windows of a video's time, and
-`merge.md` about the answers to that; `audio.md` stands for what is said in videos
-and files of sound. `{question}` in a prompt stands for the user's own question.
+`image.md` is asked about pictures, `video.md` about whole videos; or `window.md` about windows of a video's time,
+instead of it `talk.md` where people talk and hardly anything is to be seen, and `merge.md` about the answers;
+`audio.md` stands for what is said in videos and files of sound. `{question}` in a prompt stands for the user's own
+question.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from client.errors import UsageError
 from client.hints import did_you_mean
 from client.media.kinds import Kind
 from client.tasks.prompt import ANSWERS, QUESTION, read_prompt
+from client.tasks.prompt import TRANSCRIPT as TRANSCRIPT_PLACE
 from client.tasks.steps import DEFAULT_WINDOW_S, Over, OverKind, Step, audio, merge, windows
 
 if TYPE_CHECKING:
@@ -22,10 +24,10 @@ if TYPE_CHECKING:
 
 BUILT_IN = Path(__file__).resolve().parents[2] / "prompts"
 ASK, TRANSCRIPT = "ask", "transcript"
-AUDIO, WINDOW, MERGE = Kind.AUDIO.value, "window", "merge"
+AUDIO, WINDOW, TALK, MERGE = Kind.AUDIO.value, "window", "talk", "merge"
 """The prompt files of tasks over time, beside those called like kinds of files; and the steps that they are."""
-_OF_VIDEOS = (Kind.VIDEO.value, AUDIO, WINDOW, MERGE)
-FILES = (*(kind.value for kind in Kind), WINDOW, MERGE)
+_OF_VIDEOS = (Kind.VIDEO.value, AUDIO, WINDOW, TALK, MERGE)
+FILES = (*(kind.value for kind in Kind), WINDOW, TALK, MERGE)
 """Names of prompt files, without `.md`."""
 FIELDS = frozenset(
     {
@@ -150,16 +152,35 @@ def _read(files: dict[str, Path]) -> dict[str, Prompt]:
         raise UsageError(f"{path}: a task about sound has no other prompts beside it")
     if (path := files.get(WINDOW)) and Kind.VIDEO in files:
         raise UsageError(f"{path}: a video is asked about as a whole (video.md) or in windows (window.md), not both")
+    _check_beside_windows(files, prompts)
+    return prompts
+
+
+def _check_beside_windows(files: dict[str, Path], prompts: dict[str, Prompt]) -> None:
+    """Look at the prompts that come with those about windows.
+
+    Raises:
+        UsageError: one of them has no window.md, or nowhere to put what it is about.
+    """
+    through_windows = _goes_through_windows(prompts)
+    if path := files.get(TALK):
+        if not (through_windows and _window_of(prompts).hears):
+            raise UsageError(f"{path}: there is no window.md with hears: true beside it, instead of which it is asked")
+        if TRANSCRIPT_PLACE not in prompts[TALK].text:
+            raise UsageError(f"{path}: {TRANSCRIPT_PLACE} is missing, the place of what is said")
     if path := files.get(MERGE):
-        if not _goes_through_windows(prompts):
+        if not through_windows:
             raise UsageError(f"{path}: there is no window.md beside it, whose answers could be merged")
         if ANSWERS not in prompts[MERGE].text:
             raise UsageError(f"{path}: {ANSWERS} is missing, the place of the answers to window.md")
-    return prompts
 
 
 def _goes_through_windows(prompts: dict[str, Prompt]) -> bool:
     return WINDOW in prompts or (Kind.VIDEO in prompts and prompts[Kind.VIDEO.value].over == "windows")
+
+
+def _window_of(prompts: dict[str, Prompt]) -> Prompt:
+    return prompts.get(WINDOW) or prompts[Kind.VIDEO.value]
 
 
 def _steps(prompts: dict[str, Prompt], window: Over, sound: Over) -> dict[Kind, tuple[Step, ...]]:
@@ -168,7 +189,7 @@ def _steps(prompts: dict[str, Prompt], window: Over, sound: Over) -> dict[Kind, 
         return dict.fromkeys((Kind.VIDEO, Kind.AUDIO), (Step(prompts[AUDIO], sound, AUDIO),))
     found: dict[Kind, tuple[Step, ...]] = {kind: (Step(prompts[kind]),) for kind in Kind if kind in prompts}
     if _goes_through_windows(prompts):
-        steps = [Step(prompts.get(WINDOW) or prompts[Kind.VIDEO], window, WINDOW)]
+        steps = [Step(_window_of(prompts), window, WINDOW, prompts.get(TALK))]
         if MERGE in prompts:
             steps.append(Step(prompts[MERGE], merge(WINDOW), MERGE))
         found[Kind.VIDEO] = tuple(steps)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 MOST_CHARACTERS = 2000
 """Of what is said in a prompt, some 600 tokens: beside 16 frames of LLaVA-NeXT-Video they fit into its 4096."""
+TALK_CHARACTERS = 200
+"""In a minute, 40 words of English: less than half of what is said in a slow talk, in any script."""
 NOTHING_SAID = '{"segments":[]}'
 NOTHING = "Nothing is said."
 """In the place of a transcript in a prompt."""
@@ -67,6 +69,17 @@ def lines(said: list[Said], span: Span | None, most: int = MOST_CHARACTERS) -> s
         taken.append(line)
         left -= len(line) + 1
     return "\n".join(taken)
+
+
+def people_talk(said: list[Said], span: Span) -> bool:
+    """Whether so much is said in a span of time that it is what it is about: `TALK_CHARACTERS` a minute."""
+    start_s, end_s = span.start_us / 1e6, span.end_us / 1e6
+    characters = 0.0
+    for each in said:
+        within_s = min(each.end_s, end_s) - max(each.start_s, start_s)
+        if within_s > 0:
+            characters += len(each.text) * within_s / (each.end_s - each.start_s)
+    return characters >= TALK_CHARACTERS * (end_s - start_s) / 60
 
 
 def language_of(text: str) -> str | None:

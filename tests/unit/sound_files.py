@@ -49,10 +49,12 @@ def write(
     video_s: float = 0,
     gaps: Spans = (),  # type: ignore[assignment]
     default: int | None = None,
+    moving: bool = True,
     **options: Any,
 ) -> Path:
-    """A file with tracks of sound, and `video_s` seconds of numbered pictures, four a second, if that is not 0.
+    """A file with tracks of sound, and `video_s` seconds of pictures, four a second, if that is not 0.
 
+    They are numbered, or all the same one if it is not `moving`.
     `gaps` are left out of all tracks; the track with the number `default`, from 0, says that it is the default one.
     """
     with av.open(str(path), "w", **options) as container:
@@ -65,7 +67,9 @@ def write(
         packets: list[av.Packet] = []
         if pictures:
             for number in range(int(video_s * 4)):
-                packets += pictures.encode(av.VideoFrame.from_ndarray(numbered(number, (96, 64)), format="rgb24"))
+                packets += pictures.encode(
+                    av.VideoFrame.from_ndarray(numbered(number if moving else 0, (96, 64)), format="rgb24")
+                )
             packets += pictures.encode(None)
         for stream, samples in zip(streams, tracks, strict=True):
             resampler = av.AudioResampler(

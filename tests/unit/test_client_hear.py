@@ -7,14 +7,18 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+import simplejpeg
 from aiohttp import web
 from batch_runs import pictures, results, run, start, wait_until
 from fake_servers import completion, listing
 from hearing_servers import said_of
 from sound_files import tones, write
 
-from client.tasks.transcript import Said, lines
+from client.media.changes import hardly_change
+from client.media.content import Span
+from client.tasks.transcript import Said, lines, people_talk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,6 +165,35 @@ def test_merges_are_made_of_what_was_told_what_is_said(hearing: FakeServers, tmp
     assert len(hearing.asked) == 3
 
 
+@pytest.mark.parametrize(("moving", "words", "told"), [(False, 9, 1), (True, 9, 0), (False, 1, 0)])
+def test_a_summary_of_talk_over_a_still_picture_is_of_what_is_said(
+    moving: bool, words: int, told: int, hearing: FakeServers, tmp_path: Path
+) -> None:
+    """The second window has no talk: there is something to be seen, or nothing."""
+
+    async def at_length(_: Any, sound: bytes, __: int) -> web.Response:
+        return web.json_response(said_of(sound, text="tone {}" + " and" * (words - 1)))
+
+    hearing.on_hear = at_length
+    write(tmp_path / "film.mkv", [tones([(1, 3)], 9)], video_s=9, moving=moving)
+    arguments = ("film.mkv", "--tasks", "summary,captions", "--window", "4", "--languages", "", "--ask-once")
+    done = run(hearing, *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    asked = [body["messages"][0]["content"] for body in hearing.asked]
+    alone = [
+        parts for parts in asked if len(parts) == 1 and "This is the transcript of what is said" in parts[0]["text"]
+    ]
+    assert len(alone) == told
+    if told:
+        assert " from 0 s to 4 s, " in alone[0][0]["text"]
+        assert "\n[1.0 s] tone 440 and and" in alone[0][0]["text"]
+        assert "{" not in alone[0][0]["text"]
+    assert len(asked) == 3 + 3 + 1
+    assert len(results(tmp_path)["files"][0]["tasks"]["summary"]["segments"]) == 3
+    assert run(hearing, *arguments, cwd=tmp_path).returncode == 0
+    assert len(hearing.asked) == 7, "asked again"
+
+
 def test_where_nothing_is_said_nothing_is_told(hearing: FakeServers, tmp_path: Path) -> None:
     """But in a place that a prompt has for it."""
     write(tmp_path / "film.mkv", [tones([], 4)], video_s=4)
@@ -222,6 +255,32 @@ def test_a_prompt_of_ones_own_hears(own: str, hearing: FakeServers, tmp_path: Pa
     assert "tone" not in without
     assert "{" not in without
     assert "[1.0 s] tone 300\n[4.0 s] tone 300" in told
+
+
+def test_people_talk_where_enough_is_said_in_that_time() -> None:
+    said = [Said(0, 10, "x" * 60), Said(50, 60, "y" * 60)]
+    assert people_talk(said, Span(0, 10_000_000))
+    assert people_talk(said, Span(5_000_000, 12_000_000)), "30 characters in 7 s"
+    assert not people_talk(said, Span(5_000_000, 16_000_000)), "30 characters in 11 s"
+    assert not people_talk(said, Span(0, 60_000_000))
+    assert not people_talk([], Span(0, 1_000_000))
+    assert not people_talk([Said(3, 3, "at once")], Span(0, 9_000_000))
+
+
+def test_noise_is_no_change_and_what_moves_is() -> None:
+    rng = np.random.default_rng(3)
+    picture = np.kron(rng.integers(0, 255, (9, 9, 3)), np.ones((40, 40, 1)))
+
+    def jpeg(pixels: np.ndarray) -> bytes:
+        return simplejpeg.encode_jpeg(np.clip(pixels, 0, 255).astype(np.uint8), quality=85)
+
+    noisy = [jpeg(picture + rng.normal(0, 15, picture.shape)) for _ in range(3)]
+    moved = picture.copy()
+    moved[40:200, 40:200] = picture[80:240, 80:240]
+    assert hardly_change(noisy)
+    assert hardly_change([jpeg(picture), jpeg(picture * 1.01)])
+    assert not hardly_change([*noisy, jpeg(moved)])
+    assert not hardly_change(noisy[:1]), "of one frame it is not known"
 
 
 def test_a_long_transcript_is_cut_to_fit() -> None:

@@ -25,7 +25,7 @@ BOTH = ("abstract", "elements", "moderation", "mood", "quality")
 """Whole pictures, and windows of videos."""
 PROMPTS = [BUILT_IN / task / f"{kind}.md" for task in WHOLE for kind in SEEN]
 PROMPTS += [BUILT_IN / task / "image.md" for task in BOTH]
-HEARD = [BUILT_IN / "transcript" / "audio.md"]
+HEARD = [BUILT_IN / "transcript" / "audio.md", BUILT_IN / "summary" / "talk.md"]
 WINDOWS = [BUILT_IN / task / "window.md" for task in (*OVER_TIME, *BOTH)]
 MERGES = [BUILT_IN / task / "merge.md" for task in ("abstract", "chapters", "highlights", "moderation", "summary")]
 SOUNDS = r"hear|sound|music|song|jingle|voice|audio|listen|speech|spoken|speak|dialog|narrat|lyric|noise|loud"

@@ -222,6 +222,9 @@ def task(folder: Path, **files: str) -> Path:
     [
         ({"video": "A", "window": "B"}, "window.md: a video is asked about as a whole"),
         ({"merge": "{answers}"}, "merge.md: there is no window.md beside it"),
+        ({"talk": "{transcript}"}, "talk.md: there is no window.md with hears: true beside it"),
+        ({"window": "A", "talk": "{transcript}"}, "talk.md: there is no window.md with hears: true beside it"),
+        ({"window": "---\nhears: true\n---\nA", "talk": "B"}, "talk.md: {transcript} is missing"),
         ({"video": "A", "merge": "{answers}"}, "merge.md: there is no window.md beside it"),
         ({"window": "A", "merge": "B"}, "merge.md: {answers} is missing"),
         ({"window": "{answers}"}, "nothing is known to fill in for {answers}, only for {question} and {start}"),
@@ -231,7 +234,7 @@ def task(folder: Path, **files: str) -> Path:
         ({"image": "---\nframes: 3\n---\nA"}, "image.md: frames: 3 is for prompts that are shown videos"),
         ({"video": "---\nframes: none\n---\nA"}, "line 2: frames must be a whole number above 0, not 'none'"),
         ({"video": "---\ntemperature: warm\n---\nA"}, "line 2: temperature must be a number, 0 or above"),
-        ({"image": "A", "frames": "A"}, "a prompt is named image.md or video.md or audio.md or window.md or merge.md"),
+        ({"image": "A", "frames": "A"}, "a prompt is named image.md or video.md or audio.md or window.md or talk.md"),
     ],
 )
 def test_prompt_files_that_do_not_go_together(tmp_path: Path, files: dict[str, str], said: str) -> None:
