@@ -1,10 +1,11 @@
 # ruff: noqa: RUF001  (signs of many scripts)
-"""Speech of eSpeak NG in ten languages: pieces begin and end with what is said, to a quarter of a second."""
+"""Speech of eSpeak NG in ten languages, and of a human voice: pieces begin and end with what is said."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from sound_files import RATE, write
@@ -12,9 +13,6 @@ from sound_files import RATE, write
 from client.media.content import SoundPiece
 from client.media.sound import MARGIN_S, sound_pieces
 from scripts.demo.voices import Voice, say
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SENTENCES = {
     "en-us": ("The sale ends on Tuesday evening.", "Forty shops are open until midnight.", "Come and see the new car."),
@@ -46,3 +44,30 @@ def test_pieces_are_what_is_said(voice: str, tmp_path: Path) -> None:
     pieces = [it for it in sound_pieces(write(tmp_path / "talk.wav", [samples])) if isinstance(it, SoundPiece)]
     found = [(it.span.start_us / 1e6 + MARGIN_S, it.span.end_us / 1e6 - MARGIN_S) for it in pieces]
     assert found == [pytest.approx(span, abs=0.25) for span in said]
+
+
+RECORDINGS = Path("/usr/share/sounds/alsa")
+RECORDED = {
+    "Front_Center": (0.07, 1.33),
+    "Front_Left": (0.03, 1.25),
+    "Rear_Center": (0.04, 1.18),
+    "Side_Right": (0.04, 1.24),
+}
+"""Of a woman who says where a loudspeaker stands: where her words begin and end, measured by hand, in seconds."""
+
+
+@pytest.mark.skipif(not RECORDINGS.is_dir(), reason="no recordings of Debian's alsa-utils")
+@pytest.mark.parametrize(("suffix", "codec"), [(".wav", "pcm_s16le"), (".mp3", "mp3")])
+def test_recordings_of_a_human_voice(suffix: str, codec: str, tmp_path: Path) -> None:
+    parts, expected = [], []
+    for name, (start_s, end_s) in RECORDED.items():
+        with av.open(str(RECORDINGS / f"{name}.wav")) as container:
+            resampler = av.AudioResampler("flt", "mono", RATE)
+            frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
+        parts.append(np.zeros(2 * RATE, np.float32))
+        at_s = sum(map(len, parts)) / RATE
+        parts.append(np.concatenate([frame.to_ndarray()[0] for frame in frames]))
+        expected.append(pytest.approx((at_s + start_s, at_s + end_s), abs=0.05))
+    path = write(tmp_path / f"voice{suffix}", [np.concatenate([*parts, parts[0]])], codec=codec)
+    pieces = [it.span for it in sound_pieces(path) if isinstance(it, SoundPiece)]
+    assert [(it.start_us / 1e6 + MARGIN_S, it.end_us / 1e6 - MARGIN_S) for it in pieces] == expected
