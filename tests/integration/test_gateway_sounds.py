@@ -12,9 +12,11 @@ import pytest
 import pytest_asyncio
 from sounds import FORMATS, RATE, encoded
 
+from scripts.demo.sample_ads import read_lines
 from scripts.demo.stack import read_results, run_batch
 from scripts.demo.voices import random_voice, say
 from scripts.demo.world.lines import random_line
+from scripts.demo.world.score import LINES, score
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -226,3 +228,21 @@ def test_the_client_has_a_folder_transcribed(stack: Stack, tmp_path: Path) -> No
     assert segment["translations"]["spa_Latn"]
     (subtitles,) = (tmp_path / "out" / "subtitles").rglob("*.eng_Latn.vtt")
     assert line in subtitles.read_text()
+
+
+def test_what_is_said_in_advertisements_is_transcribed(
+    stack: Stack, sample_ads: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Lines that the model was not taught, over a tune; in one of eight videos nobody speaks."""
+    folder, truth = sample_ads
+    arguments = ("--include", "*.mp4", "--tasks", "transcript", "--languages", "", "--quiet")
+    assert run_batch(stack, folder, "--output", tmp_path, *arguments) == 0
+    said = read_lines(folder)
+    assert any(not lines for lines in said.values())
+    found = score(read_results(tmp_path), truth, said).captions
+    assert sorted(found) == sorted(LINES)
+    lines, times = (found[what] for what in LINES)
+    assert lines.total >= sum(map(len, said.values())) > 8
+    # Of so few a single one is more than 5 %.
+    assert len(lines.wrong) <= 2, lines.wrong
+    assert len(times.wrong) <= 1, times.wrong

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from scripts.demo.world.scenes import Clip
 
 TRANSCRIPT = "transcript"
+LINES = ("lines", "times of lines")
+"""What is looked at in a transcript."""
 CLOSE_S = 0.3
 """A line may seem to begin or end so much sooner or later."""
 TASKS = ("describe", "tags", "sentiment", "ad")
@@ -145,11 +147,11 @@ def _score_transcript(result: Score, name: str, spoken: Sequence[Line], segments
     """Line by line: what is said, and of what is right, whether the times are."""
     for line, part in itertools.zip_longest(spoken, segments):
         right, got = line and line.text, part and part["text"]
-        result.captions["lines"].count(expected=right, got=got, where=f"{name} line")
+        result.captions[LINES[0]].count(expected=right, got=got, where=f"{name} line")
         if right == got:
             close = abs(part["start"] - line.start) <= CLOSE_S and abs(part["end"] - line.end) <= CLOSE_S
             where = f"{name} {line}, told {part['start']} to {part['end']}"
-            result.captions["times of lines"].count(expected=True, got=close, where=where)
+            result.captions[LINES[1]].count(expected=True, got=close, where=where)
     for part in segments:
         for language, text in part.get("translations", {}).items():
             expected = expected_translation(part["text"], language)
