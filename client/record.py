@@ -193,8 +193,9 @@ def _task(result: TopicResult, duration_s: float, warnings: list[str]) -> dict[s
         for language, translation in part.answer.translations.items():
             if translation.verdicts or translation.doubts:
                 verdicts[language] = dict(Counter(verdicts.get(language, {})) + Counter(_counts(translation)))
-    if (found := [each for some in parts for each in some] if segments is None else segments) or segments is not None:
-        said["segments"] = found
+    found = [each for some in parts for each in some]
+    if segments is not None or result.segments:  # also where nothing is said in any part
+        said["segments"] = found if segments is None else segments
     judged = [_judged(answer) for answer in answers]
     reasons = list(dict.fromkeys(reason for found in judged for reason in found["reasons"]))
     thoughts = "\n\n".join(answer.reasoning for answer in answers if answer.reasoning)

@@ -216,16 +216,16 @@ class Ask(Stage):
 
     async def _ask_all(self, job: Job, ask: UnitRequest, parts: bytes) -> bool:
         """Ask, and then for all that is to be merged of the answer; returns whether nothing is missing any more."""
-        async with self._slots:
+        async with self._slots:  # until the answer is stored: a kill costs what is in flight alone
             asked, text = await self._ask(job, ask, parts)
-        if not asked:
-            return False
-        merges = await self._jobs.followers(job, ask, text) if text is not None else []
-        job.pending -= 1
-        self._jobs.count(job)
-        last = job.pending == 0
-        if not last:
-            await self._jobs.ledger.write(*job.take_events())
+            if not asked:
+                return False
+            merges = await self._jobs.followers(job, ask, text) if text is not None else []
+            job.pending -= 1
+            self._jobs.count(job)
+            last = job.pending == 0
+            if not last:
+                await self._jobs.ledger.write(*job.take_events())
         async with asyncio.TaskGroup() as group:
             asking = [group.create_task(self._ask_all(job, merge, b"")) for merge in merges]
         return last or any(task.result() for task in asking)

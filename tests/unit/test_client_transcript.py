@@ -113,6 +113,18 @@ def test_a_video_without_sound_has_an_empty_transcript(hearing: FakeServers, tmp
     assert hearing.heard == []
 
 
+def test_sound_in_which_nobody_speaks_has_an_empty_transcript(hearing: FakeServers, tmp_path: Path) -> None:
+    async def nothing(*_: Any) -> web.StreamResponse:
+        return web.json_response({"text": "", "language": "en", "duration": 2.4, "segments": []})
+
+    hearing.on_hear = nothing
+    write(tmp_path / "song.wav", [tones([(1, 3)], 4)])
+    assert run(hearing, "song.wav", "--tasks", "transcript", cwd=tmp_path).returncode == 0
+    assert len(hearing.heard) == 1
+    (record,) = results(tmp_path)["files"]
+    assert (record["error"], record["tasks"]["transcript"]["segments"]) == (None, [])
+
+
 def test_other_tasks_pass_over_files_of_sound(hearing: FakeServers, tmp_path: Path) -> None:
     write(pictures(tmp_path / "mixed", 1) / "song.ogg", [tones([(1, 3)], 4)], codec="libopus")
     done = run(hearing, "mixed", cwd=tmp_path)
