@@ -17,6 +17,7 @@ import pytest
 from fake_servers import FakeServers, what_is_seen
 from media_files import SIZE, numbered
 from PIL import Image
+from shared_decoders import SharedForkServer
 
 from client.batch import main
 
@@ -59,7 +60,7 @@ class Done:
 
 
 def run(servers: FakeServers | str, *arguments: str | Path, cwd: Path) -> Done:
-    """A run within this process: the same in all but the second that a process takes to start."""
+    """A run within this process: the same in all but the second that a process and its decoders take to start."""
     line, environment = command(servers, *arguments)
     output, errors = io.StringIO(), io.StringIO()
     with (
@@ -68,6 +69,7 @@ def run(servers: FakeServers | str, *arguments: str | Path, cwd: Path) -> Done:
         contextlib.redirect_stderr(errors),
     ):
         patch.chdir(cwd)
+        patch.setattr("client.media.loaders.ForkServer", SharedForkServer)
         for name, value in environment.items():
             patch.setenv(name, value)
         try:
