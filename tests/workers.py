@@ -32,10 +32,16 @@ WITH_HEAVY_IMPORTS = (
     *("test_llama_vision_config.py", "test_llama_vision_model.py", "test_llama_vision_geometry.py"),
     *("test_llama_vision_encoder_cache.py", "test_llama_vision_nf4.py", "test_llama_vision_template.py"),
     *("test_quantize_fp8.py", "test_server_cpu_fp8.py", "test_server_dummy.py", "test_client_image.py"),
-    *("test_bench_models.py", "test_bench_pipeline.py", "test_gateway_fuzz.py"),
+    *(
+        "test_bench_models.py",
+        "test_bench_pipeline.py",
+        "test_gateway_fuzz.py",
+        "test_bench_all.py",
+        "test_bench_cli.py",
+    ),
     *("test_demo_training.py", "test_demo_speech.py", "test_client_export_datasets.py"),
 )
-"""Modules that import what takes seconds to import: torch, transformers, vLLM, Schemathesis."""
+"""Modules that import, or run what imports, what takes seconds: torch, transformers, vLLM, Schemathesis."""
 HEAVY = {"torch", "transformers", "vllm", "schemathesis"}
 GROUPS = {"stack": WITH_THE_STACK, "imports": WITH_HEAVY_IMPORTS}
 LONG = (

@@ -54,7 +54,7 @@ def test_one_that_is_stopped_stops_what_it_started(tmp_path: Path, number: signa
     else:
         process.send_signal(number)
         process.send_signal(number)  # as impatient supervisors do
-    shown = process.communicate(timeout=30)[1]
+    shown = process.communicate(timeout=60)[1]
     assert process.returncode == code, shown
     assert "Traceback" not in shown
     assert ("interrupted" in shown) == (number == signal.SIGINT)

@@ -28,10 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from rich.console import Console
-from transformers import AutoModelForSeq2SeqLM
-from transformers.utils import logging as transformers_logging
 
 from scripts.benchmarks.common.cli import new_file, positive, run
 from scripts.benchmarks.common.report import Report
@@ -69,11 +66,19 @@ class AnyBeams(FixedLength):
 class Reference:
     """transformers, float32, the same beam search."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, threads: int) -> None:
+        import torch  # noqa: PLC0415 - here and below: seconds, which a wrong argument is told without
+        from transformers import AutoModelForSeq2SeqLM  # noqa: PLC0415
+        from transformers.utils import logging  # noqa: PLC0415
+
+        torch.set_num_threads(threads)
+        logging.disable_progress_bar()
         self._model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32).eval()
 
     def translate(self, lengths: Sequence[int], beams: int) -> None:
         """A batch of sentences of random tokens, padded as its tokenizer does."""
+        import torch  # noqa: PLC0415
+
         tokens = max(lengths)
         mask = torch.tensor([[1] * (length + 2) + [0] * (tokens - length) for length in lengths])
         ids = torch.where(mask > 0, torch.randint(20, 600, mask.shape), PADDING)
@@ -254,12 +259,10 @@ def main() -> None:
     args.runs = args.runs or (1 if args.quick else 3)
     args.tokens = args.tokens or (8 if args.quick else 24)
     console = Console()
-    torch.set_num_threads(args.threads)
-    transformers_logging.disable_progress_bar()
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         checkpoint, converted = models(args.models or Path(scratch), args.shape, console)
         bench = Bench(converted, threads=args.threads, tokens=args.tokens, seed=5)
-        reference = None if args.no_reference else Reference(checkpoint)
+        reference = None if args.no_reference else Reference(checkpoint, args.threads)
         spent_s = measure(bench, reference, args.runs, console)
     title = f"Translation, NLLB-200 {args.shape} shape, {args.tokens} tokens a sentence"
     report_on(spent_s, args.tokens, title).show(args.json, console)
