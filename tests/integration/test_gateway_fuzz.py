@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytest_plugins = ("schemathesis.pytest.plugin",)  # for this module alone: it takes seconds to load
-EXAMPLES = 40
+EXAMPLES = 25
 TIMEOUT_S = 20
 """A request that takes longer hangs."""
 

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 
 def test_datasets_loads_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = import_module("datasets")
+    # The variable that says so is read when they are imported, which another test may have done.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     media = make_media(tmp_path / "media")
     hostile = {"file_name": "../../etc/passwd", "x_file_name": "/etc/passwd", "image": "x", "text": "y"}
     write_answers(tmp_path / "out", media, ANSWERS, **hostile)
