@@ -117,8 +117,6 @@ class Media:
 
     async def close(self) -> None:
         """Remove what was fetched, and end the processes."""
-        for file, _ in self._files:
-            file.discard()
         self._loaders.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
         await self._fetcher.close()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 from batch_runs import pictures
 from fake_servers import FakeServers, completion, error, stream, what_is_seen
-from media_files import write_video
+from media_files import numbered, write_video
+from PIL import Image
 from sound_files import tones, write
+from web_site import Site, png
 
 from client import Babelview, MediaError, RequestError, UsageError
 from scripts.benchmarks.fakes.endpoint import MODELS, models_document
@@ -35,6 +38,11 @@ def media(body: dict[str, Any]) -> list[list[str]]:
         [part["type"] for part in message["content"] if isinstance(part, dict) and part["type"] != "text"]
         for message in body["messages"]
     ]
+
+
+def files_below(folder: Path) -> list[str]:
+    """The names of all files in a folder and those below."""
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
 def answering(*answers: str) -> Any:
@@ -216,6 +224,35 @@ async def test_a_moment_of_a_video(servers: FakeServers, tmp_path: Path) -> None
     assert [what_is_seen(body) for body in servers.asked] == ["0 99", "40 59", "40 59", "0 99"]
     assert [len(body["messages"]) for body in servers.asked] == [1, 1, 3, 1]
     assert [it.at_s for it in talk.answered] == [None, 5.0, 5.0, None]
+
+
+async def test_a_url_is_fetched_once_for_a_conversation_and_removed(
+    servers: FakeServers, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    url = site.put("/seven.png", png(7))
+    async with at(servers) as bv:
+        talk = bv.chat([url, f"{site.url}/seven.png?2"])
+        for question in ("a", "b"):
+            await talk.ask(question)
+        assert files_below(tmp_path) == ["0.png", "1.png"]
+        await talk.close()
+        assert files_below(tmp_path) == []
+        with pytest.raises(MediaError, match="404"):
+            await bv.ask(f"{site.url}/gone.png", "What?")
+        assert (await bv.caption(url))["tasks"]["describe"]["text"] == "I see 7"
+    assert site.asked == ["/seven.png", "/seven.png?2", "/gone.png", "/seven.png"]
+    assert [what_is_seen(body) for body in servers.asked] == ["7 7", "7 7", "7"]
+
+
+async def test_of_several_pictures_one_that_moves_counts_as_its_first(servers: FakeServers, tmp_path: Path) -> None:
+    frames = [Image.fromarray(numbered(number)) for number in (4, 5)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:], duration=100)
+    still = pictures(tmp_path / "ads", 1) / "0000.png"
+    async with at(servers) as bv:
+        await bv.ask([tmp_path / "moving.gif", still], "What?")
+        await bv.ask(tmp_path / "moving.gif", "What?")
+    assert [what_is_seen(body) for body in servers.asked] == ["4 0", "4 5"]
 
 
 async def test_a_recording_is_asked_about_by_what_is_said_in_it(hearing: FakeServers, tmp_path: Path) -> None:
