@@ -61,6 +61,11 @@ GOOD = [
         "Dans les années 90, c'était très, très, très populaire.",
     ),
     ("spa_Latn", "Ha ha ha ha! No, no, no!", "¡Ja, ja, ja, ja! ¡No, no, no!"),
+    (
+        "spa_Latn",
+        "Ask Anna, because she's learning how we do it, and Carl, because he is learning how they do it.",
+        "Pregunta a Anna, porque está aprendiendo cómo lo hacemos, y a Carl, porque está aprendiendo cómo lo hacen.",
+    ),
     ("jpn_Jpan", "Hahaha, that is funny!", "ハハハ、それは面白い！"),
     ("swh_Latn", "The child is playing with a ball near the river.", "Mtoto anacheza na mpira karibu na mto."),
     ("urd_Arab", "The child is playing with a ball near the river.", "بچہ دریا کے کنارے گیند سے کھیل رہا ہے۔"),

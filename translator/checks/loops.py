@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _LOOP_UNITS = 20
 """The longest phrase, in words or letters, that is looked at for following itself."""
 _WORDS, _LETTERS = 3, 6
+_SOURCE_WORDS = 2
+"""The same of a source in words: "it is important ..., then it's important ..." may become the same words twice."""
 _WINDOW_WORDS, _WINDOW_LETTERS = 30, 60
 """A long text may begin well and end in a loop: its parts of so many units are looked at, too."""
 
@@ -24,14 +26,16 @@ def find(source: str, text: str, t: Thresholds) -> str | None:
     said, asked = scripts.units(text), scripts.units(source)
     if loop := _in_a_row(said, asked, t) or _within_a_word(said, asked, t):
         return loop
-    width = _width(said)
-    before = _repeated(asked, _width(asked))
+    width, asked_width = _width(said), _width(asked)
+    if width == asked_width == _WORDS:
+        asked_width = _SOURCE_WORDS
+    before = _repeated(asked, asked_width)
     if len(said) >= width + 8 and (share := _repeated(said, width)) > t.repeated_share + before:
         return f"loop: {share:.0%} of it repeats itself"
     window = _WINDOW_WORDS if width == _WORDS else _WINDOW_LETTERS
     if len(said) > window and (share := _repeated_within(said, width, window)) > t.repeated_share:
-        asked_window = _WINDOW_WORDS if _width(asked) == _WORDS else _WINDOW_LETTERS
-        if share > t.repeated_share + _repeated_within(asked, _width(asked), asked_window):
+        asked_window = _WINDOW_LETTERS if asked_width == _LETTERS else _WINDOW_WORDS
+        if share > t.repeated_share + _repeated_within(asked, asked_width, asked_window):
             return f"loop: {share:.0%} of a part of it repeats itself"
     long = Counter(word for word in said if len(word) >= 4)
     if long:
