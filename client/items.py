@@ -67,6 +67,12 @@ class Unloaded(NamedTuple):
     asks: list[UnitRequest]
 
 
+class SmallPictures(NamedTuple):
+    """Pictures to be decoded together: to a process and back takes as long as a small one itself."""
+
+    files: tuple[Unloaded, ...]
+
+
 class Question(NamedTuple):
     """A request to be sent, with its media as the endpoint takes them (JSON)."""
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from client.endpoints.chat import ModelClient
-    from client.items import Uncut, Unheard, Unloaded, Unprobed
+    from client.items import SmallPictures, Uncut, Unheard, Unloaded, Unprobed
     from client.job import Job, Jobs
     from client.media.content import Content, Scene
     from client.media.content import Probe as Probed
@@ -107,12 +107,8 @@ class Load(Stage):
             for ask in waiting.values():  # of merges, which need none
                 yield Question(job, ask, b"")
         except MediaError as error:
-            job.give_up(len(waiting))
-            _fail(job, error, noted.began)
-            if job.pending == 0 and job.texts:
+            if await _give_up(self._jobs, job, len(waiting), error, noted.began):
                 yield Untranslated(job)
-            elif job.pending == 0:
-                await self._jobs.finish(job)
         finally:
             with suppress(ValueError):  # a thread is still at it: the run is ended
                 loading.close()
@@ -128,6 +124,47 @@ class Load(Stage):
         finally:
             file.check()  # the answers, or the reason why there are none, stand for this content for good
         return replace(content, frames=[]), _parts_of(content, self._jobs, self._model, talks=talks)
+
+
+class LoadPictures(Stage):
+    """Decodes small pictures, several at a time: what they have in common is that little is to be done about each."""
+
+    def __init__(self, jobs: Jobs, model: ModelClient, sampling: Sampling, loaders: Loaders, threads: Executor) -> None:
+        """A group is decoded in one of `threads`, by a process of the `loaders`."""
+        self._jobs, self._model, self._sampling = jobs, model, sampling
+        self._loaders, self._threads = loaders, threads
+
+    async def process(self, item: SmallPictures, /) -> AsyncGenerator[Question | Untranslated, None]:
+        """Give the questions about each, and what is to be translated of those that cannot be read."""
+        began = time.monotonic()
+        loaded = await _in_thread(self._threads, self._load, item.files)
+        share_s = (time.monotonic() - began) / len(loaded)
+        for (job, file, asks), outcome in zip(item.files, loaded, strict=True):
+            file.discard()
+            if isinstance(outcome, MediaError):
+                missing = len(asks)
+                if await _give_up(self._jobs, job, missing, outcome, time.monotonic() - share_s):
+                    yield Untranslated(job)
+                continue
+            content, parts = outcome
+            _Noted(job, time.monotonic() - share_s).add(content)
+            for ask in asks:
+                yield Question(job, ask, parts[ask.request.measure] if needs_media(ask) else b"")
+
+    def _load(self, files: tuple[Unloaded, ...]) -> list[tuple[Content, Parts] | MediaError]:
+        """In a thread: as in `Load`."""
+        looks = [(file.path, job.identity) for job, file, _ in files]
+        outcomes = self._loaders.together(looks, self._sampling)
+        return [self._ready(file, outcome) for (_, file, _), outcome in zip(files, outcomes, strict=True)]
+
+    def _ready(self, file: LocalFile, outcome: Content | MediaError) -> tuple[Content, Parts] | MediaError:
+        try:
+            file.check()
+        except MediaError as error:
+            return error
+        if isinstance(outcome, MediaError):
+            return outcome
+        return replace(outcome, frames=[]), _parts_of(outcome, self._jobs, self._model)
 
 
 class LoadScenes(Stage):
@@ -243,12 +280,12 @@ def _look_of(ask: UnitRequest) -> Look:
 class _Noted:
     """What decoding a file told, as events of its job."""
 
-    def __init__(self, job: Job) -> None:
-        """Begin now."""
+    def __init__(self, job: Job, began: float | None = None) -> None:
+        """Begin now, or as the clock stood (`time.monotonic`) at another time."""
         self._job = job
         self._warnings: dict[str, None] = {}
         self._noted = False
-        self.began = time.monotonic()
+        self.began = began or time.monotonic()
         """When the next content was begun."""
 
     def add(self, content: Content) -> None:
@@ -261,6 +298,15 @@ class _Noted:
         else:
             job.events.append(TimeSpent(job.identity.sha256, took_s))
         self._noted = True
+
+
+async def _give_up(jobs: Jobs, job: Job, requests: int, error: MediaError, began: float) -> bool:
+    """A file cannot be loaded, for so many requests; returns whether something of it is still to be translated."""
+    job.give_up(requests)
+    _fail(job, error, began)
+    if job.pending == 0 and not job.texts:
+        await jobs.finish(job)
+    return job.pending == 0 and bool(job.texts)
 
 
 def _fail(job: Job, error: MediaError, began: float) -> None:

@@ -26,6 +26,7 @@ from client.items import (
     LocalSources,
     Question,
     RemoteSource,
+    SmallPictures,
     Uncut,
     Unheard,
     Unloaded,
@@ -36,7 +37,7 @@ from client.job import Jobs
 from client.ledger.writer import Writer
 from client.media.kinds import by_suffix
 from client.media.loaders import Loaders
-from client.media_stages import Load, LoadScenes, Probe
+from client.media_stages import Load, LoadPictures, LoadScenes, Probe
 from client.sources.fetch import FETCHED_AT_ONCE
 from client.stages import Ask, Find, Servers, Translate
 
@@ -228,9 +229,8 @@ class Pipeline:
         find = Find(self.jobs, self._fetcher, servers)
         probe = Probe(self.jobs, self._probers, self._probe_threads)
         hear = Hear(self.jobs, self._speech, self._hearers, self._hear_threads, once=self._ask_once)
-        load, load_scenes = (
-            stage(self.jobs, self._model, self._sampling, self._loaders, self._threads) for stage in (Load, LoadScenes)
-        )
+        decode = self.jobs, self._model, self._sampling, self._loaders, self._threads
+        load, load_pictures, load_scenes = Load(*decode), LoadPictures(*decode), LoadScenes(*decode)
         ask = Ask(self.jobs, self._model, at_once=self._concurrency, once=self._ask_once)
         loaders = self._loaders.count
         return [
@@ -238,7 +238,11 @@ class Pipeline:
             [Placed(find, LargeSource, LARGE_AT_ONCE)],
             [Placed(probe, Unprobed, PROBED_AT_ONCE, loaders)],
             [Placed(hear, Unheard, HEARD_AT_ONCE)],
-            [Placed(load, Unloaded, loaders, loaders), Placed(load_scenes, Uncut, loaders, loaders)],
+            [
+                Placed(load, Unloaded, loaders, loaders),
+                Placed(load_pictures, SmallPictures, loaders, 1),
+                Placed(load_scenes, Uncut, loaders, loaders),
+            ],
             [Placed(ask, Question, self._concurrency, self._concurrency)],
             [Placed(Translate(self.jobs, self._translator), Untranslated, TRANSLATIONS_AT_ONCE)],
         ]

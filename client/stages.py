@@ -15,15 +15,26 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from client.checks.issues import OK
 from client.checks.review import ask_reviewed
 from client.endpoints.completion import Answer
 from client.errors import MediaError, RefusedError, RequestError, ServiceLostError, StoppedError
-from client.items import LargeSource, LocalSources, Question, Uncut, Unheard, Unloaded, Unprobed, Untranslated
+from client.items import (
+    LargeSource,
+    LocalSources,
+    Question,
+    SmallPictures,
+    Uncut,
+    Unheard,
+    Unloaded,
+    Unprobed,
+    Untranslated,
+)
 from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored, UriSeen
 from client.ledger.rows import StoredTranslation
+from client.media.kinds import Kind
 from client.resume import new_translations
 from client.tasks.plan import needs_probe, unknown_scenes
 
@@ -38,13 +49,18 @@ if TYPE_CHECKING:
     from client.ledger.redo import Redo
     from client.ledger.rows import StoredFile
     from client.media import content
-    from client.media.kinds import Kind
     from client.resume import PendingTranslation
     from client.sources.fetch import Fetcher
     from client.sources.source import Found, KnownSource, LocalFile, Source
     from client.tasks.plan import Plan, UnitRequest
 
+AfterFinding: TypeAlias = Unprobed | Unheard | Uncut | Unloaded | SmallPictures | Question | Untranslated
+"""What comes next about a file."""
+
 logger = logging.getLogger(__name__)
+
+PICTURES_TOGETHER, _TOGETHER_BYTES = 8, 256 << 10
+"""Small pictures that are decoded together, and what they may have: to hand on one by one takes as long as all else."""
 
 
 class Stage(ABC):
@@ -67,6 +83,7 @@ class Servers:
         """`kinds` of files are expected; of videos at most so many `frames` are sent."""
         self._plan, self._model, self._translator = plan, model, translator
         self._kinds, self._frames = kinds, frames
+        self._checked: set[tuple[Kind, bool]] = set()
 
     async def check(self, kind: Kind, *, asks: bool) -> None:
         """Make sure that they know what a file of this kind needs, and all expected ones.
@@ -76,6 +93,8 @@ class Servers:
             ServiceLostError: the endpoint is not there, or keeps us out.
             StoppedError: the run was stopped meanwhile.
         """
+        if (kind, asks) in self._checked:
+            return
         expected = {kind for kind in (*self._kinds, kind) if self._plan.models_asked(kind)}
         speech_model = self._plan.speech_model
         if not (expected or speech_model):
@@ -89,6 +108,7 @@ class Servers:
                 self._model.check_speech(speech_model)
         if self._translator:
             await self._translator.check(self._plan.languages)
+        self._checked.add((kind, asks))
 
 
 class Find(Stage):
@@ -100,7 +120,7 @@ class Find(Stage):
 
     async def process(
         self, item: LocalSources | LargeSource | RemoteSource, /
-    ) -> AsyncGenerator[LargeSource | Unprobed | Unheard | Uncut | Unloaded | Question | Untranslated, None]:
+    ) -> AsyncGenerator[LargeSource | AfterFinding, None]:
         """Give what is to be done next about a source's content, unless it is in work or done.
 
         A local file that takes long to read is given on, so that it holds up no other.
@@ -120,9 +140,7 @@ class Find(Stage):
         async for after in self._take([(source, known, found)]):
             yield after
 
-    async def _find_local(
-        self, sources: tuple[Source, ...]
-    ) -> AsyncGenerator[LargeSource | Unprobed | Unheard | Uncut | Unloaded | Question | Untranslated, None]:
+    async def _find_local(self, sources: tuple[Source, ...]) -> AsyncGenerator[LargeSource | AfterFinding, None]:
         """Files of this machine, together: to the ledger and to a thread and back takes longer than a small file."""
         self._jobs.progress.files_in_flight += len(sources)
         waiting = deque(zip(sources, await self._jobs.known(sources), strict=True))
@@ -141,7 +159,7 @@ class Find(Stage):
 
     async def _take(
         self, sources: list[tuple[Source, KnownSource | None, Found]]
-    ) -> AsyncGenerator[Unprobed | Unheard | Uncut | Unloaded | Question | Untranslated, None]:
+    ) -> AsyncGenerator[AfterFinding, None]:
         begun: list[tuple[Job, Found]] = []
         for source, known, found in sources:
             events: list[Event] = [UriSeen(source.uri, found.known)] if found.known != known else []
@@ -159,9 +177,21 @@ class Find(Stage):
             else:
                 begun.append((self._jobs.begin(identity, source, events), found))
         looked_up = await self._jobs.look_up([job for job, _ in begun])
+        small, size = list[Unloaded](), 0
         for (job, found), (stored, redo) in zip(begun, looked_up, strict=True):
             async for further in self._go_on(job, found, stored, redo):
-                yield further
+                is_small = isinstance(further, Unloaded) and _is_small_picture(found)
+                is_full = len(small) == PICTURES_TOGETHER or size + found.known.size > _TOGETHER_BYTES
+                if small and (not is_small or is_full):
+                    yield SmallPictures(tuple(small))
+                    small, size = [], 0
+                if isinstance(further, Unloaded) and is_small:
+                    small.append(further)
+                    size += found.known.size
+                else:
+                    yield further
+        if small:
+            yield SmallPictures(tuple(small))
 
     async def _go_on(
         self, job: Job, found: Found, stored: StoredFile, redo: Redo | None
@@ -304,6 +334,10 @@ class Translate(Stage):
             by_language = {code: StoredTranslation.joined([row[code] for row in translated]) for code in languages}
             job.events.append(TranslationsStored(each.ask, by_language))
         return True
+
+
+def _is_small_picture(found: Found) -> bool:
+    return found.known.identity.kind is Kind.IMAGE and found.known.size <= _TOGETHER_BYTES
 
 
 def needs_media(ask: UnitRequest) -> bool:

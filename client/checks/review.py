@@ -10,7 +10,7 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from client.checks.issues import ASKED_AGAIN, DOUBTFUL, OK, RETRIED, WORST, Issue, IssueKind, find_issues
+from client.checks.issues import ASKED_AGAIN, DOUBTFUL, RETRIED, WORST, Issue, IssueKind, find_issues
 from client.checks.reasoning import split_reasoning
 from client.endpoints.chat import OtherTry
 from client.errors import DeclinedError, RefusedError, RequestError
@@ -94,7 +94,8 @@ def _check(answer: Answer, request: Request) -> tuple[Answer, list[Issue]]:
     """An answer without its reasoning, which stands beside it, and what speaks against it."""
     split = split_reasoning(answer.text)
     thoughts = "\n\n".join(part for part in (answer.reasoning, split.reasoning) if part) or None
-    answer = replace(answer, text=split.text, reasoning=thoughts)
+    if (split.text, thoughts) != (answer.text, answer.reasoning):
+        answer = replace(answer, text=split.text, reasoning=thoughts)
     if not split.text:
         return answer, [Issue(IssueKind.REASONING_ONLY, "no answer came after it")]
     merged = request.over.kind is OverKind.MERGE
@@ -117,5 +118,7 @@ def _badness(issues: list[Issue]) -> tuple[int, int]:
 
 def _judged(answer: Answer, left: list[Issue], first: list[Issue]) -> Answer:
     """The answer with its verdict: the reasons are what is left, or what was wrong with the first one."""
-    verdict = DOUBTFUL if left else RETRIED if first else OK
+    if not (left or first):
+        return answer  # as it came: it counts as `ok` until something speaks against it
+    verdict = DOUBTFUL if left else RETRIED
     return replace(answer, verdict=verdict, reasons=tuple(str(issue) for issue in left or first))

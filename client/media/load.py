@@ -24,7 +24,7 @@ from client.media.kinds import (
 from client.media.picture_parts import PNG_START, frame_times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from client.media.content import Content, Probe, SceneLooks, SoundPiece
@@ -165,6 +165,25 @@ def load_spans(
             yield from with_thumbnail(load(path, sampling, spans), len(spans))
         else:
             yield from [load_image(path)] * len(spans)
+
+
+def load_together(
+    load: Callable[..., Iterator[Content]], files: Sequence[tuple[Path, Identity]], sampling: Sampling
+) -> Iterator[list[Content | MediaError]]:
+    """`load` files whole, and give them all at once: the content of each, or what is wrong with it.
+
+    Raises:
+        MemoryError: one takes more than this process may take.
+    """
+    outcomes: list[Content | MediaError] = []
+    for path, identity in files:
+        try:
+            content = next(load(path, identity, sampling, (None,)), None)
+        except MediaError as error:
+            outcomes.append(error)
+        else:
+            outcomes.append(content or MediaError("the decoder ended without an answer"))
+    yield outcomes
 
 
 def load_scenes(path: Path, identity: Identity, sampling: Sampling, looks: SceneLooks) -> Iterator[Scene | bytes]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psutil
 
 from client.errors import BabelviewError, MediaError
-from client.media.load import load_scenes, load_sound, load_spans, probe
+from client.media.load import load_scenes, load_sound, load_spans, load_together, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -105,6 +105,30 @@ class Loaders:
                 if self._thumbnails and content.thumbnail:
                     self._thumbnails.keep(identity.sha256, content.thumbnail)
                 yield content
+
+    def together(self, files: Sequence[tuple[Path, Identity]], sampling: Sampling) -> list[Content | MediaError]:
+        """Decode small files together in a worker: the content of each, or what is wrong with it.
+
+        If a decoder crashes, or does not end, each is decoded alone: that costs its own file, and no other.
+
+        Raises:
+            BabelviewError: as for `load`.
+        """
+        try:
+            (outcomes,) = self._work_on(files[0][0], load_together, (self._work, files, sampling), 1)
+        except MediaError:
+            return [self._alone(path, identity, sampling) for path, identity in files]
+        for (_, identity), outcome in zip(files, outcomes, strict=True):
+            if self._thumbnails and not isinstance(outcome, MediaError) and outcome.thumbnail:
+                self._thumbnails.keep(identity.sha256, outcome.thumbnail)
+        return outcomes
+
+    def _alone(self, path: Path, identity: Identity, sampling: Sampling) -> Content | MediaError:
+        try:
+            (content,) = self.load(path, identity, sampling)
+        except MediaError as error:
+            return error
+        return content
 
     def scenes(
         self, path: Path, identity: Identity, sampling: Sampling, looks: SceneLooks

@@ -30,8 +30,11 @@ class Thumbnails:
         path = self.path(sha256)
         partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(jpeg)
+            try:
+                partial.write_bytes(jpeg)
+            except FileNotFoundError:  # the first one of its folder
+                path.parent.mkdir(parents=True, exist_ok=True)
+                partial.write_bytes(jpeg)
             partial.replace(path)
         except OSError as error:
             logger.warning("no thumbnail of %s: %s", sha256, error)

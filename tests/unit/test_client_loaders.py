@@ -127,6 +127,28 @@ def test_what_comes_after_the_last_content_is_not_taken_for_the_next_file_s(tmp_
         loaders.close()
 
 
+@pytest.mark.parametrize("bad", ["segfault", "greedy", "late-crash"])
+def test_of_files_that_are_decoded_together_each_fails_alone(
+    tmp_path: Path, loaders: Loaders, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    alone: list[str] = []
+    load = loaders.load
+    monkeypatch.setattr(loaders, "load", lambda path, *rest: alone.append(path.stem) or load(path, *rest))
+
+    def together(*names: str) -> list[int | str]:
+        files = [picture(tmp_path / f"{name}.png", number) for number, name in enumerate(names, 10)]
+        outcomes = loaders.together([(path, identify(path)) for path in files], Sampling())
+        return [str(it) if isinstance(it, MediaError) else number_of(it.jpegs[0]) for it in outcomes]
+
+    silent = "the decoder ended without an answer"
+    assert together("a", "mute", "late-error", "talkative", "late-greed", "b") == [10, silent, 12, 13, 14, 15]
+    assert not alone
+    first, failed, last = together("a", bad, "b")
+    assert (first, last) == (10, 12)
+    assert alone == (["a", bad, "b"] if bad != "late-crash" else [])
+    assert failed == 11 if bad == "late-crash" else "crashed" in str(failed) or "memory" in str(failed)
+
+
 def test_two_may_share_a_process_that_was_started_before(tmp_path: Path) -> None:
     before = set(processes_below(os.getpid()))
     fork_server = loaders_module.ForkServer()

@@ -20,7 +20,7 @@ from client.ledger.events import TimeSpent
 from client.ledger.ledger import Ledger
 from client.media.loaders import Loaders
 from client.pipeline import FOUND_TOGETHER, GROUPS_AT_ONCE, Placed, Runner, _innermost
-from client.stages import Stage
+from client.stages import PICTURES_TOGETHER, Stage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fake_servers import FakeServers
 
     from client.ledger.events import Event
+    from client.media.sampling import Sampling
 
 
 def test_contents_are_let_go_when_they_are_finished(
@@ -51,7 +52,7 @@ def test_contents_are_let_go_when_they_are_finished(
         held.clear()
         assert run(servers, "ads", *options, cwd=tmp_path).returncode == expected
         assert len(held) == 121
-        assert max(held) <= FOUND_TOGETHER * GROUPS_AT_ONCE + 2 + 2 + 3 * 2 + 2
+        assert max(held) <= FOUND_TOGETHER * GROUPS_AT_ONCE + 2 * PICTURES_TOGETHER + 2 + 3 * 2 + 2
         assert held[-1] == 0
 
 
@@ -116,13 +117,13 @@ def test_a_late_copy_of_what_cannot_be_decoded_is_not_decoded_again(
     for path in (*(tmp_path / "ads").glob("copy*"), tmp_path / "ads" / "0000.png"):
         path.write_bytes((tmp_path / "ads" / "0009.png").read_bytes()[:100])
     loaded: list[str] = []
-    load = Loaders.load
+    together = Loaders.together
 
-    def note(loaders: Loaders, path: Path, *arguments: Any) -> Any:
-        loaded.append(path.name)
-        return load(loaders, path, *arguments)
+    def note(loaders: Loaders, files: list[tuple[Path, Any]], sampling: Sampling) -> Any:
+        loaded.extend(path.name for path, _ in files)
+        return together(loaders, files, sampling)
 
-    monkeypatch.setattr(Loaders, "load", note)
+    monkeypatch.setattr(Loaders, "together", note)
     options = ("--languages", "", "--concurrency", "1", "--loaders", "1")
     for redo in ((), ("--redo", "all")):
         loaded.clear()
