@@ -2,6 +2,7 @@
 
     LocalSources, LargeSource, RemoteSource -> Find -> Unprobed -> Probe -> Unloaded -> Load -> Question -> Ask
     -> Untranslated -> Translate                    `-> Unheard -> Hear -`-> Uncut -> LoadScenes -'
+                                                     `-> SmallPictures -> LoadPictures -----------'
 
 Those that decode stand in `client.media_stages`, what hears in `client.hearing`.
 A stage may skip others, and gives nothing for a file that is finished. Finding (hashing, fetching) uses threads,
