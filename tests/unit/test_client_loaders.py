@@ -13,7 +13,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import loader_work
 import psutil
@@ -133,7 +133,12 @@ def test_of_files_that_are_decoded_together_each_fails_alone(
 ) -> None:
     alone: list[str] = []
     load = loaders.load
-    monkeypatch.setattr(loaders, "load", lambda path, *rest: alone.append(path.stem) or load(path, *rest))
+
+    def load_alone(path: Path, *rest: Any) -> Any:
+        alone.append(path.stem)
+        return load(path, *rest)
+
+    monkeypatch.setattr(loaders, "load", load_alone)
 
     def together(*names: str) -> list[int | str]:
         files = [picture(tmp_path / f"{name}.png", number) for number, name in enumerate(names, 10)]
