@@ -91,7 +91,7 @@ class Oracle:
 
     def read(self, file: Path, size: tuple[int, int]) -> np.ndarray | None:
         """A file's first picture at a size: uint8 RGB [height, width, 3]; None if it cannot be read."""
-        flat = ("-auto-orient", "-colorspace", "sRGB", "-background", "white", "-flatten", "-alpha", "off")
+        flat = ("-auto-orient", "-colorspace", "sRGB", "-background", "white", "-flatten", "-alpha", "off", "-strip")
         resize = ("-filter", "Box", "-resize", f"{size[0]}x{size[1]}!", "-depth", "8")
         done = self._run(f"{file}[0]", *flat, *resize, "png24:-")
         if done.returncode or not done.stdout:
