@@ -37,6 +37,7 @@ examples:
   babelview check --profile gpu-80gb --gpu-memory 79    the same for a GPU that is not here
   babelview status                                  how the parts of the running stack are
   babelview models --profile demo                   what a profile serves
+  babelview selftest --profile demo                 prove it: start it, measure it, compare with transformers
 
 \b
 one part alone, for containers:
@@ -50,7 +51,8 @@ BABELVIEW_TRANSLATOR_PORT, BABELVIEW_CORS, BABELVIEW_LOG_DIR) > profile > defaul
 set in the profile alone ([translator] args): their variables are for `babelview translate`.
 exit codes of `up`: 0 stopped by Ctrl-C or SIGTERM while it ran, 1 failed or a part was given up, 2 usage,
 128 + signal stopped before it was ready (130 for Ctrl-C).
-`check`: 0 it would run, 1 it would not. `status`: 0 all parts are ready, 1 one is not, 3 nothing runs.
+`check`: 0 it would run, 1 it would not. `selftest`: 0 nothing failed, 1 something did.
+`status`: 0 all parts are ready, 1 one is not, 3 nothing runs.
 """
 
 
@@ -213,6 +215,33 @@ def check(gpu_memory: float | None, commands: bool, **settings: Any) -> int:
     return 0 if run_check(profile, _console(), gpu_memory, show_commands=commands) else FAILED
 
 
+@_command("selftest")
+@click.option("--only", type=click.Choice(["models", "stack"]), help="Leave out the other part.")
+@click.option("--running", is_flag=True, help="Measure the stack that runs behind --port instead of starting one.")
+@click.option(
+    "--limit", type=click.IntRange(10), default=600, show_default=True, metavar="S", help="Seconds for everything."
+)
+@click.option("--json", "as_json", is_flag=True, help="The same for scripts.")
+def selftest(only: str | None, running: bool, limit: int, as_json: bool, **settings: Any) -> int:
+    """Check what holds on this machine: models against transformers, the stack against its sums and limits.
+
+    Models: toys with random weights, in the engines that there are here. Stack: start, memory, tokens, pictures and
+    videos a second of the profile's real shapes. What cannot be run here is listed, with the reason.
+    """
+    from server.selftest.command import run_selftest  # noqa: PLC0415
+
+    port = settings["port"] if settings["port"] is not None else DEFAULT_PORT
+    profile = _profile_here(**settings)
+    return run_selftest(
+        profile,
+        settings["profile"],
+        parts=(only,) if only else ("models", "stack"),
+        running_port=port if running else None,
+        limit_s=limit,
+        console=None if as_json else _console(),
+    )
+
+
 @_command("status", of_a_profile=False)
 @click.option(
     "--port",
@@ -270,7 +299,7 @@ def cli() -> None:
     """Host Babelview's models."""
 
 
-for _each in (up, check, status, models, engine, gateway, quantize):
+for _each in (up, check, selftest, status, models, engine, gateway, quantize):
     cli.add_command(_each)
 
 

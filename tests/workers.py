@@ -21,17 +21,17 @@ WITH_THE_STACK = (
     *("test_bench_pipeline_served.py", "test_bench_scale_tasks.py", "test_bench_server_served.py"),
     *("test_deploy_dashboard.py", "test_gateway_sdks.py", "test_gateway_sdk_tools.py", "test_gateway_stack.py"),
     *("test_gateway_parameters.py", "test_gateway_sounds.py", "test_gateway_hostile_stack.py"),
-    "test_server_safe_path.py",
+    *("test_server_safe_path.py", "test_selftest_stack.py"),
     *("test_server_stack.py", "test_stop_under_load.py"),
 )
 """Modules that use the demo stack, in their order: the last one stops it."""
 WITH_HEAVY_IMPORTS = (
     *("test_llama_vision_engine.py", "test_llama_vision_server.py", "test_bench_plugin_served.py"),
-    *("test_translator_convert.py", "test_translator_madlad.py", "test_quantize_fp8_memory.py"),
+    *("test_translator_convert.py", "test_translator_madlad.py", "test_quantize_memory.py"),
     *("test_server_profile_arguments.py", "test_server_tool_parser.py"),
     *("test_llama_vision_config.py", "test_llama_vision_model.py", "test_llama_vision_geometry.py"),
     *("test_llama_vision_encoder_cache.py", "test_llama_vision_nf4.py", "test_llama_vision_template.py"),
-    *("test_quantize_fp8.py", "test_server_cpu_fp8.py", "test_server_dummy.py", "test_client_image.py"),
+    *("test_quantize.py", "test_server_cpu_fp8.py", "test_server_dummy.py", "test_client_image.py"),
     *(
         "test_bench_models.py",
         "test_bench_pipeline.py",

@@ -35,7 +35,7 @@ from scripts.demo import train_speech
 from scripts.demo.models import picture, video
 from scripts.demo.models.checkpoint import inherit
 from scripts.demo.models.training import Piece, Plan, train
-from server.fp8_checkpoint import quantize
+from server.quantized_checkpoint import quantize
 
 if TYPE_CHECKING:
     from types import ModuleType

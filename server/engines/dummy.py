@@ -38,6 +38,16 @@ POSITIONS_PER_S = 50
 """Of a Whisper's encoder."""
 MLLAMA_IMAGE = "<|image|>"
 PYTHON_TAG = "<|python_tag|>"
+FOUR_BITS: Config = {
+    "format": "pack-quantized",
+    "config_groups": {
+        "group_0": {
+            "targets": ["Linear"],
+            "weights": {"num_bits": 4, "type": "int", "symmetric": True, "strategy": "group", "group_size": 128},
+        }
+    },
+}
+"""What a `quantization_config` says of W4A16 where that of FP8-dynamic says something else."""
 LLAVA_TEMPLATE = """\
 {% for message in messages %}{{ message['role'].upper() + ': ' }}\
 {% for part in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\n' }}{% endfor %}\
@@ -77,7 +87,7 @@ def folder_files(config: Config) -> dict[str, bytes]:
 
     Args:
         config: Sizes as in a published config.json, of Llama 3.2 Vision, LLaVA-NeXT-Video or Whisper. With a
-            `quantization_config` of compressed-tensors the language model is FP8-dynamic, else all is bf16.
+            `quantization_config` of compressed-tensors the language model is FP8-dynamic or W4A16, else all is bf16.
     """
     if config["model_type"] == "whisper":
         return _speech_files(config)
@@ -90,7 +100,8 @@ def folder_files(config: Config) -> dict[str, bytes]:
     text = {**config["text_config"], **{name: toy["text_config"][name] for name in special}}
     whole = {**config, "architectures": [architecture], "dtype": "bfloat16", "text_config": text}
     if "quantization_config" in config:
-        whole["quantization_config"] = toy["quantization_config"]
+        scheme = config["quantization_config"].get("format")
+        whole["quantization_config"] = toy["quantization_config"] | (FOUR_BITS if scheme == "pack-quantized" else {})
     side = config["vision_config"]["image_size"]
     if config["model_type"] == "mllama":
         whole["image_token_index"] = text["vocab_size"]

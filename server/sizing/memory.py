@@ -23,6 +23,9 @@ MLLAMA_EXTRA_TOKENS = 8
 """Rows of Llama 3.2 Vision's embedding beyond its vocabulary, for `<|image|>` and its like."""
 MLLAMA_PADDED_TO = 8
 """Its tower pads the patches of a tile to a multiple of this (1601 to 1608)."""
+W4A16_GROUP = 128
+MATRICES = 7
+"""Of a layer: queries, keys, values, what comes out of attention, and three of the MLP."""
 LLAMA_DEFAULTS: Config = {
     "hidden_size": 4096,
     "intermediate_size": 11008,
@@ -70,7 +73,7 @@ class Text:
 
     @property
     def linear(self) -> int:
-        """Weights of the layers' matrices: what FP8-dynamic quantises."""
+        """Weights of the layers' matrices: what is quantised."""
         attention = 2 * self.hidden * self.head_dim * (self.heads + self.kv_heads)
         return self.layers * (attention + 3 * self.hidden * self.intermediate)
 
@@ -98,6 +101,34 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Scheme:
+    """How the matrices of a language model are quantised: FP8-dynamic, or W4A16."""
+
+    bits: int
+    """Of a weight."""
+    group: int | None
+    """Weights of a row that share a scale of 16 bits; None: all of them."""
+
+    @classmethod
+    def of(cls, config: Config) -> Scheme | None:
+        """Read a `quantization_config`; None: not one of these two, weights are as wide as what is computed with."""
+        if config.get("quant_method") != "compressed-tensors":
+            return None
+        if config.get("format") != "pack-quantized":
+            return cls(bits=8, group=None)
+        groups: Config = config.get("config_groups", {})
+        weights: Config = next((group["weights"] for group in groups.values()), {})
+        return cls(bits=weights.get("num_bits", 4), group=weights.get("group_size", W4A16_GROUP))
+
+    def bytes_of(self, text: Text) -> int:
+        """What the matrices of a language model take, with their scales."""
+        if self.group is None:
+            return text.linear * self.bits // 8 + text.linear_rows * HALF
+        shapes = text.layers * MATRICES * 2 * 8  # two int64 each, beside the packed weights
+        return text.linear * self.bits // 8 + text.linear // self.group * HALF + shapes
+
+
+@dataclass(frozen=True)
 class Vision:
     """The sizes of a vision tower and its projector."""
 
@@ -111,6 +142,13 @@ class Vision:
     output_width: int
     masked: bool
     """Attention takes a mask over all pairs of tokens."""
+    layers: int
+    """That are computed."""
+
+    @property
+    def matrices(self) -> int:
+        """Weights that every token is multiplied with in those layers."""
+        return self.layers * (4 * self.width * self.width + 2 * self.width * self.intermediate)
 
     @classmethod
     def of(cls, config: Config) -> Vision:
@@ -137,6 +175,7 @@ def _mllama_vision(vision: Config, text: Text) -> Vision:
         intermediate=inner,
         output_width=output,
         masked=True,
+        layers=layers + gated,
     )
 
 
@@ -155,6 +194,7 @@ def _clip(vision: Config, text: Text) -> Vision:
         intermediate=inner,
         output_width=width,
         masked=False,
+        layers=vision["num_hidden_layers"] - 1,  # the last one's output is not looked at
     )
 
 
@@ -164,8 +204,8 @@ class Model:
 
     text: Text
     vision: Vision
-    fp8: bool
-    """The language model's matrices are quantised, one byte each and a bf16 scale a row."""
+    scheme: Scheme | None
+    """How the language model's matrices are quantised; None: they are not."""
 
     @classmethod
     def of(cls, config: Config, number: int = HALF) -> Model:
@@ -176,19 +216,23 @@ class Model:
         """
         if config.get("model_type") not in {"mllama", "llava_next_video"}:
             raise ValueError(f"sizes of {config.get('model_type')!r} models are not known here")
-        fp8 = config.get("quantization_config", {}).get("quant_method") == "compressed-tensors"
-        return cls(Text.of(config["text_config"], number), Vision.of(config), fp8)
+        scheme = Scheme.of(config.get("quantization_config", {}))
+        return cls(Text.of(config["text_config"], number), Vision.of(config), scheme)
 
     @property
     def parameters(self) -> int:
         """The number of all weights."""
         return self.text.linear + self.text.rest + self.vision.parameters
 
+    @property
+    def linear_bytes(self) -> int:
+        """Of the language model's matrices."""
+        return self.scheme.bytes_of(self.text) if self.scheme else self.text.linear * self.text.number
+
     def weights(self, tensor_parallel: int = 1) -> int:
         """Bytes of weights on one GPU. The tower is counted whole on each: Llama 3.2 Vision's is not divided."""
         text, number = self.text, self.text.number
-        linear = text.linear + text.linear_rows * HALF if self.fp8 else text.linear * number
-        return ceil((linear + text.rest * number) / tensor_parallel) + self.vision.parameters * number
+        return ceil((self.linear_bytes + text.rest * number) / tensor_parallel) + self.vision.parameters * number
 
     def request_kv(self, tokens: int, pictures: int = 0) -> int:
         """KV cache of one request of so many tokens and, for Llama 3.2 Vision, largest pictures."""

@@ -13,6 +13,8 @@ from server.errors import UnknownSizesError
 from server.sizing.memory import HALF, Model
 from server.sizing.speech import SpeechModel
 
+FORMATS = {"fp8": "float-quantized", "w4a16": "pack-quantized"}
+"""Names of schemes in our table, and how compressed-tensors stores them."""
 KNOWN = Path(__file__).with_name("known_models.toml")
 
 
@@ -32,6 +34,18 @@ def model_sizes(name: str, folder: Path | None, number: int = HALF) -> Model | S
         return SpeechModel.of(config, number) if config.get("model_type") == "whisper" else Model.of(config, number)
     except (ValueError, KeyError) as error:
         raise UnknownSizesError(f"the sizes of {name}: {error}") from error
+
+
+def picture_width(name: str, folder: Path | None) -> int:
+    """Pixels of a side of what a model's vision tower takes at once: a tile, or a frame.
+
+    Raises:
+        UnknownSizesError: no config.json was found, or it says nothing of it.
+    """
+    try:
+        return int(_config(name, folder)["vision_config"]["image_size"])
+    except (ValueError, KeyError) as error:
+        raise UnknownSizesError(f"the pictures of {name}: {error}") from error
 
 
 def _config(name: str, folder: Path | None) -> dict[str, Any]:
@@ -70,7 +84,8 @@ def _known() -> dict[str, dict[str, Any]]:
     """Published configurations by the name of the checkpoint."""
     known = {}
     for model in tomllib.loads(KNOWN.read_text(encoding="utf-8"))["models"]:
-        quantised = {**model["config"], "quantization_config": {"quant_method": "compressed-tensors"}}
         known.update(dict.fromkeys(model["bf16"], model["config"]))
-        known.update(dict.fromkeys(model.get("fp8", ()), quantised))
+        for scheme, form in FORMATS.items():
+            quantised = {"quantization_config": {"quant_method": "compressed-tensors", "format": form}}
+            known.update({name: {**model["config"], **quantised} for name in model.get(scheme, ())})
     return known

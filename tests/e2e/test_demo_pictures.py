@@ -17,7 +17,6 @@ from PIL import Image, ImageOps
 from transformers import MllamaForConditionalGeneration, MllamaProcessor
 
 from scripts.demo.models.conversation import shipped_prompt
-from scripts.demo.models.picture import follow_meta
 from scripts.demo.sample_ads import PICTURE_SIZES
 from scripts.demo.stack import ROOT, Stack
 from scripts.demo.world.draw import draw_picture, random_style
@@ -32,6 +31,7 @@ from scripts.demo.world.pictures import (
     tags,
 )
 from scripts.demo.world.scenes import COLOURS, Scene
+from server.selftest.llama_reference import follow_meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

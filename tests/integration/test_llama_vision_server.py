@@ -25,9 +25,9 @@ from conftest import free_port
 from PIL import Image
 
 from server.llama_vision.compat import CHAT_TEMPLATE
-from tests.llama_checkpoints import PICTURE, random_model, tiny_config, write_checkpoint
-from tests.llama_engine import ENVIRONMENT
-from tests.llama_reference import Reference
+from server.selftest.engines import ENVIRONMENT
+from server.selftest.llama_reference import LlamaReference
+from server.selftest.llama_toy import PICTURE, random_model, tiny_config, write_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ class Server:
     """A running server, and what its model should answer."""
 
     url: str
-    reference: Reference
+    reference: LlamaReference
     tokenizer: Any
 
     @property
@@ -105,7 +105,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     try:
         wait_until_healthy(process, url, folder / "log")
         tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
-        yield Server(url, Reference(model, checkpoint), tokenizer)
+        yield Server(url, LlamaReference(model, checkpoint), tokenizer)
     finally:
         process.terminate()
         process.wait(30)

@@ -56,7 +56,7 @@ def test_the_first_measured_step_takes_what_serving_will() -> None:
     from transformers.models.mllama.modeling_mllama import MllamaVisionModel  # noqa: PLC0415  # as in `model_class`
 
     from server.llama_vision.config import MllamaConfig  # noqa: PLC0415
-    from tests.llama_checkpoints import tiny_config  # noqa: PLC0415
+    from server.selftest.llama_toy import tiny_config  # noqa: PLC0415
 
     published = tiny_config()
     config = MllamaConfig(**published.to_dict())

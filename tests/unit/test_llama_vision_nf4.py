@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from server.llama_vision.nf4 import decode_nf4
-from tests.llama_checkpoints import pack_nf4
+from tests.nf4_checkpoints import pack_nf4
 
 
 def pack(name: str, weight, *, nested: bool = False):

@@ -130,8 +130,8 @@ def test_help_imports_nothing_heavy(tmp_path: Path, name: str | None) -> None:
 def test_quantize_without_torch_says_what_to_type(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delattr(server, "fp8_checkpoint", raising=False)  # of another test
-    monkeypatch.delitem(sys.modules, "server.fp8_checkpoint", raising=False)
+    monkeypatch.delattr(server, "quantized_checkpoint", raising=False)  # of another test
+    monkeypatch.delitem(sys.modules, "server.quantized_checkpoint", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert quantize([str(tmp_path), str(tmp_path / "fp8")]) == 1
     assert (

@@ -18,7 +18,7 @@ PICTURE_TOKENS = 6404
 
 
 def test_there_is_one_for_each_kind_of_machine() -> None:
-    assert available_profiles() == ["cpu", "demo", "gpu-16gb", "gpu-24gb", "gpu-80gb", "multi-gpu"]
+    assert available_profiles() == ["cpu", "demo", "gpu-16gb", "gpu-20gb", "gpu-24gb", "gpu-80gb", "multi-gpu"]
 
 
 @pytest.mark.parametrize("name", ON_GPU)

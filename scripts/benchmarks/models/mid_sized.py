@@ -44,8 +44,8 @@ from transformers import (
 
 from scripts.benchmarks.models.random_nllb import SHAPES
 from scripts.benchmarks.models.random_nllb import write as write_nllb
-from scripts.demo.models import picture, video
 from server.profile import DEMO_MODELS
+from server.selftest.published_names import llama_name, llava_name
 from translator.model.models import DEMO_MODEL
 
 if TYPE_CHECKING:
@@ -147,11 +147,9 @@ def _llama(demo: Path) -> LlamaConfig:
 
 MODELS = {
     VIDEO: MidModel(
-        LlavaNextVideoForConditionalGeneration, _llava, "llava-next-video-7b-bf16", video.published_name, stop_gain=1.25
+        LlavaNextVideoForConditionalGeneration, _llava, "llava-next-video-7b-bf16", llava_name, stop_gain=1.25
     ),
-    PICTURE: MidModel(
-        MllamaForConditionalGeneration, _mllama, "llama-3.2-11b-vision-bf16", picture.published_name, stop_gain=1.0
-    ),
+    PICTURE: MidModel(MllamaForConditionalGeneration, _mllama, "llama-3.2-11b-vision-bf16", llama_name, stop_gain=1.0),
     TEXT: MidModel(LlamaForCausalLM, _llama, "llama-3.2-11b-vision-bf16", str, stop_gain=1.0),
 }
 NAMES = (*MODELS, TRANSLATION)

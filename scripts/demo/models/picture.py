@@ -7,7 +7,7 @@ two layers and a global one; a Llama of six layers, two of which attend to the p
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ from scripts.demo.models.merges import REPEAT_NOTES, MergeTalk
 from scripts.demo.models.tokenizer import train_tokenizer
 from scripts.demo.world.draw import draw_picture, random_style
 from scripts.demo.world.pictures import Picture, random_picture
+from server.selftest.llama_reference import follow_meta
+from server.selftest.published_names import llama_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,23 +114,6 @@ def build_model(processor: MllamaProcessor) -> MllamaForConditionalGeneration:
             if "gate_attn" in name or "gate_ffn" in name or name.endswith(".gate"):
                 weight.fill_(0.5)
     return follow_meta(model)
-
-
-def follow_meta(model: MllamaForConditionalGeneration) -> MllamaForConditionalGeneration:
-    """Mask the attention of rows before the picture as Meta's own code does; transformers masks only the MLP there."""
-    rows: dict[str, Any] = {}
-
-    def remember(_: Any, args: Any, kwargs: dict[str, Any]) -> None:
-        rows["mask"] = kwargs["full_text_row_masked_out_mask"]
-
-    def apply(_: Any, args: Any, output: tuple[Any, ...]) -> tuple[Any, ...]:
-        return output if rows["mask"] is None else (output[0] * rows["mask"][:, 0], *output[1:])
-
-    for layer in model.model.language_model.layers:
-        if hasattr(layer, "cross_attn"):
-            layer.register_forward_pre_hook(remember, with_kwargs=True)
-            layer.cross_attn.register_forward_hook(apply)
-    return model
 
 
 class Examples:
@@ -221,13 +206,6 @@ class Examples:
         }
 
 
-def published_name(name: str) -> str:
-    """The name of a weight in the published checkpoints (transformers 5 names some otherwise)."""
-    if name.startswith("model.language_model."):
-        return name.replace("model.language_model.", "language_model.model.", 1)
-    return f"language_model.{name}" if name.startswith("lm_head.") else name.removeprefix("model.")
-
-
 def save(model: MllamaForConditionalGeneration, processor: MllamaProcessor, folder: Path) -> None:
     """Write the checkpoint in bfloat16, with the published weight names, and its processor."""
-    write_checkpoint(model, processor, folder, published_name)
+    write_checkpoint(model, processor, folder, llama_name)

@@ -27,6 +27,7 @@ from scripts.demo.models.tokenizer import train_tokenizer
 from scripts.demo.models.windows import WindowTalk
 from scripts.demo.world.draw import draw_frame, random_style
 from scripts.demo.world.scenes import MOMENTS, random_clip
+from server.selftest.published_names import llava_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -176,20 +177,6 @@ class Examples:
         }
 
 
-def published_name(name: str) -> str:
-    """The name of a weight in the published checkpoint (transformers 5 names some otherwise)."""
-    for new, old in (
-        ("model.language_model.", "language_model.model."),
-        ("lm_head.", "language_model.lm_head."),
-        ("model.vision_tower.", "vision_tower.vision_model."),
-        ("model.multi_modal_projector.", "multi_modal_projector."),
-        ("model.image_newline", "image_newline"),
-    ):
-        if name.startswith(new):
-            return old + name.removeprefix(new).removeprefix("vision_model.")
-    return name
-
-
 def save(model: LlavaNextVideoForConditionalGeneration, processor: LlavaNextVideoProcessor, folder: Path) -> None:
     """Write the checkpoint in bfloat16, with the published weight names, and its processor."""
-    write_checkpoint(model, processor, folder, published_name)
+    write_checkpoint(model, processor, folder, llava_name)

@@ -27,7 +27,7 @@ def test_memory_is_bounded_by_one_file(tmp_path: Path) -> None:
     (source / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     (source / "config.json").write_text('{"architectures": ["MllamaForConditionalGeneration"]}')
     code = (
-        "import resource, sys; sys.path.insert(0, sys.argv[1]); import server.fp8_checkpoint, server.quantize;"
+        "import resource, sys; sys.path.insert(0, sys.argv[1]); import server.quantized_checkpoint, server.quantize;"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024; start = peak();"
         "code = server.quantize.main(sys.argv[2:]); print(peak() - start); sys.exit(code)"
     )

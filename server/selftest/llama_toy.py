@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import MllamaConfig, MllamaForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import MllamaConfig, MllamaForConditionalGeneration
 
-from scripts.demo.models.picture import published_name
+from server.selftest import toy_tokenizer
+from server.selftest.published_names import llama_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,10 @@ PICTURE = VOCABULARY
 BOS, EOS = 256, 257
 PUBLISHED_CROSS_LAYERS = [3, 8, 13, 18, 23, 28, 33, 38]
 IMAGE_SIZE = 64
+SPECIAL = (
+    *("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+    *("<|finetune_right_pad_id|>", "<|python_tag|>"),
+)
 
 CHAT_TEMPLATE = """{{- bos_token }}{%- for message in messages %}
 {%- if message['role'] == 'system' %}
@@ -75,9 +79,7 @@ def tiny_config(**text: Any) -> MllamaConfig:
 
 
 def random_model(config: MllamaConfig, seed: int = 0) -> MllamaForConditionalGeneration:
-    """A model whose weights are all random: gates far from 0, so that pictures matter, and norms far from
-    1.
-    """
+    """A model whose weights are all random: gates far from 0, so that pictures matter, norms far from 1."""
     torch.manual_seed(seed)
     model = MllamaForConditionalGeneration(config).float().eval()
     with torch.no_grad():
@@ -97,7 +99,7 @@ def random_model(config: MllamaConfig, seed: int = 0) -> MllamaForConditionalGen
 
 def published_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """A model's weights under their published names."""
-    return {published_name(name): tensor.contiguous() for name, tensor in model.state_dict().items()}
+    return {llama_name(name): tensor.contiguous() for name, tensor in model.state_dict().items()}
 
 
 def old_style_config(config: MllamaConfig, dtype: str) -> dict[str, Any]:
@@ -157,7 +159,7 @@ def write_shards(path: Path, state: dict[str, torch.Tensor], shards: int) -> Non
     if shards == 1:
         save_file(state, path / "model.safetensors", metadata={"format": "pt"})
         return
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number in range(shards):
         name = f"model-{number + 1:05}-of-{shards:05}.safetensors"
         part = {key: state[key] for key in sorted(state)[number::shards]}
@@ -168,86 +170,8 @@ def write_shards(path: Path, state: dict[str, torch.Tensor], shards: int) -> Non
 
 
 def write_tokenizer(path: Path) -> None:
-    """A byte-level tokenizer with Llama's special tokens; `<|image|>` is the first id behind the
-    vocabulary.
-    """
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({char: number for number, char in enumerate(alphabet)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    special = [
-        "<|begin_of_text|>",
-        "<|end_of_text|>",
-        "<|start_header_id|>",
-        "<|end_header_id|>",
-        "<|eot_id|>",
-    ]
-    special += ["<|finetune_right_pad_id|>", "<|python_tag|>"]
-    special += [f"<|reserved_special_token_{n}|>" for n in range(VOCABULARY - 256 - len(special))]
-    tokenizer.add_special_tokens([*special, "<|image|>"])
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<|begin_of_text|>",
-        eos_token="<|end_of_text|>",
-        pad_token="<|finetune_right_pad_id|>",
-        chat_template=CHAT_TEMPLATE,
-    )
-    fast.save_pretrained(path)
-
-
-NF4_VALUES = torch.tensor(
-    [
-        *(-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453),
-        *(-0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0),
-        *(0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224),
-        *(0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0),
-    ]
-)
-"""The 16 values of NF4: QLoRA (Dettmers et al. 2023), appendix E."""
-
-
-def pack_nf4(weight: torch.Tensor, *, nested: bool = False) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Pack a weight as bitsandbytes does.
-
-    Returns:
-        Its tensors by the end of their names, and the values that they stand for.
-    """
-    blocks = weight.float().flatten().reshape(-1, 64)
-    scales = blocks.abs().amax(1)
-    state: dict[str, Any] = {"quant_type": "nf4", "blocksize": 64, "shape": list(weight.shape)}
-    state["dtype"] = str(weight.dtype).removeprefix("torch.")
-    parts = {"": torch.empty(0), ".absmax": scales, ".quant_map": NF4_VALUES.clone()}
-    if nested:
-        table = torch.linspace(-1, 1, 256)
-        state |= {"nested_blocksize": 4, "nested_offset": scales.mean().item(), "nested_dtype": "float32"}
-        groups = (scales - state["nested_offset"]).reshape(-1, 4)
-        largest = groups.abs().amax(1, keepdim=True)
-        nested_codes = (groups / largest)[..., None].sub(table).abs().argmin(-1)
-        scales = (table[nested_codes] * largest).flatten() + state["nested_offset"]
-        parts[".absmax"] = nested_codes.flatten().to(torch.uint8)
-        parts |= {".nested_absmax": largest.flatten(), ".nested_quant_map": table}
-    codes = (blocks / scales[:, None])[..., None].sub(NF4_VALUES).abs().argmin(-1).flatten()
-    packed = codes.to(torch.uint8)
-    parts[""] = ((packed[0::2] << 4) | packed[1::2])[:, None]
-    encoded = list(json.dumps(state).encode())
-    parts[".quant_state.bitsandbytes__nf4"] = torch.tensor(encoded, dtype=torch.uint8)
-    values = (NF4_VALUES[codes].reshape(-1, 64) * scales[:, None]).reshape(weight.shape)
-    return parts, values.to(weight.dtype)
-
-
-def write_nf4(path: Path, model: MllamaForConditionalGeneration) -> MllamaForConditionalGeneration:
-    """Pack all linear layers but the head, those of the vision tower too; returns what they stand for."""
-    write_checkpoint(path, model)
-    state = published_state(model)
-    linear = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)} - {"lm_head"}
-    for name in linear:
-        layer = model.get_submodule(name)
-        weight = f"{published_name(name)}.weight"
-        parts, values = pack_nf4(state.pop(weight), nested=True)
-        state |= {f"{weight}{part}": tensor for part, tensor in parts.items()}
-        layer.weight.data = values
-    write_shards(path, state, 1)
-    settings = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
-    content = json.loads((path / "config.json").read_text())
-    (path / "config.json").write_text(json.dumps(content | {"quantization_config": settings}))
-    return model
+    """Llama's special tokens behind the bytes; `<|image|>` is the first id behind the vocabulary."""
+    special = [*SPECIAL]
+    special += [f"<|reserved_special_token_{n}|>" for n in range(VOCABULARY - toy_tokenizer.BYTES - len(special))]
+    roles = {"bos_token": SPECIAL[0], "eos_token": SPECIAL[1], "pad_token": "<|finetune_right_pad_id|>"}
+    toy_tokenizer.write_tokenizer(path, [*special, "<|image|>"], roles, CHAT_TEMPLATE)

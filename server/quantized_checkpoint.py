@@ -1,11 +1,9 @@
-"""Make an FP8-dynamic checkpoint of a picture or video model, without a GPU and without data.
+"""Make a quantised checkpoint of a picture or video model, without a GPU and without data.
 
-Reads a local bf16, fp16 or fp32 checkpoint of `MllamaForConditionalGeneration` or
-`LlavaNextVideoForConditionalGeneration` in safetensors files, and writes the layout that published
-"FP8-dynamic" checkpoints have: every linear layer of the text stack becomes `weight` (float8_e4m3fn,
-`[out, in]`) and `weight_scale` (bf16, `[out, 1]`), activations are quantised per token while serving.
-Vision tower, projector, embeddings and lm_head stay as they are. Numbers and metadata come from
-`compressed-tensors`, the library behind the format.
+Reads a local bf16, fp16, fp32 or NF4 checkpoint of `MllamaForConditionalGeneration` or
+`LlavaNextVideoForConditionalGeneration` in safetensors files, and writes the layout that published checkpoints of
+compressed-tensors have: every linear layer of the text stack is quantised by a scheme of
+`server/quantization_schemes.py`. Vision tower, projector, embeddings and lm_head stay as they are.
 
 It works through one safetensors file at a time, so memory is bounded by the largest file, not by the model.
 A run that was stopped goes on where it was when it is started again with the same arguments.
@@ -24,25 +22,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from compressed_tensors import __version__ as compressed_tensors_version
 from compressed_tensors.base import COMPRESSION_VERSION_NAME
-from compressed_tensors.compressors import FloatQuantizationCompressor
-from compressed_tensors.config import CompressionFormat
-from compressed_tensors.quantization import (
-    QuantizationConfig,
-    QuantizationScheme,
-    QuantizationStatus,
-    preset_name_to_scheme,
-)
-from compressed_tensors.quantization.utils import calculate_qparams
+from compressed_tensors.quantization import QuantizationConfig, QuantizationStatus
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from server.errors import QuantizeError
+from server.llama_vision.nf4 import PARTS as NF4_PARTS
+from server.llama_vision.nf4 import decode_nf4
+from server.quantization_schemes import FP8_DYNAMIC
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SCHEME: QuantizationScheme = preset_name_to_scheme("FP8_DYNAMIC", targets=["Linear"])
+    from server.quantization_schemes import Scheme
 
 IGNORE = {
     "MllamaForConditionalGeneration": [
@@ -59,14 +52,9 @@ IGNORE = {
 """Architecture -> layers that stay as they are, as the serving engine reads them from config.json."""
 
 TEXT_LINEAR = re.compile(r"(^|\.)language_model\..*layers\.\d+\.(self_attn|cross_attn|mlp)\.\w+_proj\.weight$")
+NF4_PART = re.compile(rf"\.weight({'|'.join(map(re.escape, NF4_PARTS))})$")
 INDEX = "model.safetensors.index.json"
-PROGRESS = "quantize_fp8.progress.json"
-ELEMENTS_AT_ONCE = 2**20
-
-# A float8_e4m3fn value keeps 3 bits after the leading one (half a step is 1/16 of the value) and its smallest
-# step is 2**-9. The quotient and the scale are rounded to bf16 (2**-9 each) before, the product after.
-RELATIVE_ERROR = 1 / 16 + 3 * 2**-8
-SMALLEST_STEP = 2.0**-9
+PROGRESS = "quantize.progress.json"
 
 
 @dataclass(frozen=True)
@@ -78,12 +66,14 @@ class Source:
         config: Its parsed config.json.
         architecture: The model class, a key of `IGNORE`.
         shards: Names of its safetensors files, in order.
+        weight_map: Tensor -> the file that holds it; empty if there is only one.
     """
 
     path: Path
     config: dict[str, Any]
     architecture: str
     shards: tuple[str, ...]
+    weight_map: dict[str, str]
 
     @classmethod
     def open(cls, path: Path) -> Source:
@@ -99,8 +89,9 @@ class Source:
         known = [name for name in config.get("architectures") or [] if name in IGNORE]
         if not known:
             raise QuantizeError(f"{path} is a {config.get('architectures')}; this script knows {', '.join(IGNORE)}")
-        if "quantization_config" in config:
-            raise QuantizeError(f"{path} is quantised already; start from the bf16 or fp16 checkpoint")
+        if config.get("quantization_config", {"quant_method": "bitsandbytes"}).get("quant_method") != "bitsandbytes":
+            raise QuantizeError(f"{path} is quantised already; start from the bf16, fp16 or NF4 checkpoint")
+        weight_map = {}
         if (path / INDEX).is_file():
             weight_map = json.loads((path / INDEX).read_text(encoding="utf-8"))["weight_map"]
             shards = tuple(sorted(set(weight_map.values())))
@@ -109,67 +100,74 @@ class Source:
         missing = [name for name in shards if not (path / name).is_file()]
         if missing:
             raise QuantizeError(f"{path} lacks {', '.join(missing)}; download the safetensors files whole")
-        return cls(path=path, config=config, architecture=known[0], shards=shards)
+        return cls(path, config, known[0], shards, weight_map)
 
-    def fingerprint(self) -> dict[str, Any]:
+    def tensors(self, shard: str) -> Iterator[tuple[str, torch.Tensor]]:
+        """The weights of a file, one after the other; those in NF4 as the 16-bit ones that they stand for.
+
+        Raises:
+            QuantizeError: A part of a weight in NF4 is nowhere.
+        """
+        with safe_open(self.path / shard, framework="pt") as file:
+            names = list(file.keys())
+            for name in names:
+                if NF4_PART.search(name):
+                    continue  # comes with its weight
+                tensor = file.get_tensor(name)
+                if tensor.dtype != torch.uint8:
+                    yield name, tensor
+                    continue
+                parts = [(name, tensor), *self._nf4_parts(name, names, file)]
+                try:
+                    yield from decode_nf4(parts)
+                except ValueError as error:
+                    raise QuantizeError(f"{self.path / shard}: {error}") from error
+
+    def _nf4_parts(self, name: str, here: list[str], file: Any) -> Iterator[tuple[str, torch.Tensor]]:
+        """What belongs to a packed weight; where a checkpoint is cut, some of it lies in the next file."""
+        yield from ((part, file.get_tensor(part)) for part in here if part.startswith(f"{name}."))
+        elsewhere = {part: shard for part, shard in self.weight_map.items() if part.startswith(f"{name}.")}
+        for part, shard in elsewhere.items():
+            if part not in here:
+                with safe_open(self.path / shard, framework="pt") as other:
+                    yield part, other.get_tensor(part)
+
+    def fingerprint(self, scheme: Scheme) -> dict[str, Any]:
         """What must be unchanged for a stopped run to go on: the files by size and time, and the format."""
         stats = {name: (self.path / name).stat() for name in self.shards}
         return {
             "shards": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()},
             "compressed_tensors": compressed_tensors_version,
+            "scheme": scheme.name,
         }
 
 
-def quantize_weight(weight: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Quantise one linear layer's weight per output channel.
-
-    Args:
-        weight: `[out, in]`, any float dtype.
-
-    Returns:
-        `weight`, float8_e4m3fn `[out, in]`, and `weight_scale`, bf16 `[out, 1]`.
-    """
-    parts = [_quantize_rows(rows) for rows in _row_groups(weight)]
-    return {name: torch.cat([part[name] for part in parts]) for name in ("weight", "weight_scale")}
-
-
-def _quantize_rows(weight: torch.Tensor) -> dict[str, torch.Tensor]:
-    low, high = torch.aminmax(weight.float(), dim=1, keepdim=True)
-    scale, _ = calculate_qparams(low, high, SCHEME.weights)
-    state = {"weight": weight, "weight_scale": scale.to(torch.bfloat16)}
-    compressed: dict[str, torch.Tensor] = FloatQuantizationCompressor.compress(state, SCHEME)
-    return compressed
-
-
-def _row_groups(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Split a matrix, so that what is computed on the way stays small beside a file."""
-    groups: tuple[torch.Tensor, ...] = torch.split(tensor, max(1, ELEMENTS_AT_ONCE // tensor.shape[1]))
-    return groups
-
-
-def quantize_shard(source: Path, target: Path) -> int:
+def quantize_shard(checkpoint: Source, name: str, target: Path, scheme: Scheme) -> int:
     """Quantise one safetensors file; the target appears whole or not at all.
 
     Returns:
-        How many weights became FP8.
+        How many weights were quantised.
 
     Raises:
-        QuantizeError: The file holds a layer that the format's targets name but this script does not know.
+        QuantizeError: The file holds a layer that the format's targets name but this script does not know, or that
+            cannot be quantised.
     """
     tensors: dict[str, torch.Tensor] = {}
     quantized = 0
-    with safe_open(source, framework="pt") as shard:
+    with safe_open(checkpoint.path / name, framework="pt") as shard:
         metadata = shard.metadata() or {"format": "pt"}
-        for name in shard.keys():  # noqa: SIM118 - not a dict
-            tensor = shard.get_tensor(name)
-            if TEXT_LINEAR.search(name):
-                layer = name.removesuffix(".weight")
-                tensors |= {f"{layer}.{key}": value for key, value in quantize_weight(tensor).items()}
-                quantized += 1
-            elif "language_model" in name and name.endswith("_proj.weight"):
-                raise QuantizeError(f"{source.name}: {name} is a linear layer this script does not know")
-            else:
-                tensors[name] = tensor
+    for weight, tensor in checkpoint.tensors(name):
+        if TEXT_LINEAR.search(weight):
+            try:
+                parts = scheme.quantize_weight(tensor)
+            except QuantizeError as error:
+                raise QuantizeError(f"{name}: {weight}: {error}") from error
+            tensors |= {_part_of(weight, part): value for part, value in parts.items()}
+            quantized += 1
+        elif "language_model" in weight and weight.endswith("_proj.weight"):
+            raise QuantizeError(f"{name}: {weight} is a linear layer this script does not know")
+        else:
+            tensors[weight] = tensor
     partial = target.with_name(target.name + ".part")
     save_file(tensors, partial, metadata=metadata)
     with partial.open("rb") as file:
@@ -178,48 +176,36 @@ def quantize_shard(source: Path, target: Path) -> int:
     return quantized
 
 
-def check_shard(source: Path, target: Path) -> None:
+def check_shard(checkpoint: Source, name: str, target: Path, scheme: Scheme) -> None:
     """Compare a quantised file with its source, tensor by tensor.
 
     Raises:
         QuantizeError: A tensor is missing, has another shape or dtype than the format asks for, or its values
-            are farther from the source than FP8 rounding explains.
+            are farther from the source than rounding explains.
     """
-    with safe_open(source, framework="pt") as before, safe_open(target, framework="pt") as after:
+    with safe_open(target, framework="pt") as after:
         names = set(after.keys())
-        for name in before.keys():  # noqa: SIM118 - not a dict
-            if name not in names:
-                raise QuantizeError(f"{target}: {name} is missing; delete the file and run again")
-            expected, actual = before.get_tensor(name), after.get_tensor(name)
-            if not TEXT_LINEAR.search(name):
-                same = torch.equal(expected, actual)
-            else:
-                scale = after.get_tensor(f"{name}_scale")
-                same = _is_quantized(expected, actual, scale)
-            if not same:
-                raise QuantizeError(f"{target}: {name} is not what it should be; delete the file and run again")
+        for weight, expected in checkpoint.tensors(name):
+            linear = TEXT_LINEAR.search(weight)
+            parts = [_part_of(weight, part) for part in scheme.layout(*expected.shape)] if linear else [weight]
+            if missing := [part for part in parts if part not in names]:
+                raise QuantizeError(f"{target}: {missing[0]} is missing; delete the file and run again")
+            found = {part.removeprefix(_part_of(weight, "")): after.get_tensor(part) for part in parts}
+            good = scheme.is_quantized(expected, found) if linear else torch.equal(expected, after.get_tensor(weight))
+            if not good:
+                raise QuantizeError(f"{target}: {weight} is not what it should be; delete the file and run again")
 
 
-def _is_quantized(expected: torch.Tensor, actual: torch.Tensor, scale: torch.Tensor) -> bool:
-    if actual.dtype != torch.float8_e4m3fn or actual.shape != expected.shape:
-        return False
-    if scale.dtype != torch.bfloat16 or scale.shape != (expected.shape[0], 1) or not (scale > 0).all():
-        return False
-    groups = zip(*map(_row_groups, (expected, actual)), torch.split(scale, len(_row_groups(expected)[0])), strict=True)
-    return all(_is_near(*group) for group in groups)
+def _part_of(weight: str, part: str) -> str:
+    """`a.weight`, `weight_scale` -> `a.weight_scale`."""
+    return f"{weight.removesuffix('weight')}{part}"
 
 
-def _is_near(expected: torch.Tensor, actual: torch.Tensor, scale: torch.Tensor) -> bool:
-    decoded = actual.float() * scale.float()
-    bound = expected.float().abs() * RELATIVE_ERROR + scale.float() * SMALLEST_STEP
-    return bool(((decoded - expected.float()).abs() <= bound).all())
-
-
-def quantization_config(architecture: str) -> dict[str, Any]:
+def quantization_config(architecture: str, scheme: Scheme) -> dict[str, Any]:
     """The `quantization_config` of config.json, as compressed-tensors writes it."""
     config = QuantizationConfig(
-        config_groups={"group_0": SCHEME},
-        format=CompressionFormat.float_quantized.value,
+        config_groups={"group_0": scheme.scheme},
+        format=scheme.format.value,
         quantization_status=QuantizationStatus.COMPRESSED,
         ignore=IGNORE[architecture],
     )
@@ -229,8 +215,8 @@ def quantization_config(architecture: str) -> dict[str, Any]:
     }
 
 
-def quantize(source: Path, target: Path, report: Callable[[str], None] = print) -> None:
-    """Write the FP8-dynamic checkpoint of `source` to `target`, or finish a run that was stopped.
+def quantize(source: Path, target: Path, report: Callable[[str], None] = print, scheme: Scheme = FP8_DYNAMIC) -> None:
+    """Write the quantised checkpoint of `source` to `target`, or finish a run that was stopped.
 
     config.json is written last: a folder without it is unfinished and no engine takes it for a model.
 
@@ -238,45 +224,46 @@ def quantize(source: Path, target: Path, report: Callable[[str], None] = print) 
         source: Folder of the checkpoint.
         target: Folder to write; empty, absent, or holding the start of the same run.
         report: Gets a line per file.
+        scheme: How.
 
     Raises:
         QuantizeError: `source` is not what this script knows, `target` holds something else, or the result is
             not right.
     """
     checkpoint = Source.open(source)
-    _start_or_resume(checkpoint, target)
+    _start_or_resume(checkpoint, target, scheme)
     for number, name in enumerate(checkpoint.shards, start=1):
         step = f"[{number}/{len(checkpoint.shards)}] {name}"
         if (target / name).is_file():
             report(f"{step}: done before")
             continue
         start = time.monotonic()
-        count = quantize_shard(source / name, target / name)
+        count = quantize_shard(checkpoint, name, target / name, scheme)
         sizes = [(folder / name).stat().st_size / 1e6 for folder in (source, target)]
         took_s = time.monotonic() - start
         report(f"{step}: {count} weights, {sizes[0]:.1f} MB -> {sizes[1]:.1f} MB, {took_s:.1f} s")
     for name in checkpoint.shards:
-        check_shard(source / name, target / name)
-    report("checked: every tensor is there, and within FP8 rounding of its source")
+        check_shard(checkpoint, name, target / name, scheme)
+    report(f"checked: every tensor is there, and within {scheme.says} of its source")
     _write_index(checkpoint, target)
     _copy_small_files(checkpoint, target)
-    config = checkpoint.config | {"quantization_config": quantization_config(checkpoint.architecture)}
+    config = checkpoint.config | {"quantization_config": quantization_config(checkpoint.architecture, scheme)}
     _write_json(target / "config.json", config)
     (target / PROGRESS).unlink()
 
 
-def _start_or_resume(checkpoint: Source, target: Path) -> None:
+def _start_or_resume(checkpoint: Source, target: Path, scheme: Scheme) -> None:
     if target.resolve() == checkpoint.path.resolve():
         raise QuantizeError("DST is SRC; give another folder")
     target.mkdir(parents=True, exist_ok=True)
     progress = target / PROGRESS
     if progress.is_file():
-        if json.loads(progress.read_text(encoding="utf-8")) != checkpoint.fingerprint():
+        if json.loads(progress.read_text(encoding="utf-8")) != checkpoint.fingerprint(scheme):
             raise QuantizeError(f"{target} holds the start of another run; delete it or give another folder")
     elif any(target.iterdir()):
         raise QuantizeError(f"{target} is not empty; delete it or give another folder")
     else:
-        _write_json(progress, checkpoint.fingerprint())
+        _write_json(progress, checkpoint.fingerprint(scheme))
 
 
 def _write_index(checkpoint: Source, target: Path) -> None:
