@@ -142,14 +142,13 @@ class LoadPictures(Stage):
         for (job, file, asks), outcome in zip(item.files, loaded, strict=True):
             file.discard()
             if isinstance(outcome, MediaError):
-                missing = len(asks)
-                if await _give_up(self._jobs, job, missing, outcome, time.monotonic() - share_s):
+                if await _give_up(self._jobs, job, len(asks), outcome, time.monotonic() - share_s):
                     yield Untranslated(job)
                 continue
             content, parts = outcome
             _Noted(job, time.monotonic() - share_s).add(content)
             for ask in asks:
-                yield Question(job, ask, parts[ask.request.measure] if needs_media(ask) else b"")
+                yield _question(job, ask, parts) if needs_media(ask) else Question(job, ask, b"")
 
     def _load(self, files: tuple[Unloaded, ...]) -> list[tuple[Content, Parts] | MediaError]:
         """In a thread: as in `Load`."""
@@ -164,7 +163,7 @@ class LoadPictures(Stage):
             return error
         if isinstance(outcome, MediaError):
             return outcome
-        return replace(outcome, frames=[]), _parts_of(outcome, self._jobs, self._model)
+        return replace(outcome, frames=[]), _parts_of(outcome, self._jobs, self._model, talks=False)
 
 
 class LoadScenes(Stage):
