@@ -144,10 +144,12 @@ def script(chosen: Iterable[Path], folder: Path, *, skip: tuple[str, ...] = (), 
         chosen: The pages.
         folder: Where Python's blocks are written.
         skip: Commands that begin so are left out.
-        own_stack: Start what serves; without it such commands are left out, and something serves already.
+        own_stack: Start what serves. Without it such commands are left out, for something serves already, and so are
+            those that another page has run in the same folder.
     """
     lines = [_SHELL]
     stack_runs = False
+    known: set[str] = set()
     for page in chosen:
         if own_stack and not stack_runs and _begins_with_stack(page):
             lines.append(_call("serve", "the stack", STACK, str(SERVERS["babelview up"])))
@@ -163,8 +165,10 @@ def script(chosen: Iterable[Path], folder: Path, *, skip: tuple[str, ...] = (), 
                 continue
             for number, command in block.commands():
                 port = server_port(command)
-                if command.startswith(skip) or (port is not None and not own_stack):
+                bare = command.partition(" #")[0].rstrip()
+                if command.startswith(skip) or (not own_stack and (port is not None or bare in known)):
                     continue
+                known.add(bare)
                 if port is None:
                     lines.append(_call("run", _place(page, number), command, *exit_codes(command)))
                 else:
