@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import termios
 from contextlib import suppress
@@ -177,9 +176,6 @@ def _run(settings: Settings, question: str | None, task: str | None, *, chat: bo
         return asyncio.run(_ask(babelview, settings, question, task, chat=chat, as_json=as_json))
     except KeyboardInterrupt:
         return signals.INTERRUPTED
-    except BrokenPipeError:  # who reads the answer has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     except BabelviewError as error:
         note(f"Error: {error}")
         return USAGE if isinstance(error, UsageError) else FAILED

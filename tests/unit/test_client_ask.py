@@ -148,9 +148,11 @@ def test_what_cannot_be_read_or_answered_is_said(servers: FakeServers, folder: P
     done = ask(servers, "broken.jpg", "What?", "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"]
-    done = ask(servers, "broken.jpg", "--task", "tags")
-    assert done.returncode == 1
-    assert re.fullmatch(r"failed: broken\.jpg: .+\n", done.stderr)
+    # A process: pytest would take what is logged.
+    process = started(servers, "broken.jpg", "--task", "tags", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    output, errors = process.communicate(timeout=100)
+    assert (process.returncode, output) == (1, b"")
+    assert re.fullmatch(r"failed: broken\.jpg: .+\n", errors.decode())
 
     async def on_ask(*_: Any) -> web.Response:
         return error(400, "not about this")
@@ -224,6 +226,12 @@ def test_a_conversation_of_lines(servers: FakeServers, folder: Path) -> None:
         "/quit ends",
     ):
         assert said in done.stderr
+
+
+def test_a_window_of_a_conversation_is_for_its_tasks_over_time(servers: FakeServers, folder: Path) -> None:
+    done = ask(servers, "ad.mp4", "--chat", "--window", "5", "--frames", "2", typed="How?\n/task captions\n")
+    assert done.returncode == 0
+    assert done.stdout == "You asked: How?\n0:00-0:05  I see 0 49\n0:05-0:10  I see 50 99\n", done.stderr
 
 
 def test_a_conversation_goes_on_after_a_request_that_failed(servers: FakeServers, folder: Path) -> None:
