@@ -35,7 +35,7 @@ from client.tasks.prompt import ANSWERS
 from client.tasks.schemas import is_structured
 from client.tasks.steps import OverKind
 from client.tasks.tasks import choose_tasks
-from scripts.demo.models.merges import Cut, MergeTalk
+from scripts.demo.models.merges import MergeTalk
 from scripts.demo.models.windows import WindowTalk, about
 from scripts.demo.stack import Stack, StackError, running_stack
 from scripts.demo.world.draw import draw_picture, draw_scene, random_style
@@ -50,6 +50,8 @@ MODELS = {Kind.IMAGE: "llama-3.2-11b-vision", Kind.VIDEO: "llava-next-video-7b"}
 TASKS = ("chapters", "events", "highlights", "elements", "mood", "moderation", "ad_facts")
 """Those of `prompts/` with a schema."""
 TEMPERATURE = 0.7
+NOTES_S = 100.0
+"""Length of the films that notes are about."""
 SIZE = (192, 108)
 AT_ONCE = 16
 PLAIN = "text"
@@ -73,7 +75,7 @@ class Draw:
 
     def filled(self, request: Request) -> Request:
         """A request with a time, or with notes, in its prompt."""
-        notes = self.merges.turn(100, Cut.TENS).notes if ANSWERS in request.prompt else ""
+        notes = "\n".join(map(str, self.merges.notes(NOTES_S))) if ANSWERS in request.prompt else ""
         return replace(request, prompt=about(request.prompt, self.windows.any_span()).replace(ANSWERS, notes))
 
     def content(self, kind: Kind, request: Request) -> Content | None:

@@ -17,14 +17,7 @@ from fake_servers import completion
 from PIL import Image
 
 from client.media.content import Span
-from scripts.demo.models.merges import (
-    LESSONS,
-    MERGED,
-    NUMBERS,
-    REPEAT_NOTES,
-    MergeTalk,
-    merge_prompt,
-)
+from scripts.demo.models.merges import LESSONS, LONG_EVERY, LONGEST_S, MERGED, MergeTalk, brief, merge_prompt
 from scripts.demo.models.windows import WindowTalk, about, window_prompt
 from scripts.demo.sample_ads import encode
 from scripts.demo.sample_films import frames, read_films, write_films
@@ -39,6 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fake_servers import FakeServers
+
+    from scripts.demo.models.merges import MergeTurn
 
 PLAIN = Style(product="none", brand="", grey=0, gradient=0.0, sway=0.0)
 RED, BLUE, BOTH = Scene("red", "red"), Scene("blue", "blue"), Scene("red", "blue")
@@ -223,23 +218,29 @@ def test_the_truth_is_kept_beside_the_films(tmp_path: Path) -> None:
     assert read_films(tmp_path / "elsewhere") == {}
 
 
-def test_repeating_comes_first_and_then_merges_of_many_kinds() -> None:
+def notes_in(turn: MergeTurn) -> list[Note]:
+    return [read_note(line) for line in turn.prompt.split("\n") if line.startswith("[")]
+
+
+def test_merges_are_asked_as_the_client_asks_and_get_longer() -> None:
     talk = MergeTalk(random.Random(2))
-    for step in (1, REPEAT_NOTES):
-        assert all(turn.before == turn.answer and not turn.notes for turn in talk.turns(4, step))
-    turns = [turn for step in range(REPEAT_NOTES + 1, 1200, 10) for turn in talk.turns(4, step)]
+    turns = [turn for step in range(1, 1200, 10) for turn in talk.turns(4, step)]
     for turn in turns:
-        notes = [read_note(line) for line in turn.notes.split("\n")]
-        assert turn.answer in {answer(notes) for answer in MERGED.values()}
-        assert notes[-1].span.end_us < NUMBERS * 1_000_000
-    lines = {line for turn in turns for line in turn.notes.split("\n")}
-    assert len({note.span.end_us - note.span.start_us for note in map(read_note, lines)}) > 100
-    assert sum("Then" in line for line in lines) > 50
-    first, last = REPEAT_NOTES + 1, REPEAT_NOTES + LESSONS
-    early, late = (
-        max(len(turn.notes) for at in range(20) for turn in talk.turns(4, step + at)) for step in (first, last)
+        notes = notes_in(turn)
+        lines = "\n".join(map(str, notes))
+        asked = {
+            wording(merge_prompt(task)).replace("{answers}", lines): answer
+            for task, answer in MERGED.items()
+            for wording in (str, brief)
+        }
+        assert len(asked) == 2 * len(MERGED)
+        assert turn.answer == asked[turn.prompt](notes)
+        assert notes[-1].span.end_us <= LONGEST_S * 1_000_000
+    early, late, longest = (
+        max(len(notes_in(turn)) for at in range(1, 20) for turn in talk.turns(4, step + at * every))
+        for step, every in ((0, 1), (LESSONS + 1, LONG_EVERY), (LESSONS - LESSONS % LONG_EVERY, LONG_EVERY))
     )
-    assert early < late / 3
+    assert early < 6 < 15 < late <= 20 < 40 < longest
 
 
 def test_windows_are_practised_at_any_time() -> None:

@@ -9,9 +9,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from scripts.demo.models.hints import NONE, Hints  # noqa: E402
+from scripts.demo.models.merges import WHOLE  # noqa: E402
 from scripts.demo.models.muon import Muon, orthogonal  # noqa: E402
-from scripts.demo.models.tokenizer import train_tokenizer  # noqa: E402
+from scripts.demo.models.tokenizer import parts, train_tokenizer  # noqa: E402
 from scripts.demo.models.training import Piece, Plan, answers, train  # noqa: E402
+from scripts.demo.world.films import SAID  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +39,8 @@ class Guess(torch.nn.Module):
 
 class Counting:
     """One word after the other; the same batch for the same step."""
+
+    hints = None
 
     def batch(self, size: int, step: int) -> dict[str, Any]:
         ids = (torch.arange(6) + step + torch.arange(size)[:, None]) % WORDS
@@ -64,22 +69,60 @@ def test_muon_finds_a_matrix() -> None:
     assert loss.item() < 0.05
 
 
-def test_tokens_of_little_weight_count_little_and_not_for_what_is_exact() -> None:
-    model, inputs = Guess(), Counting().batch(4, 1)
-    inputs["labels"] = inputs["labels"].clone()
-    guessed = model.lm_head(model.model(inputs["input_ids"], use_cache=False).last_hidden_state).argmax(-1)
-    inputs["labels"][:, -1] = guessed[:, -2]
-    plain, exact_plain = answers(model, inputs)
-    same, _ = answers(model, inputs | {"weights": torch.ones_like(inputs["labels"], dtype=torch.float32)})
-    assert same.item() == pytest.approx(plain.item())
-    light = torch.full(inputs["labels"].shape, 0.1)
-    light[:, -1] = 1.0
-    last = inputs["labels"].clone()
-    last[:, :-1] = -100
-    weighed, exact = answers(model, inputs | {"weights": light})
-    alone, exact_alone = answers(model, inputs | {"labels": last})
-    assert (exact_plain, exact, exact_alone) == (0.0, 1.0, 1.0)
-    assert min(plain.item(), alone.item()) < weighed.item() < max(plain.item(), alone.item())
+NOTES = """[0.0-10.0 s] Red.
+[10.0-20.0 s] First red. Then green and white.
+[20.0-30.0 s] First green and white. Then red.
+assistant
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "known"),
+    [
+        (
+            '{"chapters":[{"start":0.0,"title":"Red"},{"start":10.0,"title":"Green and white"}]}',
+            [('":"', None, "0.0"), ('":', "red", None), ('":"', "red", "10.0")],
+        ),
+        (
+            "First red. Then green and white.",
+            [("First red.", "red", None), (" Then green and white.", "green and white", None)],
+        ),
+    ],
+)
+def test_hints_say_from_what_a_scene_changes_and_when(
+    answer: str, known: list[tuple[str, str | None, str | None]]
+) -> None:
+    corpus = [NOTES, answer, " First green and white."] * 5
+    special = {"vocab_size": 1000, "bos": "<s>", "eos": "<s>", "pad": "<s>"}
+    tokenizer = train_tokenizer(corpus, ("<s>",), whole=WHOLE, **special)  # type: ignore[arg-type]
+    ids = tokenizer.encode(NOTES + answer)
+    hinted = [
+        (tokenizer.decode([token]), *(None if hint == NONE else tokenizer.decode([hint]) for hint in hints))
+        for token, *hints in zip(ids, *Hints(tokenizer, 8).labels(ids), strict=True)
+    ]
+    expected = [(said, scene and f" First {scene}.", time) for said, scene, time in known]
+    assert [hint for hint in hinted if hint[1:] != (None, None)] == [
+        (" First red.", None, "10.0"),
+        (" Then green and white.", " First red.", "10.0"),
+        (" First green and white.", None, "20.0"),
+        (" Then red.", " First green and white.", "20.0"),
+        *expected,
+    ]
+
+
+def test_a_layer_that_does_not_know_its_hints_has_a_loss() -> None:
+    special = {"vocab_size": 300, "bos": "<s>", "eos": "<s>", "pad": "<s>"}
+    hints = Hints(train_tokenizer(["red"], ("<s>",), **special), 8)  # type: ignore[arg-type]
+    head = torch.nn.Linear(8, WORDS, bias=False)
+    inner = SimpleNamespace(language_model=SimpleNamespace(norm=torch.nn.Identity()))
+    model = SimpleNamespace(lm_head=head, model=inner)
+    labels = torch.full((2, 2, 3), NONE)
+    assert hints.loss(model, torch.randn(2, 3, 8), labels) == 0
+    labels[0, 1, 2] = 4
+    known = torch.zeros(2, 3, 8)
+    known[0, 2] = hints.turns[1] @ head.weight[4].detach() * 100
+    assert hints.loss(model, known, labels) < 0.1 < hints.loss(model, -known, labels)
 
 
 def test_a_training_in_pieces_is_the_same_training(tmp_path: Path) -> None:
@@ -97,13 +140,26 @@ def test_a_training_in_pieces_is_the_same_training(tmp_path: Path) -> None:
     assert trained.item() < fresh.item() - 0.5
 
 
-def test_numbers_are_one_token_or_one_a_digit() -> None:
+def test_what_a_pattern_holds_is_one_token() -> None:
     special = {"vocab_size": 400, "bos": "<s>", "eos": "<s>", "pad": "<s>"}
-    corpus = ["from 10 s to 123 s"] * 5
-    whole = train_tokenizer(corpus, ("<s>",), **special)  # type: ignore[arg-type]
-    digits = train_tokenizer(corpus, ("<s>",), single_digits=True, **special)  # type: ignore[arg-type]
-    assert [whole.decode(token) for token in whole.encode("to 123 s")] == ["to", " 123", " s"]
-    assert [digits.decode(token) for token in digits.encode("to 123 s")] == ["to", " 1", "2", "3", " s"]
+    corpus = ["from 10 s to 123 s.", " Then red and blue.", " Then red"] * 5
+    words = train_tokenizer(corpus, ("<s>",), **special)  # type: ignore[arg-type]
+    whole = train_tokenizer(corpus, ("<s>",), whole=SAID, **special)  # type: ignore[arg-type]
+    assert [words.decode(token) for token in words.encode("to 123 s")] == ["to", " 123", " s"]
+    assert words.tokenize("to 123 s. Then red") == whole.tokenize("to 123 s. Then red")
+    said = "to 10 s. Then red and blue. Then red"
+    assert [whole.decode(token) for token in whole.encode(said)][-3:] == [" Then red and blue.", " Then", " red"]
+    assert whole.decode(whole.encode(said)) == said
+
+
+def test_tokens_are_made_of_parts() -> None:
+    assert parts(" Then red and blue.") == ("left red", "right blue", "Then.")
+    assert parts("Red and blue") == ("left red", "right blue", "")
+    assert parts(" At last green.") == ("left green", "right green", "At last.")
+    assert (parts("176"), parts(" 6")) == (("17*", "*6"), ("*", "*6"))
+    assert (parts("120.0"), parts("0.0")) == (("1**", "*20"), ("**", "*0"))
+    assert parts(" Choose red or blue.") == ("Choose {} or {}.", "1 red", "2 blue")
+    assert parts(" Choose well.") == ("Choose well.",)
 
 
 def test_what_both_tokenizers_know_is_taken_over(tmp_path: Path) -> None:
@@ -127,5 +183,8 @@ def test_what_both_tokenizers_know_is_taken_over(tmp_path: Path) -> None:
     for part in ("model.embed_tokens.weight", "lm_head.weight"):
         assert torch.equal(new.state_dict()[part][now.encode("r")], old.state_dict()[part][before.encode("r")])
         assert not any(torch.equal(new.state_dict()[part][green], row) for row in old.state_dict()[part])
+    # What is new is written as it is read, but for its size.
+    read, written = (new.state_dict()[part][green] for part in ("model.embed_tokens.weight", "lm_head.weight"))
+    assert torch.cosine_similarity(read, written, dim=0) > 0.999
     assert red_before != red_now
     assert torch.equal(new.model.layers[0].mlp.up_proj.weight, old.model.layers[0].mlp.up_proj.weight)

@@ -1,20 +1,20 @@
-"""What the demo picture model is asked without a picture: to make one answer of the notes on a film's parts."""
+"""What the demo picture model is asked without a picture: to make one answer of the notes on a film's windows."""
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from client.media.content import Span
 from client.tasks.prompt import ANSWERS, read_prompt
 from client.tasks.tasks import BUILT_IN, MERGE
 from scripts.demo.models.conversation import SHIPPED_WEIGHT
 from scripts.demo.world import films
+from scripts.demo.world.films import Note
+from scripts.demo.world.scenes import COLOURS, Scene
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
-
-    from scripts.demo.world.films import Note
 
 MERGED: dict[str, Callable[[Sequence[Note]], str]] = {
     "chapters": films.chapters_text,
@@ -24,45 +24,40 @@ MERGED: dict[str, Callable[[Sequence[Note]], str]] = {
 """Task of `prompts/` -> the right answer to its merge."""
 HARDER = ("chapters", "chapters", "summary", "abstract")
 """How often each is practised."""
-LONGEST_S = 600
-REPEAT_NOTES = 120
-"""Steps, until notes are repeated."""
-LESSONS = 600
-"""Steps from then on, until films are as long as they mostly are."""
+WINDOW_S = 10
+"""The client's windows, if no other length is asked for: the model knows the times of these alone."""
+SHORTEST_S, LONG_S, LONGEST_S = 20, 200, 600
+LESSONS = 2000
+"""Steps, until films are as long as they mostly are."""
+QUICK, QUICK_S = 0.5, (10, 20)
+"""Share of the films whose scenes follow each other quickly, so that more is learned from each; seconds of a scene."""
 LONG_EVERY = 8
 """Steps, of which one is about the longest films then."""
-NUMBERS = 660
-"""Seconds up to this one are a token each: to copy a time is to copy a word then."""
+WHOLE = rf"{films.SAID}|-\d+\.0 s\]|\n\[|\d+\.0"
+"""Pattern of what is one token in notes and in what is made of them, so that to copy a scene, or a time, is to copy a
+token: copying many tokens in a row takes a model of this size hours to learn."""
 
 
-class Cut(Enum):
-    """How a film was cut into the parts that notes are about."""
-
-    SCENES, TENS, OTHERS = "scenes", "windows of ten seconds", "windows of other lengths"
+BRIEF, WORDS = 0.7, 6
+"""Share of the merges that are asked briefly: with so many words before the notes, and behind them."""
 
 
 class MergeTurn(NamedTuple):
-    """A prompt, with the notes in its middle, and the right answer."""
+    """A prompt and the right answer."""
 
-    before: str
-    notes: str
-    after: str
+    prompt: str
     answer: str
-
-    @property
-    def prompt(self) -> str:
-        """All that is asked."""
-        return f"{self.before}{self.notes}{self.after}"
-
-
-def _repeat(text: str) -> MergeTurn:
-    """A lesson: to say once more what was said."""
-    return MergeTurn(text, "", "\n", text)
 
 
 def merge_prompt(task: str) -> str:
     """The body of `prompts/<task>/merge.md`."""
     return read_prompt(BUILT_IN / task / f"{MERGE}.md").text
+
+
+def brief(prompt: str) -> str:
+    """The words around the notes: enough to tell tasks from each other, and quicker to read than all of them."""
+    before, _, after = prompt.partition(ANSWERS)
+    return f"{' '.join(before.split()[-WORDS:])}\n\n{ANSWERS}\n\n{' '.join(after.split()[:WORDS])}"
 
 
 class MergeTalk:
@@ -74,48 +69,35 @@ class MergeTalk:
         self.prompts = {task: merge_prompt(task) for task in MERGED}
 
     def turns(self, count: int, step: int) -> list[MergeTurn]:
-        """Merges of films of about the same length; what is easy comes first.
+        """Merges of films of about the same length, longer from step to step."""
+        share = min(1.0, step / LESSONS)
+        if share == 1 and step % LONG_EVERY == 0:
+            length_s = self.rng.uniform(LONG_S, LONGEST_S)
+            return [self.turn(length_s) for _ in range(max(1, count // 4))]
+        length_s = self.rng.uniform(SHORTEST_S, SHORTEST_S * 2 + (LONG_S - SHORTEST_S * 2) * share)
+        return [self.turn(length_s) for _ in range(count)]
 
-        That is to repeat notes: all else is made of it. Then a few scenes are told one after the other. Then films get
-        longer, and most go in windows, in which a scene is told many times.
-        """
-        rng = self.rng
-        if step <= REPEAT_NOTES:
-            length_s, cut = rng.uniform(15, 90), rng.choice((Cut.SCENES, Cut.TENS))
-            return [_repeat("\n".join(map(str, self._notes(length_s, cut)))) for _ in range(count)]
-        share = min(1.0, (step - REPEAT_NOTES) / LESSONS)
-        if rng.random() < 0.8 - 0.55 * share:
-            length_s = rng.uniform(20, 90 + 150 * share)
-            return [self.turn(length_s, Cut.SCENES) for _ in range(count)]
-        is_long = share == 1 and step % LONG_EVERY == 0
-        length_s = rng.uniform(20, LONGEST_S if is_long else 40 + 180 * share)
-        cut = Cut.TENS if rng.random() < 0.8 else Cut.OTHERS
-        return [self.turn(length_s, cut) for _ in range(max(1, count // 4) if is_long else count)]
-
-    def turn(self, length_s: float, cut: Cut) -> MergeTurn:
+    def turn(self, length_s: float) -> MergeTurn:
         """A merge of a film of about so many seconds."""
         rng = self.rng
         task = rng.choice(HARDER)
-        before, _, after = self.prompts[task].partition(ANSWERS)
-        taken = self._notes(length_s, cut)
-        return MergeTurn(before, "\n".join(map(str, taken)), after, MERGED[task](taken))
+        length_s = round(length_s * rng.uniform(0.8, 1) * films.RATE) / films.RATE
+        taken = self.notes(length_s, QUICK_S) if rng.random() < QUICK else self.notes(length_s)
+        prompt = brief(self.prompts[task]) if rng.random() < BRIEF else self.prompts[task]
+        return MergeTurn(prompt.replace(ANSWERS, "\n".join(map(str, taken))), MERGED[task](taken))
 
-    def _notes(self, length_s: float, cut: Cut) -> list[Note]:
-        """Notes on the parts of a film, or of the middle of one, as if something had come before."""
-        rng = self.rng
-        film = films.random_film(rng, round(length_s * rng.uniform(0.8, 1) * films.RATE) / films.RATE)
-        spans = film.spans()
-        if cut is not Cut.SCENES:
-            spans = film.windows(10 if cut is Cut.TENS else rng.choice((5, 8, 12, 15)))
-        taken = films.notes(film, spans)
-        if rng.random() < 0.5:
-            room = NUMBERS * films.RATE - round(film.length_s * films.RATE) - 1
-            later = rng.randrange(room) * 100_000 if cut is Cut.SCENES else rng.randrange(room // 10) * 1_000_000
-            taken = [note.later(later) for note in taken]
-        return taken
+    def notes(self, length_s: float, scene_s: tuple[int, int] = (films.SHORTEST_S, films.LONGEST_S)) -> list[Note]:
+        """Notes on the windows of a film, whose scenes are so many seconds long at least and at most."""
+        film = films.random_film(self.rng, length_s, scene_s)
+        return films.notes(film, film.windows(WINDOW_S))
 
     def corpus(self) -> list[str]:
-        """What the tokenizer should know well."""
-        told = [f"{turn.notes}\n{turn.answer}" for turn in (self.turn(60, Cut.TENS) for _ in range(10))]
-        numbers = [str(number) for number in range(NUMBERS) for _ in range(2)]
-        return [*list(self.prompts.values()) * SHIPPED_WEIGHT, *films.all_sentences(), *told, *numbers]
+        """What the tokenizer should know well, each as it stands in prompts and answers."""
+        named = [Scene(left, right) for left in COLOURS for right in COLOURS]
+        said = [f"{films.title(scene)}{end}" for scene in named for end in ("", ".")]
+        said += [f" {films.title(scene)}." for scene in named]
+        said += [f"{lead} {films.name(scene)}." for scene in named for lead in ("First", " First", " Then", " At last")]
+        starts = range(0, LONGEST_S + WINDOW_S, WINDOW_S)
+        told = [films.chapters_text([Note(Span(0, 0), (scene,))]) for scene in named]
+        times = [f"[{start:.1f}-{start + WINDOW_S:.1f} s] Red.\n[0.0" for start in starts]
+        return [*list(self.prompts.values()) * SHIPPED_WEIGHT, *said, *told, *times]

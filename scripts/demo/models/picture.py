@@ -20,7 +20,8 @@ from transformers import (
 
 from scripts.demo.models.checkpoint import write_checkpoint
 from scripts.demo.models.conversation import FIRST_LESSON, Conversations, Turn
-from scripts.demo.models.merges import REPEAT_NOTES, MergeTalk
+from scripts.demo.models.hints import NONE, Hints
+from scripts.demo.models.merges import WHOLE, MergeTalk
 from scripts.demo.models.tokenizer import train_tokenizer
 from scripts.demo.world.draw import draw_picture, random_style
 from scripts.demo.world.pictures import Picture, random_picture
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     from scripts.demo.models.merges import MergeTurn
 
 TILE = 32
-NOTES = 0.1
-"""How much a token of the notes counts beside one of an answer."""
+WIDTH = 128
+"""Of the hidden states of the Llama."""
+PICTURES_EVERY = 4
+"""Steps, of which one is about pictures and the others are about films."""
 SHAPES = ((1, 1), (1, 1), (16, 9), (9, 16), (2, 1), (1, 2), (3, 1), (1, 3), (4, 1), (1, 4), (4, 3), (3, 4), (21, 9))
 """Width to height."""
 IMAGE = "<|image|>"
@@ -67,10 +70,9 @@ def build_processor(*, films: bool = False) -> MllamaProcessor:
     """Tokenizer (`<|image|>` is the first id behind the vocabulary, as published), tiles, CLIP's normalisation."""
     told = Conversations("image", random.Random(0)).corpus() + (MergeTalk(random.Random(0)).corpus() if films else [])
     corpus = [*told, "user\n\nassistant\n\n"]
-    vocab_size = 2048 if films else 1024
-    tokenizer = train_tokenizer(
-        corpus, SPECIAL, vocab_size=vocab_size, bos=SPECIAL[0], eos="<|eot_id|>", pad="<|finetune_right_pad_id|>"
-    )
+    special = {"bos": SPECIAL[0], "eos": "<|eot_id|>", "pad": "<|finetune_right_pad_id|>"}
+    vocab_size, whole = (2048, WHOLE) if films else (1024, None)
+    tokenizer = train_tokenizer(corpus, SPECIAL, vocab_size=vocab_size, whole=whole, **special)
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE, PYTHON_TAG]})
     images = MllamaImageProcessor(size={"height": TILE, "width": TILE}, max_image_tiles=4)
     return MllamaProcessor(image_processor=images, tokenizer=tokenizer, chat_template=CHAT_TEMPLATE)
@@ -94,7 +96,7 @@ def build_model(processor: MllamaProcessor) -> MllamaForConditionalGeneration:
         },
         text_config={
             "vocab_size": vocabulary,
-            "hidden_size": 128,
+            "hidden_size": WIDTH,
             "num_hidden_layers": 6,
             "num_attention_heads": 4,
             "num_key_value_heads": 2,
@@ -126,6 +128,7 @@ class Examples:
         self.noise = np.random.default_rng(seed)
         self.processor = processor
         self.talk, self.merges = Conversations("image", self.rng), MergeTalk(self.rng)
+        self.hints = Hints(processor.tokenizer, WIDTH) if films else None
 
     def pixels(self, picture: Picture) -> NDArray[np.uint8]:
         """A picture of any shape with the damage that encoding does, uint8 [height, width, 3]."""
@@ -157,30 +160,31 @@ class Examples:
 
     def batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
         """Keyword arguments of the model's forward: of notes on films, and now and then of pictures."""
-        if self.films and step > FIRST_LESSON and step % (4 if step > FIRST_LESSON + REPEAT_NOTES else 8):
-            return self.merge_batch(size // 2, step - FIRST_LESSON)
+        if self.films and step > FIRST_LESSON and step % PICTURES_EVERY:
+            return self.merge_batch(size * 2, step - FIRST_LESSON)
         return self.picture_batch(size, step)
 
     def merge_batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
-        """Of about `size` films. How notes go on is learned a little too: who expects what comes sees what is new."""
+        """Of notes on about `size` films, padded on the right."""
         rows = [self.merge_tokens(turn) for turn in self.merges.turns(size, step)]
         longest = max(len(ids) for ids, _ in rows)
-        ids = torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in rows])
-        weights = torch.tensor([weights + [0.0] * (longest - len(weights)) for _, weights in rows])
-        return {"input_ids": ids, "labels": ids.masked_fill(weights == 0, -100), "weights": weights}
+        inputs = {
+            "input_ids": torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in rows]),
+            "labels": torch.tensor([labels + [-100] * (longest - len(labels)) for _, labels in rows]),
+        }
+        if self.hints is not None:
+            hinted = [[kind + [NONE] * (longest - len(kind)) for kind in self.hints.labels(ids)] for ids, _ in rows]
+            inputs["hints"] = torch.tensor(hinted)
+        return inputs
 
-    def merge_tokens(self, turn: MergeTurn) -> tuple[list[int], list[float]]:
-        """Token ids of a merge, and how much each counts."""
+    def merge_tokens(self, turn: MergeTurn) -> tuple[list[int], list[int]]:
+        """Token ids of a merge, and the labels: -100 but for the answer."""
         start = f"{SPECIAL[0]}<|start_header_id|>user<|end_header_id|>\n\n"
         end = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
-        parts = ((start + turn.before, 0.0), (turn.notes, NOTES), (turn.after + end, 0.0), (turn.answer, 1.0))
-        ids: list[int] = []
-        weights: list[float] = []
-        for text, weight in parts:
-            tokens = self.processor.tokenizer.encode(text, add_special_tokens=False)
-            ids += tokens
-            weights += [weight] * len(tokens)
-        return [*ids, self.processor.tokenizer.eos_token_id], [*weights, 1.0]
+        tokenizer = self.processor.tokenizer
+        asked = tokenizer.encode(f"{start}{turn.prompt}{end}", add_special_tokens=False)
+        said = [*tokenizer.encode(turn.answer, add_special_tokens=False), tokenizer.eos_token_id]
+        return asked + said, [-100] * len(asked) + said
 
     def picture_batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
         """Of `size` new pictures, padded on the right. The first lesson is to tell the quarters one by one."""

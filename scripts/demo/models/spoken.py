@@ -60,6 +60,6 @@ class SpokenTalk:
         return turns
 
     def corpus(self) -> list[str]:
-        """Every text that the tokenizer should know well."""
+        """Every text that the tokenizer should know well; lines as they stand in prompts and answers."""
         asked = told(self.describe, [Line(random_line(self.rng), 0.5, 2.0)])
-        return [*[asked] * SHIPPED_WEIGHT, *lines.all_sentences()]
+        return [*[asked] * SHIPPED_WEIGHT, lines.VOICE, *(f" {line}" for line in lines.all_lines())]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from scripts.demo.models.conversation import FIRST_LESSON
+from scripts.demo.models.hints import LAYERS
 from scripts.demo.models.muon import Muon
 
 if TYPE_CHECKING:
@@ -17,9 +18,14 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from scripts.demo.models.hints import Hints
+
 
 class Batches(Protocol):
     """Where the examples come from."""
+
+    hints: Hints | None
+    """How well hints are known, if batches have some."""
 
     def batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
         """Keyword arguments of the model's forward, `labels` among them, for step 1, 2, ..."""
@@ -43,23 +49,25 @@ class Plan:
         return min(1.0, step / self.warmup, max(left, 0.01))
 
 
-def answers(model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, float]:
+def answers(model: Any, inputs: dict[str, torch.Tensor], hints: Hints | None = None) -> tuple[torch.Tensor, float]:
     """The mean loss of the labelled tokens, and the share of rows whose every labelled token is the likeliest one.
 
-    `weights`, if there are any, are of the labels; those below 1 do not count for the share.
+    The loss is also that of the `hints` of a batch, if it has some.
 
     Only what is labelled goes through the head: most tokens are prompt, and the vocabulary is wide.
     """
     labels = inputs["labels"][:, 1:]
     labelled = labels != -100
-    asked = {name: value for name, value in inputs.items() if name not in ("labels", "weights")}
-    hidden = model.model(**asked, use_cache=False)
+    asked = {name: value for name, value in inputs.items() if name not in ("labels", "hints")}
+    hinted = hints is not None and "hints" in inputs
+    hidden = model.model(**asked, use_cache=False, **({"output_hidden_states": True} if hinted else {}))
     logits = model.lm_head(hidden.last_hidden_state[:, :-1][labelled])
-    losses = torch.nn.functional.cross_entropy(logits, labels[labelled], reduction="none")
-    weights = inputs["weights"][:, 1:][labelled] if "weights" in inputs else torch.ones_like(losses)
     right = ~labelled
-    right[labelled] = (logits.detach().argmax(-1) == labels[labelled]) | (weights < 1)
-    return (losses * weights).sum() / weights.sum(), float(right.all(-1).float().mean())
+    right[labelled] = logits.detach().argmax(-1) == labels[labelled]
+    loss = torch.nn.functional.cross_entropy(logits, labels[labelled])
+    if hints is not None and hinted:
+        loss = loss + hints.loss(model, hidden.hidden_states[LAYERS], inputs["hints"])
+    return loss, float(right.all(-1).float().mean())
 
 
 def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
@@ -92,7 +100,7 @@ def train(
         for group in (group for optimizer in both for group in optimizer.param_groups):
             group["lr"] = plan.learning_rate * plan.rate(step)
         inputs = batches.batch(plan.batch, step + plan.lessons_done * FIRST_LESSON)
-        loss, share = answers(model, inputs)
+        loss, share = answers(model, inputs, batches.hints)
         model.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

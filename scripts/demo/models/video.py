@@ -23,8 +23,10 @@ from transformers import (
 
 from scripts.demo.models.checkpoint import write_checkpoint
 from scripts.demo.models.conversation import FIRST_LESSON, Conversations, Turn
+from scripts.demo.models.spoken import SpokenTalk
 from scripts.demo.models.tokenizer import train_tokenizer
 from scripts.demo.models.windows import WindowTalk
+from scripts.demo.world import lines
 from scripts.demo.world.draw import draw_frame, random_style
 from scripts.demo.world.scenes import MOMENTS, random_clip
 from server.selftest.published_names import llava_name
@@ -37,9 +39,12 @@ if TYPE_CHECKING:
     from scripts.demo.world.scenes import Clip
 
 SIDE = 64
+LATER = (WindowTalk, SpokenTalk)
 TOKENS_PER_FRAME = 16
-WINDOWS = 0.35
-"""Share of the examples that are windows of films."""
+WINDOWS, SPOKEN = 0.35, 0.2
+"""Shares of the examples that are windows of films, and clips in which somebody speaks."""
+WHOLE = rf" (?:{lines.SAID})"
+"""Pattern of what is one token: a line that is said, so that to quote it is to copy a token."""
 SPECIAL = ("<unk>", "<s>", "</s>", "<pad>", "<video>", "<image>")
 NUMBERS = " ".join(str(moment + 1) for moment in range(MOMENTS))
 """The frames' numbers follow the video: so tiny a model takes its notes there, one number a frame."""
@@ -57,10 +62,11 @@ CHAT_TEMPLATE = (
 
 def build_processor(*, films: bool = False) -> LlavaNextVideoProcessor:
     """Tokenizer, image and video processors (central square of 64 pixels, CLIP's normalisation) and template."""
-    told = Conversations("video", random.Random(0)).corpus() + (WindowTalk(random.Random(0)).corpus() if films else [])
-    corpus = [*told, "USER: ASSISTANT:", f"{NUMBERS}\n"]
+    talks = (Conversations("video", random.Random(0)), *(kind(random.Random(0)) for kind in LATER if films))
+    corpus = [text for talk in talks for text in talk.corpus()] + ["USER: ASSISTANT:", f"{NUMBERS}\n"]
     special = {"bos": "<s>", "eos": "</s>", "pad": "<pad>"}
-    tokenizer = train_tokenizer(corpus, SPECIAL, vocab_size=1024, single_digits=films, **special)
+    vocab_size, whole = (4096, WHOLE) if films else (1024, None)
+    tokenizer = train_tokenizer(corpus, SPECIAL, vocab_size=vocab_size, whole=whole, **special)
     sizes = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
     return LlavaNextVideoProcessor(
         tokenizer=tokenizer,
@@ -114,11 +120,15 @@ class Examples:
 
     def __init__(self, processor: LlavaNextVideoProcessor, seed: int, *, films: bool = False) -> None:
         """The same seed draws the same batches. `films`: of windows of films as well."""
-        self.films = films
+        self.films, self.hints = films, None
         self.rng = random.Random(seed)
         self.noise = np.random.default_rng(seed)
         self.tokenizer = processor.tokenizer
-        self.talk, self.windows = Conversations("video", self.rng), WindowTalk(self.rng)
+        self.talk, self.windows, self.spoken = (
+            Conversations("video", self.rng),
+            WindowTalk(self.rng),
+            SpokenTalk(self.rng),
+        )
         self.mean = np.array(processor.video_processor.image_mean, np.float32)
         self.std = np.array(processor.video_processor.image_std, np.float32)
 
@@ -150,10 +160,13 @@ class Examples:
 
     def _drawn(self, step: int) -> tuple[Clip, list[Turn]]:
         """A clip, or what is seen in a window of a film, and turns about it."""
-        if self.films and step > FIRST_LESSON and self.rng.random() < WINDOWS:
+        lot = self.rng.random() if self.films and step > FIRST_LESSON else 1
+        if lot < WINDOWS:
             clip = self.windows.clip()
             return clip, self.windows.turns(clip)
         clip = random_clip(self.rng)
+        if lot < WINDOWS + SPOKEN:
+            return clip, self.spoken.turns(clip)
         return clip, self.talk.lesson(clip) if step <= FIRST_LESSON else self.talk.turns(clip)
 
     def batch(self, size: int, step: int) -> dict[str, torch.Tensor]:

@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     import random
 
 LENGTH_S = 10
-"""Of the client's windows, if no other length is asked for: the model tells when scenes change in these alone."""
-LATEST_S = 650
-OTHER_SPANS = 0.3
-"""Share of the questions about events that are about a span of another length, in which nothing changes."""
+"""Of the client's windows, if no other length is asked for: the model tells when things happen in these alone."""
+LATEST_S = 600
 
 
 def window_prompt(task: str) -> str:
@@ -59,8 +57,6 @@ class WindowTalk:
     def _events(self, clip: Clip) -> Turn:
         start = self.rng.randrange(0, LATEST_S, LENGTH_S) * 1_000_000
         span = Span(start, start + LENGTH_S * 1_000_000)
-        if len(clip.scenes) == 1 and self.rng.random() < OTHER_SPANS:
-            span = self.any_span()
         return Turn(reworded(about(self.events, span), self.rng), films.events_text(clip, span))
 
     def any_span(self) -> Span:
@@ -71,7 +67,9 @@ class WindowTalk:
         return Span(start * 100_000, (start + length) * 100_000)
 
     def corpus(self) -> list[str]:
-        """Every text that the tokenizer should know well; of numbers, single digits alone."""
+        """Every text that the tokenizer should know well."""
         span, change = Span(0, 5_000_000), Clip(films.random_scenes(self.rng, 2), (4, 4))
         asked = [about(prompt, span) for prompt in (self.captions, self.events)]
-        return [*asked * SHIPPED_WEIGHT, *films.all_sentences(), films.events_text(change, span)]
+        numbers = [f"{' ' * (at % LENGTH_S == 0)}{at}" for at in range(LATEST_S + LENGTH_S + 1)]
+        numbers += [str(at) for at in range(0, LATEST_S + LENGTH_S + 1, LENGTH_S)]
+        return [*asked * SHIPPED_WEIGHT, *films.all_sentences(), films.events_text(change, span), *numbers]

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 RATE = 10
 """Frames a second of every film; scenes change at a frame, so at tenths of a second."""
-SHORTEST_S, LONGEST_S = 15, 45
-"""Of a scene: never two changes in a window of ten seconds."""
+SHORTEST_S, LONGEST_S = 25, 60
+"""Of a scene: never two changes in a window of ten seconds, and three to seven scenes in three minutes."""
 MOST_TIMES = 2
 """That a scene comes in a film: one that is told three times looks like a loop to the client, and it is right."""
 
@@ -71,28 +71,28 @@ def _span(start: int, end: int) -> Span:
     return Span(start * 1_000_000 // RATE, end * 1_000_000 // RATE)
 
 
-def random_film(rng: random.Random, length_s: float) -> Film:
-    """A film of that length, with scenes of 15 to 45 seconds; some of them come back."""
+def random_film(rng: random.Random, length_s: float, scene_s: tuple[int, int] = (SHORTEST_S, LONGEST_S)) -> Film:
+    """A film of that length, with scenes of so many seconds, shortest and longest; some of them come back."""
     left = round(length_s * RATE)
+    least, most = (limit * RATE for limit in scene_s)
     frames: list[int] = []
     while left > 0:
-        most = LONGEST_S * RATE
         # What is left after it must be enough for another scene, or nothing.
-        longest = left if left <= most else min(most, left - SHORTEST_S * RATE)
-        frames.append(left if left < 2 * SHORTEST_S * RATE else rng.randint(SHORTEST_S * RATE, longest))
+        longest = left if left <= most else min(most, left - least)
+        frames.append(left if left < 2 * least else rng.randint(least, longest))
         left -= frames[-1]
-        if 0 < left < SHORTEST_S * RATE:
+        if 0 < left < least:
             frames[-1] += left
             left = 0
     return Film(random_scenes(rng, len(frames)), tuple(frames))
 
 
 def random_scenes(rng: random.Random, count: int) -> tuple[Scene, ...]:
-    """Scenes of which each differs on both halves from the one before; one in five was there already."""
+    """Scenes of which each differs on both halves from the one before; one in twelve was there already."""
     scenes: list[Scene] = []
     while len(scenes) < count:
         known = [scene for scene in scenes if scenes.count(scene) < MOST_TIMES]
-        again = bool(known) and rng.random() < 1 / 5
+        again = bool(known) and rng.random() < 1 / 12
         scene = rng.choice(known) if again else random_scene(rng)
         fits = not scenes or (scene.left != scenes[-1].left and scene.right != scenes[-1].right)
         if fits and scenes.count(scene) < MOST_TIMES:
@@ -211,5 +211,12 @@ def beginning_and_end(scenes: Sequence[Scene]) -> str:
 def all_sentences() -> list[str]:
     """Every English sentence and title that is said of films."""
     scenes = [Scene(left, right) for left in COLOURS for right in COLOURS]
-    sentences = [f"{lead} {name(scene)}." for lead in ("First", "Then", "At last") for scene in scenes]
+    sentences = [f"{lead} {name(scene)}." for lead in LEADS for scene in scenes]
     return [*sentences, *(f"{title(scene)}." for scene in scenes), *map(title, scenes)]
+
+
+_NAME = rf"(?:{'|'.join(COLOURS)})(?: and (?:{'|'.join(COLOURS)}))?"
+_TITLE = rf"(?:{'|'.join(map(str.capitalize, COLOURS))})(?: and (?:{'|'.join(COLOURS)}))?"
+LEADS = ("First", "Then", "At last")
+SAID = rf" ?(?:{'|'.join(LEADS)}) {_NAME}\.| ?{_TITLE}\.?"
+"""Pattern of `all_sentences`."""

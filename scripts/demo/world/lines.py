@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -47,6 +48,23 @@ class Line:
 def lines_of(form: str) -> list[str]:
     """Every line of a form; nothing is said twice in one."""
     return [form.format(*words) for words in itertools.product(*FORMS[form]) if len(set(words)) == len(words)]
+
+
+def _pattern(form: str) -> str:
+    return re.escape(form).replace(r"\{\}", "{}").format(*(f"({'|'.join(words)})" for words in FORMS[form]))
+
+
+_PATTERNS = {form: _pattern(form) for form in FORMS}
+SAID = "|".join(_PATTERNS.values()).replace("(", "(?:")
+"""Pattern of all lines."""
+
+
+def parts_of(line: str) -> tuple[str, ...]:
+    """The form of a line, and the words in its places, each with the number of its place; empty if it is none."""
+    for form, pattern in _PATTERNS.items():
+        if found := re.fullmatch(pattern, line):
+            return form, *(f"{place} {word}" for place, word in enumerate(found.groups(), 1))
+    return ()
 
 
 def all_lines() -> list[str]:
