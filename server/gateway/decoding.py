@@ -92,8 +92,14 @@ class Room:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """A block after which it is given back."""
+        """A block after which it is given back; later, if the client hangs up on what a server may be decoding now."""
         try:
             yield
-        finally:
+        except asyncio.CancelledError:
+            if self._timer is None:
+                self.give_back()
+            raise
+        except BaseException:
             self.give_back()
+            raise
+        self.give_back()

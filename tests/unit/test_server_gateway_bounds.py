@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -180,12 +181,9 @@ async def test_beyond_the_connections_at_work_there_are_no_more(folder: Path, en
 async def test_pixels_wait_for_their_turn_and_no_request_is_refused(folder: Path, engine: Engine) -> None:
     engine.behave = "wait"
     limits = Limits(max_pixels_decoding=10_000)
-    large, small = (
-        orjson.dumps({"model": PICTURE, "messages": image(f"data:image/png;base64,{picture(size, size, 'png')}")})
-        for size in (90, 20)
-    )
+    sent = orjson.dumps({"model": PICTURE, "messages": image(f"data:image/png;base64,{picture(90, 90, 'png')}")})
     async with gateway(folder, limits=limits) as address, aiohttp.ClientSession() as http:
-        asking = [asyncio.create_task(ask(http, address, "", sent)) for sent in (large, large, small, small)]
+        asking = [asyncio.create_task(ask(http, address, "", sent)) for _ in range(4)]
         await until(lambda: len(engine.bodies) == 1)
         await asyncio.sleep(0.2)
         assert len(engine.bodies) == 1
@@ -251,6 +249,18 @@ async def test_text_does_not_wait_behind_pictures() -> None:
     assert decoding.taken == 0
 
 
+async def test_small_pictures_do_not_pass_a_large_one() -> None:
+    decoding = Decoding(10)
+    first = await decoding.take(8, "")
+    large, small = (asyncio.create_task(decoding.take(pixels, "")) for pixels in (8, 1))
+    await asyncio.sleep(0.01)
+    assert not small.done()
+    first.give_back()
+    for waiting in (large, small):
+        (await waiting).give_back()
+    assert decoding.taken == 0
+
+
 async def test_who_leaves_with_room_in_hand_gives_it_back() -> None:
     decoding = Decoding(10)
     first = await decoding.take(10, "")
@@ -292,3 +302,31 @@ async def test_pages_of_allowed_origins_may_ask(folder: Path, engine: Engine, tw
             http.get(f"{address}/v1/models", headers={"Origin": page}) as answer,
         ):
             assert answer.headers.get("Access-Control-Allow-Origin") == allowed
+
+
+async def test_what_is_hung_up_on_may_be_decoded_for_a_while() -> None:
+    """A server goes on with a picture that it has begun: a storm of clients that leave would fill its memory."""
+    decoding = Decoding(10)
+    rooms = []
+
+    async def hang_up(*, sent: bool) -> None:
+        room = await decoding.take(4, "")
+        rooms.append(room)
+        with room.held():
+            if sent:
+                room.sent(3600)
+            await asyncio.Event().wait()
+
+    for sent, taken in ((False, 0), (True, 4)):
+        asking = asyncio.create_task(hang_up(sent=sent))
+        await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert decoding.taken == taken
+    rooms[-1].give_back()
+    assert decoding.taken == 0
+    room = await decoding.take(4, "")
+    with suppress(asyncio.CancelledError), room.held():
+        room.sent(0.0)
+        raise asyncio.CancelledError
+    await until(lambda: decoding.taken == 0)
