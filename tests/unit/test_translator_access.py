@@ -145,6 +145,21 @@ async def test_one_connection_too_many_is_told_so() -> None:
             await asyncio.open_connection(host, port)
 
 
+async def test_connections_on_which_nothing_comes_make_room() -> None:
+    async with TestServer(make_app(State("toy"))) as server:
+        assert server.runner
+        assert server.runner.server
+        listener = Listener(server.runner.server, connections=1, idle_s=0.1)
+        address = await listener.start("127.0.0.1", 0)
+        idle, _ = await asyncio.open_connection(*address)
+        assert await asyncio.wait_for(idle.read(), 60) == b""
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"GET /spec HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"200"
+        writer.close()
+        await listener.stop()
+
+
 POST = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
 
 

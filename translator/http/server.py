@@ -23,6 +23,9 @@ _FULL = (
     b'Connection: close\r\n\r\n{"error": "too many connections: try again in a moment"}'
 )
 _LAST_CALL_S = 0.5
+IDLE_S = 75.0
+"""After which a connection on which no request comes is closed, as nginx does: aiohttp would wait for an hour, and some
+that are idle would keep all others out."""
 
 
 class MalformedRequests(logging.Filter):
@@ -63,11 +66,11 @@ class Connection(RequestHandler):
 class Listener:
     """A listening socket before an aiohttp server, with a limit of open connections."""
 
-    def __init__(self, server: web.Server, *, connections: int, **options: Any) -> None:
+    def __init__(self, server: web.Server, *, connections: int, idle_s: float = IDLE_S, **options: Any) -> None:
         """Pass connections on to `server` as long as it has fewer than `connections`; `options` are aiohttp's."""
         self._server = server
         self._most = connections
-        self._options = options
+        self._options = {"keepalive_timeout": idle_s, **options}
         self._listening: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
