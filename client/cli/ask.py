@@ -15,7 +15,6 @@ import click
 
 from client.cli import signals, values
 from client.cli.command import Command, Option
-from client.cli.log import open_log
 from client.cli.options import BATCH_OPTIONS, SAMPLING
 from client.cli.settings import settings_of
 from client.errors import BabelviewError, UsageError
@@ -160,6 +159,7 @@ def _run(settings: Settings, question: str | None, task: str | None, *, chat: bo
     from client.api.babelview import Babelview  # noqa: PLC0415
     from client.api.options import plan_of  # noqa: PLC0415
     from client.api.session import one_source  # noqa: PLC0415
+    from client.cli.log import open_log  # noqa: PLC0415
     from client.cli.said import note  # noqa: PLC0415
 
     try:
