@@ -153,6 +153,11 @@ def served(home: Path) -> Iterator[Served]:
         yield Served({LLAMA: f"{gateway}/v1", LLAVA: stack.endpoint}, stack.pid)
 
 
+def engine_of(served: Served) -> psutil.Process:
+    """The API server of the stack's vLLM."""
+    return next(p for p in psutil.Process(served.supervisor).children() if LLAVA in p.cmdline())
+
+
 def port_of(url: str) -> str:
     return url.rpartition(":")[2]
 
@@ -229,7 +234,11 @@ def test_a_stream_has_a_piece_for_each_token(served: Served) -> None:
 
 
 def test_a_request_that_an_engine_dies_of_is_refused_and_others_are_served(served: Served) -> None:
-    """Two crashes are what an engine here is given up after: those of one request do not count."""
+    """Two crashes are what an engine here is given up after: those of one request do not count.
+
+    It is the engine's core that dies. That its API server is killed is tested beside a running batch
+    (`tests/e2e/test_killed_engine.py`).
+    """
     client = served.client(LLAVA)
 
     def refused(prompt: Any, **more: Any) -> str | None:
@@ -237,6 +246,9 @@ def test_a_request_that_an_engine_dies_of_is_refused_and_others_are_served(serve
         try:
             client.completions.create(model=LLAVA, prompt=prompt, max_tokens=2, **more)
         except APIStatusError as error:
+            if error.code == "engine_unavailable":
+                assert error.status_code == 503  # noqa: PT017
+                assert error.response.headers["Retry-After"]  # noqa: PT017
             return error.code
         return None
 
@@ -250,9 +262,12 @@ def test_a_request_that_an_engine_dies_of_is_refused_and_others_are_served(serve
         return before
 
     assert refused("a") is None
+    killed = engine_of(served)
     assert until("poison_request", POISON) == {"engine_unavailable"}
     assert until(None, "a") <= {"engine_unavailable"}
     assert refused(POISON, seed=7, user="another") == "poison_request"
+    assert not killed.is_running()
+    assert engine_of(served).pid != killed.pid
     status = ask_supervisor(int(port_of(served.urls[LLAVA].removesuffix("/v1"))))
     assert status is not None
     assert {part["name"]: part["restarts"] for part in status["parts"]}[f"vllm-{LLAVA}"] == 2
@@ -260,7 +275,7 @@ def test_a_request_that_an_engine_dies_of_is_refused_and_others_are_served(serve
 
 def test_an_engine_in_slow_steps_serves_and_one_that_is_stopped_is_found(served: Served, home: Path) -> None:
     """Slow is not hung."""
-    engine = next(p for p in psutil.Process(served.supervisor).children() if LLAVA in p.cmdline())
+    engine = engine_of(served)
     (core,) = engine.children()
     assert SLOW_S > HUNG_S
     (home / "slow").write_text(str(SLOW_S))
