@@ -15,7 +15,10 @@ from scripts.demo.sample_ads import write_ads
 from scripts.demo.stack import ROOT, Stack, read_results, run_batch
 from scripts.run_docs import README, blocks, pages, script
 
-ELSEWHERE = ("make ", "source ", "vllm ", "yes ", "guidellm ", "python -m scripts.", "curl http://127.0.0.1:8100")
+ELSEWHERE = (
+    *("make ", "source ", "vllm ", "yes ", "guidellm ", "python -m scripts.", "curl http://127.0.0.1:8100"),
+    "babelview selftest",
+)
 """What `scripts.run_docs` alone runs: it sets up, takes minutes, or asks a server of its own."""
 
 

@@ -46,6 +46,8 @@ def main() -> None:
     print("stage two", flush=True)
     if mode == "fail":
         sys.exit("no weights in the box")
+    while mode == "told" and not (folder / "go").exists():
+        time.sleep(0.01)
     if mode == "stepping":  # as an engine does: it tells of a step that takes long
         from server.supervision.heartbeat import Heartbeat  # noqa: PLC0415
 

@@ -357,7 +357,7 @@ def broken_files(folder: Path) -> dict[str, Path]:
         ("zeros.mp4", "zeros"),
         ("text.mp4", "cannot be opened as a video"),
         ("noindex.mp4", "cannot be opened as a video"),
-        ("sound.m4v", "no video stream"),
+        ("sound.m4v", "sound alone"),
     ],
 )
 def test_what_is_no_video_is_refused_with_its_reason(tmp_path: Path, name: str, reason: str) -> None:

@@ -245,8 +245,17 @@ async def test_a_part_that_ignores_sigterm_is_killed(tmp_path: Path, notes: Note
     wait_until_dead(tmp_path)
 
 
-async def test_stages_come_from_the_log(tmp_path: Path, notes: Notes) -> None:
-    async with running([make_part(tmp_path, "good")], tmp_path, notes):
+async def test_stages_come_from_the_log(tmp_path: Path) -> None:
+    class Patient(Notes):
+        """Lets the part go on once its line was read."""
+
+        def changed(self, supervisor: ProcessSupervisor) -> None:
+            super().changed(supervisor)
+            if supervisor.stage == "two":
+                (tmp_path / "go").touch()
+
+    notes = Patient()
+    async with running([make_part(tmp_path, "told")], tmp_path, notes):
         assert notes.states == [(State.STARTING, "starting"), (State.STARTING, "two"), (State.READY, "two")]
 
 
