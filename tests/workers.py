@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import pytest
 
 WITH_THE_STACK = (
-    *("test_demo_captions.py", "test_demo_pictures.py", "test_killed_engine.py", "test_readme.py"),
+    *("test_demo_captions.py", "test_demo_films.py", "test_demo_pictures.py"),
+    *("test_killed_engine.py", "test_readme.py"),
     *("test_bench_pipeline_served.py", "test_bench_scale_tasks.py", "test_bench_server_served.py"),
     *("test_deploy_dashboard.py", "test_gateway_sdks.py", "test_gateway_sdk_tools.py", "test_gateway_stack.py"),
     *("test_gateway_parameters.py", "test_gateway_sounds.py", "test_gateway_hostile_stack.py"),

@@ -1,4 +1,4 @@
-"""`make demo`: draw sample advertisements, start the demo stack, caption them in four languages, stop the stack."""
+"""`make demo`: draw sample advertisements and a film, start the demo stack, caption them in four languages, stop it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from rich.panel import Panel
 from rich.table import Table
 
 from scripts.demo.sample_ads import read_truth, write_ads
+from scripts.demo.sample_films import read_films, write_films
 from scripts.demo.stack import StackError, read_results, run_batch, running_stack
+from scripts.demo.world import film_score
 from scripts.demo.world.score import TASKS, score
 
-ADS, OUTPUT = Path("ads"), Path("captions")
+ADS, FILMS, OUTPUT = Path("ads"), Path("films"), Path("captions")
 VIDEOS, PICTURES, SEED = 16, 12, 1
 IN_FULL = 2
 """Of the drawn videos, and of the pictures, this many are shown with all that was said."""
+FILM_S, WINDOW_S = 90.0, 10
 COLOURS = {"positive": "[green]positive", "negative": "[red]negative"}
 
 
@@ -54,6 +57,29 @@ def show_all(records: list[dict[str, Any]], console: Console) -> None:
     console.print(table)
 
 
+def show_film(record: dict[str, Any], console: Console) -> None:
+    """The chapters of a film and its summary, a column per language."""
+    if record["error"]:
+        console.print(Panel(f"[red]{record['error']}", title=record["file"], title_align="left"))
+        return
+    chapters, summary = record["tasks"]["chapters"], record["tasks"]["summary"]
+    languages = list(summary["translations"])
+    table = Table("", "[cyan]eng_Latn", *(f"[cyan]{language}" for language in languages), box=None)
+    for part in chapters["segments"]:
+        said = part.get("translations", {})
+        time = f"{clock(part['start'])} to {clock(part['end'])}"
+        table.add_row(time, part["title"], *(said.get(language, "") for language in languages))
+    table.add_section()
+    table.add_row("[bold]summary", summary["text"], *(summary["translations"][language] for language in languages))
+    facts = f"{record['duration_sec']:.0f} s, {record['width']}x{record['height']}"
+    console.print(Panel(table, title=f"[bold]{record['file']}[/]  {facts}: its chapters", title_align="left"))
+
+
+def clock(time_s: float) -> str:
+    """Minutes and seconds."""
+    return f"{int(time_s) // 60}:{int(time_s) % 60:02d}"
+
+
 def of_kind(records: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     """The records of pictures (`image`) or videos."""
     return [record for record in records if record["kind"] == kind]
@@ -76,15 +102,22 @@ def main() -> int:
     if not any(ADS.glob("*")):
         console.print(f"drawing {VIDEOS} videos and {PICTURES} pictures into ./{ADS}")
         write_ads(ADS, SEED, VIDEOS, PICTURES, console)
+    if not any(FILMS.glob("*")):
+        console.print(f"drawing a film of {FILM_S:.0f} seconds into ./{FILMS}")
+        write_films(FILMS, SEED, 1, FILM_S)
     console.print("starting the demo stack: vLLM, the translator and the gateway (about a minute)")
     try:
         with running_stack() as stack:
-            arguments = ["--concurrency", "32", "--tasks", ",".join(TASKS), "--no-hear"]
-            code = run_batch(stack, ADS, *arguments, "--output", OUTPUT)
+            common: list[str | Path] = ["--concurrency", "32", "--no-hear", "--output", OUTPUT]
+            code = run_batch(stack, ADS, *common, "--tasks", ",".join(TASKS))
+            over_time = ("--tasks", ",".join(film_score.LEARNED), "--window", str(WINDOW_S))
+            code = run_batch(stack, FILMS, *common, *over_time) or code
     except StackError as error:
         print(error, file=sys.stderr)
         return 1
-    records = read_results(OUTPUT)
+    records, films = read_results(OUTPUT), read_films(FILMS)
+    timed = [record for record in records if Path(record["file"]).name in films]
+    records = [record for record in records if record not in timed]
     truth = read_truth(ADS)
     drawn = [record for record in records if Path(record["file"]).name in truth]
     in_full = [record for kind in ("video", "image") for record in of_kind(drawn, kind)[:IN_FULL]]
@@ -94,6 +127,14 @@ def main() -> int:
         show(record, console)
     if rest := [record for record in drawn if record not in in_full]:
         show_all(rest, console)
+    for record in timed:
+        show_film(record, console)
+    if timed:
+        over_time_score = film_score.score_films(timed, films, WINDOW_S)
+        console.print(
+            f"exactly right: {over_time_score.caption_share:.1%} of what is said of the film's time, and "
+            f"{over_time_score.translation_share:.1%} of its translations"
+        )
     if truth:
         result = score(records, truth)
         console.print(

@@ -10,9 +10,11 @@ import pytest
 from tokenizers import Tokenizer
 
 from client.tasks.prompt import read_prompt
+from client.tasks.steps import MERGED_CHARACTERS
 from client.tasks.tasks import ASK, BUILT_IN
 from scripts.demo.models.conversation import Conversations, shipped_prompt
-from scripts.demo.world import pictures, scenes
+from scripts.demo.models.merges import MERGED
+from scripts.demo.world import films, pictures, scenes
 from scripts.demo.world.score import TASKS
 from server.profile import load_profile
 
@@ -45,14 +47,37 @@ def test_a_drill_asks_for_colours_that_are_there_and_for_others(kind: str) -> No
     assert answers["No"] >= 90
 
 
+def prompts_for(kind: str) -> list[Path]:
+    """What a model is asked that was taught to answer it."""
+    over_time = (
+        ("captions/window.md", "events/window.md") if kind == "video" else (f"{task}/merge.md" for task in MERGED)
+    )
+    return [BUILT_IN / task / f"{kind}.md" for task in (*TASKS, "ask")] + [BUILT_IN / name for name in over_time]
+
+
 @pytest.mark.parametrize(("kind", "name"), MODELS.items())
 def test_the_committed_tokenizers_know_the_words_of_the_prompts(kind: str, name: str) -> None:
     """Fails when a prompt was changed and the demo models were not taught anew (scripts/demo/train.py)."""
     tokenizer = Tokenizer.from_file(str(DEMO / name / "tokenizer.json"))
     (window,) = (engine.max_model_len for engine in load_profile("demo").engines if engine.name == name)
-    for path in (BUILT_IN / task / f"{kind}.md" for task in (*TASKS, "ask")):
+    for path in prompts_for(kind):
         prompt = read_prompt(path)
         tokens = tokenizer.encode(prompt.text).tokens
         words = len("".join(c if c.isalnum() or c == " " else f" {c} " for c in prompt.text).split())
-        assert len(tokens) <= 1.1 * words + 5
+        assert len(tokens) <= 1.1 * words + 5, path
         assert MOST_VIDEO_TOKENS + len(tokens) + prompt.max_tokens < window
+
+
+def test_the_notes_on_ten_minutes_go_into_one_merge() -> None:
+    tokenizer = Tokenizer.from_file(str(DEMO / MODELS["image"] / "tokenizer.json"))
+    rng = random.Random(5)
+    for _ in range(20):
+        taken = films.notes(film := films.random_film(rng, 600), film.windows(10))
+        lines = "\n".join(map(str, taken))
+        assert len(lines) < MERGED_CHARACTERS
+        for task, answer in MERGED.items():
+            prompt = read_prompt(BUILT_IN / task / "merge.md")
+            read = len(tokenizer.encode(prompt.text + lines).tokens)
+            written = len(tokenizer.encode(answer(taken)).tokens)
+            assert written < prompt.max_tokens
+            assert read + prompt.max_tokens + 20 < load_profile("demo").engines[1].max_model_len
