@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
 
+from scripts.demo.evaluate import is_enough
 from scripts.demo.world import pictures, scenes
 from scripts.demo.world.draw import Style, draw_frame, draw_picture, moment_of, random_style
+from scripts.demo.world.lines import Line
 from scripts.demo.world.pictures import Picture
 from scripts.demo.world.scenes import COLOURS, MOMENTS, Clip, Scene
-from scripts.demo.world.score import score
+from scripts.demo.world.score import Score, score
+from scripts.demo.world.translations import translate_text
 
 PLAIN = Style(product="none", brand="", grey=0, gradient=0.0, sway=0.0)
 CLIP = Clip((Scene("red", "blue"), Scene("green", "green"), Scene("white", "pink")), (1, 5, 2))
@@ -114,3 +118,53 @@ def test_scoring_counts_what_is_wrong() -> None:
     assert result.translations["spa_Latn"].value == 0.0
     assert result.translations["fra_Latn"].value == 1.0
     assert result.failed == ["b.mp4: no video stream"]
+
+
+SAID = (Line("Aurora is here.", 0.5, 1.4), Line("The new can is red.", 2.6, 4.0), Line("Choose red or blue.", 5.2, 6.9))
+
+
+def heard(*parts: tuple[float, float, str], description: str = "") -> list[dict[str, Any]]:
+    """The record of a clip that was heard: a transcript and a description, with their translations."""
+
+    def told(text: str) -> dict[str, Any]:
+        return {"text": text, "translations": {"fra_Latn": translate_text(text, "fra_Latn")}}
+
+    segments = [{"start": start, "end": end, **told(text)} for start, end, text in parts]
+    tasks = {"transcript": {"segments": segments}, "describe": {"heard": True, **told(description)}}
+    return [{"file": "ads/a.mp4", "kind": "video", "error": None, "tasks": tasks}]
+
+
+def test_what_is_heard_is_scored_line_by_line() -> None:
+    """A line that is wrong, one that is late, and one too few; the translation of what was written is right."""
+    description = f"{scenes.describe(CLIP)}\n\nA voice says this. {' '.join(line.text for line in SAID)}"
+    records = heard((0.4, 1.5, "Bolt is here."), (3.0, 4.0, "The new can is red."), description=description)
+    result = score(records, {"a.mp4": CLIP}, {"a.mp4": SAID})
+    shares = {what: (share.right, share.total) for what, share in result.captions.items()}
+    assert shares == {"lines": (1, 3), "times of lines": (0, 1), "video describe": (1, 1)}
+    assert (result.translations["fra_Latn"].right, result.translations["fra_Latn"].total) == (3, 3)
+    silent = score(
+        heard((0.4, 1.5, "Bolt is here."), description=scenes.describe(CLIP)), {"a.mp4": CLIP}, {"a.mp4": ()}
+    )
+    assert (silent.captions["lines"].right, silent.captions["lines"].total) == (0, 1), "nobody spoke"
+    assert silent.captions["video describe"].right == 1
+    unsaid = score(heard(description=scenes.describe(CLIP)), {"a.mp4": CLIP}, {"a.mp4": SAID})
+    assert unsaid.captions["video describe"].right == 0, "it is to name what is said"
+
+
+def test_what_is_misheard_is_wrong_once() -> None:
+    records = heard((0.5, 1.4, "Aurora is here."), description=scenes.describe(CLIP))
+    records[0]["tasks"]["transcript"]["segments"][0]["text"] = "Aurora is hear."
+    result = score(records, {"a.mp4": CLIP}, {"a.mp4": SAID[:1]})
+    assert result.captions["lines"].right == 0
+    assert result.translations["fra_Latn"].total == 1, "of the description alone"
+
+
+@pytest.mark.parametrize(("wrong", "enough"), [(0, True), (1, True), (2, False)])
+def test_of_few_lines_one_may_be_wrong(wrong: int, enough: bool) -> None:
+    result = Score()
+    for number in range(60):
+        result.captions["video describe"].count(expected=1, got=1, where="")
+        result.translations["fra_Latn"].count(expected=1, got=1, where="")
+        if number < 6:
+            result.captions["lines"].count(expected=1, got=int(number >= wrong), where="")
+    assert is_enough(result) is enough

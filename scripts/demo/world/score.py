@@ -155,4 +155,5 @@ def _score_transcript(result: Score, name: str, spoken: Sequence[Line], segments
     for part in segments:
         for language, text in part.get("translations", {}).items():
             expected = expected_translation(part["text"], language)
-            result.translations[language].count(expected=expected, got=text, where=f"{name} line {language}")
+            if expected is not None:  # else it was misheard, which counts once
+                result.translations[language].count(expected=expected, got=text, where=f"{name} line {language}")
