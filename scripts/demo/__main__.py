@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from scripts.demo.sample_ads import read_truth, write_ads
+from scripts.demo.sample_ads import read_lines, read_truth, write_ads
 from scripts.demo.sample_films import read_films, write_films
 from scripts.demo.stack import StackError, read_results, run_batch, running_stack
 from scripts.demo.world import film_score
-from scripts.demo.world.score import TASKS, score
+from scripts.demo.world.score import TASKS, TRANSCRIPT, score
 
 ADS, FILMS, OUTPUT = Path("ads"), Path("films"), Path("captions")
 VIDEOS, PICTURES, SEED = 16, 12, 1
@@ -32,6 +32,8 @@ def show(record: dict[str, Any], console: Console) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for task, answer in record["tasks"].items():
         said = {"eng_Latn": english(answer)} | answer.get("translations", {})
+        if task == TRANSCRIPT:
+            said = lines_of(answer)
         for language, text in said.items():
             first = task if language == "eng_Latn" else ""
             table.add_row(f"[bold]{first}", f"[cyan]{language}", plain(text))
@@ -91,6 +93,15 @@ def english(answer: dict[str, Any]) -> str | list[str]:
     return said
 
 
+def lines_of(answer: dict[str, Any]) -> dict[str, str]:
+    """What is said in a file, a line for each segment with the time at which it begins, in each language."""
+    said: dict[str, list[str]] = {}
+    for part in answer["segments"]:
+        for language, text in ({"eng_Latn": part["text"]} | part.get("translations", {})).items():
+            said.setdefault(language, []).append(f"{part['start']:.1f} s  {text}")
+    return {language: "\n".join(lines) for language, lines in said.items()} or {"eng_Latn": "nothing is said"}
+
+
 def plain(said: str | list[str]) -> str:
     """A text or tags as one text."""
     return ", ".join(said) if isinstance(said, list) else said
@@ -108,8 +119,8 @@ def main() -> int:
     console.print("starting the demo stack: vLLM, the translator and the gateway (about a minute)")
     try:
         with running_stack() as stack:
-            common: list[str | Path] = ["--concurrency", "32", "--no-hear", "--output", OUTPUT]
-            code = run_batch(stack, ADS, *common, "--tasks", ",".join(TASKS))
+            common: list[str | Path] = ["--concurrency", "32", "--no-hear", "--format", "json,vtt", "--output", OUTPUT]
+            code = run_batch(stack, ADS, *common, "--tasks", ",".join((*TASKS, TRANSCRIPT)))
             over_time = ("--tasks", ",".join(film_score.LEARNED), "--window", str(WINDOW_S))
             code = run_batch(stack, FILMS, *common, *over_time) or code
     except StackError as error:
@@ -136,13 +147,14 @@ def main() -> int:
             f"{over_time_score.translation_share:.1%} of its translations"
         )
     if truth:
-        result = score(records, truth)
+        result = score(records, truth, read_lines(ADS))
         console.print(
             f"exactly right: {result.caption_share:.1%} of the captions and "
             f"{result.translation_share:.1%} of the translations of {len(truth)} drawn advertisements"
         )
     console.print(
-        f"all of it is in ./{OUTPUT}/results.json; your own files: put them into ./{ADS} and run it again "
+        f"all of it is in ./{OUTPUT}/results.json, subtitles in ./{OUTPUT}/subtitles; your own files: put them into "
+        f"./{ADS} and run it again "
         "(but the demo models know only drawn pictures)"
     )
     console.print(

@@ -230,19 +230,23 @@ def test_the_client_has_a_folder_transcribed(stack: Stack, tmp_path: Path) -> No
     assert line in subtitles.read_text()
 
 
-def test_what_is_said_in_advertisements_is_transcribed(
+def test_what_is_said_in_advertisements_is_transcribed_and_translated(
     stack: Stack, sample_ads: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     """Lines that the model was not taught, over a tune; in one of eight videos nobody speaks."""
     folder, truth = sample_ads
-    arguments = ("--include", "*.mp4", "--tasks", "transcript", "--languages", "", "--quiet")
+    arguments = ("--include", "*.mp4", "--tasks", "transcript", "--languages", "spa_Latn,hin_Deva", "--quiet")
     assert run_batch(stack, folder, "--output", tmp_path, *arguments) == 0
     said = read_lines(folder)
     assert any(not lines for lines in said.values())
-    found = score(read_results(tmp_path), truth, said).captions
+    result = score(read_results(tmp_path), truth, said)
+    found = result.captions
     assert sorted(found) == sorted(LINES)
     lines, times = (found[what] for what in LINES)
     assert lines.total >= sum(map(len, said.values())) > 8
     # Of so few a single one is more than 5 %.
     assert len(lines.wrong) <= 2, lines.wrong
     assert len(times.wrong) <= 1, times.wrong
+    for share in result.translations.values():
+        assert share.total >= lines.right
+        assert not share.wrong
