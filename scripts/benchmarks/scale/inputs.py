@@ -32,7 +32,7 @@ LANGUAGES = (  # noqa: SIM905 - twenty lines otherwise
     "spa_Latn fra_Latn hin_Deva deu_Latn jpn_Jpan zho_Hans por_Latn arb_Arab rus_Cyrl ben_Beng ind_Latn ita_Latn "
     "kor_Hang tur_Latn vie_Latn pol_Latn nld_Latn tha_Thai swh_Latn ukr_Cyrl"
 ).split()
-VOCABULARY = 1000
+VOCABULARY = 1400
 """Of the tiny translator: the demo model's and room for languages."""
 START_S = 180
 
