@@ -27,7 +27,8 @@ def test_a_film_is_told_in_captions_chapters_and_a_summary(stack: Stack, tmp_pat
     assert result.captions["chapters tile the film"].value == 1.0
     assert result.caption_share >= 0.9, [line for share in result.captions.values() for line in share.wrong]
     assert result.translation_share >= 0.99, [line for share in result.translations.values() for line in share.wrong]
-    written = {path.name.partition(".mp4.")[2] for path in (tmp_path / "out" / "subtitles").rglob("*.mp4.*")}
+    files = (path for path in (tmp_path / "out" / "subtitles").rglob("*") if path.is_file())
+    written = {".".join(path.name.rsplit(".", 3)[1:]) for path in files}
     assert {"chapters.eng_Latn.ffmeta", "captions.hin_Deva.vtt"} <= written
 
 
