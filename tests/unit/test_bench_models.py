@@ -136,12 +136,12 @@ def test_text_stacks_are_the_same_but_for_the_layers_that_see_pictures() -> None
 
 
 def test_an_endless_translator_has_no_end_to_write(tmp_path: Path) -> None:
-    shape = Shape(8, 16, 1, 2, 700)
+    shape = Shape(8, 16, 1, 2, 1200)
     write(tmp_path, shape, endless=True)
     shared = load_file(tmp_path / "model.safetensors")["model.shared.weight"]
     tokenizer = AutoTokenizer.from_pretrained(DEMO_MODEL)
     unsaid = {*tokenizer.all_special_ids, *range(len(tokenizer), shape.vocabulary)}
-    assert {row for row in range(700) if not shared[row].any()} == unsaid
+    assert {row for row in range(1200) if not shared[row].any()} == unsaid
     assert 1e8 < SHAPES["mid"].weights < 3e8
 
 

@@ -48,7 +48,7 @@ class Shape:
 
 
 SHAPES = {
-    "tiny": Shape(64, 128, 1, 4, 700),
+    "tiny": Shape(64, 128, 1, 4, 1200),
     "mid": Shape(512, 2048, 8, 8, 84_000),  # as much of the work in the vocabulary as with 600M
     "600M": Shape(1024, 4096, 12, 16),
     "1.3B": Shape(1024, 8192, 24, 16),
