@@ -93,7 +93,7 @@ def test_an_answer_ends_within_its_tokens_and_is_valid(writer: Writer, name: str
 def test_what_is_left_is_used_not_only_closed(writer: Writer) -> None:
     written = [writer.write(SCHEMAS["map"], 90, seed) or "" for seed in range(4)]
     assert max(map(len, written)) > 90
-    assert max(len(text) for one in written for texts in json.loads(one).values() for text in texts) > 40
+    assert max(len(text) for one in written for key, texts in json.loads(one).items() for text in (key, *texts)) > 40
 
 
 def test_strings_numbers_and_lists_are_bounded(writer: Writer) -> None:
