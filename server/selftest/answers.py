@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -11,6 +12,8 @@ from server.selftest.parity import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from transformers import GenerationMixin
 
 
 def answer_of(logits: torch.Tensor, written: list[int], ends: Sequence[int]) -> Answer:
@@ -28,6 +31,22 @@ def answer_of(logits: torch.Tensor, written: list[int], ends: Sequence[int]) -> 
         logprobs.gather(1, torch.tensor(written)[:, None])[:, 0].tolist(),
         (top.values[:, 0] - top.values[:, 1]).tolist(),
     )
+
+
+def generated(model: GenerationMixin, inputs: dict[str, Any], tokens: int, end: int) -> Answer:
+    """Have a model in transformers write so many tokens, each after its own; `end` is never written."""
+    with one_thread():
+        output = model.generate(
+            **inputs,
+            max_new_tokens=tokens,
+            min_new_tokens=tokens,
+            do_sample=False,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+    chosen = output.sequences[0, inputs["input_ids"].shape[1] :].tolist()
+    # Of two that are alike, its own.
+    return replace(answer_of(torch.cat(output.logits), chosen, [end]), tokens=chosen)
 
 
 @contextmanager

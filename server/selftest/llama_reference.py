@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +11,7 @@ from transformers.models.mllama.processing_mllama import (
     get_cross_attention_token_mask,
 )
 
-from server.selftest.answers import answer_of, one_thread
+from server.selftest.answers import answer_of, generated, one_thread
 from server.selftest.llama_toy import EOS, PICTURE
 
 if TYPE_CHECKING:
@@ -52,18 +51,7 @@ class LlamaReference:
 
     def answer(self, prompt: list[int], pictures: Sequence[Image], tokens: int) -> Answer:
         """Write so many tokens, each after its own."""
-        with one_thread():
-            output = self.model.generate(
-                **self._inputs(prompt, pictures),
-                max_new_tokens=tokens,
-                min_new_tokens=tokens,
-                do_sample=False,
-                return_dict_in_generate=True,
-                output_logits=True,
-            )
-        chosen = output.sequences[0, len(prompt) :].tolist()
-        # Of two that are alike, its own.
-        return replace(answer_of(torch.cat(output.logits), chosen, [EOS]), tokens=chosen)
+        return generated(self.model, self._inputs(prompt, pictures), tokens, EOS)
 
     def follow(
         self, prompt: list[int], pictures: Sequence[Image], written: list[int], *, see_all: str | None = None

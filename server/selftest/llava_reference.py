@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from transformers import LlavaNextVideoVideoProcessor
 
-from server.selftest.answers import answer_of, one_thread
+from server.selftest.answers import answer_of, generated, one_thread
 from server.selftest.llava_toy import EOS, FRAME_TOKENS, VIDEO
 
 if TYPE_CHECKING:
@@ -32,18 +31,7 @@ class LlavaReference:
 
     def answer(self, prompt: list[int], frames: Sequence[Image], tokens: int) -> Answer:
         """Write so many tokens, each after its own."""
-        inputs = self._inputs(prompt, frames)
-        with one_thread():
-            output = self.model.generate(
-                **inputs,
-                max_new_tokens=tokens,
-                min_new_tokens=tokens,
-                do_sample=False,
-                return_dict_in_generate=True,
-                output_logits=True,
-            )
-        chosen = output.sequences[0, inputs["input_ids"].shape[1] :].tolist()
-        return replace(answer_of(torch.cat(output.logits), chosen, [EOS]), tokens=chosen)
+        return generated(self.model, self._inputs(prompt, frames), tokens, EOS)
 
     def follow(self, prompt: list[int], frames: Sequence[Image], written: list[int]) -> Answer:
         """What it writes after the prompt and the tokens of `written` before, in the place of each of them."""

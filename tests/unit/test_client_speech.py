@@ -56,7 +56,7 @@ RECORDED = {
 """Of a woman who says where a loudspeaker stands: where her words begin and end, measured by hand, in seconds."""
 
 
-@pytest.mark.skipif(not RECORDINGS.is_dir(), reason="no recordings of Debian's alsa-utils")
+@pytest.mark.skipif(not RECORDINGS.is_dir(), reason="there are no recordings of a voice: apt-get install alsa-utils")
 @pytest.mark.parametrize(("suffix", "codec"), [(".wav", "pcm_s16le"), (".mp3", "mp3")])
 def test_recordings_of_a_human_voice(suffix: str, codec: str, tmp_path: Path) -> None:
     parts, expected = [], []

@@ -6,15 +6,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from scripts.demo.models.hints import NONE, Hints  # noqa: E402
-from scripts.demo.models.merges import WHOLE  # noqa: E402
-from scripts.demo.models.muon import Muon, orthogonal  # noqa: E402
-from scripts.demo.models.tokenizer import parts, train_tokenizer  # noqa: E402
-from scripts.demo.models.training import Piece, Plan, answers, train  # noqa: E402
-from scripts.demo.world.films import SAID  # noqa: E402
+from scripts.demo.models.hints import NONE, Hints
+from scripts.demo.models.merges import WHOLE
+from scripts.demo.models.muon import Muon, orthogonal
+from scripts.demo.models.tokenizer import parts, train_tokenizer
+from scripts.demo.models.training import Piece, Plan, answers, train
+from scripts.demo.world.films import SAID
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,10 @@ from server.engines.cpu_fp8 import _kernel, register
 @pytest.fixture(autouse=True)
 def linear() -> Any:
     """vLLM's kernels for linear layers: loaded by this test's process alone, for it takes seconds."""
-    linear = pytest.importorskip("vllm.model_executor.kernels.linear")
-    if not pytest.importorskip("vllm.platforms").current_platform.is_cpu():
+    from vllm.model_executor.kernels import linear  # noqa: PLC0415
+    from vllm.platforms import current_platform  # noqa: PLC0415
+
+    if not current_platform.is_cpu():
         pytest.skip("a GPU has kernels of its own")
     return linear
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from aiohttp import FormData
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from traced import steps_of
 from translator_toy import Client, Engine, serving
 
 from translator.errors import ApiError
@@ -214,21 +214,12 @@ async def test_files_are_not_fields(client: Client) -> None:
 )
 def test_no_form_takes_a_step_for_each_of_its_lines(body: bytes) -> None:
     """While a form is taken apart nobody else is answered."""
-    steps = 0
 
-    def count(*_: Any) -> Any:
-        nonlocal steps
-        steps += 1
-        return count
-
-    before = sys.gettrace()
-    sys.settrace(count)
-    try:
+    def take_apart() -> None:
         with suppress(ApiError):
             list(multipart.texts("multipart/form-data; boundary=x", body))
-    finally:
-        sys.settrace(before)
-    assert steps < 1000
+
+    assert steps_of(take_apart) < 1000
 
 
 ODD = st.recursive(
