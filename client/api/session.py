@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from client.api.options import Models, check_redo, plan_of
+from client.cores import cores
 from client.counters import Counters
 from client.endpoints.addresses import BASE_URL, TRANSLATOR, endpoint_address, server_address
 from client.endpoints.chat import ModelClient
@@ -111,7 +112,7 @@ class Session:
         self.models = Models(by_kind, text_model, speech_model)
         self._frames_as = frames_as
         self._glossary = read_glossary(Path(glossary)) if glossary else []
-        self._concurrency, self._loaders = concurrency, loaders or _cores()
+        self._concurrency, self._loaders = concurrency, loaders or cores()
         self._timeout_s, self._wait_s = timeout_s, wait_s
         self._max_download_bytes = max_download_bytes
         self.notify: Notify = notify or logger.warning
@@ -372,7 +373,3 @@ def one_source(file: str | os.PathLike[str]) -> Source:
 def _read(output: Path, positions: list[int]) -> list[dict[str, Any]]:
     with Results(output, only_run=True) as results:
         return [record_of(file, results) for file in results.files(positions=positions)]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 
 from client.cli import values
 from client.cli.command import Option
+from client.cores import cores
 from client.endpoints.addresses import BASE_URL, TRANSLATOR
 from client.media.kinds import Animated
 from client.media.sampling import FRAMES, MAX_FRAMES, Fit
@@ -32,11 +32,6 @@ _input, _questions, _sampling, _server, _output, _run = (
 def _pattern(flag: str, what: str) -> Option:
     text = f"{what} of a folder's files, as in a .gitignore: '*.mp4', 'brand/', '/top/*.jpg'; repeatable"
     return _input(flag, multiple=True, metavar="GLOB", help=text, allow_from_autoenv=False)
-
-
-def _cores() -> int:
-    """The cores that this process may use, where the system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 INPUT = (
@@ -303,7 +298,7 @@ RUN = (
     ),
     _run(
         "--loaders",
-        default=str(_cores()),
+        default=str(cores()),
         type=values.count,
         metavar="N",
         help="files decoded at once, each by its own process",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from client.cores import cores
 from client.errors import MediaError
 from client.ledger.results import Results
 from client.media.kinds import Kind
@@ -33,7 +34,7 @@ def make_thumbnails(output: Path) -> tuple[int, int]:
     thumbnails, sampling = Thumbnails(output), Sampling()
     with Results(output) as results:
         missing = {path: sha256 for file in results.files() for sha256, path in _missing(file, thumbnails)}
-    loaders = Loaders(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, thumbnails=thumbnails)
+    loaders = Loaders(cores(), thumbnails=thumbnails)
 
     def make(path: Path) -> bool:
         try:
