@@ -160,10 +160,10 @@ class ProcessSupervisor:
             part.probe.socket.unlink(missing_ok=True)  # left by one that was killed
         if part.heartbeat:
             forget_beats(part.heartbeat)
+        self.stage, self.state = part.first_stage, State.STARTING  # on a busy machine it writes before it is held
         process = await Process.start(part.command, env=part.env, hidden=part.hidden, log=log, pass_fds=part.pass_fds)
         self._reaper.hold(process.pid)
         self._process = process
-        self.stage = part.first_stage
         self._set(State.STARTING)
         ended = asyncio.create_task(process.wait())
         try:
@@ -256,7 +256,8 @@ class ProcessSupervisor:
         stage = self.part.stage(line)
         if stage and stage != self.stage:
             self.stage = stage
-            self._reporter.changed(self)
+            if self._process:  # else it is told once it is held
+                self._reporter.changed(self)
 
     def _set(self, state: State) -> None:
         self.state = state
