@@ -63,6 +63,9 @@ FOUND_TOGETHER, GROUPS_AT_ONCE = 16, 2
 LARGE_AT_ONCE = 2
 """The same of files that take long to read: the next one is read while the last one waits."""
 TRANSLATIONS_AT_ONCE = 16
+DECODING_STAGES = 3
+"""Those that share the loaders, each with as many items as there are: each item has a thread, because a video keeps its
+process from one window to the next, and must not wait for the thread of one that waits for a process."""
 PROBED_AT_ONCE = 2
 HEARD_AT_ONCE = 2
 """Files whose sound is transcribed at the same time."""
@@ -173,7 +176,7 @@ class Pipeline:
             Loaders(PROBED_AT_ONCE, fork_server),
         )
         self._hearers = Loaders(HEARD_AT_ONCE, fork_server)
-        self._threads = ThreadPoolExecutor(loaders, "load")
+        self._threads = ThreadPoolExecutor(DECODING_STAGES * loaders, "load")
         self._probe_threads = ThreadPoolExecutor(PROBED_AT_ONCE, "probe")
         self._hear_threads = ThreadPoolExecutor(HEARD_AT_ONCE, "hear")
         self._ledger_thread = ThreadPoolExecutor(1, "ledger")

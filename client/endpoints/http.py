@@ -133,7 +133,7 @@ class JsonServer:
         try:
             return read_json(content)
         except ValueError as error:
-            raise NotJsonError(f"the answer is not JSON but {self._shown(response.content_type)}") from error
+            raise NotJsonError(f"the answer is not JSON but {self._shown(_kind(response))}") from error
 
     async def stream(self, path: str, body: bytes) -> AsyncGenerator[Any, None]:
         """The events of an answer to a JSON document (server-sent events), JSON each; errors as for `post`.
@@ -145,7 +145,7 @@ class JsonServer:
                 async with asyncio.timeout(self._deadline_s):
                     response = await stack.enter_async_context(self._request_of("POST", path, body))
                     begun.set()
-                    whole = response.status >= 300 or response.content_type != _EVENTS
+                    whole = response.status >= 300 or _kind(response) != _EVENTS
                     content = await _read(response) if whole else b""
                 if whole:
                     self._check_no_redirection(response)
@@ -217,6 +217,11 @@ class JsonServer:
         for secret in (*self._secrets, *([self._api_key] if self._api_key else [])):
             text = text.replace(secret, "***")
         return _BASE64.sub("base64,...", text)[:_SHOWN_CHARACTERS]
+
+
+def _kind(response: aiohttp.ClientResponse) -> str:
+    """The type of the content; aiohttp would also read its parameters, and fail at some."""
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

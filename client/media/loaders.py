@@ -115,7 +115,8 @@ class Loaders:
             BabelviewError: as for `load`.
         """
         try:
-            (outcomes,) = self._work_on(files[0][0], load_together, (self._work, files, sampling), 1)
+            arguments = (self._work, files, sampling)
+            (outcomes,) = self._work_on(files[0][0], load_together, arguments, 1, files=len(files))
         except MediaError:
             return [self._alone(path, identity, sampling) for path, identity in files]
         for (_, identity), outcome in zip(files, outcomes, strict=True):
@@ -159,9 +160,15 @@ class Loaders:
         return found
 
     def _work_on(
-        self, path: Path, work: Callable[..., Iterator[T]], arguments: tuple[Any, ...], count: int | None
+        self,
+        path: Path,
+        work: Callable[..., Iterator[T]],
+        arguments: tuple[Any, ...],
+        count: int | None,
+        *,
+        files: int = 1,
     ) -> Generator[T, None, None]:
-        """The `count` items that `work` yields in a worker; None: as many as there are.
+        """The `count` items that `work` yields in a worker; None: as many as there are. They are about so many files.
 
         The end mark behind the last one is read before that is given: a worker that is free has nothing more to send,
         which would be taken for an item of the next file. What goes wrong after the last item costs only the worker.
@@ -178,7 +185,7 @@ class Loaders:
                 worker = worker or self._fork_server.fork()
                 try:
                     if not worker.busy:
-                        worker.begin(work, arguments)
+                        worker.begin(work, arguments, files)
                         tries += 1
                         skip = done  # after a worker that died, what is there already
                     item = worker.receive(timeout_s)
@@ -238,13 +245,13 @@ class _Worker:
         self._poll = select.poll()  # that of the pipe would be a new one each time
         self._poll.register(pipe.fileno(), select.POLLIN)
 
-    def begin(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """Send it `work` on a file, with its arguments.
+    def begin(self, work: Callable[..., Any], arguments: tuple[Any, ...], files: int = 1) -> None:
+        """Send it `work` on a file, or several, with its arguments.
 
         Raises:
             ConnectionError: the process died.
         """
-        self.files += 1
+        self.files += files
         self.busy = True
         self.pipe.send((work, arguments))
 

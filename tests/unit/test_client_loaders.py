@@ -230,6 +230,18 @@ def test_workers_are_replaced_before_leaks_add_up(
     assert len(seen) >= 3
 
 
+def test_files_that_are_loaded_together_count_as_so_many(
+    tmp_path: Path, loaders: Loaders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaders_module, "FILES_PER_WORKER", 6)
+    path, seen = picture(tmp_path / "good.png"), set()
+    others = {process.pid for process in processes_below(os.getpid())}
+    for _ in range(6):
+        assert len(loaders.together([(path, identify(path))] * 3, Sampling())) == 3
+        seen |= {worker.pid for worker in processes_below(os.getpid())} - others
+    assert len(seen) >= 3
+
+
 def test_closing_ends_workers_that_hang(tmp_path: Path, loaders: Loaders) -> None:
     path = picture(tmp_path / "hang.png")
     others = set(processes_below(os.getpid()))  # of other tests

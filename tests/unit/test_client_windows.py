@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from batch_runs import command, results, run, seen_in, wait_until
+from batch_runs import command, pictures, results, run, run_process, seen_in, wait_until
 from fake_servers import completion
 from media_files import write_video
 
@@ -284,3 +284,15 @@ def test_a_wrong_window_fails_before_work_starts(
     assert done.returncode == 2
     assert said in done.stderr
     assert not ads.asked
+
+
+def test_videos_between_two_windows_and_pictures_do_not_wait_for_each_other(
+    servers: FakeServers, tmp_path: Path
+) -> None:
+    """A video keeps its process and gives its thread away; a picture has a thread and waits for a process."""
+    for number in range(3):
+        write_video(pictures(tmp_path / "ads", 40) / f"0-{number}.mp4", 100 + number)
+    tasks = ("--tasks", "describe,captions", "--window", "0.5", "--frames", "2", "--languages", "")
+    done = run_process(servers, "ads", *tasks, "--loaders", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(results(tmp_path)["files"]) == 43
