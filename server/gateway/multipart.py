@@ -6,7 +6,7 @@ warns of odd headers by writing them into the log.
 
 from __future__ import annotations
 
-from email.message import Message
+import re
 from typing import TYPE_CHECKING
 
 from server.errors import RequestError
@@ -19,6 +19,13 @@ LONGEST_BOUNDARY = 70
 """By RFC 2046."""
 LONGEST_HEAD = 4096
 """Bytes of the headers of one part."""
+_PARAMETER = re.compile(
+    rb"[ \t]*;[ \t;]*([\w!#$%&'*+.^`|~-]+)=" rb'(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))', re.ASCII | re.DOTALL
+)
+"""One of a header's value; read one after the other, each byte is looked at once."""
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_PLAIN = (b"", b"7bit", b"8bit", b"binary")
+"""Transfer encodings that leave a part as it is; RFC 7578 knows no other."""
 
 
 def parts(content_type: str, body: bytes) -> Iterator[tuple[str, bytes]]:
@@ -34,14 +41,13 @@ def parts(content_type: str, body: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _boundary(content_type: str) -> bytes:
-    header = Message()
-    header["Content-Type"] = content_type
-    if header.get_content_maintype() != "multipart":
+    header = content_type.encode(errors="surrogateescape")
+    if not header.lstrip().lower().startswith(b"multipart/"):
         raise _refusal("the body is no multipart form: its content type is another one")
-    boundary = header.get_boundary() or ""
+    boundary = _parameters(header).get(b"boundary", b"")
     if not 0 < len(boundary) <= LONGEST_BOUNDARY or not boundary.isascii():
         raise _refusal(f"the content type needs a boundary of 1 to {LONGEST_BOUNDARY} ASCII characters")
-    return boundary.encode()
+    return boundary
 
 
 def _sections(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -65,15 +71,32 @@ def _sections(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _name(head: bytes) -> str:
-    for line in head.split(b"\r\n"):
-        header, _, value = line.partition(b":")
-        if header.strip().lower() == b"content-disposition":
-            read = Message()
-            read["Content-Disposition"] = value.strip().decode(errors="replace")
-            name = read.get_param("name", header="Content-Disposition")
-            if isinstance(name, str) and name:  # RFC 7578 forbids names that say their encoding
-                return name
+    headers = _headers(head)
+    if headers.get(b"content-transfer-encoding", b"").lower() not in _PLAIN:
+        raise _refusal("a part of the form has a Content-Transfer-Encoding: send it as it is")
+    if name := _parameters(headers.get(b"content-disposition", b"")).get(b"name"):
+        return name.decode(errors="replace")
     raise _refusal("a part of the form has no name")
+
+
+def _headers(head: bytes) -> dict[bytes, bytes]:
+    """By their names in lower case."""
+    found: dict[bytes, bytes] = {}
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        found.setdefault(name.strip().lower(), value.strip())
+    return found
+
+
+def _parameters(value: bytes) -> dict[bytes, bytes]:
+    """Those behind a header's value, `form-data; name="a"`, by their names in lower case."""
+    found: dict[bytes, bytes] = {}
+    at = len(value.partition(b";")[0])
+    while read := _PARAMETER.match(value, at):
+        name, quoted, plain = read.groups()
+        found.setdefault(name.lower(), plain if quoted is None else _ESCAPED.sub(rb"\1", quoted))
+        at = read.end()
+    return found
 
 
 def _refusal(message: str) -> RequestError:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -17,6 +19,7 @@ from translator.errors import ApiError
 from translator.http import Limits, State, multipart
 
 PART = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n'
+NAMED = b"Content-Disposition: form-data; name=q"
 
 
 @pytest.fixture
@@ -183,6 +186,7 @@ async def test_bad_fields_are_refused_in_libretranslates_shape(client: Client, b
         (b"--x\r\nnonsense", "multipart/form-data; boundary=x", 400, "form cannot be read"),
         (PART % b"q" + b"\xff\r\n--x--", "multipart/form-data; boundary=x", 400, "'q' is not in UTF-8"),
         (PART % b"" + b"a\r\n--x--", "multipart/form-data; boundary=x", 400, "no name"),
+        (PART % b"q" + b"a\r\n--x--", "multipart/form-data; boundary*=undefined''x", 400, "names no boundary"),
         ((PART % b"q" + b"a\r\n") * 161 + b"--x--", "multipart/form-data; boundary=x", 413, "more than 160 fields"),
         (PART % b"q" + b"a\r\n--xy", "multipart/form-data; boundary=x", 400, "form cannot be read"),
         (b"q=" + b"a" * 9_500 + b"&source=en&target=fr", "application/x-www-form-urlencoded", 413, "9500 characters"),
@@ -204,12 +208,59 @@ async def test_files_are_not_fields(client: Client) -> None:
     assert (status, answer["error"]) == (400, "'q' is a file: fields of the form must be text")
 
 
+def texts(head: bytes, content: bytes = b"a") -> list[tuple[str, str]]:
+    """Those of a form with one part that has these lines at its head."""
+    body = b"--x\r\n" + head + b"\r\n\r\n" + content + b"\r\n--x--"
+    return list(multipart.texts("multipart/form-data; boundary=x", body, {"utf-8", "iso-8859-1"}))
+
+
+@pytest.mark.parametrize(
+    ("head", "content"),
+    [
+        (b'content-disposition:form-data;name=q; filename=""', b"\xc3\xa9"),
+        (NAMED + b"\r\nContent-Type: text/plain", b"\xc3\xa9"),
+        (NAMED + b"\r\nContent-Type: text/plain; Charset=ISO-8859-1", b"\xe9"),
+        (NAMED + b"\r\nContent-Transfer-Encoding: 8bit", b"\xc3\xa9"),
+    ],
+)
+def test_a_part_is_read_as_it_says_it_is(head: bytes, content: bytes) -> None:
+    assert texts(head, content) == [("q", "é")]
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "said"),
+    [
+        (NAMED + b"; filename=a", 400, "'q' is a file"),
+        (NAMED + b"; filename*=undefined''a", 400, "'q' is a file"),
+        (NAMED + b"\r\nContent-Transfer-Encoding: base64", 400, "send it as it is"),
+        (NAMED + b"\r\nContent-Type: text/plain; charset=utf-16", 415, "charset 'utf-16'"),
+    ],
+)
+def test_a_part_that_is_no_plain_text_is_refused(head: bytes, status: int, said: str) -> None:
+    with pytest.raises(ApiError, match=re.escape(said)) as refused:
+        texts(head)
+    assert refused.value.status == status
+
+
+async def test_what_a_form_calls_a_field_forges_no_line_of_the_log(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    head = b'--x\r\nContent-Disposition: form-data; name="q\nforged line"\r\n\r\n'
+    for content in (b"\xff", b"a"):
+        kind = {"Content-Type": "multipart/form-data; boundary=x"}
+        await ask(client, data=head + content + b"\r\n--x--", headers=kind)
+    assert caplog.messages
+    assert not [text for text in caplog.messages if "\n" in text]
+
+
 @pytest.mark.parametrize(
     "body",
     [
         b"\n" * 1_000_000 + PART % b"q" + b"a\r\n--x--",
         PART % b"q" + b"a\r\n--" * 300_000 + b"\r\n--x--",
         PART % b"q" + b"a\r\n--x--" + b"\r\n" * 500_000,
+        (PART % (b";" * 4000) + b"a\r\n") * 15 + b"--x--",
     ],
 )
 def test_no_form_takes_a_step_for_each_of_its_lines(body: bytes) -> None:
@@ -217,7 +268,7 @@ def test_no_form_takes_a_step_for_each_of_its_lines(body: bytes) -> None:
 
     def take_apart() -> None:
         with suppress(ApiError):
-            list(multipart.texts("multipart/form-data; boundary=x", body))
+            list(multipart.texts("multipart/form-data; boundary=x", body, {"utf-8"}))
 
     assert steps_of(take_apart) < 1000
 

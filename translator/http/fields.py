@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 
 from translator.errors import ApiError
 from translator.http import multipart
+from translator.http.headers import content_type
 from translator.http.state import STATE
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ async def read_fields(request: web.Request) -> Fields:
     query = _gather(request.query.items())
     if request.method == "GET":
         return Fields(query)
-    kind = request.content_type
+    kind, _ = content_type(request.headers.get(hdrs.CONTENT_TYPE, ""))
     body = await _body(request)
     if kind == _MULTIPART:
         return Fields(query | _multipart(body, request))
@@ -164,8 +165,8 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _charset(request: web.Request) -> str:
-    charset = request.charset or "utf-8"
-    if charset.lower() not in _CHARSETS:
+    charset = content_type(request.headers.get(hdrs.CONTENT_TYPE, ""))[1] or "utf-8"
+    if charset not in _CHARSETS:
         raise ApiError(415, f"charset {charset[:40]!r} is not known here: send UTF-8")
     return charset
 
@@ -205,7 +206,8 @@ def _urlencoded(body: bytes, request: web.Request) -> dict[str, Any]:
 
 def _multipart(body: bytes, request: web.Request) -> dict[str, Any]:
     most = request.app[STATE].limits.texts + _OTHER_FIELDS
-    pairs = list(itertools.islice(multipart.texts(request.headers.get(hdrs.CONTENT_TYPE, ""), body), most + 1))
+    read = multipart.texts(request.headers.get(hdrs.CONTENT_TYPE, ""), body, _CHARSETS)
+    pairs = list(itertools.islice(read, most + 1))
     if len(pairs) > most:
         raise ApiError(413, f"the form has more than {most} fields", code="too_large")
     return _gather(pairs)

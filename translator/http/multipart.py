@@ -5,35 +5,36 @@ aiohttp's reader goes line by line, and so through some bodies for half a minute
 
 from __future__ import annotations
 
-from email.message import Message
 from typing import TYPE_CHECKING
 
 from translator.errors import ApiError
+from translator.http.headers import parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 LONGEST_HEAD = 4096
 """Bytes of the headers of one part."""
+_PLAIN = (b"", b"7bit", b"8bit", b"binary")
+"""Transfer encodings that leave a part as it is; RFC 7578 knows no other."""
 
 
-def texts(content_type: str, body: bytes) -> Iterator[tuple[str, str]]:
-    """Name and text of each part of a form.
+def texts(content_type: str, body: bytes, charsets: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Name and text of each part of a form; one that does not say its charset, of `charsets`, is in UTF-8.
 
     Raises:
-        ApiError: 400, it is no form, or a part has no name, is a file, or not in UTF-8.
+        ApiError: 400, it is no form, or a part has no name, is a file, or not in its charset; 415, in another one.
     """
-    header = Message()
-    header["Content-Type"] = content_type
-    boundary = header.get_boundary()
+    boundary = parameters(content_type.encode(errors="surrogateescape")).get(b"boundary", b"")
     if not boundary or not boundary.isascii():
         raise _unreadable("its content type names no boundary")
-    for head, content in _sections(body, boundary.encode()):
-        name = _name(head)
+    for head, content in _sections(body, boundary):
+        headers = _headers(head)
+        name, charset = _name(headers), _charset(headers, charsets)
         try:
-            yield name, content.decode()
-        except UnicodeDecodeError as error:
-            raise ApiError(400, f"{name[:40]!r} is not in UTF-8", param=name[:40]) from error
+            yield name, content.decode(charset)
+        except UnicodeError as error:
+            raise ApiError(400, f"{name[:40]!r} is not in {charset.upper()}") from error
 
 
 def _sections(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -54,18 +55,32 @@ def _sections(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
     raise _unreadable("it does not end with its boundary, or a part has no headers")
 
 
-def _name(head: bytes) -> str:
+def _name(headers: dict[bytes, bytes]) -> str:
+    if headers.get(b"content-transfer-encoding", b"").lower() not in _PLAIN:
+        raise _unreadable("a part has a Content-Transfer-Encoding: send it as it is")
+    disposition = parameters(headers.get(b"content-disposition", b""))
+    name = disposition.get(b"name", b"").decode(errors="replace")
+    if not name:
+        raise _unreadable("a part has no name")
+    if disposition.get(b"filename") or b"filename*" in disposition:
+        raise ApiError(400, f"{name[:40]!r} is a file: fields of the form must be text")
+    return name
+
+
+def _charset(headers: dict[bytes, bytes], charsets: Collection[str]) -> str:
+    said = parameters(headers.get(b"content-type", b"")).get(b"charset", b"utf-8").decode(errors="replace").lower()
+    if said not in charsets:
+        raise ApiError(415, f"charset {said[:40]!r} is not known here: send UTF-8")
+    return said
+
+
+def _headers(head: bytes) -> dict[bytes, bytes]:
+    """By their names in lower case."""
+    found: dict[bytes, bytes] = {}
     for line in head.split(b"\r\n"):
-        header, _, value = line.partition(b":")
-        if header.strip().lower() == b"content-disposition":
-            read = Message()
-            read["Content-Disposition"] = value.strip().decode(errors="replace")
-            name = read.get_param("name", header="Content-Disposition")
-            if isinstance(name, str) and name:  # RFC 7578 forbids names that say their encoding
-                if read.get_filename() is not None:
-                    raise ApiError(400, f"{name[:40]!r} is a file: fields of the form must be text")
-                return name
-    raise _unreadable("a part has no name")
+        name, _, value = line.partition(b":")
+        found.setdefault(name.strip().lower(), value.strip())
+    return found
 
 
 def _unreadable(why: str) -> ApiError:
