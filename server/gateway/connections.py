@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -13,6 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from server.errors import RETRY_AFTER_S, PreflightError, RequestError
+from server.gateway.middleware import as_openai
 from server.gateway.refusals import error_body, kind_of, refusal
 
 if TYPE_CHECKING:
@@ -84,10 +84,7 @@ class Connection(RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer. An exception of aiohttp is of a request that came to none of our handlers."""
         if isinstance(resp, web.HTTPException):
-            message = (
-                "Expect: only 100-continue is known" if resp.status == HTTPStatus.EXPECTATION_FAILED else resp.reason
-            )
-            resp = refusal(RequestError(resp.status, message, code=resp.reason.lower().replace(" ", "_")))
+            resp = refusal(as_openai(request, resp))
             resp.force_close()
         return await super().finish_response(request, resp, start_time)
 

@@ -2,8 +2,8 @@
 
 A crash makes suspects of all requests in flight. When they come again they are let in one at a time, more of them with
 every one that is answered, so that the next crash has one suspect: that one is poison. Were there several, each of them
-has to go alone the next time. Requests are known by their content; one that is answered is hashed only while there
-are suspects.
+has to go alone the next time. Requests are known by their content, which is hashed only while there are suspects or a
+crash is being counted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -42,7 +42,6 @@ LABELS = frozenset(
 )
 """Parameters that may differ between two requests with the same content."""
 
-_T = TypeVar("_T")
 logger = logging.getLogger(__name__)
 
 
@@ -94,9 +93,10 @@ class CrashMemory:
         self._left: deque[tuple[float, str, Future[bytes]]] = deque()
         """(when, server, digest) of each request that has left without an answer."""
         self._hashing = ThreadPoolExecutor(1, "digests")
-        """Many may be there or leave at once, with large bodies, and nobody else is to wait for their digests."""
-        self._uncounted: set[asyncio.Future[Any]] = set()
-        """Digests that crashes and answers are still to be counted by."""
+        """Many may be there or leave at once, with large bodies: the event loop does not wait for their digests. It is
+        one thread, so that crashes and answers are counted in the order in which they came."""
+        self._uncounted: set[asyncio.Future[set[bytes]]] = set()
+        """The digests of those who were there at crashes that are not counted yet."""
         self._admitted: list[bytes] = []
         """Suspects that have been let in."""
         self._window = 1
@@ -113,18 +113,18 @@ class CrashMemory:
             self._poison_logs[server] = Path(poison_log)
 
     async def check(self, request: IdentifiedRequest) -> None:
-        """Refuse poison.
+        """Refuse poison. Every crash that has been noted is counted when this returns; answers are not waited for.
 
         Raises:
             RequestError: 502.
         """
-        while self._uncounted:
-            await asyncio.wait(self._uncounted)
         self._forget_old()
-        if not self._suspects:
+        if not self._suspects and not self._uncounted:
             return
         if "digest" not in vars(request):
             await self._hash(request)
+        while self._uncounted:  # last, and again: more of them may have been noted meanwhile
+            await asyncio.wait(self._uncounted)
         if (suspect := self._find(request.digest)) and suspect.poison:
             raise RequestError(
                 502,
@@ -146,12 +146,14 @@ class CrashMemory:
             return
         try:
             async with asyncio.timeout(self._longest_wait_s):
-                while not self._may_enter(request.digest):
+                while True:
+                    await self.check(request)
+                    if self._may_enter(request.digest):
+                        break
                     await self._changed.wait()
         except TimeoutError:
             raise unavailable(self._model) from None
-        await self.check(request)
-        self._admitted.append(request.digest)
+        self._admitted.append(request.digest)  # with no await since it was asked: all that wait wake at once
         try:
             yield
         except asyncio.CancelledError:  # the engine may crash of it all the same
@@ -190,8 +192,10 @@ class CrashMemory:
 
     def _clear(self, request: IdentifiedRequest, server: str) -> None:
         self._answered_at[server] = self._clock()
-        if self._suspects or self._uncounted:
-            self._count_later(self._hash(request), self._acquit)
+        if not self._uncounted and "digest" in vars(request):
+            self._acquit(request.digest)
+        elif self._suspects or self._uncounted:  # after the crashes that were noted before it
+            self._hash(request).add_done_callback(lambda hashed: self._acquit(hashed.result()))
 
     def _acquit(self, digest: bytes) -> None:
         if (suspect := self._find(digest)) and not suspect.poison:
@@ -207,23 +211,16 @@ class CrashMemory:
             return {request.digest for request in present} | {digest.result() for digest in left}
 
         hashed = asyncio.get_running_loop().run_in_executor(self._hashing, hash_all)
-        self._count_later(hashed, partial(self._suspect, server, self._clock()))
+        self._uncounted.add(hashed)
+        hashed.add_done_callback(partial(self._count, server, self._clock()))
 
     def _hash(self, request: IdentifiedRequest) -> asyncio.Future[bytes]:
         return asyncio.get_running_loop().run_in_executor(self._hashing, getattr, request, "digest")
 
-    def _count_later(self, hashed: asyncio.Future[_T], count: Callable[[_T], None]) -> None:
-        """`count` what is `hashed`, also if nobody waits for it any more."""
-
-        def counted(_: asyncio.Future[_T]) -> None:
-            self._uncounted.discard(hashed)
-            if not hashed.cancelled():
-                count(hashed.result())
-
-        self._uncounted.add(hashed)
-        hashed.add_done_callback(counted)
-
-    def _suspect(self, server: str, now: float, digests: set[bytes]) -> None:
+    def _count(self, server: str, now: float, hashed: asyncio.Future[set[bytes]]) -> None:
+        """Count a crash once those who were there are known."""
+        self._uncounted.discard(hashed)
+        digests = hashed.result()
         known = [digest for digest in digests if self._find(digest) is not None]
         for digest in digests:
             suspect = self._suspects.pop(digest, None) or _Suspect(now)  # the newest stand last
@@ -259,8 +256,9 @@ class CrashMemory:
         return self._answered_at.get(server, -math.inf) > max(earlier, default=-math.inf)
 
     def _may_enter(self, digest: bytes) -> bool:
+        """Whether there is room for a request that is no poison."""
         suspect = self._find(digest)
-        if suspect is None or suspect.poison:
+        if suspect is None:
             return True
         if len(suspect.crashes) > 1:
             return not self._admitted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -86,7 +87,7 @@ class RequestMiddleware:
         except RequestError as error:
             failure = error
         except web.HTTPException as error:
-            failure = _as_openai(request, error)
+            failure = as_openai(request, error)
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:
@@ -103,8 +104,11 @@ class RequestMiddleware:
             raise RequestError(503, "the server is shutting down", code="shutting_down", retry_after_s=RETRY_AFTER_S)
 
 
-def _as_openai(request: web.Request, error: web.HTTPException) -> RequestError:
+def as_openai(request: web.BaseRequest, error: web.HTTPException) -> RequestError:
+    """What aiohttp refuses a request with, in OpenAI's words."""
     message = f"{request.method} {request.rel_url.raw_path[:_SHOWN_PATH]}: {error.reason}"
+    if error.status == HTTPStatus.EXPECTATION_FAILED:
+        message = "Expect: only 100-continue is known"
     code = error.reason.lower().replace(" ", "_")
     return RequestError(error.status, message, code=code, allow=error.headers.get("Allow"))
 

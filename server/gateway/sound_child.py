@@ -132,8 +132,9 @@ def _bound_memory(task: Task) -> None:
     """What is asked for on top of this is not there."""
     most = MEMORY_BYTES + 2 * task.size + 3 * round(task.most_s * RATE) * SAMPLE_BYTES
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    with suppress(ValueError, OSError):  # a lower limit is set already
-        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 def _give_back() -> None:

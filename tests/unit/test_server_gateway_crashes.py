@@ -304,6 +304,46 @@ async def test_suspects_go_one_at_a_time_and_more_with_each_that_is_answered(mem
     assert 2 < most < len(texts)
 
 
+async def test_those_that_wait_for_their_turn_do_not_enter_all_at_once(memory: CrashMemory) -> None:
+    """One is answered, which wakes all of the others."""
+    texts = tuple("abcdefghijklmnopqrst")
+    await crash(memory, *texts)
+    entered: list[str] = []
+    answered = {text: asyncio.Event() for text in texts}
+
+    async def go(text: str) -> None:
+        one = asked(text)
+        async with memory.admit(one):
+            entered.append(text)
+            with memory.present(one, "a"):
+                await answered[text].wait()
+                one.answered = True
+
+    going = {text: asyncio.create_task(go(text)) for text in texts}
+    await until(lambda: len(entered) == 1)
+    answered[entered[0]].set()
+    await going[entered[0]]
+    await until(lambda: len(entered) >= 3)
+    await asyncio.sleep(0.05)  # the threads of the rest come back
+    assert len(entered) == 3  # two at a time, after the first
+    for event in answered.values():
+        event.set()
+    await asyncio.gather(*going.values())
+
+
+async def test_while_there_are_suspects_others_wait_for_no_answer(memory: CrashMemory) -> None:
+    """An answer is hashed by the same thread as those who ask; only what nobody has hashed yet is."""
+    await crash(memory, "x")
+    hold, one, other = threading.Event(), asked("y"), asked("z")
+    await memory.check(one)
+    await memory.check(other)
+    memory._hashing.submit(hold.wait, 60)  # what else the thread has to do
+    with memory.present(one, "a"):
+        one.answered = True
+    await asyncio.wait_for(memory.check(other), 30)
+    hold.set()
+
+
 async def test_one_that_was_there_at_two_crashes_with_others_goes_alone(memory: CrashMemory) -> None:
     await crash(memory, "x", "y", "z")
     await crash(memory, "x", "y")
