@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 # The same matrix; a checkpoint keeps it under one or more of these names.
-_SHARED = (
+SHARED = (
     "model.shared.weight",
     "lm_head.weight",
     "model.encoder.embed_tokens.weight",
@@ -51,7 +51,7 @@ def convert(checkpoint: Path, output: Path, quantization: str = "int8") -> None:
     with _pretend_missing("torch"):  # imported by `specs` for other converters: seconds, and hundreds of MB
         import ctranslate2.specs  # noqa: F401, PLC0415
     weights = Weights(Checkpoint(checkpoint), quantization)
-    spec = conversion_t5.spec_of(config, weights) if kind == "t5" else _m2m100(config, weights, checkpoint)
+    spec = conversion_t5.spec_of(config, weights) if kind == "t5" else nllb_spec(config, weights, checkpoint)
     _vocabulary(spec, checkpoint, config)
     spec.validate()
     spec.optimize(quantization=None if weights.int8 else quantization)  # None: only finds what is there twice
@@ -60,7 +60,7 @@ def convert(checkpoint: Path, output: Path, quantization: str = "int8") -> None:
     shutil.copy(checkpoint / "tokenizer.json", output / "tokenizer.json")
 
 
-def _m2m100(config: dict[str, Any], weights: Weights, checkpoint: Path) -> Any:
+def nllb_spec(config: dict[str, Any], weights: Weights, checkpoint: Path) -> Any:
     """The library's description of an NLLB-200 model, with all its weights."""
     from ctranslate2.specs import TransformerSpec  # noqa: PLC0415
 
@@ -83,9 +83,9 @@ def _m2m100(config: dict[str, Any], weights: Weights, checkpoint: Path) -> Any:
 
 
 def _embeddings(spec: Any, weights: Weights, checkpoint: Path) -> None:
-    shared = next((name for name in _SHARED if name in weights.checkpoint), None)
+    shared = next((name for name in SHARED if name in weights.checkpoint), None)
     if shared is None:
-        raise ModelError(f"{checkpoint} has no token embeddings: none of {', '.join(_SHARED)}")
+        raise ModelError(f"{checkpoint} has no token embeddings: none of {', '.join(SHARED)}")
     # One matrix in three places. Its scale stands at the first alone, to which the library refers the others.
     weights.quantised(spec.decoder.embeddings, weights.checkpoint[shared])
     spec.encoder.embeddings[0].weight = spec.decoder.embeddings.weight
