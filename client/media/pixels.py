@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageChops, ImageCms
+from PIL import Image, ImageChops, ImageCms, TiffImagePlugin
 
 from client.errors import MediaError
 from client.media.hdr import Colours, of_code_points, of_gamma, pixels_to_srgb
@@ -27,6 +27,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What undoes each orientation of EXIF."""
+SAMPLE_FORMAT, UNSIGNED = 339, 1
+"""A tag of TIFFs, and what it is by default: whole numbers without a sign."""
 _DEEP_GREYS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
@@ -129,6 +131,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     clear = image.info.get("transparency")
     if image.mode in _DEEP_GREYS:
         values = np.asarray(image)
+        if image.mode == "I" and isinstance(image, TiffImagePlugin.TiffImageFile) and not _has_signs(image):
+            values = values.view(np.uint32)  # which Pillow does not know
         top = int(values.max(initial=0))
         # A PNG says how deep it is; others may hold small values in wide numbers.
         depth = 8 if top < 1 << 8 and image.format != "PNG" else max(16, top.bit_length())
@@ -145,6 +149,10 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         return image
     grey.info.update({name: value for name, value in image.info.items() if name != "transparency"})
     return grey
+
+
+def _has_signs(image: TiffImagePlugin.TiffImageFile) -> bool:
+    return bool(image.tag_v2.get(SAMPLE_FORMAT, (UNSIGNED,)) != (UNSIGNED,))
 
 
 def _colours(image: Image.Image, profile: bytes | None, code_points: tuple[int, int] | None) -> Colours | None:

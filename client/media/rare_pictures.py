@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, Any
 
 import av
-from PIL import Image
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 from client.errors import MediaError
 from client.media.kinds import HEAD_BYTES, Rare, rare_kind
-from client.media.pixels import Decoded, check_size, share_there, srgb_pixels
+from client.media.pixels import SAMPLE_FORMAT, UNSIGNED, Decoded, check_size, share_there, srgb_pixels
 from client.media.tiles import model_size
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ _SVG_REFERENCE = re.compile(
 _SVG_ROOT = re.compile(r"<(?:\w+:)?svg\b[^>]*>")
 _SVG_EDGE = re.compile(r"""\s(width|height)\s*=\s*["']\s*(\d+(?:\.\d+)?)\s*(?:px)?\s*["']""")
 _SRGB_TRANSFER = "iec61966_2_1"
+_TAG_BYTES = 12
+# Sizes, compression, where strips and tiles lie, and what their numbers mean.
+_OF_PIXELS = frozenset(
+    (256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 530)
+)
 # The demuxers of formats of which Pillow does not know every kind.
 _FFMPEG_FORMATS = {
     b"BM": "bmp_pipe",
@@ -135,6 +142,10 @@ def read_by_ffmpeg(data: bytes, most: int, *, strict: bool) -> Decoded:
     demuxer = next((name for start, name in _FFMPEG_FORMATS.items() if data.startswith(start)), None)
     if demuxer is None:
         raise ValueError("unknown")
+    tags: dict[int, Any] = {}
+    if demuxer == "tiff_pipe":
+        tags = _tiff_tags(data)
+        data = _of_pixels_alone(data)
     try:
         with av.open(io.BytesIO(data), "r", format=demuxer, metadata_errors="replace") as container:
             stream = container.streams.video[0]
@@ -147,8 +158,42 @@ def read_by_ffmpeg(data: bytes, most: int, *, strict: bool) -> Decoded:
             frame = next((frame for packet in container.demux(stream) for frame in packet.decode()), None)
             if frame is None or (strict and frame.is_corrupt):
                 raise ValueError("no picture comes out")
-            has_alpha = any(component.is_alpha for component in frame.format.components)
-            image = Image.fromarray(frame.to_ndarray(format="rgba" if has_alpha else "rgb24"))
+            values = frame.to_ndarray() if "f32" in frame.format.name else None
+            if values is not None and tags and tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0] == UNSIGNED:
+                # Whole numbers of 32 bits, which it takes for real ones.
+                image = Image.fromarray((values.view(values.dtype.str.replace("f", "u")) >> 24).astype(np.uint8))
+            else:
+                has_alpha = any(component.is_alpha for component in frame.format.components)
+                image = Image.fromarray(frame.to_ndarray(format="rgba" if has_alpha else "rgb24"))
     except av.FFmpegError as error:
         raise ValueError(error.strerror or str(error)) from error
+    image.getexif()[ExifTags.Base.Orientation] = tags.get(ExifTags.Base.Orientation, 1)
+    image = ImageOps.exif_transpose(image)
     return _decoded(image, *image.size, [])._replace(share=1.0 if strict else share_there(image))
+
+
+def _tiff_tags(data: bytes) -> dict[int, Any]:
+    """The tags of the first picture of a TIFF."""
+    directory = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
+    file = io.BytesIO(data)
+    file.seek(directory.next)
+    directory.load(file)
+    return dict(directory)
+
+
+def _of_pixels_alone(data: bytes) -> bytes:
+    """A TIFF without the tags that say nothing of its pixels: FFmpeg takes those that it does not know for faults.
+
+    Raises:
+        ValueError: its tags are cut off.
+    """
+    order = "<" if data.startswith(b"II") else ">"
+    try:
+        (begin,) = struct.unpack_from(f"{order}I", data, 4)
+        (count,) = struct.unpack_from(f"{order}H", data, begin)
+        entries = [data[at : at + _TAG_BYTES] for at in range(begin + 2, begin + 2 + count * _TAG_BYTES, _TAG_BYTES)]
+        kept = [entry for entry in entries if struct.unpack_from(f"{order}H", entry)[0] in _OF_PIXELS]
+    except struct.error as error:
+        raise ValueError("its tags are cut off") from error
+    listed = struct.pack(f"{order}H", len(kept)) + b"".join(kept) + bytes(4)
+    return data[:begin] + listed + data[begin + len(listed) :]

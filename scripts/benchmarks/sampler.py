@@ -42,6 +42,7 @@ from client.media.load import identify, load_spans
 from client.media.loaders import Loaders
 from client.media.sampling import Sampling, evenly
 from client.media.video import load_video
+from client.stages import PICTURES_TOGETHER
 from scripts.benchmarks.common.cli import new_file, run, start
 from scripts.benchmarks.common.report import Report
 
@@ -221,15 +222,19 @@ def compare_jpegs(report: Report, path: Path, count: int) -> None:
 
 
 def compare_pictures(report: Report, folder: Path, count: int) -> None:
-    """Small pictures, in loader processes and in threads of one process; all processes' CPU is counted."""
+    """Small pictures, in loader processes, as many together as the client gives them, and in threads of one process.
+
+    The CPU of all processes is counted.
+    """
     small = folder / "small"
     small.mkdir()
     noise = np.random.default_rng(0)
     for number in range(50):
         picture = Image.fromarray(noise.integers(0, 255, (8, 12, 3), np.uint8)).resize((480, 320))
         picture.save(small / f"{number}.jpg", quality=90)
-    files = [(path, identify(path), Sampling()) for path in sorted(small.iterdir())]
+    files = [(path, identify(path)) for path in sorted(small.iterdir())]
     jobs = [files[number % len(files)] for number in range(count)]
+    groups = [jobs[begin : begin + PICTURES_TOGETHER] for begin in range(0, count, PICTURES_TOGETHER)]
     cores = len(os.sched_getaffinity(0))
     costs: dict[str, list[tuple[float, float]]] = {"threads": [], "processes": []}
     for _ in range(2):
@@ -237,8 +242,10 @@ def compare_pictures(report: Report, folder: Path, count: int) -> None:
             loaders = Loaders(cores) if way == "processes" else None
             before, wall = cpu_of_all(), time.perf_counter()
             with ThreadPoolExecutor(cores) as pool:
-                work = partial(_in_process, loaders) if loaders else _in_thread
-                list(pool.map(lambda job, work=work: len(work(*job).jpegs), jobs))
+                if loaders:
+                    list(pool.map(partial(loaders.together, sampling=Sampling()), groups))
+                else:
+                    list(pool.map(_in_thread, jobs))
             wall = time.perf_counter() - wall
             if loaders:
                 loaders.close()  # only then its CPU is known
@@ -248,13 +255,8 @@ def compare_pictures(report: Report, folder: Path, count: int) -> None:
     report.add("picture of 480x320, in processes (baseline: threads)", "1/s", rate, base_rate, more_is_better=True)
 
 
-def _in_thread(path: Path, identity: Identity, sampling: Sampling) -> Content:
-    (content,) = load_spans(path, identity, sampling, [None])
-    return content
-
-
-def _in_process(loaders: Loaders, path: Path, identity: Identity, sampling: Sampling) -> Content:
-    (content,) = loaders.load(path, identity, sampling)
+def _in_thread(file: tuple[Path, Identity]) -> Content:
+    (content,) = load_spans(*file, Sampling(), [None])
     return content
 
 

@@ -223,6 +223,43 @@ def test_a_turned_tiff_of_any_mode_is_whole(tmp_path: Path, mode: str, compressi
     check(tmp_path / "a.tiff", GREY if mode in ("L", "I;16") else RED)
 
 
+def tiff(values: np.ndarray, sample_format: int | None, orientation: int = 1) -> bytes:
+    """An uncompressed TIFF of [height, width, samples], whose numbers are of the kind `sample_format`, or not told."""
+    order, (height, width, samples) = values.dtype.str[0], values.shape
+    depths = struct.pack(f"{order}{samples}H", *[8 * values.itemsize] * samples)
+    tags = {256: width, 257: height, 259: 1, 262: 2 if samples > 1 else 1, 274: orientation, 277: samples}
+    tags |= {278: height} | ({339: sample_format} if sample_format else {})
+    begin = 8 + 2 + 12 * (len(tags) + 3) + 4
+    entries = {tag: struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0) for tag, value in tags.items()}
+    where = struct.pack(f"{order}I", begin) if samples > 1 else depths.ljust(4, b"\0")
+    entries[258] = struct.pack(f"{order}HHI", 258, 3, samples) + where
+    entries[273] = struct.pack(f"{order}HHII", 273, 4, 1, begin + len(depths))
+    entries[279] = struct.pack(f"{order}HHII", 279, 4, 1, values.nbytes)
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HIH", 42, 8, len(entries))
+    return head + b"".join(entries[tag] for tag in sorted(entries)) + bytes(4) + depths + values.tobytes()
+
+
+@pytest.mark.parametrize(("mode", "order"), [("L", "<"), ("RGB", "<"), ("RGB", ">")])
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize(("kind", "sample_format"), [("u4", None), ("u4", 1), ("f4", 3)])
+def test_tiffs_of_32_bits_a_sample(
+    tmp_path: Path, mode: str, kind: str, sample_format: int | None, orientation: int, order: str
+) -> None:
+    """Pillow takes whole numbers for ones with a sign, FFmpeg for real ones; neither knows all tags."""
+    shown = corner().convert(mode)
+    stored = np.asarray(shown.transpose(Image.Transpose.ROTATE_90) if orientation == 6 else shown)
+    values = stored.reshape(*stored.shape[:2], -1) / 255 * (2**32 - 1 if kind == "u4" else 1)
+    (tmp_path / "a.tiff").write_bytes(tiff(values.astype(order + kind), sample_format, orientation))
+    check(tmp_path / "a.tiff", GREY if mode == "L" else RED)
+
+
+def test_a_tiff_whose_tags_are_cut_off_is_refused(tmp_path: Path) -> None:
+    whole = tiff(np.zeros((40, 80, 3), "<u4"), 1)
+    (tmp_path / "a.tiff").write_bytes(whole[:100])
+    with pytest.raises(MediaError, match="convert it to PNG"):
+        load_image(tmp_path / "a.tiff")
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 255])
 def test_an_orientation_that_does_not_exist_changes_nothing(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
