@@ -16,6 +16,7 @@ from rich.table import Table
 from server.errors import PreflightError, UnknownSizesError
 from server.parts import open_gateway_socket, stack_parts
 from server.sizing.arithmetic import arithmetic_note
+from server.sizing.counted import CountedModel
 from server.sizing.gpus import list_gpus
 from server.sizing.machine import GIB
 from server.sizing.models import model_sizes
@@ -76,6 +77,7 @@ def _findings(
         yield Finding("arithmetic", good=True, says=note)
     yield _finding_of("main memory", "enough is free", lambda: check_memory(profile))
     try:
+        yield from _counted(profile)
         yield from (_holds(engine, profile) for engine in profile.engines if engine.kv_cache_gib is not None)
         devices = plan(profile)
     except UnknownSizesError as error:
@@ -135,6 +137,18 @@ def _room(profile: Profile, gpu: Gpu | None, gpu_memory_gib: float | None) -> in
     if gpu_memory_gib is not None:
         return int(gpu_memory_gib * GIB)
     return int((gpu.free_gib if gpu else profile.device.memory_gib or 0) * GIB)
+
+
+def _counted(profile: Profile) -> Iterator[Finding]:
+    """Models of which this project has no sums of its own."""
+    for engine in profile.engines:
+        sizes = model_sizes(engine.model, engine.local_model, engine.number_bytes)
+        if isinstance(sizes, CountedModel):
+            says = (
+                f"{sizes.parameters / 1e9:.2f} billion weights, counted by transformers from its own configuration "
+                f"({sizes.kind}); its KV cache and activations are estimates from above"
+            )
+            yield Finding(f"sizes of {engine.name}", good=True, says=says)
 
 
 def _holds(engine: EngineProfile, profile: Profile) -> Finding:

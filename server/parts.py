@@ -103,6 +103,7 @@ def _served_model(engine: EngineProfile, parts: Sequence[Part]) -> ServedModel:
         task=engine.task,
         max_model_len=engine.max_model_len,
         max_frames=engine.max_frames,
+        fewest_frames=engine.fewest_frames,
         max_images=engine.max_images,
         tools=engine.tool_parser is not None,
     )

@@ -72,6 +72,8 @@ class EngineProfile(Settings, frozen=True, kw_only=True):
     """Tokens of prompt and answer together."""
     max_frames: int = 0
     """Frames a video may have; 0: the model takes no video. vLLM cuts further frames silently, we refuse."""
+    fewest_frames: int = 1
+    """Frames a video must have: of one with fewer, the last is repeated. 2 for Qwen3-VL."""
     max_images: int = 0
     """Pictures a request may have; 0: none. Of earlier turns, the gateway leaves out what is beyond."""
     tool_parser: str | None = None
@@ -131,6 +133,7 @@ class EngineProfile(Settings, frozen=True, kw_only=True):
             "tensor_parallel",
             "longest_json_string",
             "most_json_items",
+            "fewest_frames",
         ):
             if (value := getattr(self, name)) is not None:
                 _check_positive(name, value)
@@ -144,6 +147,8 @@ class EngineProfile(Settings, frozen=True, kw_only=True):
             _check_url(url)
         if self.max_frames < 0 or self.max_images < 0:
             raise ValueError("max_frames and max_images cannot be negative")
+        if self.max_frames and self.fewest_frames > self.max_frames:
+            raise ValueError(f"fewest_frames is {self.fewest_frames}, more than max_frames, {self.max_frames}")
         if self.memory_utilization is not None and not 0 < self.memory_utilization <= 1:
             raise ValueError(f"memory_utilization is a share between 0 and 1, not {self.memory_utilization}")
         if self.task == "transcribe" and (self.max_frames or self.max_images or self.tool_parser):

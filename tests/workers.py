@@ -40,7 +40,8 @@ WITH_HEAVY_IMPORTS = (
         "test_bench_all.py",
         "test_bench_cli.py",
     ),
-    *("test_demo_training.py", "test_demo_speech.py", "test_client_export_datasets.py", "test_published_files.py"),
+    *("test_demo_training.py", "test_demo_speech.py", "test_client_export_datasets.py"),
+    *("test_published_files.py", "test_server_counted.py"),
 )
 """Modules that import, or run what imports, what takes seconds: torch, transformers, vLLM, Schemathesis."""
 HEAVY = {"torch", "transformers", "vllm", "schemathesis"}

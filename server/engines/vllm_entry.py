@@ -20,7 +20,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from server.engines import step_watch
+from server.engines import media_limits, step_watch
 
 if TYPE_CHECKING:
     import asyncio
@@ -47,6 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     gc.disable()
     import vllm.entrypoints.launchers.api_server.entry as api_server  # noqa: PLC0415
 
+    media_limits.install()
     if FAST_START in arguments:
         _serve_fast([argument for argument in arguments if argument != FAST_START])
         return

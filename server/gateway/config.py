@@ -71,6 +71,8 @@ class ServedModel(Settings, frozen=True, kw_only=True):
     """Tokens of prompt and answer together."""
     max_frames: int = 0
     """Frames a video may have; 0: no video."""
+    fewest_frames: int = 1
+    """Frames a video must have: of one with fewer, the last is repeated."""
     max_images: int = 0
     """Pictures a request may have; 0: none. Of earlier turns, the gateway leaves out what is beyond."""
     tools: bool = False

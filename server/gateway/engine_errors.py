@@ -37,6 +37,8 @@ _REPEATED = re.compile(r"\s*\(parameter=\w+(?:, value=.*)?\)$", re.DOTALL)
 _RUN = re.compile(r"\s{20,}")
 """White space of a client's text: the expressions above would take the cube of its length."""
 _GRAMMAR = re.compile(r"^(?:Grammar error|Invalid grammar specification): *", re.IGNORECASE)
+_UNREAD = re.compile(r"Failed to apply (\w+) on data=")
+"""vLLM, of media that a model's own processor refuses; it goes on with their numbers."""
 _NOTHING = "Internal server error"
 """What vLLM says where it does not say what happened."""
 _GONE = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
@@ -104,6 +106,8 @@ def _told(body: bytes) -> dict[str, Any]:
 def _plain(message: Any, param: Any) -> str:
     """What an engine says, without dumps of its validator and links to its documentation."""
     text = _RUN.sub(" ", message[:LONGEST_READ]) if isinstance(message, str) else ""
+    if unread := _UNREAD.match(text):
+        return f"the model's processor ({unread[1]}) cannot read the pictures or frames of this request"
     if _PYDANTIC.match(text):
         text = _RUN.sub(" ", _first_reported(text, param))
     text = _GRAMMAR.sub("the schema cannot be followed: ", _REPEATED.sub("", _LINK.sub(" ", text))).strip()

@@ -124,6 +124,8 @@ def _tidy_frames(url: str, model: ServedModel) -> str:
     frames = url.count(",", comma + 1) + 1
     if frames > model.max_frames:
         raise _refusal(f"{frames} frames, but {model.name} looks at {model.max_frames} at most")
+    if (missing := model.fewest_frames - frames) > 0:
+        url += ("," + url[url.rfind(",") + 1 :]) * missing
     if url.startswith(FRAMES) and not _is_untidy(url, comma) and _are_padded(url, comma + 1):
         return url
     return FRAMES + ",".join(map(tidy_base64, url[comma + 1 :].split(",")))

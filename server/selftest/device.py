@@ -49,6 +49,12 @@ class Speeds:
         """With the quickest numbers."""
         return max(self.flops_per_s.values())
 
+    @property
+    def described(self) -> str:
+        """All of it, for people."""
+        rates = f"{self.bytes_per_s / 1e9:.0f} GB/s, {self.best_flops_per_s / 1e12:.2f} TFLOP/s"
+        return f"{self.name}: {rates}, measured"
+
 
 def measure(threads: int | None, read_bytes: int) -> Speeds:
     """Measure this machine, once for each size: its first GPU, or its cores.

@@ -70,7 +70,7 @@ class Rate:
     Attributes:
         unit: What is counted.
         count: How much of it came.
-        limit: What could come in a second at most.
+        limit: What could come in a second at most; None: it is not known.
         of: What sets the limit.
     """
 
@@ -78,7 +78,7 @@ class Rate:
     unit: str
     loaded: Loaded
     count: int
-    limit: float
+    limit: float | None
     of: str
 
     @property
@@ -91,6 +91,10 @@ class Rate:
         if self.loaded.problems:
             return failed(f"{len(self.loaded.problems)} requests failed, the first: {self.loaded.problems[0]}")
         rate = self.count / self.loaded.wall_s
+        if self.limit is None:
+            return passed(
+                f"{rate:.1f}; how many are possible is not known of this model", **{f"{self.unit}_per_s": rate}
+            )
         share = rate / self.limit
         says = f"{rate:.1f}, {share * 100:.2g} % of {self.limit:.1f} ({self.of})"
         figures = {f"{self.unit}_per_s": rate, "limit_per_s": self.limit, "share": share}
@@ -131,9 +135,9 @@ async def measure_engine(
 
 
 async def _rates(engine: EngineProfile, endpoint: str, speeds: Callable[[int], Speeds]) -> list[Rate]:
-    model = model_sizes(engine.model, engine.local_model, engine.number_bytes)
-    assert isinstance(model, Model)
-    device = speeds(model.linear_bytes)
+    sizes = model_sizes(engine.model, engine.local_model, engine.number_bytes)
+    model = sizes if isinstance(sizes, Model) else None
+    device = speeds(model.linear_bytes) if model else None
     at_once = min(AT_ONCE, engine.max_requests or AT_ONCE)
     requests = Requests(picture_width(engine.model, engine.local_model) * (2 if engine.max_images else 1))
 
@@ -143,14 +147,15 @@ async def _rates(engine: EngineProfile, endpoint: str, speeds: Callable[[int], S
         return await ask_many(endpoint, engine.name, content, count=count, at_once=at_once, tokens=tokens)
 
     written = await ask(requests.text, TOKENS)
-    of = f"{device.name}: {device.bytes_per_s / 1e9:.0f} GB/s, {device.best_flops_per_s / 1e12:.2f} TFLOP/s, measured"
-    limit = tokens_per_s(model, device, at_once, TOKENS // 2)
+    of = device.described if device else ""
+    limit = tokens_per_s(model, device, at_once, TOKENS // 2) if model and device else None
     rates = [Rate(engine.name, "tokens", written, written.tokens, limit, of)]
     if engine.max_images:
         looked = await ask(requests.picture, 1)
-        rates.append(Rate(engine.name, "pictures", looked, looked.answers, media_per_s(model, device), of))
+        most = media_per_s(model, device) if model and device else None
+        rates.append(Rate(engine.name, "pictures", looked, looked.answers, most, of))
     if engine.max_frames >= FRAMES:
         looked = await ask(requests.video, 1)
-        limit = media_per_s(model, device, FRAMES)
-        rates.append(Rate(engine.name, f"videos of {FRAMES} frames", looked, looked.answers, limit, of))
+        most = media_per_s(model, device, FRAMES) if model and device else None
+        rates.append(Rate(engine.name, f"videos of {FRAMES} frames", looked, looked.answers, most, of))
     return rates

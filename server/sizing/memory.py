@@ -16,6 +16,8 @@ from math import ceil, gcd
 from typing import Any
 
 Config = Mapping[str, Any]
+ARCHITECTURES = frozenset({"mllama", "llava_next_video"})
+"""Those that see, by their `model_type`; all others are counted (`counted.py`)."""
 HALF = 2
 """Bytes of a bf16 number; activations, KV cache and all weights that are not quantised are of these, or of float32."""
 DEFAULT_ENCODER_CACHE_GIB = 0.5
@@ -209,13 +211,7 @@ class Model:
 
     @classmethod
     def of(cls, config: Config, number: int = HALF) -> Model:
-        """Read a config.json; `number` is in bytes, of those that are computed with.
-
-        Raises:
-            ValueError: not one of the two architectures whose sizes are known here.
-        """
-        if config.get("model_type") not in {"mllama", "llava_next_video"}:
-            raise ValueError(f"sizes of {config.get('model_type')!r} models are not known here")
+        """Read the config.json of one of the `ARCHITECTURES`; `number`: bytes of one that is computed with."""
         scheme = Scheme.of(config.get("quantization_config", {}))
         return cls(Text.of(config["text_config"], number), Vision.of(config), scheme)
 

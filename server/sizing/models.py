@@ -10,16 +10,19 @@ from typing import Any
 import orjson
 
 from server.errors import UnknownSizesError
-from server.sizing.memory import HALF, Model
+from server.sizing.counted import CountedModel, count
+from server.sizing.memory import ARCHITECTURES, HALF, Model
 from server.sizing.speech import SpeechModel
 
 FORMATS = {"fp8": "float-quantized", "w4a16": "pack-quantized"}
 """Names of schemes in our table, and how compressed-tensors stores them."""
+ANY_WIDTH = 448
+"""Pixels of a side, for a model that takes pictures of any size."""
 KNOWN = Path(__file__).with_name("known_models.toml")
 
 
-def model_sizes(name: str, folder: Path | None, number: int = HALF) -> Model | SpeechModel:
-    """The sizes of a model.
+def model_sizes(name: str, folder: Path | None, number: int = HALF) -> Model | SpeechModel | CountedModel:
+    """The sizes of a model: by our formulae, or as transformers counts them.
 
     Args:
         name: As the profile writes it.
@@ -31,9 +34,16 @@ def model_sizes(name: str, folder: Path | None, number: int = HALF) -> Model | S
     """
     try:
         config = _config(name, folder)
-        return SpeechModel.of(config, number) if config.get("model_type") == "whisper" else Model.of(config, number)
+        if config.get("model_type") == "whisper":
+            return SpeechModel.of(config, number)
+        return Model.of(config, number) if config.get("model_type") in ARCHITECTURES else _counted(name, folder, number)
     except (ValueError, KeyError) as error:
         raise UnknownSizesError(f"the sizes of {name}: {error}") from error
+
+
+@cache
+def _counted(name: str, folder: Path | None, number: int) -> CountedModel:
+    return count(_config(name, folder), number)
 
 
 def picture_width(name: str, folder: Path | None) -> int:
@@ -43,7 +53,8 @@ def picture_width(name: str, folder: Path | None) -> int:
         UnknownSizesError: no config.json was found, or it says nothing of it.
     """
     try:
-        return int(_config(name, folder)["vision_config"]["image_size"])
+        side = _config(name, folder)["vision_config"].get("image_size", ANY_WIDTH)
+        return int(side[0] if isinstance(side, list) else side)
     except (ValueError, KeyError) as error:
         raise UnknownSizesError(f"the pictures of {name}: {error}") from error
 

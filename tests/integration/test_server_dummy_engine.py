@@ -1,7 +1,7 @@
 """Random weights all the way: folders of small shapes, two real vLLM engines, the gateway, answers.
 
-One engine is of a stack. The other is alone, with a gateway that has its address, as containers and further machines
-run them.
+One engine, of a published shape made smaller, is of a stack. The other is of an architecture that nothing here has code
+for, and alone, with a gateway that has its address, as containers and further machines run them.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ from scripts.demo.stack import ROOT, running_stack
 from server.engines.dummy import folder_files, write_folder
 from server.sizing.models import published_config
 from server.status import ask as ask_supervisor
+from tests import other_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LLAMA, LLAVA = "llama-3.2-11b-vision", "llava-next-video-7b"
+LLAVA, OTHER = "llava-next-video-7b", "qwen3-vl"
 SMALL_TEXT = {
     "hidden_size": 128,
     "intermediate_size": 256,
@@ -44,35 +45,18 @@ SMALL_TEXT = {
     "num_key_value_heads": 2,
     "vocab_size": 3000,
 }
-SMALL: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
-    LLAMA: (
-        "neuralmagic/Llama-3.2-11B-Vision-Instruct-FP8-dynamic",
-        SMALL_TEXT | {"cross_attention_layers": [1, 3]},
-        {
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_global_layers": 1,
-            "attention_heads": 2,
-            "image_size": 56,
-            "intermediate_layers_indices": [0],
-            "vision_output_dim": 64,
-        },
-    ),
-    LLAVA: (
-        "./models/LLaVA-NeXT-Video-7B-FP8-dynamic",
-        SMALL_TEXT,
-        {
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 2,
-            "image_size": 56,
-            "patch_size": 7,  # vLLM divides by `image_size // patch_size**2`
-        },
-    ),
+SMALL_VISION = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "image_size": 56,
+    "patch_size": 7,  # vLLM divides by `image_size // patch_size**2`
 }
-"""What is made smaller: the published model, its text, its tower."""
+MEDIA = {
+    LLAVA: "max_frames = 8",
+    OTHER: 'max_images = 3\nmax_frames = 8\nfewest_frames = 2\ntool_parser = "hermes"',
+}
 PROFILE = """
 [[engines]]
 name = "{name}"
@@ -100,6 +84,8 @@ SLOW_S = 5.0
 """What a step takes once it is slow."""
 FRAMES, TOKENS_A_FRAME = 5, 16
 TOKENS = 9
+TIME = "<0.5 seconds>"
+"""Before each pair of frames, in Qwen3-VL's prompts; a token a character."""
 
 
 START_S = 300
@@ -109,15 +95,16 @@ START_S = 300
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small models without any weights in their folders; profiles with both, and with the video model alone."""
     home = tmp_path_factory.mktemp("dummies")
-    engines = {}
-    for name, (published, text, vision) in SMALL.items():
-        config = published_config(published)
-        assert config is not None
-        small = {"text_config": config["text_config"] | text, "vision_config": config["vision_config"] | vision}
-        write_folder(home / name, folder_files(config | small))
-        assert not list((home / name).glob("*.safetensors"))
-        media = "max_images = 1" if name == LLAMA else "max_frames = 8"
-        engines[name] = PROFILE.format(name=name, folder=home / name, media=media)
+    config = published_config("./models/LLaVA-NeXT-Video-7B-FP8-dynamic")
+    assert config is not None
+    small = {
+        "text_config": config["text_config"] | SMALL_TEXT,
+        "vision_config": config["vision_config"] | SMALL_VISION,
+    }
+    write_folder(home / LLAVA, folder_files(config | small))
+    other_model.write_folder(home / OTHER)
+    assert not list(home.glob("*/*.safetensors"))
+    engines = {name: PROFILE.format(name=name, folder=home / name, media=media) for name, media in MEDIA.items()}
     (home / "both.toml").write_text("".join(engines.values()))
     (home / "stack.toml").write_text(f'{SUPERVISOR}\n[translator]\nmodel = "demo"\n{engines[LLAVA]}')
     return home
@@ -136,7 +123,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(home: Path) -> Iterator[Served]:
-    """The video model in a stack, the picture model alone; steps are slow while there is a file `slow`."""
+    """The video model in a stack, the other one alone; steps are slow while there is a file `slow`."""
     engine, gateway, nowhere = (f"http://127.0.0.1:{free_port()}" for _ in range(3))
     both = ("--profile", str(home / "both.toml"))
     options = ["--profile", str(home / "stack.toml"), "--port", "0", "--translator-port", "0", "--dummy-weights"]
@@ -144,13 +131,13 @@ def served(home: Path) -> Iterator[Served]:
         patch.setenv("SLOW_STEPS", str(home / "slow"))
         patch.setenv("POISON", json.dumps(POISON))
         patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
-        alone = running.enter_context(started("engine", LLAMA, *both, "--dummy-weights", "--port", port_of(engine)))
+        alone = running.enter_context(started("engine", OTHER, *both, "--dummy-weights", "--port", port_of(engine)))
         stack = running.enter_context(running_stack(*options, "--log-dir", str(home / "logs")))
         wait_for(f"{engine}/health/core", alone)
-        places = ("--engine", f"{LLAMA}={engine}", "--engine", f"{LLAVA}={nowhere}")
+        places = ("--engine", f"{OTHER}={engine}", "--engine", f"{LLAVA}={nowhere}")
         before = running.enter_context(started("gateway", *both, *places, "--port", port_of(gateway)))
         wait_for(f"{gateway}/health/live", before)
-        yield Served({LLAMA: f"{gateway}/v1", LLAVA: stack.endpoint}, stack.pid)
+        yield Served({OTHER: f"{gateway}/v1", LLAVA: stack.endpoint}, stack.pid)
 
 
 def engine_of(served: Served) -> psutil.Process:
@@ -193,28 +180,72 @@ def jpeg(side: int) -> str:
     return base64.b64encode(held.getvalue()).decode()
 
 
-def media(name: str) -> dict[str, Any]:
-    if name == LLAMA:
-        return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{jpeg(56)}"}}
-    return {"type": "video_url", "video_url": {"url": "data:video/jpeg;base64," + ",".join([jpeg(56)] * FRAMES)}}
+def frames(count: int, side: int = 56) -> dict[str, Any]:
+    """A part of a message: a video of so many frames."""
+    return {"type": "video_url", "video_url": {"url": "data:video/jpeg;base64," + ",".join([jpeg(side)] * count)}}
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_an_answer_is_as_long_as_asked_for_and_has_words(served: Served, name: str) -> None:
-    client = served.client(name)
-    question: dict[str, Any] = {"type": "text", "text": "Describe it."}
+def picture(side: int) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{jpeg(side)}"}}
 
-    def ask(*parts: dict[str, Any]) -> Any:
-        messages: Any = [{"role": "user", "content": [*parts, question]}]
-        return client.chat.completions.create(model=name, messages=messages, max_tokens=TOKENS)
 
-    answer, blind = ask(media(name)), ask()
+def ask(served: Served, model: str, *parts: dict[str, Any], **more: Any) -> Any:
+    messages: Any = [{"role": "user", "content": [*parts, {"type": "text", "text": "Describe it."}]}]
+    return served.client(model).chat.completions.create(model=model, messages=messages, **{"max_tokens": TOKENS} | more)
+
+
+def seen(served: Served, model: str, *parts: dict[str, Any]) -> int:
+    """Tokens of a prompt that pictures and frames take."""
+    with_them, without = (ask(served, model, *given).usage.prompt_tokens for given in (parts, ()))
+    assert isinstance(with_them - without, int)
+    return int(with_them - without)
+
+
+def test_an_answer_is_as_long_as_asked_for_and_has_words(served: Served) -> None:
+    answer = ask(served, LLAVA, frames(FRAMES))
     assert answer.choices[0].finish_reason == "length"
     assert answer.usage.completion_tokens == TOKENS
     assert re.search(r" w\d+", answer.choices[0].message.content)
-    if name == LLAVA:  # pictures of Llama 3.2 Vision are one token of the text
-        frames = answer.usage.prompt_tokens - blind.usage.prompt_tokens
-        assert frames >= FRAMES * TOKENS_A_FRAME
+    assert seen(served, LLAVA, frames(FRAMES)) >= FRAMES * TOKENS_A_FRAME
+
+
+def test_another_architecture_looks_at_pictures_of_all_sizes_and_at_frames(served: Served) -> None:
+    """Between 4 and 16 tokens a picture, two tokens around it; frames in pairs, each with its time in words."""
+    small, large = seen(served, OTHER, picture(64)), seen(served, OTHER, picture(900))
+    assert (small, large) == (4 + 2, other_model.MOST + 2)
+    assert seen(served, OTHER, picture(64), picture(900), picture(64)) == 2 * small + large
+    two, eight = seen(served, OTHER, frames(2)), seen(served, OTHER, frames(8))
+    assert two > len(TIME)
+    assert eight - two > 3 * len(TIME)
+    assert seen(served, OTHER, frames(1)) == two  # the frame twice: by itself this model refuses it
+    assert seen(served, OTHER, frames(3)) == seen(served, OTHER, frames(4))
+    assert seen(served, OTHER, frames(2), picture(64)) == two + small
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ([picture(8)] * 4, "4 pictures, but qwen3-vl takes at most 3 a request"),
+        ([frames(9)], "9 frames, but qwen3-vl looks at 8 at most"),
+        ([frames(2), frames(2)], "2 videos, but qwen3-vl takes one a request"),
+    ],
+)
+def test_another_architecture_refuses_what_is_too_much(served: Served, parts: list[Any], says: str) -> None:
+    with pytest.raises(APIStatusError, match=says) as refused:
+        ask(served, OTHER, *parts)
+    assert refused.value.status_code == 400
+
+
+def test_another_architecture_calls_tools_and_follows_a_schema(served: Served) -> None:
+    schema = {"type": "object", "properties": {"red": {"type": "boolean"}}, "required": ["red"]}
+    schema |= {"additionalProperties": False}
+    form = {"type": "json_schema", "json_schema": {"name": "colour", "schema": schema}}
+    answer = ask(served, OTHER, picture(64), response_format=form, max_tokens=40)
+    assert set(json.loads(answer.choices[0].message.content)) == {"red"}
+    tool = {"type": "function", "function": {"name": "paint", "parameters": schema}}
+    (call,) = ask(served, OTHER, tools=[tool], tool_choice="required", max_tokens=80).choices[0].message.tool_calls
+    assert call.function.name == "paint"
+    assert set(json.loads(call.function.arguments)) == {"red"}
 
 
 def test_a_stream_has_a_piece_for_each_token(served: Served) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
+from server.engines import media_limits, vllm_entry
 from server.engines.engine import engine_command, engine_parts
 from server.engines.vllm_entry import FAST_START
 from server.profile import load_profile
@@ -58,3 +62,29 @@ def test_it_takes_those_of_a_container_too(name: str, parser: Any) -> None:
         command = engine_command(engine, ("--host", "0.0.0.0", "--port", "8000"))
         args = parser.parse_args([argument for argument in after_module(command) if argument != FAST_START])
         assert (args.host, args.port, args.uds) == ("0.0.0.0", 8000, None)
+
+
+def test_vllm_is_told_to_look_at_what_a_profile_promises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_limits, "install", lambda: sys.exit("installed"))
+    monkeypatch.setattr(gc, "disable", lambda: None)
+    with pytest.raises(SystemExit, match="installed"):
+        vllm_entry.main([])
+
+
+def test_a_profile_that_promises_pictures_of_a_video_model_ends_start_up(
+    parser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vllm.engine.arg_utils import AsyncEngineArgs  # noqa: PLC0415
+
+    monkeypatch.setattr(AsyncEngineArgs, "create_engine_config", AsyncEngineArgs.create_engine_config)
+    media_limits.install()
+
+    def configure(**changes: Any) -> Any:
+        (engine,) = (one for one in load_profile("demo").engines if one.max_frames)
+        arguments = after_module(engine_command(replace(engine, **changes), ("--port", "1")))
+        args = parser.parse_args([argument for argument in arguments if argument != FAST_START])
+        return AsyncEngineArgs.from_cli_args(args).create_engine_config()
+
+    assert configure().model_config.is_multimodal_model
+    with pytest.raises(SystemExit, match="takes no pictures in vLLM, but video: leave out max_images"):
+        configure(max_images=2)

@@ -44,6 +44,13 @@ def test_all_answers_must_be_whole_and_within_what_is_possible() -> None:
     assert outcome.says == "200.0, 20 % of 1000.0 (a device)"
 
 
+def test_a_rate_of_which_no_limit_is_known_passes_if_all_answers_are_whole() -> None:
+    whole = Loaded(answers=4, tokens=400, wall_s=2.0, problems=[])
+    outcome = Rate("toy", "tokens", whole, 400, None, "").judge()
+    assert (outcome.state, outcome.figures) == (State.PASS, {"tokens_per_s": 200.0})
+    assert Rate("toy", "tokens", Loaded(3, 300, 2.0, ["500: no"]), 300, None, "").judge().state is State.FAIL
+
+
 def test_memory_beyond_the_sums_fails() -> None:
     assert Memory("toy", 5, 6).judge().state is State.PASS
     assert Memory("toy", 7, 6).judge().state is State.FAIL

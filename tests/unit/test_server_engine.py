@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from server.engines.engine import engine_arguments, engine_environment, engine_parts
+from server.engines.media_limits import check_limits
 from server.parts import gateway_config
 from server.profile import EngineProfile, Profile
 
@@ -129,3 +131,27 @@ def test_a_name_stays_within_the_folder() -> None:
     (part,) = engine_parts(replace(ENGINE, name="../org/model"), SOCKET.parent)
     assert part.probe.socket == SOCKET.parent / "..-org-model.sock"
     assert "/" not in part.name
+
+
+@pytest.mark.parametrize(
+    ("wanted", "supported", "says"),
+    [
+        ({"image": 4, "video": 0}, {"image": None}, None),
+        ({"image": 4, "video": 1}, {"image": None, "video": None}, None),
+        ({"image": 0, "video": 1, "audio": 0}, {"video": 1}, None),
+        ({"image": 1, "video": 1}, {"image": None}, "m takes no video in vLLM, but image: leave out max_frames"),
+        ({"image": 2, "video": 1}, {"video": 1}, "m takes no pictures in vLLM, but video: leave out max_images"),
+        ({"image": 2, "video": 0}, {"image": 1}, "m takes 1 of image a request in vLLM, not 2: max_images = 1"),
+        ({"image": 2}, {}, "m takes no pictures in vLLM, but text alone: leave out max_images"),
+        ({"image": {"count": 5, "width": 9}}, {}, None),
+    ],
+)
+def test_a_model_is_not_served_with_media_that_it_does_not_take(
+    wanted: dict[str, Any], supported: dict[str, int | None], says: str | None
+) -> None:
+    if says is None:
+        check_limits(wanted, supported, "m")
+        return
+    with pytest.raises(SystemExit) as refused:
+        check_limits(wanted, supported, "m")
+    assert str(refused.value) == says

@@ -38,6 +38,12 @@ DUMP = (
         (500, {"message": "index 875 is out of bounds", "code": 500}, 502, "index 875"),
         (501, {"message": "no such API", "code": 501}, 400, "no such API"),
         (400, {"message": "x" * 9999}, 400, "xxx..."),
+        (
+            400,
+            {"message": "Failed to apply Qwen3VLProcessor on data={'videos': [array([[[0, 0, 0]]])]} with kwargs={}"},
+            400,
+            "the model's processor (Qwen3VLProcessor) cannot read the pictures or frames of this request",
+        ),
     ],
 )
 @pytest.mark.asyncio(loop_scope="module")

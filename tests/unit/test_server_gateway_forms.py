@@ -60,6 +60,16 @@ def test_base64_is_put_in_order_within_a_few_times_its_size(piece: str) -> None:
         tracemalloc.stop()
 
 
+def test_of_a_video_with_too_few_frames_the_last_is_repeated() -> None:
+    model = ServedModel(
+        name="m", replicas=(Replica(name="r", socket="s"),), max_model_len=9, max_frames=8, fewest_frames=3
+    )
+    for sent, expected in (("/9j/AA,/9j/BB", "/9j/AA==,/9j/BB==,/9j/BB=="), ("A,B,C,D", "A===,B===,C===,D===")):
+        part: dict[str, Any] = {"type": "video_url", "video_url": {"url": f"data:video/jpeg;base64,{sent}"}}
+        assert tidy_messages([{"role": "user", "content": [part]}], model)
+        assert part["video_url"]["url"] == f"data:video/jpeg;base64,{expected}"
+
+
 @pytest.mark.parametrize("header", ["DATA:VIDEO/JPEG;BASE64", "data:video/jpeg;base64", "data:video/jpg;x=y;base64"])
 @pytest.mark.asyncio(loop_scope="module")
 async def test_frames_are_read_in_any_form(everything: Everything, gateway_url: str, header: str) -> None:

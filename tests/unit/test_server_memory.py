@@ -93,12 +93,6 @@ def test_a_folder_without_a_model() -> None:
         model_sizes("./nowhere", DEMO_MODELS / "nowhere")
 
 
-def test_an_architecture_that_is_not_known(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "clip"}')
-    with pytest.raises(UnknownSizesError, match="'clip' models are not known"):
-        model_sizes("./clip", tmp_path)
-
-
 def test_the_hub_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UnknownSizesError, match=r"the hub does not tell the sizes of org/other \(offline\?\)"):

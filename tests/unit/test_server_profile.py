@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,8 @@ def test_settings_win_over_the_profile(tmp_path: Path) -> None:
         (ENGINE + 'max_frames = "8"', "engines[0].max_frames must be of type int, not '8'"),
         (ENGINE + "max_frames = true", "engines[0].max_frames must be of type int"),
         (ENGINE + "max_frames = -1", "cannot be negative"),
+        (ENGINE + "max_frames = 8\nfewest_frames = 9", "fewest_frames is 9, more than max_frames, 8"),
+        (ENGINE + "fewest_frames = 0", "fewest_frames must be positive"),
         (ENGINE + 'task = "hear"', "task"),
         (ENGINE + 'task = "transcribe"\nmax_images = 1', "a model that transcribes takes no"),
         (ENGINE + "args = [1]", "engines[0].args[0] must be of type str"),
@@ -76,6 +79,13 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
         load_profile(path)
     assert says in str(raised.value)
     assert path in str(raised.value)
+
+
+def test_the_documented_profile_of_another_model_is_right(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "any-model.md").read_text()
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (engine,) = load_profile(write(tmp_path, block)).engines
+    assert (engine.fewest_frames, engine.tool_parser) == (2, "hermes")
 
 
 @pytest.mark.parametrize("wrong", ["dmeo", "DEMO", "Dmeo"])
