@@ -246,12 +246,12 @@ def make_environment(extra: str) -> list[str]:
 
 
 def build_report() -> None:
-    """Build the report's page; where that fails, `babelview report` alone is missing."""
+    """Build the pages of report and studio; where that fails, they alone are missing."""
     command = [str(PYTHON), "-m", "scripts.build_report"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1].removeprefix("Error: ")
-        say(f"{reason}; all but babelview report works without it")
+        say(f"{reason}; all but babelview report and the studio works without it")
 
 
 def main() -> int:

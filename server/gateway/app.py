@@ -46,6 +46,7 @@ from server.gateway.responses import ChatView, in_words_of_responses
 from server.gateway.schemas import loosen_schemas
 from server.gateway.sound_messages import RATE
 from server.gateway.sounds import SoundDecoder
+from server.gateway.studio import FOLDER, PAGE, Studio
 from server.gateway.suspicions import suspicion_of
 from server.gateway.tools import check_tools, check_turns
 from server.gateway.transcripts import TranscriptFormat
@@ -74,6 +75,8 @@ def create_app(config: GatewayConfig, *, resolver: AbstractResolver | None = Non
     app.cleanup_ctx.append(gateway.connections)
     app.on_response_prepare.append(name_request)
     app.on_response_prepare.append(gateway.cors.mark)
+    app.router.add_route("*", PAGE, gateway.studio.page)
+    app.router.add_get(f"{FOLDER}{{name}}", gateway.studio.file)
     app.router.add_get("/health", gateway.health)
     app.router.add_get("/health/live", gateway.live)
     app.router.add_get("/metrics", gateway.discovery.metrics)
@@ -114,8 +117,9 @@ class Gateway:
         metrics = Metrics(pools, self.admission)
         self.discovery = Discovery(pools, metrics)
         self.cors = Cors(config.cors)
+        self.studio = Studio()
         self.middleware = RequestMiddleware(
-            self.admission, metrics, self.cors, config.timeouts, open_metrics=config.open_metrics
+            self.admission, metrics, self.cors, config.timeouts, open_metrics=config.open_metrics, pages=self.studio
         )
 
     def _pool(self, model: ServedModel) -> Pool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from server.gateway.config import Timeouts
     from server.gateway.cors import Cors
     from server.gateway.metrics import Metrics
+    from server.gateway.studio import Studio
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +36,23 @@ class RequestMiddleware:
     """The middleware around every request: id, key and limits before it, errors, log and metrics after it."""
 
     def __init__(
-        self, admission: Admission, metrics: Metrics, cors: Cors, timeouts: Timeouts, *, open_metrics: bool
+        self,
+        admission: Admission,
+        metrics: Metrics,
+        cors: Cors,
+        timeouts: Timeouts,
+        *,
+        open_metrics: bool,
+        pages: Studio,
     ) -> None:
+        """`pages` are given without a key."""
         self.draining = False
         """Whether new requests are refused: the gateway is about to stop."""
         self._admission = admission
         self._metrics = metrics
         self._cors = cors
         self._timeouts = timeouts
+        self._pages = pages
         self._open = OPEN | {"/metrics"} if open_metrics else OPEN
 
     def for_aiohttp(self) -> Middleware:
@@ -75,7 +85,7 @@ class RequestMiddleware:
             self._check_open()
             if self._cors.is_preflight(request):
                 return self._cors.preflight(request)
-            if request.path not in self._open:
+            if request.path not in self._open and not self._pages.serves(request):
                 context.key = self._admission.identify(request.headers)
             if request.method != "POST":
                 return await handler(request)

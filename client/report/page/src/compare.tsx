@@ -5,7 +5,8 @@ import { Answers } from "./answers";
 import { changes } from "./edits";
 import { Player } from "./player";
 import { SeekBar } from "./seekbar";
-import { addressOf, language } from "./state";
+import { language } from "./preferences";
+import { addressOf, filterByTag } from "./state";
 import { arrived, core } from "./store";
 import { nameOf, shownAnswers } from "./texts";
 
@@ -50,7 +51,7 @@ function Side({ index }: { index: number }) {
       </h2>
       <Player index={index} now={now} wanted={wanted} answers={timed} seek={seek} />
       <SeekBar index={index} now={now} answers={timed} seek={seek} />
-      <Answers index={index} answers={answers} now={now} seek={seek} />
+      <Answers index={index} answers={answers} now={now} seek={seek} onItem={filterByTag} />
     </section>
   );
 }

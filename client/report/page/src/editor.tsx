@@ -1,7 +1,7 @@
 // A text, or a list line by line, to be changed.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { edit, editOf, undoEdit } from "./edits";
-import { language } from "./state";
+import { language } from "./preferences";
 import { details, languageOf } from "./store";
 import { editing } from "./ui";
 

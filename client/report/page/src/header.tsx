@@ -3,7 +3,8 @@ import { exportCsv, exportJsonl } from "./exporting";
 import { Help } from "./help";
 import { Search } from "./search";
 import { chunksHere, chunksWanted, complete, core, count, languages } from "./store";
-import { addressOf, go, language, route, selected, shown, sort, SORTS, theme } from "./state";
+import { language, theme } from "./preferences";
+import { addressOf, go, route, selected, shown, sort, SORTS } from "./state";
 import { helpOpen, save } from "./ui";
 
 export function Header() {

@@ -2,7 +2,8 @@ import { useEffect, useRef } from "preact/hooks";
 import { KEYS } from "./keys";
 import { FIELDS, NUMBERS, STATES } from "./query";
 import { core } from "./store";
-import { filterBy, shortcuts } from "./state";
+import { shortcuts } from "./preferences";
+import { filterBy } from "./state";
 import { helpOpen } from "./ui";
 
 const EXAMPLES: [string, string][] = [

@@ -1,15 +1,16 @@
 // One file: what it shows, on the left or above; what was said about it beside it.
 import { signal, useComputed } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
+import { About, Problems } from "./about";
 import { Answers } from "./answers";
 import { changes, review, reviewOf } from "./edits";
 import { say, step } from "./keys";
 import { Player } from "./player";
-import { addressOf, language, selected, shown, toggleSelected } from "./state";
-import { arrived, core, details, facts } from "./store";
-import { clock, nameOf, shownAnswers } from "./texts";
+import { language } from "./preferences";
+import { addressOf, filterByTag, selected, shown, toggleSelected } from "./state";
+import { arrived, core, details } from "./store";
+import { nameOf, shownAnswers } from "./texts";
 import { SeekBar } from "./seekbar";
-import type { FileRecord } from "./types";
 
 export function Item({ index, time }: { index: number; time: number | null }) {
   void arrived.value;
@@ -63,7 +64,7 @@ export function Item({ index, time }: { index: number; time: number | null }) {
           {known && <About index={index} record={known.record} media={known.media} />}
         </section>
         <section class="said" aria-label="What was said about it">
-          {known ? <Answers index={index} answers={answers} now={now} seek={seek} /> : <p class="notice">Reading …</p>}
+          {known ? <Answers index={index} answers={answers} now={now} seek={seek} onItem={filterByTag} /> : <p class="notice">Reading …</p>}
           {known && <Problems record={known.record} />}
         </section>
       </div>
@@ -101,60 +102,5 @@ function Review({ index }: { index: number }) {
         <input type="checkbox" checked={selected.value.has(index)} onChange={() => toggleSelected(index)} /> Select
       </label>
     </div>
-  );
-}
-
-/** What is known of the file and of how it was asked about. */
-function About({ index, record, media }: { index: number; record: FileRecord; media: string | undefined }) {
-  const known = facts[index]!;
-  const rows: [string, string | undefined | false][] = [
-    ["File", record.file],
-    ["Kind", record.kind ?? "could not be read"],
-    ["Size", record.width !== undefined && `${record.width} × ${record.height}${record.size_mb === null ? "" : `, ${record.size_mb} MB`}`],
-    ["Duration", record.duration_sec !== undefined && `${clock(record.duration_sec, true)}${record.fps ? `, ${Math.round(record.fps * 100) / 100} frames/s` : ""}`],
-    ["Model", known.models.join(", ")],
-    ["Time", `${record.total_processing_time_sec} s; all requests took ${Math.round(known.requestSeconds * 1000) / 1000} s`],
-    ["Tokens", known.tokens.toLocaleString()],
-    ["Live photo of", record.live_photo_of],
-    ["SHA-256", record.sha256 ?? undefined],
-    ...Object.entries(record.manifest ?? {}).map(([name, value]): [string, string] => [name, typeof value === "string" ? value : JSON.stringify(value)]),
-  ];
-  return (
-    <details class="about" open>
-      <summary>About the file</summary>
-      <dl>
-        {rows.map(([name, value]) => value && [<dt>{name}</dt>, <dd dir="auto">{value}</dd>])}
-      </dl>
-      {media && (
-        <a href={media} target="_blank" rel="noreferrer noopener">
-          Open the file
-        </a>
-      )}
-    </details>
-  );
-}
-
-function Problems({ record }: { record: FileRecord }) {
-  if (!record.error && !record.warnings.length) return null;
-  return (
-    <section class="problems" aria-label="Problems">
-      {record.error && (
-        <p class="bad">
-          <strong>Failed:</strong> <bdi>{record.error}</bdi>
-        </p>
-      )}
-      {record.warnings.length > 0 && (
-        <details open={record.warnings.length <= 5}>
-          <summary>
-            {record.warnings.length} warning{record.warnings.length === 1 ? "" : "s"}
-          </summary>
-          <ul>
-            {record.warnings.map((warning) => (
-              <li dir="auto">{warning}</li>
-            ))}
-          </ul>
-        </details>
-      )}
-    </section>
   );
 }

@@ -1,7 +1,8 @@
 // The keyboard: all of a review can be done with it. Keys of one letter can be turned off, and mean nothing where one types.
 import { review, reviewOf, type State } from "./edits";
 import { columnsShown, editing, helpOpen, pageRows, scrollToFocused } from "./ui";
-import { addressOf, focused, go, route, shortcuts, shown, toggleSelected, told } from "./state";
+import { shortcuts } from "./preferences";
+import { addressOf, focused, go, route, shown, toggleSelected, told } from "./state";
 import { nameOf } from "./texts";
 import { core } from "./store";
 

@@ -1,10 +1,12 @@
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { App } from "./app";
+import { loadTexts } from "./chunks";
 import { changeCount, kept, loadChanges } from "./edits";
+import { language } from "./preferences";
 import { settle } from "./settle";
-import { core, loadTexts, problem } from "./store";
-import { language, startState } from "./state";
+import { startState } from "./state";
+import { core, problem } from "./store";
 
 const root = document.getElementById("app")!;
 render(<App />, root);

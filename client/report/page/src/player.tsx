@@ -2,7 +2,7 @@
 import type { Signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { core, details, ENGLISH, languageOf } from "./store";
-import { language } from "./state";
+import { language } from "./preferences";
 import { clock, labelOf, type Shown } from "./texts";
 import { Thumbnail, thumbnailOf, tileTimes } from "./thumbnail";
 
@@ -24,7 +24,7 @@ export function Player(props: Props) {
     return (
       <div class="player">
         {kind === "video" ? <Frames {...props} /> : <Thumbnail index={index} whole />}
-        {details[index] && <p class="hint">{failed ? "The file cannot be shown here: it was moved, or the browser does not know its format." : "The file is not on this machine."}</p>}
+        {details[index] && <p class="hint">{failed ? "This browser cannot show the file: it does not know its format, or the file was moved." : "The file is not on this machine."}</p>}
       </div>
     );
   }

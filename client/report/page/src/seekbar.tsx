@@ -2,7 +2,8 @@
 import type { Signal } from "@preact/signals";
 import { core, languageOf, ENGLISH } from "./store";
 import { places } from "./fold";
-import { language, query } from "./state";
+import { language } from "./preferences";
+import { query } from "./state";
 import { clock, labelOf, type Shown } from "./texts";
 
 interface Props {

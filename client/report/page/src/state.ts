@@ -1,8 +1,9 @@
-// What is shown: which view, language, filter and order.
+// What is shown: which view, filter and order.
 import { computed, effect, signal } from "@preact/signals";
 import { changes } from "./edits";
+import { keepPreferences } from "./preferences";
 import { compile, QueryError, type Query } from "./query";
-import { arrived, core, count, ENGLISH, facts, indexOf, languageOf } from "./store";
+import { arrived, core, count, facts, indexOf } from "./store";
 
 export type Route =
   | { view: "gallery" }
@@ -23,9 +24,6 @@ export const SORTS: Record<string, { name: string; key: ((index: number) => numb
 export const route = signal<Route>({ view: "gallery" });
 export const typed = signal("");
 export const sort = signal("order");
-export const language = signal(ENGLISH);
-export const theme = signal<"auto" | "light" | "dark">("auto");
-export const shortcuts = signal(true);
 export const selected = signal<ReadonlySet<number>>(new Set());
 /** The file that keys are about, in the gallery. */
 export const focused = signal(0);
@@ -63,8 +61,6 @@ function compare(one: number | string, other: number | string): number {
   return typeof one === "number" && typeof other === "number" ? one - other : collator.compare(`${one}`, `${other}`);
 }
 
-export const currentLanguage = computed(() => languageOf(language.value));
-
 export function toggleSelected(index: number): void {
   const next = new Set(selected.value);
   if (!next.delete(index)) next.add(index);
@@ -77,6 +73,8 @@ export function filterBy(condition: string): void {
   typed.value = before && !before.includes(condition) ? `${/\bOR\b/.test(before) ? `(${before})` : before} ${condition}` : condition;
   go({ view: "gallery" });
 }
+
+export const filterByTag = (tag: string): void => filterBy(`tag:${quoted(tag)}`);
 
 export const quoted = (text: string): string => (/^[\p{L}\p{N}_*-]+$/u.test(text) ? text : `"${text.replaceAll('"', "")}"`);
 
@@ -131,42 +129,11 @@ function read(): void {
   route.value = { view: "gallery" };
 }
 
-// -- what stays ----------------------------------------------------------------------------------------------------
-
-interface Kept {
-  language?: string;
-  theme?: string;
-  shortcuts?: boolean;
-}
-
-function stored(): Kept {
-  try {
-    return JSON.parse(localStorage.getItem("babelview-report") ?? "{}") as Kept;
-  } catch {
-    return {};
-  }
-}
-
 export function startState(): void {
-  const before = stored();
-  if (before.language && languageOf(before.language)) language.value = before.language;
-  if (before.theme === "light" || before.theme === "dark") theme.value = before.theme;
-  shortcuts.value = before.shortcuts ?? true;
-  effect(() => {
-    document.documentElement.dataset["theme"] = theme.value;
-    const kept: Kept = { language: language.value, theme: theme.value, shortcuts: shortcuts.value };
-    try {
-      localStorage.setItem("babelview-report", JSON.stringify(kept));
-    } catch {
-      // A browser that keeps nothing: the choice holds until the page is closed.
-    }
-  });
+  keepPreferences("babelview-report");
   read();
   addEventListener("hashchange", read);
   effect(() => {
     if (route.value.view === "gallery") history.replaceState(null, "", addressOf({ view: "gallery" }) || "#");
   });
 }
-
-
-

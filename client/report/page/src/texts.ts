@@ -144,3 +144,10 @@ export function clock(seconds: number, tenths = false): string {
 }
 
 export const nameOf = (path: string): string => path.slice(path.replace(/\/+$/, "").lastIndexOf("/") + 1) || path;
+
+const TONES = new Set(["positive", "negative", "neutral", "mixed"]);
+/** Labels come from models: only known ones become a class. */
+export const tone = (label: string): string => (TONES.has(label) ? label : "");
+
+/** A task's name, or one of its data, as a heading. */
+export const titleOf = (key: string): string => key.slice(0, 1).toUpperCase() + key.slice(1).replaceAll("_", " ");

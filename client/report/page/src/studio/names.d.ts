@@ -1,0 +1,11 @@
+// What scripts/build_report.py hands over: the tasks and languages that this version of Babelview knows.
+declare module "babelview:names" {
+  export interface TaskName {
+    name: string;
+    title: string;
+    about: string;
+    kinds: string[];
+  }
+  const names: { tasks: TaskName[]; languages: import("../types").Language[] };
+  export default names;
+}
