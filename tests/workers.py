@@ -27,7 +27,7 @@ WITH_THE_STACK = (
 )
 """Modules that use the demo stack, in their order: the last one stops it."""
 WITH_HEAVY_IMPORTS = (
-    *("test_llama_vision_engine.py", "test_llama_vision_server.py", "test_bench_plugin_served.py"),
+    *("test_llama_vision_engine.py", "test_llama_vision_server.py"),
     *("test_translator_convert.py", "test_translator_madlad.py", "test_quantize_memory.py"),
     *("test_server_profile_arguments.py", "test_server_tool_parser.py"),
     *("test_llama_vision_config.py", "test_llama_vision_model.py", "test_llama_vision_geometry.py"),

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 
 def register() -> None:
-    """Make the model known to vLLM, FP8 on a CPU quick, and steps known to the supervisor where there is one.
+    """Make the model known to vLLM, FP8 on a CPU quick, four bits possible there, and steps known to the supervisor.
 
     Where the environment asks for it, structured answers end within their tokens (`server/engines/json_closing.py`), of
     all models, calls of tools are told from other JSON (`server/engines/llama_tool_calls.py`), and transcriptions are
@@ -30,11 +30,12 @@ def register() -> None:
     from transformers import AutoConfig  # noqa: PLC0415 - imported by every vLLM process, so only when called
     from vllm import ModelRegistry  # noqa: PLC0415
 
-    from server.engines import json_closing, llama_tool_calls, speech, step_watch  # noqa: PLC0415
+    from server.engines import cpu_amx, json_closing, llama_tool_calls, speech, step_watch  # noqa: PLC0415
     from server.engines.cpu_fp8 import register as register_cpu_fp8  # noqa: PLC0415
     from server.llama_vision.config import MllamaConfig  # noqa: PLC0415
 
     step_watch.register()
+    cpu_amx.register()
     register_cpu_fp8()
     json_closing.install()
     llama_tool_calls.install()

@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "max_num_seqs": 8,
     "gpu_memory_utilization": 0.05,
     "block_size": 32,
+    "num_gpu_blocks_override": 256,
     "disable_log_stats": False,
 }
 
@@ -32,15 +33,20 @@ def run_jobs(jobs: dict[str, Any], results: Path) -> None:
     from vllm.distributed import cleanup_dist_env_and_memory  # noqa: PLC0415 - here and below: heavy
 
     for name, job in jobs.items():
-        try:
-            done = run_job(job)
-        except Exception as error:  # noqa: BLE001 - it is told
-            traceback.print_exc()
-            done = Done([], error=f"{type(error).__name__}: {error}")
-        with results.open("a") as file:
-            file.write(json.dumps({"name": name, **dataclasses.asdict(done)}) + "\n")
+        run_and_tell(name, job, results)
         gc.collect()
         cleanup_dist_env_and_memory()
+
+
+def run_and_tell(name: str, job: dict[str, Any], results: Path) -> None:
+    """Run one engine, and append a line for it to `results`."""
+    try:
+        done = run_job(job)
+    except Exception as error:  # noqa: BLE001 - it is told
+        traceback.print_exc()
+        done = Done([], error=f"{type(error).__name__}: {error}")
+    with results.open("a") as file:
+        file.write(json.dumps({"name": name, **dataclasses.asdict(done)}) + "\n")
 
 
 def run_job(job: dict[str, Any]) -> Done:

@@ -1,6 +1,7 @@
 """The plugin and vLLM's LLaVA-NeXT-Video in real engines, compared with transformers on the same random weights.
 
 The engines and most comparisons are those of `babelview selftest`, with more requests; the rest is of this test alone.
+And what else needs vLLM in a fresh process: its registration there, the engine of its benchmark.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
+from scripts.benchmarks.plugin.engine import Engine, EngineError, Settings
+from server.profile import DEMO_MODELS
 from server.selftest import models as selftest_models
 from server.selftest.cases import ASPECT_RATIOS, Pictures, picture_cases, text
 from server.selftest.engines import Job, Request
@@ -36,9 +39,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from server.selftest.engines import Batch
-    from tests.llama_engine import Quantized
+    from tests.llama_engine import AllDone
 
 LLAMA = "Llama 3.2 Vision, fp32"
+COMPILED = {"mode": 2, "backend": "aot_eager"}
+"""Traced and made a graph of, as on a GPU; C++ of it takes a compiler ten seconds, and is PyTorch's own affair."""
 CASES = 1
 """The batch of the selftest's first engine that has every layout; text alone comes before it."""
 
@@ -50,7 +55,7 @@ class Models:
     made: ModelChecks
     refused: range
     """Batches that are, and the one behind them, which is not."""
-    quantized: Quantized
+    done: AllDone
     more: list[SameTokens] = field(default_factory=list)
 
     @property
@@ -106,15 +111,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     add("deep", deep, folder / "deep")
 
     shallow = random_model(tiny_config(num_hidden_layers=2, cross_attention_layers=[1]))
-    add("compiled, nf4", write_nf4(folder / "shallow", shallow), folder / "shallow", enforce_eager=False)
+    compiled = {"enforce_eager": False, "compilation_config": COMPILED}
+    add("compiled, nf4", write_nf4(folder / "shallow", shallow), folder / "shallow", **compiled)
 
     half = random_model(tiny_config()).to(torch.bfloat16)
     shards = write_checkpoint(folder / "two files", half, dtype=torch.bfloat16, shards=2)
     jobs = {name: comparison.job for name, comparison in made.comparisons.items()}
-    done, quantized = llama_engine.run(jobs, (shards, folder / "two files, fp8"), folder)
+    benchmarked = DEMO_MODELS / "llama-3.2-11b-vision-bf16"
+    done = llama_engine.run(jobs, (shards, folder / "two files, fp8"), benchmarked, folder)
     for name, comparison in made.comparisons.items():
-        comparison.done = done[name]
-    return Models(made, at, quantized, more)
+        comparison.done = done.engines.get(name, comparison.done)
+    return Models(made, at, done, more)
 
 
 def test_the_selftest_passes_all_that_a_cpu_can_run(models: Models) -> None:
@@ -136,6 +143,7 @@ def test_writes_what_transformers_writes(models: Models, name: str) -> None:
     (check,) = [check for check in models.more if check.name == name]
     outcome = check.judge()
     assert outcome.state is State.PASS, outcome.says
+    assert models.done.graphs > 0
 
 
 def test_pictures_matter_to_these_models(models: Models) -> None:
@@ -178,5 +186,42 @@ def test_what_cannot_be_answered_is_refused_and_the_next_request_is_answered(mod
 
 
 def test_what_is_quantized_is_loaded_in_vllm_at_the_end(models: Models) -> None:
-    assert models.quantized.code == 0, models.quantized.said
-    assert "loaded in vLLM; it wrote" in models.quantized.said
+    quantized = models.done.quantized
+    assert quantized.code == 0, quantized.said
+    assert "loaded in vLLM; it wrote" in quantized.said
+
+
+def test_registering_loads_neither_the_model_nor_its_dependencies(models: Models) -> None:
+    registered = models.done.registered
+    assert registered.supported
+    assert registered.encoder_decoder
+    assert registered.picture_token < registered.vocabulary == registered.own_vocabulary + 8
+    assert registered.asked == "accept_settings"
+    assert not registered.model_imported
+
+
+def test_the_benchmarks_engine_measures_decoding_and_the_encoder_cache(models: Models) -> None:
+    measured = models.done.benchmarked
+    assert measured
+    for steps_s, tokens_per_s, unit in measured.decodings:
+        # The first token comes of the prompt; with pictures not all prompts may fit into one step.
+        assert 8 <= len(steps_s) <= 11
+        assert tokens_per_s > 0
+        assert unit == "CPU-s"
+    for tower_runs, spent_s, unit in measured.asked:
+        assert tower_runs == 1
+        assert spent_s > 0
+        assert unit == "CPU-s"
+    no_step, refused = measured.errors
+    assert "no step in which all" in no_step
+    assert "max_tokens" in refused
+    assert measured.exit_code == 0
+
+
+def test_a_benchmarks_engine_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "vllm").mkdir()
+    # At once, where vLLM takes long.
+    (tmp_path / "vllm" / "__init__.py").write_text("raise ValueError('no such model')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with Engine(Settings("/nowhere")) as engine, pytest.raises(EngineError, match="did not start"):
+        engine.decode(1, 16, 2, None)

@@ -28,6 +28,7 @@ from server.llama_vision.compat import CHAT_TEMPLATE
 from server.selftest.engines import ENVIRONMENT
 from server.selftest.llama_reference import LlamaReference
 from server.selftest.llama_toy import PICTURE, random_model, tiny_config, write_checkpoint
+from server.selftest.variants import NOT_COMPILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +88,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "--block-size": "32",
         "--num-gpu-blocks-override": "40",
     }
-    settings = ENVIRONMENT | {"VLLM_MAX_IMAGE_PIXELS": str(MOST_PIXELS)}
+    settings = ENVIRONMENT | NOT_COMPILED | {"VLLM_MAX_IMAGE_PIXELS": str(MOST_PIXELS)}
     log = (folder / "log").open("w")
     process = subprocess.Popen(
         [

@@ -10,7 +10,7 @@ import fcntl
 import multiprocessing
 import os
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -116,11 +116,13 @@ class Engine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.close()
         try:
             if kind is None:
+                with suppress(OSError):  # it has died
+                    self._connection.send(None)
                 self._process.join(30)
         finally:  # at once if something went wrong: it may start or compute for minutes
+            self._connection.close()
             self._process.kill()
             self._process.join()
 
@@ -234,14 +236,12 @@ def _one_at_a_time() -> Iterator[None]:
 
 def _serve(connection: Connection, settings: Settings) -> None:
     worker = Worker(settings)
-    while True:
-        try:
-            name, arguments = connection.recv()
-        except EOFError:
-            return
-        try:
-            connection.send(getattr(worker, name)(*arguments))
-        except EngineError as error:
-            connection.send(error)
-        except Exception as error:  # noqa: BLE001 - it is raised on the other side
-            connection.send(EngineError(f"{type(error).__name__}: {error}"))
+    with suppress(EOFError):  # whoever asked has died
+        while (asked := connection.recv()) is not None:
+            name, arguments = asked
+            try:
+                connection.send(getattr(worker, name)(*arguments))
+            except EngineError as error:
+                connection.send(error)
+            except Exception as error:  # noqa: BLE001 - it is raised on the other side
+                connection.send(EngineError(f"{type(error).__name__}: {error}"))
