@@ -22,6 +22,7 @@ from server.sizing.machine import GIB
 from server.sizing.models import model_sizes
 from server.sizing.plan import DEFAULT_BATCHED_TOKENS, plan
 from server.sizing.preflight import check_memory, check_models, check_packages, has_vllm, vllm_versions
+from server.vllm_versions import is_known, remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from server.sizing.plan import Device
 
 PLUGIN = "babelview_llama_vision"
-VLLM_VERSION = "0.32.0"
 BLOCK_TOKENS = {True: 16, False: 128}
 """Of vLLM's KV cache, on a GPU or not."""
 
@@ -116,9 +116,10 @@ def _commands(profile: Profile, console: Console, *, shown: bool) -> Iterator[Fi
 def _versions() -> Iterator[Finding]:
     """Which vLLM it is, and whether it finds our plugin."""
     found = vllm_versions()
-    known = bool(found) and all(number.partition("+")[0] == VLLM_VERSION for number in found.values())
+    known = bool(found) and all(map(is_known, found.values()))
     says = ", ".join(f"{name} {number}" for name, number in found.items()) or "of an unknown version"
-    yield Finding("vLLM", good=known, says=says + ("" if known else f": this project knows {VLLM_VERSION}"))
+    remarks = list(dict.fromkeys(filter(None, map(remark, found.values() or [""]))))
+    yield Finding("vLLM", good=known, says=": ".join([says, *remarks]))
     plugins = [entry.name for entry in entry_points(group="vllm.general_plugins")]
     says = "vLLM finds it" if PLUGIN in plugins else "vLLM does not find it: install babelview itself (pip install .)"
     yield Finding("Llama 3.2 Vision plugin", good=PLUGIN in plugins, says=says)

@@ -32,6 +32,8 @@ ENGINE_IN_CORE = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 """By its full name: vLLM 0.32 changes `uni` back to `mp` on CPUs, to bind OpenMP threads to cores. With one
 thread there is nothing to bind."""
 
+ARGUMENTS = ("vllm.entrypoints.common.cli_args", "vllm.entrypoints.launchers.cli_args")
+"""Where vLLM has the parser of `vllm serve`: since 0.33, and before."""
 WEB_MODULES = (
     "vllm.entrypoints.openai.chat_completion.api_router",
     "vllm.entrypoints.openai.responses.api_router",
@@ -65,20 +67,28 @@ def _collect_again() -> None:
 def _serve_fast(arguments: Sequence[str]) -> None:
     """What `api_server.main()` does, with the engine core forked; its parts are vLLM's own."""
     import uvloop  # noqa: PLC0415
-    from vllm.entrypoints.launchers.cli_args import (  # noqa: PLC0415
-        make_arg_parser,
-        validate_parsed_serve_args,
-    )
     from vllm.plugins import load_general_plugins  # noqa: PLC0415
     from vllm.utils.argparse_utils import FlexibleArgumentParser  # noqa: PLC0415
 
-    args = make_arg_parser(FlexibleArgumentParser()).parse_args(arguments)
+    cli_args = _first_module(ARGUMENTS)
+    args = cli_args.make_arg_parser(FlexibleArgumentParser()).parse_args(arguments)
     args.distributed_executor_backend = ENGINE_IN_CORE
     args.enforce_eager = True
-    validate_parsed_serve_args(args)
+    cli_args.validate_parsed_serve_args(args)
     load_general_plugins()
     _import_model(args)
     uvloop.run(_run(args))
+
+
+def _first_module(names: Sequence[str]) -> Any:
+    """The first of some modules that there is."""
+    for name in names:
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if not name.startswith(error.name or name):  # it is there, and something that it needs is not
+                raise
+    raise ModuleNotFoundError(f"this vLLM has none of {', '.join(names)}")
 
 
 def _import_model(args: Namespace) -> None:

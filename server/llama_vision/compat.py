@@ -1,8 +1,8 @@
 """The private interfaces of vLLM that this plugin needs, in one place.
 
 What is used elsewhere in the package (layers, the processor's base classes, the model registry) is what vLLM
-offers to model authors. What stands here is not, and may change in any release; so the versions it was
-checked with are named, and any other one ends start-up with a line that says so.
+offers to model authors. What stands here is not, and may change in any release; so the versions that are known are
+named (`server/vllm_versions.py`), and any other one ends start-up with a line that says so.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from vllm.version import __version__ as vllm_version
 
 from server.errors import UnknownVersionError
 from server.llama_vision.geometry import BatchView
+from server.vllm_versions import ANY, PINNED, READ, is_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KNOWN_VERSIONS = frozenset({"0.32.0"})
 ARCHITECTURE = "MllamaForConditionalGeneration"
 MODEL_TYPE = "mllama"
 CHAT_TEMPLATE = Path(__file__).with_name("chat_template.jinja")
@@ -33,11 +33,11 @@ def check_version(version: str = vllm_version) -> None:
     Raises:
         UnknownVersionError: Says which versions are known.
     """
-    if version.partition("+")[0] not in KNOWN_VERSIONS:
-        known = " or ".join(sorted(KNOWN_VERSIONS))
+    if not is_known(version):
+        known = " and ".join([PINNED, *sorted(READ)])
         raise UnknownVersionError(
             f"babelview's Llama 3.2 Vision plugin knows vLLM {known}, this is {version}: "
-            f"install vllm=={max(KNOWN_VERSIONS)}, or a babelview that knows this version"
+            f"install vllm=={PINNED}, or a babelview that knows this version ({ANY}=1 tries it all the same)"
         )
 
 

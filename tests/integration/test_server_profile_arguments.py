@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def parser() -> Any:
     """`vllm serve`'s own."""
-    from vllm.entrypoints.launchers.cli_args import make_arg_parser  # noqa: PLC0415 - takes seconds,
-    from vllm.utils.argparse_utils import FlexibleArgumentParser  # noqa: PLC0415 - and workers need not all load it
+    from vllm.utils.argparse_utils import FlexibleArgumentParser  # noqa: PLC0415 - takes seconds
 
-    return make_arg_parser(FlexibleArgumentParser())
+    return vllm_entry._first_module(vllm_entry.ARGUMENTS).make_arg_parser(FlexibleArgumentParser())
 
 
 def after_module(command: tuple[str, ...]) -> tuple[str, ...]:

@@ -95,14 +95,14 @@ def test_keeps_fp8_settings_and_hides_those_of_bitsandbytes(tmp_path):
     assert getattr(hidden, "quantization_config", None) is None
 
 
-@pytest.mark.parametrize("version", ["0.32.0", "0.32.0+cpu", "0.32.0+cu130"])
+@pytest.mark.parametrize("version", ["0.32.0", "0.32.0+cpu", "0.32.0+cu130", "0.33.0"])
 def test_accepts_the_versions_it_knows(version):
     check_version(version)
 
 
-@pytest.mark.parametrize("version", ["0.31.0", "0.33.0", "0.32.1", "1.0", "dev"])
+@pytest.mark.parametrize("version", ["0.31.0", "0.34.0", "0.32.1", "1.0", "dev"])
 def test_refuses_other_versions_with_a_line_that_says_what_to_do(version):
-    with pytest.raises(UnknownVersionError, match=rf"knows vLLM 0\.32\.0, this is {version}: install"):
+    with pytest.raises(UnknownVersionError, match=rf"knows vLLM 0\.32\.0 and 0\.33\.0, this is {version}: install"):
         check_version(version)
 
 

@@ -20,6 +20,7 @@ from server.errors import PreflightError
 from server.profile import load_profile
 from server.sizing import arithmetic, preflight
 from server.sizing.gpus import Gpu, parse
+from server.vllm_versions import PINNED
 
 ROOT = Path(__file__).parents[2]
 FREE = ("--port", "0", "--translator-port", "0")
@@ -211,7 +212,7 @@ def test_a_vllm_without_metadata_is_there_but_of_an_unknown_version(
     assert main(["check", "--profile", "demo", *FREE]) == 1
     said = capsys.readouterr().out
     assert "ok      packages" in said
-    assert f"problem vLLM: of an unknown version: this project knows {check.VLLM_VERSION}" in said
+    assert f"problem vLLM: of an unknown version: this project knows {PINNED}" in said
 
 
 def test_the_command_lines_name_the_keys_that_are_hidden(
