@@ -16,6 +16,7 @@ BabelviewError
 │   └── QuotaError         what may be spent on it is spent
 ├── ServiceLostError   a server stayed away too long, or keeps us out; ends the run
 ├── StoppedError       the user interrupted the run
+├── RejectedError      the captioner refuses a request, with an HTTP status
 └── LedgerError        the ledger cannot be opened or written; ends the run
     └── LedgerBusyError   ... because another run holds it
 
@@ -117,6 +118,33 @@ class ServiceLostError(BabelviewError):
 
 class StoppedError(BabelviewError):
     """The user interrupted the run while a request waited to be tried again."""
+
+
+class RejectedError(BabelviewError):
+    """A request to the captioner that it refuses; `client.captioner.refusals` makes the answer.
+
+    Attributes:
+        status: HTTP status.
+        param: the parameter that is wrong, if it is one.
+        code: for programs.
+        retry_after_s: when another try is worth it; None: not at all, or nobody knows.
+        allow: HTTP methods that the path takes, for 405.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str,
+        param: str | None = None,
+        retry_after_s: int | None = None,
+        allow: str | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__(message)
+        self.status, self.code, self.param = status, code, param
+        self.retry_after_s, self.allow = retry_after_s, allow
 
 
 class LedgerError(BabelviewError):

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from client.media.thumbnail_folder import Thumbnails
     from client.sources.fetch import Fetcher
     from client.sources.source import Source
-    from client.stages import Stage
+    from client.stages import Stage, Told
     from client.tasks.plan import Plan
 
 FOUND_TOGETHER, GROUPS_AT_ONCE = 16, 2
@@ -161,15 +161,17 @@ class Pipeline:
         thumbnails: Thumbnails | None = None,
         fork_server: ForkServer | None = None,
         completed: Callable[[Source], None] | None = None,
+        told: Told | None = None,
     ) -> None:
         """`concurrency` requests in flight, `loaders` files decoded at once; setting `stop` ends the run early.
 
-        `refresh` is called when `progress` has changed, `completed` with each source that is done or has failed.
+        `refresh` is called when `progress` has changed, `completed` with each source that is done or has failed, `told`
+        with the pieces of answers as they come.
         """
         self._plan, self._fetcher = plan, fetcher
         self._model, self._translator, self._speech = model, translator, speech
         self._sampling = replace(sampling, scenes=plan.over_scenes)
-        self._concurrency, self._ask_once = concurrency, ask_once
+        self._concurrency, self._ask_once, self._told = concurrency, ask_once, told
         self._progress, self._refresh, self._stop = progress, refresh, stop
         self._loaders, self._probers = (
             Loaders(loaders, fork_server, thumbnails=thumbnails),
@@ -234,7 +236,7 @@ class Pipeline:
         hear = Hear(self.jobs, self._speech, self._hearers, self._hear_threads, once=self._ask_once)
         decode = self.jobs, self._model, self._sampling, self._loaders, self._threads
         load, load_pictures, load_scenes = Load(*decode), LoadPictures(*decode), LoadScenes(*decode)
-        ask = Ask(self.jobs, self._model, at_once=self._concurrency, once=self._ask_once)
+        ask = Ask(self.jobs, self._model, at_once=self._concurrency, once=self._ask_once, told=self._told)
         loaders = self._loaders.count
         return [
             [Placed(find, LocalSources, GROUPS_AT_ONCE), Placed(find, RemoteSource, FETCHED_AT_ONCE)],

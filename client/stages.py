@@ -16,11 +16,13 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from client.checks.issues import OK
 from client.checks.review import ask_reviewed
 from client.endpoints.completion import Answer
+from client.endpoints.streamed import StreamedModel
 from client.errors import MediaError, RefusedError, RequestError, ServiceLostError, StoppedError
 from client.items import (
     LargeSource,
@@ -40,7 +42,7 @@ from client.resume import new_translations
 from client.tasks.plan import needs_probe, unknown_scenes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from client.endpoints.chat import ModelClient
     from client.endpoints.translation import TranslatorClient
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
 
 AfterFinding: TypeAlias = Unprobed | Unheard | Uncut | Unloaded | SmallPictures | Question | Untranslated
 """What comes next about a file."""
+Told: TypeAlias = "Callable[[UnitRequest, str | None], None]"
+"""Is told the pieces of an answer as they come; None: it is asked for once more, and what was told is void."""
 
 logger = logging.getLogger(__name__)
 
@@ -227,9 +231,14 @@ class Find(Stage):
 class Ask(Stage):
     """Sends requests, and checks the answers; the last one of a file sends the file on."""
 
-    def __init__(self, jobs: Jobs, model: ModelClient, *, at_once: int, once: bool = False) -> None:
-        """`at_once` requests go to `model`, a second time for what is no caption, unless `once` is enough."""
-        self._jobs, self._model, self._once = jobs, model, once
+    def __init__(
+        self, jobs: Jobs, model: ModelClient, *, at_once: int, once: bool = False, told: Told | None = None
+    ) -> None:
+        """`at_once` requests go to `model`, a second time for what is no caption, unless `once` is enough.
+
+        Answers stream if they are to be `told`.
+        """
+        self._jobs, self._model, self._once, self._told = jobs, model, once, told
         self._slots = asyncio.Semaphore(at_once)
 
     async def process(self, item: Question, /) -> AsyncGenerator[Untranslated, None]:
@@ -270,7 +279,8 @@ class Ask(Stage):
         progress.in_flight += 1
         answer: Answer | None = None
         try:
-            answer, given = await ask_reviewed(self._model, ask.request, parts, job.name, once=self._once)
+            model = StreamedModel(self._model, partial(self._told, ask)) if self._told else self._model
+            answer, given = await ask_reviewed(model, ask.request, parts, job.name, once=self._once)
         except StoppedError:
             return False, None
         except RequestError as error:

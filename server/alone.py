@@ -17,7 +17,7 @@ from server.gateway.logs import set_up_logs
 from server.gateway.serve import serve
 from server.key_variables import ENGINE_KEY, hidden_from
 from server.parts import gateway_config, open_gateway_socket, url_key_variables
-from server.profile import TranslatorProfile
+from server.profile import CaptionerProfile, TranslatorProfile
 from server.sizing.preflight import check_models, check_packages
 from server.supervision.process import child_environment
 
@@ -37,7 +37,7 @@ def run_engine(profile: Profile, name: str, host: str, port: int) -> NoReturn:
     engine = find_engine(profile, name)
     if engine.sleep_group is not None:
         raise ProfileError(f"{name} shares its GPU with others (sleep_group): only `babelview up` can start it")
-    alone = replace(profile, engines=(engine,), translator=None)
+    alone = replace(profile, engines=(engine,), translator=None, captioner=None)
     check_packages(alone)
     check_models(alone)
     command = engine_command(engine, ("--host", host, "--port", str(port)))
@@ -47,19 +47,22 @@ def run_engine(profile: Profile, name: str, host: str, port: int) -> NoReturn:
     os.execvpe(command[0], command, child_environment(environment, hidden))  # noqa: S606  # it takes our place
 
 
-def run_gateway(profile: Profile, urls: Mapping[str, str], translator: str | None) -> None:
+def run_gateway(
+    profile: Profile, urls: Mapping[str, str], translator: str | None, captioner: str | None = None
+) -> None:
     """Serve the gateway alone, until SIGTERM.
 
     Args:
         profile: Which models there are, and their limits.
         urls: Base URL of each engine, by the name of its model.
         translator: Base URL of the translator; None: there is none.
+        captioner: The same of the captioner.
 
     Raises:
         ProfileError: a URL is not right, or a model has none.
         PreflightError: it cannot listen, or would without a key.
     """
-    remote = at_urls(profile, urls, translator)
+    remote = at_urls(profile, urls, translator, captioner)
     config = gateway_config(remote)
     check_exposure(remote.gateway.host, config)
     set_up_logs(as_json=config.json_logs)
@@ -67,7 +70,7 @@ def run_gateway(profile: Profile, urls: Mapping[str, str], translator: str | Non
         asyncio.run(serve(config, listener))
 
 
-def at_urls(profile: Profile, urls: Mapping[str, str], translator: str | None) -> Profile:
+def at_urls(profile: Profile, urls: Mapping[str, str], translator: str | None, captioner: str | None = None) -> Profile:
     """The profile with every engine elsewhere.
 
     Raises:
@@ -83,9 +86,10 @@ def at_urls(profile: Profile, urls: Mapping[str, str], translator: str | None) -
             for engine in profile.engines
         )
         sidecar = TranslatorProfile(url=translator) if translator else None
+        captions = CaptionerProfile(url=captioner) if captioner else None
     except ValueError as error:
         raise ProfileError(f"--engine NAME=URL: {error}") from error
-    return replace(profile, engines=engines, translator=sidecar)
+    return replace(profile, engines=engines, translator=sidecar, captioner=captions)
 
 
 def find_engine(profile: Profile, name: str) -> EngineProfile:

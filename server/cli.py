@@ -286,11 +286,14 @@ def engine(model: str, **settings: Any) -> None:
     "--engine", "engines", type=_NameAndUrl(), multiple=True, metavar="NAME=URL", help="Where a model is served."
 )
 @click.option("--translator", metavar="URL", help="Where the translator is.")
-def gateway(engines: tuple[tuple[str, str], ...], translator: str | None, **settings: Any) -> int:
+@click.option("--captioner", metavar="URL", help="Where the captioner is.")
+def gateway(
+    engines: tuple[tuple[str, str], ...], translator: str | None, captioner: str | None, **settings: Any
+) -> int:
     """Run the gateway alone, for containers."""
     from server.alone import run_gateway  # noqa: PLC0415
 
-    run_gateway(_profile(**settings), dict(engines), translator)
+    run_gateway(_profile(**settings), dict(engines), translator, captioner)
     return 0
 
 

@@ -18,15 +18,18 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
-    from server.profile import EngineProfile, GatewayProfile, Profile, TranslatorProfile
+    from server.profile import CaptionerProfile, EngineProfile, GatewayProfile, Profile, TranslatorProfile
 
 LOOPBACK = "127.0.0.1"
 DEMO = "demo"
 """The translator's model that is shipped with it."""
+OURS = "BABELVIEW_"
+"""Environment variables of all our commands begin so."""
 OPTIONS_PREFIX = "BABELVIEW_TRANSLATOR_"
 """Environment variables of the translator's own options begin so."""
 GATEWAY_STOP_S = 3.0
 """How much longer the gateway may take to stop than it waits for requests in flight."""
+CAPTIONER_STOP_S = 10.0
 
 
 def open_gateway_socket(gateway: GatewayProfile) -> socket.socket:
@@ -43,8 +46,10 @@ def open_gateway_socket(gateway: GatewayProfile) -> socket.socket:
     return listener
 
 
-def stack_parts(profile: Profile, runtime: Path, listener: socket.socket) -> list[Part]:
+def stack_parts(profile: Profile, runtime: Path, listener: socket.socket, logs: Path | None = None) -> list[Part]:
     """The parts of a profile, the gateway first; `runtime` is a private folder for sockets and configuration.
+
+    What outlives the stack is kept beside its `logs`; None: within `runtime`, where it does not.
 
     Raises:
         PreflightError: the translator's port is taken, or the gateway would be open to everybody.
@@ -55,9 +60,16 @@ def stack_parts(profile: Profile, runtime: Path, listener: socket.socket) -> lis
     translators = (
         [_translator_part(profile.translator, keys)] if profile.translator and profile.translator.model else []
     )
-    config = gateway_config(profile, engines, translators[0].address if translators else None)
+    here = profile.captioner is not None and profile.captioner.url is None
+    captioner = str(runtime / "captioner.sock") if here else None
+    config = gateway_config(profile, engines, translators[0].address if translators else None, captioner)
     gateway = _gateway_part(config, runtime, listener, keys)
-    return [gateway, *chain.from_iterable(engines), *translators]
+    captioners = []
+    if here and profile.captioner:
+        port = listener.getsockname()[1]
+        folder = Path(profile.captioner.folder or (logs or runtime) / f"captioner-{port}")
+        captioners = [_captioner_part(profile.captioner, config, gateway.address, folder, keys)]
+    return [gateway, *chain.from_iterable(engines), *translators, *captioners]
 
 
 def url_key_variables(profile: Profile) -> frozenset[str]:
@@ -66,7 +78,10 @@ def url_key_variables(profile: Profile) -> frozenset[str]:
 
 
 def gateway_config(
-    profile: Profile, engines: Sequence[Sequence[Part]] = (), translator: str | None = None
+    profile: Profile,
+    engines: Sequence[Sequence[Part]] = (),
+    translator: str | None = None,
+    captioner: str | None = None,
 ) -> GatewayConfig:
     """What the gateway must know; the profile's `[gateway]` has its settings under the same names.
 
@@ -74,13 +89,16 @@ def gateway_config(
         profile: What is served.
         engines: The processes of each engine of the profile; none: all run elsewhere.
         translator: Its address, if it runs here.
+        captioner: Its socket, if it runs here.
     """
     processes = engines or [()] * len(profile.engines)
     models = tuple(_served_model(*pair) for pair in zip(profile.engines, processes, strict=True))
     if translator is None and profile.translator:
         translator = profile.translator.url
+    if captioner is None and profile.captioner:
+        captioner = profile.captioner.url
     settings = {name: getattr(profile.gateway, name) for name in GatewaySettings.__struct_fields__}
-    return GatewayConfig(models=models, translator=translator, **settings)
+    return GatewayConfig(models=models, translator=translator, captioner=captioner, **settings)
 
 
 def _served_model(engine: EngineProfile, parts: Sequence[Part]) -> ServedModel:
@@ -155,4 +173,29 @@ def _translator_part(translator: TranslatorProfile, keys: frozenset[str]) -> Par
         probe=Probe(address, "/health"),
         start_timeout_s=600.0,
         hidden=hidden | options,
+    )
+
+
+def _captioner_part(
+    captioner: CaptionerProfile, config: GatewayConfig, gateway: str, folder: Path, keys: frozenset[str]
+) -> Part:
+    """The captioner asks back at the gateway, with the keys that come to it, and has none of its own."""
+    assert config.captioner is not None
+    translator = ("--translator", gateway.removesuffix("/v1")) if config.translator else ("--no-translator",)
+    # Options in the environment are for `babelview batch` and `captioner`: here the profile says all.
+    options = {name for name in os.environ if name.startswith(OURS)}
+    return Part(
+        name="captioner",
+        what="captions over HTTP",
+        command=(
+            *(*PYTHON, "-m", "client.captioner"),
+            *("--socket", config.captioner, "--folder", str(folder.absolute())),
+            *("--base-url", gateway, *translator),
+            *captioner.args,
+        ),
+        address=f"{gateway}/captions",
+        probe=Probe("http://captioner", "/health", Path(config.captioner)),
+        start_timeout_s=120.0,
+        stop_grace_s=CAPTIONER_STOP_S,
+        hidden=hidden_from(others=keys) | options,
     )

@@ -57,6 +57,23 @@ class TranslatorProfile(Settings, frozen=True, kw_only=True):
             _check_url(self.url)
 
 
+class CaptionerProfile(Settings, frozen=True, kw_only=True):
+    """Captions over HTTP (`/v1/captions`), which the gateway passes on to it."""
+
+    url: str | None = None
+    """Its base URL if it runs elsewhere; nothing is started then."""
+    folder: str | None = None
+    """Where it keeps uploads and jobs. None: a folder beside the logs, named by the gateway's port."""
+    memory_gib: float = 0.6
+    """Main memory that it needs, for the check before anything starts."""
+    args: tuple[str, ...] = ()
+    """Further arguments of `python -m client.captioner`; in a stack it gets no options from the environment."""
+
+    def __post_init__(self) -> None:
+        if self.url is not None:
+            _check_url(self.url)
+
+
 class EngineProfile(Settings, frozen=True, kw_only=True):
     """One vLLM process and the model it serves."""
 
@@ -215,6 +232,8 @@ class Profile(Settings, frozen=True, kw_only=True):
     gateway: GatewayProfile = msgspec.field(default_factory=GatewayProfile)
     translator: TranslatorProfile | None = None
     """None: no translations."""
+    captioner: CaptionerProfile | None = None
+    """None: no captions over HTTP."""
     device: DeviceProfile = DeviceProfile()
     supervisor: Policy = Policy()
 

@@ -125,7 +125,7 @@ async def stack_of(profile: Profile, *, logs: Path, reporter: Reporter) -> Async
         make_log_folder(logs)
         runtime = Path(tempfile.mkdtemp(prefix="babelview-"))  # 0700: engines listen in it
         async with Reaper(runtime) as reaper:
-            parts = stack_parts(profile, runtime, listener)
+            parts = stack_parts(profile, runtime, listener, logs)
             events = EventLog(logs, policy, reporter)
             with closing(events):
                 stack = Stack(parts, logs=logs, reaper=reaper, reporter=events, policy=policy)

@@ -53,6 +53,8 @@ class Options(TypedDict, total=False):
     """Other ways to take frames, in the place of `frames`."""
     animated: Animated
     """What pictures that move are asked about as."""
+    max_tokens: int | None
+    """Of an answer, whatever its prompt says; None: as each prompt says."""
     temperature: float
     """0 by default, which always gives the likeliest answer."""
     merge_characters: int
@@ -120,6 +122,7 @@ def plan_of(options: Options, models: Models, *, may_hear: bool = False) -> Aske
         sound=(sound or audio()) if hear else None,
         aside=aside,
         merge_characters=options.get("merge_characters", MERGED_CHARACTERS),
+        max_tokens=options.get("max_tokens"),
     )
     animated = options.get("animated", Animated.VIDEO)
     takes_sound = any(task.hears for task in tasks if task.name not in aside)

@@ -6,11 +6,11 @@ import asyncio
 import logging
 import os
 import shutil
-import tempfile
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from client.api.opened import Opened
 from client.api.options import Models, check_redo, plan_of
 from client.cores import cores
 from client.counters import Counters
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from client.media.kinds import Animated
     from client.record import Record
     from client.sources.source import Source
+    from client.stages import Told
 
 logger = logging.getLogger(__name__)
 
@@ -183,11 +184,29 @@ class Session:
         source = one_source(file)
         output = self.opened.scratch()
         try:
-            async with aclosing(self._records(asked, [source], output)) as records:
-                async for record in records:
-                    return record
+            return await self.record(source, asked, output)
         finally:
             shutil.rmtree(output, ignore_errors=True)
+
+    async def record(
+        self,
+        source: Source,
+        asked: Asked,
+        output: Path,
+        *,
+        progress: Counters | None = None,
+        refresh: Callable[[], None] = lambda: None,
+        told: Told | None = None,
+    ) -> Record:
+        """Ask about a source; all is kept in the ledger of `output`, and not asked again. See `caption`.
+
+        `refresh` is called when `progress` has changed, `told` with the pieces of answers as they come.
+        """
+        async with aclosing(
+            self._records(asked, [source], output, progress=progress, refresh=refresh, told=told)
+        ) as records:
+            async for record in records:
+                return record
         raise BabelviewError("interrupted before the file was finished")
 
     async def batch(
@@ -251,6 +270,7 @@ class Session:
         redo: str | None = None,
         thumbnails: Thumbnails | None = None,
         completed: Callable[[Source], None] | None = None,
+        told: Told | None = None,
     ) -> AsyncIterator[Pipeline]:
         """The stages of a run, whose ledger is in `output`; what they use is closed in the end."""
         opened, fetcher = self.opened, self.fetcher(output, asked.animated)
@@ -273,6 +293,7 @@ class Session:
             thumbnails=thumbnails,
             fork_server=opened.fork_server,
             completed=completed,
+            told=told,
         )
         try:
             yield pipeline
@@ -288,6 +309,9 @@ class Session:
         redo: str | None = None,
         *,
         thumbnails: Thumbnails | None = None,
+        progress: Counters | None = None,
+        refresh: Callable[[], None] = lambda: None,
+        told: Told | None = None,
     ) -> AsyncGenerator[Record, None]:
         """Run; the records of the files in the order in which they are finished."""
         done: asyncio.Queue[int | None] = asyncio.Queue()
@@ -299,11 +323,12 @@ class Session:
                     asked,
                     ledger,
                     output,
-                    progress=Counters(),
-                    refresh=lambda: None,
+                    progress=progress or Counters(),
+                    refresh=refresh,
                     redo=redo,
                     thumbnails=thumbnails,
                     completed=lambda source: done.put_nowait(source.position),
+                    told=told,
                 )
             )
             work = asyncio.create_task(pipeline.run(sources))
@@ -323,36 +348,6 @@ class Session:
                 await asyncio.gather(work, return_exceptions=True)
             if redo and not self.stopping.is_set():
                 ledger.apply(RedoEnded(redo))
-
-
-class Opened:
-    """What there is while a session is open."""
-
-    def __init__(
-        self, model: ModelClient, speech: SpeechClient, translator: TranslatorClient, fork_server: ForkServer
-    ) -> None:
-        """What is given is closed with it."""
-        self.model, self.speech, self.translator, self.fork_server = model, speech, translator, fork_server
-        self._folder: Path | None = None
-
-    def scratch(self) -> Path:
-        """A new folder for what is needed for moments only."""
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="babelview-"))
-        return Path(tempfile.mkdtemp(dir=self._folder))
-
-    async def close(self, *, keep_fork_server: bool) -> None:
-        """Close all, but for a fork server that others use too, and remove what is in `scratch`."""
-        if not keep_fork_server:
-            self.fork_server.close()
-        for client in (self.model, self.speech, self.translator):
-            await client.close()
-        self.discard()
-
-    def discard(self) -> None:
-        """Remove what is in `scratch`."""
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def one_source(file: str | os.PathLike[str]) -> Source:

@@ -19,6 +19,7 @@ from client.tasks.steps import OverKind
 if TYPE_CHECKING:
     from client.endpoints.chat import ModelClient
     from client.endpoints.completion import Answer
+    from client.endpoints.streamed import StreamedModel
     from client.tasks.plan import Request
 
 _TEMPERATURE = 0.7
@@ -35,7 +36,7 @@ class Reviewed(NamedTuple):
 
 
 async def ask_reviewed(
-    model: ModelClient, request: Request, parts: bytes, label: str, *, once: bool = False
+    model: ModelClient | StreamedModel, request: Request, parts: bytes, label: str, *, once: bool = False
 ) -> Reviewed:
     """Ask a question, a second time if the answer is no caption, unless `once` is enough.
 

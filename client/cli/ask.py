@@ -83,7 +83,7 @@ _OWN = (
     ),
 )
 _SHARED = (
-    *("glossary", "window", "stride", "min_scene", "max_scene", "prompts", "temperature"),
+    *("glossary", "window", "stride", "min_scene", "max_scene", "prompts", "temperature", "max_tokens"),
     *("frames", "fps", "every", "max_frames", "frame_size", "fit", "animated"),
     *("base_url", "model", "image_model", "video_model", "text_model", "speech_model", "frames_as", "translator"),
     *("timeout", "wait", "max_download_mb"),

@@ -38,7 +38,7 @@ def open_log(path: Path | None, *secrets: str | None) -> None:
         file = _File(path, maxBytes=MOST_BYTES, backupCount=KEPT_FILES, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UsageError(f"--log-file {path}: {error.strerror or error}") from error
-    file.setFormatter(_Lines([secret for secret in secrets if secret]))
+    file.setFormatter(Lines([secret for secret in secrets if secret]))
     logger.addHandler(file)
 
 
@@ -53,7 +53,7 @@ class _File(RotatingFileHandler):
             print(f"--log-file {self.baseFilename}: {sys.exc_info()[1]}; the run goes on", file=sys.stderr)
 
 
-class _Lines(logging.Formatter):
+class Lines(logging.Formatter):
     """Lines `2026-01-31T12:00:00.123+00:00 INFO ...`: an entry stays on one line, and shows no key."""
 
     def __init__(self, secrets: list[str]) -> None:

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("client.cli.report:command", "Write a page to look at, filter, review and edit the results."),
     "search": ("client.cli.search:command", "Find files by what was said about them, in any language."),
     "clips": ("client.cli.clips:command", "Cut moments out of videos: highlights, chapters, your own."),
+    "captioner": ("client.captioner.command:command", "Run captions over HTTP alone: a part of babelview up."),
     "up": ("server.cli:up", "Start the stack of a profile: models, gateway, translator."),
     "check": ("server.cli:check", "Say what would run here, and whether it fits; start nothing."),
     "selftest": ("server.cli:selftest", "Prove it here: measure it, compare with transformers."),

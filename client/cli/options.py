@@ -141,6 +141,12 @@ QUESTIONS = (
         help="0 always gives the likeliest answer",
     ),
     _questions(
+        "--max-tokens",
+        type=values.count,
+        metavar="N",
+        help="cut answers off after so many tokens  [default: as each prompt says]",
+    ),
+    _questions(
         "--ask-once",
         is_flag=True,
         type=values.Switch(),

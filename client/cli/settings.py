@@ -51,8 +51,8 @@ OTHER_VARIABLES = frozenset(
     )
 )
 """Variables that are no options of the client: its key, and those of the server and of its containers."""
-OF_TRANSLATOR = f"{PREFIX}_TRANSLATOR_"
-"""How the variables of the translator begin, one for each of its options, and the one with its key."""
+OF_OTHERS = (f"{PREFIX}_TRANSLATOR_", f"{PREFIX}_CAPTIONER_")
+"""How the variables of the translator and of the captioner begin, one for each option, and one with a key."""
 
 _DESCRIPTION = """\
 Describe folders of pictures and videos in many languages.
@@ -110,6 +110,8 @@ class Settings:
     animated: Animated
     frames_as: str
     temperature: float
+    max_tokens: int | None
+    """Of an answer, whatever its prompt says."""
     models: dict[Kind, str]
     text_model: str | None
     speech_model: str
@@ -149,6 +151,7 @@ class Settings:
             "sampling": self.sampling,
             "animated": self.animated,
             "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
             "merge_characters": self.merge_characters,
             "ask_once": self.ask_once,
         }
@@ -257,6 +260,7 @@ def settings_of(ctx: click.Context, given: dict[str, Any]) -> Settings:
         animated=Animated(given["animated"]),
         frames_as=given["frames_as"],
         temperature=given["temperature"],
+        max_tokens=given["max_tokens"],
         models={
             Kind.IMAGE: given["model"] or given["image_model"],
             Kind.VIDEO: given["model"] or given["video_model"],
@@ -361,7 +365,7 @@ def _unknown_variables(command: click.Command) -> list[str]:
     warnings: list[str] = []
     names = [variable.removeprefix(f"{PREFIX}_") for variable in known]  # what all begin with tells none apart
     for name in sorted(os.environ):
-        others = name in OTHER_VARIABLES or name.startswith(OF_TRANSLATOR)
+        others = name in OTHER_VARIABLES or name.startswith(OF_OTHERS)
         if name.startswith(f"{PREFIX}_") and name not in known and not others:
             near = nearest(name.removeprefix(f"{PREFIX}_"), names)
             meant = f": did you mean {PREFIX}_{near}?" if near else " (see --help)"

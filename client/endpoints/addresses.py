@@ -34,6 +34,11 @@ def endpoint_address(text: str) -> str:
     return f"{address}?{query}" if query else address
 
 
+def same_server(one: str, other: str) -> bool:
+    """Whether two addresses are of one server: scheme, host and port."""
+    return urlsplit(one)[:2] == urlsplit(other)[:2]
+
+
 def _address(text: str, *, query: bool) -> str:
     try:
         parts = urlsplit(text)

@@ -245,12 +245,14 @@ def make_plan(
     merge_characters: int = MERGED_CHARACTERS,
     sound: Over | None = None,
     aside: Collection[str] = (),
+    max_tokens: int | None = None,
 ) -> Plan:
     """Combine tasks, models and parameters.
 
     `text_model` merges answers, so many characters of them at a time; it is that of pictures unless it is named.
     `speech_model` transcribes. `sound` is what prompts about videos are told that hear; None: they hear nothing.
-    Answers to the tasks `aside` are not translated.
+    Answers to the tasks `aside` are not translated. `max_tokens` of an answer stand in the place of those of prompts,
+    but for what is heard.
 
     Raises:
         UsageError: a task merges the answers to a step that it does not have, or to a merge.
@@ -268,7 +270,8 @@ def make_plan(
             if told:
                 text = prompt.text if TRANSCRIPT in prompt.text else f"{prompt.text}{HEARD}"
             talk = step.talk.text if step.talk and told else None
-            params: dict[str, Any] = {"temperature": own, "max_tokens": prompt.max_tokens, **step.over.params()}
+            most = prompt.max_tokens if hears or max_tokens is None else max_tokens
+            params: dict[str, Any] = {"temperature": own, "max_tokens": most, **step.over.params()}
             if looks and kind is Kind.VIDEO:
                 params |= sampling.own(prompt.frames).params()
             if told:
@@ -284,7 +287,7 @@ def make_plan(
                     answer=prompt.answer,
                     model=MEASURED if prompt.measure else model,
                     temperature=own,
-                    max_tokens=prompt.max_tokens,
+                    max_tokens=most,
                     params=json.dumps(params, sort_keys=True),
                     prompt_hash=prompt_hash(f"{text}\n\n{talk}" if talk else text),
                     over=step.over if not merges else replace(step.over, most_characters=merge_characters),

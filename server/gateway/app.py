@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import aiohttp
 import msgspec
 import orjson
 from aiohttp import hdrs, web
@@ -24,6 +25,7 @@ from server.gateway.admission import Admission
 from server.gateway.api_types import Alive, Health
 from server.gateway.body import BodyReader, parse_object
 from server.gateway.budget import check_budget
+from server.gateway.captions import Captions
 from server.gateway.catalogue import Catalogue
 from server.gateway.cors import Cors
 from server.gateway.discovery import Discovery
@@ -41,6 +43,7 @@ from server.gateway.openapi import description
 from server.gateway.parameters import CHAT, COMPLETION, RESPONSES, check_parameters
 from server.gateway.pool import Pool
 from server.gateway.prompted_schema import follow_prompted
+from server.gateway.refusals import unavailable
 from server.gateway.request_context import CONTEXT, HOLD, REQUEST_ID, trace_headers
 from server.gateway.responses import ChatView, in_words_of_responses
 from server.gateway.schemas import loosen_schemas
@@ -61,6 +64,7 @@ if TYPE_CHECKING:
     from server.gateway.config import GatewayConfig, ServedModel
 
 JSON = "application/json"
+LANGUAGES_S = 5.0
 
 
 def create_app(config: GatewayConfig, *, resolver: AbstractResolver | None = None) -> web.Application:
@@ -83,6 +87,7 @@ def create_app(config: GatewayConfig, *, resolver: AbstractResolver | None = Non
     app.router.add_get("/metrics/targets", gateway.discovery.targets)
     app.router.add_get("/metrics/of/{name:.+}", gateway.discovery.metrics_of)
     app.router.add_get("/openapi.json", gateway.openapi)
+    app.router.add_get("/languages", gateway.languages)
     app.router.add_get("/v1/models", gateway.models)
     app.router.add_get("/v1/models/{name:.+}", gateway.model)
     app.router.add_get("/v1/models/", gateway.models)
@@ -96,6 +101,7 @@ def create_app(config: GatewayConfig, *, resolver: AbstractResolver | None = Non
     ):
         app.router.add_post(path, handler)
         app.router.add_post(f"{path}/", handler)  # as base URLs with a slash at their end make it
+    gateway.captions.route(app)
     return app
 
 
@@ -108,7 +114,9 @@ class Gateway:
         self._swappers: dict[str, ModelSwapper] = {}
         self._pools = {model.name: self._pool(model) for model in config.models}
         self._translator = self._translator_pool(config.translator) if config.translator else None
-        pools = [*self._pools.values(), *([self._translator] if self._translator else [])]
+        self._captioner = self._captioner_pool(config.captioner) if config.captioner else None
+        self.captions = Captions(self._captioner.upstreams[0] if self._captioner else None, config.timeouts)
+        pools = self._all_pools()
         self.admission = Admission(config.limits, Keyring.load(config))
         self._bodies = BodyReader(config.limits, config.timeouts)
         self._fetcher = Fetcher(config.media_domains, config.limits.max_media_bytes, resolver)
@@ -158,6 +166,18 @@ class Gateway:
         upstream = Upstream("translator", url=url, key=key, timeouts=config.timeouts, health=config.health)
         return Pool("translator", [upstream], config.timeouts)
 
+    def _captioner_pool(self, place: str) -> Pool:
+        config = self._config
+        url = place if "://" in place else None
+        upstream = Upstream(
+            "captioner",
+            socket=None if url else place,
+            url=url,
+            timeouts=config.timeouts,
+            health=config.health,
+        )
+        return Pool("captioner", [upstream], config.timeouts)
+
     async def connections(self, _: web.Application) -> AsyncIterator[None]:
         """Open the connection pools while the application runs."""
         async with AsyncExitStack() as opened:
@@ -170,7 +190,7 @@ class Gateway:
             yield
 
     def _all_pools(self) -> list[Pool]:
-        return [*self._pools.values(), *([self._translator] if self._translator else [])]
+        return [*self._pools.values(), *(pool for pool in (self._translator, self._captioner) if pool)]
 
     async def live(self, _: web.Request) -> web.Response:
         """Say that the gateway itself runs."""
@@ -276,6 +296,16 @@ class Gateway:
             hold.count(len(call.body) - len(sound.wav) - len(body))
             del form, sound
             return await self._pools[model.name].send(request, call)
+
+    async def languages(self, _: web.Request) -> web.Response:
+        """What the translator can be asked for, as LibreTranslate lists it."""
+        if self._translator is None:
+            raise RequestError(404, "this stack has no translator", code="not_found")
+        try:
+            status, listed = await self._translator.upstreams[0].get("/languages", LANGUAGES_S)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise unavailable(self._translator.name) from error
+        return web.Response(status=status, body=listed, content_type=JSON)
 
     async def translations(self, request: web.Request) -> web.StreamResponse:
         """Translate texts, by the translator."""

@@ -225,6 +225,8 @@ class GatewayConfig(GatewaySettings, frozen=True, kw_only=True):
     models: tuple[ServedModel, ...]
     translator: str | None = None
     """Base URL of the translator."""
+    captioner: str | None = None
+    """Of the captioner: the path of its Unix socket, or a base URL."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

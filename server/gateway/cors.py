@@ -15,7 +15,7 @@ from server.gateway.config import ANY_ORIGIN
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-METHODS = "GET, POST"
+METHODS = "GET, POST, DELETE"
 READABLE = "Retry-After, X-Request-Id, X-Babelview-Left-Out"
 """Headers of an answer that a page may read, beside the usual ones."""
 MAX_AGE_S = 600

@@ -9,12 +9,15 @@ from typing import Any
 import msgspec
 
 from server.gateway import api_types as api
+from server.gateway import caption_types as captions
 
 Schema = dict[str, Any]
 
 _TYPES = (
     *(api.ChatRequest, api.CompletionRequest, api.ResponsesRequest, api.TranslationRequest, api.SoundForm),
     *(api.Model, api.ModelList, api.Alive, api.Health, api.Target, api.Error),
+    *(captions.CaptionRequest, captions.CaptionForm, captions.Captions),
+    *(captions.CaptionJob, captions.CaptionJobs, captions.CaptionJobDeleted),
 )
 _TEXT: Schema = {"type": "string"}
 _REFUSALS = {
@@ -30,6 +33,7 @@ _REFUSALS = {
     502: "the engine failed at this request",
     503: "starting, or being restarted: Retry-After",
     504: "the engine took too long",
+    508: "the captioner's address leads back here",
 }
 
 
@@ -66,6 +70,32 @@ def _json(kind: type[msgspec.Struct]) -> Schema:
     return {"application/json": _reference(kind)}
 
 
+def _captions(summary: str, answer: type[msgspec.Struct], status: int, *, streams: bool = False) -> Schema:
+    """What takes files in JSON or in a form."""
+    taken: dict[str, type[msgspec.Struct]] = {
+        "application/json": captions.CaptionRequest,
+        "multipart/form-data": captions.CaptionForm,
+    }
+    content: Schema = _json_of(answer)
+    if streams:
+        content["text/event-stream"] = {}
+    answers = _answers({})
+    answers[str(status)] = {"description": "done" if status == 200 else "taken", "content": content}
+    if status != 200:
+        del answers["200"]
+    body = {"required": True, "content": {kind: {"schema": _reference(of)} for kind, of in taken.items()}}
+    return {"post": {"summary": summary, "requestBody": body, "responses": answers}}
+
+
+def _job(method: str, summary: str, content: Schema) -> Schema:
+    parameters = [{"name": "id", "in": "path", "required": True, "schema": _TEXT}]
+    return {method: {"summary": summary, "parameters": parameters, "responses": _answers(content)}}
+
+
+def _json_of(kind: type[msgspec.Struct]) -> Schema:
+    return {"application/json": {"schema": _reference(kind)}}
+
+
 @functools.cache
 def description() -> Schema:
     """The whole description, OpenAPI 3.1."""
@@ -92,6 +122,17 @@ def description() -> Schema:
             "/v1/audio/transcriptions": _post("What a sound says", api.SoundForm, form=True, streams=True),
             "/v1/audio/translations": _post("What a sound says, in English", api.SoundForm, form=True, streams=True),
             "/v1/translations": _post("Texts into languages", api.TranslationRequest),
+            "/v1/captions": _captions("Files in, captions out", captions.Captions, 200, streams=True),
+            "/v1/captions/jobs": {
+                **_captions("The same for later", captions.CaptionJob, 202),
+                **_get("The jobs of a key", _json(captions.CaptionJobs)),
+            },
+            "/v1/captions/jobs/{id}": {
+                **_job("get", "How far a job is, and what came of it", _json_of(captions.CaptionJob)),
+                **_job("delete", "End a job, and forget it", _json_of(captions.CaptionJobDeleted)),
+            },
+            "/v1/captions/jobs/{id}/events": _job("get", "What happens to a job", {"text/event-stream": {}}),
+            "/languages": _get("What texts can be translated into", {"application/json": {}}),
             "/v1/models": _get("What is served", _json(api.ModelList)),
             "/v1/models/{name}": _get("One model", _json(api.Model), named=True),
             "/health": _get("What is well", _json(api.Health), others=down),

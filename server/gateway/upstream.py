@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
+from yarl import URL
 
 from server.gateway.health import CircuitBreaker, HealthState, Probed
 
@@ -119,6 +120,14 @@ class Upstream:
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """Send a request; the answer's body is still to be read, and the answer to be closed."""
         return await self.session.post(f"{self._url}{path}", data=body, headers=headers, allow_redirects=False)
+
+    def request(
+        self, method: str, path: URL, body: AsyncIterator[bytes] | None, headers: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Send a request whose body is still to come; the answer's body is still to be read within the block."""
+        return self.session.request(
+            method, URL(self._url).join(path), data=body, headers=headers, allow_redirects=False
+        )
 
     async def get(self, path: str, timeout_s: float) -> tuple[int, bytes]:
         """Status and body of a small page.

@@ -86,6 +86,8 @@ def check_memory(profile: Profile) -> None:
     needs = {engine.name: engine.memory_gib * engine.replicas for engine in profile.engines}
     if profile.translator and profile.translator.model:
         needs["translator"] = profile.translator.memory_gib
+    if profile.captioner and profile.captioner.url is None:
+        needs["captioner"] = profile.captioner.memory_gib
     memory = main_memory()
     free = memory.available / GIB
     if (needed := sum(needs.values())) > free:

@@ -25,11 +25,12 @@ async def test_metrics_of_all_parts_are_found_through_the_gateway(stack: Stack) 
     async with aiohttp.ClientSession() as http:
         targets = await (await http.get(f"{base}/metrics/targets")).json()
         found = {target["labels"]["replica"]: target["labels"]["__metrics_path__"] for target in targets}
-        assert found.keys() == {MODEL, PICTURE_MODEL, SPEECH_MODEL, "translator"}
+        assert found.keys() == {MODEL, PICTURE_MODEL, SPEECH_MODEL, "translator", "captioner"}
         for name in (MODEL, PICTURE_MODEL, SPEECH_MODEL):
             page = await (await http.get(base + found[name])).text()
             assert "vllm:num_requests_running" in page
         assert (await http.get(base + found["translator"])).status == 200
+        assert "babelview_captioner_requests" in await (await http.get(base + found["captioner"])).text()
         assert 'replica_up{model="llava' in await (await http.get(f"{base}/metrics")).text()
 
 

@@ -12,7 +12,7 @@ import pytest
 from batch_runs import ROOT, command, pictures, results, run, run_process, tree
 
 from client.cli.options import BATCH_OPTIONS
-from client.cli.settings import OF_TRANSLATOR, OTHER_VARIABLES, batch_command, read_settings
+from client.cli.settings import OF_OTHERS, OTHER_VARIABLES, batch_command, read_settings
 
 if TYPE_CHECKING:
     from fake_servers import FakeServers
@@ -228,6 +228,6 @@ def test_the_variables_of_the_other_parts_are_known() -> None:
     parts = [path for part in ("server", "translator", "scripts") for path in (ROOT / part).rglob("*.py")]
     for path in (*parts, *ROOT.glob("compose*.yaml")):
         used.update(re.findall(r"\bBABELVIEW_[A-Z_]+", path.read_text()))
-    others = {name for name in used if not f"{name}_".startswith(OF_TRANSLATOR)}
+    others = {name for name in used if not f"{name}_".startswith(OF_OTHERS)}
     assert others
     assert others - OTHER_VARIABLES == set()

@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
+from client.captioner.command import command as captions
 from server.alone import at_urls, find_engine
 from server.cli import cli
 from server.parts import gateway_config, stack_parts
@@ -115,7 +116,7 @@ def test_an_engines_command_starts_a_model_of_its_profile(stack: str, name: str)
 def test_the_gateways_command_knows_every_engine_and_the_translator(stack: str) -> None:
     _, options = parsed(stack, "gateway")
     profile = load_profile(profile_of(stack, "gateway"))
-    config = gateway_config(at_urls(profile, dict(options["engines"]), options["translator"]))
+    config = gateway_config(at_urls(profile, dict(options["engines"]), options["translator"], options["captioner"]))
     services = STACKS[stack]["services"]
     assert len({profile_of(stack, name) for name in ("vision", "video", "gateway")}) == 1
     for model in config.models:
@@ -125,6 +126,10 @@ def test_the_gateways_command_knows_every_engine_and_the_translator(stack: str) 
         assert (asked["model"], str(asked["port"])) == (model.name, port)
     translator = translate.make_context("translate", command(stack, "translator")).params
     assert config.translator == f"http://translator:{translator['port']}"
+    captioner = captions.make_context("captioner", command(stack, "captioner")).params
+    assert config.captioner == f"http://captioner:{captioner['captioner_port']}"
+    assert (captioner["base_url"], captioner["translator"]) == ("http://gateway:8000/v1", "http://gateway:8000")
+    assert services["captioner"]["volumes"] == [f"captions:{captioner['captioner_folder']}"]
     assert options["host"] == "0.0.0.0"
     assert services["gateway"]["ports"] == ["${BABELVIEW_ADDRESS:-127.0.0.1}:${BABELVIEW_PORT:-8000}:8000"]
 

@@ -57,7 +57,7 @@ def test_every_part_is_started_so(tmp_path: Path) -> None:
     profile = load_profile("demo").with_settings(port=0, translator_port=0)
     with open_gateway_socket(profile.gateway) as listener:
         parts = stack_parts(profile, tmp_path, listener)
-    assert len(parts) == 2 + len(profile.engines)
+    assert len(parts) == 3 + len(profile.engines)
     assert {part.command[:2] for part in parts} == {(sys.executable, "-P")}
 
 
@@ -68,6 +68,7 @@ KEYS = {
 WITH_KEYS = """
 [translator]
 model = "{translator}"
+[captioner]
 [[engines]]
 name = "local"
 model = "demo:llama-3.2-11b-vision"
@@ -104,6 +105,7 @@ def parts_with_keys(folder: Path, translator: str = "demo") -> dict[str, Part]:
     [
         ("gateway", "demo", {"BABELVIEW_API_KEYS", "BABELVIEW_TRANSLATOR_API_KEY", "KEY_OF_THE_OTHERS"}),
         ("vllm-local", "demo", set()),
+        ("captioner", "demo", set()),
         ("vllm-hub", "demo", HUB),
         ("translator", "demo", {"BABELVIEW_TRANSLATOR_API_KEY"}),
         ("translator", "facebook/nllb-200-distilled-600M", {"BABELVIEW_TRANSLATOR_API_KEY", *HUB}),

@@ -1,0 +1,10 @@
+"""`python -m client.captioner`: the same as `babelview captioner`."""
+
+from __future__ import annotations
+
+import sys
+
+from client.captioner.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""The work of a request: each of its files goes through the batch's own pipeline, and comes back as a record."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from client.api.options import plan_of
+from client.api.session import Session
+from client.captioner.frames import join
+from client.endpoints.addresses import same_server
+from client.errors import BabelviewError, MediaError, UsageError
+from client.media import loaders
+from client.sources.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from client.api.options import Options
+    from client.captioner.api_types import Asking, Item
+    from client.captioner.config import Config
+    from client.captioner.feed import Feed
+    from client.record import Record
+
+FILES_AT_ONCE = 4
+"""Of one request."""
+
+
+class Work:
+    """Describes the files of requests."""
+
+    def __init__(self, config: Config) -> None:
+        """Nothing is started before there is something to do."""
+        self._models, self._limits = config.models, config.limits
+        self._fork_server = loaders.ForkServer()
+
+    def close(self) -> None:
+        """End the processes that decode."""
+        self._fork_server.close()
+
+    def check(self, items: Sequence[Item]) -> None:
+        """Look whether what is asked can be, before anything is done.
+
+        Raises:
+            UsageError: it cannot; says why.
+        """
+        session = self._session(None, 0.0)
+        for item in items:
+            if item.asking.languages and self._models.translator is None:
+                raise UsageError("languages: this captioner has no translator")
+            plan_of(_options(item.asking), session.models)
+
+    def _session(self, key: str | None, wait_s: float) -> Session:
+        models = self._models
+        # The caller's key is for the gateway: a translator beside it has one of its own.
+        behind = models.translator is None or same_server(models.translator, models.base_url)
+        return Session(
+            models.base_url,
+            api_key=key,
+            translator=models.translator,
+            translator_key=key if behind else None,
+            image_model=models.image_model,
+            video_model=models.video_model,
+            text_model=models.text_model,
+            speech_model=models.speech_model,
+            frames_as=models.frames_as,
+            loaders=self._limits.loaders,
+            timeout_s=self._limits.timeout_s,
+            wait_s=wait_s,
+            fork_server=self._fork_server,
+        )
+
+    async def describe(
+        self, items: Sequence[Item], folder: Path, key: str | None, feed: Feed, *, wait_s: float
+    ) -> list[Record]:
+        """The records of all files, in their order; what was answered is kept in `folder`, and not asked again.
+
+        `key` is that of the caller, whom the models are asked for. They are waited for `wait_s` seconds.
+
+        Raises:
+            UsageError: what is asked cannot be.
+            ServiceLostError: a server was away for too long, or does not take the key.
+        """
+        slots = asyncio.Semaphore(FILES_AT_ONCE)
+        async with self._session(key, wait_s) as session:
+
+            async def one(number: int, item: Item) -> Record:
+                async with slots:
+                    record = await self._record(session, number, item, folder, feed)
+                feed.finished(number, record)
+                return record
+
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(one(number, item)) for number, item in enumerate(items)]
+            except BaseExceptionGroup as errors:
+                raise next((it for it in errors.exceptions if isinstance(it, BabelviewError)), errors) from None
+        return [task.result() for task in tasks]
+
+    async def _record(self, session: Session, number: int, item: Item, folder: Path, feed: Feed) -> Record:
+        asked = plan_of(_options(item.asking), session.models)
+        paths = [folder / name for name in item.files]
+        output = folder / f"{number}.out"
+        if item.frames:
+            video = folder / f"{number}.mkv"
+            try:
+                await self._joined(paths, video)
+            except MediaError as error:
+                return _unread(item, str(error))
+            paths = [video]
+        source = Source(item.name, str(paths[0]))
+        return await session.record(
+            source, asked, output, progress=feed.counters(number), refresh=feed.refresh, told=feed.told(number)
+        )
+
+    async def _joined(self, pictures: list[Path], video: Path) -> None:
+        decoders = loaders.Loaders(1, self._fork_server)
+        try:
+            await asyncio.to_thread(join, pictures, video, decoders)
+        finally:
+            decoders.close()
+
+
+def _options(asking: Asking) -> Options:
+    """What is asked, as the batch's options say it."""
+    options: Options = {"languages": asking.languages or []}
+    tasks, questions = list(asking.tasks or ()), list(asking.questions or ())
+    if asking.task:
+        tasks.insert(0, asking.task)
+    if asking.question:
+        questions.insert(0, asking.question)
+    if tasks or questions:
+        options |= {"tasks": list(dict.fromkeys(tasks)), "questions": list(dict.fromkeys(questions))}
+    if asking.window is not None:
+        options["window"] = asking.window
+    if asking.max_length is not None:
+        options["max_tokens"] = asking.max_length
+    if asking.num_frames is not None:
+        options["frames"] = asking.num_frames
+    if asking.temperature is not None:
+        options["temperature"] = asking.temperature
+    if asking.hear is not None:
+        options["hear"] = asking.hear
+    return options
+
+
+def _unread(item: Item, problem: str) -> Record:
+    """The record of a file that cannot be read."""
+    known = {"file": item.name, "kind": None, "sha256": None, "size_mb": None}
+    return {**known, "tasks": {}, "total_processing_time_sec": 0.0, "warnings": [], "error": problem}
