@@ -141,9 +141,7 @@ def _joined(events: list[Event]) -> list[Event]:
     """Fewer events that say the same."""
     last = max((at for at, event in enumerate(events) if event["type"] == "progress"), default=None)
     joined: list[Event] = []
-    for at, event in enumerate(events):
-        if event["type"] == "progress" and at != last:
-            continue
+    for event in (event for at, event in enumerate(events) if event["type"] != "progress" or at == last):
         same = joined and event["type"] == "delta" and {**joined[-1], "text": ""} == {**event, "text": ""}
         if same:
             joined[-1] = {**event, "text": joined[-1]["text"] + event["text"]}
