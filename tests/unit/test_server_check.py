@@ -224,5 +224,5 @@ def test_the_command_lines_name_the_keys_that_are_hidden(
     main(["check", "--profile", "demo", "--commands", *FREE])
     lines = capsys.readouterr().out.splitlines()
     hidden = {line.split()[0] for line in lines if " env -u BABELVIEW_API_KEYS " in line}
-    assert hidden == {*(f"vllm-{engine.name}" for engine in load_profile("demo").engines), "translator"}
+    assert hidden == {*(f"vllm-{engine.name}" for engine in load_profile("demo").engines), "translator", "captioner"}
     assert not any("sixteen-characters" in line for line in lines)
