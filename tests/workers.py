@@ -47,8 +47,11 @@ WITH_HEAVY_IMPORTS = (
 HEAVY = {"torch", "transformers", "vllm", "schemathesis"}
 GROUPS = {"stack": WITH_THE_STACK, "imports": WITH_HEAVY_IMPORTS}
 LONG = (
-    *("test_server_dummy_engine.py", "test_client_video_formats.py", "test_client_kills.py", "test_bench_scale.py"),
-    *("test_translator_service.py", "test_report_browser.py", "test_studio_page.py", "test_gateway_replicas.py"),
+    *("test_server_dummy_engine.py", "test_client_loaders.py", "test_client_video_formats.py"),
+    *("test_client_kills.py", "test_bench_scale.py", "test_translator_service.py"),
+    *("test_report_browser.py", "test_studio_page.py", "test_gateway_replicas.py"),
+    *("test_client_interrupted.py", "test_client_fuzz.py", "test_client_endpoint.py"),
+    *("test_client_models.py", "test_server_supervisor.py", "test_server_gateway_hostile.py"),
 )
 """Modules of no group that take long: they come first, so that no worker has one left at the end."""
 

@@ -30,8 +30,7 @@ SPEECH = "whisper-large-v3-turbo"
 NEW_LINES = 60
 REQUIRED = 0.95
 CLOSE_S = 0.3
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+IN_ONE_LOOP = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -60,6 +59,7 @@ async def create(sdk: openai.AsyncOpenAI, sound: bytes, **options: Any) -> Any:
     return await sdk.audio.transcriptions.create(model=SPEECH, file=("a.wav", sound), **options)
 
 
+@IN_ONE_LOOP
 async def test_new_lines_are_transcribed_with_their_times(sdk: openai.AsyncOpenAI) -> None:
     """Lines that the model was not taught, each cut at silence as a client would."""
     drawn = [spoken(seed, 1, held_out=True) for seed in range(NEW_LINES)]
@@ -82,11 +82,13 @@ async def test_new_lines_are_transcribed_with_their_times(sdk: openai.AsyncOpenA
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
+@IN_ONE_LOOP
 async def test_every_format_of_files_says_the_same(sdk: openai.AsyncOpenAI, suffix: str) -> None:
     samples, said = spoken(1, 1, held_out=False)
     assert (await create(sdk, encoded(samples, suffix))).text == said[0][0]
 
 
+@IN_ONE_LOOP
 async def test_every_format_of_answers(sdk: openai.AsyncOpenAI) -> None:
     samples, said = spoken(2, 2, held_out=False)
     sound, lines = encoded(samples), [line for line, _, _ in said]
@@ -108,12 +110,14 @@ async def test_every_format_of_answers(sdk: openai.AsyncOpenAI) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # OpenAI's own translations
+@IN_ONE_LOOP
 async def test_english_is_translated_into_english(sdk: openai.AsyncOpenAI) -> None:
     samples, said = spoken(3, 1, held_out=False)
     answer = await sdk.audio.translations.create(model=SPEECH, file=("a.wav", encoded(samples)))
     assert answer.text == said[0][0]
 
 
+@IN_ONE_LOOP
 async def test_a_stream_says_the_same_in_pieces(sdk: openai.AsyncOpenAI) -> None:
     samples, _ = spoken(4, 12, held_out=False)  # several windows
     sound = encoded(samples, "mp3")
@@ -126,6 +130,7 @@ async def test_a_stream_says_the_same_in_pieces(sdk: openai.AsyncOpenAI) -> None
     assert done.usage.output_tokens > 20
 
 
+@IN_ONE_LOOP
 async def test_a_sound_of_several_windows_has_segments_in_order(sdk: openai.AsyncOpenAI) -> None:
     samples, said = spoken(5, 12, held_out=False)
     answer = await create(sdk, encoded(samples, "mp3"), response_format="verbose_json")
@@ -137,6 +142,7 @@ async def test_a_sound_of_several_windows_has_segments_in_order(sdk: openai.Asyn
 
 
 @pytest.mark.parametrize("format_", ["json", "text", "srt", "vtt", "verbose_json", "stream"])
+@IN_ONE_LOOP
 async def test_where_nobody_speaks_the_text_is_empty(sdk: openai.AsyncOpenAI, format_: str) -> None:
     """Also in one of several windows: vLLM looks at the last two tokens of each, where there is one."""
     silence = encoded(np.zeros(15 * RATE, np.float32))
@@ -152,6 +158,7 @@ async def test_where_nobody_speaks_the_text_is_empty(sdk: openai.AsyncOpenAI, fo
         assert getattr(said, "text", said).strip() in {"", "WEBVTT"}
 
 
+@IN_ONE_LOOP
 async def test_text_that_is_cut_off_is_not_lost(sdk: openai.AsyncOpenAI) -> None:
     """An answer without the time at its end: vLLM's own segments would leave it out."""
     samples, said = spoken(6, 1, held_out=False)
@@ -162,6 +169,7 @@ async def test_text_that_is_cut_off_is_not_lost(sdk: openai.AsyncOpenAI) -> None
     assert answer.segments[0].end == answer.duration
 
 
+@IN_ONE_LOOP
 async def test_a_prompt_comes_before_and_changes_nothing_of_what_is_heard(sdk: openai.AsyncOpenAI) -> None:
     samples, said = spoken(7, 1, held_out=False)
     prompt = "Aurora is here. Choose red or blue."
@@ -172,6 +180,7 @@ async def test_a_prompt_comes_before_and_changes_nothing_of_what_is_heard(sdk: o
 
 
 @pytest.mark.parametrize("language", ["xx", "English", "en|><|fr", ""])
+@IN_ONE_LOOP
 async def test_a_language_that_is_none_is_refused(sdk: openai.AsyncOpenAI, language: str) -> None:
     samples, _ = spoken(8, 1, held_out=False)
     if language:
@@ -182,6 +191,7 @@ async def test_a_language_that_is_none_is_refused(sdk: openai.AsyncOpenAI, langu
             await create(sdk, encoded(samples), language=language)
 
 
+@IN_ONE_LOOP
 async def test_broken_and_huge_files_hurt_nobody(sdk: openai.AsyncOpenAI, tmp_path: Path) -> None:
     samples, said = spoken(9, 1, held_out=False)
     good = encoded(samples)
@@ -204,6 +214,7 @@ async def test_broken_and_huge_files_hurt_nobody(sdk: openai.AsyncOpenAI, tmp_pa
     assert too_large.value.status_code == 413
 
 
+@IN_ONE_LOOP
 async def test_the_models_say_who_hears(sdk: openai.AsyncOpenAI) -> None:
     listed = [model.model_dump() async for model in sdk.models.list()]
     assert [model["id"] for model in listed if model["task"] == "transcribe"] == [SPEECH]

@@ -224,7 +224,7 @@ def notes_in(turn: MergeTurn) -> list[Note]:
 
 def test_merges_are_asked_as_the_client_asks_and_get_longer() -> None:
     talk = MergeTalk(random.Random(2))
-    turns = [turn for step in range(1, 1200, 10) for turn in talk.turns(4, step)]
+    turns = [turn for step in range(1, 1200, 30) for turn in talk.turns(4, step)]
     for turn in turns:
         notes = notes_in(turn)
         lines = "\n".join(map(str, notes))
