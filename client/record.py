@@ -174,16 +174,17 @@ def _task(result: TopicResult, duration_s: float, warnings: list[str]) -> dict[s
     verdicts: dict[str, dict[str, int]] = {}
     segments: list[dict[str, Any]] | None = None
     if result.whole:
-        reading = edited_reading(_read(key, result.whole, warnings), result.whole)
+        own = _read(key, result.whole, warnings)
+        reading = edited_reading(own, result.whole)
         said |= _said(result.topic.task, reading)
         for language, translation in result.whole.translations.items():
             if words := result.whole.edits.get(language, translation.texts):
-                translations[language] = _translation(reading, words)
+                translations[language] = _translation(own, words)
             if counts := _verdicts(key, language, translation, warnings):
                 verdicts[language] = counts
         windows = [(part.start_us / 1e6, part.end_us / 1e6) for part in result.segments]
         texts = {language: translation.texts for language, translation in result.whole.translations.items()}
-        about_whole = TimedAnswer((0.0, duration_s), reading, texts, {})
+        about_whole = TimedAnswer((0.0, duration_s), reading, texts, {}, own)
         segments = timed_record.of_whole(about_whole, windows)
         if segments is not None and (warning := timed_record.left_out(about_whole, segments)):
             warnings.append(f"{key}: {warning}")
@@ -260,14 +261,14 @@ def _segments(key: str, segment: Segment, warnings: list[str]) -> Iterator[dict[
     """What stands in the record of an answer about a part of the time."""
     start, end = segment.start_us / 1e6, segment.end_us / 1e6
     label = f"{key}, {start:.3f}-{end:.3f} s"
-    reading = edited_reading(_read(label, segment.answer, warnings), segment.answer)
+    own = _read(label, segment.answer, warnings)
     texts = {language: translation.texts for language, translation in segment.answer.translations.items()}
     texts |= {language: edit for language, edit in segment.answer.edits.items() if language in texts}
     for language, translation in segment.answer.translations.items():
         _verdicts(label, language, translation, warnings)
     judged = {name: value for name, value in _judged(segment.answer).items() if value != []}
     judged |= edited_fields(segment.answer)
-    answer = TimedAnswer((start, end), reading, texts, judged)
+    answer = TimedAnswer((start, end), edited_reading(own, segment.answer), texts, judged, own)
     segments = list(timed_record.of_window(answer))
     if warning := timed_record.left_out(answer, segments):
         warnings.append(f"{label}: {warning}")

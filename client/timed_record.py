@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Span = tuple[float, float]
 """Seconds of the video, half open."""
+_NEW = -1
+"""The place of a part that a person wrote, and nobody has translated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class TimedAnswer:
     translations: Mapping[str, list[str]]
     verdict: Mapping[str, Any]
     """What stands in the record of the verdict on it."""
+    own: Reading | None = None
+    """As the model said it, where a person may have changed it: what is translated are the model's words."""
 
 
 def of_window(answer: TimedAnswer) -> Iterator[dict[str, Any]]:
@@ -38,7 +42,7 @@ def of_window(answer: TimedAnswer) -> Iterator[dict[str, Any]]:
         yield _segment(answer.span, {"text": reading.text}, answer.verdict, texts)
         return
     others = _translated(answer)
-    parts = structured.timed(reading.schema, reading.data)
+    parts = _parts(answer)
     if parts is None:
         yield _segment(answer.span, {"data": reading.data}, answer.verdict, others)
         return
@@ -64,8 +68,7 @@ def left_out(answer: TimedAnswer, segments: list[dict[str, Any]]) -> str | None:
 
 def of_whole(answer: TimedAnswer, windows: list[Span]) -> list[dict[str, Any]] | None:
     """The segments of data about a whole video that was gone through in `windows`; None if its parts have no times."""
-    name, data = answer.reading.schema, answer.reading.data
-    parts = structured.timed(name, data) if name and data is not None else None
+    name, parts = answer.reading.schema, _parts(answer)
     if name is None or parts is None:
         return None
     others = _translated(answer)
@@ -83,9 +86,19 @@ def joined(answer: Mapping[str, Any], language: str | None = None) -> str | None
     return "\n".join(lines) if lines else None
 
 
+def _parts(answer: TimedAnswer) -> list[Timed] | None:
+    """The parts with times, each with its place among those of the model; None where there is none, or no data."""
+    name, data = answer.reading.schema, answer.reading.data
+    parts = structured.timed(name, data) if name and data is not None else None
+    if parts is None or name is None or answer.own is None:
+        return parts
+    places = {(part.start_s, part.text): part.place for part in structured.timed(name, answer.own.data) or ()}
+    return [part._replace(place=places.get((part.start_s, part.text), _NEW)) for part in parts]
+
+
 def _translated(answer: TimedAnswer) -> dict[str, Any]:
-    """The data in other languages."""
-    name, data = answer.reading.schema or "", answer.reading.data
+    """The model's data in other languages."""
+    name, data = answer.reading.schema or "", (answer.own or answer.reading).data
     return {code: structured.with_texts(name, data, texts) for code, texts in answer.translations.items()}
 
 
@@ -104,7 +117,7 @@ def _of_part(part: Timed, name: str, others: Mapping[str, Any], verdict: Mapping
 def _same(part: Timed, name: str, translated: Any) -> str | None:
     """The text of the part in translated data, where parts have the same places."""
     found = structured.timed(name, translated) or []
-    return found[part.place].text if part.place < len(found) else None
+    return found[part.place].text if 0 <= part.place < len(found) else None
 
 
 def _moved(part: Timed, by_s: float) -> Timed:

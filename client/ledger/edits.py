@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -38,7 +38,10 @@ class Review(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TextEdited:
-    """A person wrote other texts; those of the model, `was`, stay where they are. The same texts take it back."""
+    """A person wrote other texts; those of the model, `was`, stay where they are. The same texts take it back.
+
+    Of data there is one text: their JSON.
+    """
 
     key: AnswerKey
     language: str
@@ -60,13 +63,16 @@ class FileReviewed:
 
 
 def texts_of_model(answer: ResultAnswer, language: str) -> list[str] | None:
-    """What may be edited of an answer in a language: its text, or the items of its list; None if nothing."""
-    if is_structured(answer.reader):
-        return None
+    """What may be edited of an answer in a language: its text, the items of its list, its data as JSON; None: nothing.
+
+    Translated data cannot be edited: they are the model's data with other texts.
+    """
     if language == ENGLISH:
         reading = reader_of(answer.reader)(answer.text)
+        if is_structured(answer.reader):
+            return None if reading.data is None else [orjson.dumps(reading.data).decode()]
         return [reading.text] if reading.items is None else list(reading.items)
-    translation = answer.translations.get(language)
+    translation = None if is_structured(answer.reader) else answer.translations.get(language)
     return list(translation.texts) if translation and translation.texts else None
 
 
@@ -130,16 +136,19 @@ def edited_reading(reading: Reading, answer: ResultAnswer) -> Reading:
     """An answer as it was read, with what a person wrote instead."""
     if (texts := answer.edits.get(ENGLISH)) is None:
         return reading
+    if reading.data is not None:
+        return replace(reading, data=orjson.loads(texts[0]))
     if reading.items is None:
         return reader_of(answer.reader)(texts[0])
     return replace(reading, items=texts, original_order=None if reading.original_order is None else texts)
 
 
-def edited_fields(answer: ResultAnswer) -> dict[str, dict[str, str | list[str]]]:
-    """What a record says of edits: by language, the model's own words; nothing where there is none."""
-    words: dict[str, str | list[str]] = {}
+def edited_fields(answer: ResultAnswer) -> dict[str, dict[str, Any]]:
+    """What a record says of edits: by language, the model's own words, or data; nothing where there is none."""
+    words: dict[str, Any] = {}
     for language in answer.edits:
         texts = texts_of_model(answer, language) or []
-        is_list = reader_of(answer.reader)(answer.text).items is not None
-        words[language] = texts if is_list else texts[0]
+        reading = reader_of(answer.reader)(answer.text)
+        own = texts if reading.items is not None else texts[0]
+        words[language] = own if reading.data is None else reading.data
     return {"edited": words} if words else {}

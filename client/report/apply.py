@@ -7,12 +7,15 @@ from datetime import datetime  # noqa: TC003  # msgspec reads it
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import msgspec
+import orjson
 
 from client.errors import UsageError
 from client.ledger.edits import ENGLISH, FileReviewed, TextEdited, texts_of_model
 from client.ledger.ledger import Ledger
 from client.ledger.results import Results
 from client.report.items import report_id
+from client.tasks import structured
+from client.tasks.schemas import is_structured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +39,7 @@ class Reviewed(msgspec.Struct):
 
 
 class Edited(msgspec.Struct):
-    """Texts of an answer as they shall be, and as they were."""
+    """Texts of an answer as they shall be, and as they were; of data their JSON."""
 
     answer: int
     sha256: str
@@ -119,13 +122,34 @@ def _edit_events(
     found: EditsFile, answers: dict[int, tuple[str, ResultAnswer]], left_out: list[str]
 ) -> Iterator[TextEdited]:
     for edit in found.edits:
-        label = f"{edit.file}, {edit.task}{'' if edit.language == ENGLISH else f', {edit.language}'}"
         content, answer = answers.get(edit.answer, ("", None))
         words = texts_of_model(answer, edit.language) if answer and content == edit.sha256 else None
-        if answer is None or words != edit.was:
-            left_out.append(f"{label}: it was answered anew since")
-        elif len(edit.texts) > 1 and len(words) == 1 and edit.language == ENGLISH and answer.reader == "text":
-            left_out.append(f"{label}: several texts for one")
-        else:
-            key = (answer.unit, *answer.identity)
-            yield TextEdited(key, edit.language, tuple(edit.texts), tuple(words), edit.at.timestamp())
+        problem: str | None = "it was answered anew since"
+        texts = edit.texts
+        if answer is not None and words is not None:
+            if is_structured(answer.reader):
+                texts, problem = _data(edit, answer.reader, words)
+            elif words == edit.was:
+                several = len(texts) > 1 and len(words) == 1 and edit.language == ENGLISH and answer.reader == "text"
+                problem = "several texts for one" if several else None
+        if problem is not None or answer is None or words is None:
+            label = f"{edit.file}, {edit.task}{'' if edit.language == ENGLISH else f', {edit.language}'}"
+            left_out.append(f"{label}: {problem}")
+            continue
+        key = (answer.unit, *answer.identity)
+        yield TextEdited(key, edit.language, tuple(texts), tuple(words), edit.at.timestamp())
+
+
+def _data(edit: Edited, reader: str, words: list[str]) -> tuple[list[str], str | None]:
+    """Edited data as the ledger has them, and None; or why they cannot stand there.
+
+    They are compared as data: the page writes numbers in another way.
+    """
+    (text, *others), own = edit.texts, orjson.loads(words[0])
+    was = structured.read(reader, edit.was[0])[0] if len(edit.was) == 1 else None
+    if was != own:
+        return [], "it was answered anew since"
+    data, problem = structured.read(reader, text)
+    if problem is not None or others:
+        return [], f"what was made of it is not by the schema: {problem or 'several texts for one'}"
+    return words if data == own else [orjson.dumps(data).decode()], None

@@ -9,8 +9,10 @@ from urllib.parse import quote, unquote_to_bytes
 
 from client.endpoints.language_names import language_tag, shown_name
 from client.export.cues import RIGHT_TO_LEFT
+from client.ledger.edits import ENGLISH, texts_of_model
 from client.record import record_of
-from client.tasks.schemas import is_structured
+from client.tasks.schemas import is_structured, schema_of
+from client.tasks.structured import times_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,8 +43,24 @@ class Item(NamedTuple):
     """By language and task: the text, list or data, and those of the segments."""
 
 
-def item_of(file: FileResult, results: Results, page: Path) -> Item:
-    """A file for a page in the folder `page`.
+class Schemas:
+    """The schemas of all data that may be edited, each once."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._places: dict[str, int] = {}
+
+    def place(self, reader: str) -> int:
+        """That of the schema of a reader among them all."""
+        return self._places.setdefault(reader, len(self._places))
+
+    def all(self) -> list[dict[str, Any]]:
+        """In their order."""
+        return [schema_of(reader) for reader in self._places]
+
+
+def item_of(file: FileResult, results: Results, page: Path, schemas: Schemas) -> Item:
+    """A file for a page in the folder `page`; `schemas` gets those of its data.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -52,7 +70,7 @@ def item_of(file: FileResult, results: Results, page: Path) -> Item:
     details: dict[str, Any] = {"record": record}
     if media := _media(file.uri, page):
         details["media"] = media
-    if editable := {result.topic.key: found for result in file.topics if (found := _editable(result))}:
+    if editable := {result.topic.key: found for result in file.topics if (found := _editable(result, schemas))}:
         details["editable"] = editable
     return Item(
         file.number,
@@ -104,14 +122,21 @@ def _take_translations(record: Record) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _editable(result: TopicResult) -> dict[str, Any]:
-    """The ledger's numbers of the answers that may be edited: texts and lists of the whole, texts of segments."""
+def _editable(result: TopicResult, schemas: Schemas) -> dict[str, Any]:
+    """The ledger's numbers of answers that may be edited: of the whole, and of segments that are one answer each."""
     found: dict[str, Any] = {}
-    if result.whole and not is_structured(result.whole.reader):
-        found["whole"] = result.whole.id
-    segments = [segment.answer for segment in result.segments]
-    if segments and not result.whole and all(answer.reader in _TEXTS for answer in segments):
-        found["segments"] = [answer.id for answer in segments]
+    segments = [] if result.whole else [segment.answer for segment in result.segments]
+    for name, answers in (("whole", [result.whole] if result.whole else []), ("segments", segments)):
+        readers = {answer.reader for answer in answers}
+        reader = readers.pop() if len(readers) == 1 else ""
+        if is_structured(reader):
+            parts_of_answers = name == "segments" and times_at(reader) is not None
+            if parts_of_answers or any(texts_of_model(answer, ENGLISH) is None for answer in answers):
+                continue
+            found["schema"] = schemas.place(reader)
+        elif not answers or (name == "segments" and reader not in _TEXTS):
+            continue
+        found[name] = [answer.id for answer in answers] if name == "segments" else answers[0].id
     return found
 
 

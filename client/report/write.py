@@ -17,7 +17,7 @@ from client.ledger.results import Results
 from client.media.strips import read_strip
 from client.media.thumbnail_folder import Thumbnails
 from client.report.chunks import Chunks
-from client.report.items import item_of, language, report_id, row_of_strip
+from client.report.items import Schemas, item_of, language, report_id, row_of_strip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,8 @@ def _core(results: Results, output: Path, page: Path, chunks: Chunks) -> dict[st
     thumbnails = Thumbnails(output)
     columns: dict[str, list[Any]] = {name: [] for name in ("id", "name", "kind", "duration", "flags", "thumbnail")}
     names: dict[str, list[str | None]] = {ENGLISH: []}
-    for items in _batches(results, page):
+    schemas = Schemas()
+    for items in _batches(results, page, schemas):
         for item in items:
             strip = _link(thumbnails, item, page)
             row = (item.number, item.name, item.kind, item.duration_s, item.flags, row_of_strip(strip))
@@ -93,6 +94,7 @@ def _core(results: Results, output: Path, page: Path, chunks: Chunks) -> dict[st
         "stats": results.stats,
         "languages": [language(code) for code in names],
         "tasks": [{"key": topic.key, "task": topic.task, "question": topic.question} for topic in topics],
+        "schemas": schemas.all(),
         "columns": results.columns(),
         "per_chunk": PER_CHUNK,
         "per_folder": PER_FOLDER,
@@ -101,11 +103,11 @@ def _core(results: Results, output: Path, page: Path, chunks: Chunks) -> dict[st
     }
 
 
-def _batches(results: Results, page: Path) -> Iterator[list[Item]]:
+def _batches(results: Results, page: Path, schemas: Schemas) -> Iterator[list[Item]]:
     """The files, as many at a time as there are in a chunk."""
     items: list[Item] = []
     for file in results.files():
-        items.append(item_of(file, results, page))
+        items.append(item_of(file, results, page, schemas))
         if len(items) == PER_CHUNK:
             yield items
             items = []

@@ -63,7 +63,7 @@ function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answe
         )}
       </div>
       {isEditing ? (
-        <Editor index={index} task={key} answer={shown.editable!} isList={shown.items !== null} texts={shown.items ?? [shown.text ?? ""]} was={shown.was} stored={shown.stored} />
+        <Editor index={index} task={key} answer={shown.editable!} isList={shown.items !== null} {...dataOf(shown)} texts={shown.schema === undefined ? (shown.items ?? [shown.text ?? ""]) : [JSON.stringify(shown.data)]} was={shown.was} stored={shown.stored} />
       ) : (
         said && (
           <div class="answer-body" lang={own?.tag} dir={own?.direction}>
@@ -71,12 +71,15 @@ function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answe
           </div>
         )
       )}
+      {shown.pending && shown.schema !== undefined && shown.segments.length > 0 && (
+        <p class="hint">The moments below follow once the change is in the ledger, and the report written again.</p>
+      )}
       {shown.segments.length > 0 && <Segments index={index} task={key} segments={shown.segments} now={now} seek={seek} />}
       <Doubts index={index} shown={shown} />
       {shown.edited && shown.was && !isEditing && (
         <details>
           <summary>The model's own words</summary>
-          <p lang={own?.tag} dir={own?.direction}>{shown.was.join(", ")}</p>
+          <div lang={own?.tag} dir={own?.direction}>{shown.schema === undefined ? shown.was.join(", ") : <Value value={JSON.parse(shown.was[0]!) as Data} />}</div>
         </details>
       )}
       {answer.reasoning && (
@@ -104,6 +107,9 @@ export function Text({ text }: { text: string }) {
     </>
   );
 }
+
+/** What the editor has to know of data. */
+const dataOf = ({ schema }: { schema: number | undefined }) => ({ schema: schema === undefined ? undefined : core.value!.schemas[schema] });
 
 function Items({ items, onItem }: { items: string[]; onItem: Props["onItem"] }) {
   if (!items.length) return <p class="none">none</p>;
@@ -181,7 +187,7 @@ function Segments({ index, task, segments, now, seek }: { index: number; task: s
               {clock(segment.start)}
             </button>
             {editing.value === key && segment.answer !== undefined ? (
-              <Editor index={index} task={task} answer={segment.answer} start={segment.start} isList={false} texts={[segment.text]} was={segment.was === null ? null : [segment.was]} stored={[segment.stored]} />
+              <Editor index={index} task={task} answer={segment.answer} start={segment.start} isList={false} {...dataOf(segment)} texts={[segment.schema === undefined ? segment.text : JSON.stringify(segment.data)]} was={segment.was === null ? null : [segment.was]} stored={[segment.stored]} />
             ) : (
               <div lang={own?.tag} dir={own?.direction}>
                 {segment.title && <strong><Marked text={segment.title} /></strong>}

@@ -39,9 +39,11 @@ function recordOf(index: number): FileRecord | null {
 function put(answer: Record<string, unknown>, shown: Shown, key: string): void {
   if (shown.items) answer[Object.hasOwn(answer, key) ? key : key.replace(/-\d+_*$/, "")] = shown.items;
   else if (shown.text !== null) answer["text"] = shown.text;
+  else if (shown.schema !== undefined) answer["data"] = shown.data;
   shown.segments.forEach((segment, number) => {
     const target = (answer["segments"] as Record<string, unknown>[])[number]!;
     if (typeof target["text"] === "string") target["text"] = segment.text;
+    if (segment.schema !== undefined) target["data"] = segment.data;
   });
   note(answer, shown, ENGLISH);
 }
@@ -50,15 +52,18 @@ function put(answer: Record<string, unknown>, shown: Shown, key: string): void {
 function note(answer: Record<string, unknown>, shown: Shown, code: string): void {
   if (shown.edited && !shown.inEnglish && shown.was) {
     const edited = (answer["edited"] ??= {}) as Record<string, unknown>;
-    edited[code] = shown.items ? shown.was : shown.was[0];
+    edited[code] = shown.items ? shown.was : asStored(shown.schema, shown.was[0]!);
   }
   shown.segments.forEach((segment, number) => {
     if (!segment.edited || segment.inEnglish) return;
     const target = (answer["segments"] as Record<string, unknown>[])[number]!;
     const edited = (target["edited"] ??= {}) as Record<string, unknown>;
-    edited[code] = segment.was;
+    edited[code] = asStored(segment.schema, segment.was ?? "");
   });
 }
+
+/** Data stand as data. */
+const asStored = (schema: number | undefined, text: string): unknown => (schema === undefined ? text : JSON.parse(text));
 
 export function exportJsonl(indices: number[]): string {
   return indices.map((index) => `${JSON.stringify(recordOf(index))}\n`).join("");

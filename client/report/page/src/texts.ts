@@ -1,5 +1,5 @@
 // Answers as they are shown: in a language, with what was changed by hand.
-import { editOf } from "./edits";
+import { editOf, type Edit } from "./edits";
 import { itemsOf } from "./facts";
 import { places } from "./fold";
 import { details, ENGLISH, translated } from "./store";
@@ -19,6 +19,8 @@ export interface ShownSegment {
   /** What stood there before it was changed by hand. */
   was: string | null;
   stored: string;
+  /** The place of the schema of its data, which are edited as JSON. */
+  schema: number | undefined;
   inEnglish: boolean;
 }
 
@@ -35,6 +37,10 @@ export interface Shown {
   was: string[] | null;
   /** What the report says, whatever was changed since. */
   stored: string[];
+  /** The place of the schema of its data, which are edited as JSON. */
+  schema: number | undefined;
+  /** It was changed here, and the ledger does not have it yet. */
+  pending: boolean;
   /** It is not there in the language that was asked for. */
   inEnglish: boolean;
 }
@@ -49,6 +55,7 @@ function shownAnswer(index: number, key: string, answer: Answer, code: string): 
   const other = code === ENGLISH ? undefined : translated(code, index)?.[key];
   const numbers = details[index]?.editable?.[key];
   const editable = numbers?.whole;
+  const schema = editable === undefined ? undefined : numbers?.schema;
   const own = itemsOf(key, answer);
   const whole: Data | undefined = other?.text ?? undefined;
   const there = code === ENGLISH || whole !== undefined;
@@ -59,45 +66,63 @@ function shownAnswer(index: number, key: string, answer: Answer, code: string): 
   const items = storedItems && (change?.texts ?? storedItems);
   const text = storedText === null ? null : (change?.texts[0] ?? storedText);
   const segments = (answer.segments ?? []).map((segment, number) =>
-    shownSegment(segment, other?.segments?.[number], numbers?.segments?.[number], code),
+    shownSegment(segment, other?.segments?.[number], numbers?.segments?.[number], numbers?.schema, code),
   );
   return {
     key,
     answer,
     text,
     items,
-    data: own || text !== null ? undefined : ((whole as Data | undefined) ?? answer.data),
+    data: own || text !== null ? undefined : (whole ?? (schema === undefined ? answer.data : changedData(change, answer.data))),
     segments,
-    editable: there ? editable : undefined,
+    // Data in another language are the model's own with other texts.
+    editable: there && (schema === undefined || code === ENGLISH) ? editable : undefined,
     edited: change ? !same(change.texts, change.was) : stored !== undefined,
-    was: change?.was ?? (stored === undefined ? null : Array.isArray(stored) ? stored.map(String) : [String(stored)]),
-    stored: storedItems ?? (storedText === null ? [] : [storedText]),
+    was: change?.was ?? (stored === undefined ? null : Array.isArray(stored) && schema === undefined ? stored.map(String) : [asText(stored)]),
+    stored: storedItems ?? (schema === undefined ? (storedText === null ? [] : [storedText]) : [JSON.stringify(answer.data)]),
+    schema,
+    pending: change !== undefined,
     inEnglish: !there && (text !== null || items !== null || answer.data !== undefined),
   };
 }
 
+/** Data as they were changed; a change that the browser kept of another report may be anything. */
+function changedData(change: Edit | undefined, data: Data | undefined): Data | undefined {
+  if (!change) return data;
+  try {
+    return JSON.parse(change.texts[0] ?? "") as Data;
+  } catch {
+    return data;
+  }
+}
+
+const asText = (stored: Data): string => (typeof stored === "string" ? stored : JSON.stringify(stored));
+
 const same = (one: string[], other: string[]): boolean => JSON.stringify(one) === JSON.stringify(other);
 
-function shownSegment(segment: Segment, other: Data | null | undefined, answer: number | undefined, code: string): ShownSegment {
+function shownSegment(segment: Segment, other: Data | null | undefined, answer: number | undefined, schemaOf: number | undefined, code: string): ShownSegment {
+  const schema = answer === undefined ? undefined : schemaOf;
   const there = code === ENGLISH || (other !== undefined && other !== null);
   const change = editOf(answer, there ? code : ENGLISH);
   const stored = segment.edited?.[there ? code : ENGLISH];
   const storedText = typeof other === "string" ? other : (segment.text ?? "");
-  const text = change?.texts[0] ?? storedText;
+  const text = schema === undefined ? (change?.texts[0] ?? storedText) : storedText;
+  const data = schema === undefined ? segment.data : changedData(change, segment.data);
   const title = segment.title === undefined ? null : typeof other === "string" ? other : segment.title;
   return {
     start: segment.start,
     end: segment.end,
     title,
     text,
-    data: other && typeof other === "object" ? other : segment.data,
+    data: other && typeof other === "object" ? other : data,
     score: segment.score,
     verdict: segment.verdict,
     reasons: segment.reasons ?? [],
-    answer: there ? answer : undefined,
+    answer: there && (schema === undefined || code === ENGLISH) ? answer : undefined,
     edited: change ? !same(change.texts, change.was) : stored !== undefined,
-    was: change?.was[0] ?? stored ?? null,
-    stored: storedText,
+    was: change?.was[0] ?? (stored === undefined ? null : asText(stored)),
+    stored: schema === undefined ? storedText : JSON.stringify(segment.data),
+    schema,
     inEnglish: !there,
   };
 }

@@ -22,6 +22,8 @@ export interface Core {
   stats: Record<string, unknown>;
   languages: Language[];
   tasks: Task[];
+  /** JSON schemas of data that may be edited. */
+  schemas: Record<string, unknown>[];
   columns: string[];
   per_chunk: number;
   per_folder: number;
@@ -49,7 +51,7 @@ export interface Segment {
   data?: Data;
   verdict?: string;
   reasons?: string[];
-  edited?: Record<string, string>;
+  edited?: Record<string, Data>;
 }
 
 /** An answer of a record, as docs/output.md has it, without translations; a list stands under its task's own name. */
@@ -73,7 +75,7 @@ export interface Answer {
   model: string;
   prompt: string;
   answered_at: string;
-  edited?: Record<string, unknown>;
+  edited?: Record<string, Data>;
 }
 
 export interface FileRecord {
@@ -101,7 +103,7 @@ export interface Details {
   /** Where the file lies, relative to the page. */
   media?: string;
   /** By task: the ledger's numbers of the answers that may be edited. */
-  editable?: Record<string, { whole?: number; segments?: number[] }>;
+  editable?: Record<string, { whole?: number; segments?: number[]; schema?: number }>;
 }
 
 /** An answer in another language. */

@@ -66,6 +66,7 @@ export function begin(): void {
     stats: {},
     languages: names.languages.filter(({ code }) => code === ENGLISH),
     tasks: [],
+    schemas: [],
     columns: [],
     per_chunk: 1,
     per_folder: 1,

@@ -1,0 +1,127 @@
+"""The studio at the real stack's own address: files are dropped, answers come, are translated, asked on, and copied."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from browsers import chromium, violations
+
+from scripts.demo.stack import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+    from scripts.demo.stack import Stack
+
+WAIT_MS = 300_000
+"""For what the models say, on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def ads(sample_ads: tuple[Path, dict[str, Any]]) -> tuple[Path, Path]:
+    """A picture and a video."""
+    return min(sample_ads[0].glob("*.jpg")), min(sample_ads[0].glob("*.mp4"))
+
+
+def run(page: Page, name: str, folder: Path, *command: str) -> str:
+    """What the text that the page copies for a shell or for Python prints."""
+    text = page.get_by_label(f"The text for {name}").inner_text()
+    ours = {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        [*command, text], cwd=folder, env=os.environ | ours, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_from_a_drop_to_a_copied_command(stack: Stack, browser: Browser, ads: tuple[Path, Path]) -> None:
+    from playwright.sync_api import expect  # noqa: PLC0415
+
+    picture, video = ads
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    problems: list[str] = []
+    page.on("pageerror", lambda it: problems.append(str(it)))
+    page.on("console", lambda it: problems.append(it.text) if it.type in ("error", "warning") else None)
+    answer = page.goto(stack.endpoint.removesuffix("v1"))
+    assert answer
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+
+    page.set_input_files("input[type=file]", [str(picture), str(video)])
+    page.get_by_label("Captions over time").check()
+    page.get_by_text("How videos are looked at").click()
+    page.get_by_label("Seconds of a window").fill("2")
+    languages = page.get_by_label("Add a language")
+    languages.fill("Spanish")
+    page.keyboard.press("Enter")
+    languages.fill("Welsh")  # which the demo translator has not learned
+    page.keyboard.press("Enter")
+    page.get_by_text("does not translate into “Welsh”").wait_for()
+    languages.fill("")
+    page.get_by_role("button", name="Ask about 2 files").click()
+    for number in (0, 1):
+        expect(page.locator(".tray .badge").nth(number)).to_have_text("done", timeout=WAIT_MS)
+
+    said = page.get_by_role("article", name="Describe").locator(".answer-body")
+    english = said.inner_text()
+    assert english
+    page.locator("header select").first.select_option("spa_Latn")
+    expect(said).not_to_have_text(english)
+    expect(said).to_have_attribute("lang", "es")
+    page.get_by_label("Ask more about this file").fill("What is at the top?")
+    page.keyboard.press("Enter")
+    page.get_by_role("article", name="Ask").locator(".answer-body").wait_for()
+
+    page.get_by_text("Do the same elsewhere").click()
+    (record,) = json.loads(run(page, "curl", picture.parent, "bash", "-c"))["records"]
+    assert record["file"] == picture.name
+    assert record["tasks"].keys() == {"describe", "tags", "ask"}
+    assert record["tasks"]["describe"]["translations"].keys() == {"spa_Latn"}
+    assert record["tasks"]["ask"]["question"] == "What is at the top?"
+    assert "'question': 'What is at the top?'" in run(page, "Python", picture.parent, sys.executable, "-c")
+
+    page.locator(".tray .open", has_text=video.name).click()
+    moments = page.get_by_role("group", name="captions by time").get_by_role("button")
+    moments.nth(1).click()
+    assert page.locator(".player video").evaluate("it => it.currentTime") == 2
+    expect(page.locator(".segments li[aria-current] .time")).to_have_text("0:02")
+    assert not violations(page)
+    assert not problems
+    context.close()
+
+
+def test_the_copied_command_line_does_the_same(
+    stack: Stack, browser: Browser, ads: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect  # noqa: PLC0415
+
+    picture, _ = ads
+    (tmp_path / picture.name).write_bytes(picture.read_bytes())
+    page = browser.new_page()
+    page.set_default_timeout(WAIT_MS)
+    page.goto(stack.endpoint.removesuffix("v1"))
+    page.set_input_files("input[type=file]", [str(picture)])
+    page.get_by_label("Description").uncheck()
+    page.get_by_role("button", name="Ask about 1 file").click()
+    expect(page.locator(".tray .badge")).to_have_text("done", timeout=WAIT_MS)
+    page.get_by_text("Do the same elsewhere").click()
+    run(page, "Command line", tmp_path, "bash", "-c")
+    (record,) = json.loads((tmp_path / "captions" / "results.json").read_text())["files"]
+    assert (record["file"], record["error"], list(record["tasks"])) == (picture.name, None, ["tags"])
+    assert record["tasks"]["tags"]["translations"] == {}
+    page.close()
