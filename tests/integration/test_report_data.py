@@ -1,0 +1,83 @@
+"""Data of a prompt with a schema, changed in the report's page: checked, exported, brought into the ledger."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from browsers import chromium, violations
+from report_ledgers import Shown, thumbnail_of, write_shown
+from report_page import Report
+
+from client.report.apply import Applied, apply_edits
+from client.report.write import write_report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+FACTS = {
+    "is_ad": True, "brand": "Sol", "product": "Tea", "offer": None, "price": "2 €", "call_to_action": None,
+    "audience": "all", "format": "product shot",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+def test_data_are_checked_by_their_schema_and_come_into_the_ledger(browser: Browser, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    tea = Shown(
+        "/ads/tea.png",
+        answers={"ad_facts": (json.dumps(FACTS), {"spa_Latn": ["Té", "todos"]})},
+        thumbnail=thumbnail_of(9),
+    )
+    write_shown(output, [tea], ["ad_facts"], ("spa_Latn",))
+    report = Report(browser, write_report(output))
+    page = report.open("#1")
+    page.get_by_role("button", name="Edit ad_facts").click()
+    field = page.get_by_label("ad_facts, as JSON")
+    assert json.loads(field.input_value()) == FACTS
+    for wrong, problem in (
+        ('{"is_ad": true', "This is no JSON"),
+        (json.dumps({**FACTS, "price": 3}), "price: "),
+        (json.dumps({**FACTS, "format": "poem"}), "format: "),
+        (json.dumps({**FACTS, "colour": "red"}), "colour"),
+    ):
+        field.fill(wrong)
+        page.keyboard.press("Control+Enter")
+        page.get_by_role("alert").get_by_text(problem).wait_for()
+    assert not violations(page)
+    field.fill(json.dumps({**FACTS, "price": "3 €"}))
+    page.keyboard.press("Control+Enter")
+    page.locator(".answer-body", has_text="3 €").wait_for()
+    page.get_by_text("The model's own words").click()
+    page.locator("details", has_text="2 €").wait_for()
+    (line,) = report.saved("JSONL").splitlines()
+    said = json.loads(line)["tasks"]["ad_facts"]
+    assert said["data"]["price"] == "3 €"
+    assert said["edited"] == {"eng_Latn": FACTS}
+    page.get_by_label("Language").select_option("spa_Latn")
+    page.locator(".answer-body", has_text="Té").wait_for()
+    assert page.get_by_role("button", name="Edit ad_facts").count() == 0
+    changes = tmp_path / "edits.json"
+    changes.write_text(report.saved("Save 1 change"))
+    assert apply_edits(output, changes) == Applied(0, 1, [])
+    write_report(output)
+    page = report.open("#1")
+    page.get_by_role("button", name="Save").wait_for(state="detached")
+    page.get_by_label("Language").select_option("eng_Latn")
+    page.locator(".answer-body", has_text="3 €").wait_for()
+    page.get_by_role("button", name="Edit ad_facts").click()
+    page.get_by_role("button", name="The model's words").click()
+    page.get_by_role("button", name="Keep").click()
+    page.locator(".answer-body", has_text="2 €").wait_for()
+    page.get_by_role("button", name="Save 1 change").wait_for()
+    assert not report.problems
+    report.context.close()
