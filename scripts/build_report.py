@@ -42,7 +42,15 @@ def names() -> bytes:
         (task,) = choose_tasks([name], [])
         prompt = next(iter(task.prompts.values()))
         kinds = [kind.value for kind in task.prompts]
-        tasks.append({"name": name, "title": prompt.title or name, "about": prompt.about, "kinds": kinds})
+        tasks.append(
+            {
+                "name": name,
+                "title": prompt.title or name,
+                "about": prompt.about,
+                "kinds": kinds,
+                "over_time": task.over_time,
+            }
+        )
     return orjson.dumps({"tasks": tasks, "languages": [language(code) for code in known_codes()]})
 
 

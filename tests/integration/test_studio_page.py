@@ -174,6 +174,8 @@ def test_what_is_asked_suits_the_file_and_is_asked_once(desk: Desk, captioner: C
     for task in ("Description", "Tags"):
         page.get_by_label(task).uncheck()
     desk.add(files / "car.jpg", files / "road #1.mp4")
+    page.get_by_text("How videos are looked at").click()
+    page.get_by_label("Seconds of a window").fill("2")
     page.get_by_text("One file is left out: nothing that is chosen is about its kind.").wait_for()
     captioner.plays = [tells(done(record("video", {"captions": answer(segments=SEGMENTS), "transcript": answer()})))]
     desk.ask()
@@ -187,6 +189,8 @@ def test_what_is_asked_suits_the_file_and_is_asked_once(desk: Desk, captioner: C
     asked = [(*form["file"], *form["tasks"]) for form in captioner.asked]
     assert asked[0] == ("road #1.mp4", "captions,transcript")
     assert sorted(asked[1:]) == [("car.jpg", "describe"), ("road #1.mp4", "describe")]
+    # A window is for tasks over time: without one it would be refused.
+    assert [form.get("window") for form in captioner.asked] == [["2"], None, None]
     page.get_by_text("All of this is asked.").wait_for()
 
 

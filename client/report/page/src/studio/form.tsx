@@ -5,7 +5,7 @@ import names, { type TaskName } from "babelview:names";
 import { told } from "../state";
 import { ENGLISH } from "../store";
 import { oneLine, type Asked } from "./captions";
-import { suiting, suits } from "./kinds";
+import { isOverTime, suiting, suits } from "./kinds";
 import { door, translated } from "./server";
 import { add, idle, recordOf, start, uploads, type Upload } from "./uploads";
 
@@ -58,13 +58,15 @@ const amount = (text: string): number | null => (Number(text) > 0 ? Number(text)
 
 /** What is to be asked about a file: the tasks that are about files of its kind, and the question. */
 function wantedOf(upload: Upload): Asked {
-  const { tasks, languages, question, window, frames, hear } = choice.value;
+  const { languages, question, window, frames, hear } = choice.value;
+  const tasks = suiting(choice.value.tasks, upload.kind);
   return {
-    tasks: suiting(tasks, upload.kind),
+    tasks,
     // Of a sound no model can be asked a question.
     questions: question.trim() && upload.kind !== "audio" ? [oneLine(question)] : [],
     languages: languages.filter(isOffered),
-    window: amount(window),
+    // Without such a task it would be refused.
+    window: tasks.some(isOverTime) ? amount(window) : null,
     frames: amount(frames),
     hear,
   };
@@ -74,11 +76,13 @@ function wantedOf(upload: Upload): Asked {
 export function askedOf(upload: Upload): Asked {
   const wanted = wantedOf(upload);
   const before = upload.state.value.asked;
-  if (!before || (["window", "frames", "hear"] as const).some((name) => before[name] !== wanted[name])) return wanted;
+  if (!before || before.frames !== wanted.frames || before.hear !== wanted.hear) return wanted;
   if (!wanted.languages.every((code) => before.languages.includes(code))) return wanted;
   const answered = recordOf(upload).tasks;
-  const tasks = wanted.tasks.filter((task) => !Object.hasOwn(answered, task));
-  return { ...wanted, tasks, questions: wanted.questions.filter((each) => !before.questions.includes(each)) };
+  const asksAnew = (task: string): boolean => isOverTime(task) && before.window !== wanted.window;
+  const tasks = wanted.tasks.filter((task) => !Object.hasOwn(answered, task) || asksAnew(task));
+  const window = tasks.some(isOverTime) ? wanted.window : null;
+  return { ...wanted, tasks, window, questions: wanted.questions.filter((each) => !before.questions.includes(each)) };
 }
 
 const asksSomething = ({ tasks, questions }: Asked): boolean => tasks.length > 0 || questions.length > 0;

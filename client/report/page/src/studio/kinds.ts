@@ -26,3 +26,7 @@ export const suiting = (chosen: Iterable<string>, kind: string): string[] => {
   const wanted = new Set(chosen);
   return names.tasks.filter((task) => wanted.has(task.name) && suits(task, kind)).map(({ name }) => name);
 };
+
+const timed = new Set(names.tasks.filter(({ over_time }) => over_time).map(({ name }) => name));
+/** Whether a task goes through videos in windows. */
+export const isOverTime = (task: string): boolean => timed.has(task);

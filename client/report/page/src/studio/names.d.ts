@@ -5,6 +5,8 @@ declare module "babelview:names" {
     title: string;
     about: string;
     kinds: string[];
+    /** Whether it goes through videos in windows. */
+    over_time: boolean;
   }
   const names: { tasks: TaskName[]; languages: import("../types").Language[] };
   export default names;
