@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 from yarl import URL
 
 from server.errors import RequestError
-from server.gateway.refusals import unavailable
+from server.gateway.refusals import error_body, unavailable
 from server.gateway.request_context import CONTEXT, REQUEST_ID, trace_headers
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from server.gateway.config import Timeouts
     from server.gateway.upstream import Upstream
 
-PATH = "/v1/captions"
+PATH, EVENT_STREAM = "/v1/captions", "text/event-stream"
+DIED = "captioner_died"
 PASSED_ON = "X-Babelview-Captions"
 """Says that a gateway has passed a request on: one that comes back goes round in a circle."""
 _SENT = (hdrs.AUTHORIZATION, hdrs.ACCEPT, hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH, hdrs.CONTENT_ENCODING)
@@ -67,19 +68,29 @@ class Captions:
         path = URL.build(path=request.rel_url.raw_path.rstrip("/"), encoded=True)
         captioner.in_flight += 1
         try:
-            body = _body(request) if request.can_read_body else None
-            async with captioner.request(request.method, path, body, headers) as answer:
+            answer = await self._answer(captioner, request, path, headers)
+            try:
                 return await self._back(request, answer)
+            finally:
+                answer.close()  # one that was read to its end has given its connection back
+        finally:
+            captioner.in_flight -= 1
+
+    async def _answer(
+        self, captioner: Upstream, request: web.Request, path: URL, headers: dict[str, str]
+    ) -> aiohttp.ClientResponse:
+        """The captioner's answer, whose body is still to come."""
+        body = _body(request) if request.can_read_body else None
+        try:
+            return await captioner.request(request.method, path, body, headers)
         except aiohttp.ClientConnectorError as error:
             captioner.broke(refused=True)
             raise unavailable(captioner.name) from error
         except (aiohttp.ClientError, ConnectionError) as error:
             if request.transport is None or request.transport.is_closing():
-                raise
+                raise ConnectionResetError("the client went away") from error
             captioner.broke()
             raise unavailable(captioner.name) from error
-        finally:
-            captioner.in_flight -= 1
 
     async def _back(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
         headers = {name: answer.headers[name] for name in _GIVEN if name in answer.headers}
@@ -87,15 +98,30 @@ class Captions:
         if not request.content.is_eof():
             response.force_close()  # it was refused before all of it had come
         await response.prepare(request)
-        while piece := await answer.content.readany():
+        while piece := await self._piece(request, response, answer):
             request[CONTEXT].streamed(piece)
-            try:
-                async with asyncio.timeout(self._timeouts.between_bytes_s):
-                    await response.write(piece)
-            except TimeoutError:
-                raise ConnectionResetError("the client does not read") from None
+            await self._write(response, piece)
         await response.write_eof()
         return response
+
+    async def _piece(self, request: web.Request, response: web.StreamResponse, answer: aiohttp.ClientResponse) -> bytes:
+        """The next piece of an answer; if the captioner dies in it, an event says so: it is too late for a status."""
+        try:
+            return await answer.content.readany()
+        except (aiohttp.ClientError, ConnectionError) as error:
+            request[CONTEXT].code = DIED
+            if answer.content_type != EVENT_STREAM:
+                raise ConnectionResetError("the captioner died while answering") from error
+            told = error_body("the captioner died while answering", "server_error", code=DIED)
+            await self._write(response, b'event: error\ndata: {"type":"error",' + told[1:] + b"\n\n")
+            return b""
+
+    async def _write(self, response: web.StreamResponse, piece: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._timeouts.between_bytes_s):
+                await response.write(piece)
+        except TimeoutError:
+            raise ConnectionResetError("the client does not read") from None
 
 
 async def _body(request: web.Request) -> AsyncIterator[bytes]:

@@ -121,13 +121,12 @@ class Upstream:
         """Send a request; the answer's body is still to be read, and the answer to be closed."""
         return await self.session.post(f"{self._url}{path}", data=body, headers=headers, allow_redirects=False)
 
-    def request(
+    async def request(
         self, method: str, path: URL, body: AsyncIterator[bytes] | None, headers: Mapping[str, str]
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Send a request whose body is still to come; the answer's body is still to be read within the block."""
-        return self.session.request(
-            method, URL(self._url).join(path), data=body, headers=headers, allow_redirects=False
-        )
+    ) -> aiohttp.ClientResponse:
+        """Send a request whose body is still to come; the answer's is still to be read, and the answer to be closed."""
+        url = URL(self._url).join(path)
+        return await self.session.request(method, url, data=body, headers=headers, allow_redirects=False)
 
     async def get(self, path: str, timeout_s: float) -> tuple[int, bytes]:
         """Status and body of a small page.

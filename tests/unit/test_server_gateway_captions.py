@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import pytest
 from aiohttp import web
 from gateway_rig import PICTURE, QUICK, Engine, gateway, image
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
-    import pytest
 
 KEY = "alices-own-key-of-24-chars"
 
@@ -30,6 +31,7 @@ class Captioner(Engine):
     def __init__(self, socket: Path) -> None:
         super().__init__(socket)
         self.requests: list[tuple[str, str, Mapping[str, str]]] = []
+        self.transports: list[asyncio.Transport] = []
         self.got = b""
         self.first = asyncio.Event()
         self.go_on = asyncio.Event()
@@ -40,12 +42,19 @@ class Captioner(Engine):
 
     async def captions(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path, request.headers.copy()))
+        assert request.transport is not None
+        self.transports.append(request.transport)
         if request.headers.get("Content-Type") == "text/refused":
             return web.json_response({"error": {"message": "too large"}}, status=413, headers={"Retry-After": "7"})
         try:
             async for piece in request.content.iter_any():
                 self.got += piece
                 self.first.set()
+            if request.headers.get("Content-Type") == "text/half":
+                half = web.StreamResponse(headers={"Content-Length": "8", "Content-Type": "application/json"})
+                await half.prepare(request)
+                await half.write(b"half")
+                await self.go_on.wait()
             if request.headers.get("Accept") != "text/event-stream":
                 return web.json_response({"records": []}, headers={"Location": "/v1/captions/jobs/job-1"})
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -152,6 +161,26 @@ async def test_who_goes_away_is_gone_for_the_captioner_too(folder: Path) -> None
         await answer.content.readany()
         answer.close()
         await asyncio.wait_for(captioner.gone.wait(), 20)
+
+
+async def test_a_captioner_that_dies_while_it_answers_is_told_of(folder: Path) -> None:
+    events = {"Accept": "text/event-stream"}
+    async with both(folder) as (captioner, url, http):
+        for sent, begun in ((events, b"event: progress\n\n"), ({"Content-Type": "text/half"}, b"half")):
+            async with http.post(f"{url}/v1/captions", data=b"x", headers=sent) as answer:
+                assert await answer.content.readany() == begun
+                for transport in captioner.transports:
+                    transport.abort()
+                if sent is not events:
+                    with pytest.raises(aiohttp.ClientError):
+                        await answer.read()
+                    continue
+                name, data = (await answer.text()).strip().split("\n")
+                assert name == "event: error"
+                told = json.loads(data.removeprefix("data: "))
+                assert (told["type"], told["error"]["code"]) == ("error", "captioner_died")
+        async with http.get(f"{url}/metrics") as page:
+            assert 'refused_total{code="captioner_died"} 2.0' in await page.text()
 
 
 async def test_a_refusal_before_the_body_has_come_is_passed_back(folder: Path) -> None:
