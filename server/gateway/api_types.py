@@ -184,7 +184,9 @@ class CompletionRequest(Sampling, forbid_unknown_fields=True, kw_only=True):
 class ResponsesRequest(Common, forbid_unknown_fields=True, kw_only=True):
     """`POST /v1/responses`; what keeps something on the server is taken only where it says that nothing is kept."""
 
-    input: Annotated[Any, Meta(extra_json_schema={"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}]})]
+    input: Annotated[
+        Any, Meta(extra_json_schema={"anyOf": [{"type": "string"}, {"type": "array", "items": {}, "minItems": 1}]})
+    ]
     instructions: Text = UNSET
     max_output_tokens: Count | UnsetType | None = UNSET
     top_logprobs: Annotated[int, Meta(ge=0, le=MOST_LOGPROBS)] | UnsetType | None = UNSET

@@ -10,6 +10,7 @@ import msgspec
 
 from server.gateway import api_types as api
 from server.gateway import caption_types as captions
+from server.gateway.request_context import REQUEST_ID
 
 Schema = dict[str, Any]
 
@@ -20,6 +21,7 @@ _TYPES = (
     *(captions.CaptionJob, captions.CaptionJobs, captions.CaptionJobDeleted),
 )
 _TEXT: Schema = {"type": "string"}
+_PLAIN_ID = "^[A-Za-z0-9._:-]{1,64}$"
 _REFUSALS = {
     400: "the request is not right",
     401: "no API key, or a wrong one",
@@ -71,7 +73,10 @@ def _json(kind: type[msgspec.Struct]) -> Schema:
 
 
 def _captions(summary: str, answer: type[msgspec.Struct], status: int, *, streams: bool = False) -> Schema:
-    """What takes files in JSON or in a form."""
+    """What takes files in JSON or in a form.
+
+    Generators of clients that know several kinds of bodies want an optional parameter beside them.
+    """
     taken: dict[str, type[msgspec.Struct]] = {
         "application/json": captions.CaptionRequest,
         "multipart/form-data": captions.CaptionForm,
@@ -84,7 +89,8 @@ def _captions(summary: str, answer: type[msgspec.Struct], status: int, *, stream
     if status != 200:
         del answers["200"]
     body = {"required": True, "content": {kind: {"schema": _reference(of)} for kind, of in taken.items()}}
-    return {"post": {"summary": summary, "requestBody": body, "responses": answers}}
+    parameters = [{"name": REQUEST_ID, "in": "header", "required": False, "schema": {**_TEXT, "pattern": _PLAIN_ID}}]
+    return {"post": {"summary": summary, "parameters": parameters, "requestBody": body, "responses": answers}}
 
 
 def _job(method: str, summary: str, content: Schema) -> Schema:

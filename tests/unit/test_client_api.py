@@ -15,6 +15,8 @@ from media_files import write_video
 
 import client
 from client import Babelview, UsageError
+from client.api.options import plan_of
+from client.media.kinds import Kind
 from client.tasks.steps import windows
 
 if TYPE_CHECKING:
@@ -58,6 +60,22 @@ async def test_a_question_alone_is_asked_without_a_description(servers: FakeServ
     assert record["tasks"]["ask"]["text"] == "You asked: Who?"
     assert len(servers.asked) == 2
     assert servers.translated == []
+
+
+def test_answers_are_cut_off_where_it_is_said_and_not_where_sound_is_heard(
+    servers: FakeServers, tmp_path: Path
+) -> None:
+    video = write_video(tmp_path / "ad.mp4", frames=20)
+    with at(servers) as bv:
+        record = bv.caption(video, tasks=["describe", "tags"], max_tokens=33)
+    assert [body["max_tokens"] for body in servers.asked] == [33, 33]
+    assert record["error"] is None
+    assert run(servers, video, "--languages", "", "--max-tokens", "34", cwd=tmp_path).returncode == 0
+    assert servers.asked[-1]["max_tokens"] == 34
+    models = at(servers).models
+    heard, seen = (plan_of({"tasks": [name], "max_tokens": 35}, models).plan for name in ("transcript", "describe"))
+    assert {request.max_tokens for request in seen.requests[Kind.VIDEO]} == {35}
+    assert 35 not in {request.max_tokens for request in heard.requests[Kind.VIDEO]}
 
 
 async def test_windows_are_asked_as_in_a_batch(servers: FakeServers, tmp_path: Path) -> None:
