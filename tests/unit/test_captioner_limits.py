@@ -39,7 +39,7 @@ async def in_chunks(body: bytes) -> AsyncIterator[bytes]:
 async def test_what_is_too_large_is_refused_told_or_not(servers: FakeServers, tmp_path: Path) -> None:
     large = form((b"file", b'; filename="a.png"', bytes(200_000)))
     json = b'{"image": "' + b"a" * 50_000 + b'"}'
-    async with captioner(servers, tmp_path / "own", upload_bytes=100_000, json_bytes=40_000) as running:
+    async with captioner(servers, tmp_path / "own", upload_bytes=190_000, json_bytes=40_000) as running:
         for body, kind in ((large, "multipart/form-data; boundary=x"), (json, "application/json")):
             for sent in (body, in_chunks(body)):
                 status, error = await post(running, sent, kind)
