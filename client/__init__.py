@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from client.api.babelview import Babelview
     from client.api.blocking import BlockingBabelview, BlockingConversation, BlockingReply
     from client.api.conversation import Answered, Conversation, Reply
+    from client.api.live import Live, LiveOptions
     from client.api.options import Options
     from client.endpoints.completion import Answer
     from client.endpoints.translation import Translated
     from client.errors import BabelviewError, MediaError, RequestError, ServiceLostError, UsageError
+    from client.live.events import LiveAlert, LiveCaption, LiveSaid
     from client.media.sampling import Sampling
     from client.record import Record
 
@@ -31,10 +33,12 @@ _HOMES = {
     "client.api.babelview": ("Babelview",),
     "client.api.blocking": ("BlockingBabelview", "BlockingConversation", "BlockingReply"),
     "client.api.conversation": ("Answered", "Conversation", "Reply"),
+    "client.api.live": ("Live", "LiveOptions"),
     "client.api.options": ("Options",),
     "client.endpoints.completion": ("Answer",),
     "client.endpoints.translation": ("Translated",),
     "client.errors": ("BabelviewError", "MediaError", "RequestError", "ServiceLostError", "UsageError"),
+    "client.live.events": ("LiveAlert", "LiveCaption", "LiveSaid"),
     "client.media.sampling": ("Sampling",),
     "client.record": ("Record",),
 }
@@ -49,6 +53,11 @@ __all__ = [
     "BlockingConversation",
     "BlockingReply",
     "Conversation",
+    "Live",
+    "LiveAlert",
+    "LiveCaption",
+    "LiveOptions",
+    "LiveSaid",
     "MediaError",
     "Options",
     "Record",

@@ -176,10 +176,10 @@ def _task(result: TopicResult, duration_s: float, warnings: list[str]) -> dict[s
     if result.whole:
         own = _read(key, result.whole, warnings)
         reading = edited_reading(own, result.whole)
-        said |= _said(result.topic.task, reading)
+        said |= said_of(result.topic.task, reading)
         for language, translation in result.whole.translations.items():
             if words := result.whole.edits.get(language, translation.texts):
-                translations[language] = _translation(own, words)
+                translations[language] = translation_of(own, words)
             if counts := _verdicts(key, language, translation, warnings):
                 verdicts[language] = counts
         windows = [(part.start_us / 1e6, part.end_us / 1e6) for part in result.segments]
@@ -217,7 +217,7 @@ def _task(result: TopicResult, duration_s: float, warnings: list[str]) -> dict[s
     }
 
 
-def _said(task: str, reading: Reading) -> dict[str, Any]:
+def said_of(task: str, reading: Reading) -> dict[str, Any]:
     """What stands in the record of an answer about the whole."""
     if reading.data is not None:
         return {"data": reading.data, "raw": reading.text}
@@ -228,7 +228,7 @@ def _said(task: str, reading: Reading) -> dict[str, Any]:
     return {task: reading.items, "raw": reading.text} | order
 
 
-def _translation(reading: Reading, texts: list[str]) -> Any:
+def translation_of(reading: Reading, texts: list[str]) -> Any:
     """The same in another language: a text, a list, or data with other texts."""
     if reading.data is not None:
         return structured.with_texts(reading.schema or "", reading.data, texts)

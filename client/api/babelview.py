@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 from client.api.blocking import BlockingBabelview
 from client.api.conversation import Conversation
+from client.api.live import Live
 from client.api.session import Session
 
 if TYPE_CHECKING:
+    import os
     from types import TracebackType
     from typing import Unpack
 
     from client.api.conversation import Files, Reply
+    from client.api.live import LiveOptions
     from client.api.options import Options
 
 
@@ -49,3 +52,13 @@ class Babelview(Session):
     def chat(self, files: Files, **options: Unpack[Options]) -> Conversation:
         """Begin a conversation about a file, or about several pictures together; nothing is read before it is asked."""
         return Conversation(self, files, options)
+
+    def live(self, source: str | os.PathLike[str], **options: Unpack[LiveOptions]) -> Live:
+        """Watch a camera, a stream or a file: `async for event in bv.live("rtsp://..."):`, see docs/live.md.
+
+        Each event is a `LiveCaption`, a `LiveSaid` or a `LiveAlert`. Nothing is opened before the first is wanted.
+
+        Raises:
+            UsageError: options do not go together, or there is no such source, task, command or URL.
+        """
+        return Live(self, source, options)

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from client.api.conversation import Conversation
+from client.api.live import Live
 from client.errors import RequestError
 
 if TYPE_CHECKING:
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
     from typing import Any, Unpack
 
     from client.api.conversation import Answered, Files, Reply
+    from client.api.live import LiveOptions
     from client.api.options import Options
     from client.api.session import Session
     from client.endpoints.completion import Answer
     from client.endpoints.translation import Translated
+    from client.live.events import LiveEvent
     from client.record import Record
 
 T = TypeVar("T")
@@ -157,6 +160,17 @@ class BlockingBabelview:
             yield from _Items(self._loop, records)
         finally:
             self._loop.run(records.aclose())
+
+    def live(self, source: str | os.PathLike[str], **options: Unpack[LiveOptions]) -> Iterator[LiveEvent]:
+        """See `Babelview.live`; it goes on while the program works on an event, and takes the newest frames then."""
+        live = Live(self._session, source, options)
+        return self._events(live)
+
+    def _events(self, live: Live) -> Iterator[LiveEvent]:
+        try:
+            yield from _Items(self._loop, aiter(live))
+        finally:
+            self._loop.run(live.aclose())
 
     def translate(
         self, texts: Sequence[str], languages: Sequence[str], source: str = "eng_Latn"

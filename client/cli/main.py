@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[str, str]] = {
     "batch": ("client.batch:command", "Describe folders of pictures and videos in many languages."),
     "ask": ("client.cli.ask:command", "Ask about one file, or have a conversation about it."),
+    "live": ("client.cli.live:command", "Caption a camera or a stream, while it goes on."),
     "export": ("client.cli.export:command", "Write the results of an output folder again, in any format."),
     "report": ("client.cli.report:command", "Write a page to look at, filter, review and edit the results."),
     "search": ("client.cli.search:command", "Find files by what was said about them, in any language."),

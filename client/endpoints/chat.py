@@ -222,9 +222,11 @@ class ModelClient:
     @property
     def takes_video(self) -> bool:
         """Whether frames are sent as one video, as vLLM wants it; known after `check`."""
-        if self._frames_as == "auto":
-            return any(model.get("owned_by") in OF_VLLM for model in (self._listed or {}).values())
-        return self._frames_as == "video"
+        return self._is_vllm if self._frames_as == "auto" else self._frames_as == "video"
+
+    @property
+    def _is_vllm(self) -> bool:
+        return any(model.get("owned_by") in OF_VLLM for model in (self._listed or {}).values())
 
     def parts(self, content: Content) -> bytes:
         """The media of a request as JSON, once for all requests about a file.
@@ -237,10 +239,19 @@ class ModelClient:
             return _PART % (b"video", b"video", b"video", b",".join(frames))
         return b",".join(_PART % (b"image", b"image", b"image", frame) for frame in frames)
 
-    async def ask(self, request: Request, parts: bytes, label: str, other_try: OtherTry | None = None) -> Answer:
+    async def ask(
+        self,
+        request: Request,
+        parts: bytes,
+        label: str,
+        other_try: OtherTry | None = None,
+        *,
+        choices: Sequence[str] = (),
+    ) -> Answer:
         """Ask one question about media that `parts` made, if there are any; `label` names the file in the log.
 
-        The text of the answer is empty where there is nothing but the model's reasoning.
+        The text of the answer is empty where there is nothing but the model's reasoning. Of `choices` it is one, where
+        the endpoint is vLLM; others are free in what they say.
 
         Raises:
             DeclinedError: the model refuses.
@@ -258,7 +269,7 @@ class ModelClient:
             body = _body(request, parts, settings)
             return await self._retry(request.model).call(lambda: self._attempt(body), f"{label} {request.label}")
 
-        return await self._adapted(request, send)
+        return await self._adapted(request, send, choices)
 
     async def stream(
         self, request: Request, parts: bytes, turns: Sequence[Turn], label: str
@@ -299,15 +310,20 @@ class ModelClient:
         self._check_no_error(first)
         return events, first
 
-    async def _adapted(self, request: Request, send: Callable[[dict[str, Any]], Awaitable[T]]) -> T:
+    async def _adapted(
+        self, request: Request, send: Callable[[dict[str, Any]], Awaitable[T]], choices: Sequence[str] = ()
+    ) -> T:
         """What `send` gives, with settings as the model takes them; that is learned from its refusals."""
         model = request.model
         while True:
             # As it is sent: requests that are in flight together learn the same of their model, each for itself.
             limit, counted = self._limits.get(model, _LIMIT), model not in self._uncounted
-            structured = is_structured(request.answer) and model not in self._unstructured
+            chosen = bool(choices) and self._is_vllm
+            structured = (is_structured(request.answer) or chosen) and model not in self._unstructured
             settings: dict[str, Any] = {"temperature": request.temperature, limit: request.max_tokens}
-            if structured:
+            if structured and chosen:
+                settings["structured_outputs"] = {"choice": list(choices)}
+            elif structured:
                 schema = {"name": request.task, "schema": sent_schema(request.answer), "strict": True}
                 settings["response_format"] = {"type": "json_schema", "json_schema": schema}
             try:

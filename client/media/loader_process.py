@@ -46,7 +46,7 @@ def main(control: socket.socket) -> None:
                 pid = os.fork()
                 if pid == 0:
                     control.close()
-                    _prepare_worker(here)
+                    prepare_worker(here)
                     serve(Connection(handles[0]))
                     os._exit(0)
                 os.close(handles[0])
@@ -65,7 +65,7 @@ def main(control: socket.socket) -> None:
         os.waitpid(pid, 0)
 
 
-def _prepare_worker(parent: int) -> None:
+def prepare_worker(parent: int) -> None:
     """Make this worker die with its parent, also within a decoder that hangs, and bound its memory."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -67,7 +67,7 @@ def sound_pieces(
             yield SoundEnd(0, sound.warnings)
             return
         source = _Samples(sound.container, sound.stream, sound.zero_s)
-        cutter, end = _Cutter(), 0
+        cutter, end = Cutter(), 0
         for begin, samples in source:
             if begin != end:
                 yield from cutter.flush()
@@ -149,10 +149,12 @@ class _Samples:
             self._at += len(samples)
 
 
-class _Cutter:
+class Cutter:
     """Cuts a stream of samples into pieces; how the samples come makes no difference."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float = LONGEST_S) -> None:
+        """`longest_s` of a piece, in seconds."""
+        self._longest = int(longest_s * RATE_HZ)
         self._held: list[Samples] = []
         self._length = 0
         self._begin = 0
@@ -164,7 +166,7 @@ class _Cutter:
             self._begin = begin
         self._held.append(samples)
         self._length += len(samples)
-        while self._length >= LONGEST_S * RATE_HZ:
+        while self._length >= self._longest:
             yield from self._cut(at_end=False)
 
     def flush(self) -> Iterator[SoundPiece]:
@@ -175,7 +177,7 @@ class _Cutter:
     def _cut(self, *, at_end: bool) -> Iterator[SoundPiece]:
         """Cut off the first piece of what is held, or the silence in the place of one."""
         held = np.concatenate(self._held)
-        looked_at = held[: int(LONGEST_S * RATE_HZ)]
+        looked_at = held[: self._longest]
         levels = _levels(looked_at)
         speaks = levels > _threshold(levels)
         end = len(looked_at) if at_end and len(held) <= len(looked_at) else None

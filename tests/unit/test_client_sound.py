@@ -198,14 +198,14 @@ def test_an_animated_picture_has_no_sound(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half an hour, most of it without a pause: no more than a piece and what has just come is held."""
     most = 0
-    add = sound._Cutter.add
+    add = sound.Cutter.add
 
     def watched(self: Any, begin: int, samples: np.ndarray) -> Iterator[SoundPiece]:
         nonlocal most
         yield from add(self, begin, samples)
         most = max(most, self._length, sum(map(len, self._held)))
 
-    monkeypatch.setattr(sound._Cutter, "add", watched)
+    monkeypatch.setattr(sound.Cutter, "add", watched)
     path = write(tmp_path / "long.wav", [np.tile(tones([(0, 50)], 60), 30)])
     count = sum(isinstance(piece, SoundPiece) for piece in sound_pieces(path))
     assert count > 60

@@ -1,0 +1,315 @@
+"""A camera or a stream from Python: `async for event in bv.live("rtsp://...")`."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from client.api.options import Options, plan_of
+from client.errors import UsageError
+from client.live.actions import Actions, command_of, webhook_key, webhook_of
+from client.live.alerts import AlertState
+from client.live.asker import Asker
+from client.live.events import LiveAlert
+from client.live.files import JsonLines, Stills
+from client.live.live_ledger import LiveLedger
+from client.live.reader import Reader
+from client.live.source import source_of
+from client.live.subtitles import LiveSubtitles
+from client.live.watch import Hearing, LiveStats, Watch
+from client.media.kinds import Kind
+from client.tasks.steps import OverKind
+from client.tasks.tasks import TRANSCRIPT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+
+    from client.api.session import Opened, Session
+    from client.live.events import LiveEvent
+    from client.media.sampling import Sampling
+    from client.tasks.plan import Plan, Request
+
+ALERT = "alert"
+"""The task, as the ledger knows it, that questions of yes or no belong to."""
+EVERY_S, ROTATE_S = 2.0, 3600.0
+_ALERT_TOKENS = 8
+_OF_SAMPLING = ("frames", "sampling")
+_OF_PLAN = (*_OF_SAMPLING, "prompts", "languages", "temperature")
+
+
+class LiveOptions(Options, total=False):
+    """What is asked about a stream and how it is looked at, beside what `Options` has.
+
+    Of that `window`, `animated`, `merge_characters` and `ask_once` say nothing here: an answer is asked for once.
+    """
+
+    every_s: float
+    """From one caption to the next; 2 by default."""
+    span_s: float
+    """How much of the newest time its frames are of; as `every_s` by default."""
+    alerts: Sequence[str]
+    """Questions of yes or no."""
+    alert_after: int
+    """So many answers one after the other make a change; 1 by default."""
+    on_alert: str | None
+    """A command that is run on a change, without a shell."""
+    webhook: str | None
+    """A URL that is posted to on a change."""
+    output: str | os.PathLike[str] | None
+    """A folder for the ledger, JSON lines and stills; nothing is kept by default."""
+    subtitles: bool
+    """Whether live subtitles are written there too."""
+    rotate_s: float
+    """After which time a new session begins; an hour by default."""
+    keep: int | None
+    """Of JSONL files, and of the stills of alerts, so many; all by default."""
+    realtime: bool
+    """Whether a file is shown at the pace of its clock, and not as one that grows."""
+    input_options: Mapping[str, str]
+    """FFmpeg's, for the source."""
+    wait_s: float
+    """How long a source may be away."""
+    answer_s: float
+    """How long an answer may take; 30 s by default."""
+    on_piece: Callable[[int, int, str], None] | None
+    """Is called with the pieces of a caption as they come, and the time that it is about (microseconds)."""
+
+
+class Live:
+    """A source that is watched: `async for event in live`; `stats` counts."""
+
+    def __init__(self, session: Session, source: str | os.PathLike[str], options: LiveOptions) -> None:
+        """Nothing is opened before the first event is wanted.
+
+        Raises:
+            UsageError: options do not go together, or there is no such source, task, command or URL.
+        """
+        self._session, self.options = session, options
+        self.planned = plan_live(session, options)
+        self.source = source_of(
+            os.fspath(source), realtime=options.get("realtime", False), options=options.get("input_options")
+        )
+        command, webhook = options.get("on_alert"), options.get("webhook")
+        if (command or webhook) and not options.get("alerts"):
+            raise UsageError("--on-alert and --webhook are for --alert")
+        self._command = command_of(command) if command else None
+        self._webhook = webhook_of(webhook) if webhook else None
+        self._key = webhook_key() if webhook else None
+        self._output = _output(options)
+        self._events = self._run()
+        self._watch: Watch | None = None
+        self._reader: Reader | None = None
+        self._subtitles: LiveSubtitles | None = None
+
+    @property
+    def stats(self) -> LiveStats:
+        """What was counted so far."""
+        return self._watch.stats if self._watch else LiveStats()
+
+    @property
+    def reader(self) -> Reader | None:
+        """What reads the source, once it is opened."""
+        return self._reader
+
+    def __aiter__(self) -> AsyncIterator[LiveEvent]:
+        """The events; errors are `MediaError` of the source and `ServiceLostError` of a server."""
+        return self._events
+
+    async def aclose(self) -> None:
+        """Stop."""
+        await self._events.aclose()
+
+    def finish(self) -> None:
+        """Write that no more comes, of a session that is not closed any more: the process ends."""
+        if self._subtitles:
+            self._subtitles.close()
+
+    async def _run(self) -> AsyncGenerator[LiveEvent, None]:
+        opened, options, planned = self._session.opened, self.options, self.planned
+        hearing = await _ready(self._session, opened, options, planned)
+        began = (time.monotonic(), datetime.now(UTC))
+        every_s = options.get("every_s", EVERY_S)
+        notify = self._session.notify
+        stills = Stills(self._output, options.get("keep")) if self._output else None
+        self._reader = Reader(
+            self.source,
+            planned.sampling,
+            options.get("span_s", every_s),
+            hears=hearing is not None,
+            began_s=began[0],
+            wait_s=options.get("wait_s", 600.0),
+            notify=notify,
+            on_sound=lambda piece: self._watch.heard(piece) if self._watch else None,
+        )
+        asker = Asker(
+            opened.model,
+            opened.translator if planned.plan.languages else None,
+            planned.plan,
+            planned.requests,
+            planned.alerts,
+            kind=planned.kind,
+            name=self.source.name,
+            timeout_s=options.get("answer_s", 30.0),
+            on_piece=options.get("on_piece"),
+        )
+        after = options.get("alert_after", 1)
+        self._watch = Watch(
+            self._reader,
+            asker,
+            [AlertState(question, after) for question in options.get("alerts", ())],
+            every_s=every_s,
+            rotate_s=options.get("rotate_s", ROTATE_S),
+            began=began,
+            name=self.source.name,
+            notify=notify,
+            hearing=hearing,
+            keep=stills.keep if stills else lambda alert: alert,
+        )
+        outputs = _Outputs(self, self._output, began[1], self._reader)
+        self._subtitles = outputs.subtitles
+        actions = Actions(self._command, self._webhook, self._key, notify)
+        try:
+            async with aclosing(self._watch.events()) as events:
+                async for event in events:
+                    if isinstance(event, LiveAlert):
+                        actions.add({"source": self.source.name, **event.to_json()})
+                    await outputs.add(event)
+                    yield event
+        finally:
+            await actions.close()
+            outputs.close()
+
+
+class Planned(NamedTuple):
+    """What is asked about a source."""
+
+    plan: Plan
+    """As the ledger keeps it: all of it is about videos."""
+    requests: list[Request]
+    alerts: list[Request]
+    hearing: Request | None
+    """What the speech model is asked for, if it is wanted or may be."""
+    sampling: Sampling
+    kind: Kind
+    """As which clips are sent: a single frame is a picture."""
+
+
+def plan_live(session: Session, options: LiveOptions) -> Planned:
+    """What options ask.
+
+    Raises:
+        UsageError: they do not go together, or a task is none that can be asked about clips.
+    """
+    every_s, span_s = options.get("every_s", EVERY_S), options.get("span_s", options.get("every_s", EVERY_S))
+    if min(every_s, span_s, options.get("rotate_s", ROTATE_S)) <= 0:
+        raise UsageError("--every, --span and --rotate are more than 0 seconds")
+    frames = options.get("frames", options["sampling"].frames if "sampling" in options else None)
+    kind = Kind.IMAGE if frames == 1 else Kind.VIDEO
+    names = list(options.get("tasks", ()))
+    questions, alerts = list(options.get("questions", ())), list(dict.fromkeys(options.get("alerts", ())))
+    if not (names or questions or alerts):
+        names = ["describe" if kind is Kind.IMAGE else "captions"]
+    wanted = [*names, *([TRANSCRIPT] if options.get("hear") is not False and TRANSCRIPT not in names else [])]
+    asked = plan_of({**_some(options, *_OF_PLAN), "tasks": wanted, "questions": questions}, session.models)
+    every = asked.plan.requests
+    hearing = next((it for it in every[Kind.VIDEO] if it.over.kind is OverKind.AUDIO), None)
+    seen = (OverKind.WHOLE, OverKind.WINDOWS)
+    requests = [it for it in every[kind] if it.over.kind in seen and it.measure is None]
+    missing = [name for name in names if name not in {it.task for it in requests} | {TRANSCRIPT}]
+    if missing:
+        what = "a picture (--frames 1)" if kind is Kind.IMAGE else "a few frames of a video"
+        raise UsageError(f"{', '.join(missing)}: cannot be asked about {what}; describe, tags and questions can")
+    alert_requests = [
+        _alert_request(question, number, session, options, kind) for number, question in enumerate(alerts)
+    ]
+    about = [*requests, *alert_requests, *([hearing] if hearing else [])]
+    plan = replace(asked.plan, requests={it: about if it is Kind.VIDEO else [] for it in Kind})
+    return Planned(plan, requests, alert_requests, hearing, asked.sampling, kind)
+
+
+def _alert_request(question: str, number: int, session: Session, options: LiveOptions, kind: Kind) -> Request:
+    """A question of yes or no, as a question of the user's is asked."""
+    if not question.strip():
+        raise UsageError('--alert "": say what to ask')
+    sampled = _some(options, *_OF_SAMPLING, "prompts")
+    (request,) = plan_of({**sampled, "questions": [question]}, session.models).plan.requests[kind]
+    key = f"{ALERT}-{number + 1}" if len(options.get("alerts", ())) > 1 else ALERT
+    return replace(request, key=key, task=ALERT, max_tokens=_ALERT_TOKENS, temperature=0.0, translated=False)
+
+
+def _some(options: LiveOptions, *names: str) -> Options:
+    """Those of these options that are given."""
+    return cast("Options", {name: value for name, value in options.items() if name in names})
+
+
+async def _ready(session: Session, opened: Opened, options: LiveOptions, planned: Planned) -> Hearing | None:
+    """Look whether the servers know what is needed; who hears, if anybody does.
+
+    Raises:
+        UsageError: they do not.
+        ServiceLostError: one is not there.
+    """
+    models = {request.model for request in (*planned.requests, *planned.alerts)}
+    await opened.model.check(models)
+    for model in models:
+        opened.model.check_media(model, planned.kind, planned.sampling.most)
+    if planned.plan.languages:
+        await opened.translator.check(planned.plan.languages)
+    if planned.hearing is None:
+        return None
+    if options.get("hear") or TRANSCRIPT in options.get("tasks", ()):
+        opened.model.check_speech(planned.hearing.model)
+    elif not opened.model.lists(planned.hearing.model):
+        return None
+    return Hearing(opened.speech, planned.hearing)
+
+
+def _output(options: LiveOptions) -> Path | None:
+    if output := options.get("output"):
+        return Path(output)
+    if options.get("subtitles"):
+        raise UsageError("subtitles need an output folder")
+    return None
+
+
+class _Outputs:
+    """What is kept of a run, where anything is."""
+
+    def __init__(self, live: Live, folder: Path | None, began: datetime, reader: Reader) -> None:
+        self._live, self._reader = live, reader
+        self.subtitles: LiveSubtitles | None = None
+        self._ledger: LiveLedger | None = None
+        self._lines: JsonLines | None = None
+        if folder:
+            self._ledger = LiveLedger(folder, live.planned.plan, live.source.name)
+            self._lines = JsonLines(folder, live.options.get("keep"))
+            if live.options.get("subtitles"):
+                self.subtitles = LiveSubtitles(folder, began)
+
+    async def add(self, event: LiveEvent) -> None:
+        known = self._reader.began
+        if self._ledger and known:
+            self._ledger.facts, self._ledger.received = known.facts, self._reader.received
+        if self.subtitles and known and known.pts_s is not None:
+            self.subtitles.pts_at_0_s = known.pts_s - known.at_us / 1e6
+        if self._lines:
+            self._lines.write(event)
+        if self.subtitles:
+            self.subtitles.add(event)
+        if self._ledger:
+            await self._ledger.add(event)
+
+    def close(self) -> None:
+        if self.subtitles:
+            self.subtitles.close()
+        if self._lines:
+            self._lines.close()
+        if self._ledger:
+            stats = self._live.stats
+            self._ledger.received = self._reader.received
+            self._ledger.close({"captions": stats.captions, "skipped": stats.skipped, "alerts": stats.alerts})

@@ -1,0 +1,1 @@
+"""What a camera or a stream shows, asked about while it goes on; see docs/live.md."""

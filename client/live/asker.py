@@ -1,0 +1,175 @@
+"""Asks about a clip: the tasks of the run, and the questions of alerts, all at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from client.checks.review import ask_reviewed, review
+from client.errors import FailedError, RequestError
+from client.live.events import LiveAnswer
+from client.media.content import Content, Facts
+from client.record import languages_of, source_of, texts_of
+from client.tasks.plan import UnitRequest, ask_of
+from client.tasks.units import Unit, UnitKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from client.endpoints.chat import ModelClient
+    from client.endpoints.completion import Answer
+    from client.endpoints.translation import Translated, TranslatorClient
+    from client.live.events import LiveSession
+    from client.live.messages import Clip
+    from client.media.content import SoundPiece, Span
+    from client.media.kinds import Kind
+    from client.tasks.plan import Plan, Request
+
+YES, NO = "Yes", "No"
+_FIRST_WORD = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+_IN_WORDS = ("text", "sentiment")
+"""Readers of answers that are shown as they come."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """What came of a step."""
+
+    answers: list[tuple[UnitRequest, Answer]] = field(default_factory=list)
+    alerts: dict[int, tuple[bool, UnitRequest, Answer]] = field(default_factory=dict)
+    """By the number of the question; those that were answered with neither yes nor no are not in it."""
+    problems: list[str] = field(default_factory=list)
+
+
+class Asker:
+    """Knows who is asked what."""
+
+    def __init__(
+        self,
+        model: ModelClient,
+        translator: TranslatorClient | None,
+        plan: Plan,
+        requests: Sequence[Request],
+        alerts: Sequence[Request],
+        *,
+        kind: Kind,
+        name: str,
+        timeout_s: float,
+        on_piece: Callable[[int, int, str], None] | None = None,
+    ) -> None:
+        """`requests` and `alerts` are about clips, sent as a picture or a video by `kind`.
+
+        An answer that takes longer than `timeout_s` is given up. With `on_piece` the pieces of a single answer in plain
+        words are told as they come, with the time that it is about (microseconds).
+        """
+        self._model, self._translator, self._plan = model, translator, plan
+        self._requests, self._alerts = requests, alerts
+        self._kind, self._name, self._timeout_s = kind, name, timeout_s
+        single = len(requests) == 1 and requests[0].answer in _IN_WORDS
+        self._on_piece = on_piece if single else None
+
+    async def ask(self, clip: Clip, session: LiveSession) -> Asked:
+        """All answers about a clip that came in time.
+
+        Raises:
+            ServiceLostError: the model was away for too long.
+            UsageError: the endpoint does not serve it.
+            StoppedError: the run was stopped.
+        """
+        parts = self._model.parts(Content(self._kind, Facts(0, 0), clip.frames))
+        unit = unit_of(session, clip.start_us, clip.end_us)
+        asked = Asked()
+        try:
+            async with asyncio.timeout(self._timeout_s), asyncio.TaskGroup() as group:
+                for number, request in enumerate(self._alerts):
+                    group.create_task(self._ask_alert(number, UnitRequest(unit, request), parts, asked))
+                for request in self._requests:
+                    group.create_task(self._ask(ask_of(request, unit), parts, clip, asked))
+        except TimeoutError:
+            asked.problems.append(f"no answer within {self._timeout_s:g} s (--timeout)")
+        except BaseExceptionGroup as group_error:
+            raise _first(group_error) from group_error
+        order = [request.key for request in self._requests]
+        asked.answers.sort(key=lambda it: order.index(it[0].request.key))
+        return asked
+
+    async def _ask(self, ask: UnitRequest, parts: bytes, clip: Clip, asked: Asked) -> None:
+        try:
+            if self._on_piece:
+                answer = await self._stream(ask.request, parts, clip)
+            else:
+                answer, _ = await ask_reviewed(self._model, ask.request, parts, self._name, once=True)
+        except RequestError as error:
+            asked.problems.append(f"{ask.request.label}: {error}")
+        else:
+            asked.answers.append((ask, answer))
+
+    async def _stream(self, request: Request, parts: bytes, clip: Clip) -> Answer:
+        assert self._on_piece
+        async with aclosing(self._model.stream(request, parts, (), self._name)) as pieces:
+            async for piece in pieces:
+                if not isinstance(piece, str):
+                    return review(piece, request)
+                if piece:
+                    self._on_piece(clip.start_us, clip.end_us, piece)
+        raise FailedError("the answer holds nothing")
+
+    async def _ask_alert(self, number: int, ask: UnitRequest, parts: bytes, asked: Asked) -> None:
+        try:
+            answer = await self._model.ask(ask.request, parts, self._name, choices=(YES, NO))
+        except RequestError as error:
+            asked.problems.append(f"alert {ask.request.question!r}: {error}")
+            return
+        if found := _FIRST_WORD.match(answer.text):
+            asked.alerts[number] = (found[1].lower() == YES.lower(), ask, answer)
+        else:
+            asked.problems.append(f"alert {ask.request.question!r}: answered with {answer.text[:60]!r}, not yes or no")
+
+    async def translate(
+        self, answers: Sequence[tuple[UnitRequest, Answer]], problems: list[str]
+    ) -> tuple[LiveAnswer, ...]:
+        """The answers with their translations; what cannot be translated in time stays without."""
+        found = [LiveAnswer(ask, answer) for ask, answer in answers]
+        if not self._translator:
+            return tuple(found)
+        for number, each in enumerate(found):
+            request, text = each.ask.request, each.answer.text
+            texts, languages = texts_of(request, text), languages_of(request, text, self._plan)
+            if not texts or not languages:
+                continue
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    rows = await self._translator.translate(texts, languages, self._name, source_of(request, text))
+            except (RequestError, TimeoutError) as error:
+                problems.append(f"translation: {error or f'none within {self._timeout_s:g} s'}")
+                continue
+            found[number] = replace(each, translations=_by_language(rows, languages))
+        return tuple(found)
+
+
+def unit_of(session: LiveSession, start_us: int, end_us: int) -> Unit:
+    """A time of the run as a unit of its session, on the clock of that."""
+    start, end = max(0, start_us - session.offset_us), max(0, end_us - session.offset_us)
+    return Unit(f"{session.content}@{start}-{end}", session.content, UnitKind.LIVE, start, end)
+
+
+def shifted(piece: SoundPiece, session: LiveSession) -> SoundPiece:
+    """A piece of sound on the clock of a session."""
+    span: Span = piece.span._replace(
+        start_us=max(0, piece.span.start_us - session.offset_us), end_us=max(0, piece.span.end_us - session.offset_us)
+    )
+    return piece._replace(span=span)
+
+
+def _by_language(rows: list[dict[str, Translated]], languages: list[str]) -> Mapping[str, list[Translated]]:
+    return {code: [row[code] for row in rows] for code in languages}
+
+
+def _first(error: BaseException) -> Any:
+    """The error that ended a group of tasks."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

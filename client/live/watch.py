@@ -1,0 +1,256 @@
+"""The clock of a live session: every so many seconds the newest clip is asked about, and nothing waits in a queue.
+
+While a model answers, no further clip is taken: when it is done the newest one is, and the steps that were missed are
+counted. So a caption is never older than its own answer takes, however slow the model is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from client.checks.speech import transcribe_reviewed
+from client.errors import RequestError
+from client.live.asker import shifted, unit_of
+from client.live.events import LiveAlert, LiveCaption, LiveSaid, LiveSession
+from client.tasks.plan import UnitRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from client.endpoints.retry import Notify
+    from client.endpoints.speech import SpeechClient
+    from client.live.alerts import AlertState
+    from client.live.asker import Asked, Asker
+    from client.live.events import LiveEvent
+    from client.live.messages import Clip
+    from client.live.reader import Reader
+    from client.media.content import SoundPiece
+    from client.tasks.plan import Request
+
+_PIECES = 4
+"""Of sound that wait for the speech model: then the oldest is left out."""
+
+
+@dataclass(slots=True)
+class LiveStats:
+    """What a live session counts."""
+
+    captions: int = 0
+    failed: int = 0
+    """Steps of which something was not answered."""
+    late_s: float = 0.0
+    """By which steps came after their time."""
+    every_s: float = 1.0
+    longest_lag_s: float = 0.0
+    lags_s: float = 0.0
+    """The sum of all."""
+    alerts: int = 0
+    said: int = 0
+    unheard: int = 0
+    """Pieces of sound that were left out, because the speech model was not done with those before."""
+
+    @property
+    def skipped(self) -> int:
+        """Steps that were left out, because the model was not done with the one before."""
+        return int(self.late_s / self.every_s)
+
+    @property
+    def mean_lag_s(self) -> float:
+        """How old the newest frame was, on average, when its caption was there."""
+        return self.lags_s / self.captions if self.captions else 0.0
+
+
+class Hearing:
+    """Who transcribes, and what is asked for."""
+
+    def __init__(self, speech: SpeechClient, request: Request) -> None:
+        """Pieces wait in a short queue, the newest stay."""
+        self.speech, self.request = speech, request
+        self.pieces: deque[SoundPiece] = deque()
+        self.came = asyncio.Event()
+        self.ended = False
+
+
+class Watch:
+    """One run over one source."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        asker: Asker,
+        alerts: Sequence[AlertState],
+        *,
+        every_s: float,
+        rotate_s: float,
+        began: tuple[float, datetime],
+        name: str,
+        notify: Notify,
+        hearing: Hearing | None = None,
+        keep: Callable[[LiveAlert], LiveAlert] = lambda alert: alert,
+    ) -> None:
+        """Nothing is read yet; `began` is the beginning of the run's clock, of `time.monotonic` and of the calendar.
+
+        `keep` stores the stills of an alert, and notes where.
+        """
+        self._reader, self._asker, self._alerts, self._hearing = reader, asker, alerts, hearing
+        self._every_s, self._rotate_s = every_s, rotate_s
+        self._began_s, self._began = began
+        self._name, self._notify, self._keep = name, notify, keep
+        self.stats = LiveStats(every_s=every_s)
+        self.session = _session(self._began, 0)
+        self._ready: asyncio.Queue[LiveEvent | None] = asyncio.Queue(2)
+        self._still: bytes | None = None
+        """The newest frame of the last step."""
+
+    async def events(self) -> AsyncGenerator[LiveEvent, None]:
+        """All that comes, in the order in which it is there; ends with the source.
+
+        Raises:
+            MediaError: the source cannot be opened, or stays away.
+            ServiceLostError: a server does.
+        """
+        work = asyncio.create_task(self._work())
+        try:
+            while (event := await self._ready.get()) is not None:
+                yield event
+            await work
+        finally:
+            work.cancel()
+            self._reader.close()
+            await asyncio.gather(work, return_exceptions=True)
+
+    async def _work(self) -> None:
+        """Do all of it, and say that no more comes; who has gone away does not hear of it."""
+        try:
+            await self._do_all()
+        except Exception:
+            await self._ready.put(None)
+            raise
+        await self._ready.put(None)
+
+    async def _do_all(self) -> None:
+        hearing = asyncio.create_task(self._hear(self._hearing)) if self._hearing else None
+        try:
+            await self._steps()
+            if hearing and self._hearing:
+                self._hearing.ended = True
+                self._hearing.came.set()
+                await hearing
+        finally:
+            if hearing:
+                hearing.cancel()
+
+    async def _steps(self) -> None:
+        """Ask about the newest clip, again and again, until the source ends."""
+        translating: asyncio.Task[None] | None = None
+        due_s = time.monotonic()
+        try:
+            while True:
+                await asyncio.sleep(due_s - time.monotonic())
+                clip = await self._reader.clip()
+                if clip is None:
+                    break
+                began_s = time.monotonic()
+                self._rotate(clip.end_us)
+                asked = await self._asker.ask(clip, self.session)
+                lag_s = time.monotonic() - clip.shown_s
+                await self._look_for_changes(clip, asked, lag_s)
+                if translating:  # of the step before: captions come in their order
+                    await translating
+                late_s = max(0.0, time.monotonic() - began_s - self._every_s)
+                self.stats.late_s += late_s
+                due_s = max(began_s + self._every_s, time.monotonic())
+                translating = asyncio.create_task(self._give(clip, asked, lag_s, self.session))
+            if translating:
+                await translating
+        finally:
+            if translating:
+                translating.cancel()
+
+    async def _give(self, clip: Clip, asked: Asked, lag_s: float, session: LiveSession) -> None:
+        """Translate what was answered, and hand it over."""
+        answers = await self._asker.translate(asked.answers, asked.problems)
+        stats = self.stats
+        stats.captions += 1
+        stats.failed += bool(asked.problems)
+        stats.lags_s += lag_s
+        stats.longest_lag_s = max(stats.longest_lag_s, lag_s)
+        caption = LiveCaption(
+            session=session,
+            start_us=clip.start_us,
+            end_us=clip.end_us,
+            answers=answers,
+            lag_s=lag_s,
+            error="; ".join(asked.problems) or None,
+            skipped=stats.skipped,
+            dropped=self._reader.dropped,
+        )
+        if answers or asked.problems:  # else there are none but alerts
+            await self._ready.put(caption)
+
+    async def _look_for_changes(self, clip: Clip, asked: Asked, lag_s: float) -> None:
+        still = clip.frames[-1].jpeg
+        for number, (answer, ask, said) in sorted(asked.alerts.items()):
+            state = self._alerts[number]
+            if state.take(answer=answer):
+                self.stats.alerts += 1
+                alert = LiveAlert(
+                    session=self.session,
+                    start_us=clip.start_us,
+                    end_us=clip.end_us,
+                    question=state.question,
+                    answer=answer,
+                    lag_s=lag_s,
+                    ask=ask,
+                    said=said,
+                    stills=(self._still, still),
+                )
+                await self._ready.put(self._keep(alert))
+        self._still = still
+
+    def heard(self, piece: SoundPiece) -> None:
+        """Sound has come; of pieces that wait for the speech model the newest stay."""
+        if hearing := self._hearing:
+            if len(hearing.pieces) == _PIECES:
+                hearing.pieces.popleft()
+                self.stats.unheard += 1
+            hearing.pieces.append(piece)
+            hearing.came.set()
+
+    async def _hear(self, hearing: Hearing) -> None:
+        while True:
+            while not hearing.pieces:
+                if hearing.ended:
+                    return
+                hearing.came.clear()
+                await hearing.came.wait()
+            piece, session = hearing.pieces.popleft(), self.session
+            unit = unit_of(session, *piece.span)
+            problems: list[str] = []
+            try:
+                answer, _ = await transcribe_reviewed(
+                    hearing.speech, hearing.request, shifted(piece, session), self._name, once=True
+                )
+            except RequestError as error:
+                self._notify(f"what is said at {piece.span}: {error}")
+                continue
+            (said,) = await self._asker.translate([(UnitRequest(unit, hearing.request), answer)], problems)
+            event = LiveSaid(session=session, start_us=piece.span.start_us, end_us=piece.span.end_us, answer=said)
+            if event.text:
+                self.stats.said += 1
+                await self._ready.put(event)
+
+    def _rotate(self, at_us: int) -> None:
+        """Begin the next session, if it is time."""
+        if at_us - self.session.offset_us >= self._rotate_s * 1e6:
+            self.session = _session(datetime.now(UTC), at_us)
+
+
+def _session(began: datetime, offset_us: int) -> LiveSession:
+    return LiveSession(f"{began:%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}", began, offset_us)

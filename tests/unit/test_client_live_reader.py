@@ -1,0 +1,193 @@
+"""The reader of live sources, with real ones: it gives the newest frames, and is there again after whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from live_sources import free_udp_port, sending
+from media_files import number_of, write_video
+
+from client.errors import MediaError
+from client.live.reader import Reader
+from client.live.source import source_of
+from client.media.sampling import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from client.live.messages import Clip
+
+SPAN_S = 0.4
+
+
+@asynccontextmanager
+async def reading(
+    where: str, *, frames: int = 3, options: dict[str, str] | None = None, realtime: bool = False, **more: Any
+) -> AsyncIterator[tuple[Reader, list[str]]]:
+    """A reader of a source, and what it tells the user."""
+    told: list[str] = []
+    source = source_of(where, realtime=realtime, options=options)
+    waits = {"wait_s": 30.0, "open_s": 10.0, "read_s": 10.0, **more}
+    reader = Reader(
+        source,
+        Sampling(frames=frames),
+        SPAN_S,
+        hears=False,
+        began_s=time.monotonic(),
+        notify=told.append,
+        on_sound=lambda _: None,
+        **waits,
+    )
+    try:
+        yield reader, told
+    finally:
+        reader.close()
+
+
+def numbers(clip: Clip | None) -> list[int]:
+    assert clip is not None
+    return [number_of(frame.jpeg) for frame in clip.frames]
+
+
+async def check_newest(reader: Reader, *, rate: int = 20) -> None:
+    """Two clips, a while apart: in each the frames follow each other, and what came between them is passed over."""
+    first = await reader.clip()
+    assert first
+    assert len(first.frames) == 3
+    assert numbers(first) == sorted(set(numbers(first)))
+    span_s = (first.end_us - first.start_us) / 1e6
+    assert numbers(first)[-1] - numbers(first)[0] == pytest.approx(span_s * rate, abs=1.1)
+    async with asyncio.timeout(60):
+        while not reader.dropped:
+            await asyncio.sleep(0.6)
+            second = await reader.clip()
+    assert second
+    assert numbers(second)[0] > numbers(first)[-1]
+    assert second.end_us > first.end_us
+
+
+async def test_udp(tmp_path: Path) -> None:
+    url = f"udp://127.0.0.1:{free_udp_port()}"
+    with sending(f"{url}?pkt_size=1316", "mpegts"):
+        async with reading(url) as (reader, told):
+            await check_newest(reader)
+            assert not told
+
+
+async def test_rtsp_also_after_the_camera_was_away() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"rtsp://127.0.0.1:{probe.getsockname()[1]}/camera"
+    # FFmpeg's own server: the reader listens, and the camera comes to it.
+    listening = {"rtsp_flags": "listen", "listen_timeout": "20"}
+    async with reading(url, options=listening) as (reader, told):
+        with sending(url, "rtsp", options="rtsp_transport=tcp"):
+            await check_newest(reader)
+        with sending(url, "rtsp", options="rtsp_transport=tcp"):
+            async with asyncio.timeout(60):
+                while not reader.reconnects:
+                    await reader.clip()
+    assert any("looking for it again" in line for line in told), told
+    assert any("back after" in line for line in told), told
+
+
+async def test_a_file_that_grows(tmp_path: Path) -> None:
+    file = tmp_path / "grows.ts"
+    with sending(str(file), "mpegts", options="flush_packets=1"):
+        async with asyncio.timeout(30):
+            while not file.exists() or file.stat().st_size < 5_000:  # noqa: ASYNC110  # another process
+                await asyncio.sleep(0.05)
+        async with reading(str(file)) as (reader, told):
+            await check_newest(reader)
+            assert not told
+
+
+async def test_a_file_that_was_written_for_long_is_seen_from_where_it_is_now(tmp_path: Path) -> None:
+    file = tmp_path / "grows.ts"
+    write_video(file, 300, rate=20, container_format="mpegts")
+    async with reading(str(file), read_s=1.0) as (reader, _):
+        clip = last = await reader.clip()
+        assert numbers(clip)[-1] > 290, "what was written before counts as what is there now"
+        while clip := await reader.clip():
+            last = clip
+        assert numbers(last)[-1] == 299
+
+
+async def test_a_folder_of_hls_is_shown_by_its_clock(tmp_path: Path) -> None:
+    """Its segments are there at once: nothing is shown before its time."""
+    options = {"hls_time": "1", "hls_list_size": "0"}
+    write_video(tmp_path / "live.m3u8", 40, rate=20, container_format="hls", container_options=options)
+    async with reading(str(tmp_path / "live.m3u8")) as (reader, told):
+        began_s = time.monotonic()
+        clips = []
+        while clip := await reader.clip():
+            clips.append(clip)
+            await asyncio.sleep(0.3)
+        assert not told
+    shown = [numbers(clip)[-1] for clip in clips]
+    assert shown == sorted(set(shown))
+    assert shown[-1] == 39
+    for clip in clips:
+        newest = numbers(clip)[-1]
+        assert clip.shown_s - began_s >= (newest - numbers(clips[0])[-1]) / 20 - 0.05
+
+
+async def test_a_picture_is_the_newest_frame_alone(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "ad.mp4", 30, rate=20)
+    async with reading(str(video), realtime=True, frames=1) as (reader, _):
+        first = await reader.clip()
+        assert first
+        assert len(first.frames) == 1
+        assert first.start_us < first.end_us == first.frames[0].pts_us
+
+
+async def test_a_process_that_dies_is_started_again(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "ad.mp4", 100, rate=20)
+    async with reading(str(video), realtime=True) as (reader, told):
+        await reader.clip()
+        assert reader._process
+        os.kill(reader._process._process.pid, signal.SIGSEGV)
+        assert await reader.clip()
+        assert reader.reconnects == 1
+    assert "the process that decodes it ended (SIGSEGV)" in told[0]
+    assert "back after" in told[1]
+
+
+async def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.live.reader._GRACE_S", 0.5)
+    video = write_video(tmp_path / "ad.mp4", 200, rate=20)
+    async with reading(str(video), realtime=True, open_s=20.0, read_s=0.5) as (reader, told):
+        await reader.clip()
+        assert reader._process
+        hanging = reader._process._process
+        os.kill(hanging.pid, signal.SIGSTOP)
+        assert await reader.clip()
+        assert hanging.wait(10) == -signal.SIGKILL
+    assert "its process hangs" in told[0]
+
+
+async def test_a_stream_that_gives_nothing_is_given_up_after_a_while() -> None:
+    url = f"udp://127.0.0.1:{free_udp_port()}"
+    async with reading(url, open_s=0.3, wait_s=1.0) as (reader, told):
+        with pytest.raises(MediaError, match=r"not opened within 0.3 s; away for .* gave up \(--wait\)"):
+            await reader.clip()
+    assert "looking for it again for up to" in told[0]
+    assert len(told) == 1, "it is said once a minute"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"no video at all" * 99, "invalid data"), (b"", "invalid data|end of file")]
+)
+async def test_a_file_that_is_none_is_no_source(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "ad.mp4").write_bytes(content)
+    async with reading(str(tmp_path / "ad.mp4"), realtime=True) as (reader, _):
+        with pytest.raises(MediaError, match=reason):
+            await reader.clip()
