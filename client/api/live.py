@@ -29,7 +29,8 @@ from client.tasks.tasks import TRANSCRIPT
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
-    from client.api.session import Opened, Session
+    from client.api.opened import Opened
+    from client.api.session import Session
     from client.live.events import LiveEvent
     from client.media.sampling import Sampling
     from client.tasks.plan import Plan, Request
@@ -161,7 +162,7 @@ class Live:
         self._watch = Watch(
             self._reader,
             asker,
-            [AlertState(question, after) for question in options.get("alerts", ())],
+            [AlertState(request.question or "", after) for request in planned.alerts],
             every_s=every_s,
             rotate_s=options.get("rotate_s", ROTATE_S),
             began=began,
@@ -224,21 +225,24 @@ def plan_live(session: Session, options: LiveOptions) -> Planned:
     if missing:
         what = "a picture (--frames 1)" if kind is Kind.IMAGE else "a few frames of a video"
         raise UsageError(f"{', '.join(missing)}: cannot be asked about {what}; describe, tags and questions can")
+    keys = [f"{ALERT}-{number}" for number in range(1, len(alerts) + 1)] if len(alerts) > 1 else [ALERT]
     alert_requests = [
-        _alert_request(question, number, session, options, kind) for number, question in enumerate(alerts)
+        _alert_request(question, key, session, options, kind) for question, key in zip(alerts, keys, strict=False)
     ]
     about = [*requests, *alert_requests, *([hearing] if hearing else [])]
     plan = replace(asked.plan, requests={it: about if it is Kind.VIDEO else [] for it in Kind})
     return Planned(plan, requests, alert_requests, hearing, asked.sampling, kind)
 
 
-def _alert_request(question: str, number: int, session: Session, options: LiveOptions, kind: Kind) -> Request:
+def _alert_request(question: str, key: str, session: Session, options: LiveOptions, kind: Kind) -> Request:
     """A question of yes or no, as a question of the user's is asked."""
     if not question.strip():
         raise UsageError('--alert "": say what to ask')
     sampled = _some(options, *_OF_SAMPLING, "prompts")
-    (request,) = plan_of({**sampled, "questions": [question]}, session.models).plan.requests[kind]
-    key = f"{ALERT}-{number + 1}" if len(options.get("alerts", ())) > 1 else ALERT
+    asked = plan_of({**sampled, "questions": [question]}, session.models).plan.requests[kind]
+    request = next((it for it in asked if it.over.kind in (OverKind.WHOLE, OverKind.WINDOWS)), None)
+    if request is None:
+        raise UsageError("--alert is asked with the prompts of the task ask, and yours have none about what is shown")
     return replace(request, key=key, task=ALERT, max_tokens=_ALERT_TOKENS, temperature=0.0, translated=False)
 
 

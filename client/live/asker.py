@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from client.checks.review import ask_reviewed, review
-from client.errors import FailedError, RequestError
+from client.errors import FailedError, RequestError, ServiceLostError
 from client.live.events import LiveAnswer
 from client.media.content import Content, Facts
 from client.record import languages_of, source_of, texts_of
@@ -67,7 +67,7 @@ class Asker:
         """
         self._model, self._translator, self._plan = model, translator, plan
         self._requests, self._alerts = requests, alerts
-        self._kind, self._name, self._timeout_s = kind, name, timeout_s
+        self._kind, self._name, self.timeout_s = kind, name, timeout_s
         single = len(requests) == 1 and requests[0].answer in _IN_WORDS
         self._on_piece = on_piece if single else None
 
@@ -83,13 +83,13 @@ class Asker:
         unit = unit_of(session, clip.start_us, clip.end_us)
         asked = Asked()
         try:
-            async with asyncio.timeout(self._timeout_s), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(self.timeout_s), asyncio.TaskGroup() as group:
                 for number, request in enumerate(self._alerts):
                     group.create_task(self._ask_alert(number, UnitRequest(unit, request), parts, asked))
                 for request in self._requests:
                     group.create_task(self._ask(ask_of(request, unit), parts, clip, asked))
         except TimeoutError:
-            asked.problems.append(f"no answer within {self._timeout_s:g} s (--timeout)")
+            asked.problems.append(f"no answer within {self.timeout_s:g} s (--timeout)")
         except BaseExceptionGroup as group_error:
             raise _first(group_error) from group_error
         order = [request.key for request in self._requests]
@@ -141,10 +141,10 @@ class Asker:
             if not texts or not languages:
                 continue
             try:
-                async with asyncio.timeout(self._timeout_s):
+                async with asyncio.timeout(self.timeout_s):
                     rows = await self._translator.translate(texts, languages, self._name, source_of(request, text))
-            except (RequestError, TimeoutError) as error:
-                problems.append(f"translation: {error or f'none within {self._timeout_s:g} s'}")
+            except (RequestError, ServiceLostError, TimeoutError) as error:  # captions go on without
+                problems.append(f"translation: {error or f'none within {self.timeout_s:g} s'}")
                 continue
             found[number] = replace(each, translations=_by_language(rows, languages))
         return tuple(found)

@@ -102,10 +102,11 @@ class Reader:
             self.close()
             if not found.reason:
                 return None
+            source = self._reading.source
             if found.final and self.began is None:
-                raise MediaError(f"{self._reading.source.name}: {found.reason}")
-            if self._reading.source.ends and self.began is not None and found.final:
-                self._notify(f"{self._reading.source.name}: {found.reason}")
+                raise MediaError(f"{source.name}: {found.reason}")
+            if found.final and source.is_file:
+                self._notify(f"{source.name}: {found.reason}")
                 return None
             await self._pause(found.reason)
 

@@ -152,7 +152,7 @@ def _read(state: _State, output: _Output) -> None:
         state.end(Ended(what))
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
-        state.end(Ended(reason, final=isinstance(error, _FINAL) or source.ends))
+        state.end(Ended(reason, final=isinstance(error, _FINAL) or source.is_file))
     except (MemoryError, ConnectionError) as error:
         state.end(Ended(f"it cannot be decoded ({type(error).__name__})"))
 

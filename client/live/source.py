@@ -50,6 +50,11 @@ class LiveSource:
     options: Mapping[str, str] = field(default_factory=dict)
     """Of FFmpeg's."""
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it lies on this machine: what is wrong with it will not pass."""
+        return self.ends and "://" not in self.url
+
 
 def source_of(given: str, *, realtime: bool = False, options: Mapping[str, str] | None = None) -> LiveSource:
     """The source that a user names; `options` are FFmpeg's, and win over ours.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from client.checks.speech import transcribe_reviewed
-from client.errors import RequestError
+from client.errors import RequestError, ServiceLostError
 from client.live.asker import shifted, unit_of
 from client.live.events import LiveAlert, LiveCaption, LiveSaid, LiveSession
 from client.tasks.plan import UnitRequest
@@ -53,7 +53,7 @@ class LiveStats:
     alerts: int = 0
     said: int = 0
     unheard: int = 0
-    """Pieces of sound that were left out, because the speech model was not done with those before."""
+    """Pieces of sound that were left out: the speech model was not done with those before, or did not answer."""
 
     @property
     def skipped(self) -> int:
@@ -234,11 +234,13 @@ class Watch:
             unit = unit_of(session, *piece.span)
             problems: list[str] = []
             try:
-                answer, _ = await transcribe_reviewed(
-                    hearing.speech, hearing.request, shifted(piece, session), self._name, once=True
-                )
-            except RequestError as error:
-                self._notify(f"what is said at {piece.span}: {error}")
+                async with asyncio.timeout(self._asker.timeout_s):
+                    answer, _ = await transcribe_reviewed(
+                        hearing.speech, hearing.request, shifted(piece, session), self._name, once=True
+                    )
+            except (RequestError, ServiceLostError, TimeoutError) as error:  # captions go on without
+                self._notify(f"what is said at {piece.span}: {error or 'not heard in time (--timeout)'}")
+                self.stats.unheard += 1
                 continue
             (said,) = await self._asker.translate([(UnitRequest(unit, hearing.request), answer)], problems)
             event = LiveSaid(session=session, start_us=piece.span.start_us, end_us=piece.span.end_us, answer=said)
