@@ -46,7 +46,8 @@ _OF_PLAN = (*_OF_SAMPLING, "prompts", "languages", "temperature")
 class LiveOptions(Options, total=False):
     """What is asked about a stream and how it is looked at, beside what `Options` has.
 
-    Of that `window`, `animated`, `merge_characters` and `ask_once` say nothing here: an answer is asked for once.
+    Without `tasks` and `questions` it is `captions`, of a single frame `describe`; with `tasks=[]` the alerts
+    alone. `window`, `animated`, `merge_characters` and `ask_once` say nothing here: an answer is asked for once.
     """
 
     every_s: float
@@ -213,11 +214,12 @@ def plan_live(session: Session, options: LiveOptions) -> Planned:
     kind = Kind.IMAGE if frames == 1 else Kind.VIDEO
     names = list(options.get("tasks", ()))
     questions, alerts = list(options.get("questions", ())), list(dict.fromkeys(options.get("alerts", ())))
-    if not (names or questions or alerts):
+    if "tasks" not in options and not questions:
         names = ["describe" if kind is Kind.IMAGE else "captions"]
     wanted = [*names, *([TRANSCRIPT] if options.get("hear") is not False and TRANSCRIPT not in names else [])]
-    asked = plan_of({**_some(options, *_OF_PLAN), "tasks": wanted, "questions": questions}, session.models)
-    every = asked.plan.requests
+    alone = [] if wanted or questions else alerts  # as a plan is of something
+    asked = plan_of({**_some(options, *_OF_PLAN), "tasks": wanted, "questions": questions or alone}, session.models)
+    every = {it: [] for it in Kind} if alone else asked.plan.requests
     hearing = next((it for it in every[Kind.VIDEO] if it.over.kind is OverKind.AUDIO), None)
     seen = (OverKind.WHOLE, OverKind.WINDOWS)
     requests = [it for it in every[kind] if it.over.kind in seen and it.measure is None]

@@ -93,11 +93,10 @@ _QUESTIONS = (
     _option(
         "questions",
         "--tasks",
-        default="",
-        show_default="captions",
         type=values.names,
         metavar="A,B",
-        help="of babelview batch, such as describe or tags",
+        help='of babelview batch, such as describe or tags; "" for none but --question and --alert  [default: captions; '
+        "of a single frame describe; none with --question]",
     ),
     _option("questions", "--question", multiple=True, metavar="TEXT", help="ask this as well; may be given repeatedly"),
     _option(
@@ -262,7 +261,6 @@ def _run(settings: Settings, source: str, own: dict[str, Any]) -> int:
 def _options(settings: Settings, own: dict[str, Any], on_piece: Any) -> LiveOptions:
     output = own["output"] or (Path(DEFAULT_OUTPUT) if own["alerts"] or own["subtitles"] else None)
     options: LiveOptions = {
-        "tasks": settings.tasks,
         "questions": settings.questions,
         "languages": settings.languages,
         "prompts": settings.prompts,
@@ -284,6 +282,8 @@ def _options(settings: Settings, own: dict[str, Any], on_piece: Any) -> LiveOpti
         "answer_s": settings.timeout_s,
         "on_piece": None if own["as_json"] else on_piece,
     }
+    if own["tasks"] is not None:
+        options["tasks"] = own["tasks"]
     if settings.hear is not None:
         options["hear"] = settings.hear
     return options
@@ -299,7 +299,7 @@ async def _watch(babelview: Babelview, live: Live, show: Any, summary: Any) -> i
     return DONE
 
 
-_NAMES = [option.name or "" for option in (*_CLOCK, *_ALERTS, *_OUTPUT)]
+_NAMES = ["tasks", *(option.name or "" for option in (*_CLOCK, *_ALERTS, *_OUTPUT))]
 command = Command(
     "live",
     params=[

@@ -48,13 +48,13 @@ async def test_what_a_film_shows_now_is_told_heard_and_asked_about(stack: Stack,
             path, realtime=True, every_s=1.0, languages=["es"], alerts=["Is there green in it?"], answer_s=120
         )
         events = [event async for event in session]
-    print([event.to_json() for event in events])
+    shown = [event.to_json() for event in events]
     captions = [event for event in events if isinstance(event, LiveCaption)]
     assert not [caption.error for caption in captions if caption.error]
     # The last one shows the second scene alone, whenever the others were asked about.
-    assert captions[-1].text == in_order(SCENES[1:])
+    assert captions[-1].text == in_order(SCENES[1:]), shown
     assert captions[-1].tasks["captions"]["translations"]["spa_Latn"] == "Verde y blanco."
     (alert,) = [event for event in events if isinstance(event, LiveAlert)]
     assert alert.answer
     (said,) = [event for event in events if isinstance(event, LiveSaid)]
-    assert said.text == line
+    assert said.text == line, shown

@@ -161,7 +161,13 @@ async def test_each_change_alerts_once(servers: FakeServers, film: Path, monkeyp
     question = "Is anybody; touch $(pwned) at the door?"
     async with at(servers) as bv:
         session = bv.live(
-            film, **(QUICK | {"every_s": 0.2}), alerts=[question], output="kept", on_alert=f"{sys.executable} ring.py"
+            film,
+            **(QUICK | {"every_s": 0.2}),
+            tasks=[],
+            hear=False,
+            alerts=[question],
+            output="kept",
+            on_alert=f"{sys.executable} ring.py",
         )
         events = [event async for event in session]
     answers = [is_there(newest(body)) for body in servers.asked]
