@@ -95,8 +95,8 @@ _QUESTIONS = (
         "--tasks",
         type=values.names,
         metavar="A,B",
-        help='of babelview batch, such as describe or tags; "" for none but --question and --alert  [default: captions; '
-        "of a single frame describe; none with --question]",
+        help='of babelview batch, such as describe or tags; "" for none but --question and --alert  [default: '
+        "captions; of a single frame describe; none with --question]",
     ),
     _option("questions", "--question", multiple=True, metavar="TEXT", help="ask this as well; may be given repeatedly"),
     _option(

@@ -255,4 +255,6 @@ class Watch:
 
 
 def _session(began: datetime, offset_us: int) -> LiveSession:
-    return LiveSession(f"{began:%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}", began, offset_us)
+    # Files are named by it, and sorted by their names.
+    at = f"{began:%Y%m%dT%H%M%S}{began.microsecond // 1000:03}Z"
+    return LiveSession(f"{at}-{uuid4().hex[:8]}", began, offset_us)
