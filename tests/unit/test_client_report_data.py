@@ -37,7 +37,7 @@ CHAPTERS = {"chapters": [{"start": 0.0, "title": "Dawn"}, {"start": 2.0, "title"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    picture = Shown(PICTURE, answers={"ad_facts": (json.dumps(FACTS), {})})
+    picture = Shown(PICTURE, answers={"ad_facts": (json.dumps(FACTS), {"spa_Latn": ["Té", "todos"]})})
     video = Shown(
         VIDEO,
         Kind.VIDEO,
@@ -123,7 +123,9 @@ def test_parts_follow_and_translations_stay_with_what_was_translated(folder: Pat
     assert [it["title"] for it in chapters["translations"]["spa_Latn"]["chapters"]] == ["Alba", "Mediodía"]
     later = {"chapters": [{"start": 2.0, "title": "Noon"}]}
     apply(folder, edit(folder, "chapters", later, CHAPTERS))
-    (only,) = tasks_of(folder, 1)["chapters"]["segments"]
+    chapters = tasks_of(folder, 1)["chapters"]
+    assert [it["start"] for it in chapters["translations"]["spa_Latn"]["chapters"]] == [0, 2]
+    (only,) = chapters["segments"]
     assert (only["start"], only["end"], only["translations"]) == (0.0, 4.0, {"spa_Latn": "Mediodía"})
 
 
