@@ -23,7 +23,7 @@ WITH_THE_STACK = (
     *("test_deploy_dashboard.py", "test_gateway_sdks.py", "test_gateway_sdk_tools.py", "test_gateway_stack.py"),
     *("test_gateway_parameters.py", "test_gateway_sounds.py", "test_gateway_hostile_stack.py", "test_captions.py"),
     "test_live_stack.py",
-    *("test_server_safe_path.py", "test_selftest_stack.py"),
+    *("test_server_safe_path.py", "test_selftest_stack.py", "test_studio_stack.py"),
     *("test_server_stack.py", "test_stop_under_load.py"),
 )
 """Modules that use the demo stack, in their order: the last one stops it."""
