@@ -27,12 +27,15 @@ class Feed:
         """`names` of its files."""
         self._names, self._done = names, 0
         self._counters = [Counters() for _ in names]
+        self._shares = [0.0 for _ in names]
         self._followers: set[asyncio.Queue[Event]] = set()
 
     @property
     def progress(self) -> Event:
         """How far it is."""
-        share = sum(map(_share, self._counters)) / len(self._names)
+        # What is counted as a part goes before it is counted as done: a share never becomes smaller for that.
+        self._shares = list(map(max, self._shares, map(_share, self._counters)))
+        share = sum(self._shares) / len(self._names)
         return {
             "files": len(self._names),
             "done": self._done,

@@ -9,7 +9,16 @@ import orjson
 from aiohttp import web
 
 from client.captioner.uploads import RETRY_AFTER_S
-from client.errors import AuthError, MediaError, QuotaError, RejectedError, RequestError, ServiceLostError, UsageError
+from client.errors import (
+    AuthError,
+    LedgerError,
+    MediaError,
+    QuotaError,
+    RejectedError,
+    RequestError,
+    ServiceLostError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from client.captioner.feed import Feed
@@ -26,6 +35,7 @@ _MEANINGS: tuple[tuple[type[Exception], type[Exception] | None, int, str], ...] 
     (ServiceLostError, QuotaError, 429, "insufficient_quota"),
     (ServiceLostError, None, 503, "engine_unavailable"),
     (RequestError, None, 502, "engine_error"),
+    (LedgerError, None, 503, "no_room"),
 )
 """Error, what it came of (None: whatever), status, code."""
 

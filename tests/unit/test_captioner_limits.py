@@ -37,9 +37,9 @@ async def in_chunks(body: bytes) -> AsyncIterator[bytes]:
 
 
 async def test_what_is_too_large_is_refused_told_or_not(servers: FakeServers, tmp_path: Path) -> None:
-    large = form((b"file", b'; filename="a.png"', bytes(200_000)))
+    large = form((b"file", b'; filename="a.png"', bytes(1_000_000)))
     json = b'{"image": "' + b"a" * 50_000 + b'"}'
-    async with captioner(servers, tmp_path / "own", upload_bytes=190_000, json_bytes=40_000) as running:
+    async with captioner(servers, tmp_path / "own", upload_bytes=900_000, json_bytes=40_000) as running:
         for body, kind in ((large, "multipart/form-data; boundary=x"), (json, "application/json")):
             for sent in (body, in_chunks(body)):
                 status, error = await post(running, sent, kind)
@@ -187,6 +187,15 @@ async def test_a_follower_who_is_slow_gets_the_newest_progress_and_whole_pieces(
     assert [event["type"] for event in events] == ["delta", "progress", "done"]
     assert "".join(event.get("text", "") for event in events) == "one two three"
     assert feed.told(0) is None  # nobody follows any more
+
+
+def test_a_share_never_becomes_smaller() -> None:
+    feed = Feed(["a", "b"])
+    shares = []
+    for partial, done in ((0.5, 0), (1.0, 0), (0.0, 0), (0.0, 1)):
+        feed.counters(0).partial, feed.counters(0).done = partial, done
+        shares.append(feed.progress["share"])
+    assert shares == [0.25, 0.5, 0.5, 0.5]
 
 
 def test_help_names_limits_and_a_key_of_ones_own_is_not_for_everybody(
