@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from fake_servers import FakeServers
 
 
+DOT = base64.b64encode(
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0:~\x9bU\0\0\0\nIDATx\x9cc`\0\0\0\2\0\1H\xaf\xa4q"
+    b"\0\0\0\0IEND\xaeB`\x82"
+).decode()
+"""A picture of one pixel."""
+
+
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
     return write_video(tmp_path / "ad.mp4", frames=20)
@@ -182,41 +189,37 @@ async def test_an_answer_that_is_asked_for_again_voids_what_was_told_of_it(
     assert events[-1]["text"] == "I see 3"
 
 
-@pytest.mark.parametrize(
-    ("body", "param", "said"),
-    [
-        ({}, None, "nothing to describe"),
-        ({"image": ""}, "image", "empty"),
-        ({"image": "~~~"}, "image", "not base64"),
-        ({"image": "data:image/png,abc"}, "image", "data URL"),
-        ({"image": "https://example.org/a.jpg"}, "image", "URLs are not fetched"),
-        ({"video": 7}, "video", "Expected `str"),
-        ({"frames": []}, "frames", "length >= 1"),
-        ({"frames": ["aGFsbG8="] * 65}, "frames[64]", "more than 64 files"),
-        ({"videos": [{"max_length": 40}]}, "videos[0]", "no video"),
-        ({"videos": [{"video": "aGFsbG8=", "colour": "red"}]}, "videos[0].colour", "no parameter"),
-        ({"image": "aGFsbG8=", "max_length": 0}, "max_length", ">= 1"),
-        ({"image": "aGFsbG8=", "window": 0.001}, "window", ">= 0.5"),
-        ({"image": "aGFsbG8=", "window": "cuts"}, "window", "cuts"),
-        ({"image": "aGFsbG8=", "task": "describ"}, None, "did you mean describe"),
-        ({"image": "aGFsbG8=", "languages": ["en"]}, None, "English already"),
-        ({"image": "aGFsbG8=", "languages": ["deu_Latn"]}, None, "unknown language"),
-        ({"image": "aGFsbG8=", "prompts": "/etc"}, "prompts", "no parameter"),
-        ([1], None, "Expected `object`"),
-    ],
-)
-async def test_what_is_wrong_is_named_before_anything_is_asked(
-    servers: FakeServers, tmp_path: Path, body: Any, param: str | None, said: str
-) -> None:
-    if isinstance(body, dict) and "languages" in body:
-        body |= {"image": encoded(pictures(tmp_path / "one", 1) / "0000.png")}
+WRONG: list[tuple[Any, str | None, str]] = [
+    ({}, None, "nothing to describe"),
+    ({"image": ""}, "image", "empty"),
+    ({"image": "~~~"}, "image", "not base64"),
+    ({"image": "data:image/png,abc"}, "image", "data URL"),
+    ({"image": "https://example.org/a.jpg"}, "image", "URLs are not fetched"),
+    ({"video": 7}, "video", "Expected `str"),
+    ({"frames": []}, "frames", "length >= 1"),
+    ({"frames": ["aGFsbG8="] * 65}, "frames[64]", "more than 64 files"),
+    ({"videos": [{"max_length": 40}]}, "videos[0]", "no video"),
+    ({"videos": [{"video": "aGFsbG8=", "colour": "red"}]}, "videos[0].colour", "no parameter"),
+    ({"image": "aGFsbG8=", "max_length": 0}, "max_length", ">= 1"),
+    ({"image": "aGFsbG8=", "window": 0.001}, "window", ">= 0.5"),
+    ({"image": "aGFsbG8=", "window": "cuts"}, "window", "cuts"),
+    ({"image": "aGFsbG8=", "task": "describ"}, None, "did you mean describe"),
+    ({"image": DOT, "languages": ["en"]}, None, "English already"),
+    ({"image": DOT, "languages": ["deu_Latn"]}, None, "unknown language"),
+    ({"image": "aGFsbG8=", "prompts": "/etc"}, "prompts", "no parameter"),
+    ([1], None, "Expected `object`"),
+]
+"""Bodies, the parameter that is named, and words of the refusal."""
+
+
+async def test_what_is_wrong_is_named_before_anything_is_asked(servers: FakeServers, tmp_path: Path) -> None:
     async with captioner(servers, tmp_path / "own") as running:
-        status, answer = await running.try_to_ask(body)
-        assert running.files == []
-    assert status == 400
-    assert answer["error"]["type"] == "invalid_request_error"
-    assert answer["error"]["param"] == param
-    assert said in answer["error"]["message"]
+        for body, param, said in WRONG:
+            status, answer = await running.try_to_ask(body)
+            told = (status, answer["error"]["type"], answer["error"]["param"])
+            assert told == (400, "invalid_request_error", param), body
+            assert said in answer["error"]["message"], body
+            assert running.files == []
     assert servers.asked == []
 
 
