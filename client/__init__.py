@@ -8,7 +8,7 @@ missing of it) -> `media_stages.Load` (`media.loaders`: processes; in one of the
 `stages.Ask` (`checks.review` -> `endpoints.chat` -> `endpoints.retry` -> `endpoints.http`) -> `stages.Translate` ->
 `ledger.writer`. A `job` is what a run knows of one content meanwhile, `items` go from stage to stage.
 And out: `export.formats` -> `ledger.results` -> `record`, `timed_record` -> a module of `export`.
-From Python: `from client import Babelview` (`api.babelview`).
+From Python: `from client import Babelview` (`api.babelview`). Over HTTP: `captioner.app`.
 """
 
 from __future__ import annotations

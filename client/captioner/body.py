@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from client.captioner import form, json_body
+from client.captioner.threads import in_thread
 from client.captioner.uploads import too_large
 from client.errors import RejectedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from client.captioner.api_types import CaptionRequest, Item
     from client.captioner.config import Limits
     from client.captioner.uploads import Upload
-
-T = TypeVar("T")
 
 _BLOCK = 1 << 20
 _FORM = "multipart/form-data"
@@ -53,7 +52,7 @@ class BodyReader:
         reader = form.FormReader(request.headers.get(hdrs.CONTENT_TYPE, ""), upload.folder, self._limits)
         try:
             async for block in self._blocks(request, upload):
-                await _in_thread(reader.write, block)
+                await in_thread(reader.write, block)
             return reader.end()
         finally:
             reader.close()
@@ -64,9 +63,9 @@ class BodyReader:
             async for block in self._blocks(request, upload):
                 if upload.size > self._limits.json_bytes:
                     raise self._json_too_large()
-                await _in_thread(file.write, block)
+                await in_thread(file.write, block)
         async with self._json:
-            asked, items, size = await _in_thread(json_body.take_apart, path, self._limits)
+            asked, items, size = await in_thread(json_body.take_apart, path, self._limits)
         upload.give_back(upload.size - size)
         return asked, items
 
@@ -96,13 +95,3 @@ class BodyReader:
         except (HttpProcessingError, web.RequestPayloadError):  # their text has the raw line
             raise RejectedError(400, "the body is cut into chunks in a wrong way", code="bad_request") from None
         yield b"".join(waiting)
-
-
-async def _in_thread(work: Callable[..., T], *arguments: object) -> T:
-    """Do something in a thread. Who is cancelled waits for its end: then nothing writes into the folder any more."""
-    doing = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
-    try:
-        return await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        await asyncio.wait([doing])
-        raise

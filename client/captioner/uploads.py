@@ -55,13 +55,13 @@ class Uploads:
             self._lock.close()
             self._lock = None
 
-    def check(self, size: int) -> None:
-        """Refuse what would not fit if it came now.
+    def check(self, size: int, had: int = 0) -> None:
+        """Refuse what would not fit if it came now, to a request that `had` so many bytes before.
 
         Raises:
             RejectedError: 413, a request may not have so many bytes; 429, there is no room for them now.
         """
-        if size > self._limits.upload_bytes:
+        if had + size > self._limits.upload_bytes:
             raise too_large(self._limits.upload_bytes)
         if self.held_bytes + size > self._limits.uploads_bytes:
             raise RejectedError(
@@ -102,9 +102,7 @@ class Upload:
         Raises:
             RejectedError: as for `Uploads.check`.
         """
-        if self.size + size > self._uploads._limits.upload_bytes:  # noqa: SLF001  # of the same file
-            raise too_large(self._uploads._limits.upload_bytes)  # noqa: SLF001
-        self._uploads.check(size)
+        self._uploads.check(size, self.size)
         self.give_back(-size)
 
     def give_back(self, size: int) -> None:

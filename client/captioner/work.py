@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from client.api.options import plan_of
 from client.api.session import Session
 from client.captioner.frames import join
+from client.captioner.threads import in_thread
 from client.endpoints.addresses import same_server
 from client.errors import BabelviewError, MediaError, UsageError
 from client.media import loaders
@@ -117,7 +118,7 @@ class Work:
     async def _joined(self, pictures: list[Path], video: Path) -> None:
         decoders = loaders.Loaders(1, self._fork_server)
         try:
-            await asyncio.to_thread(join, pictures, video, decoders)
+            await in_thread(join, pictures, video, decoders)
         finally:
             decoders.close()
 
