@@ -17,15 +17,15 @@ from scripts.run_docs import README, blocks, pages, script
 
 ELSEWHERE = (
     *("make ", "source ", "vllm ", "yes ", "guidellm ", "python -m scripts.", "curl http://127.0.0.1:8100"),
-    "babelview selftest",
+    *("babelview selftest", "babelview quantize"),
 )
-"""What `scripts.run_docs` alone runs: it sets up, takes minutes, or asks a server of its own."""
+"""What `scripts.run_docs` alone runs: it sets up, takes minutes, asks a server of its own, or other tests run it."""
 
 
 def test_every_command_works_as_typed(stack: Stack, tmp_path: Path) -> None:
     for entry in ("client", "server", "translator", "prompts", "docs"):
         (tmp_path / entry).symlink_to(ROOT / entry)
-    write_ads(tmp_path / "ads", seed=5, videos=2, pictures=4)
+    write_ads(tmp_path / "ads", seed=5, videos=1, pictures=2)
     blocks_folder = tmp_path / "blocks"
     blocks_folder.mkdir()
     shell = tmp_path / "docs.sh"

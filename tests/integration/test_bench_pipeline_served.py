@@ -31,7 +31,7 @@ RATES = "{}, beside the speed of light"
 
 
 def test_a_users_stack_and_files(stack: Stack, tmp_path: Path) -> None:
-    write_ads(tmp_path / "ads", seed=31, videos=4, pictures=6)
+    write_ads(tmp_path / "ads", seed=31, videos=4, pictures=4)
     out = tmp_path / "out.json"
     arguments = ["--base-url", stack.endpoint, "--translator", stack.translator, "--files", str(tmp_path / "ads")]
     bench_pipeline.main([*arguments, "--runs", "1", "--languages", "fra_Latn", "--json", str(out)])

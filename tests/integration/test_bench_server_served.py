@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,6 +49,33 @@ def test_a_sweep_sends_what_it_says(stack: Stack, tmp_path: Path, model: str, se
         assert 0 < ttft < e2el
 
 
+@pytest.fixture
+def vllm_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`vllm bench serve` runs as a function of this process, which has imported what a new one would in ten seconds."""
+
+    def run(command: list[str], **settings: Any) -> subprocess.CompletedProcess[str]:
+        if command[1:3] != ["bench", "serve"]:
+            return subprocess_run(command, **settings)
+        bench_serve(command[3:])
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    subprocess_run = subprocess.run
+    monkeypatch.setattr("scripts.benchmarks.server.check.subprocess.run", run)
+
+
+def bench_serve(options: list[str], **other: Any) -> Any:
+    """What it measures; `other`: in the place of what the options say."""
+    from vllm.benchmarks import serve  # noqa: PLC0415 - workers that run other modules do without
+    from vllm.utils.argparse_utils import FlexibleArgumentParser  # noqa: PLC0415
+
+    parser = FlexibleArgumentParser()
+    serve.add_cli_args(parser)
+    arguments = parser.parse_args(options)
+    vars(arguments).update(other)
+    return serve.main(arguments)
+
+
+@pytest.mark.usefixtures("vllm_here")
 def test_other_load_generators_count_the_same(stack: Stack, tmp_path: Path) -> None:
     others = ["vllm bench serve", *(["guidellm"] if GUIDELLM else [])]
     output = tmp_path / "check.json"
@@ -64,19 +92,11 @@ def test_other_load_generators_count_the_same(stack: Stack, tmp_path: Path) -> N
 
 
 def test_vllm_bench_serve_as_the_documentation_shows_it(stack: Stack) -> None:
-    """Called as a function: the sweep has imported what the command would import in ten seconds."""
-    from vllm.benchmarks import serve  # noqa: PLC0415 - workers that run other modules do without
-    from vllm.utils.argparse_utils import FlexibleArgumentParser  # noqa: PLC0415
-
     commands = [command for block in blocks(DOCUMENTATION) for _, command in block.commands()]
     (shown,) = (command for command in commands if command.startswith("vllm bench serve "))
-    parser = FlexibleArgumentParser()
-    serve.add_cli_args(parser)
-    arguments = parser.parse_args(shlex.split(shown.replace("\\\n", ""))[3:])
-    arguments.base_url = stack.endpoint.removesuffix("/v1")
-    arguments.tokenizer = str(ROOT / arguments.tokenizer)
-    arguments.num_prompts = 8
-    result = serve.main(arguments)
+    options = shlex.split(shown.replace("\\\n", ""))[3:]
+    tokenizer = str(ROOT / options[options.index("--tokenizer") + 1])
+    result = bench_serve(options, base_url=stack.endpoint.removesuffix("/v1"), tokenizer=tokenizer, num_prompts=8)
     assert (result["completed"], result["failed"], result["total_output_tokens"]) == (8, 0, 8 * 16)
     assert result["median_ttft_ms"] > 0
 

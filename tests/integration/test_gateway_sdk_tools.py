@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from scripts.demo.stack import Stack
 
 LLAMA, LLAVA = "llama-3.2-11b-vision", "llava-next-video-7b"
-TOKENS = 64
+TOKENS = 48
 JPEG = picture(96, 64)
 PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{JPEG}"}}
 FRAMES = video(8)[0]["content"][0]

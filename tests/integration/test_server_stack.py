@@ -28,6 +28,7 @@ from server.profile import load_profile
 from server.sizing.arithmetic import suit_machine
 from server.sizing.machine import GIB
 from server.sizing.models import model_sizes
+from server.status import ask as ask_supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,10 +153,13 @@ def test_the_engines_api_is_on_no_port(stack: Stack) -> None:
     assert spoken == [False] * len(listening) + [True]
 
 
+def port_of(stack: Stack) -> int:
+    return int(stack.endpoint.split(":")[2].removesuffix("/v1"))
+
+
 def status(stack: Stack) -> tuple[int, dict[str, Any]]:
     """`python -m server status --json`: its exit code and what it says."""
-    port = stack.endpoint.split(":")[2].removesuffix("/v1")
-    command = [sys.executable, "-m", "server", "status", "--port", port, "--json"]
+    command = [sys.executable, "-m", "server", "status", "--port", str(port_of(stack)), "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.returncode, json.loads(done.stdout)
 
@@ -195,7 +199,8 @@ def test_a_core_that_hangs_is_seen_although_vllm_says_that_it_is_well(stack: Sta
     core = max(server.children(), key=lambda process: process.memory_info().rss)
 
     def state() -> str:
-        return next(str(part["state"]) for part in status(stack)[1]["parts"] if part["pid"] == server.pid)
+        told = ask_supervisor(port_of(stack)) or {"parts": []}
+        return next((str(part["state"]) for part in told["parts"] if part["pid"] == server.pid), "away")
 
     core.suspend()
     try:
