@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,20 @@ def run(page: Page, name: str, folder: Path, *command: str) -> str:
     return done.stdout
 
 
+def ended(page: Page, count: int) -> None:
+    """Wait until so many files are done; where one failed, the page says why."""
+    from playwright.sync_api import expect  # noqa: PLC0415
+
+    badges = page.locator(".tray .badge")
+    expect(badges).to_have_text([re.compile("done|failed|stopped")] * count, timeout=WAIT_MS)
+    if badges.all_inner_texts() != ["done"] * count:
+        shown = []
+        for number in range(count):
+            page.locator(".tray .open").nth(number).click()
+            shown += page.locator(".problems").all_inner_texts()
+        raise AssertionError(shown)
+
+
 def test_from_a_drop_to_a_copied_command(stack: Stack, browser: Browser, ads: tuple[Path, Path]) -> None:
     from playwright.sync_api import expect  # noqa: PLC0415
 
@@ -74,8 +89,7 @@ def test_from_a_drop_to_a_copied_command(stack: Stack, browser: Browser, ads: tu
     page.get_by_text("does not translate into “Welsh”").wait_for()
     languages.fill("")
     page.get_by_role("button", name="Ask about 2 files").click()
-    for number in (0, 1):
-        expect(page.locator(".tray .badge").nth(number)).to_have_text("done", timeout=WAIT_MS)
+    ended(page, 2)
 
     said = page.get_by_role("article", name="Describe").locator(".answer-body")
     english = said.inner_text()
@@ -85,7 +99,8 @@ def test_from_a_drop_to_a_copied_command(stack: Stack, browser: Browser, ads: tu
     expect(said).to_have_attribute("lang", "es")
     page.get_by_label("Ask more about this file").fill("What is at the top?")
     page.keyboard.press("Enter")
-    page.get_by_role("article", name="Ask").locator(".answer-body").wait_for()
+    page.locator("article.answer:not(.coming)", has_text="What is at the top?").wait_for()
+    ended(page, 2)
 
     page.get_by_text("Do the same elsewhere").click()
     (record,) = json.loads(run(page, "curl", picture.parent, "bash", "-c"))["records"]
@@ -108,8 +123,6 @@ def test_from_a_drop_to_a_copied_command(stack: Stack, browser: Browser, ads: tu
 def test_the_copied_command_line_does_the_same(
     stack: Stack, browser: Browser, ads: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    from playwright.sync_api import expect  # noqa: PLC0415
-
     picture, _ = ads
     (tmp_path / picture.name).write_bytes(picture.read_bytes())
     page = browser.new_page()
@@ -118,7 +131,7 @@ def test_the_copied_command_line_does_the_same(
     page.set_input_files("input[type=file]", [str(picture)])
     page.get_by_label("Description").uncheck()
     page.get_by_role("button", name="Ask about 1 file").click()
-    expect(page.locator(".tray .badge")).to_have_text("done", timeout=WAIT_MS)
+    ended(page, 1)
     page.get_by_text("Do the same elsewhere").click()
     run(page, "Command line", tmp_path, "bash", "-c")
     (record,) = json.loads((tmp_path / "captions" / "results.json").read_text())["files"]

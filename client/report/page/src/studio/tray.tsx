@@ -55,7 +55,7 @@ function Small({ upload }: { upload: Upload }) {
 
 const CLASSES: Record<string, string> = { failed: "bad", done: "accepted" };
 
-function wordsOf({ stage, share, tokens, reason }: State, error: string | null): string {
+function wordsOf({ stage, share, tokens, reason, pieces }: State, error: string | null): string {
   const percent = `${Math.floor(100 * share)} %`;
   switch (stage) {
     case "ready":
@@ -67,7 +67,7 @@ function wordsOf({ stage, share, tokens, reason }: State, error: string | null):
     case "queued":
       return reason ? "the server is busy, trying again" : "waiting for its turn";
     case "running":
-      return tokens ? `${percent}, ${tokens} tokens` : "looking at it";
+      return tokens ? `${percent}, ${tokens} tokens` : pieces.length ? "writing" : "looking at it";
     case "done":
       return reason ?? (error ? "done, with problems" : "done");
     case "failed":
