@@ -175,15 +175,17 @@ async def test_a_key_is_kept_no_longer_than_its_job_needs_it(
     database = tmp_path / "own" / "jobs.db"
     async with captioner(servers, tmp_path / "own") as running:
         gate = Gate(servers)
-        job = (await running.ask(picture, path=JOBS))["id"]
+        keys = [KEY, *(f"bv-the-key-of-number-{number}" for number in range(4))]
+        jobs = [(await running.ask(picture, path=JOBS, key=key))["id"] for key in keys]
         await gate.waiting.wait()
         assert database.stat().st_mode & 0o777 == 0o600
         assert KEY.encode() in database.read_bytes()
         gate.open = True
-        await ended(running, job)
-        kept = [path for path in (tmp_path / "own").rglob("*") if path.is_file()]
+        for job, key in zip(jobs, keys, strict=True):
+            await ended(running, job, key)
+        kept = [path.read_bytes() for path in (tmp_path / "own").rglob("*") if path.is_file()]
         assert kept
-        assert not [path for path in kept if KEY.encode() in path.read_bytes()]
+        assert not [key for key in keys if any(key.encode() in content for content in kept)]
 
 
 async def test_a_job_that_fails_says_why(servers: FakeServers, tmp_path: Path, picture: dict[str, Any]) -> None:
