@@ -52,6 +52,7 @@ LONG = (
     *("test_client_kills.py", "test_bench_scale.py", "test_translator_service.py"),
     *("test_report_browser.py", "test_studio_page.py", "test_gateway_replicas.py"),
     *("test_client_interrupted.py", "test_client_fuzz.py", "test_client_endpoint.py"),
+    *("test_client_live.py", "test_client_live_reader.py"),
     *("test_client_models.py", "test_server_supervisor.py", "test_server_gateway_hostile.py"),
 )
 """Modules of no group that take long: they come first, so that no worker has one left at the end."""

@@ -84,7 +84,9 @@ class LiveScreen:
         if event.error:
             self._tell(event.error)
         if event.skipped > self._skipped:
-            self._tell(f"the model is slower than --every: {event.skipped} steps left out so far", about="slower")
+            self._tell(
+                f"the model is slower than --every: {_count(event.skipped, 'step')} left out so far", about="slower"
+            )
             self._skipped = event.skipped
 
     def summary(self, stats: LiveStats, reader: Reader | None) -> None:
@@ -92,15 +94,15 @@ class LiveScreen:
         self._close()
         received, dropped, again = (reader.received, reader.dropped, reader.reconnects) if reader else (0, 0, 0)
         told = [
-            f"{stats.captions:,} captions",
+            _count(stats.captions, "caption"),
             f"lag {stats.mean_lag_s:.1f} s, at most {stats.longest_lag_s:.1f} s",
-            f"{stats.skipped:,} steps left out",
+            f"{_count(stats.skipped, 'step')} left out",
             f"{dropped:,} of {received:,} frames in no caption",
         ]
         told += [f"{stats.failed:,} with something unanswered"] if stats.failed else []
-        told += [f"{stats.alerts:,} alerts"] if stats.alerts else []
-        told += [f"{again:,} reconnections"] if again else []
-        told += [f"{stats.unheard:,} pieces of sound left out"] if stats.unheard else []
+        told += [_count(stats.alerts, "alert")] if stats.alerts else []
+        told += [_count(again, "reconnection")] if again else []
+        told += [f"{_count(stats.unheard, 'piece')} of sound left out"] if stats.unheard else []
         note("; ".join(told))
 
     def _tell(self, text: str, about: str | None = None) -> None:
@@ -135,3 +137,7 @@ def _word(alert: LiveAlert) -> str:
 
 def _span(start_us: int, end_us: int) -> str:
     return f"{clock(start_us / 1e6)}-{clock(end_us / 1e6)}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -145,7 +145,7 @@ class Actions:
             try:
                 await work(alert)
             except (OSError, TimeoutError, aiohttp.ClientError) as error:
-                self._notify(f"alert: {error or 'timed out'}")
+                self._notify(f"alert: {str(error) or 'timed out'}")
             finally:
                 waiting.task_done()
 

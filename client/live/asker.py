@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 YES, NO = "Yes", "No"
 _FIRST_WORD = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+_QUICK_S = 2.0
+"""How long a translation may take after one that did not come: captions would else wait for one that is away."""
 _IN_WORDS = ("text", "sentiment")
 """Readers of answers that are shown as they come."""
 
@@ -68,6 +70,7 @@ class Asker:
         self._model, self._translator, self._plan = model, translator, plan
         self._requests, self._alerts = requests, alerts
         self._kind, self._name, self.timeout_s = kind, name, timeout_s
+        self._translation_s = timeout_s
         single = len(requests) == 1 and requests[0].answer in _IN_WORDS
         self._on_piece = on_piece if single else None
 
@@ -141,11 +144,13 @@ class Asker:
             if not texts or not languages:
                 continue
             try:
-                async with asyncio.timeout(self.timeout_s):
+                async with asyncio.timeout(self._translation_s):
                     rows = await self._translator.translate(texts, languages, self._name, source_of(request, text))
             except (RequestError, ServiceLostError, TimeoutError) as error:  # captions go on without
-                problems.append(f"translation: {error or f'none within {self.timeout_s:g} s'}")
+                problems.append(f"translation: {str(error) or f'none within {self._translation_s:g} s'}")
+                self._translation_s = min(self.timeout_s, _QUICK_S)
                 continue
+            self._translation_s = self.timeout_s
             found[number] = replace(each, translations=_by_language(rows, languages))
         return tuple(found)
 

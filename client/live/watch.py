@@ -239,7 +239,7 @@ class Watch:
                         hearing.speech, hearing.request, shifted(piece, session), self._name, once=True
                     )
             except (RequestError, ServiceLostError, TimeoutError) as error:  # captions go on without
-                self._notify(f"what is said at {piece.span}: {error or 'not heard in time (--timeout)'}")
+                self._notify(f"what is said at {piece.span}: {str(error) or 'not heard in time (--timeout)'}")
                 self.stats.unheard += 1
                 continue
             (said,) = await self._asker.translate([(UnitRequest(unit, hearing.request), answer)], problems)

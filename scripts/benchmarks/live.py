@@ -235,7 +235,7 @@ def report(args: Arguments, schedule: list[tuple[float, str]], run: Run, files: 
         for event in captions
     ]
     # The last one before the camera was killed waited for the model while nothing newer came.
-    last = {max((it for it in seen if it.at_s <= gone_s), key=lambda it: it.at_s) for gone_s, _ in run.away}
+    last = {max((it for it in seen if it.at_s <= back_s), key=lambda it: it.at_s) for _, back_s in run.away}
     lags = [it.lag_s for it in seen if it not in last]
     expected = shown(schedule, run, seen[0].at_s, seen[-1].at_s, 2 * max(args.every, args.latency))
     delays: list[float] = []

@@ -204,6 +204,25 @@ async def test_a_model_that_is_away_for_a_while_costs_the_steps_of_that_time(ser
     assert "no answer within 0.3 s" in errors[0]
 
 
+async def test_without_the_translator_captions_go_on(servers: FakeServers, film: Path) -> None:
+    write_video(film, 20 * RATE, rate=RATE)
+
+    async def hangs(_: web.Request, __: dict[str, Any], number: int) -> None:
+        if number == 1:
+            await asyncio.sleep(60)
+
+    servers.on_translate = hangs
+    errors: list[str | None] = []
+    async with at(servers) as bv, aclosing(bv.live(film, **QUICK, languages=["es"], answer_s=2)) as session:
+        async for event in session:
+            assert isinstance(event, LiveCaption)
+            assert event.text.startswith("I see")
+            if event.tasks["captions"].get("translations"):
+                break
+            errors.append(event.error)
+    assert errors == ["translation: none within 2 s"]
+
+
 async def test_a_refusal_is_told_and_the_next_step_is_asked(servers: FakeServers, film: Path) -> None:
     write_video(film, 20 * RATE, rate=RATE)
 

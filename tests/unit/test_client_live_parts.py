@@ -8,36 +8,26 @@ import hashlib
 import hmac
 import json
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 from fake_servers import free_port
+from live_events import BEGAN, SECOND, caption
 
-from client.endpoints.completion import Answer
 from client.errors import UsageError
 from client.live.actions import Actions, webhook_key
 from client.live.alerts import AlertState
 from client.live.clock import FrameClock
-from client.live.events import LiveAnswer, LiveCaption, LiveSession
 from client.live.files import JsonLines
 from client.live.newest import Newest
 from client.live.source import Pace, source_of
 from client.live.subtitles import LiveSubtitles
-from client.media.kinds import Kind
-from client.media.sampling import Sampling
-from client.tasks.plan import IMAGE_MODEL, VIDEO_MODEL, UnitRequest, make_plan
-from client.tasks.tasks import choose_tasks
-from client.tasks.units import whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-BEGAN = datetime(2026, 11, 30, 12, 0, 0, tzinfo=UTC)
-SECOND = 1_000_000
 
 
 # -- frames ---------------------------------------------------------------------------------------------------
@@ -263,20 +253,6 @@ def test_a_webhook_key_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyP
 
 
 # -- what is kept ---------------------------------------------------------------------------------------------
-
-
-def caption(start_s: float, end_s: float, text: str, session: LiveSession | None = None) -> LiveCaption:
-    plan = make_plan(
-        choose_tasks(["captions"], []), {Kind.IMAGE: IMAGE_MODEL, Kind.VIDEO: VIDEO_MODEL}, 0.0, Sampling(), ()
-    )
-    ask = UnitRequest(whole("stream:1"), plan.requests[Kind.VIDEO][0])
-    return LiveCaption(
-        session=session or LiveSession("1", BEGAN),
-        start_us=round(start_s * SECOND),
-        end_us=round(end_s * SECOND),
-        answers=(LiveAnswer(ask, Answer(text, "stop", 1, 1, 0.1)),),
-        lag_s=0.5,
-    )
 
 
 def test_lines_are_rotated_by_size_too(tmp_path: Path) -> None:
