@@ -34,6 +34,7 @@ from scripts.demo.world.translations import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from scripts.demo.world.lines import Line
     from scripts.demo.world.pictures import Picture
@@ -67,6 +68,13 @@ def show(result: Score, console: Console, wrong: int) -> None:
 
 def evaluate(stack: Stack, seed: int, videos: int, pictures: int) -> Score:
     """Draw, caption, translate and score."""
+    return score(*ask_all(stack, seed, videos, pictures))
+
+
+def ask_all(
+    stack: Stack, seed: int, videos: int, pictures: int
+) -> tuple[list[dict[str, Any]], dict[str, Clip | Picture], dict[str, tuple[Line, ...]]]:
+    """Draw, caption and translate: the records, and by file what is true, and what is said in it."""
     colours = random.Random(seed).sample(list(COLOURS), 3)
     with tempfile.TemporaryDirectory(prefix="babelview-eval-") as folder:
         records = []
@@ -88,7 +96,7 @@ def evaluate(stack: Stack, seed: int, videos: int, pictures: int) -> Score:
             tasks = ["--tasks", ",".join(named), "--no-hear", *questions]
             run_batch(stack, ads, "--output", output, *tasks, "--languages", ",".join(LANGUAGES))
             records += read_results(output)
-        return score(records, truth, said)
+        return records, truth, said
 
 
 def evaluate_films(stack: Stack, seed: int, count: int, length_s: float, window: str) -> Score:
