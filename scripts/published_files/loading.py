@@ -146,7 +146,8 @@ def _model(folder: Path) -> Iterator[Any]:
     """VLLM's model of a folder's configuration, without memory for its weights."""
     from vllm.config import set_current_vllm_config  # noqa: PLC0415 - here and below: heavy
     from vllm.distributed import (  # noqa: PLC0415
-        cleanup_dist_env_and_memory,
+        destroy_distributed_environment,
+        destroy_model_parallel,
         init_distributed_environment,
         initialize_model_parallel,
     )
@@ -170,4 +171,5 @@ def _model(folder: Path) -> Iterator[Any]:
                 model = initialize_model(settings)
             yield model
         finally:
-            cleanup_dist_env_and_memory()
+            destroy_model_parallel()
+            destroy_distributed_environment()
