@@ -102,7 +102,7 @@ def test_the_gallery_and_its_filters(report: Report) -> None:
     page = report.open()
     names = report.names()
     assert names[:4] == ["road #1.mp4", "rain.png", "beach.png", "small.png"]
-    report.says(".card .badges", "doubtful translationpositivecarcoast")
+    report.says(".card .badges", "doubtful Hindipositivecarcoast")
     sizes = page.locator(".card img").evaluate_all("all => all.map(each => each.naturalWidth)")
     assert sizes == [960, 320, 320]
     search = page.get_by_role("combobox", name="Search and filter")
@@ -132,6 +132,9 @@ def test_the_gallery_and_its_filters(report: Report) -> None:
     page.locator("#search-error", has_text="there is no field colour").wait_for()
     search.fill("(car")
     page.locator("#search-error", has_text="missing at the end").wait_for()
+    search.fill("road doubtful hindi")  # as one says it
+    page.get_by_role("button", name="Try road doubtful:hin").click()
+    report.has("road #1.mp4")
     search.fill("tag:zebra")
     page.get_by_role("button", name="Show all 5 files").click()
     report.has(*names)
@@ -155,6 +158,9 @@ def test_what_may_be_typed_is_suggested(report: Report) -> None:
         page.wait_for_timeout(50)  # the caret goes behind it when it is drawn
         assert page.locator("#search").input_value() == taken
     report.has("road #1.mp4")
+    page.keyboard.type("hin")
+    page.locator("#suggestions li", has_text="has doubtful sentences in Hindi").click()
+    assert page.locator("#search").input_value() == "tag:coast doubtful:hin "
 
 
 def test_one_switch_for_the_language_of_everything(report: Report) -> None:

@@ -50,7 +50,7 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
           {(flags & FLAGS.failed) !== 0 && <span class="badge bad">failed</span>}
           {(flags & FLAGS.doubtful) !== 0 && <span class="badge doubt">doubtful</span>}
           {(flags & (FLAGS.doubtful | FLAGS.translationDoubtful)) === FLAGS.translationDoubtful && (
-            <span class="badge doubt">doubtful translation</span>
+            <span class="badge doubt">doubtful {known?.doubtful.length === 1 ? (languageOf(known.doubtful[0]!)?.name ?? "translation") : "translation"}</span>
           )}
           {(flags & FLAGS.gone) !== 0 && <span class="badge">gone</span>}
           {known?.sentiment.map((label) => <span class={`badge tone ${tone(label)}`}>{label}</span>)}

@@ -2,7 +2,7 @@
 import { fold } from "./fold";
 import { FIELDS, NUMBERS, STATES } from "./query";
 import { quoted } from "./state";
-import { arrived, core, details, facts, languages } from "./store";
+import { arrived, core, details, ENGLISH, facts, languages } from "./store";
 import { columnOf } from "./facts";
 
 export interface Suggestion {
@@ -49,8 +49,34 @@ export function suggestions(text: string, caret: number): Suggestion[] {
   ];
   const order = ["tag:", "sentiment:", "lang:", "text:", "duration>", "failed", "doubtful", "kind:", "brand:"];
   if (!part) return order.map((each) => names.find(([name]) => name === each)!).map((each) => made(...each));
-  return names.filter(([name]) => name.startsWith(part) && name !== part).slice(0, MOST).map((each) => made(...each));
+  const found = [...names.filter(([name]) => name.startsWith(part) && name !== part), ...aboutLanguages(fold(part))];
+  return found.slice(0, MOST).map((each) => made(...each));
 }
+
+const LEAST = 3;
+
+/** What can be asked of a language whose name begins so. */
+function aboutLanguages(part: string): [string, string, boolean][] {
+  if (part.length < LEAST) return [];
+  const matching = languages.value.filter(({ code, name }) => code !== ENGLISH && fold(name).startsWith(part));
+  return matching.flatMap(({ code, name }): [string, string, boolean][] => [
+    [`lang:${short(code)}`, `is translated into ${name}`, true],
+    [`doubtful:${short(code)}`, `has doubtful sentences in ${name}`, true],
+  ]);
+}
+
+/** What was probably meant, where nothing was found: "doubtful Hindi" is no text that a file has in it. */
+export function otherQuery(text: string): string | null {
+  const words = text.trim().split(/\s+/);
+  const place = words.findIndex((word) => languageNamed(word) !== undefined);
+  if (place < 0) return null;
+  const code = short(languageNamed(words[place]!)!.code);
+  const doubtful = words.findIndex((word) => word.toLowerCase() === "doubtful");
+  const others = words.filter((_, at) => at !== place && at !== doubtful);
+  return [...others, doubtful < 0 ? `lang:${code}` : `doubtful:${code}`].join(" ");
+}
+
+const languageNamed = (word: string) => languages.value.find(({ code, name }) => code !== ENGLISH && fold(name) === fold(word));
 
 /** The values of a field that there are, the most frequent first. */
 function valuesOf(name: string): [string, number][] {

@@ -2,6 +2,7 @@
 import type { VNode } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Card } from "./card";
+import { otherQuery } from "./completion";
 import { complete, count } from "./store";
 import { focused, go, shown, sort, typed } from "./state";
 import { columnsShown, focusWanted, pageRows } from "./ui";
@@ -84,9 +85,15 @@ export function Gallery() {
 
   if (!count.value) return <p class="notice">There is nothing in this report: the run has found no file yet.</p>;
   if (!list.length) {
+    const meant = complete.value ? otherQuery(typed.value) : null;
     return (
       <div class="notice">
         <p>{complete.value ? "No file matches this." : "Nothing found so far; texts are still being read."}</p>
+        {meant !== null && (
+          <button type="button" class="main" onClick={() => (typed.value = meant)}>
+            Try <code>{meant}</code>
+          </button>
+        )}{" "}
         <button
           type="button"
           onClick={() => {
