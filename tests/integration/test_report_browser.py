@@ -160,7 +160,9 @@ def test_what_may_be_typed_is_suggested(report: Report) -> None:
     report.has("road #1.mp4")
     page.keyboard.type("hin")
     page.locator("#suggestions li", has_text="has doubtful sentences in Hindi").click()
-    assert page.locator("#search").input_value() == "tag:coast doubtful:hin "
+    from playwright.sync_api import expect  # noqa: PLC0415
+
+    expect(page.locator("#search")).to_have_value("tag:coast doubtful:hin ")
 
 
 def test_one_switch_for_the_language_of_everything(report: Report) -> None:
@@ -347,5 +349,11 @@ def test_many_files(browser: Browser, tmp_path: Path) -> None:
     page.get_by_role("combobox", name="Search and filter").fill("中国 kind:video")
     page.locator(".count", has_text="of 600 files").wait_for()
     page.locator(".card", has_text="file-00000.mp4").wait_for()  # at the top of what is found
+    page.locator(".card a").first.click()
+    page.locator(".frame").nth(7).wait_for()
+    seen, said = (page.locator(which).bounding_box() for which in (".player", ".said"))
+    assert seen
+    assert said
+    assert seen["x"] + seen["width"] <= said["x"]  # however many frames there are
     assert not report.problems
     report.context.close()
