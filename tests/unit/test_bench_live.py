@@ -72,7 +72,7 @@ def events(names: list[str], lag_s: float = 3.0) -> list[dict[str, Any]]:
     ],
 )
 def test_what_is_wrong_is_found(spoil: str, right: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    names = ["black"] * 4 + ["red"] * 4 + ["blue"] * 4 + ["red"] * 4
+    names = ["black"] * 4 + ["red"] * 4 + ["blue"] * 4 + ["yellow"] * 4
     schedule = [(BEGAN_S + 16 * number, names[4 * number]) for number in range(4)]
     run = Run(events=events(names, 5.0 if spoil == "the lag" else 3.0), memory=[(0.0, 50.0, 60.0)])
     run.hooked = [{"id": str(number)} for number, it in enumerate(run.events) if it["kind"] == "alert"]
@@ -81,6 +81,7 @@ def test_what_is_wrong_is_found(spoil: str, right: bool, capsys: pytest.CaptureF
         run.hooked.append(run.hooked[0])
     if spoil == "an alert":
         run.events = [it for it in run.events if it.get("answer") != "no"]
+        run.hooked.pop()
     if spoil == "a colour":
         run.events = [it for it in run.events if it["kind"] == "alert" or it["tasks"]["captions"]["text"] != "blue"]
     arguments = Arguments(minutes=1.0, every=2.0, latency=3.0, seed=7)
