@@ -26,8 +26,8 @@ from client.live.sound import LiveSound
 from client.live.source import Pace
 from client.media.content import Facts, Frame, Span
 from client.media.frame_encoder import FrameEncoder
-from client.media.loader_process import prepare_worker
 from client.media.opening import Opened
+from client.media.worker import prepare_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

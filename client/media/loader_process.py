@@ -11,25 +11,18 @@ worker, and needs a folder on a disk that may be full.) It takes orders from a s
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
-import resource
 import signal
 import socket
 import sys
-import warnings
 from multiprocessing.connection import Connection
 
 # Imported for the workers, which find them loaded.
 import client.media.image
 import client.media.video  # noqa: F401
 from client.errors import MediaError
-
-MEMORY_BYTES = 3 << 30
-"""The most that a worker may take."""
-
-_PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
+from client.media.worker import prepare_worker
 
 
 def main(control: socket.socket) -> None:
@@ -63,21 +56,6 @@ def main(control: socket.socket) -> None:
     for pid in children:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-
-
-def prepare_worker(parent: int) -> None:
-    """Make this worker die with its parent, also within a decoder that hangs, and bound its memory."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(0)
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, hard))
-    # What decoders remark on damaged files would break the live line; the record has our own words.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stderr.fileno())
-    os.dup2(nowhere, sys.stdout.fileno())
 
 
 def serve(connection: Connection) -> None:

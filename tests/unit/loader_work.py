@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from client.errors import MediaError
 from client.media.load import Identity, load_spans
-from client.media.loader_process import MEMORY_BYTES
+from client.media.worker import MEMORY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
