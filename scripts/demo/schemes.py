@@ -1,7 +1,7 @@
 """The demo models in 16 bits, FP8 and four bits beside each other: what they say of the same new clips and pictures.
 
     python -m scripts.demo.schemes --seed 7                        # starts a stack for each scheme, and stops it
-    python -m scripts.demo.schemes --videos 100 --pictures 100 --json
+    python -m scripts.demo.schemes --videos 100 --pictures 100 --json schemes.json
 
 The 16-bit checkpoints that come with the project are quantised by `babelview quantize`; all are served in bfloat16. A
 caption is right if it is what the drawing shows, and the same if the 16-bit model says it too.
@@ -92,7 +92,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=2, help="clips are drawn anew for each seed (default: 2)")
     parser.add_argument("--videos", type=int, default=40, help="how many clips (default: %(default)s)")
     parser.add_argument("--pictures", type=int, default=40, help="how many pictures (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="for scripts")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
     args = parser.parse_args()
     if min(args.videos, args.pictures) < 0 or not args.videos + args.pictures:
         parser.error("--videos and --pictures: at least one of something")
@@ -115,8 +115,7 @@ def main() -> int:
         return 1
     rows = compare(said, right)
     if args.json:
-        print(json.dumps(rows, indent=2))
-        return 0
+        args.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     table = Table("scheme", "right", "of", "share", "the same as in 16 bits", "of", "share")
     for row in rows:
         counts = [(row["right"], row["captions"]), (row["same_as_bf16"], row["answers"])]
