@@ -35,14 +35,21 @@ def _cosines() -> NDArray[np.float64]:
 
 def hash_of(pixels: NDArray[np.uint8]) -> int | None:
     """The hash of a picture: uint8 RGB [height, width, 3]; None of one colour."""
-    grey = Image.fromarray(pixels).convert("L").resize((_EDGE, _EDGE), Image.Resampling.BOX)
-    values = np.asarray(grey, dtype=np.float64)
-    if values.std() < _PLAIN:
-        return None
-    low = (_cosines() @ values @ _cosines().T).ravel()
-    low[0] = 0.0  # the brightness of all of it
-    bits = low > np.median(low)
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+    return hashes_in(pixels, 1)[0]
+
+
+def hashes_in(pixels: NDArray[np.uint8], tiles: int) -> list[int | None]:
+    """The hashes of so many pictures side by side, all of one size: uint8 RGB [height, tiles x width, 3]."""
+    grey = Image.fromarray(pixels).convert("L")
+    width = grey.width // tiles
+    boxes = [(at * width, 0, (at + 1) * width, grey.height) for at in range(tiles)]
+    small = [grey.crop(box).resize((_EDGE, _EDGE), Image.Resampling.BOX) for box in boxes]
+    values = np.stack([np.asarray(each, dtype=np.float64) for each in small])
+    low = (_cosines() @ values @ _cosines().T).reshape(tiles, -1)
+    low[:, 0] = 0.0  # the brightness of all of it
+    bits = np.packbits(low > np.median(low, axis=1, keepdims=True), axis=1)
+    plain = values.std(axis=(1, 2)) < _PLAIN
+    return [None if flat else int.from_bytes(row.tobytes(), "big") for row, flat in zip(bits, plain, strict=True)]
 
 
 def hashes_of(thumbnail: Path) -> list[int | None]:
@@ -56,5 +63,4 @@ def hashes_of(thumbnail: Path) -> list[int | None]:
             pixels = np.asarray(picture.convert("RGB"))
     except OSError:
         return []
-    tiles = (pixels[:, at * strip.width : (at + 1) * strip.width] for at in range(len(strip.times)))
-    return [hash_of(tile) for tile in tiles]
+    return hashes_in(pixels, len(strip.times))

@@ -16,7 +16,7 @@ from PIL import Image
 
 from client.media.content import Frame
 from client.media.kinds import Kind
-from client.media.likeness import hash_of
+from client.media.likeness import hashes_in
 from client.media.sampling import Candidates, Sampling
 from client.media.strips import Strip, with_comment
 
@@ -108,5 +108,5 @@ def _encoded(pixels: NDArray[np.uint8], times: list[float]) -> bytes:
         np.ascontiguousarray(pixels), quality=_QUALITY, colorspace="RGB", colorsubsampling="420", fastdct=True
     )
     height, width = pixels.shape[:2]
-    hashes = [hash_of(tile) for tile in np.split(pixels, len(times), axis=1)]
+    hashes = hashes_in(pixels, len(times))
     return with_comment(jpeg, Strip(width // len(times), height, times), hashes)

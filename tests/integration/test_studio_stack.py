@@ -84,7 +84,9 @@ def test_from_a_drop_to_a_copied_command(stack: Stack, browser: Browser, ads: tu
     languages = page.get_by_label("Add a language")
     languages.fill("Spanish")
     page.keyboard.press("Enter")
-    languages.fill("Welsh")  # which the demo translator has not learned
+    # Which the demo translator has not learned, as it tells the page.
+    expect(page.locator("#language-names option[value=Welsh]")).to_have_count(0, timeout=WAIT_MS)
+    languages.fill("Welsh")
     page.keyboard.press("Enter")
     page.get_by_text("does not translate into “Welsh”").wait_for()
     languages.fill("")
@@ -95,8 +97,8 @@ def test_from_a_drop_to_a_copied_command(stack: Stack, browser: Browser, ads: tu
     english = said.inner_text()
     assert english
     page.locator("header select").first.select_option("spa_Latn")
-    expect(said).not_to_have_text(english)
-    expect(said).to_have_attribute("lang", "es")
+    expect(said).not_to_have_text(english, timeout=WAIT_MS)
+    expect(said).to_have_attribute("lang", "es", timeout=WAIT_MS)
     page.get_by_label("Ask more about this file").fill("What is at the top?")
     page.keyboard.press("Enter")
     page.locator("article.answer:not(.coming)", has_text="What is at the top?").wait_for()
@@ -114,7 +116,7 @@ def test_from_a_drop_to_a_copied_command(stack: Stack, browser: Browser, ads: tu
     moments = page.get_by_role("group", name="captions by time").get_by_role("button")
     moments.nth(1).click()
     assert page.locator(".player video").evaluate("it => it.currentTime") == 2
-    expect(page.locator(".segments li[aria-current] .time")).to_have_text("0:02")
+    expect(page.locator(".segments li[aria-current] .time")).to_have_text("0:02", timeout=WAIT_MS)
     assert not violations(page)
     assert not problems
     context.close()
