@@ -12,6 +12,7 @@ from client.media.content import SceneBounds
 from client.media.kinds import Kind
 from client.tasks import transcript, units
 from client.tasks.prompt import END, START, TRANSCRIPT
+from client.tasks.schemas import in_one_order
 from client.tasks.steps import MERGED_CHARACTERS, WHOLE, Over, OverKind
 
 if TYPE_CHECKING:
@@ -277,7 +278,7 @@ def make_plan(
             if told:
                 params["heard"] = {"model": speech_model, **told.params()}
             if prompt.schema is not None:
-                params["schema"] = prompt_hash(prompt.answer)
+                params["schema"] = prompt_hash(in_one_order(prompt.answer))
             requests[kind].append(
                 Request(
                     key=task.key,

@@ -15,7 +15,7 @@ from client.errors import UsageError
 from client.tasks import structured
 from client.tasks.prompt import read_prompt
 from client.tasks.readers import reader_of
-from client.tasks.schemas import reader_name, sent_schema
+from client.tasks.schemas import in_one_order, reader_name, sent_schema
 from client.tasks.structured import texts_in, times_at, with_texts
 from client.tasks.tasks import BUILT_IN, choose_tasks
 
@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 
 
 # -- schemas -----------------------------------------------------------------------------------------------------
+
+
+def test_a_guided_model_writes_properties_in_the_order_of_the_prompt() -> None:
+    """Where they are written in another order, it has to be sure before it says what it is sure of."""
+    first, last = {"type": "string"}, {"type": "number"}
+    readers = [
+        reader_name({"type": "object", "properties": properties})
+        for properties in ({"what": first, "confidence": last}, {"confidence": last, "what": first})
+    ]
+    assert list(sent_schema(readers[0])["properties"]) == ["what", "confidence"]
+    assert readers[0] != readers[1]
+    assert in_one_order(readers[0]) == in_one_order(readers[1])
+
 
 NESTED = {
     "type": "object",
