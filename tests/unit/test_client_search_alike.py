@@ -17,7 +17,7 @@ from client.cli.main import main
 from client.ledger.ledger import LEDGER
 from client.ledger.results import Results
 from client.media.kinds import Kind
-from client.media.likeness import hash_of, hashes_of
+from client.media.likeness import hash_of, hashes_in, hashes_of
 from client.media.thumbnail_folder import FOLDER
 from client.media.thumbnails import picture_thumbnail
 from client.search.alike import NEAR_BITS, duplicates, find_file, like, without_thumbnail
@@ -153,3 +153,13 @@ def test_the_command_prints_them(output: Path, capsys: pytest.CaptureFixture[str
     assert main(["search", "red", "car", str(output)]) == 2
     assert "several words need quotes" in capsys.readouterr().err
     assert main(["search", "--duplicates", "red", str(output)]) == 2
+
+
+def test_pictures_side_by_side_have_the_hashes_of_each() -> None:
+    rng = np.random.default_rng(4)
+    coarse = rng.integers(0, 255, (3, 6, 5, 3), dtype=np.uint8)
+    pictures = [*np.kron(coarse, np.ones((1, 17, 23, 1), np.uint8)), np.full((102, 115, 3), 90, np.uint8)]
+    hashes = [hash_of(picture) for picture in pictures]
+    assert hashes_in(np.concatenate(pictures, axis=1), len(pictures)) == hashes
+    assert len(set(hashes)) == 4
+    assert hashes[3] is None
