@@ -33,6 +33,10 @@ class LiveSession:
         """What stands for it where a file's sha256 does."""
         return f"stream:{self.id}"
 
+    def follows(self, other: LiveSession | None) -> bool:
+        """Whether it is the later one: events of a session still come when the next one has begun."""
+        return other is None or self.offset_us > other.offset_us
+
     def when(self, at_us: int) -> str:
         """A time of the run's clock as ISO 8601, UTC."""
         return (

@@ -10,7 +10,7 @@ import orjson
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from client.live.events import LiveAlert, LiveEvent
+    from client.live.events import LiveAlert, LiveEvent, LiveSession
 
 MOST_BYTES = 64 << 20
 """Of a file; then the next one is begun, whatever the session."""
@@ -18,13 +18,17 @@ STILLS = "alerts"
 
 
 class JsonLines:
-    """`live-SESSION-PART.jsonl`: what came, in its order, each line written at once."""
+    """`live-SESSION-PART.jsonl`: what came, in its order, each line written at once.
+
+    What comes late of a session that is over stands in the file of the newest one.
+    """
 
     def __init__(self, folder: Path, keep: int | None, most_bytes: int = MOST_BYTES) -> None:
         """`keep` so many files, the newest; None: all."""
         self._folder, self._keep, self._most_bytes = folder, keep, most_bytes
         self._file: IO[bytes] | None = None
-        self._session, self._part, self._size = "", 1, 0
+        self._session: LiveSession | None = None
+        self._part, self._size = 1, 0
 
     def write(self, event: LiveEvent) -> None:
         """Add an event.
@@ -32,12 +36,12 @@ class JsonLines:
         Raises:
             OSError: it cannot be written.
         """
-        if event.session.id != self._session:
-            self._session, self._part = event.session.id, 1
-            self._begin()
-        elif self._size >= self._most_bytes:
+        if event.session.follows(self._session):
+            self._session, self._part = event.session, 1
+            self._begin(event.session)
+        elif self._session and self._size >= self._most_bytes:
             self._part += 1
-            self._begin()
+            self._begin(self._session)
         assert self._file
         self._size += self._file.write(orjson.dumps(event.to_json(), option=orjson.OPT_APPEND_NEWLINE))
         self._file.flush()
@@ -47,9 +51,9 @@ class JsonLines:
         if self._file:
             self._file.close()
 
-    def _begin(self) -> None:
+    def _begin(self, session: LiveSession) -> None:
         self.close()
-        self._file = (self._folder / f"live-{self._session}-{self._part:04}.jsonl").open("ab")
+        self._file = (self._folder / f"live-{session.id}-{self._part:04}.jsonl").open("ab")
         self._size = 0
         remove_oldest(self._folder, "live-*.jsonl", self._keep)
 

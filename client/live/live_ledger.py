@@ -55,7 +55,7 @@ class LiveLedger:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._add, event)
 
     def _add(self, event: LiveEvent) -> None:
-        if self._session is None or event.session.id != self._session.id:
+        if event.session.follows(self._session):  # of the one before some may still come
             self._end()
             self._begin(event.session)
         self._until_us = max(self._until_us, event.end_us)
