@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from client.captioner.api_types import Item
-from client.errors import UsageError
+from client.errors import RejectedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,15 +85,25 @@ class JobStore:
             )
 
     def begin(self, job_id: str) -> int:
-        """It is worked on now; gives how often that has been so."""
+        """It is worked on now; gives how often that has been so.
+
+        Raises:
+            RejectedError: 410, it was deleted meanwhile.
+        """
         with self._cursor() as cursor:
-            starts: int
-            (starts,) = cursor.execute(
+            found: tuple[int] | None = cursor.execute(
                 "UPDATE jobs SET status = ?, starts = starts + 1, started = coalesce(started, ?) WHERE id = ?"
                 " RETURNING starts",
                 (RUNNING, time.time(), job_id),
             ).fetchone()
-        return starts
+        if found is None:
+            raise deleted()
+        return found[0]
+
+    def stop(self, job_id: str) -> None:
+        """It is not worked on any more, as the service stops; that start does not count against it."""
+        with self._cursor() as cursor:
+            cursor.execute("UPDATE jobs SET starts = starts - 1 WHERE id = ?", (job_id,))
 
     def end(self, job_id: str, records: list[Record] | None, error: dict[str, Any] | None) -> None:
         """It has ended: with records, or with an error in OpenAI's shape."""
@@ -140,3 +150,8 @@ class JobStore:
     def _cursor(self) -> Iterator[sqlite3.Cursor]:
         with self._lock, closing(self._connection.cursor()) as cursor:
             yield cursor
+
+
+def deleted() -> RejectedError:
+    """What a job that was deleted is refused with."""
+    return RejectedError(410, "the job was deleted", code="deleted")

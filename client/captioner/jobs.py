@@ -6,13 +6,13 @@ import asyncio
 import logging
 import secrets
 import shutil
+import sqlite3
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from client.captioner.feed import Feed
-from client.captioner.job_store import DONE, ENDED, QUEUED, JobStore, StoredJob
+from client.captioner.job_store import DONE, ENDED, QUEUED, RUNNING, JobStore, StoredJob, deleted
 from client.captioner.refusals import check_any, error_of, rejected, unforeseen
 from client.captioner.slots import Slots
 from client.captioner.uploads import Upload, held_in
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_STARTS = 10
-"""A job in whose work the service has ended so often may be what ends it."""
+"""A job in whose work the service has been killed so often may be what kills it."""
 CLEANED_EVERY_S = 60.0
+STORE_PAUSE_S = 5.0
+"""After an end that could not be written down, as on a full disk."""
 _STORE, _FOLDER = "jobs.db", "jobs"
 
 
@@ -41,6 +43,7 @@ class Unfinished:
     upload: Upload
     feed: Feed
     task: asyncio.Task[None] | None = None
+    begun: bool = False
 
 
 class Jobs:
@@ -54,6 +57,7 @@ class Jobs:
         self._unfinished: dict[str, Unfinished] = {}
         self._store: JobStore | None = None
         self._cleaning: asyncio.Task[None] | None = None
+        self._adding = asyncio.Lock()
 
     def open(self) -> None:
         """Go on with what a service before this one left; the folder of uploads is open.
@@ -81,7 +85,14 @@ class Jobs:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._store:
+        if self._store is None:
+            return
+        try:
+            for job_id in [job_id for job_id, job in self._unfinished.items() if job.begun]:
+                self._store.stop(job_id)
+        except sqlite3.Error:
+            logger.exception("jobs count this end of the service as one of a killed one")
+        finally:
             self._store.close()
 
     @property
@@ -96,6 +107,10 @@ class Jobs:
         Raises:
             RejectedError: 429, there are too many.
         """
+        async with self._adding:  # else all that come at the same time would be counted before any is there
+            return await self._add(owner, key, items, upload)
+
+    async def _add(self, owner: str, key: str | None, items: list[Item], upload: Upload) -> StoredJob:
         others = await asyncio.to_thread(self.store.all)
         if len(others) >= self._limits.jobs or sum(job.owner == owner for job in others) >= self._limits.key_jobs:
             raise RejectedError(
@@ -118,24 +133,23 @@ class Jobs:
     async def told(self, job: StoredJob) -> dict[str, Any]:
         """A job as its owner is told of it, with what came of it."""
         told = self.summary(job)
-        if job.status in ENDED:
-            records, error = await asyncio.to_thread(self.store.outcome, job.id)
-            told |= {"records": records} if records is not None else {}
-            told |= error or {}
+        if told["status"] in ENDED:
+            told |= _outcome(*await asyncio.to_thread(self.store.outcome, job.id))
         return told
 
     def summary(self, job: StoredJob) -> dict[str, Any]:
         """The same, without what came of it."""
         unfinished, files = self._unfinished.get(job.id), len(job.items)
-        done = files if job.status == DONE else 0
+        status = RUNNING if unfinished and job.status in ENDED else job.status  # its files are still there
+        done = files if status == DONE else 0
         ended = {"files": files, "done": done, "share": float(bool(done))}
         return {
             "id": job.id,
             "object": "captions.job",
-            "status": job.status,
+            "status": status,
             "created_at": int(job.created),
             "started_at": int(job.started) if job.started else None,
-            "ended_at": int(job.ended) if job.ended else None,
+            "ended_at": int(job.ended) if job.ended and status in ENDED else None,
             "files": [item.name for item in job.items],
             "progress": unfinished.feed.progress if unfinished else ended,
         }
@@ -147,16 +161,14 @@ class Jobs:
 
     async def remove(self, job: StoredJob) -> None:
         """End a job, and forget it."""
+        await asyncio.to_thread(self.store.remove, job.id)  # if that fails, all is as it was
         unfinished = self._unfinished.get(job.id)
         if unfinished and unfinished.task:
             unfinished.task.cancel()
-            with suppress(asyncio.CancelledError):
-                await unfinished.task
-            error = RejectedError(410, "the job was deleted", code="deleted")
-            unfinished.feed.end({"type": "error", **error_of(error)})
+            await asyncio.gather(unfinished.task, return_exceptions=True)
+            unfinished.feed.end({"type": "error", **error_of(deleted())})
             unfinished.upload.remove()
         self._unfinished.pop(job.id, None)
-        await asyncio.to_thread(self.store.remove, job.id)
         self._count()
 
     def _begin(self, job: StoredJob, upload: Upload) -> None:
@@ -176,19 +188,36 @@ class Jobs:
                     logger.exception("%s failed", job.id)
                     failure = unforeseen()
                 error = error_of(failure)
-        await asyncio.to_thread(self.store.end, job.id, records, error)
-        self._unfinished.pop(job.id, None)
+        ended = await self._end(job, records, error)
         unfinished.upload.remove()
+        self._unfinished.pop(job.id, None)
         self._count()
         self._metrics.count(records or [])
         logger.info("%s ended: %s", job.id, "failed" if error else "done")
-        if (ended := await asyncio.to_thread(self.store.find, job.id, job.owner)) is not None:
-            unfinished.feed.end({"type": "error" if error else "done", **await self.told(ended)})
+        if ended is not None:
+            told = {**self.summary(ended), **_outcome(records, error)}
+            unfinished.feed.end({"type": "error" if error else "done", **told})
+
+    async def _end(
+        self, job: StoredJob, records: list[Record] | None, error: dict[str, Any] | None
+    ) -> StoredJob | None:
+        """Write down what came of a job, however long that takes; until then it is not over.
+
+        None if it was deleted meanwhile.
+        """
+        while True:
+            try:
+                await asyncio.to_thread(self.store.end, job.id, records, error)
+                return await asyncio.to_thread(self.store.find, job.id, job.owner)
+            except sqlite3.Error:
+                logger.exception("%s: its end cannot be written down; tried again in %g s", job.id, STORE_PAUSE_S)
+                await asyncio.sleep(STORE_PAUSE_S)
 
     async def _records(self, job: StoredJob, unfinished: Unfinished) -> list[Record]:
         starts = await asyncio.to_thread(self.store.begin, job.id)
+        unfinished.begun = True
         if starts > MOST_STARTS:
-            message = f"the captioner has ended {MOST_STARTS} times while it worked on this job"
+            message = f"the captioner was killed {MOST_STARTS} times while it worked on this job"
             raise RejectedError(500, message, code="internal_error")
         folder, feed = unfinished.upload.folder, unfinished.feed
         records = await self._work.describe(job.items, folder, job.key, feed, wait_s=self._limits.job_wait_s)
@@ -198,9 +227,12 @@ class Jobs:
     async def _clean(self) -> None:
         """Forget jobs that ended long ago, for ever."""
         while True:
-            for job in await asyncio.to_thread(self.store.all):
-                if job.ended and time.time() - job.ended > self._limits.keep_jobs_s:
-                    await asyncio.to_thread(self.store.remove, job.id)
+            try:
+                for job in await asyncio.to_thread(self.store.all):
+                    if job.ended and time.time() - job.ended > self._limits.keep_jobs_s:
+                        await asyncio.to_thread(self.store.remove, job.id)
+            except sqlite3.Error:
+                logger.exception("old jobs cannot be forgotten; tried again in %g s", CLEANED_EVERY_S)
             self._count()
             await asyncio.sleep(CLEANED_EVERY_S)
 
@@ -208,3 +240,8 @@ class Jobs:
         working = self._slots.working
         self._metrics.jobs.labels("running").set(working)
         self._metrics.jobs.labels("queued").set(len(self._unfinished) - working)
+
+
+def _outcome(records: list[Record] | None, error: dict[str, Any] | None) -> dict[str, Any]:
+    """What is told of a job that has ended."""
+    return ({"records": records} if records is not None else {}) | (error or {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -59,12 +60,18 @@ def rejected(error: Exception) -> RejectedError | None:
     """What an error of ours means for who asked; None of one that nobody foresaw."""
     if isinstance(error, RejectedError):
         return error
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+    if _is_full_disk(error):
         return RejectedError(503, "the captioner's disk is full", code="no_room", retry_after_s=_NO_ROOM_S)
     for kind, why, status, code in _MEANINGS:
         if isinstance(error, kind) and (why is None or isinstance(error.__cause__, why)):
             return RejectedError(status, str(error), code=code, retry_after_s=RETRY_AFTER_S if status == 503 else None)
     return None
+
+
+def _is_full_disk(error: Exception) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
 def from_aiohttp(request: web.Request, error: web.HTTPException) -> RejectedError:

@@ -47,7 +47,8 @@ def listen_at(path: Path) -> socket.socket:
     """
     listener = socket.socket(socket.AF_UNIX)
     try:
-        path.unlink(missing_ok=True)  # of one that was killed
+        if path.is_socket():  # of one that was killed
+            path.unlink()
         listener.bind(os.fspath(path))
         path.chmod(0o600)
         listener.listen(128)

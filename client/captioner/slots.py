@@ -55,9 +55,10 @@ class Slots:
 
     def _pass_on(self) -> None:
         """Give a place that is free now to the one that has waited longest of the owner with the fewest in work."""
-        if not self._waiting:
+        waiting = [turn for turn in self._waiting if not turn[1].done()]  # one that is cancelled goes by itself
+        if not waiting:
             self._free += 1
             return
-        following = min(self._waiting, key=lambda turn: self._working[turn[0]])
+        following = min(waiting, key=lambda turn: self._working[turn[0]])
         self._waiting.remove(following)
         following[1].set_result(None)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from client.captioner.config import Limits
 
 RETRY_AFTER_S = 5
-_LOCK, _REQUESTS = "lock", "requests"
+_LOCK, _REQUESTS = "captioner.lock", "requests"
+"""The lock also tells a folder of ours from others, in which nothing may be removed."""
 
 
 class Uploads:
@@ -35,12 +36,14 @@ class Uploads:
         """Make the folder, and remove what a service that was killed left of its requests.
 
         Raises:
-            UsageError: it cannot be used, or another service uses it.
+            UsageError: it cannot be used, it has files of others, or another service uses it.
         """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.folder.chmod(0o700)  # files of others may be in it
-            self._lock = (self.folder / _LOCK).open("wb")
+            if not (self.folder / _LOCK).exists() and any(self.folder.iterdir()):
+                raise UsageError(f"--folder {self.folder}: has other files; give a new or empty folder")
+            self.folder.chmod(0o700)  # it may have been made by others, for all to read
+            self._lock = (self.folder / _LOCK).open("ab")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(self._requests, ignore_errors=True)
             self._requests.mkdir(mode=0o700)

@@ -96,7 +96,8 @@ class Work:
                 async with asyncio.TaskGroup() as group:
                     tasks = [group.create_task(one(number, item)) for number, item in enumerate(items)]
             except BaseExceptionGroup as errors:
-                raise next((it for it in errors.exceptions if isinstance(it, BabelviewError)), errors) from None
+                found = next((it for it in errors.exceptions if isinstance(it, BabelviewError)), errors)
+                raise found from found.__cause__  # which says more: that a key is wrong, or that its quota is spent
         return [task.result() for task in tasks]
 
     async def _record(self, session: Session, number: int, item: Item, folder: Path, feed: Feed) -> Record:

@@ -216,7 +216,7 @@ async def test_a_job_that_ends_the_service_again_and_again_is_given_up(
     async with captioner(servers, tmp_path / "own") as running:
         told = await ended(running, job)
     assert told["status"] == "failed"
-    assert "10 times" in told["error"]["message"]
+    assert "killed 10 times" in told["error"]["message"]
 
 
 async def test_jobs_are_bounded_and_forgotten_in_time(
