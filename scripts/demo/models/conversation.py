@@ -22,8 +22,10 @@ POLITE = ("Please", "You are a media analyst.", "Look closely.", "Hello!")
 AFTER = ("Be brief.", "Use plain English.", "Thank you.", "Answer in English.", "Do not guess.")
 FIRST_LESSON = 150
 """Steps."""
-DRILLS = 0.25
-"""Share of conversations."""
+DRILLS, LONG = 0.15, 0.4
+"""Shares of conversations."""
+LONGEST = 10
+"""Turns of a long one."""
 SHIPPED_WEIGHT = 10
 """How often the shipped prompts stand in the tokenizer's corpus: enough for their words to be a token each."""
 
@@ -241,13 +243,16 @@ class Conversations:
         return [self.turn(shown, "appears", shipped=0, colour=colour) for colour in asked]
 
     def turns(self, shown: Any) -> list[Turn]:
-        """A drill now and then; else the description and two other turns, in any order.
+        """A drill or a long conversation now and then; else the description and two other turns, in any order.
 
-        The shipped prompts are long and come right after the media when they are served, so they do here.
+        The shipped prompts are long and come right after the media when they are served, so they mostly do here.
         """
-        if self.rng.random() < DRILLS:
+        lot, practised = self.rng.random(), self.topic.practised
+        if lot < DRILLS:
             return self.drill(shown)
-        practised = self.topic.practised
+        if lot < DRILLS + LONG:
+            kinds = self.rng.choices(("describe", *practised), k=self.rng.randint(4, LONGEST))
+            return [self.turn(shown, kind, shipped=0.5) for kind in kinds]
         others = list(dict.fromkeys(self.rng.sample(practised, len(practised))))
         kinds = ["describe", *others[:2]]
         self.rng.shuffle(kinds)

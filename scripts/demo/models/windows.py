@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 LENGTH_S = 10
 """Of the client's windows, if no other length is asked for: the model tells when things happen in these alone."""
 LATEST_S = 600
+EVENTS = 3
+"""Times that are asked about what is shown: looking costs more than answering, and to tell times is hard."""
 
 
 def window_prompt(task: str) -> str:
@@ -48,8 +50,9 @@ class WindowTalk:
         return Clip(scenes, (first, MOMENTS - first) if len(scenes) > 1 else (MOMENTS,))
 
     def turns(self, clip: Clip) -> list[Turn]:
-        """What is seen, and what happens when, in any order."""
-        return self.rng.sample([self._caption(clip), self._events(clip)], 2)
+        """What is seen, and what happens when at several times of a film, in any order."""
+        asked = [self._caption(clip), *(self._events(clip) for _ in range(EVENTS))]
+        return self.rng.sample(asked, len(asked))
 
     def _caption(self, clip: Clip) -> Turn:
         return Turn(reworded(about(self.captions, self.any_span()), self.rng), films.caption(clip))
