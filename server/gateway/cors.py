@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
+from server.errors import RequestError
 from server.gateway.config import ANY_ORIGIN
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ READABLE = "Retry-After, X-Request-Id, X-Babelview-Left-Out"
 """Headers of an answer that a page may read, beside the usual ones."""
 MAX_AGE_S = 600
 """How long a browser may remember what it was allowed."""
+_READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _HEADERS = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1000}")
 
 
@@ -34,6 +36,19 @@ class Cors:
         """Whether the page that asks may read the answer."""
         origin = request.headers.get(hdrs.ORIGIN)
         return origin is not None and (ANY_ORIGIN in self._origins or origin.lower() in self._origins)
+
+    def check(self, request: web.BaseRequest) -> None:
+        """Refuse what a page of another origin sends without asking first, as forms are; there is no key to stop it.
+
+        Raises:
+            RequestError: 403.
+        """
+        origin = request.headers.get(hdrs.ORIGIN)
+        if request.method in _READS or origin is None or self.allows(request):
+            return
+        if origin.lower().partition("://")[2] != request.headers.get(hdrs.HOST, "").lower():
+            message = "web pages of another origin may not ask here: start the server with --cors and their origin"
+            raise RequestError(403, message, code="origin_not_allowed")
 
     def is_preflight(self, request: web.Request) -> bool:
         """Whether a browser asks for a page what it may send; it sends no key with that."""

@@ -88,6 +88,8 @@ class RequestMiddleware:
                 return self._cors.preflight(request)
             if request.path not in self._open and not self._pages.serves(request):
                 context.key = self._admission.identify(request.headers)
+            if not context.key:
+                self._cors.check(request)
             if request.method != "POST" or request.path.startswith(CAPTIONS):
                 return await handler(request)  # what takes nothing here, or not yet
             with self._admission.enter(context.key) as hold:

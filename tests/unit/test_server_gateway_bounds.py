@@ -309,6 +309,18 @@ async def test_pages_of_allowed_origins_may_ask(folder: Path, engine: Engine, tw
             assert answer.headers.get("Access-Control-Allow-Origin") == allowed
 
 
+async def test_without_keys_no_page_of_another_origin_asks_by_a_form(folder: Path, engine: Engine) -> None:
+    """A browser asks nobody before it sends one."""
+    page = "https://chat.example.org"
+    asked = [(page, (), 403), ("null", (), 403), ("{address}", (), 200), (page, (page,), 200), (None, (), 200)]
+    for origin, cors, status in asked:
+        async with gateway(folder, cors=cors) as address, aiohttp.ClientSession() as http:
+            headers = {"Origin": origin.format(address=address)} if origin else {}
+            async with http.post(f"{address}/v1/chat/completions", data=body(), headers=headers) as answer:
+                assert answer.status == status, (origin, cors)
+    assert len(engine.bodies) == 3
+
+
 async def test_what_is_hung_up_on_may_be_decoded_for_a_while() -> None:
     """A server goes on with a picture that it has begun: a storm of clients that leave would fill its memory."""
     decoding = Decoding(10)
