@@ -188,4 +188,5 @@ def _bits(scheme: Mapping[str, Any]) -> tuple[int | None, int | None]:
     method = scheme.get("quant_method")
     if method not in BITS:
         return None, None
-    return int(scheme.get("bits") or BITS[method]), scheme.get("group_size")
+    group = scheme.get("group_size") or 0
+    return int(scheme.get("bits") or BITS[method]), group if group > 0 else None  # GPTQ's -1 is a scale a row

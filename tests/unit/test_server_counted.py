@@ -104,6 +104,7 @@ def test_two_gpus_share_the_text_alone() -> None:
     [
         ({"quant_method": "fp8"}, 1),
         ({"quant_method": "awq", "bits": 4, "group_size": 128}, 0.5 + 2 / 128),
+        ({"quant_method": "gptq", "bits": 4, "group_size": -1}, 0.5 + 2 / 4096),
         ({"quant_method": "compressed-tensors", "format": "float-quantized"}, 1),
         ({"quant_method": "bitsandbytes"}, 2),
     ],
