@@ -29,7 +29,8 @@ OPTIONS_PREFIX = "BABELVIEW_TRANSLATOR_"
 """Environment variables of the translator's own options begin so."""
 GATEWAY_STOP_S = 3.0
 """How much longer the gateway may take to stop than it waits for requests in flight."""
-CAPTIONER_STOP_S = 10.0
+CAPTIONER_STOP_S = 25.0
+"""More than it gives requests in flight (20 s)."""
 
 
 def open_gateway_socket(gateway: GatewayProfile) -> socket.socket:

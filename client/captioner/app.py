@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
+from client.captioner.callers import Caller
 from client.captioner.captions import Captions
 from client.captioner.incoming import Incoming
 from client.captioner.job_routes import JobRoutes
@@ -60,6 +61,7 @@ class Captioner:
         self.incoming = Incoming(self._uploads, self._work, limits)
         self._captions = Captions(self.incoming, slots, self._work, self.metrics, limits)
         self._jobs = Jobs(self._uploads, self._work, self.metrics, limits)
+        self._keys_only = config.keys_only
         self.draining = False
         """Whether new requests are refused: the service is about to stop."""
 
@@ -82,14 +84,16 @@ class Captioner:
             self._uploads.close()
 
     def check_open(self, request: web.Request) -> None:
-        """Refuse what comes while it stops.
+        """Refuse what comes while it stops, or without a key where one is needed.
 
         Raises:
-            RejectedError: 503.
+            RejectedError: 401 or 503.
         """
         if self.draining and request.path not in _PROBES:
             message = "the captioner is shutting down"
             raise RejectedError(503, message, code="shutting_down", retry_after_s=RETRY_AFTER_S)
+        if self._keys_only and request.path not in _PROBES and Caller(request).key is None:
+            raise RejectedError(401, "send a key, as Authorization: Bearer KEY", code="invalid_api_key")
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})

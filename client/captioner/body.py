@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
@@ -14,7 +15,7 @@ from client.captioner.uploads import too_large
 from client.errors import RejectedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from client.captioner.api_types import CaptionRequest, Item
     from client.captioner.config import Limits
@@ -51,8 +52,9 @@ class BodyReader:
     async def _read_form(self, request: web.Request, upload: Upload) -> tuple[CaptionRequest, list[Item]]:
         reader = form.FormReader(request.headers.get(hdrs.CONTENT_TYPE, ""), upload.folder, self._limits)
         try:
-            async for block in self._blocks(request, upload):
-                await in_thread(reader.write, block)
+            async with aclosing(self._blocks(request, upload)) as blocks:
+                async for block in blocks:
+                    await in_thread(reader.write, block)
             return reader.end()
         finally:
             reader.close()
@@ -60,10 +62,11 @@ class BodyReader:
     async def _read_json(self, request: web.Request, upload: Upload) -> tuple[CaptionRequest, list[Item]]:
         path = upload.folder / "body"
         with path.open("wb") as file:
-            async for block in self._blocks(request, upload):
-                if upload.size > self._limits.json_bytes:
-                    raise self._json_too_large()
-                await in_thread(file.write, block)
+            async with aclosing(self._blocks(request, upload)) as blocks:
+                async for block in blocks:
+                    if upload.size > self._limits.json_bytes:
+                        raise self._json_too_large()
+                    await in_thread(file.write, block)
         async with self._json:
             asked, items, size = await in_thread(json_body.take_apart, path, self._limits)
         upload.give_back(upload.size - size)
@@ -74,22 +77,26 @@ class BodyReader:
         more = "send larger files as multipart/form-data"
         return RejectedError(413, f"{error} as JSON: {more}", code=error.code)
 
-    async def _blocks(self, request: web.Request, upload: Upload) -> AsyncIterator[bytes]:
+    async def _blocks(self, request: web.Request, upload: Upload) -> AsyncGenerator[bytes, None]:
         """The body, in blocks of a size that is worth a call to a thread; all are counted before they are given."""
         limits, loop = self._limits, asyncio.get_running_loop()
         began, size, waiting = loop.time(), 0, list[bytes]()
         try:
-            async with asyncio.timeout(limits.body_idle_s) as limit:
-                while piece := await request.content.readany():
-                    upload.take(len(piece))
-                    size += len(piece)
-                    waiting.append(piece)
-                    enough_until = began + limits.body_idle_s + size / limits.body_bytes_per_s
-                    limit.reschedule(min(loop.time() + limits.body_idle_s, enough_until, began + limits.body_s))
-                    if sum(map(len, waiting)) >= _BLOCK:
-                        yield b"".join(waiting)
-                        waiting.clear()
-                        limit.reschedule(min(loop.time() + limits.body_idle_s, began + limits.body_s))
+            while True:
+                enough_until = began + limits.body_idle_s + size / limits.body_bytes_per_s
+                until = min(loop.time() + limits.body_idle_s, enough_until, began + limits.body_s)
+                async with asyncio.timeout_at(until):  # for the sender alone, not for who takes the blocks
+                    piece = await request.content.readany()
+                if not piece:
+                    break
+                upload.take(len(piece))
+                size += len(piece)
+                waiting.append(piece)
+                if sum(map(len, waiting)) >= _BLOCK:
+                    given_at = loop.time()
+                    yield b"".join(waiting)
+                    waiting.clear()
+                    began += loop.time() - given_at  # which a slow disk took
         except TimeoutError:
             raise RejectedError(408, "the body took too long to come", code="request_timeout") from None
         except (HttpProcessingError, web.RequestPayloadError):  # their text has the raw line

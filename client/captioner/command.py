@@ -15,7 +15,7 @@ from client.captioner.config import MIB, Config, Limits, Models
 from client.cli import values
 from client.cli.command import Command, Option, invoke
 from client.cli.options import BATCH_OPTIONS
-from client.endpoints.keys import API_KEY, OPENAI_KEY, endpoint_key
+from client.endpoints.keys import API_KEY, OPENAI_KEY, TRANSLATOR_KEY, endpoint_key, translator_key
 from client.errors import BabelviewError, UsageError
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ Describe pictures, videos and sounds that are sent by HTTP: POST /v1/captions, d
   babelview captioner                                         before a stack of this machine
   babelview captioner --base-url http://gpu:8000/v1 --translator http://gpu:8000
 
-babelview up starts it as a part of the stack, behind the gateway, which asks for keys. It asks for none itself: the key
-that comes with a request is the one that it asks the models with. Runs until SIGTERM.
+babelview up starts it as a part of the stack, behind the gateway, which asks for keys. The key that comes with a
+request is the one that it asks the models with; whether it is right, only they say. With a --host beyond loopback,
+requests without a key get 401. Runs until SIGTERM.
 """
 _EPILOG = f"""\
 Options can be set in the environment too, as BABELVIEW_CAPTIONER_AT_ONCE and so on; those of the models as for
-babelview batch. {API_KEY}, else {OPENAI_KEY}, is for requests without a key, on loopback only.
+babelview batch. {API_KEY}, else {OPENAI_KEY}, is for requests without a key, on loopback only, as {TRANSLATOR_KEY}
+is for a translator beside the gateway.
 """
 _LIMITS = Limits()
 _PATH = click.Path(path_type=Path)
@@ -113,15 +115,15 @@ def _config(given: dict[str, Any]) -> Config:
         wait_s=own["wait"],
         timeout_s=own["timeout"],
     )
-    return Config(folder=own["folder"], models=models, limits=limits)
+    return Config(folder=own["folder"], models=models, limits=limits, keys_only=_is_exposed(given))
 
 
 def _callback(**given: Any) -> int:
     try:
-        if not given["captioner_socket"] and not _is_loopback(given["captioner_host"]) and endpoint_key():
+        if _is_exposed(given) and (endpoint_key() or translator_key()):
             raise UsageError(
                 f"--host {given['captioner_host']}: everybody could ask with the key in the environment ({API_KEY}, "
-                f"{OPENAI_KEY}): unset it, or listen on loopback"
+                f"{OPENAI_KEY}, {TRANSLATOR_KEY}): unset it, or listen on loopback"
             )
         return _run(_config(given), _listener(given))
     except KeyboardInterrupt:
@@ -147,6 +149,11 @@ def _run(config: Config, listener: socket.socket) -> int:
         click.echo(f"captions at {name if isinstance(name, str) else f'http://{name[0]}:{name[1]}'}/v1/captions")
         asyncio.run(serve(config, listener))
     return 0
+
+
+def _is_exposed(given: dict[str, Any]) -> bool:
+    """Whether others than this machine can connect."""
+    return not given["captioner_socket"] and not _is_loopback(given["captioner_host"])
 
 
 def _is_loopback(host: str) -> bool:

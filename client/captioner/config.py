@@ -74,3 +74,5 @@ class Config:
     """A private folder for uploads and jobs."""
     models: Models
     limits: Limits = field(default_factory=Limits)
+    keys_only: bool = False
+    """Whether requests without a key are refused. Whether a key is right, only the models say."""

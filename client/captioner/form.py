@@ -65,7 +65,7 @@ class FormReader:
         self._texts: dict[str, list[str]] = {}
         self._files: list[tuple[str, str, str]] = []
         """Field, name as it was given, name in the folder."""
-        self._text_bytes = 0
+        self._text_count = self._text_bytes = 0
         self._file: IO[bytes] | None = None
         self._text = bytearray()
         self._name = ""
@@ -142,8 +142,9 @@ class FormReader:
         if not self._name:
             raise _wrong("a part of the form has no name")
         if self._name not in FILES:
-            if len(self._texts) == _TEXTS:
+            if self._text_count == _TEXTS:  # also of one name: each costs time, be it empty
                 raise _wrong(f"more than {_TEXTS} form fields")
+            self._text_count += 1
             return
         if len(self._files) == self._limits.files:
             message = f"more than {self._limits.files} files"

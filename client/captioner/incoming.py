@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from client.captioner.body import BodyReader
+from client.captioner.callers import Caller
 from client.captioner.uploads import RETRY_AFTER_S
 from client.errors import RejectedError
 
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
     from client.captioner.work import Work
 
 
+KEY_SHARE = 0.75
+"""Of the requests that may be inside: one key has no more, be they as slow as they may, so others still come in."""
+
+
 class Incoming:
     """Takes requests in."""
 
@@ -28,6 +35,8 @@ class Incoming:
         """Files go to `uploads`; `work` says whether what is asked can be done."""
         self._uploads, self._work = uploads, work
         self._most = limits.at_once + limits.waiting
+        self._key_most = math.ceil(self._most * KEY_SHARE)
+        self._of_owner = Counter[str]()
         self._bodies = BodyReader(limits)
         self.inside = 0
         """Requests that are not answered yet."""
@@ -39,16 +48,22 @@ class Incoming:
         Raises:
             RejectedError: 413 or 429, it may not.
         """
-        if self.inside >= self._most:
-            message = f"the captioner is full: try again in {RETRY_AFTER_S} s"
+        owner = Caller(request).owner
+        full = self.inside >= self._most
+        if full or self._of_owner[owner] >= self._key_most:
+            whose = "the captioner is full" if full else "this key has as many requests here as it may"
+            message = f"{whose}: try again in {RETRY_AFTER_S} s"
             raise RejectedError(429, message, code="rate_limit_exceeded", retry_after_s=RETRY_AFTER_S)
         self._uploads.check(request.content_length or 0)  # nothing is taken for it yet: it may never come
         self.inside += 1
+        self._of_owner[owner] += 1
         try:
             with self._uploads.request() as upload:
                 yield upload
         finally:
             self.inside -= 1
+            self._of_owner[owner] -= 1
+            self._of_owner += Counter()  # forgets who has none
 
     async def read(self, request: web.Request, upload: Upload) -> tuple[CaptionRequest, list[Item]]:
         """What is asked, checked, and the files, on the disk.

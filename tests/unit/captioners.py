@@ -64,7 +64,9 @@ class Running:
 
 
 @asynccontextmanager
-async def captioner(servers: FakeServers, folder: Path, **limits: Any) -> AsyncIterator[Running]:
+async def captioner(
+    servers: FakeServers, folder: Path, *, keys_only: bool = False, **limits: Any
+) -> AsyncIterator[Running]:
     """A captioner with these limits, on a free port of loopback."""
     url = f"{servers.url}/v1"
     models = Models(
@@ -79,7 +81,7 @@ async def captioner(servers: FakeServers, folder: Path, **limits: Any) -> AsyncI
         patch.setattr("client.media.loaders.ForkServer", SharedForkServer)
         for name in ("BABELVIEW_API_KEY", "OPENAI_API_KEY", "BABELVIEW_TRANSLATOR_API_KEY"):
             patch.delenv(name, raising=False)
-        app = create_app(Config(folder=folder, models=models, limits=Limits(**limits)))
+        app = create_app(Config(folder=folder, models=models, limits=Limits(**limits), keys_only=keys_only))
         runner = web.AppRunner(app, handler_cancellation=True, auto_decompress=False, shutdown_timeout=0.1)
         await runner.setup()
         try:

@@ -6,17 +6,26 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import StreamReader
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.test_utils import make_mocked_request
 from batch_runs import pictures
 from captioners import JOBS, captioner, encoded
 
+from client.captioner import sse
+from client.captioner.body import BodyReader
 from client.captioner.command import command, main
+from client.captioner.config import Limits
 from client.captioner.feed import Feed
 from client.captioner.slots import Slots
+from client.captioner.uploads import Upload, Uploads
+from server.parts import CAPTIONER_STOP_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from aiohttp import web
     from fake_servers import FakeServers
 
 FORM = b'--x\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n'
@@ -81,6 +90,70 @@ async def test_who_comes_when_it_is_full_is_told_when_to_come_again(servers: Fak
         assert (await running.try_to_ask({}))[0] == 400
 
 
+async def test_one_key_does_not_take_all_places(servers: FakeServers, tmp_path: Path) -> None:
+    async with captioner(servers, tmp_path / "own", at_once=1, waiting=3, body_idle_s=60) as running:
+        host, port = running.url.removeprefix("http://").split(":")
+        writers = []
+        for number in range(1, 4):  # three of four places
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(
+                b"POST /v1/captions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\nContent-Length: 100\r\n\r\n{"
+            )
+            writers.append(writer)
+            while len(list((running.folder / "requests").iterdir())) < number:  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(0.01)
+        assert (await running.try_to_ask({}, key="a"))[0] == 429
+        assert (await running.try_to_ask({}, key="b"))[0] == 400
+        for writer in writers:
+            writer.close()
+
+
+async def test_only_the_sender_is_held_to_the_time_of_a_body(tmp_path: Path) -> None:
+    limits = Limits(body_idle_s=0.01, body_bytes_per_s=1e12)
+    request, upload = web_request(), Uploads(tmp_path, limits)
+    blocks = BodyReader(limits)._blocks(request, Upload(upload, tmp_path))
+    request.content.feed_data(bytes(1 << 20))
+    await anext(blocks)
+    await asyncio.sleep(0.05)  # a slow disk
+    request.content.feed_data(b"end")
+    request.content.feed_eof()
+    assert [block async for block in blocks] == [b"end"]
+
+
+def web_request() -> web.Request:
+    """A request whose body is fed by hand."""
+    protocol = BaseProtocol(asyncio.get_running_loop())
+    return make_mocked_request("POST", "/", payload=StreamReader(protocol, 1 << 22, loop=asyncio.get_running_loop()))
+
+
+async def test_without_a_key_nothing_is_taken_where_keys_are_needed(servers: FakeServers, tmp_path: Path) -> None:
+    async with captioner(servers, tmp_path / "own", keys_only=True) as running:
+        for path in (JOBS, "/v1/captions"):
+            assert (await running.try_to_ask({}, path=path, key=None))[0] == 401
+            assert (await running.try_to_ask({}, path=path))[0] == 400
+        assert (await running.try_to_ask(path="/health", method="GET", key=None))[0] == 200
+
+
+class Stalled:
+    """A connection whose other end reads nothing."""
+
+    transport = None
+
+    async def write(self, _: bytes) -> None:
+        await asyncio.sleep(1000)
+
+
+async def test_who_follows_and_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "WRITE_S", 0.01)
+    stalled: Any = Stalled()
+    with pytest.raises(ConnectionResetError):
+        await sse._write(stalled, stalled, b"data")
+
+
+def test_the_supervisor_waits_longer_than_requests_in_flight_may_take() -> None:
+    assert Limits().finish_s < CAPTIONER_STOP_S
+
+
 async def test_a_body_that_does_not_come_is_not_waited_for(servers: FakeServers, tmp_path: Path) -> None:
     async with captioner(servers, tmp_path / "own", body_idle_s=0.2) as running:
         host, port = running.url.removeprefix("http://").split(":")
@@ -103,6 +176,7 @@ WRONG_FORMS = [
     (form((b"task", b"", b"\xff\xfe"), (b"file", b"", b"data")), "not in UTF-8"),
     (form(*[(b"file", b"", b"data")] * 65), "more than 64 files"),
     (form(*[(b"task%d" % n, b"", b"x") for n in range(66)]), "more than 64 form fields"),
+    (form(*[(b"tasks", b"", b"")] * 66), "more than 64 form fields"),
     (form((b"task", b"", b"x" * 70_000), (b"file", b"", b"data")), "too long"),
     (form((b"", b"", b"data")), "no name"),
     (b"--x\r\n" + b"A: b\r\n" * 100 + b"\r\n\r\n--x--", "no multipart form"),
@@ -205,6 +279,8 @@ def test_help_names_limits_and_a_key_of_ones_own_is_not_for_everybody(
     text = capsys.readouterr().out
     for option in command.params:
         assert option.opts[0] in text
-    monkeypatch.setenv("BABELVIEW_API_KEY", "a-key-of-the-operator")
-    assert main(["--host", "0.0.0.0", "--port", "0"]) == 2
-    assert "everybody could ask with the key" in capsys.readouterr().err
+    for name in ("BABELVIEW_API_KEY", "OPENAI_API_KEY", "BABELVIEW_TRANSLATOR_API_KEY"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "a-key-of-the-operator")
+            assert main(["--host", "0.0.0.0", "--port", "0"]) == 2
+        assert "everybody could ask with the key" in capsys.readouterr().err
