@@ -306,6 +306,7 @@ async def test_what_a_killed_one_left_is_removed_and_its_folder_is_private(
     left = tmp_path / "own" / "requests" / "tmpabc" / "0.mp4"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"of somebody")
+    (tmp_path / "own" / "captioner.lock").touch()
     async with captioner(servers, tmp_path / "own") as running:
         assert running.files == []
         assert (tmp_path / "own").stat().st_mode & 0o777 == 0o700
