@@ -72,7 +72,7 @@ class JobRoutes:
             kind = "error" if job.status == FAILED else "done"
             return await sse.send_all(request, [{"type": kind, **await self._jobs.told(job)}])
         with feed.follow() as follower:
-            return await sse.send(request, follower, [feed.progress_event(job.status)])
+            return await sse.send(request, follower, [feed.progress_event(self._jobs.summary(job)["status"])])
 
     async def _found(self, request: web.Request) -> StoredJob:
         job_id = request.match_info["id"]

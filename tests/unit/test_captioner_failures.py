@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,27 @@ async def _followed(running: Running, job: str) -> list[dict[str, Any]]:
     headers = {"Authorization": f"Bearer {KEY}"}
     async with running.http.get(f"{running.url}{JOBS}/{job}/events", headers=headers) as answer:
         return events_of(await answer.text())
+
+
+async def test_a_job_is_not_told_done_before_its_files_are_gone(
+    servers: FakeServers, tmp_path: Path, picture: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_end, written, go_on = JobStore.end, threading.Event(), threading.Event()
+
+    def end(*given: Any) -> None:
+        true_end(*given)
+        written.set()
+        go_on.wait(60)
+
+    monkeypatch.setattr(JobStore, "end", end)
+    async with captioner(servers, tmp_path / "own") as running:
+        job = (await running.ask(picture, path=JOBS))["id"]
+        await asyncio.to_thread(written.wait, 60)
+        told = await running.ask(path=f"{JOBS}/{job}", method="GET")
+        go_on.set()
+        assert (told["status"], told["ended_at"]) == ("running", None)
+        await until(running, job, "done")
+        assert running.files == []
 
 
 async def test_a_job_that_cannot_be_forgotten_is_not_half_forgotten(
