@@ -172,7 +172,7 @@ class Live:
             hearing=hearing,
             keep=stills.keep if stills else lambda alert: alert,
         )
-        outputs = _Outputs(self, self._output, began[1], self._reader)
+        outputs = _Outputs(self, self._output, began[1], self._reader, self._watch)
         self._subtitles = outputs.subtitles
         actions = Actions(self._command, self._webhook, self._key, notify)
         try:
@@ -286,8 +286,8 @@ def _output(options: LiveOptions) -> Path | None:
 class _Outputs:
     """What is kept of a run, where anything is."""
 
-    def __init__(self, live: Live, folder: Path | None, began: datetime, reader: Reader) -> None:
-        self._live, self._reader = live, reader
+    def __init__(self, live: Live, folder: Path | None, began: datetime, reader: Reader, watch: Watch) -> None:
+        self._live, self._reader, self._watch = live, reader, watch
         self.subtitles: LiveSubtitles | None = None
         self._ledger: LiveLedger | None = None
         self._lines: JsonLines | None = None
@@ -301,6 +301,8 @@ class _Outputs:
         known = self._reader.began
         if self._ledger and known:
             self._ledger.facts, self._ledger.received = known.facts, self._reader.received
+        if self.subtitles:
+            self.subtitles.heard_until_s = self._watch.heard_until_s
         if self.subtitles and known and known.pts_s is not None:
             self.subtitles.pts_at_0_s = known.pts_s - known.at_us / 1e6
         if self._lines:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from client.media.content import Facts, Frame
     from client.media.sampling import Sampling
 
+LONGEST_PIECE_S = 8.0
+"""Of sound: what is said first in a piece waits so long to be heard."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from av.audio.resampler import AudioResampler
 
+from client.live.messages import LONGEST_PIECE_S
 from client.media.sound import RATE_HZ, Cutter
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from client.media.content import SoundPiece
 
-LONGEST_S = 8.0
-"""Of a piece: what is said first in it waits so long to be heard."""
 _GAP_S = 0.5
 """Sound that is missing for longer ends a piece."""
 
@@ -27,7 +26,7 @@ class LiveSound:
 
     def __init__(self) -> None:
         """Nothing came yet."""
-        self._cutter = Cutter(LONGEST_S)
+        self._cutter = Cutter(LONGEST_PIECE_S)
         self._resampler: AudioResampler | None = None
         self._form: tuple[int, str, str] | None = None
         self._next = 0

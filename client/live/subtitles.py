@@ -1,7 +1,8 @@
 """Live subtitles for players: WebVTT segments and a playlist for each language, as HLS has them (RFC 8216).
 
-A segment is written once a caption reaches over its end. The playlist names the newest ones, and what has left it is
-removed a while later, so that memory and folder stay as they are.
+A segment of captions is written once one reaches over its end, a segment of what is said once nothing more can be heard
+of it. The playlist names the newest ones, and what has left it is removed a while later, so that memory and folder stay
+as they are.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ FOLDER = "subtitles"
 SEGMENT_S = 6.0
 _LISTED, _KEPT = 10, 20
 """Segments in a playlist, and on the disk: a player may still fetch one that it read of a moment ago."""
+_SAID = "said."
+"""Before the languages of what is said."""
 _CLOCK_HZ, _CLOCK_BITS = 90_000, 33
 """Of MPEG-2 time stamps."""
 
@@ -34,10 +37,12 @@ _CLOCK_HZ, _CLOCK_BITS = 90_000, 33
 class _Track:
     """The subtitles in a language."""
 
+    first: int
+    """The number of its first segment."""
+    number: int
+    """Of the next segment."""
     texts: deque[tuple[float, float, str]] = field(default_factory=deque)
     """Start, end, text."""
-    number: int = 0
-    """Of the next segment."""
 
 
 class LiveSubtitles:
@@ -48,14 +53,15 @@ class LiveSubtitles:
         self._folder, self._began, self._segment_s = folder / FOLDER, began, segment_s
         self._tracks: dict[str, _Track] = {}
         self._until_s = 0.0
-        """Where the last cue ends."""
-        self._first: int | None = None
+        """Where the last caption ends."""
+        self.heard_until_s = 0.0
+        """Of the time before it, on the run's clock, nothing more will be heard."""
         self._closed = False
         self.pts_at_0_s: float | None = None
         """The source's own time when the run's clock began: players place subtitles by it."""
 
     def add(self, event: LiveEvent) -> None:
-        """A caption, or what is said; other events are passed over.
+        """A caption, or what is said; with any event what is due is written.
 
         Raises:
             OSError: a file cannot be written.
@@ -63,45 +69,50 @@ class LiveSubtitles:
         if isinstance(event, LiveCaption):
             texts = _texts(event)
             start_s, end_s = max(event.start_us / 1e6, self._until_s), event.end_us / 1e6
-            if end_s <= start_s:
-                return
-            self._until_s = end_s
-            for language, text in texts.items():
-                self._track(language).texts.append((start_s, end_s, text))
-            self._write_until(end_s)
+            if end_s > start_s:
+                self._until_s = end_s
+                for language, text in texts.items():
+                    self._put(language, start_s, end_s, text)
         elif isinstance(event, LiveSaid):
             said = {event.language or "und": event.text, **event.translations}
             for language, text in said.items():
-                self._track(f"said.{language}").texts.append((event.start_us / 1e6, event.end_us / 1e6, text))
+                self._put(f"{_SAID}{language}", event.start_us / 1e6, event.end_us / 1e6, text)
+        for language, track in self._tracks.items():
+            self._write_until(language, track, self._due_s(language))
 
     def close(self) -> None:
         """Write what is left, and that no more comes; once."""
-        if not self._closed and self._first is not None:
+        if not self._closed:
             self._closed = True
-            self._write_until(self._until_s + self._segment_s, last=True)
+            for language, track in self._tracks.items():
+                end_s = max(self._due_s(language), track.texts[-1][1] if track.texts else 0.0)
+                self._write_until(language, track, end_s + self._segment_s, last=True)
 
-    def _track(self, language: str) -> _Track:
-        if language not in self._tracks:
+    def _due_s(self, language: str) -> float:
+        """Until when all is there."""
+        return self.heard_until_s if language.startswith(_SAID) else self._until_s
+
+    def _put(self, language: str, start_s: float, end_s: float, text: str) -> None:
+        """Add a text; a language that comes for the first time begins with its segment."""
+        track = self._tracks.get(language)
+        if track is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._tracks[language] = _Track(number=self._first or 0)
-        return self._tracks[language]
+            number = int(start_s / self._segment_s)
+            track = self._tracks[language] = _Track(number, number)
+        if end_s > track.number * self._segment_s:
+            track.texts.append((start_s, end_s, text))
 
-    def _write_until(self, end_s: float, *, last: bool = False) -> None:
-        """Write the segments that end before `end_s`, in each language."""
-        if self._first is None:  # the clock may have run for a while before the first frame
-            starts = [track.texts[0][0] for track in self._tracks.values() if track.texts]
-            self._first = int(min(starts) / self._segment_s) if starts else None
-            for track in self._tracks.values():
-                track.number = self._first or 0
-        if self._first is None:
-            return
-        for language, track in self._tracks.items():
-            written = False
-            while (track.number + 1) * self._segment_s <= end_s:
-                self._write(language, track)
-                written = True
-            if written or last:
-                self._list(language, track, last=last)
+    def _write_until(self, language: str, track: _Track, end_s: float, *, last: bool = False) -> None:
+        """Write the segments that end before `end_s`; of many no more than the playlist names."""
+        before, oldest = track.number, int(end_s / self._segment_s) - _LISTED
+        if oldest > before:
+            for number in range(max(0, before - _KEPT), min(before, oldest - _KEPT)):
+                (self._folder / _name(language, number)).unlink(missing_ok=True)
+            track.number = oldest
+        while (track.number + 1) * self._segment_s <= end_s:
+            self._write(language, track)
+        if track.number > before or last:
+            self._list(language, track, last=last)
 
     def _write(self, language: str, track: _Track) -> None:
         start_s, end_s = track.number * self._segment_s, (track.number + 1) * self._segment_s
@@ -109,7 +120,7 @@ class LiveSubtitles:
             cue
             for begins_s, ends_s, text in track.texts
             if begins_s < end_s and ends_s > start_s
-            for cue in cues(begins_s, ends_s, text, language.removeprefix("said."))
+            for cue in cues(begins_s, ends_s, text, language.removeprefix(_SAID))
             if cue.start_s < end_s and cue.end_s > start_s
         ]
         content = vtt(found).replace("WEBVTT", f"WEBVTT\n{self._map()}", 1)
@@ -125,7 +136,7 @@ class LiveSubtitles:
         return f"X-TIMESTAMP-MAP=MPEGTS:{ticks},LOCAL:00:00:00.000"
 
     def _list(self, language: str, track: _Track, *, last: bool) -> None:
-        first = max(self._first or 0, track.number - _LISTED)
+        first = max(track.first, track.number - _LISTED)
         begins = self._began + timedelta(seconds=first * self._segment_s)
         lines = [
             "#EXTM3U",

@@ -18,6 +18,7 @@ from client.checks.speech import transcribe_reviewed
 from client.errors import RequestError, ServiceLostError
 from client.live.asker import shifted, unit_of
 from client.live.events import LiveAlert, LiveCaption, LiveSaid, LiveSession
+from client.live.messages import LONGEST_PIECE_S
 from client.tasks.plan import UnitRequest
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from client.media.content import SoundPiece
     from client.tasks.plan import Request
 
+_ON_ITS_WAY_S = 2.0
+"""How long a piece of sound may take from its end until it is here."""
 _PIECES = 4
 """Of sound that wait for the speech model: then the oldest is left out."""
 
@@ -73,6 +76,8 @@ class Hearing:
         """Pieces wait in a short queue, the newest stay."""
         self.speech, self.request = speech, request
         self.pieces: deque[SoundPiece] = deque()
+        self.open_us: deque[int] = deque()
+        """The starts of the pieces that came and of which it is not told yet what was said, if anything was."""
         self.came = asyncio.Event()
         self.ended = False
 
@@ -119,6 +124,8 @@ class Watch:
         try:
             while (event := await self._ready.get()) is not None:
                 yield event
+                if isinstance(event, LiveSaid) and self._hearing:
+                    self._hearing.open_us.remove(event.start_us)
             await work
         finally:
             work.cancel()
@@ -218,10 +225,17 @@ class Watch:
         """Sound has come; of pieces that wait for the speech model the newest stay."""
         if hearing := self._hearing:
             if len(hearing.pieces) == _PIECES:
-                hearing.pieces.popleft()
+                hearing.open_us.remove(hearing.pieces.popleft().span.start_us)
                 self.stats.unheard += 1
             hearing.pieces.append(piece)
+            hearing.open_us.append(piece.span.start_us)
             hearing.came.set()
+
+    @property
+    def heard_until_s(self) -> float:
+        """All that was said until then, on the run's clock, has been given."""
+        until_s = time.monotonic() - self._began_s - LONGEST_PIECE_S - _ON_ITS_WAY_S
+        return min([until_s, *(at_us / 1e6 for at_us in (self._hearing.open_us if self._hearing else ()))])
 
     async def _hear(self, hearing: Hearing) -> None:
         while True:
@@ -230,23 +244,29 @@ class Watch:
                     return
                 hearing.came.clear()
                 await hearing.came.wait()
-            piece, session = hearing.pieces.popleft(), self.session
-            unit = unit_of(session, *piece.span)
-            problems: list[str] = []
-            try:
-                async with asyncio.timeout(self._asker.timeout_s):
-                    answer, _ = await transcribe_reviewed(
-                        hearing.speech, hearing.request, shifted(piece, session), self._name, once=True
-                    )
-            except (RequestError, ServiceLostError, TimeoutError) as error:  # captions go on without
-                self._notify(f"what is said at {piece.span}: {str(error) or 'not heard in time (--timeout)'}")
-                self.stats.unheard += 1
-                continue
-            (said,) = await self._asker.translate([(UnitRequest(unit, hearing.request), answer)], problems)
-            event = LiveSaid(session=session, start_us=piece.span.start_us, end_us=piece.span.end_us, answer=said)
-            if event.text:
+            piece = hearing.pieces.popleft()
+            event = await self._said(hearing, piece)
+            if event and event.text:
                 self.stats.said += 1
                 await self._ready.put(event)
+            else:
+                hearing.open_us.remove(piece.span.start_us)
+
+    async def _said(self, hearing: Hearing, piece: SoundPiece) -> LiveSaid | None:
+        """What is said in a piece, and its translations; None if that was not heard."""
+        session = self.session
+        unit = unit_of(session, *piece.span)
+        try:
+            async with asyncio.timeout(self._asker.timeout_s):
+                answer, _ = await transcribe_reviewed(
+                    hearing.speech, hearing.request, shifted(piece, session), self._name, once=True
+                )
+        except (RequestError, ServiceLostError, TimeoutError) as error:  # captions go on without
+            self._notify(f"what is said at {piece.span}: {str(error) or 'not heard in time (--timeout)'}")
+            self.stats.unheard += 1
+            return None
+        (said,) = await self._asker.translate([(UnitRequest(unit, hearing.request), answer)], [])
+        return LiveSaid(session=session, start_us=piece.span.start_us, end_us=piece.span.end_us, answer=said)
 
     def _rotate(self, at_us: int) -> None:
         """Begin the next session, if it is time."""

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 from client.endpoints.completion import Answer
 from client.live.asker import unit_of
-from client.live.events import LiveAnswer, LiveCaption, LiveSession
+from client.live.events import LiveAnswer, LiveCaption, LiveSaid, LiveSession
 from client.media.kinds import Kind
 from client.media.sampling import Sampling
+from client.tasks import transcript
 from client.tasks.plan import IMAGE_MODEL, VIDEO_MODEL, UnitRequest, make_plan
 from client.tasks.tasks import choose_tasks
 
@@ -30,3 +31,10 @@ def caption(start_s: float, end_s: float, text: str, session: LiveSession | None
         answers=(LiveAnswer(ask, Answer(text, "stop", 1, 1, 0.1)),),
         lag_s=0.5,
     )
+
+
+def said(start_s: float, end_s: float, text: str) -> LiveSaid:
+    """What is said, in English."""
+    answer = transcript.to_text([transcript.Said(start_s, end_s, text)], "eng_Latn")
+    like = caption(start_s, end_s, answer)
+    return LiveSaid(session=like.session, start_us=like.start_us, end_us=like.end_us, answer=like.answers[0])

@@ -242,7 +242,9 @@ async def test_what_is_said_is_transcribed_beside(hearing: FakeServers, film: Pa
     spans = [(0.3, 0.9), (2.1, 2.7)]
     write(film.with_suffix(".mkv"), [tones(spans, 3.0)], codec="aac", video_s=3)
     async with at(hearing) as bv:
-        session = bv.live("film.mkv", realtime=True, frames=2, every_s=1.0, languages=["es"], output="kept")
+        session = bv.live(
+            "film.mkv", realtime=True, frames=2, every_s=1.0, languages=["es"], output="kept", subtitles=True
+        )
         events = [event async for event in session]
     said = [event for event in events if isinstance(event, LiveSaid)]
     assert [(event.text, event.language) for event in said] == [("tone 440", "eng_Latn")] * 2
@@ -250,6 +252,11 @@ async def test_what_is_said_is_transcribed_beside(hearing: FakeServers, film: Pa
     apart_s = (said[1].start_us - said[0].start_us) / 1e6
     assert apart_s == pytest.approx(spans[1][0] - spans[0][0], abs=0.1)
     assert any(isinstance(event, LiveCaption) for event in events)
+    for language in ("eng_Latn", "spa_Latn"):
+        assert written(f"kept/subtitles/said.{language}-*.vtt").count("tone 440") == 2
+    assert session._watch
+    assert session._watch._hearing
+    assert not session._watch._hearing.open_us
     (record,) = kept()
     assert [part["text"] for part in record["tasks"]["transcript"]["segments"]] == ["tone 440"] * 2
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from live_events import BEGAN, PLAN, SECOND, caption
+from live_events import BEGAN, PLAN, SECOND, caption, said
 
+from client.endpoints.translation import Translated
+from client.export.atomic import replacing
 from client.ledger.results import Results
 from client.live.events import LiveSession
 from client.live.files import JsonLines
 from client.live.live_ledger import LiveLedger
+from client.live.subtitles import LiveSubtitles
+from client.live.watch import Hearing, Watch
+from client.media.content import SoundPiece, Span
 from client.record import records
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from client.live.events import LiveCaption
 
@@ -53,3 +62,74 @@ async def test_a_session_that_is_over_gets_its_late_answers_and_is_not_ended_aga
     assert [record["frames"] for record in found] == [60, 40]
     texts = [[it["text"] for it in record["tasks"]["captions"]["segments"]] for record in found]
     assert texts == [["one", "two", "three, late"], ["four", "five"]]
+
+
+def shown(folder: Path, language: str) -> str:
+    """All segments that are there."""
+    return "".join(path.read_text() for path in sorted((folder / "subtitles").glob(f"{language}-*.vtt")))
+
+
+def test_what_is_heard_late_is_in_the_subtitles(tmp_path: Path) -> None:
+    subtitles = LiveSubtitles(tmp_path, BEGAN)
+    pieces = [said(4 * number, 4 * number + 3, f"<{number}>") for number in range(12)]
+    waiting = list(pieces)
+    for now_s in range(0, 80, 2):  # a piece is heard 15 seconds after its end
+        subtitles.heard_until_s = min([now_s - 10.0, *(piece.start_us / SECOND for piece in waiting[:1])])
+        subtitles.add(caption(now_s, now_s + 2, f"caption {now_s}"))
+        while waiting and waiting[0].end_us / SECOND + 15 <= now_s:
+            subtitles.add(waiting.pop(0))
+    found = shown(tmp_path, "said.eng_Latn")
+    assert [number for number in range(12) if f"&lt;{number}&gt;" not in found] == []
+    assert "caption 70" in shown(tmp_path, "eng_Latn"), "captions wait for what is heard"
+
+
+def test_subtitles_of_what_is_said_alone_are_written_too(tmp_path: Path) -> None:
+    subtitles = LiveSubtitles(tmp_path, BEGAN)
+    for number in range(60):
+        subtitles.heard_until_s = 4.0 * number - 8
+        subtitles.add(said(4 * number, 4 * number + 3, f"piece {number}"))
+    assert len(subtitles._tracks["said.eng_Latn"].texts) <= 6
+    assert "piece 50" in shown(tmp_path, "said.eng_Latn")
+    assert "said.eng_Latn-00000037.vtt" in (tmp_path / "subtitles" / "said.eng_Latn.m3u8").read_text()
+    subtitles.close()
+    assert "piece 59" in shown(tmp_path, "said.eng_Latn")
+
+
+def test_a_language_that_comes_late_and_one_after_a_long_silence_begin_where_the_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+
+    def noted(path: Path) -> Any:
+        written.append(path)
+        return replacing(path)
+
+    monkeypatch.setattr("client.live.subtitles.replacing", noted)
+    subtitles = LiveSubtitles(tmp_path, BEGAN)
+    hours_s = 12 * 3600
+    subtitles.add(caption(0, 10, "A car."))
+    for start_s in (hours_s, hours_s + 10):
+        event = caption(start_s, start_s + 10, "A car.")
+        translated = {"spa_Latn": [Translated("Un coche.", Counter(), [])]}
+        subtitles.add(replace(event, answers=(replace(event.answers[0], translations=translated),)))
+    for language in ("eng_Latn", "spa_Latn"):
+        files = sorted(path.name for path in (tmp_path / "subtitles").glob(f"{language}-*.vtt"))
+        playlist = (tmp_path / "subtitles" / f"{language}.m3u8").read_text()
+        listed = [line for line in playlist.splitlines() if line.endswith(".vtt")]
+        assert listed == files[-len(listed) :]
+        assert len(files) <= 20
+        assert listed[-1] == f"{language}-{(hours_s + 20) // 6 - 1:08}.vtt"
+    assert len(written) < 30, "those that nobody looks for were written too"
+
+
+def test_what_was_heard_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.live.watch.time.monotonic", lambda: 100.0)
+    nobody: Any = None
+    hearing = Hearing(nobody, nobody)
+    watch = Watch(
+        nobody, nobody, [], every_s=1, rotate_s=60, began=(0.0, BEGAN), name="it", notify=print, hearing=hearing
+    )
+    assert watch.heard_until_s == 90
+    for number in range(5):
+        watch.heard(SoundPiece(Span((10 + number) * SECOND, (11 + number) * SECOND), b""))
+    assert watch.heard_until_s == 11, "the oldest one was left out"
