@@ -15,6 +15,7 @@ import os
 import random
 import shlex
 import shutil
+import signal
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ import orjson
 
 from client.endpoints.keys import API_KEY, OPENAI_KEY, TRANSLATOR_KEY
 from client.errors import UsageError
-from client.sources.source import public
+from client.live.source import host_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,7 @@ def webhook_of(url: str) -> str:
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"--webhook {public(url)}: must be a URL, http:// or https://")
+        raise UsageError(f"--webhook {host_of(url)}: must be a URL, http:// or https://")
     return url
 
 
@@ -83,9 +84,12 @@ def webhook_key() -> bytes | None:
     if not text.startswith(_SECRET):
         return text.encode() or None
     try:
-        return base64.b64decode(text.removeprefix(_SECRET), validate=True)
-    except binascii.Error:
+        key = base64.b64decode(text.removeprefix(_SECRET), validate=True)
+    except (binascii.Error, ValueError):
         raise UsageError(f"{WEBHOOK_KEY} in the environment: what follows {_SECRET} is no base64") from None
+    if not key:
+        raise UsageError(f"{WEBHOOK_KEY} in the environment: there is no key behind {_SECRET}")
+    return key
 
 
 def signature(key: bytes, identity: str, at: str, body: bytes) -> str:
@@ -144,7 +148,8 @@ class Actions:
             alert = await waiting.get()
             try:
                 await work(alert)
-            except (OSError, TimeoutError, aiohttp.ClientError) as error:
+            # ValueError: a text that no environment or JSON can hold, such as NUL or half a surrogate pair.
+            except (OSError, TimeoutError, ValueError, TypeError, aiohttp.ClientError) as error:
                 self._notify(f"alert: {str(error) or 'timed out'}")
             finally:
                 waiting.task_done()
@@ -168,8 +173,9 @@ class Actions:
         except TimeoutError:
             self._notify(f"--on-alert: ended, it was not done within {_COMMAND_S:g} s")
         finally:
-            if process.returncode is None:
-                process.kill()
+            if process.returncode is None:  # and all that it has started: its session is its own
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
         if process.returncode:
             self._notify(f"--on-alert: exit code {process.returncode}")
 
@@ -197,4 +203,4 @@ class Actions:
                 reason = str(error) or "timed out"
             if number + 1 < _ATTEMPTS:
                 await asyncio.sleep(self._first_pause_s * 2.0**number * random.uniform(0.5, 1))
-        self._notify(f"--webhook {public(self._webhook)}: the alert was not taken ({reason})")
+        self._notify(f"--webhook {host_of(self._webhook)}: the alert was not taken ({reason})")

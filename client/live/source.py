@@ -42,7 +42,7 @@ class LiveSource:
 
     url: str
     name: str
-    """As it may be shown and stored: without a password."""
+    """As it may be shown and stored: without a password or query."""
     pace: Pace
     ends: bool
     """Whether its end is the end: of a file or playlist; a stream that ends is looked for again."""
@@ -54,6 +54,17 @@ class LiveSource:
     def is_file(self) -> bool:
         """Whether it lies on this machine: what is wrong with it will not pass."""
         return self.ends and "://" not in self.url
+
+
+def named(url: str) -> str:
+    """A URL as it may be shown and stored: without a password, and without its query, which may hold one."""
+    return public(url.partition("?")[0])
+
+
+def host_of(url: str) -> str:
+    """Scheme, host and port of a URL, whose path may be a secret."""
+    parts = urlsplit(url)
+    return printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
 
 
 def source_of(given: str, *, realtime: bool = False, options: Mapping[str, str] | None = None) -> LiveSource:
@@ -92,12 +103,12 @@ def source_of(given: str, *, realtime: bool = False, options: Mapping[str, str] 
 
 def _stream(given: str, scheme: str, own: dict[str, str], *, realtime: bool) -> LiveSource:
     if scheme not in SCHEMES:
-        raise UsageError(f"{public(given)}: no source has the scheme {scheme}; there are {', '.join(SCHEMES)}")
+        raise UsageError(f"{named(given)}: no source has the scheme {scheme}; there are {', '.join(SCHEMES)}")
     ours = dict(_QUICK)
     if scheme in ("rtsp", "rtsps"):
         ours["rtsp_transport"] = "tcp"  # over UDP whole frames are lost, and spoil those after them
     playlist = urlsplit(given).path.lower().endswith(_PLAYLISTS)
     if realtime and scheme not in ("http", "https"):
-        raise UsageError(f"{public(given)}: --realtime is for files; a stream has the pace that it has")
+        raise UsageError(f"{named(given)}: --realtime is for files; a stream has the pace that it has")
     pace = Pace.CLOCK if playlist or realtime else Pace.LIVE
-    return LiveSource(given, public(given), pace, ends=playlist or realtime, options={**ours, **own})
+    return LiveSource(given, named(given), pace, ends=playlist or realtime, options={**ours, **own})
