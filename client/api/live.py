@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -183,8 +183,7 @@ class Live:
                     await outputs.add(event)
                     yield event
         finally:
-            await actions.close()
-            outputs.close()
+            await _close(actions, outputs)
 
 
 class Planned(NamedTuple):
@@ -313,11 +312,22 @@ class _Outputs:
             await self._ledger.add(event)
 
     def close(self) -> None:
-        if self.subtitles:
-            self.subtitles.close()
-        if self._lines:
-            self._lines.close()
-        if self._ledger:
-            stats = self._live.stats
-            self._ledger.received = self._reader.received
-            self._ledger.close({"captions": stats.captions, "skipped": stats.skipped, "alerts": stats.alerts})
+        """Close all of them, also where one fails."""
+        with ExitStack() as left:
+            if self._ledger:
+                stats = self._live.stats
+                self._ledger.received = self._reader.received
+                told = {"captions": stats.captions, "skipped": stats.skipped, "alerts": stats.alerts}
+                left.callback(self._ledger.close, told)
+            if self._lines:
+                left.callback(self._lines.close)
+            if self.subtitles:
+                left.callback(self.subtitles.close)
+
+
+async def _close(actions: Actions, outputs: _Outputs) -> None:
+    """The outputs are closed also where nobody waits for the last actions."""
+    try:
+        await actions.close()
+    finally:
+        outputs.close()

@@ -90,9 +90,11 @@ class LiveLedger:
 
     def close(self, stats: dict[str, Any]) -> None:
         """End the session with what was counted, and close the ledger."""
-        self._thread.submit(self._end, stats).result()
-        self._thread.shutdown()
-        self._ledger.close()
+        try:
+            self._thread.submit(self._end, stats).result()
+        finally:
+            self._thread.shutdown()
+            self._ledger.close()
 
 
 def _identity(session: LiveSession) -> Identity:

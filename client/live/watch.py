@@ -142,16 +142,22 @@ class Watch:
         await self._ready.put(None)
 
     async def _do_all(self) -> None:
-        hearing = asyncio.create_task(self._hear(self._hearing)) if self._hearing else None
-        try:
+        if not (hearing := self._hearing):
             await self._steps()
-            if hearing and self._hearing:
-                self._hearing.ended = True
-                self._hearing.came.set()
-                await hearing
+            return
+        steps, hears = asyncio.create_task(self._steps()), asyncio.create_task(self._hear(hearing))
+        try:
+            await asyncio.wait((steps, hears), return_when=asyncio.FIRST_COMPLETED)
+            if hears.done():  # before the source has ended: it failed
+                await hears
+            await steps
+            hearing.ended = True
+            hearing.came.set()
+            await hears
         finally:
-            if hearing:
-                hearing.cancel()
+            steps.cancel()
+            hears.cancel()
+            await asyncio.gather(steps, hears, return_exceptions=True)
 
     async def _steps(self) -> None:
         """Ask about the newest clip, again and again, until the source ends."""

@@ -22,9 +22,14 @@ def prepare_worker(parent: int) -> None:
         if os.getppid() != parent:
             os._exit(0)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, hard))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes(hard), hard))
     # What decoders remark on damaged files would break the live line; the record has our own words.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stderr.fileno())
     os.dup2(nowhere, sys.stdout.fileno())
+
+
+def memory_bytes(hard: int) -> int:
+    """The most that a worker may take where the machine lets nobody take more than `hard` bytes."""
+    return MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import resource
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from live_events import BEGAN, PLAN, SECOND, caption, said
 
+from client.api.live import _close, _Outputs
 from client.endpoints.translation import Translated
 from client.export.atomic import replacing
 from client.ledger.results import Results
@@ -16,14 +21,13 @@ from client.live.events import LiveSession
 from client.live.files import JsonLines
 from client.live.live_ledger import LiveLedger
 from client.live.subtitles import LiveSubtitles
-from client.live.watch import Hearing, Watch
+from client.live.watch import Hearing, LiveStats, Watch
 from client.media.content import SoundPiece, Span
+from client.media.worker import memory_bytes
 from client.record import records
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from client.live.events import LiveCaption
 
@@ -133,3 +137,53 @@ def test_what_was_heard_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         watch.heard(SoundPiece(Span((10 + number) * SECOND, (11 + number) * SECOND), b""))
     assert watch.heard_until_s == 11, "the oldest one was left out"
+
+
+async def test_all_is_closed_whatever_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError("no space left on device")
+
+    about: Any = SimpleNamespace(
+        planned=SimpleNamespace(plan=PLAN),
+        source=SimpleNamespace(name="camera"),
+        options={"subtitles": True},
+        stats=LiveStats(),
+        received=0,
+    )
+    outputs = _Outputs(about, tmp_path, BEGAN, about, about)
+    assert outputs.subtitles
+    monkeypatch.setattr(outputs.subtitles, "close", full)
+    actions: Any = SimpleNamespace(close=asyncio.Event().wait)
+    closing = asyncio.create_task(_close(actions, outputs))
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(OSError, match="no space left"):
+        await closing
+    LiveLedger(tmp_path, PLAN, "camera").close({})  # it would else be another run's
+
+
+async def test_an_error_of_what_hears_ends_the_run_at_once() -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    nobody: Any = None
+    source: Any = SimpleNamespace(clip=never, close=lambda: None)
+    asker: Any = SimpleNamespace(timeout_s=60)
+    watch = Watch(
+        *(source, asker, []),
+        every_s=1,
+        rotate_s=60,
+        began=(0.0, BEGAN),
+        name="it",
+        notify=print,
+        hearing=Hearing(nobody, nobody),
+    )
+    watch.heard(SoundPiece(Span(0, SECOND), b""))
+    async with asyncio.timeout(30):
+        with pytest.raises(AttributeError):
+            await anext(watch.events())
+
+
+def test_a_worker_takes_no_more_than_the_machine_lets_it_take() -> None:
+    assert memory_bytes(1 << 30) == 1 << 30
+    assert memory_bytes(8 << 30) == memory_bytes(resource.RLIM_INFINITY) == 3 << 30
