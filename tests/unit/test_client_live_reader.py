@@ -128,7 +128,6 @@ async def test_a_folder_of_hls_is_shown_by_its_clock(tmp_path: Path) -> None:
     options = {"hls_time": "1", "hls_list_size": "0"}
     write_video(tmp_path / "live.m3u8", 60, rate=20, container_format="hls", container_options=options)
     async with reading(str(tmp_path / "live.m3u8")) as (reader, told):
-        began_s = time.monotonic()
         clips = []
         while clip := await reader.clip():
             clips.append(clip)
@@ -139,8 +138,9 @@ async def test_a_folder_of_hls_is_shown_by_its_clock(tmp_path: Path) -> None:
     assert shown[-1] == 59
     assert len(shown) > 1, "all was shown at once"
     for clip in clips:
-        newest = numbers(clip)[-1]
-        assert clip.shown_s - began_s >= (newest - numbers(clips[0])[-1]) / 20 - 0.05
+        due_s = clip.end_us / 1e6
+        assert due_s - clips[0].end_us / 1e6 >= (numbers(clip)[-1] - shown[0]) / 20 - 0.01, "not by its clock"
+        assert clip.shown_s - reader._reading.began_s >= due_s - 0.05, "before its time"
 
 
 async def test_a_picture_is_the_newest_frame_alone(tmp_path: Path) -> None:
