@@ -22,6 +22,7 @@ from client.media.picture_parts import (
     orientation_of,
     parts_of,
     png_chunks,
+    png_rows_are_there,
 )
 from client.media.pixels import DECODER_ERRORS, Decoded, check_size, share_there, srgb_pixels
 from client.media.rare_pictures import read_by_ffmpeg, read_rare
@@ -150,6 +151,9 @@ def _decoded(file: BinaryIO, parts: Parts, suffix: str) -> Decoded:
         else:
             image.draft(None, stored_size)
             image.load()
+            may_lack_rows = data.startswith(PNG_START) and not ImageFile.LOAD_TRUNCATED_IMAGES
+            if may_lack_rows and _last_row_is_zero(image) and not png_rows_are_there(data):
+                raise OSError("rows are missing")
         share = share_there(image, interlaced) if ImageFile.LOAD_TRUNCATED_IMAGES else 1.0
         wide = code_points(data) if data else None
         pixels = srgb_pixels(
@@ -161,6 +165,10 @@ def _decoded(file: BinaryIO, parts: Parts, suffix: str) -> Decoded:
             code_points=wide,
         )
     return Decoded(pixels, width, height, warnings, share)
+
+
+def _last_row_is_zero(image: Image.Image) -> bool:
+    return not any(image.crop((0, image.height - 1, *image.size)).tobytes())
 
 
 def with_alpha_flag(data: bytes) -> BinaryIO:

@@ -393,6 +393,8 @@ def _cpu_s(pid: int) -> float:
 def _exit_message(exit_code: int) -> str:
     if exit_code == -signal.SIGKILL:
         return "the decoder was killed (SIGKILL): out of memory?"
+    if exit_code == -signal.SIGXCPU:
+        return "it takes longer to draw than any picture may"
     if exit_code < 0:
         return f"the decoder crashed ({signal.Signals(-exit_code).name})"
     return f"the decoder ended without an answer (exit code {exit_code})"

@@ -59,6 +59,10 @@ def parts_of(data: bytes) -> Parts:
     return Parts(data)
 
 
+_PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Colour type of a PNG -> samples of a pixel."""
+
+
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
     """Name and content of each chunk of a PNG, and whether it is there to its end and as it was written."""
     place = len(PNG_START)
@@ -73,6 +77,26 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
 def png_chunk(name: bytes, content: bytes) -> bytes:
     """A chunk of a PNG."""
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
+
+
+def png_rows_are_there(data: bytes) -> bool:
+    """Whether the pixels of a PNG are as many as its size says; of an interlaced one that is not known.
+
+    A stream that ends early, but as it should, is no fault to a decoder.
+    """
+    parts = {}
+    for name, content, _ in png_chunks(data):
+        parts[name] = parts.get(name, b"") + content
+    width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", parts[b"IHDR"])
+    if interlaced:
+        return True
+    missing = height * (1 + -(-width * bits * _PNG_SAMPLES[colour] // 8))
+    unpacker, packed = zlib.decompressobj(), parts[b"IDAT"]
+    with suppress(zlib.error):
+        while missing > 0 and (unpacked := unpacker.decompress(packed, min(missing, 1 << 20))):
+            missing -= len(unpacked)
+            packed = unpacker.unconsumed_tail
+    return missing <= 0
 
 
 def _png_parts(data: bytes) -> Parts:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 import re
+import resource
 import struct
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -17,7 +21,7 @@ from client.media.pixels import SAMPLE_FORMAT, UNSIGNED, Decoded, check_size, sh
 from client.media.tiles import model_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # Points of a PDF are 1/72 inch; at this many pixels each, small print can be read.
@@ -27,6 +31,7 @@ _SVG_REFERENCE = re.compile(
 )
 _SVG_ROOT = re.compile(r"<(?:\w+:)?svg\b[^>]*>")
 _SVG_EDGE = re.compile(r"""\s(width|height)\s*=\s*["']\s*(\d+(?:\.\d+)?)\s*(?:px)?\s*["']""")
+_SVG_S = 20
 _SRGB_TRANSFER = "iec61966_2_1"
 _TAG_BYTES = 12
 # Sizes, compression, where strips and tiles lie, and what their numbers mean.
@@ -108,10 +113,24 @@ def _read_svg(path: Path, most: int) -> Decoded:
     edges = {name: float(length) for name, length in _SVG_EDGE.findall(root.group())} if root else {}
     if len(edges) == 2:  # before it is drawn, which takes a minute for 400 million pixels
         check_size(round(edges["width"]), round(edges["height"]), most)
-    png = bytes(resvg_py.svg_to_bytes(svg_string=drawing))
+    with _cpu_time(_SVG_S):  # filters of a few bytes may draw for hours
+        png = bytes(resvg_py.svg_to_bytes(svg_string=drawing))
     with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
         check_size(*image.size, most)
         return _decoded(image, *image.size, [])
+
+
+@contextmanager
+def _cpu_time(limit_s: int) -> Iterator[None]:
+    """End this process, a worker, if it works for so much longer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    most = math.ceil(time.process_time()) + limit_s
+    if soft == resource.RLIM_INFINITY or most < soft:
+        resource.setrlimit(resource.RLIMIT_CPU, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 def _read_raw(path: Path, most: int) -> Decoded:

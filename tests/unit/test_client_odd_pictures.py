@@ -16,7 +16,7 @@ from PIL import Image, ImageCms
 
 from client.errors import MediaError
 from client.media.image import load_image
-from client.media.picture_parts import png_chunk
+from client.media.picture_parts import PNG_START, png_chunk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -275,3 +275,16 @@ def test_a_picture_with_a_gain_map_is_one_picture(tmp_path: Path, kind: str) -> 
         assert "several pictures" in load_image(path).warnings[0]
     else:
         check(path)
+
+
+@pytest.mark.parametrize("colour", [0, 2, 3])
+def test_a_png_whose_stream_ends_early_but_well_is_told(tmp_path: Path, colour: int) -> None:
+    """Decoders take what is missing for black."""
+    head = struct.pack(">IIBBBBB", 40, 40, 8, colour, 0, 0, 0)
+    palette = png_chunk(b"PLTE", bytes(range(256)) * 3) if colour == 3 else b""
+    dark = bytes(121 if colour == 2 else 41)
+    row = bytes([0, *range(1, len(dark))])
+    for name, rows, warnings in (("whole", row * 40, 0), ("short", row * 20, 1), ("black", dark * 40, 0)):
+        written = [PNG_START, png_chunk(b"IHDR", head), palette, png_chunk(b"IDAT", zlib.compress(rows))]
+        (tmp_path / name).write_bytes(b"".join([*written, png_chunk(b"IEND", b"")]))
+        assert len(load_image(tmp_path / name).warnings) == warnings, name

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import signal
 import struct
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -179,3 +182,10 @@ def test_kinds_that_ffmpeg_alone_reads(tmp_path: Path) -> None:
     planes = (np.asarray(corner()).transpose(2, 0, 1).astype(">u2") * 257).tobytes()
     (tmp_path / "a.psd").write_bytes(head + bytes(12) + bytes(2) + planes)
     check(tmp_path / "a.psd")
+
+
+def test_a_drawing_may_not_take_for_ever() -> None:
+    """Filters of a few bytes do."""
+    code = "from client.media.rare_pictures import _cpu_time\nwith _cpu_time(1):\n    while True: pass"
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -signal.SIGXCPU
