@@ -10,7 +10,9 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from client.media.kinds import Kind, by_suffix
+from client.tasks.prompt import read_prompt
 from client.tasks.steps import OverKind
+from client.tasks.tasks import BUILT_IN
 
 if TYPE_CHECKING:
     from client.endpoints.chat import ModelClient
@@ -25,12 +27,15 @@ def could_hear(plan: Plan, sources: list[Source]) -> bool:
 
 
 def heard_before(plan: Plan, earlier: Plan | None) -> bool | None:
-    """Whether an earlier run heard; None where it asked nothing that a plan that hears asks."""
-    tasks = _hearing(plan)
+    """Whether an earlier run heard; None where it asked nothing that can hear.
+
+    What it did where it asked the same counts, else what it did in other tasks.
+    """
     looked = (OverKind.WHOLE, OverKind.WINDOWS)
-    asked = earlier.requests[Kind.VIDEO] if earlier else []
-    same = [request.hears for request in asked if request.task in tasks and request.over.kind in looked]
-    return any(same) if same else None
+    asked = [it for it in (earlier.requests[Kind.VIDEO] if earlier else []) if it.over.kind in looked]
+    same = [request.hears for request in asked if request.task in _hearing(plan)]
+    others = same or [request.hears for request in asked if request.hears or request.task in _able()]
+    return any(others) if others else None
 
 
 async def serves_speech(endpoint: ModelClient, speech_model: str) -> bool:
@@ -43,6 +48,11 @@ async def serves_speech(endpoint: ModelClient, speech_model: str) -> bool:
     """
     await endpoint.check(set())
     return endpoint.lists(speech_model)
+
+
+def _able() -> set[str]:
+    """The tasks that come with the package and hear, if the run does."""
+    return {path.parent.name for path in BUILT_IN.glob("*/*.md") if read_prompt(path).hears}
 
 
 def _hearing(plan: Plan) -> set[str]:

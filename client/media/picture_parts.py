@@ -84,13 +84,13 @@ def png_rows_are_there(data: bytes) -> bool:
 
     A stream that ends early, but as it should, is no fault to a decoder.
     """
-    parts = {}
+    parts: dict[bytes, bytes] = {}
     for name, content, _ in png_chunks(data):
         parts[name] = parts.get(name, b"") + content
     width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", parts[b"IHDR"])
     if interlaced:
         return True
-    missing = height * (1 + -(-width * bits * _PNG_SAMPLES[colour] // 8))
+    missing: int = height * (1 + -(-width * bits * _PNG_SAMPLES[colour] // 8))
     unpacker, packed = zlib.decompressobj(), parts[b"IDAT"]
     with suppress(zlib.error):
         while missing > 0 and (unpacked := unpacker.decompress(packed, min(missing, 1 << 20))):

@@ -89,7 +89,7 @@ def test_a_run_hears_where_a_speech_model_is_served(hearing: FakeServers, tmp_pa
     assert (len(hearing.asked), len(hearing.heard)) == (4, 2)
 
 
-@pytest.mark.parametrize("way", ["option", "variable", "before", "unlisted", "pictures"])
+@pytest.mark.parametrize("way", ["option", "variable", "before", "another task", "unlisted", "pictures"])
 def test_a_run_does_not_hear(way: str, hearing: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     film(tmp_path)
     arguments = ["film.mkv", "--languages", "fra_Latn"]
@@ -99,6 +99,11 @@ def test_a_run_does_not_hear(way: str, hearing: FakeServers, tmp_path: Path, mon
         monkeypatch.setenv("BABELVIEW_HEAR", "0")
     elif way == "before":  # of an older version, which did not
         assert run(hearing, "film.mkv", "--no-hear", "--languages", "", cwd=tmp_path).returncode == 0
+    elif way == "another task":
+        assert (
+            run(hearing, "film.mkv", "--no-hear", "--tasks", "sentiment", "--languages", "", cwd=tmp_path).returncode
+            == 0
+        )
     elif way == "unlisted":
         hearing.on_models = without_speech
     else:
@@ -109,7 +114,7 @@ def test_a_run_does_not_hear(way: str, hearing: FakeServers, tmp_path: Path, mon
     assert hearing.heard == []
     assert "heard" not in done.stderr
     assert "transcript" not in "".join(prompts(hearing))
-    assert len(hearing.asked) == 1
+    assert len(hearing.asked) == 1 + (way == "another task")
 
 
 async def without_speech(*_: Any) -> web.Response:

@@ -12,7 +12,7 @@ from scripts.demo.evaluate import is_enough
 from scripts.demo.world import pictures, scenes
 from scripts.demo.world.draw import Style, draw_frame, draw_picture, moment_of, random_style
 from scripts.demo.world.lines import Line
-from scripts.demo.world.pictures import Picture
+from scripts.demo.world.pictures import Picture, random_picture
 from scripts.demo.world.scenes import COLOURS, MOMENTS, Clip, Scene
 from scripts.demo.world.score import Score, score
 from scripts.demo.world.translations import translate_text
@@ -132,6 +132,18 @@ def heard(*parts: tuple[float, float, str], description: str = "") -> list[dict[
     segments = [{"start": start, "end": end, **told(text)} for start, end, text in parts]
     tasks = {"transcript": {"segments": segments}, "describe": {"heard": True, **told(description)}}
     return [{"file": "ads/a.mp4", "kind": "video", "error": None, "tasks": tasks}]
+
+
+def test_what_people_ask_of_their_own_is_not_scored() -> None:
+    """They try the demo's folder, and then `make demo` again."""
+    answer = {"text": "Red.", "translations": {}}
+    tasks = {"ask1": answer | {"question": "How does it end?"}, "summary": answer, "mine": answer}
+    records = [
+        {"file": f"ads/{name}", "kind": kind, "error": None, "tasks": tasks}
+        for name, kind in (("a.png", "image"), ("a.mp4", "video"))
+    ]
+    result = score(records, {"a.png": random_picture(random.Random(1)), "a.mp4": CLIP})
+    assert list(result.captions) == ["video How does it end?"]
 
 
 def test_what_is_heard_is_scored_line_by_line() -> None:

@@ -72,22 +72,20 @@ def _merged(shares: Mapping[str, Share], missing: int) -> float:
     return sum(share.right for share in shares.values()) / total if total else 0.0
 
 
-def expected_answer(shown: Clip | Picture, task: str, question: str | None) -> str | list[str]:
-    """The right answer about a clip or a picture to a task of `prompts/` or to a question.
-
-    Raises:
-        KeyError: the world has no answer to that.
-    """
+def expected_answer(shown: Clip | Picture, task: str, question: str | None) -> str | list[str] | None:
+    """The right answer about a clip or a picture to a task of `prompts/` or to a question; None: the world has none."""
     world: Any = pictures if isinstance(shown, Picture) else scenes
     if question is None:
         answers = {"describe": world.describe, "tags": world.tags, "sentiment": world.sentiment, "ad": world.ad}
+        if task not in answers:
+            return None
         answer: str | list[str] = answers[task](shown)
         return sorted(answer) if isinstance(answer, list) else answer  # as the client does
     for colour in scenes.COLOURS:
         if question == appears_question(colour):
             seen: str = world.appears_answer(shown, colour)
             return seen
-    right: str = world.QUESTIONS[question](shown)
+    right: str | None = world.QUESTIONS[question](shown) if question in world.QUESTIONS else None
     return right
 
 
@@ -134,6 +132,8 @@ def score(
             question = answer.get("question")
             kind = f"{record['kind']} {question or task}"
             expected = expected_answer(truth[name], task, question)
+            if expected is None:
+                continue  # a task or a question of the user's own
             if task == "describe" and spoken and answer.get("heard"):
                 expected = f"{expected}\n\n{lines.describe(spoken)}"
             result.captions[kind].count(expected=expected, got=english, where=f"{name} {question or task}")
