@@ -3,7 +3,10 @@
     python -m scripts.demo.evaluate --seed 7                 # starts the demo stack by itself, and stops it
     python -m scripts.demo.evaluate --seed 7 --videos 200 --pictures 200
     python -m scripts.demo.evaluate --films 5 --videos 0 --pictures 0     # of three minutes: captions, events ...
+    python -m scripts.demo.evaluate --heard 20 --videos 0 --pictures 0    # are descriptions told what is said?
     python -m scripts.demo.evaluate --base-url http://127.0.0.1:8000/v1 --translator http://127.0.0.1:8003
+
+Videos that are heard are drawn twice, with the lines of another one the second time.
 
 Exit code 0 if at least 95 % of the captions and 99 % of the translations are exactly right, and of films 90 % of all
 that is said of their time, else 1.
@@ -29,7 +32,7 @@ from scripts.demo.world import film_score
 from scripts.demo.world.films import RATE
 from scripts.demo.world.pictures import QUESTIONS as PICTURE_QUESTIONS
 from scripts.demo.world.scenes import COLOURS, QUESTIONS
-from scripts.demo.world.score import LINES, TASKS, TRANSCRIPT, Score, appears_question, score
+from scripts.demo.world.score import LINES, TASKS, TRANSCRIPT, Score, appears_question, score, score_swaps
 from scripts.demo.world.translations import LANGUAGES
 
 if TYPE_CHECKING:
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     from scripts.demo.world.score import Share
 
 CAPTIONS_REQUIRED = 0.95
+HEARING = tuple(task for task in TASKS if task != "tags")
+"""Those of the tasks whose prompts are told what is said."""
 SCENES = "scenes"
 """The `--window` of windows that follow the scenes."""
 TIMES_REQUIRED = 0.90
@@ -99,6 +104,23 @@ def ask_all(
         return records, truth, said
 
 
+def evaluate_heard(stack: Stack, seed: int, count: int) -> Score:
+    """Draw videos, each with two different sounds, and score what is said of those that are told what they sound like.
+
+    Each two of the same pictures count once more: whether both descriptions name their own lines.
+    """
+    with tempfile.TemporaryDirectory(prefix="babelview-eval-") as folder:
+        drawn, output = Path(folder) / "heard", Path(folder) / "captions"
+        truth = write_ads(drawn, seed, count, 0, swaps=True)
+        said = read_lines(drawn)
+        tasks = ["--tasks", ",".join((*HEARING, TRANSCRIPT)), "--hear"]
+        run_batch(stack, drawn, "--output", output, *tasks, "--languages", ",".join(LANGUAGES))
+        records = read_results(output)
+    result = score(records, truth, said)
+    score_swaps(result, records, said)
+    return result
+
+
 def evaluate_films(stack: Stack, seed: int, count: int, length_s: float, window: str) -> Score:
     """Draw films, ask what is seen and what happens when, translate and score."""
     with tempfile.TemporaryDirectory(prefix="babelview-eval-") as folder:
@@ -131,6 +153,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=2, help="clips are drawn anew for each seed (default: 2)")
     parser.add_argument("--videos", type=int, default=40, help="how many clips (default: %(default)s)")
     parser.add_argument("--pictures", type=int, default=40, help="how many pictures (default: %(default)s)")
+    parser.add_argument("--heard", type=int, default=0, help="how many videos that are heard (default: none)")
     parser.add_argument("--films", type=int, default=0, help="how many films (default: none)")
     parser.add_argument("--film-seconds", type=float, default=180.0, help="length of each (default: %(default)s)")
     parser.add_argument("--window", default="10", help="of films, as in babelview batch (default: %(default)s)")
@@ -138,9 +161,9 @@ def main() -> int:
     parser.add_argument("--translator", default="http://127.0.0.1:8003", help="its translator (default: %(default)s)")
     parser.add_argument("--wrong", type=int, default=10, help="how many wrong answers to print (default: 10)")
     args = parser.parse_args()
-    counts = (args.videos, args.pictures, args.films)
+    counts = (args.videos, args.pictures, args.heard, args.films)
     if min(counts) < 0 or not any(counts):
-        parser.error("--videos, --pictures and --films: at least one of something")
+        parser.error("--videos, --pictures, --heard and --films: at least one of something")
     running = nullcontext(Stack(args.base_url, args.translator, 0)) if args.base_url else running_stack()
     results: list[Score] = []
     right = True
@@ -149,6 +172,9 @@ def main() -> int:
             if args.videos + args.pictures:
                 results.append(evaluate(stack, args.seed, args.videos, args.pictures))
                 right = is_enough(results[-1])
+            if args.heard:
+                results.append(evaluate_heard(stack, args.seed, args.heard))
+                right = right and is_enough(results[-1])
             if args.films:
                 results.append(evaluate_films(stack, args.seed, args.films, args.film_seconds, args.window))
                 right = right and is_enough_of_films(results[-1])

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from scripts.demo.world.draw import Style, draw_frame, draw_picture, random_styl
 from scripts.demo.world.lines import Line, new_lines
 from scripts.demo.world.pictures import Picture, random_picture
 from scripts.demo.world.scenes import Clip, Scene, random_clip
+from scripts.demo.world.score import SWAPPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,6 +98,15 @@ def plan(seed: int, count: int) -> list[Ad]:
         name = f"{number + 1:03d}-{style.brand.lower()}.mp4"
         ads.append(Ad(name, clip, style, size, rate, length_s, tuple(lines), random_voice(casting)))
     return ads
+
+
+def swapped(ads: Iterable[Ad]) -> list[Ad]:
+    """The advertisements in which somebody speaks, each with the lines and the voice of the one behind it."""
+    speaking = [ad for ad in ads if ad.lines]
+    return [
+        replace(ad, name=ad.name.replace(".", f"{SWAPPED}."), lines=other.lines[: len(ad.lines)], voice=other.voice)
+        for ad, other in zip(speaking, [*speaking[1:], *speaking[:1]], strict=True)
+    ]
 
 
 def plan_pictures(seed: int, count: int) -> list[Still]:
@@ -185,9 +195,11 @@ def write_picture(still: Still, path: Path) -> None:
 
 
 def write_ads(
-    folder: Path, seed: int, videos: int, pictures: int, console: Console | None = None
+    folder: Path, seed: int, videos: int, pictures: int, console: Console | None = None, *, swaps: bool = False
 ) -> dict[str, Clip | Picture]:
     """Draw the advertisements of a seed into `folder`; returns what is true of each file, by its name.
+
+    `swaps`: the videos once more, with what is said in others.
 
     Raises:
         OSError: the folder or a file cannot be written.
@@ -198,7 +210,9 @@ def write_ads(
         write_picture(still, folder / still.name)
         truth[still.name] = still.picture
     said: dict[str, tuple[Line, ...]] = {}
-    for ad in track(plan(seed, videos), "drawing advertisements", console=console or Console(stderr=True)):
+    ads = plan(seed, videos)
+    ads += swapped(ads) if swaps else []
+    for ad in track(ads, "drawing advertisements", console=console or Console(stderr=True)):
         said[ad.name] = write_video(ad, folder / ad.name)
         truth[ad.name] = ad.clip
     written = {name: asdict(shown) for name, shown in truth.items()}

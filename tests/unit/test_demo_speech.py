@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,23 @@ from tokenizers import Tokenizer
 
 from client.media.kinds import Kind
 from client.media.sampling import Sampling
-from client.tasks.plan import ask_of, make_plan
+from client.tasks.plan import HEARD, ask_of, make_plan
 from client.tasks.steps import audio
 from client.tasks.tasks import choose_tasks
 from client.tasks.transcript import Said
 from client.tasks.units import whole
-from scripts.demo.world import scenes
+from scripts.demo.world import films, scenes
 from scripts.demo.world.lines import FORMS, VOICE, Line, all_lines, describe, is_held_out, random_line
-from scripts.demo.world.scenes import random_clip
 from scripts.demo.world.translations import LANGUAGES, translate, translate_text
 
+SEEN = {
+    "sentiment": scenes.sentiment,
+    "ad": scenes.ad,
+    "count": scenes.count_answer,
+    "opening": scenes.opening_answer,
+    "ending": scenes.ending_answer,
+}
+"""Answers that what is said changes nothing about."""
 DEMO = Path(__file__).resolve().parents[2] / "server" / "demo" / "whisper-large-v3-turbo"
 
 
@@ -101,7 +109,7 @@ def test_what_is_learned_is_the_language_and_what_is_said(studio) -> None:  # ty
 
 
 def test_the_video_model_is_asked_what_the_client_asks() -> None:
-    from scripts.demo.models.spoken import SpokenTalk, told  # noqa: PLC0415
+    from scripts.demo.models.spoken import told  # noqa: PLC0415
 
     (video,) = [task.steps[Kind.VIDEO] for task in choose_tasks(["describe"], [])]
     models = {Kind.IMAGE: "p", Kind.VIDEO: "v"}
@@ -110,14 +118,31 @@ def test_the_video_model_is_asked_what_the_client_asks() -> None:
     said = [Line("Aurora is here.", 0.21, 1.0), Line("The new can is red.", 2.0, 3.8)]
     asked = ask_of(request, whole("0" * 64), [Said(line.start, line.end, line.text) for line in said])
     assert told(video[0].prompt.text, said) == asked.request.prompt
-    talk, clip = SpokenTalk(random.Random(5)), random_clip(random.Random(5))
-    turns = [turn for _ in range(20) for turn in talk.turns(clip)]
-    for turn in turns:
-        lines = re.findall(r"^\[.* s\] (.*)$", turn.prompt, re.MULTILINE)
-        assert 1 <= len(lines) <= 3
-        expected = f"{scenes.describe(clip)}\n\n{VOICE} {' '.join(lines)}"
-        assert turn.answer in (expected, scenes.sentiment(clip), scenes.ad(clip))
-    assert len({turn.answer for turn in turns}) > 20
+
+
+def test_the_video_model_learns_to_quote_what_is_said_and_to_mind_it_nowhere_else() -> None:
+    from scripts.demo.models.spoken import SpokenTalk  # noqa: PLC0415
+
+    talk = SpokenTalk(random.Random(5))
+    beginning = HEARD.partition("{")[0]
+    first, kinds = Counter[str](), Counter[str]()
+    for clip, turns in (talk.drawn() for _ in range(200)):
+        for number, turn in enumerate(turns):
+            assert turn.prompt.count(beginning) == 1, "each turn is told, as in a conversation"
+            lines = re.findall(r"^\[.* s\] (.*)$", turn.prompt, re.MULTILINE)
+            assert 1 <= len(lines) <= 3
+            quoted = f"{VOICE} {' '.join(lines)}"
+            answers = {
+                "describe": f"{scenes.describe(clip)}\n\n{quoted}",
+                "quote": quoted,
+                "caption": films.caption(clip),
+                **{task: answer_of(clip) for task, answer_of in SEEN.items()},
+            }
+            (kind,) = [kind for kind, answer in answers.items() if turn.answer == answer][:1]
+            kinds[kind] += 1
+            first[kind] += number == 0
+    assert set(kinds) == {"describe", "quote", "caption", *SEEN}
+    assert all(first[kind] >= 5 for kind in kinds), "right after the video, too"
 
 
 def test_both_voices_speak_without_silence_at_the_ends() -> None:

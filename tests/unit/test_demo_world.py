@@ -11,10 +11,10 @@ import pytest
 from scripts.demo.evaluate import is_enough
 from scripts.demo.world import pictures, scenes
 from scripts.demo.world.draw import Style, draw_frame, draw_picture, moment_of, random_style
-from scripts.demo.world.lines import Line
+from scripts.demo.world.lines import Line, describe
 from scripts.demo.world.pictures import Picture, random_picture
 from scripts.demo.world.scenes import COLOURS, MOMENTS, Clip, Scene
-from scripts.demo.world.score import Score, score
+from scripts.demo.world.score import FOLLOWS, Score, score, score_swaps
 from scripts.demo.world.translations import translate_text
 
 PLAIN = Style(product="none", brand="", grey=0, gradient=0.0, sway=0.0)
@@ -161,6 +161,19 @@ def test_what_is_heard_is_scored_line_by_line() -> None:
     assert silent.captions["video describe"].right == 1
     unsaid = score(heard(description=scenes.describe(CLIP)), {"a.mp4": CLIP}, {"a.mp4": SAID})
     assert unsaid.captions["video describe"].right == 0, "it is to name what is said"
+
+
+@pytest.mark.parametrize(("quoted", "right"), [("own", 1), ("the same in both", 0), ("none", 0)])
+def test_a_description_follows_the_sound_if_each_quotes_its_own(quoted: str, right: int) -> None:
+    said = {"a.mp4": SAID[:2], "a-swapped.mp4": SAID[2:], "b.mp4": SAID}
+    records = []
+    for name, spoken in said.items():
+        told = {"own": spoken, "the same in both": SAID[:2], "none": ()}[quoted]
+        text = f"{scenes.describe(CLIP)}\n\n{describe(told)}"
+        records.append({"file": f"ads/{name}", "error": None, "tasks": {"describe": {"text": text}}})
+    result = Score()
+    score_swaps(result, records, said)
+    assert (result.captions[FOLLOWS].right, result.captions[FOLLOWS].total) == (right, 1)
 
 
 def test_what_is_misheard_is_wrong_once() -> None:

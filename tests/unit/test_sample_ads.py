@@ -17,6 +17,7 @@ from scripts.demo.sample_ads import (
     plan_pictures,
     read_lines,
     read_truth,
+    swapped,
     write_ads,
     write_picture,
     write_video,
@@ -33,6 +34,18 @@ if TYPE_CHECKING:
 def short_ads() -> list[Ad]:
     """Small versions of planned advertisements, so that writing them takes no time."""
     return [replace(ad, size=(96, 64), length_s=3.0) for ad in plan(seed=3, count=4)]
+
+
+def test_swapped_ads_show_the_same_and_say_what_another_says() -> None:
+    ads = plan(seed=3, count=9)
+    others = swapped(ads)
+    speaking = [ad for ad in ads if ad.lines]
+    assert 0 < len(others) == len(speaking) < len(ads)
+    for ad, other in zip(speaking, others, strict=True):
+        assert (other.clip, other.style, other.size, other.frames) == (ad.clip, ad.style, ad.size, ad.frames)
+        assert other.name == ad.name.replace(".mp4", "-swapped.mp4")
+        assert other.lines != ad.lines
+        assert other.lines in [each.lines[: len(other.lines)] for each in speaking]
 
 
 def test_planned_ads_differ_in_size_rate_and_length() -> None:

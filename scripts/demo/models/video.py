@@ -164,9 +164,9 @@ class Examples:
         if lot < WINDOWS:
             clip = self.windows.clip()
             return clip, self.windows.turns(clip)
-        clip = random_clip(self.rng)
         if lot < WINDOWS + SPOKEN:
-            return clip, self.spoken.turns(clip)
+            return self.spoken.drawn()
+        clip = random_clip(self.rng)
         return clip, self.talk.lesson(clip) if step <= FIRST_LESSON else self.talk.turns(clip)
 
     def batch(self, size: int, step: int) -> dict[str, torch.Tensor]:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 TRANSCRIPT = "transcript"
 LINES = ("lines", "times of lines")
 """What is looked at in a transcript."""
+SWAPPED = "-swapped"
+"""Behind the name of a video that has the words of another."""
+FOLLOWS = "descriptions that follow the sound"
 CLOSE_S = 0.3
 """A line may seem to begin or end so much sooner or later."""
 TASKS = ("describe", "tags", "sentiment", "ad")
@@ -141,6 +144,21 @@ def score(
                 right = expected_translation(english, language)
                 result.translations[language].count(expected=right, got=text, where=f"{name} {task} {language}")
     return result
+
+
+def score_swaps(result: Score, records: list[dict[str, Any]], said: Mapping[str, Sequence[Line]]) -> None:
+    """Count the pairs of the same pictures with other words whose descriptions quote each its own, and no others."""
+    told = {
+        record["file"].rsplit("/", 1)[-1]: record["tasks"].get("describe", {}).get("text", "") for record in records
+    }
+    for name, spoken in said.items():
+        other = name.replace(".", f"{SWAPPED}.")
+        if other not in said:
+            continue
+        expected = [lines.describe(spoken), lines.describe(said[other])]
+        quoted = [told.get(each, "").partition(f"\n\n{lines.VOICE}") for each in (name, other)]
+        got = [f"{voice.strip()}{words}" for _, voice, words in quoted]
+        result.captions[FOLLOWS].count(expected=expected, got=got, where=name)
 
 
 def _score_transcript(result: Score, name: str, spoken: Sequence[Line], segments: Sequence[dict[str, Any]]) -> None:
