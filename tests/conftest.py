@@ -11,6 +11,7 @@ import pytest
 
 from scripts.demo.sample_ads import write_ads
 from scripts.demo.stack import Stack, running_stack
+from server.shipped_profiles import PROFILES
 from tests import workers
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the tests; without pytest-xdist too."""
     items.sort(key=lambda item: workers.rank(item.path.name))
     for item in items:
-        if "users_folder" in getattr(item, "fixturenames", ()) and item.path.name not in workers.WITH_THE_STACK:
+        if "users_folder" in getattr(item, "fixturenames", ()) and not workers.has_a_stack(item.path.name):
             raise pytest.UsageError(f"{item.nodeid} uses the demo stack: name its module in {workers.__file__}")
 
 
@@ -88,10 +89,19 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stack(users_folder: Path, logs: Path) -> Iterator[Stack]:
-    """The demo stack: real vLLM, translator and gateway on free ports, started from a user's folder."""
-    ports = ["--port", str(free_port()), "--translator-port", str(free_port())]
-    with running_stack(*ports, "--log-dir", str(logs), folder=users_folder) as running:
+def stack(request: pytest.FixtureRequest, users_folder: Path, logs: Path) -> Iterator[Stack]:
+    """The demo stack: real vLLM, translator and gateway on free ports, started from a user's folder.
+
+    Without its model for sound if all tests of this worker do without.
+    """
+    options = ["--port", "0", "--translator-port", "0", "--log-dir", str(logs)]
+    if not any(item.path.name in workers.WITH_THE_STACK for item in request.session.items):
+        engine = "[[engines]]"
+        rest, *engines = (PROFILES / "demo.toml").read_text().split(engine)
+        soundless = users_folder / "soundless.toml"
+        soundless.write_text(engine.join([rest, *(one for one in engines if 'task = "transcribe"' not in one)]))
+        options += ["--profile", str(soundless)]
+    with running_stack(*options, folder=users_folder) as running:
         yield running
 
 

@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 WITH_THE_STACK = (
     *("test_demo_captions.py", "test_demo_films.py", "test_demo_pictures.py"),
     *("test_killed_engine.py", "test_readme.py"),
-    *("test_bench_pipeline_served.py", "test_bench_scale_tasks.py", "test_bench_server_served.py"),
-    *("test_deploy_dashboard.py", "test_gateway_sdks.py", "test_gateway_sdk_tools.py", "test_gateway_stack.py"),
-    *("test_gateway_parameters.py", "test_gateway_sounds.py", "test_gateway_hostile_stack.py", "test_captions.py"),
-    "test_live_stack.py",
-    *("test_server_safe_path.py", "test_selftest_stack.py", "test_studio_stack.py"),
+    *("test_bench_pipeline_served.py", "test_bench_server_served.py"),
+    *("test_gateway_parameters.py", "test_gateway_sounds.py", "test_captions.py", "test_live_stack.py"),
+    *("test_selftest_stack.py", "test_studio_stack.py", "test_gateway_stack.py"),
+)
+"""Modules that use all of the demo stack, in their order."""
+WITHOUT_SOUND = (
+    *("test_gateway_sdk_tools.py", "test_gateway_hostile_stack.py", "test_gateway_sdks.py"),
+    *("test_bench_scale_tasks.py", "test_deploy_dashboard.py", "test_server_safe_path.py"),
     *("test_server_stack.py", "test_stop_under_load.py"),
 )
-"""Modules that use the demo stack, in their order: the last one stops it."""
+"""Modules that use the demo stack, but not its model for sound; on another worker they have a stack without it. In
+their order: the last one stops it."""
 WITH_HEAVY_IMPORTS = (
     *("test_llama_vision_engine.py", "test_llama_vision_server.py"),
     *("test_translator_convert.py", "test_translator_madlad.py", "test_quantize_memory.py"),
@@ -46,7 +50,7 @@ WITH_HEAVY_IMPORTS = (
 )
 """Modules that import, or run what imports, what takes seconds: torch, transformers, vLLM, Schemathesis."""
 HEAVY = {"torch", "transformers", "vllm", "schemathesis"}
-GROUPS = {"stack": WITH_THE_STACK, "imports": WITH_HEAVY_IMPORTS}
+GROUPS = {"stack": WITH_THE_STACK, "imports": WITH_HEAVY_IMPORTS, "stack without sound": WITHOUT_SOUND}
 LONG = (
     *("test_server_dummy_engine.py", "test_client_loaders.py", "test_client_video_formats.py"),
     *("test_client_kills.py", "test_bench_scale.py", "test_translator_service.py"),
@@ -58,12 +62,17 @@ LONG = (
 """Modules of no group that take long: they come first, so that no worker has one left at the end."""
 
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
-_RANKS = {name: rank for rank, name in enumerate((*WITH_THE_STACK, *WITH_HEAVY_IMPORTS, *LONG))}
+_RANKS = {name: rank for rank, name in enumerate(chain(*GROUPS.values(), LONG))}
 
 
 def imported_alone(module: str, before: set[str]) -> set[str]:
     """What heavy packages a module of no group has imported; `before`: the names in `sys.modules` until then."""
     return set() if module in _GROUP_OF else HEAVY.intersection(sys.modules) - before
+
+
+def has_a_stack(name: str) -> bool:
+    """Whether a module may use the demo stack."""
+    return name in WITH_THE_STACK or name in WITHOUT_SOUND
 
 
 def rank(name: str) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -77,9 +78,16 @@ def read_prompt(path: Path) -> Prompt:
     """
     try:
         # With universal newlines, and without the mark that some editors begin a file with.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}") from error
+    return _prompt(path, content)
+
+
+@lru_cache(maxsize=256)
+def _prompt(path: Path, content: str) -> Prompt:
+    """What a file of this content asks; kept, for a service reads the same files for every job."""
+    lines = content.split("\n")
     begin, settings = 0, {}
     if lines[0].rstrip() == _FENCE:
         end = next((at for at, line in enumerate(lines[1:], 1) if line.rstrip() == _FENCE), None)

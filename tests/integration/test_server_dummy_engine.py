@@ -106,7 +106,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert not list(home.glob("*/*.safetensors"))
     engines = {name: PROFILE.format(name=name, folder=home / name, media=media) for name, media in MEDIA.items()}
     (home / "both.toml").write_text("".join(engines.values()))
-    (home / "stack.toml").write_text(f'{SUPERVISOR}\n[translator]\nmodel = "demo"\n{engines[LLAVA]}')
+    (home / "stack.toml").write_text(f"{SUPERVISOR}\n{engines[LLAVA]}")
     return home
 
 
@@ -126,7 +126,7 @@ def served(home: Path) -> Iterator[Served]:
     """The video model in a stack, the other one alone; steps are slow while there is a file `slow`."""
     engine, gateway, nowhere = (f"http://127.0.0.1:{free_port()}" for _ in range(3))
     both = ("--profile", str(home / "both.toml"))
-    options = ["--profile", str(home / "stack.toml"), "--port", "0", "--translator-port", "0", "--dummy-weights"]
+    options = ["--profile", str(home / "stack.toml"), "--port", "0", "--dummy-weights"]
     with pytest.MonkeyPatch.context() as patch, ExitStack() as running:
         patch.setenv("SLOW_STEPS", str(home / "slow"))
         patch.setenv("POISON", json.dumps(POISON))
@@ -319,6 +319,4 @@ def test_an_engine_in_slow_steps_serves_and_one_that_is_stopped_is_found(served:
     assert core.is_running()
     (home / "slow").unlink()
     core.send_signal(signal.SIGSTOP)
-    began = time.monotonic()
     engine.wait(60)
-    assert time.monotonic() - began < 3 * HUNG_S  # a busy machine

@@ -171,7 +171,10 @@ def test_status_tells_how_every_part_is(stack: Stack) -> None:
     assert {part["state"] for part in told["parts"]} == {"ready"}
     assert engine(stack).pid in {part["pid"] for part in told["parts"]}
     assert told["gateway"]["status"] == "ok"
-    assert [part["in_flight"] for part in told["parts"]] == [None, 0, 0, 0, 0, 0]  # the gateway itself is no replica
+    gateway, *replicas = (part["in_flight"] for part in told["parts"])
+    assert gateway is None  # it is no replica
+    assert replicas == [0] * len(replicas)
+    assert len(replicas) >= 4
 
 
 def test_the_kv_cache_is_as_large_as_check_says(stack: Stack) -> None:

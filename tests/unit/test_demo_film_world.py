@@ -225,11 +225,12 @@ def notes_in(turn: MergeTurn) -> list[Note]:
 def test_merges_are_asked_as_the_client_asks_and_get_longer() -> None:
     talk = MergeTalk(random.Random(2))
     turns = [turn for step in range(1, 1200, 30) for turn in talk.turns(4, step)]
+    prompts = {task: merge_prompt(task) for task in MERGED}
     for turn in turns:
         notes = notes_in(turn)
         lines = "\n".join(map(str, notes))
         asked = {
-            wording(merge_prompt(task)).replace("{answers}", lines): answer
+            wording(prompts[task]).replace("{answers}", lines): answer
             for task, answer in MERGED.items()
             for wording in (str, brief)
         }
