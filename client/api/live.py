@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from contextlib import ExitStack, aclosing
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from client.api.options import Options, plan_of
-from client.errors import UsageError
+from client.checks import language
+from client.errors import LedgerError, UsageError
 from client.live.actions import Actions, command_of, webhook_key, webhook_of
 from client.live.alerts import AlertState
 from client.live.asker import Asker
@@ -70,12 +72,14 @@ class LiveOptions(Options, total=False):
     """After which time a new session begins; an hour by default."""
     keep: int | None
     """Of JSONL files, and of the stills of alerts, so many; all by default."""
-    realtime: bool
-    """Whether a file is shown at the pace of its clock, and not as one that grows."""
+    realtime: bool | None
+    """Whether a file is shown at the pace of its clock, or as one that grows; by default, whether it has stopped to."""
     input_options: Mapping[str, str]
     """FFmpeg's, for the source."""
     wait_s: float
     """How long a source may be away."""
+    max_lag_s: float | None
+    """How old a caption may be; by default two periods, or twice what answers take where they take longer."""
     answer_s: float
     """How long an answer may take; 30 s by default."""
     on_piece: Callable[[int, int, str], None] | None
@@ -94,7 +98,7 @@ class Live:
         self._session, self.options = session, options
         self.planned = plan_live(session, options)
         self.source = source_of(
-            os.fspath(source), realtime=options.get("realtime", False), options=options.get("input_options")
+            os.fspath(source), realtime=options.get("realtime"), options=options.get("input_options")
         )
         command, webhook = options.get("on_alert"), options.get("webhook")
         if (command or webhook) and not options.get("alerts"):
@@ -107,6 +111,7 @@ class Live:
         self._watch: Watch | None = None
         self._reader: Reader | None = None
         self._subtitles: LiveSubtitles | None = None
+        self._actions: Actions | None = None
 
     @property
     def stats(self) -> LiveStats:
@@ -128,16 +133,25 @@ class Live:
 
     def finish(self) -> None:
         """Write that no more comes, of a session that is not closed any more: the process ends."""
+        self._give_up_alerts()
         if self._subtitles:
             self._subtitles.close()
 
+    def _give_up_alerts(self) -> None:
+        if self._actions:
+            self._actions.give_up()
+            self.stats.untold = self._actions.untold
+
     async def _run(self) -> AsyncGenerator[LiveEvent, None]:
         opened, options, planned = self._session.opened, self.options, self.planned
-        hearing = await _ready(self._session, opened, options, planned)
+        loading = asyncio.create_task(asyncio.to_thread(language.load))  # the first answer would else be late by it
+        try:
+            hearing = await _ready(opened, options, planned)
+        finally:
+            await loading
         began = (time.monotonic(), datetime.now(UTC))
         every_s = options.get("every_s", EVERY_S)
         notify = self._session.notify
-        stills = Stills(self._output, options.get("keep")) if self._output else None
         self._reader = Reader(
             self.source,
             planned.sampling,
@@ -169,21 +183,44 @@ class Live:
             began=began,
             name=self.source.name,
             notify=notify,
+            most_lag_s=options.get("max_lag_s"),
             hearing=hearing,
-            keep=stills.keep if stills else lambda alert: alert,
         )
         outputs = _Outputs(self, self._output, began[1], self._reader, self._watch)
         self._subtitles = outputs.subtitles
-        actions = Actions(self._command, self._webhook, self._key, notify)
+        actions = self._actions = Actions(self._command, self._webhook, self._key, notify)
         try:
             async with aclosing(self._watch.events()) as events:
-                async for event in events:
-                    if isinstance(event, LiveAlert):
-                        actions.add({"source": self.source.name, **event.to_json()})
-                    await outputs.add(event)
+                async for came in events:
+                    event, failure = await self._kept(came, outputs, actions)
                     yield event
+                    if failure:
+                        for left in self._watch.waiting():
+                            yield (await self._kept(left, None, actions))[0]
+                        raise failure
         finally:
-            await _close(actions, outputs)
+            try:
+                await _close(actions, outputs)
+            finally:
+                self._give_up_alerts()
+
+    async def _kept(
+        self, event: LiveEvent, outputs: _Outputs | None, actions: Actions
+    ) -> tuple[LiveEvent, OSError | LedgerError | None]:
+        """Keep an event, and do what an alert is for; the second is why it could not be kept, if it could not."""
+        failure: OSError | LedgerError | None = None
+        if isinstance(event, LiveAlert):
+            try:
+                event = outputs.keep_stills(event) if outputs else event
+            except OSError as error:
+                failure = error
+            actions.add({"source": self.source.name, **event.to_json()})
+        try:
+            if outputs:
+                await outputs.add(event)
+        except (OSError, LedgerError) as error:
+            failure = failure or error
+        return event, failure
 
 
 class Planned(NamedTuple):
@@ -252,7 +289,7 @@ def _some(options: LiveOptions, *names: str) -> Options:
     return cast("Options", {name: value for name, value in options.items() if name in names})
 
 
-async def _ready(session: Session, opened: Opened, options: LiveOptions, planned: Planned) -> Hearing | None:
+async def _ready(opened: Opened, options: LiveOptions, planned: Planned) -> Hearing | None:
     """Look whether the servers know what is needed; who hears, if anybody does.
 
     Raises:
@@ -290,11 +327,16 @@ class _Outputs:
         self.subtitles: LiveSubtitles | None = None
         self._ledger: LiveLedger | None = None
         self._lines: JsonLines | None = None
+        self._stills = Stills(folder, live.options.get("keep")) if folder else None
         if folder:
             self._ledger = LiveLedger(folder, live.planned.plan, live.source.name)
             self._lines = JsonLines(folder, live.options.get("keep"))
             if live.options.get("subtitles"):
                 self.subtitles = LiveSubtitles(folder, began)
+
+    def keep_stills(self, alert: LiveAlert) -> LiveAlert:
+        """Write the stills of an alert; returns it with their paths."""
+        return self._stills.keep(alert) if self._stills else alert
 
     async def add(self, event: LiveEvent) -> None:
         known = self._reader.began

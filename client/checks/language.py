@@ -186,6 +186,12 @@ def _script(letter: str) -> str:
 _lock = threading.Lock()
 
 
+def load() -> None:
+    """Load what tells languages, where an answer must not wait for it: a second, once in a process."""
+    with _lock:
+        _identifier()
+
+
 def _rank(text: str) -> dict[str, float]:
     with _lock:
         return dict(_identifier().rank(text))

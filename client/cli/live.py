@@ -14,10 +14,14 @@ from client.cli.command import Command, Option
 from client.cli.options import BATCH_OPTIONS
 from client.cli.settings import settings_of
 from client.errors import BabelviewError, UsageError
+from client.live.source import Pace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from client.api.babelview import Babelview
     from client.api.live import Live, LiveOptions
+    from client.cli.live_screen import LiveScreen
     from client.cli.settings import Settings
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -75,9 +79,19 @@ _CLOCK = (
     ),
     _option(
         "clock",
-        "--realtime",
+        "--realtime/--no-realtime",
+        default=None,
         is_flag=True,
-        help="show a file at the pace of its own clock; else it is read as one that grows",
+        help="show a file at the pace of its own clock, or read it as one that grows  [default: as one that grows if "
+        "something was just written to it]",
+    ),
+    _option(
+        "clock",
+        "--max-lag",
+        "max_lag_s",
+        type=values.seconds,
+        metavar="SECONDS",
+        help="leave out a caption that would be older  [default: 2 x --every, or twice what answers take]",
     ),
     _option(
         "clock",
@@ -246,20 +260,43 @@ def _run(settings: Settings, source: str, own: dict[str, Any]) -> int:
         babelview = settings.session(Babelview)
         babelview.notify = screen.note
         live = babelview.live(source, **_options(settings, own, screen.piece))
-        signals.end_at_once(live.finish)
-        return asyncio.run(_watch(babelview, live, screen.show, screen.summary))
+
+        def interrupted() -> None:
+            live.finish()
+            screen.summary(live.stats, live.reader)
+
+        signals.end_at_once(interrupted)
+        for line in _intentions(live, own):
+            screen.note(line)
+        return asyncio.run(_watch(babelview, live, screen))
     except KeyboardInterrupt:
         return signals.INTERRUPTED
     except BabelviewError as error:
         screen.note(f"Error: {error}")
         return USAGE if isinstance(error, UsageError) else FAILED
     except OSError as error:
-        screen.note(f"Error: {own['output'] or DEFAULT_OUTPUT}: {error.strerror or error}")
+        screen.note(f"Error: cannot write to {_output(own) or error.filename}: {error.strerror or error}")
         return FAILED
 
 
+def _output(own: dict[str, Any]) -> Path | None:
+    """Where what comes is kept, if it is."""
+    output: Path | None = own["output"]
+    return output or (Path(DEFAULT_OUTPUT) if own["alerts"] or own["subtitles"] else None)
+
+
+def _intentions(live: Live, own: dict[str, Any]) -> Iterator[str]:
+    """What is done that was not said, before it begins."""
+    name, pace = live.source.name, live.source.pace
+    if own["realtime"] is None and live.source.is_file and pace is not Pace.LIVE and live.source.format is None:
+        grows = "as a file that grows, from what is newest (--realtime: from its beginning, at the pace of its clock)"
+        shown = "from its beginning, at the pace of its clock (--no-realtime: as a file that grows)"
+        yield f"{name}: read {grows if pace is Pace.GROWING else shown}"
+    if (output := _output(own)) and not own["output"]:
+        yield f"kept in {output}: the ledger, lines of JSON, and what is asked for (--output)"
+
+
 def _options(settings: Settings, own: dict[str, Any], on_piece: Any) -> LiveOptions:
-    output = own["output"] or (Path(DEFAULT_OUTPUT) if own["alerts"] or own["subtitles"] else None)
     options: LiveOptions = {
         "questions": settings.questions,
         "languages": settings.languages,
@@ -268,11 +305,12 @@ def _options(settings: Settings, own: dict[str, Any], on_piece: Any) -> LiveOpti
         "sampling": settings.sampling,
         "every_s": own["every_s"],
         "span_s": own["span_s"] or own["every_s"],
+        "max_lag_s": own["max_lag_s"],
         "alerts": list(own["alerts"]),
         "alert_after": own["alert_after"],
         "on_alert": own["on_alert"],
         "webhook": own["webhook"],
-        "output": output,
+        "output": _output(own),
         "subtitles": own["subtitles"],
         "rotate_s": own["rotate_s"],
         "keep": own["keep"],
@@ -289,13 +327,13 @@ def _options(settings: Settings, own: dict[str, Any], on_piece: Any) -> LiveOpti
     return options
 
 
-async def _watch(babelview: Babelview, live: Live, show: Any, summary: Any) -> int:
+async def _watch(babelview: Babelview, live: Live, screen: LiveScreen) -> int:
     async with babelview, aclosing(live):
         try:
             async for event in live:
-                show(event)
+                screen.show(event)
         finally:
-            summary(live.stats, live.reader)
+            screen.summary(live.stats, live.reader)
     return DONE
 
 

@@ -67,7 +67,7 @@ class LiveScreen:
         lines: list[str] = []
         streamed = self._streams and self._shown == event.end_us
         if streamed:
-            self._close(f"  ({event.lag_s:.1f} s)")
+            self._close(f"  ({event.lag_s:.1f} s)" if event.answers else "  ... (given up)")
         else:
             self._close()
         for number, (key, answer) in enumerate(event.tasks.items()):
@@ -90,17 +90,21 @@ class LiveScreen:
             self._skipped = event.skipped
 
     def summary(self, stats: LiveStats, reader: Reader | None) -> None:
-        """What was counted, at the end."""
+        """What was counted, at the end; nothing where nothing was ever seen."""
         self._close()
-        received, dropped, again = (reader.received, reader.dropped, reader.reconnects) if reader else (0, 0, 0)
+        if reader is None or reader.began is None:
+            return
+        received, dropped, again = reader.received, reader.dropped, reader.reconnects
         told = [
             _count(stats.captions, "caption"),
             f"lag {stats.mean_lag_s:.1f} s, at most {stats.longest_lag_s:.1f} s",
             f"{_count(stats.skipped, 'step')} left out",
             f"{dropped:,} of {received:,} frames in no caption",
         ]
+        told += [f"{stats.too_old:,} given up, as too old"] if stats.too_old else []
         told += [f"{stats.failed:,} with something unanswered"] if stats.failed else []
         told += [_count(stats.alerts, "alert")] if stats.alerts else []
+        told += [f"{stats.untold:,} of them not told"] if stats.untold else []
         told += [_count(again, "reconnection")] if again else []
         told += [f"{_count(stats.unheard, 'piece')} of sound left out"] if stats.unheard else []
         note("; ".join(told))

@@ -13,7 +13,7 @@ from client.api.session import Session
 from client.cli.listening import could_hear, heard_before, serves_speech
 from client.cli.log import open_log
 from client.cli.progress import Progress
-from client.cli.screen import CONTROL, ProgressDisplay
+from client.cli.screen import CONTROL, ProgressDisplay, in_lines
 from client.cli.signals import INTERRUPTED, end_in_order
 from client.cli.stats import run_stats
 from client.errors import AuthError, BabelviewError, ServiceLostError, StoppedError, UsageError
@@ -258,10 +258,9 @@ def _unwritable(settings: Settings, error: OSError) -> BabelviewError:
 
 def _say(text: str) -> None:
     with suppress(OSError):  # nobody reads it, or the disk is full: no reason not to run
-        print(text.translate(CONTROL), file=sys.stderr)
+        print(in_lines(text), file=sys.stderr)
 
 
 def _complain(error: BabelviewError) -> int:
-    with suppress(OSError):
-        print(f"Error: {error}", file=sys.stderr)
+    _say(f"Error: {error}")
     return USAGE if isinstance(error, UsageError) else FAILED

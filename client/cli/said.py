@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from client.checks.issues import DOUBTFUL
-from client.cli.screen import CONTROL
+from client.cli.screen import CONTROL, in_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,8 +25,8 @@ def show(text: str, end: str = "\n") -> None:
 
 
 def note(text: str) -> None:
-    """Write a line to standard error."""
-    print(text.translate(CONTROL), file=sys.stderr, flush=True)
+    """Write a line to standard error, or several."""
+    print(in_lines(text), file=sys.stderr, flush=True)
 
 
 def note_verdict(answer: Answer) -> None:
@@ -54,7 +54,7 @@ def show_record(record: Record) -> None:
     for warning in record["warnings"]:
         note(f"warning: {warning}")
     if record["error"]:
-        note(f"failed: {record['file']}: {record['error']}")
+        note(f"failed: {record['file'].translate(CONTROL)}: {record['error']}")
 
 
 def clock(at_s: float) -> str:

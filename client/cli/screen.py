@@ -36,8 +36,15 @@ CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | 
     code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))
 }
 """File names may hold line breaks, what moves the cursor of a terminal, and what turns the direction of writing."""
+_NEXT_LINE = "\n    "
 _LISTED_FAILURES = 50
 """So many failures are listed on a terminal; a log, which can be searched, gets them all."""
+
+
+def in_lines(text: str) -> str:
+    """A message as a terminal shows it: one of several lines, such as a server's, has the others indented."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return _NEXT_LINE.join(line.translate(CONTROL).rstrip() for line in lines if line.strip())
 
 
 class _Console(Console):
@@ -90,10 +97,9 @@ class ProgressDisplay:
             self._live.stop()
 
     def note(self, text: str, /) -> None:
-        """Show a line that the user should see."""
-        text = text.translate(CONTROL)
+        """Show a line that the user should see, or several."""
         logger.info("%s", text)
-        self._console.print(Text(text))
+        self._console.print(Text(in_lines(text)))
 
     def update(self) -> None:
         """Show plain lines if it is time for them; live ones come by themselves."""
@@ -131,7 +137,7 @@ class ProgressDisplay:
         progress = self._progress
         listed = _LISTED_FAILURES if self._console.is_terminal else len(progress.failures)
         for file, reason in progress.failures[:listed]:
-            self.note(f"failed: {file}: {reason}")
+            self.note(f"failed: {file.translate(CONTROL)}: {reason}")
         if len(progress.failures) > listed:
             where = f", all with their reasons in {results}" if results else ""
             self.note(f"... and {len(progress.failures) - listed:,} more{where}")

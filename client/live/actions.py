@@ -19,7 +19,6 @@ import signal
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import aiohttp
@@ -27,7 +26,7 @@ import orjson
 
 from client.endpoints.keys import API_KEY, OPENAI_KEY, TRANSLATOR_KEY
 from client.errors import UsageError
-from client.live.source import host_of
+from client.live.source import host_of, split_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,9 +67,10 @@ def webhook_of(url: str) -> str:
     Raises:
         UsageError: it is none.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"--webhook {host_of(url)}: must be a URL, http:// or https://")
+    name = f"--webhook {host_of(url)}"
+    if not url.lower().startswith(("http://", "https://")):
+        raise UsageError(f"{name}: must be a URL, http:// or https://")
+    split_url(url, name)
     return url
 
 
@@ -114,6 +114,10 @@ class Actions:
         self._command, self._webhook, self._key, self._notify = command, webhook, key, notify
         self._first_pause_s = first_pause_s
         self._session: aiohttp.ClientSession | None = None
+        self._open = 0
+        """Alerts that wait, or are being told."""
+        self.untold = 0
+        """Alerts that the command, or the webhook, did not take."""
         self._tasks: list[asyncio.Task[None]] = []
         self._waiting: list[asyncio.Queue[dict[str, Any]]] = []
         works = [self._run] * bool(command) + [self._post] * bool(webhook)
@@ -128,8 +132,20 @@ class Actions:
             if waiting.full():
                 waiting.get_nowait()
                 waiting.task_done()
+                self._open -= 1
+                self.untold += 1
                 self._notify("alerts come faster than they can be told: the oldest was left out")
             waiting.put_nowait(alert)
+            self._open += 1
+
+    def give_up(self) -> None:
+        """Say how many are not told yet: the session is over."""
+        if self._open:
+            ways = ["--on-alert"] * bool(self._command) + ["--webhook"] * bool(self._webhook)
+            alerts = f"{self._open} alert{'s were' if self._open != 1 else ' was'}"
+            self._notify(f"{' and '.join(ways)}: {alerts} not told when the session ended")
+            self.untold += self._open
+            self._open = 0
 
     async def close(self) -> None:
         """Give the last ones a moment, and stop."""
@@ -140,6 +156,7 @@ class Actions:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.give_up()
         if self._session:
             await self._session.close()
 
@@ -147,15 +164,18 @@ class Actions:
         while True:
             alert = await waiting.get()
             try:
-                await work(alert)
+                problem = await work(alert)
             # ValueError: a text that no environment or JSON can hold, such as NUL or half a surrogate pair.
             except (OSError, TimeoutError, ValueError, TypeError, aiohttp.ClientError) as error:
-                self._notify(f"alert: {str(error) or 'timed out'}")
-            finally:
-                waiting.task_done()
+                problem = f"alert: {str(error) or 'timed out'}"
+            if problem:
+                self._notify(problem)
+                self.untold += 1
+            self._open -= 1
+            waiting.task_done()
 
-    async def _run(self, alert: dict[str, Any]) -> None:
-        """Run the command, without a shell and without our keys."""
+    async def _run(self, alert: dict[str, Any]) -> str | None:
+        """Run the command, without a shell and without our keys; says what went wrong, if anything did."""
         assert self._command
         keys = (API_KEY, OPENAI_KEY, TRANSLATOR_KEY, WEBHOOK_KEY)
         env = {name: value for name, value in os.environ.items() if name not in keys}
@@ -171,16 +191,18 @@ class Actions:
             async with asyncio.timeout(_COMMAND_S):
                 await process.communicate(orjson.dumps(alert) + b"\n")
         except TimeoutError:
-            self._notify(f"--on-alert: ended, it was not done within {_COMMAND_S:g} s")
+            return f"--on-alert: ended, it was not done within {_COMMAND_S:g} s"
         finally:
             if process.returncode is None:  # and all that it has started: its session is its own
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-        if process.returncode:
-            self._notify(f"--on-alert: exit code {process.returncode}")
+        return f"--on-alert: exit code {process.returncode}" if process.returncode else None
 
-    async def _post(self, alert: dict[str, Any]) -> None:
-        """Post it, a few times if need be, always under the same id; no redirection is followed."""
+    async def _post(self, alert: dict[str, Any]) -> str | None:
+        """Post it, a few times if need be, always under the same id; no redirection is followed.
+
+        Says why it was not taken, if it was not.
+        """
         assert self._webhook
         self._session = self._session or aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_POST_S))
         body, identity = orjson.dumps(alert), f"alert_{uuid4().hex}"
@@ -195,7 +217,7 @@ class Actions:
                     self._webhook, data=body, headers=headers, allow_redirects=False
                 ) as response:
                     if response.status < 300:
-                        return
+                        return None
                     reason = f"HTTP {response.status}"
                     if response.status < 500 and response.status not in _TRY_AGAIN:
                         break
@@ -203,4 +225,4 @@ class Actions:
                 reason = str(error) or "timed out"
             if number + 1 < _ATTEMPTS:
                 await asyncio.sleep(self._first_pause_s * 2.0**number * random.uniform(0.5, 1))
-        self._notify(f"--webhook {host_of(self._webhook)}: the alert was not taken ({reason})")
+        return f"--webhook {host_of(self._webhook)}: the alert was not taken ({reason})"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
+import time
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.checks.review import ask_reviewed, review
 from client.errors import FailedError, RequestError, ServiceLostError
@@ -36,14 +38,28 @@ _IN_WORDS = ("text", "sentiment")
 """Readers of answers that are shown as they come."""
 
 
+class AlertAnswer(NamedTuple):
+    """The answer to a question of yes or no."""
+
+    number: int
+    """Of the question."""
+    yes: bool
+    ask: UnitRequest
+    answer: Answer
+
+
 @dataclass(slots=True)
 class Asked:
     """What came of a step."""
 
     answers: list[tuple[UnitRequest, Answer]] = field(default_factory=list)
-    alerts: dict[int, tuple[bool, UnitRequest, Answer]] = field(default_factory=dict)
-    """By the number of the question; those that were answered with neither yes nor no are not in it."""
+    answered_s: float = 0.0
+    """When the last of them came (`time.monotonic`)."""
     problems: list[str] = field(default_factory=list)
+    gave_up: bool = False
+    """Whether an answer was not waited for any longer."""
+    is_late: bool = False
+    """Whether it was not because the caption would have been too old."""
 
 
 class Asker:
@@ -74,8 +90,17 @@ class Asker:
         single = len(requests) == 1 and requests[0].answer in _IN_WORDS
         self._on_piece = on_piece if single else None
 
-    async def ask(self, clip: Clip, session: LiveSession) -> Asked:
-        """All answers about a clip that came in time.
+    async def ask(
+        self,
+        clip: Clip,
+        session: LiveSession,
+        on_alert: Callable[[AlertAnswer], None] = lambda _: None,
+        *,
+        most_s: float = math.inf,
+    ) -> Asked:
+        """All answers about a clip that came before it was `most_s` old; of an old one those of alerts alone.
+
+        Alerts wait for no caption: they are told as they come, those that are neither yes nor no as problems.
 
         Raises:
             ServiceLostError: the model was away for too long.
@@ -88,10 +113,11 @@ class Asker:
         try:
             async with asyncio.timeout(self.timeout_s), asyncio.TaskGroup() as group:
                 for number, request in enumerate(self._alerts):
-                    group.create_task(self._ask_alert(number, UnitRequest(unit, request), parts, asked))
-                for request in self._requests:
-                    group.create_task(self._ask(ask_of(request, unit), parts, clip, asked))
+                    group.create_task(self._ask_alert(number, UnitRequest(unit, request), parts, asked, on_alert))
+                if not clip.is_old:
+                    group.create_task(self._ask_all(unit, parts, clip, asked, most_s))
         except TimeoutError:
+            asked.gave_up = True
             asked.problems.append(f"no answer within {self.timeout_s:g} s (--timeout)")
         except BaseExceptionGroup as group_error:
             raise _first(group_error) from group_error
@@ -99,7 +125,20 @@ class Asker:
         asked.answers.sort(key=lambda it: order.index(it[0].request.key))
         return asked
 
-    async def _ask(self, ask: UnitRequest, parts: bytes, clip: Clip, asked: Asked) -> None:
+    async def _ask_all(self, unit: Unit, parts: bytes, clip: Clip, asked: Asked, most_s: float) -> None:
+        """Ask all but alerts, until the clip is so old."""
+        until_s = clip.shown_s + most_s
+        try:
+            async with asyncio.timeout(until_s - time.monotonic()), asyncio.TaskGroup() as group:
+                for request in self._requests:
+                    group.create_task(self._ask(ask_of(request, unit), parts, clip, asked, until_s))
+        except TimeoutError:
+            asked.is_late = True
+        if asked.is_late:
+            asked.gave_up = True
+            asked.problems.append(f"given up: it would be older than {round(most_s, 1):g} s (--max-lag)")
+
+    async def _ask(self, ask: UnitRequest, parts: bytes, clip: Clip, asked: Asked, until_s: float) -> None:
         try:
             if self._on_piece:
                 answer = await self._stream(ask.request, parts, clip)
@@ -107,8 +146,12 @@ class Asker:
                 answer, _ = await ask_reviewed(self._model, ask.request, parts, self._name, once=True)
         except RequestError as error:
             asked.problems.append(f"{ask.request.label}: {error}")
+            return
+        if (now_s := time.monotonic()) > until_s:  # this process was held up
+            asked.is_late = True
         else:
             asked.answers.append((ask, answer))
+            asked.answered_s = now_s
 
     async def _stream(self, request: Request, parts: bytes, clip: Clip) -> Answer:
         assert self._on_piece
@@ -120,14 +163,16 @@ class Asker:
                     self._on_piece(clip.start_us, clip.end_us, piece)
         raise FailedError("the answer holds nothing")
 
-    async def _ask_alert(self, number: int, ask: UnitRequest, parts: bytes, asked: Asked) -> None:
+    async def _ask_alert(
+        self, number: int, ask: UnitRequest, parts: bytes, asked: Asked, on_alert: Callable[[AlertAnswer], None]
+    ) -> None:
         try:
             answer = await self._model.ask(ask.request, parts, self._name, choices=(YES, NO))
         except RequestError as error:
             asked.problems.append(f"alert {ask.request.question!r}: {error}")
             return
         if found := _FIRST_WORD.match(answer.text):
-            asked.alerts[number] = (found[1].lower() == YES.lower(), ask, answer)
+            on_alert(AlertAnswer(number, found[1].lower() == YES.lower(), ask, answer))
         else:
             asked.problems.append(f"alert {ask.request.question!r}: answered with {answer.text[:60]!r}, not yes or no")
 

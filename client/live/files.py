@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import orjson
 
+from client.export.atomic import replacing
+
 if TYPE_CHECKING:
+    from io import FileIO
     from pathlib import Path
 
     from client.live.events import LiveAlert, LiveEvent, LiveSession
@@ -26,7 +29,7 @@ class JsonLines:
     def __init__(self, folder: Path, keep: int | None, most_bytes: int = MOST_BYTES) -> None:
         """`keep` so many files, the newest; None: all."""
         self._folder, self._keep, self._most_bytes = folder, keep, most_bytes
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
         self._session: LiveSession | None = None
         self._part, self._size = 1, 0
 
@@ -43,8 +46,14 @@ class JsonLines:
             self._part += 1
             self._begin(self._session)
         assert self._file
-        self._size += self._file.write(orjson.dumps(event.to_json(), option=orjson.OPT_APPEND_NEWLINE))
-        self._file.flush()
+        left = memoryview(orjson.dumps(event.to_json(), option=orjson.OPT_APPEND_NEWLINE))
+        before, self._size = self._size, self._size + len(left)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            self._file.truncate(before)  # half a line is none that anybody can read
+            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -53,7 +62,7 @@ class JsonLines:
 
     def _begin(self, session: LiveSession) -> None:
         self.close()
-        self._file = (self._folder / f"live-{session.id}-{self._part:04}.jsonl").open("ab")
+        self._file = (self._folder / f"live-{session.id}-{self._part:04}.jsonl").open("ab", buffering=0)
         self._size = 0
         remove_oldest(self._folder, "live-*.jsonl", self._keep)
 
@@ -76,14 +85,19 @@ class Stills:
         self._number += 1
         at = f"{alert.session.id}-{self._number:06}"
         before, after = alert.stills
-        kept = replace(alert, after=self._folder / f"{at}-after.jpg")
-        (self._folder / f"{at}-after.jpg").write_bytes(after)
+        kept = replace(alert, after=_write(self._folder / f"{at}-after.jpg", after))
         if before is not None:
-            kept = replace(kept, before=self._folder / f"{at}-before.jpg")
-            (self._folder / f"{at}-before.jpg").write_bytes(before)
+            kept = replace(kept, before=_write(self._folder / f"{at}-before.jpg", before))
         remove_oldest(self._folder, "*-before.jpg", self._keep)
         remove_oldest(self._folder, "*-after.jpg", self._keep)
         return kept
+
+
+def _write(path: Path, jpeg: bytes) -> Path:
+    """Write a still, all of it or nothing."""
+    with replacing(path) as file:
+        file.write(jpeg)
+    return path
 
 
 def remove_oldest(folder: Path, pattern: str, keep: int | None) -> None:

@@ -51,6 +51,14 @@ class Busy:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """Asks for the newest frames."""
+
+    oldest_s: float
+    """An older one is too old for a caption: a newer one is waited for, a moment."""
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
     """The newest frames; times are of the clock of the session."""
 
@@ -62,7 +70,9 @@ class Clip:
     received: int
     """Frames that came by then, of this connection."""
     dropped: int
-    """Of these: those of times that no clip covers."""
+    """Of these: those of times that no caption is about."""
+    is_old: bool = False
+    """Whether they are older than what was wanted, as where the source was lost meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,10 +37,9 @@ class Newest(Generic[T]):
         self._spacing_us = span_us // (_FOR_EACH * max(frames, 2))
         self._kept: deque[Kept[T]] = deque()
         self._newest: Kept[T] | None = None
-        self._taken = -1
-        """The number of the newest frame that was ever chosen."""
-        self.dropped = 0
-        """Frames of times that no choice covers, since the first one."""
+        self._taken = self._covered = -1
+        """The number of the newest frame that was ever chosen, and of the newest that a caption is about."""
+        self._dropped = 0
         self.since_us = 0
         """Where the time begins that the last choice covers."""
 
@@ -68,12 +67,19 @@ class Newest(Generic[T]):
         while len(self._kept) > 1 and self._kept[1].at_us <= at_us - self._span_us:
             self._kept.popleft()
 
-    def choose(self) -> Sequence[Kept[T]]:
+    @property
+    def dropped(self) -> int:
+        """Frames of times that no caption is about, since the first one, or would be if no further one came."""
+        return self._dropped + self._taken - self._covered
+
+    def choose(self, *, for_caption: bool = True) -> Sequence[Kept[T]]:
         """Those that are evenly spread over the time, the newest one last; none where none came."""
         if self._newest is None:
             return []
         both = [*(kept for kept in self._kept if kept.number != self._newest.number), self._newest]
-        if self._taken >= 0:
-            self.dropped += max(0, both[0].number - self._taken - 1)
         self._taken, self.since_us = self._newest.number, both[0].at_us
+        if for_caption:
+            if self._covered >= 0:
+                self._dropped += max(0, both[0].number - self._covered - 1)
+            self._covered = self._taken
         return both[-1:] if self._frames == 1 else [both[index] for index in evenly(len(both), self._frames)]

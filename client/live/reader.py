@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import signal
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from client.errors import MediaError
-from client.live.messages import Began, Busy, Clip, Ended, Reading
+from client.live.messages import Began, Busy, Clip, Ended, Reading, Wanted
 from client.media.content import SoundPiece
 
 if TYPE_CHECKING:
@@ -83,26 +84,30 @@ class Reader:
 
     @property
     def dropped(self) -> int:
-        """Frames of times that no clip covers."""
+        """Frames of times that no caption is about."""
         return self._before[1] + self._counts[1]
 
-    async def clip(self) -> Clip | None:
+    async def clip(self, oldest_s: float = math.inf) -> Clip | None:
         """The newest frames, of which at least one was in no clip before; waits for it. None: the source has ended.
+
+        Where the newest is older than `oldest_s`, and no newer one comes within a moment, the clip is marked as old.
 
         Raises:
             MediaError: it cannot be opened, or stays away for too long.
         """
         while True:
-            found = await self._ask()
+            found = await self._ask(oldest_s)
             if isinstance(found, Clip):
                 self._back()
                 self._counts = (found.received, found.dropped)
                 self._first = False
                 return found
             self.close()
-            if not found.reason:
-                return None
             source = self._reading.source
+            if not found.reason:
+                if self.began is None:
+                    raise MediaError(f"{source.name}: it ended before there was a frame in it")
+                return None
             if found.final and self.began is None:
                 raise MediaError(f"{source.name}: {found.reason}")
             if found.final and source.is_file:
@@ -119,7 +124,7 @@ class Reader:
         self._before = (self.received, self.dropped)
         self._counts = (0, 0)
 
-    async def _ask(self) -> Clip | Ended:
+    async def _ask(self, oldest_s: float) -> Clip | Ended:
         reading = self._reading
         limit_s = reading.read_s + _GRACE_S
         if self._process is None:
@@ -129,7 +134,7 @@ class Reader:
             limit_s += reading.open_s + reading.span_us / 1e6
         if self._reply is None:  # else the last one was given up while it was waited for
             self._reply = asyncio.get_running_loop().create_future()
-            self._process.ask()
+            self._process.ask(Wanted(oldest_s))
         reply = self._reply
         self._heard_s = time.monotonic()
         while (left_s := self._heard_s + limit_s - time.monotonic()) > 0 and not reply.done():
@@ -205,10 +210,10 @@ class _Process:
             self._pipe.send(reading)
         threading.Thread(target=self._receive, daemon=True, name="live").start()
 
-    def ask(self) -> None:
+    def ask(self, wanted: Wanted) -> None:
         """Have it send a clip, or how it ended."""
         with suppress(OSError):
-            self._pipe.send(None)
+            self._pipe.send(wanted)
 
     def kill(self) -> None:
         """End it, whatever it is doing."""

@@ -6,6 +6,7 @@ hangs or leaks costs a connection, not the session.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -15,12 +16,13 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
 
 import av
 
 from client.live.clock import FrameClock
 from client.live.growing_file import GrowingFile
-from client.live.messages import Began, Busy, Clip, Ended
+from client.live.messages import Began, Busy, Clip, Ended, Wanted
 from client.live.newest import Newest
 from client.live.sound import LiveSound
 from client.live.source import Pace
@@ -28,6 +30,7 @@ from client.media.content import Facts, Frame, Span
 from client.media.frame_encoder import FrameEncoder
 from client.media.opening import Opened
 from client.media.worker import prepare_worker
+from client.sources.source import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,6 +58,8 @@ _FINAL = (
 _SLEEP_S = 0.2
 _BUSY_S = 1.0
 """So often it is told that what was written before is being read."""
+_NEWER_S, _LONGEST_NEWER_S = 0.5, 5.0
+"""So long, or twice as long as the last one took, a newer frame is waited for where the newest is too old."""
 _MOST_ERRORS = 500
 """Packets, one after the other, that cannot be decoded: then the connection is given up."""
 
@@ -68,7 +73,10 @@ class _State:
         self.newest = Newest[av.VideoFrame](reading.sampling.frames, reading.span_us)
         self.offset_us = 0
         """What the session's clock is ahead of that of the frames."""
-        self.shown_s = 0.0
+        self.shown_s = self.gap_s = 0.0
+        """When the newest frame came, and how much later that was than the one before."""
+        self.ends_s: float | None = None
+        """When a source that is shown by its clock ends, as far as it says so."""
         self.video: Opened | None = None
         self.settled = False
         """Whether the newest frame is one that was just made."""
@@ -81,7 +89,8 @@ class _State:
             self.settled = settled
             self.newest.add(local_us, frame)
             self.offset_us = offset_us
-            self.shown_s = time.monotonic()
+            now_s = time.monotonic()
+            self.shown_s, self.gap_s = now_s, now_s - (self.shown_s or now_s)
             self.changed.notify()
 
     def end(self, ended: Ended) -> None:
@@ -89,20 +98,32 @@ class _State:
             self.ended = self.ended or ended
             self.changed.notify()
 
-    def next_clip(self, encoder: FrameEncoder) -> Clip | Ended:
+    def next_clip(self, encoder: FrameEncoder, oldest_s: float) -> Clip | Ended:
         """The newest frames, if there are any that were not given yet: else it waits for one, or for the end."""
         newest = self.newest
+
+        def is_old() -> bool:
+            return newest.has_new and time.monotonic() - self.shown_s > oldest_s
+
         with self.changed:
             self.changed.wait_for(
                 lambda: self.ended or (newest.has_new and (self.begun or (newest.is_full and self.settled)))
             )
+            ends_in_s = self.ends_s - time.monotonic() if self.ends_s else 0.0
+            if 0 < ends_in_s < self.reading.span_us / 2e6:  # else its last moment would be told twice
+                self.changed.wait_for(lambda: self.ended, timeout=ends_in_s + _NEWER_S)
+            newer_s = min(max(_NEWER_S, 2 * self.gap_s), _LONGEST_NEWER_S)
+            self.changed.wait_for(lambda: self.ended or not is_old(), timeout=newer_s)
             if not newest.has_new or not self.video:
                 return self.ended or Ended("nothing can be decoded")
-            self.begun = True
-            chosen, shown_s, offset_us = newest.choose(), self.shown_s, self.offset_us
+            self.begun, old = True, is_old()
+            chosen, shown_s, offset_us = newest.choose(for_caption=not old), self.shown_s, self.offset_us
             counts = newest.received, newest.dropped
         frames = [Frame(kept.at_us + offset_us, encoder.take(kept.frame, self.video)) for kept in chosen]
-        return Clip(frames, newest.since_us + offset_us, frames[-1].pts_us, shown_s, *counts)
+        start_us = max(
+            0, newest.since_us + offset_us
+        )  # of a file that grows, what is newest may be older than this run
+        return Clip(frames, start_us, frames[-1].pts_us, shown_s, *counts, is_old=old)
 
 
 class _Output:
@@ -124,8 +145,8 @@ def main(connection: Connection) -> None:
         threading.Thread(target=_read, args=(state, output), daemon=True).start()
         encoder = FrameEncoder(reading.sampling)
         while True:
-            connection.recv()
-            output.send(state.next_clip(encoder))
+            wanted: Wanted = connection.recv()
+            output.send(state.next_clip(encoder, wanted.oldest_s))
 
 
 def _read(state: _State, output: _Output) -> None:
@@ -151,10 +172,27 @@ def _read(state: _State, output: _Output) -> None:
         what = f"nothing came for {reading.read_s:g} s" if opened else f"not opened within {reading.open_s:g} s"
         state.end(Ended(what))
     except (av.FFmpegError, OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        state.end(Ended(reason, final=isinstance(error, _FINAL) or source.is_file))
+        reason, final = _why(error, source.url)
+        state.end(Ended(reason, final=final or source.is_file))
     except (MemoryError, ConnectionError) as error:
         state.end(Ended(f"it cannot be decoded ({type(error).__name__})"))
+
+
+def _why(error: Exception, url: str) -> tuple[str, bool]:
+    """What went wrong, in words, and whether another try at once would end in the same way."""
+    scheme, is_url, _ = url.partition("://")
+    if isinstance(error, av.error.ProtocolNotFoundError):
+        return f"FFmpeg, as PyAV brings it, cannot open {scheme}://", True
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: nothing listens there", False
+    reason = (getattr(error, "strerror", None) or str(error)).lower()
+    if is_url and reason == os.strerror(errno.EIO).lower() and (host := urlsplit(url).hostname):
+        try:  # FFmpeg says no more than that
+            socket.getaddrinfo(host, None)
+        except (OSError, UnicodeError) as unknown:
+            why = getattr(unknown, "strerror", None) or "it is no name of a host"
+            return f"there is no host {printable(host)} that can be found ({why}): check the address", True
+    return reason, isinstance(error, _FINAL)
 
 
 def _decode(container: InputContainer, state: _State, output: _Output) -> None:
@@ -183,6 +221,8 @@ def _decode(container: InputContainer, state: _State, output: _Output) -> None:
         local_us, offset_us = round(placed.local_s * 1e6), round(clock.offset_s * 1e6)
         if not begun:
             begun = True
+            if reading.source.pace is Pace.CLOCK and (length_s := _length_s(container, video)):
+                state.ends_s = reading.began_s + due_s + length_s
             facts = Facts(frame.width, frame.height)
             output.send(Began(facts, container.format.name, bool(sound), frame.time, local_us + offset_us))
         state.add(local_us, offset_us, frame, settled=clock.is_settled)
@@ -191,6 +231,13 @@ def _decode(container: InputContainer, state: _State, output: _Output) -> None:
             told_s = now_s
     if sound:
         _send_sound(sound.flush(), clock, output)
+
+
+def _length_s(container: InputContainer, video: VideoStream) -> float:
+    """How long it is, as far as it says so; else 0."""
+    if video.duration and video.time_base:
+        return float(video.duration * video.time_base)
+    return (container.duration or 0) / av.time_base
 
 
 def _send_sound(pieces: Iterable[SoundPiece], clock: FrameClock, output: _Output) -> None:

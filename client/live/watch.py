@@ -1,7 +1,9 @@
 """The clock of a live session: every so many seconds the newest clip is asked about, and nothing waits in a queue.
 
 While a model answers, no further clip is taken: when it is done the newest one is, and the steps that were missed are
-counted. So a caption is never older than its own answer takes, however slow the model is.
+counted. So a caption is no older than its own answer takes, however slow the model is. One that would be too old all
+the same is left out (`lag`): of frames that lay there while the model answered, and the source was lost meanwhile,
+alerts alone are asked about.
 """
 
 from __future__ import annotations
@@ -18,16 +20,17 @@ from client.checks.speech import transcribe_reviewed
 from client.errors import RequestError, ServiceLostError
 from client.live.asker import shifted, unit_of
 from client.live.events import LiveAlert, LiveCaption, LiveSaid, LiveSession
+from client.live.lag import LagBound
 from client.live.messages import LONGEST_PIECE_S
 from client.tasks.plan import UnitRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from client.endpoints.retry import Notify
     from client.endpoints.speech import SpeechClient
     from client.live.alerts import AlertState
-    from client.live.asker import Asked, Asker
+    from client.live.asker import AlertAnswer, Asked, Asker
     from client.live.events import LiveEvent
     from client.live.messages import Clip
     from client.live.reader import Reader
@@ -47,6 +50,8 @@ class LiveStats:
     captions: int = 0
     failed: int = 0
     """Steps of which something was not answered."""
+    too_old: int = 0
+    """Captions that were left out, as they would have been too old."""
     late_s: float = 0.0
     """By which steps came after their time."""
     every_s: float = 1.0
@@ -54,6 +59,8 @@ class LiveStats:
     lags_s: float = 0.0
     """The sum of all."""
     alerts: int = 0
+    untold: int = 0
+    """Alerts that the command or the webhook did not take."""
     said: int = 0
     unheard: int = 0
     """Pieces of sound that were left out: the speech model was not done with those before, or did not answer."""
@@ -96,17 +103,18 @@ class Watch:
         began: tuple[float, datetime],
         name: str,
         notify: Notify,
+        most_lag_s: float | None = None,
         hearing: Hearing | None = None,
-        keep: Callable[[LiveAlert], LiveAlert] = lambda alert: alert,
     ) -> None:
         """Nothing is read yet; `began` is the beginning of the run's clock, of `time.monotonic` and of the calendar.
 
-        `keep` stores the stills of an alert, and notes where.
+        `most_lag_s`: how old a caption may be (`LagBound`).
         """
         self._reader, self._asker, self._alerts, self._hearing = reader, asker, alerts, hearing
         self._every_s, self._rotate_s = every_s, rotate_s
         self._began_s, self._began = began
-        self._name, self._notify, self._keep = name, notify, keep
+        self._name, self._notify = name, notify
+        self._bound = LagBound(every_s, most_lag_s)
         self.stats = LiveStats(every_s=every_s)
         self.session = _session(self._began, 0)
         self._ready: asyncio.Queue[LiveEvent | None] = asyncio.Queue(2)
@@ -131,6 +139,14 @@ class Watch:
             work.cancel()
             self._reader.close()
             await asyncio.gather(work, return_exceptions=True)
+
+    def waiting(self) -> list[LiveEvent]:
+        """What has come, and was not given yet: of a run that is given up."""
+        events: list[LiveEvent] = []
+        while not self._ready.empty():
+            if event := self._ready.get_nowait():
+                events.append(event)
+        return events
 
     async def _work(self) -> None:
         """Do all of it, and say that no more comes; who has gone away does not hear of it."""
@@ -166,14 +182,17 @@ class Watch:
         try:
             while True:
                 await asyncio.sleep(due_s - time.monotonic())
-                clip = await self._reader.clip()
+                clip = await self._reader.clip(self._bound.oldest_s)
                 if clip is None:
                     break
                 began_s = time.monotonic()
                 self._rotate(clip.end_us)
-                asked = await self._asker.ask(clip, self.session)
-                lag_s = time.monotonic() - clip.shown_s
-                await self._look_for_changes(clip, asked, lag_s)
+                asked = await self._ask(clip)
+                if clip.is_old:  # what comes next is asked about at once
+                    for problem in asked.problems:
+                        self._notify(problem)
+                    continue
+                lag_s = (asked.answered_s or time.monotonic()) - clip.shown_s
                 if translating:  # of the step before: captions come in their order
                     await translating
                 late_s = max(0.0, time.monotonic() - began_s - self._every_s)
@@ -186,14 +205,38 @@ class Watch:
             if translating:
                 translating.cancel()
 
+    async def _ask(self, clip: Clip) -> Asked:
+        """Ask about a clip; changes are told as they are known, which a caption is slower than."""
+        if clip.is_old:
+            self.stats.too_old += 1
+        bound, began_s, session = self._bound, time.monotonic(), self.session
+        answers: asyncio.Queue[AlertAnswer | None] = asyncio.Queue()
+        asking = asyncio.create_task(self._asker.ask(clip, session, answers.put_nowait, most_s=bound.limit_s))
+        asking.add_done_callback(lambda _: answers.put_nowait(None))
+        try:
+            while answer := await answers.get():
+                await self._tell_change(clip, answer, session)
+            asked = await asking
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        self._still = clip.frames[-1].jpeg
+        if asked.gave_up:
+            bound.gave_up()
+            self.stats.too_old += asked.is_late and not asked.answers
+        elif asked.answers:
+            bound.answered(asked.answered_s - began_s)
+        return asked
+
     async def _give(self, clip: Clip, asked: Asked, lag_s: float, session: LiveSession) -> None:
         """Translate what was answered, and hand it over."""
-        answers = await self._asker.translate(asked.answers, asked.problems)
         stats = self.stats
-        stats.captions += 1
+        if asked.answers or not asked.problems:
+            stats.captions += 1
+            stats.lags_s += lag_s
+            stats.longest_lag_s = max(stats.longest_lag_s, lag_s)
+        answers = await self._asker.translate(asked.answers, asked.problems)
         stats.failed += bool(asked.problems)
-        stats.lags_s += lag_s
-        stats.longest_lag_s = max(stats.longest_lag_s, lag_s)
         caption = LiveCaption(
             session=session,
             start_us=clip.start_us,
@@ -207,25 +250,24 @@ class Watch:
         if answers or asked.problems:  # else there are none but alerts
             await self._ready.put(caption)
 
-    async def _look_for_changes(self, clip: Clip, asked: Asked, lag_s: float) -> None:
-        still = clip.frames[-1].jpeg
-        for number, (answer, ask, said) in sorted(asked.alerts.items()):
-            state = self._alerts[number]
-            if state.take(answer=answer):
-                self.stats.alerts += 1
-                alert = LiveAlert(
-                    session=self.session,
-                    start_us=clip.start_us,
-                    end_us=clip.end_us,
-                    question=state.question,
-                    answer=answer,
-                    lag_s=lag_s,
-                    ask=ask,
-                    said=said,
-                    stills=(self._still, still),
-                )
-                await self._ready.put(self._keep(alert))
-        self._still = still
+    async def _tell_change(self, clip: Clip, given: AlertAnswer, session: LiveSession) -> None:
+        """Tell of an answer that differs from the one before."""
+        state = self._alerts[given.number]
+        if not state.take(answer=given.yes):
+            return
+        self.stats.alerts += 1
+        alert = LiveAlert(
+            session=session,
+            start_us=clip.start_us,
+            end_us=clip.end_us,
+            question=state.question,
+            answer=given.yes,
+            lag_s=time.monotonic() - clip.shown_s,
+            ask=given.ask,
+            said=given.answer,
+            stills=(self._still, clip.frames[-1].jpeg),
+        )
+        await self._ready.put(alert)
 
     def heard(self, piece: SoundPiece) -> None:
         """Sound has come; of pieces that wait for the speech model the newest stay."""

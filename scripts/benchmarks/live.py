@@ -14,6 +14,7 @@ import asyncio
 import base64
 import io
 import json
+import math
 import random
 import statistics
 import subprocess
@@ -43,6 +44,8 @@ SHORTEST_S, LONGEST_S = 8.0, 16.0
 _INTERRUPTED = 130
 AWAY_S = 8.0
 """How long the camera is away, each time."""
+_ON_ITS_WAY_S = 1.0
+"""How much later than it was shown a frame may count as the newest."""
 QUESTION = "Is there red in it?"
 
 
@@ -234,9 +237,8 @@ def report(args: Arguments, schedule: list[tuple[float, str]], run: Run, files: 
         )
         for event in captions
     ]
-    # The last one before the camera was killed waited for the model while nothing newer came.
-    last = {max((it for it in seen if it.at_s <= back_s), key=lambda it: it.at_s) for _, back_s in run.away}
-    lags = [it.lag_s for it in seen if it not in last]
+    lags = [it.lag_s for it in seen]
+    given_up = sum("given up" in (event["error"] or "") for event in run.events if event["kind"] == "caption")
     expected = shown(schedule, run, seen[0].at_s, seen[-1].at_s, 2 * max(args.every, args.latency))
     delays: list[float] = []
     missed: list[str] = []
@@ -246,8 +248,14 @@ def report(args: Arguments, schedule: list[tuple[float, str]], run: Run, files: 
             delays.append(min(told_s))
         else:
             missed.append(name)
-    reds = changes([it.name == "red" for it in seen])
-    told = [event["answer"] == "yes" for event in run.events if event["kind"] == "alert"]
+    alerts = [
+        Seen(event["answer"], datetime.fromisoformat(event["at"]).timestamp(), float(event["lag_sec"]))
+        for event in run.events
+        if event["kind"] == "alert"
+    ]
+    reds = [(when_s, name == "red") for when_s, name in expected]
+    reds = [it for before, it in pairwise([(0.0, False), *reds]) if before[1] != it[1]]
+    wrong = wrong_alerts(alerts, reds, schedule)
     posted = len({alert["id"] for alert in run.hooked})
     back = run.notes.count("back after")
     settled = [sample for sample in run.memory if sample[0] >= 60] or run.memory
@@ -261,10 +269,11 @@ def report(args: Arguments, schedule: list[tuple[float, str]], run: Run, files: 
         "captions": f"{len(seen)}, one every {args.every:g} s asked for, {captions[-1]['skipped']} steps left out",
         "an answer takes": f"{args.latency:g} s",
         "lag": f"mean {statistics.mean(lags):.2f} s, at most {max(lags):.2f} s",
-        "lag of the last caption before the camera was lost": ", ".join(f"{it.lag_s:.2f} s" for it in last),
+        "given up, as too old": f"{given_up} answers",
         "changes of colour": f"{len(expected) - 1}, missed {len(missed)} {missed or ''}".strip(),
         "from a change to its caption": took,
-        "alerts": f"{len(told)}, {len(run.hooked)} posts with {posted} ids; red came or went {len(reds)} times",
+        "alerts": f"{len(alerts)}, {len(run.hooked)} posts with {posted} ids; red came or went {len(reds)} times",
+        "alerts that are wrong, missing or told twice": "; ".join(wrong) or "none",
         "camera killed": f"{len(run.away)} times, {AWAY_S:g} s each; found again {back} times",
         "memory of the command": "{:.0f} MB in the first quarter, {:.0f} MB in the last".format(*of_command),
         "memory of the reader": "{:.0f} MB in the first quarter, {:.0f} MB in the last".format(*of_reader),
@@ -278,8 +287,8 @@ def report(args: Arguments, schedule: list[tuple[float, str]], run: Run, files: 
     right = (
         not missed
         and max(lags) <= 2 * args.every
-        and told == reds
-        and posted == len(run.hooked) == len(told)
+        and not wrong
+        and posted == len(run.hooked) == len(alerts)
         and back == len(run.away)
         and run.code == _INTERRUPTED
     )
@@ -287,9 +296,30 @@ def report(args: Arguments, schedule: list[tuple[float, str]], run: Run, files: 
     return 0 if right else 1
 
 
-def changes(answers: list[bool]) -> list[bool]:
-    """Those of answers that differ from the one before; before the first it is no."""
-    return [after for before, after in pairwise([False, *answers]) if before != after]
+def wrong_alerts(alerts: list[Seen], reds: list[tuple[float, bool]], schedule: list[tuple[float, str]]) -> list[str]:
+    """What is wrong with alerts: each must be true, and a change; and of each of `reds` one must have told.
+
+    `reds`: when red came (True) or went, of what was shown for long enough to be seen. Alerts may be about other times.
+    """
+    wrong: list[str] = []
+    ends_s = [*(when_s for when_s, _ in schedule[1:]), math.inf]
+    for before, it in pairwise([Seen("no", 0.0, 0.0), *alerts]):
+        if it.name == before.name:
+            wrong.append(f"{it.name} twice")
+        about = {
+            name == "red"
+            for (from_s, name), end_s in zip(schedule, ends_s, strict=True)
+            if from_s <= it.at_s and end_s >= it.at_s - _ON_ITS_WAY_S
+        }
+        if (it.name == "yes") not in about:
+            wrong.append(f"{it.name} is not true")
+    for number, (when_s, came) in enumerate(reds):
+        until_s = min([when_s + LONGEST_S, *(it for it, _ in reds[number + 1 : number + 2])])
+        known = [it.name == "yes" for it in alerts if it.at_s < when_s][-1:] or [False]
+        known += [it.name == "yes" for it in alerts if when_s <= it.at_s < until_s]
+        if came not in known:
+            wrong.append(f"{'yes' if came else 'no'} is missing")
+    return wrong
 
 
 if __name__ == "__main__":

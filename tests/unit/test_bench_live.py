@@ -13,10 +13,11 @@ from scripts.benchmarks.live import (
     SHORTEST_S,
     Arguments,
     Run,
-    changes,
+    Seen,
     report,
     schedule_of,
     shown,
+    wrong_alerts,
 )
 
 BEGAN_S = 1_800_000_000.0
@@ -43,8 +44,23 @@ def test_what_was_shown_while_the_camera_was_away_need_not_be_seen() -> None:
     ]
 
 
-def test_a_change_is_an_answer_that_differs_from_the_one_before() -> None:
-    assert changes([False, True, True, False, True]) == [True, False, True]
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [
+        ("yes 21, no 42", []),
+        ("yes 20.5, no 40.5, yes 59.5", ["yes is not true"]),
+        ("yes 21", ["no is missing"]),
+        ("yes 21, yes 30, no 42", ["yes twice"]),
+        ("yes 37, no 42", ["yes is missing"]),
+        ("", ["yes is missing"]),
+        ("yes 21, no 42, yes 61, no 66", []),
+    ],
+)
+def test_alerts_are_true_and_each_change_is_told(told: str, wrong: list[str]) -> None:
+    schedule = [(0.0, "black"), (20.0, "red"), (40.0, "blue"), (60.0, "red"), (65.0, "green")]
+    alerts = [Seen(name, float(at_s), 0.1) for name, at_s in (it.split() for it in told.split(", ") if it)]
+    reds = [(20.0, True), (40.0, False)]  # the second one was shown too shortly
+    assert wrong_alerts(alerts, reds, schedule)[:1] == wrong
 
 
 def events(names: list[str], lag_s: float = 3.0) -> list[dict[str, Any]]:
@@ -56,7 +72,8 @@ def events(names: list[str], lag_s: float = 3.0) -> list[dict[str, Any]]:
         if (name == "red") != red:
             red = name == "red"
             found.append({"kind": "alert", "answer": "yes" if red else "no", **common})
-        found.append({"kind": "caption", "tasks": {"captions": {"text": name}}, "skipped": 0, **common})
+        caption = {"tasks": {"captions": {"text": name}}, "skipped": 0, "error": None}
+        found.append({"kind": "caption", **caption, **common})
     return found
 
 
@@ -68,6 +85,8 @@ def events(names: list[str], lag_s: float = 3.0) -> list[dict[str, Any]]:
         ("an alert", False),
         ("a post", False),
         ("the lag", False),
+        ("nothing while the camera was away", True),
+        ("the lag of the last one before the camera was away", False),
         ("the exit code", False),
     ],
 )
@@ -76,6 +95,12 @@ def test_what_is_wrong_is_found(spoil: str, right: bool, capsys: pytest.CaptureF
     schedule = [(BEGAN_S + 16 * number, names[4 * number]) for number in range(4)]
     run = Run(events=events(names, 5.0 if spoil == "the lag" else 3.0), memory=[(0.0, 50.0, 60.0)])
     run.hooked = [{"id": str(number)} for number, it in enumerate(run.events) if it["kind"] == "alert"]
+    if spoil.endswith("the camera was away"):
+        run.away = [(BEGAN_S + 28.5, BEGAN_S + 30.0)]
+        run.notes = "back after 2 s"
+        next(it for it in run.events if it["kind"] == "caption" and "00:28" in it["at"])["lag_sec"] = (
+            3.0 if "nothing" in spoil else 4.8
+        )
     run.code = 1 if spoil == "the exit code" else 130
     if spoil == "a post":
         run.hooked.append(run.hooked[0])

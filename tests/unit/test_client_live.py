@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = 20
-QUICK: dict[str, Any] = {"realtime": True, "frames": 3, "every_s": 0.4}
+ANY_LAG_S = 1000
+"""A machine with other work may take longer than two of these short periods."""
+QUICK: dict[str, Any] = {"realtime": True, "frames": 3, "every_s": 0.4, "max_lag_s": ANY_LAG_S}
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def at(servers: FakeServers, **more: Any) -> Babelview:
 def live(servers: FakeServers, *arguments: str) -> Done:
     """The command within this process: the same in all but the second that a process takes to start."""
     output, errors = io.StringIO(), io.StringIO()
-    where = ["--base-url", servers.url, "--translator", servers.url]
+    where = ["--base-url", servers.url, "--translator", servers.url, "--max-lag", f"{ANY_LAG_S}"]
     with (
         pytest.MonkeyPatch.context() as patch,
         contextlib.redirect_stdout(output),
@@ -244,7 +246,14 @@ async def test_what_is_said_is_transcribed_beside(hearing: FakeServers, film: Pa
     write(film.with_suffix(".mkv"), [tones(spans, 3.0)], codec="aac", video_s=3)
     async with at(hearing) as bv:
         session = bv.live(
-            "film.mkv", realtime=True, frames=2, every_s=1.0, languages=["es"], output="kept", subtitles=True
+            "film.mkv",
+            realtime=True,
+            frames=2,
+            every_s=1.0,
+            max_lag_s=ANY_LAG_S,
+            languages=["es"],
+            output="kept",
+            subtitles=True,
         )
         events = [event async for event in session]
     said = [event for event in events if isinstance(event, LiveSaid)]
@@ -299,6 +308,7 @@ def test_ctrl_c_ends_it_at_once(servers: FakeServers, film: Path) -> None:
     write_video(film, 20 * RATE, rate=RATE)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "BABELVIEW_BASE_URL": servers.url}
     more = ["--every", "0.3", "--realtime", "--subtitles", "--frames", "2", "--output", "kept"]
+    more += ["--max-lag", f"{ANY_LAG_S}"]
     process = subprocess.Popen(
         [sys.executable, "-m", "client.cli.main", "live", "film.mp4", *more],
         env=environment,
@@ -314,6 +324,7 @@ def test_ctrl_c_ends_it_at_once(servers: FakeServers, film: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
+    assert " captions; lag " in errors, "what was counted is not told"
     wait_until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
     assert Path("kept/subtitles/eng_Latn.m3u8").read_text().endswith("#EXT-X-ENDLIST\n")
     (record,) = kept()
@@ -355,7 +366,14 @@ async def test_a_speech_model_that_is_wanted_must_be_there(servers: FakeServers,
 
 
 async def test_a_source_that_cannot_be_opened_ends_it(servers: FakeServers, film: Path) -> None:
-    await asyncio.to_thread(film.write_bytes, bytes(1000))
+    await asyncio.to_thread(film.write_bytes, b"no video at all" * 99)
     async with at(servers) as bv:
         with pytest.raises(MediaError, match=r"film\.mp4: invalid data"):
             await anext(aiter(bv.live(film, **QUICK)))
+
+
+def test_a_start_that_fails_counts_nothing(servers: FakeServers, film: Path) -> None:
+    film.write_bytes(b"no video at all" * 99)
+    done = live(servers, "film.mp4", "--realtime")
+    assert done.returncode == 1
+    assert done.stderr == "Error: film.mp4: invalid data found when processing input\n"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import resource
 from collections import Counter
 from dataclasses import replace
@@ -11,6 +13,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fake_servers import FakeServers, completion
+from live_cameras import Watched, clip
 from live_events import BEGAN, PLAN, SECOND, caption, said
 
 from client.api.live import _close, _Outputs
@@ -27,8 +31,12 @@ from client.media.worker import memory_bytes
 from client.record import records
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from aiohttp import web
+
+    from client import LiveEvent
     from client.live.events import LiveCaption
 
 
@@ -182,6 +190,76 @@ async def test_an_error_of_what_hears_ends_the_run_at_once() -> None:
     async with asyncio.timeout(30):
         with pytest.raises(AttributeError):
             await anext(watch.events())
+
+
+class HalfFull:
+    """A file on a disk that is full in the middle of a line."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self.truncate, self.close = file, file.truncate, file.close
+
+    def write(self, line: memoryview) -> int:
+        if len(line) < 100:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return int(self._file.write(line[:100]))
+
+
+def test_a_line_that_a_full_disk_cuts_off_is_taken_back(tmp_path: Path) -> None:
+    lines = JsonLines(tmp_path, None)
+    lines.write(caption(0, 2, "one"))
+    full: Any = HalfFull(lines._file)
+    lines._file = full
+    with pytest.raises(OSError, match="No space left"):
+        lines.write(caption(2, 4, "two"))
+    lines.close()
+    (file,) = tmp_path.iterdir()
+    assert [json.loads(line)["end"] for line in file.read_text().splitlines()] == [2]
+
+
+@pytest.mark.parametrize("in_the_way", ["alerts", "live-*.jsonl"])
+async def test_an_alert_that_cannot_be_kept_is_told_all_the_same(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_the_way: str
+) -> None:
+    async def yes(_: web.Request, body: dict[str, Any], __: int) -> web.Response | None:
+        return completion("Yes") if "structured_outputs" in body else None
+
+    servers.on_ask = yes
+    monkeypatch.setattr("client.live.actions._CLOSE_S", 100.0)
+    kept, rung = tmp_path / "kept", tmp_path / "rung"
+    kept.mkdir()
+    if in_the_way == "alerts":  # a file where the folder of the stills would be
+        (kept / in_the_way).touch()
+    else:
+        monkeypatch.setattr(JsonLines, "_begin", lambda *_: (kept / "none" / "live.jsonl").open("ab"))
+    watched = Watched(servers.url, tmp_path, monkeypatch)
+    events: list[LiveEvent] = []
+
+    async def take(all_of_them: AsyncIterator[LiveEvent]) -> None:
+        async for event in all_of_them:
+            events.append(event)  # noqa: PERF401  # those that came before it failed stay
+
+    how: dict[str, Any] = {"tasks": [], "alerts": ["Is it?"], "output": kept, "on_alert": f"sh -c 'cat > {rung}'"}
+    with pytest.raises(OSError, match=r"File exists|No such file"):
+        await take(watched(clip, clip, **how))
+    (told,) = [event.to_json() for event in events]
+    assert told["answer"] == "yes"
+    assert json.loads(await asyncio.to_thread(rung.read_text)) == {"source": str(tmp_path / "camera.mjpg"), **told}
+    assert watched.stats.untold == 0
+
+
+async def test_alerts_that_are_not_told_when_it_ends_are_counted_and_said(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def yes(*_: Any) -> web.Response:
+        return completion("Yes")
+
+    servers.on_ask = yes
+    monkeypatch.setattr("client.live.actions._CLOSE_S", 0.0)
+    watched = Watched(servers.url, tmp_path, monkeypatch)
+    hook = "http://127.0.0.1:9/"  # where nobody listens: it is tried again, for a minute
+    assert [event async for event in watched(clip, tasks=[], alerts=["Is it?"], webhook=hook)]
+    assert watched.told == ["--webhook: 1 alert was not told when the session ended"]
+    assert (watched.stats.alerts, watched.stats.untold) == (1, 1)
 
 
 def test_a_worker_takes_no_more_than_the_machine_lets_it_take() -> None:

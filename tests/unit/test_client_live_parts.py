@@ -19,12 +19,12 @@ from fake_servers import free_port
 from live_events import BEGAN, SECOND, caption
 
 from client.errors import UsageError
-from client.live.actions import Actions, webhook_key
+from client.live.actions import Actions, webhook_key, webhook_of
 from client.live.alerts import AlertState
 from client.live.clock import FrameClock
 from client.live.files import JsonLines
 from client.live.newest import Newest
-from client.live.source import Pace, source_of
+from client.live.source import Pace
 from client.live.subtitles import LiveSubtitles
 
 if TYPE_CHECKING:
@@ -130,31 +130,21 @@ def test_a_source_that_tells_no_times_is_shown_as_it_comes() -> None:
     assert [clock.place(None, now_s).local_s for now_s in (3.0, 4.0, 4.5)] == [3.0, 4.0, 4.5]
 
 
-# -- sources --------------------------------------------------------------------------------------------------
-
-
-def test_a_source_is_opened_as_what_it_is(tmp_path: Path) -> None:
-    for name in ("a.mp4", "b.m3u8", "c.sdp"):
-        (tmp_path / name).touch()
-    assert source_of(str(tmp_path / "a.mp4"), realtime=True).pace is Pace.CLOCK
-    grows = source_of(str(tmp_path / "a.mp4"))
-    assert (grows.pace, grows.ends) == (Pace.GROWING, True)
-    playlist = source_of(str(tmp_path / "b.m3u8"))
-    assert (playlist.pace, playlist.ends, playlist.format) == (Pace.CLOCK, True, "hls")
-    assert not source_of(str(tmp_path / "c.sdp")).ends
-    camera = source_of("rtsp://admin:secret@cam/1", options={"rtsp_transport": "udp"})
-    assert (camera.pace, camera.ends, camera.name) == (Pace.LIVE, False, "rtsp://admin@cam/1")
-    assert camera.options["rtsp_transport"] == "udp"
-    assert "secret" in camera.url
-    keyed = source_of("https://a.org/live.m3u8?key=1")
-    assert keyed.ends
-    assert (keyed.url, keyed.name) == ("https://a.org/live.m3u8?key=1", "https://a.org/live.m3u8")
-    assert not source_of("https://a.org/mjpeg").ends
-    with pytest.raises(UsageError, match=r"^gopher://a\.org/1: no source has the scheme gopher"):
-        source_of("gopher://a.org/1?key=secret")
-
-
 # -- alerts ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("file:///etc/passwd", r"^--webhook file://: must be a URL, http:// or https://$"),
+        ("https://[::1/secret", r"^--webhook https://\[::1: is no URL: Invalid IPv6 URL$"),
+        ("https://door.org:99999/secret", r"^--webhook https://door.org:99999: is no URL: Port out of range 0-65535$"),
+        ("https:///secret", "^--webhook https://: names no host$"),
+    ],
+)
+def test_a_webhook_that_cannot_be_one_is_refused_and_its_path_not_shown(url: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        webhook_of(url)
 
 
 @pytest.mark.parametrize(
@@ -198,14 +188,15 @@ class Hook:
             await runner.cleanup()
 
 
-async def posted(hook: Hook, *alerts: dict[str, Any], key: bytes | None = b"key") -> list[str]:
-    """What the user is told when these alerts are posted."""
+async def posted(hook: Hook, *alerts: dict[str, Any], key: bytes | None = b"key", untold: int = 0) -> list[str]:
+    """What the user is told when these alerts are posted, of which so many are not taken."""
     told: list[str] = []
     async with hook.running():
         actions = Actions(None, hook.url, key, told.append, first_pause_s=0.01)
         for alert in alerts:
             actions.add(alert)
         await actions.close()
+    assert actions.untold == untold
     return told
 
 
@@ -234,20 +225,23 @@ async def test_a_webhook_is_tried_again_under_the_same_id() -> None:
 @pytest.mark.parametrize(("status", "tries"), [(307, 1), (404, 1), (500, 6)])
 async def test_a_webhook_that_is_not_taken_is_told(status: int, tries: int) -> None:
     hook = Hook(status)
-    told = await posted(hook, {"number": 1})
+    told = await posted(hook, {"number": 1}, untold=1)
     assert len(hook.got) == tries, "it was redirected, or not tried as often as it should be"
     assert told == [f"--webhook {hook.url.removesuffix('/hook')}: the alert was not taken (HTTP {status})"]
 
 
-async def test_alerts_that_come_too_fast_are_bounded() -> None:
+async def test_alerts_that_come_too_fast_are_bounded_and_those_that_are_left_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     told: list[str] = []
     actions = Actions(["sleep", "60"], None, None, told.append)
     for number in range(100):
         actions.add({"number": number})
     assert sum("the oldest was left out" in line for line in told) == 100 - 64
-    for task in actions._tasks:
-        task.cancel()
-    await asyncio.gather(*actions._tasks, return_exceptions=True)
+    monkeypatch.setattr("client.live.actions._CLOSE_S", 0.0)
+    await actions.close()
+    assert told[-1] == "--on-alert: 64 alerts were not told when the session ended"
+    assert actions.untold == 100
 
 
 async def test_an_alert_that_cannot_be_told_does_not_stop_the_next_ones(
@@ -261,9 +255,9 @@ async def test_an_alert_that_cannot_be_told_does_not_stop_the_next_ones(
         actions.add({"question": question})
     await actions.close()
     assert file.read_text() == "Is it?\n"
-    assert len(told) == 2, told
+    assert len(told) == actions.untold == 2, told
     hook = Hook(204)
-    assert len(await posted(hook, {"question": "\ud800"}, {"question": "Is it?"})) == 1
+    assert len(await posted(hook, {"question": "\ud800"}, {"question": "Is it?"}, untold=1)) == 1
     assert [json.loads(body)["question"] for _, body in hook.got] == ["Is it?"]
 
 

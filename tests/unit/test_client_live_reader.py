@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import av
 import pytest
 from live_sources import free_udp_port, sending
 from media_files import number_of, write_video
 
 from client.errors import MediaError
 from client.live.reader import Reader
+from client.live.reader_process import _why
 from client.live.source import source_of
 from client.media.sampling import Sampling
 
@@ -187,11 +190,16 @@ async def test_a_stream_that_gives_nothing_is_given_up_after_a_while() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"no video at all" * 99, "invalid data"), (b"", "invalid data|end of file")]
+    ("content", "realtime", "reason"),
+    [
+        (b"no video at all" * 99, True, "invalid data"),
+        (b"no video at all" * 99, False, "invalid data"),
+        (b"", False, "invalid data|end of file"),
+    ],
 )
-async def test_a_file_that_is_none_is_no_source(tmp_path: Path, content: bytes, reason: str) -> None:
+async def test_a_file_that_is_none_is_no_source(tmp_path: Path, content: bytes, realtime: bool, reason: str) -> None:
     (tmp_path / "ad.mp4").write_bytes(content)
-    async with reading(str(tmp_path / "ad.mp4"), realtime=True) as (reader, _):
+    async with reading(str(tmp_path / "ad.mp4"), realtime=realtime, read_s=0.5) as (reader, _):
         with pytest.raises(MediaError, match=reason):
             await reader.clip()
 
@@ -206,3 +214,29 @@ async def test_an_address_that_refuses_us_is_not_tried_again_and_one_that_is_awa
         with pytest.raises(MediaError, match="gave up"):
             await reader.clip()
     assert "connection refused" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "why", "is_final"),
+    [
+        (
+            f"rtsp://{'x' * 64}/1",
+            OSError(5, "Input/output error"),
+            r"^there is no host x{64} that can be found",
+            1,
+        ),
+        ("rtsp://127.0.0.1/1", OSError(5, "Input/output error"), "^input/output error$", 0),
+        ("rtsp://127.0.0.1/1", ConnectionRefusedError(111, "Connection refused"), "nothing listens there$", 0),
+        (
+            "srt://127.0.0.1:9",
+            av.error.ProtocolNotFoundError(1, "?"),
+            "^FFmpeg, as PyAV brings it, cannot open srt://$",
+            1,
+        ),
+        ("rtsp://127.0.0.1/1", av.error.HTTPNotFoundError(1, "Server returned 404"), "^server returned 404$", 1),
+    ],
+)
+def test_what_is_wrong_with_a_stream_is_said(url: str, error: Exception, why: str, is_final: int) -> None:
+    reason, final = _why(error, url)
+    assert re.search(why, reason)
+    assert final == bool(is_final)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from live_events import caption
 
@@ -77,12 +78,32 @@ def test_an_alert_and_the_sums_are_told(capsys: pytest.CaptureFixture[str]) -> N
         said=event.answers[0].answer,
         stills=(None, b""),
     )
-    screen.show(alert)
-    stats = LiveStats(captions=10, late_s=5.0, every_s=2.0, lags_s=4.0, longest_lag_s=1.5, alerts=1, unheard=2)
+    sums = {"alerts": 1, "untold": 1, "too_old": 1, "unheard": 2}
+    stats = LiveStats(captions=10, late_s=5.0, every_s=2.0, lags_s=4.0, longest_lag_s=1.5, **sums)
     screen.summary(stats, None)
+    assert not capsys.readouterr().err, "of nothing that was ever seen"
+    screen.show(alert)
+    reader: Any = SimpleNamespace(began=True, received=80, dropped=3, reconnects=1)
+    screen.summary(stats, reader)
     shown = capsys.readouterr()
     assert shown.out == "0:00-0:02  ALERT: Is it? yes\n"
     assert shown.err == (
-        "10 captions; lag 0.4 s, at most 1.5 s; 2 steps left out; 0 of 0 frames in no caption; 1 alert; "
+        "10 captions; lag 0.4 s, at most 1.5 s; 2 steps left out; 3 of 80 frames in no caption; "
+        "1 given up, as too old; 1 alert; 1 of them not told; 1 reconnection; "
         "2 pieces of sound left out\n"
     )
+
+
+def test_a_message_of_several_lines_stays_one_and_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = LiveScreen(as_json=False)
+    screen.note("HTTP 400: no such task\r\n\n  at line 3\n\x1b[2Jat line 4\n")
+    assert capsys.readouterr().err == "HTTP 400: no such task\n      at line 3\n    \\x1b[2Jat line 4\n"
+
+
+def test_a_caption_that_was_given_up_while_it_streamed_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = at_a_terminal()
+    screen.piece(0, 2_000_000, "A red")
+    screen.show(replace(caption(0, 2, ""), answers=(), error="given up: it would be older than 4 s"))
+    shown = capsys.readouterr()
+    assert shown.out == "0:00-0:02  A red  ... (given up)\n"
+    assert shown.err == "given up: it would be older than 4 s\n"

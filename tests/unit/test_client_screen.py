@@ -19,6 +19,7 @@ from rich.console import Console
 
 from client.cli.log import open_log
 from client.cli.progress import Progress
+from client.cli.said import note
 from client.cli.screen import ProgressDisplay
 from client.errors import UsageError
 from client.media.kinds import Kind
@@ -171,6 +172,16 @@ def test_names_are_shown_as_they_are_and_move_nothing() -> None:
     quiet, shown = screen(progress, quiet=True)
     quiet.summary("")
     assert shown.getvalue() == "failed: a:car: [bold]\\x1b[2J\\u202e\\x0a\\: broken\n"
+
+
+def test_a_message_of_several_lines_is_shown_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    message = "HTTP 400: no such task\r\n  at line 3\n\n\x1b[2J"
+    several = "HTTP 400: no such task\n      at line 3\n    \\x1b[2J\n"
+    quiet, shown = screen(Progress(files=1, failures=[("a\nb", message)]), quiet=True)
+    quiet.summary("")
+    assert shown.getvalue() == f"failed: a\\x0ab: {several}"
+    note(message)
+    assert capsys.readouterr().err == several
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])
