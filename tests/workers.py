@@ -44,6 +44,7 @@ WITH_HEAVY_IMPORTS = (
         "test_gateway_fuzz.py",
         "test_bench_all.py",
         "test_bench_cli.py",
+        "test_bench_gpu.py",
     ),
     *("test_demo_training.py", "test_demo_speech.py", "test_client_export_datasets.py"),
     *("test_published_files.py", "test_server_counted.py"),

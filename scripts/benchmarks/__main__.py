@@ -17,7 +17,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from rich.console import Console
 
@@ -80,9 +80,9 @@ def run_all(benchmarks: Sequence[Benchmark], results: Path, console: Console) ->
     return failed
 
 
-def run_one(command: Sequence[str]) -> int:
+def run_one(command: Sequence[str], stdout: IO[bytes] | None = None) -> int:
     """Its exit code. When this program is stopped, the benchmark is stopped too, and waited for: it stops servers."""
-    process = subprocess.Popen(command, cwd=ROOT)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=stdout)
     try:
         return process.wait()
     except BaseException:

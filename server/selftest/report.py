@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from server.selftest.outcome import State
+from server.sizing.gpus import list_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +51,7 @@ def as_json(profile: str, results: Sequence[Result], took_s: float) -> str:
     told: dict[str, Any] = {
         "profile": profile,
         "machine": platform.processor() or platform.machine(),
+        "gpus": [gpu.name for gpu in list_gpus()],
         "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},
         "took_s": round(took_s, 1),
         "checks": [

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from scripts import make_length_table
+from scripts.benchmarks.common.places import END, begin
 from scripts.benchmarks.translator import checks
 from scripts.benchmarks.translator.pairs import read_pairs
 
@@ -56,7 +57,7 @@ def test_the_table_is_printed_and_written(
 ) -> None:
     files = write(tmp_path / "good.gz", [*GOOD, ALARM]), write(tmp_path / "outputs.gz", OUTPUTS)
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{checks.BEGIN}\nold\n{checks.END}\nafter\n", encoding="utf-8")
+    page.write_text(f"before\n{begin(checks.OWNER)}\nold\n{END}\nafter\n", encoding="utf-8")
     call(checks, monkeypatch, *files, "--write", page, "--sample", 5, "--alarms")
     said = capsys.readouterr().out
     row = "| German | 1 of 1 (100.0 %) | 1 of 1 (100.0 %) | 0 of 1 (0.0 %) |"

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import re
 import time
 import zlib
 from collections import Counter
@@ -24,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.benchmarks.common.places import fill
 from scripts.benchmarks.translator.pairs import read_pairs
 from translator.checks.checks import find_issues
 from translator.languages import known, read_tag
@@ -39,7 +39,7 @@ tha_Thai ita_Latn guj_Gujr pol_Latn ukr_Cyrl nld_Latn ron_Latn
 """
 LARGEST = _LARGEST_CODES.split()
 """By speakers, those of which there are human translations."""
-BEGIN, END = "<!-- The next lines are written by scripts.benchmarks.translator.checks. -->", "<!-- Until here. -->"
+OWNER = "scripts.benchmarks.translator.checks"
 
 
 @dataclass
@@ -159,9 +159,7 @@ def main() -> None:
     for one in [*chosen, *(good.shown if options.alarms else [])]:
         print("\n" + "\n    ".join(one))
     if options.write:
-        page = options.write.read_text(encoding="utf-8")
-        pattern = re.compile(rf"{re.escape(BEGIN)}\n.*?{re.escape(END)}", re.DOTALL)
-        options.write.write_text(pattern.sub(lambda _: f"{BEGIN}\n\n{text}\n\n{END}", page), encoding="utf-8")
+        fill(options.write, OWNER, text)
 
 
 if __name__ == "__main__":
