@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import re
 import sys
 import tempfile
 from collections import Counter
@@ -21,13 +20,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import aiohttp
 from rich.console import Console
 from rich.table import Table
 
 from client import Babelview
 from client.errors import RequestError
 from client.tasks.answers import read_tags
+from scripts.demo.caches import counters
 from scripts.demo.models.conversation import PICTURE, VIDEO
 from scripts.demo.sample_ads import write_ads
 from scripts.demo.stack import Stack, StackError, running_stack
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 QUESTIONS = 10
 REQUIRED = 0.95
-_COUNTER = re.compile(r'^vllm:(\w+)_(queries|hits)_total\{[^}]*model_name="([^"]+)"[^}]*\} (\S+)$', re.MULTILINE)
 
 
 def questions(shown: Clip | Picture, rng: random.Random) -> list[tuple[str | None, str | None, str]]:
@@ -58,19 +56,6 @@ def questions(shown: Clip | Picture, rng: random.Random) -> list[tuple[str | Non
         asked += [(wording.format(it=topic.word), None, topic.answers[kind](shown)) for kind, wording in chosen]
     rng.shuffle(asked)
     return asked
-
-
-async def counters(base_url: str) -> Counter[str]:
-    """What vLLM counts of its caches: "(model) prefix_cache hits", in tokens, "mm_cache hits", in items."""
-    found: Counter[str] = Counter()
-    async with aiohttp.ClientSession(base_url.removesuffix("v1")) as http:
-        async with http.get("metrics/targets") as answer:
-            targets = [target["labels"]["__metrics_path__"] for target in await answer.json()]
-        for path in targets:
-            async with http.get(path.removeprefix("/")) as answer:
-                for cache, what, model, value in _COUNTER.findall(await answer.text()):
-                    found[f"{model}: {cache} {what}"] += int(float(value))
-    return found
 
 
 async def ask_all(base_url: str, seed: int, files: int) -> tuple[Counter[str], list[str], Counter[str]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 from scripts.demo.sample_films import write_films
+from scripts.demo.shared_windows import cost
 from scripts.demo.stack import ROOT, Stack, read_results, run_batch
 from scripts.demo.world.film_score import LEARNED, score_films
 
@@ -36,3 +38,9 @@ def test_the_guide_makes_answers_valid(stack: Stack) -> None:
     command = [sys.executable, "-m", "scripts.demo.structured", "--answers", "12", "--base-url", stack.endpoint]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_further_task_looks_at_no_frame_again(stack: Stack) -> None:
+    found = asyncio.run(cost(stack.endpoint, ("captions", "events"), seed=22, films=1, length_s=30.0))
+    assert found.windows >= 3
+    assert found.frames_given, found
