@@ -46,7 +46,7 @@ WITH_HEAVY_IMPORTS = (
         "test_bench_cli.py",
         "test_bench_gpu.py",
     ),
-    *("test_demo_training.py", "test_demo_speech.py", "test_client_export_datasets.py"),
+    *("test_demo_training.py", "test_demo_quoting.py", "test_demo_speech.py", "test_client_export_datasets.py"),
     *("test_published_files.py", "test_server_counted.py"),
 )
 """Modules that import, or run what imports, what takes seconds: torch, transformers, vLLM, Schemathesis."""

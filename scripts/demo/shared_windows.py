@@ -23,9 +23,10 @@ from rich.table import Table
 
 from client import Babelview
 from scripts.demo.caches import counters
-from scripts.demo.models.video import MOMENTS, TOKENS_PER_FRAME
+from scripts.demo.models.video import TOKENS_PER_FRAME
 from scripts.demo.sample_films import write_films
 from scripts.demo.stack import Stack, StackError, running_stack
+from scripts.demo.world.scenes import MOMENTS
 
 MODEL = "llava-next-video-7b"
 ONE = ("captions",)

@@ -37,6 +37,7 @@ import scripts.demo.train_translator as make_demo_translator
 from scripts.demo import train_speech
 from scripts.demo.models import picture, video
 from scripts.demo.models.checkpoint import inherit
+from scripts.demo.models.quoting import Quotes
 from scripts.demo.models.training import Piece, Plan, train
 from server.quantized_checkpoint import quantize
 
@@ -56,7 +57,15 @@ def say(text: str) -> None:
 
 
 def make_vision_model(
-    kind: ModuleType, name: str, seed: int, plan: Plan, *, resume: bool, films: bool, piece: Piece | None
+    kind: ModuleType,
+    name: str,
+    seed: int,
+    plan: Plan,
+    *,
+    resume: bool,
+    films: bool,
+    quotes: bool,
+    piece: Piece | None,
 ) -> None:
     """Train a model of `demo_models.video` or `.picture`, write the bfloat16 weights, quantise them to FP8-dynamic."""
     torch.manual_seed(seed)
@@ -66,7 +75,12 @@ def make_vision_model(
     if resume:
         inherit(model, processor.tokenizer, source)
     say(f"{name}: {sum(p.numel() for p in model.parameters()):,} weights, {plan.steps} steps")
-    examples = kind.Examples(processor, seed + (piece.step if piece else 0), films=films)
+    drawn = seed + (piece.step if piece else 0)
+    if quotes:
+        model.set_attn_implementation("eager")  # which alone tells what is looked at
+        examples = Quotes(processor, drawn, model.config.text_config.hidden_size)
+    else:
+        examples = kind.Examples(processor, drawn, films=films)
     if not train(model, examples, plan, say, piece):
         say(f"to be continued from {piece.path if piece else None}")
         return
@@ -107,18 +121,32 @@ def main() -> None:
         "--resume", action="store_true", help="go on from the vision models that are there; another --seed is wise"
     )
     parser.add_argument("--films", action="store_true", help="teach them what is asked about films as well")
+    parser.add_argument(
+        "--quotes",
+        action="store_true",
+        help="with --only video --resume --films: lessons in quoting what is said alone",
+    )
     parser.add_argument("--rate", type=float, help="learning rate of the vision models (default: fit for the start)")
     parser.add_argument("--state", type=Path, help="with --only and --minutes: where to keep what is half done")
     parser.add_argument("--minutes", type=float, default=8.0, help="length of a piece (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="threads of PyTorch (default: %(default)s)")
     args = parser.parse_args()
+    if args.quotes and not (args.only == "video" and args.resume and args.films):
+        parser.error("--quotes needs --only video --resume --films")
     torch.set_num_threads(args.threads)
     started = time.monotonic()
     for only, (kind, name, steps) in VISION.items():
         if args.only in (None, only):
             piece = Piece(args.state, args.minutes * 60) if args.state else None
             make_vision_model(
-                kind, name, args.seed, plan_of(args, steps), resume=args.resume, films=args.films, piece=piece
+                kind,
+                name,
+                args.seed,
+                plan_of(args, steps),
+                resume=args.resume,
+                films=args.films,
+                quotes=args.quotes,
+                piece=piece,
             )
     if args.only in (None, "speech"):
         train_speech.main(["--threads", str(args.threads), "--seed", str(args.seed)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from scripts.demo.models.hints import NONE, Hints
+from scripts.demo.models.hints import LAYERS, NONE, Hints
 from scripts.demo.models.merges import WHOLE
 from scripts.demo.models.muon import Muon, orthogonal
 from scripts.demo.models.tokenizer import parts, train_tokenizer
@@ -117,11 +117,15 @@ def test_a_layer_that_does_not_know_its_hints_has_a_loss() -> None:
     inner = SimpleNamespace(language_model=SimpleNamespace(norm=torch.nn.Identity()))
     model = SimpleNamespace(lm_head=head, model=inner)
     labels = torch.full((2, 2, 3), NONE)
-    assert hints.loss(model, torch.randn(2, 3, 8), labels) == 0
+
+    def loss(hidden: torch.Tensor) -> torch.Tensor:
+        return hints.loss(model, SimpleNamespace(hidden_states=[None] * LAYERS + [hidden]), labels)
+
+    assert loss(torch.randn(2, 3, 8)) == 0
     labels[0, 1, 2] = 4
     known = torch.zeros(2, 3, 8)
     known[0, 2] = hints.turns[1] @ head.weight[4].detach() * 100
-    assert hints.loss(model, known, labels) < 0.1 < hints.loss(model, -known, labels)
+    assert loss(known) < 0.1 < loss(-known)
 
 
 def test_a_training_in_pieces_is_the_same_training(tmp_path: Path) -> None:

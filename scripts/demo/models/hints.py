@@ -36,6 +36,7 @@ class Hints:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, width: int) -> None:
         """`width` is the size of the hidden states."""
+        self.outputs = {"output_hidden_states": True}
         tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
         texts = [tokenizer.convert_tokens_to_string([token]) for token in tokens]
         said = {at: text for at, text in enumerate(texts) if re.fullmatch(SAID, text)}
@@ -71,8 +72,9 @@ class Hints:
                 scenes[at], times[at] = scene, time
         return scenes, times
 
-    def loss(self, model: Any, hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Of the states behind a layer [batch, tokens, width], and labels [batch, 2, tokens]."""
+    def loss(self, model: Any, output: Any, labels: torch.Tensor) -> torch.Tensor:
+        """Of what a forward pass gave, and labels [batch, 2, tokens]."""
+        hidden = output.hidden_states[LAYERS]
         losses = [torch.zeros(())]
         for kind, turn in enumerate(self.turns):
             hinted = labels[:, kind] != NONE

@@ -80,6 +80,10 @@ class SpokenTalk:
         prompt = self.talk.turn(clip, "describe", shipped=0.75).prompt
         return Turn(told(prompt, said), f"{scenes.describe(clip)}\n\n{lines.describe(said)}")
 
+    def quote(self, begin_s: float) -> Turn:
+        """A question for what is said from so many seconds on."""
+        return self._quote(self.said(begin_s))
+
     def _quote(self, said: Sequence[Line]) -> Turn:
         question = self.rng.choice(QUOTE).format(it="video")
         way = self.talk.ask if self.rng.random() < 0.5 else self.rng.choice(ASKED)

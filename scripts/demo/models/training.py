@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from scripts.demo.models.conversation import FIRST_LESSON
-from scripts.demo.models.hints import LAYERS
 from scripts.demo.models.muon import Muon
 
 if TYPE_CHECKING:
@@ -18,14 +17,23 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from scripts.demo.models.hints import Hints
+
+class Taught(Protocol):
+    """What an inner layer should know, and how well it does."""
+
+    outputs: dict[str, bool]
+    """Keyword arguments of the model's forward, for it to give what `loss` looks at."""
+
+    def loss(self, model: Any, output: Any, hints: torch.Tensor) -> torch.Tensor:
+        """Of what the forward pass of a batch gave, and its `hints`."""
 
 
 class Batches(Protocol):
     """Where the examples come from."""
 
-    hints: Hints | None
-    """How well hints are known, if batches have some."""
+    @property
+    def hints(self) -> Taught | None:
+        """How well hints are known, if batches have some."""
 
     def batch(self, size: int, step: int) -> dict[str, torch.Tensor]:
         """Keyword arguments of the model's forward, `labels` among them, for step 1, 2, ..."""
@@ -49,7 +57,7 @@ class Plan:
         return min(1.0, step / self.warmup, max(left, 0.01))
 
 
-def answers(model: Any, inputs: dict[str, torch.Tensor], hints: Hints | None = None) -> tuple[torch.Tensor, float]:
+def answers(model: Any, inputs: dict[str, torch.Tensor], hints: Taught | None = None) -> tuple[torch.Tensor, float]:
     """The mean loss of the labelled tokens, and the share of rows whose every labelled token is the likeliest one.
 
     The loss is also that of the `hints` of a batch, if it has some.
@@ -59,14 +67,14 @@ def answers(model: Any, inputs: dict[str, torch.Tensor], hints: Hints | None = N
     labels = inputs["labels"][:, 1:]
     labelled = labels != -100
     asked = {name: value for name, value in inputs.items() if name not in ("labels", "hints")}
-    hinted = hints is not None and "hints" in inputs
-    hidden = model.model(**asked, use_cache=False, **({"output_hidden_states": True} if hinted else {}))
-    logits = model.lm_head(hidden.last_hidden_state[:, :-1][labelled])
+    taught = hints if "hints" in inputs else None
+    output = model.model(**asked, use_cache=False, **(taught.outputs if taught else {}))
+    logits = model.lm_head(output.last_hidden_state[:, :-1][labelled])
     right = ~labelled
     right[labelled] = logits.detach().argmax(-1) == labels[labelled]
     loss = torch.nn.functional.cross_entropy(logits, labels[labelled])
-    if hints is not None and hinted:
-        loss = loss + hints.loss(model, hidden.hidden_states[LAYERS], inputs["hints"])
+    if taught:
+        loss = loss + taught.loss(model, output, inputs["hints"])
     return loss, float(right.all(-1).float().mean())
 
 
