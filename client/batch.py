@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: Settings) -> int:
+    if settings.ray:
+        from client.cli.ray_run import run_on_ray  # noqa: PLC0415
+
+        return run_on_ray(settings)
     # Imported late: HTTP and all that takes half a second, which --help need not wait for.
     from client.media.loaders import ForkServer  # noqa: PLC0415
 

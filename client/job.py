@@ -179,6 +179,7 @@ class Jobs:
         requests, redo = self.plan.requests, self._redo
 
         def read(ledger: Ledger) -> list[tuple[StoredFile, Redo | None]]:
+            ledger.prepare([job.identity.sha256 for job in jobs])
             return [
                 (
                     ledger.file(job.identity, requests[job.identity.kind]),

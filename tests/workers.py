@@ -53,6 +53,7 @@ WITH_HEAVY_IMPORTS = (
 HEAVY = {"torch", "transformers", "vllm", "schemathesis"}
 GROUPS = {"stack": WITH_THE_STACK, "imports": WITH_HEAVY_IMPORTS, "stack without sound": WITHOUT_SOUND}
 LONG = (
+    "test_ray.py",
     *("test_server_dummy_engine.py", "test_client_loaders.py", "test_client_video_formats.py"),
     *("test_client_kills.py", "test_bench_scale.py", "test_translator_service.py"),
     *("test_report_browser.py", "test_studio_page.py", "test_gateway_replicas.py"),

@@ -14,7 +14,7 @@ from client.api.opened import Opened
 from client.api.options import Models, check_redo, plan_of
 from client.cores import cores
 from client.counters import Counters
-from client.endpoints.addresses import BASE_URL, TRANSLATOR, endpoint_address, server_address
+from client.endpoints.addresses import BASE_URL, TRANSLATOR, endpoint_addresses, server_address
 from client.endpoints.chat import ModelClient
 from client.endpoints.glossary import read_glossary
 from client.endpoints.keys import endpoint_key
@@ -22,6 +22,7 @@ from client.endpoints.keys import translator_key as key_of_translator
 from client.endpoints.language_names import language_code
 from client.endpoints.proxy import proxy_of
 from client.endpoints.speech import SpeechClient
+from client.endpoints.spread import SpreadModel
 from client.endpoints.translation import SOURCE, TranslatorClient
 from client.errors import BabelviewError, UsageError
 from client.ledger.events import RedoEnded
@@ -71,6 +72,7 @@ class Session:
         frames_as: str = "auto",
         glossary: str | os.PathLike[str] | None = None,
         concurrency: int = 32,
+        shared: bool = False,
         loaders: int | None = None,
         timeout_s: float = 300.0,
         wait_s: float = 600.0,
@@ -82,6 +84,7 @@ class Session:
 
         Args:
             base_url: Of any OpenAI endpoint; else `BABELVIEW_BASE_URL` in the environment, else that of a stack here.
+                Several with commas between share the requests.
             api_key: Its key; else `BABELVIEW_API_KEY` or `OPENAI_API_KEY` in the environment.
             translator: Of the translation service; else `BABELVIEW_TRANSLATOR`, else that of a stack here.
             translator_key: Its key; else `BABELVIEW_TRANSLATOR_API_KEY`.
@@ -92,7 +95,8 @@ class Session:
             speech_model: Who hears what is said.
             frames_as: How videos are sent: `video`, `images`, or `auto`, as the endpoint wants it.
             glossary: A file of terms for translations.
-            concurrency: Requests in flight, of each call.
+            concurrency: Requests in flight to each endpoint, of each call.
+            shared: Whether that is so of all calls together.
             loaders: Files of a batch that are decoded at once; as many as there are cores.
             timeout_s: Of one request.
             wait_s: For a server that is away.
@@ -103,9 +107,9 @@ class Session:
         Raises:
             UsageError: an address, a key or the glossary cannot be one.
         """
-        self._base_url = endpoint_address(base_url or os.environ.get("BABELVIEW_BASE_URL") or BASE_URL)
+        self._base_urls = endpoint_addresses(base_url or os.environ.get("BABELVIEW_BASE_URL") or BASE_URL)
         self._translator_url = server_address(translator or os.environ.get("BABELVIEW_TRANSLATOR") or TRANSLATOR)
-        for address in (self._base_url, self._translator_url):
+        for address in (*self._base_urls, self._translator_url):
             proxy_of(address)
         self._api_key = api_key or endpoint_key()
         self._translator_key = translator_key or key_of_translator()
@@ -113,7 +117,7 @@ class Session:
         self.models = Models(by_kind, text_model, speech_model)
         self._frames_as = frames_as
         self._glossary = read_glossary(Path(glossary)) if glossary else []
-        self._concurrency, self._loaders = concurrency, loaders or cores()
+        self._concurrency, self._shared, self._loaders = concurrency, shared, loaders or cores()
         self._timeout_s, self._wait_s = timeout_s, wait_s
         self._max_download_bytes = max_download_bytes
         self.notify: Notify = notify or logger.warning
@@ -143,10 +147,17 @@ class Session:
             "stop": self.stopping,
         }
         self._open = Opened(
-            ModelClient(self._base_url, self._api_key, frames_as=self._frames_as, **waiting),
-            SpeechClient(self._base_url, self._api_key, **waiting),
+            self._model(waiting),
+            SpeechClient(self._base_urls[0], self._api_key, **waiting),
             TranslatorClient(self._translator_url, self._translator_key, glossary=self._glossary, **waiting),
             self._given_fork_server or ForkServer(),
+        )
+
+    def _model(self, waiting: Waiting) -> ModelClient:
+        if len(self._base_urls) == 1 and not self._shared:
+            return ModelClient(self._base_urls[0], self._api_key, frames_as=self._frames_as, **waiting)
+        return SpreadModel(
+            self._base_urls, self._api_key, at_once=self._concurrency, frames_as=self._frames_as, **waiting
         )
 
     async def close(self) -> None:
@@ -282,7 +293,7 @@ class Session:
             opened.translator if asked.plan.languages else None,
             speech=opened.speech,
             sampling=asked.sampling,
-            concurrency=self._concurrency,
+            concurrency=self._concurrency * len(self._base_urls),
             loaders=self._loaders,
             ask_once=asked.ask_once,
             redo=redo,

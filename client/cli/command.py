@@ -85,6 +85,11 @@ class Command(click.Command):
             formatter.write(f"\n{self.epilog}")
 
 
+def typed(ctx: click.Context, name: str) -> bool:
+    """Whether an option stood on the command line; the environment does not count."""
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
 def invoke(command: click.Command, arguments: Sequence[str] | None, prog: str) -> Any:
     """Run a command within this process; gives what it returns, or an exit code after `--help`.
 

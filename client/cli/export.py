@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "babelview export")
 
 
 def _export(
-    folder: Path,
+    folder: str,
     format: list[str],  # noqa: A002  # the name of the option
     caption: str | None,
     caption_language: str,
@@ -43,14 +42,17 @@ def _export(
     only_run: bool,
     beside: bool,
 ) -> int:
-    from client.export.captions import Choice  # noqa: PLC0415  # --help need not wait for them
+    from client.cluster.local_copy import local_folder, there  # noqa: PLC0415  # --help need not wait for them
+    from client.export.captions import Choice  # noqa: PLC0415
     from client.export.formats import check, export  # noqa: PLC0415
 
     try:
         check(format)
         choice = Choice(caption, caption_language, beside)
-        for path in export(folder, format, only_run=only_run, choice=choice):
-            print(path)
+        with local_folder(folder) as here:
+            written = export(here, format, only_run=only_run, choice=choice)
+        for path in written:
+            print(there(path, here, folder))
     except BabelviewError as error:
         return _complain(error)
     except OSError as error:
@@ -65,10 +67,11 @@ def _complain(error: BabelviewError) -> int:
 
 command = Command(
     "export",
-    params=[click.Argument(["folder"], type=click.Path(path_type=Path), metavar="DIR"), *EXPORT, *CAPTION],
+    params=[click.Argument(["folder"], metavar="DIR"), *EXPORT, *CAPTION],
     callback=_export,
     help=_DESCRIPTION,
-    epilog="DIR is the --output of the run, which holds ledger.db. python -m client.export is the same command.\n",
+    epilog="DIR is the --output of the run: a folder; or the URL that a cluster wrote to.\n"
+    "python -m client.export is the same command.\n",
 )
 
 if __name__ == "__main__":  # as `client.export` is run, whose `__main__` says so

@@ -200,7 +200,7 @@ SERVER = (
         default=BASE_URL,
         type=values.base_url,
         metavar="URL",
-        help="any OpenAI-compatible endpoint",
+        help="any OpenAI-compatible endpoint; several that serve the same, with commas between, share the requests",
     ),
     _server("--model", metavar="NAME", help="who looks at everything; else these two:"),
     _server("--image-model", default=IMAGE_MODEL, metavar="NAME", help="who looks at pictures"),
@@ -228,7 +228,7 @@ SERVER = (
         metavar="URL",
         help="the translation service",
     ),
-    _server("--concurrency", default="32", type=values.count, metavar="N", help="requests in flight"),
+    _server("--concurrency", default="32", type=values.count, metavar="N", help="requests in flight, to each endpoint"),
     _server("--timeout", default="300", type=values.seconds, metavar="SECONDS", help="deadline of a single request"),
     _server(
         "--wait",
@@ -278,7 +278,11 @@ CAPTION = (
 """What formats with one text for each file take: options of `export`."""
 OUTPUT = (
     _output(
-        "--output", default="captions", type=values.folder, metavar="DIR", help="where results and ledger are kept"
+        "--output",
+        default="captions",
+        type=values.output,
+        metavar="DIR",
+        help="where results and ledger are kept; with --ray a URL, too",
     ),
     *EXPORT,
     _output(
@@ -308,6 +312,12 @@ RUN = (
         type=values.count,
         metavar="N",
         help="files decoded at once, each by its own process",
+    ),
+    _run(
+        "--ray",
+        metavar="local|auto|ADDRESS",
+        help="run on the machines of a Ray cluster, this one's own, a running one, or one at an "
+        "address (docs/cluster.md)",
     ),
     _run(
         "--dry-run",

@@ -21,18 +21,23 @@ Nothing is asked. Folder and page can be moved together with the pictures and vi
 """
 
 
-def _report(folder: Path, out: Path | None, apply: Path | None, *, thumbnails: bool, only_run: bool) -> int:
-    from client.report.write import check_built, write_report  # noqa: PLC0415  # --help need not wait for them
+def _report(folder: str, out: Path | None, apply: Path | None, *, thumbnails: bool, only_run: bool) -> int:
+    from client.cluster.local_copy import is_of_cluster, local_folder, there  # noqa: PLC0415  # --help need not wait
+    from client.report.write import check_built, write_report  # noqa: PLC0415
 
     try:
         check_built()
-        applied = _apply(folder, apply) if apply else True
+        if is_of_cluster(folder) and (apply or thumbnails):
+            raise UsageError(f"{folder} is the output of a cluster, which takes neither --apply nor --thumbnails")
+        applied = _apply(Path(folder), apply) if apply else True
         if thumbnails:
             from client.report.missing import make_thumbnails  # noqa: PLC0415
 
-            made, failed = make_thumbnails(folder)
+            made, failed = make_thumbnails(Path(folder))
             print(f"{made} thumbnails made, {failed} could not be", file=sys.stderr)
-        print(write_report(folder, out, only_run=only_run))
+        with local_folder(folder, write=out is None) as here:
+            page = write_report(here, out, only_run=only_run)
+        print(page if out else there(page, here, folder))
     except BabelviewError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
@@ -56,7 +61,7 @@ def _apply(folder: Path, path: Path) -> bool:
 command = Command(
     "report",
     params=[
-        click.Argument(["folder"], type=click.Path(path_type=Path), metavar="DIR"),
+        click.Argument(["folder"], metavar="DIR"),
         click.Option(
             ["--out"],
             type=click.Path(path_type=Path),
@@ -74,5 +79,6 @@ command = Command(
     ],
     callback=_report,
     help=_DESCRIPTION,
-    epilog="DIR is the --output of the run, which holds ledger.db. batch --report writes it during a run, too.\n",
+    epilog="DIR is the --output of the run: a folder; or the URL that a cluster wrote to.\n"
+    "batch --report writes it during a run, too.\n",
 )

@@ -42,15 +42,16 @@ def _search(
     duplicates: bool,
     as_json: bool,
 ) -> int:
-    from client.ledger.results import Results  # noqa: PLC0415  # --help need not wait for them
+    from client.cluster.local_copy import is_of_cluster, local_folder  # noqa: PLC0415  # --help need not wait for them
+    from client.ledger.results import Results  # noqa: PLC0415
     from client.search.find import search  # noqa: PLC0415
     from client.search.index import Index  # noqa: PLC0415
 
     try:
-        query, folder = _told(words, like, duplicates=duplicates)
-        if not folder.is_dir():
-            raise UsageError(f"{folder}: there is no such folder")
-        with Results(folder) as results, Index(folder, results) as index:
+        query, there = _told(words, like, duplicates=duplicates)
+        if not (is_of_cluster(there) or Path(there).is_dir()):
+            raise UsageError(f"{there}: there is no such folder")
+        with local_folder(there, write=False) as folder, Results(folder) as results, Index(folder, results) as index:
             if query is None:
                 from client.cli.alike import print_duplicates, print_like  # noqa: PLC0415
 
@@ -68,7 +69,7 @@ def _search(
     return FOUND if found.hits else NOTHING
 
 
-def _told(words: tuple[str, ...], like: Path | None, *, duplicates: bool) -> tuple[str | None, Path]:
+def _told(words: tuple[str, ...], like: Path | None, *, duplicates: bool) -> tuple[str | None, str]:
     """The query, None with `--like` and `--duplicates`, and the folder.
 
     Raises:
@@ -79,10 +80,10 @@ def _told(words: tuple[str, ...], like: Path | None, *, duplicates: bool) -> tup
     if like or duplicates:
         if len(words) != 1:
             raise UsageError("with --like and --duplicates only DIR is named, without a QUERY")
-        return None, Path(words[0])
+        return None, words[0]
     if len(words) != 2:
         raise UsageError('name a QUERY and DIR: babelview search "red car" captions; several words need quotes')
-    return words[0], Path(words[1])
+    return words[0], words[1]
 
 
 def _print_json(query: str, found: Found) -> None:
@@ -150,5 +151,5 @@ command = Command(
     ],
     callback=_search,
     help=_DESCRIPTION,
-    epilog="DIR is the --output of the run, which holds ledger.db.\n",
+    epilog="DIR is the --output of the run: a folder, or the URL that a cluster wrote to.\n",
 )

@@ -6,13 +6,15 @@ import os
 import shlex
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from client.cli.command import ARGUMENTS, PREFIX, Command, Option, invoke
+from client.cli.command import ARGUMENTS, PREFIX, Command, Option, invoke, typed
 from client.cli.options import BATCH_OPTIONS, SAMPLING
+from client.cli.ray_options import check_ray
 from client.cli.values import SCENES
 from client.endpoints.keys import API_KEY, OPENAI_KEY, TRANSLATOR_KEY, endpoint_key, translator_key
 from client.errors import UsageError
@@ -33,7 +35,6 @@ from client.tasks.steps import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from client.api.options import Options
     from client.api.session import Session
@@ -100,6 +101,8 @@ class Settings:
     questions: list[str]
     prompts: Path | None
     output: Path
+    output_uri: str
+    """The same, as it was given: with `ray` it may be a URL."""
     formats: list[str]
     only_run: bool
     report: bool
@@ -126,6 +129,10 @@ class Settings:
     timeout_s: float
     ask_once: bool
     redo: str | None
+    ray: str | None
+    """The cluster that it runs on, if it does."""
+    own_loaders: bool
+    """Whether somebody said how many."""
     dry_run: bool
     prices: tuple[float, float] | None
     """Prices of a million tokens, in and out."""
@@ -162,24 +169,27 @@ class Settings:
         Raises:
             UsageError: the glossary cannot be read, or the environment names a proxy that cannot be used.
         """
-        return made(
-            self.base_url,
-            api_key=self.api_key,
-            translator=self.translator,
-            translator_key=self.translator_key,
-            image_model=self.models[Kind.IMAGE],
-            video_model=self.models[Kind.VIDEO],
-            text_model=self.text_model,
-            speech_model=self.speech_model,
-            frames_as=self.frames_as,
-            glossary=self.glossary,
-            concurrency=self.concurrency,
-            loaders=self.loaders,
-            timeout_s=self.timeout_s,
-            wait_s=self.wait_s,
-            max_download_bytes=self.max_download_bytes,
-            fork_server=fork_server,
-        )
+        return made(**self.session_settings(), fork_server=fork_server)
+
+    def session_settings(self) -> dict[str, Any]:
+        """The arguments of a session."""
+        return {
+            "base_url": self.base_url,
+            "api_key": self.api_key,
+            "translator": self.translator,
+            "translator_key": self.translator_key,
+            "image_model": self.models[Kind.IMAGE],
+            "video_model": self.models[Kind.VIDEO],
+            "text_model": self.text_model,
+            "speech_model": self.speech_model,
+            "frames_as": self.frames_as,
+            "glossary": self.glossary,
+            "concurrency": self.concurrency,
+            "loaders": self.loaders,
+            "timeout_s": self.timeout_s,
+            "wait_s": self.wait_s,
+            "max_download_bytes": self.max_download_bytes,
+        }
 
 
 def batch_command(run: Callable[[Settings], Any]) -> Command:
@@ -220,10 +230,11 @@ def settings_of(ctx: click.Context, given: dict[str, Any]) -> Settings:
     if not paths and not manifests:
         raise click.UsageError("give a PATH or a --manifest; --help shows how")
     spacing = _alternatives(ctx, given, "frames", "fps", "every")
-    if _typed(ctx, "max_frames") and not (spacing["fps"] or spacing["every"]):
+    if typed(ctx, "max_frames") and not (spacing["fps"] or spacing["every"]):
         raise click.UsageError("--max-frames limits --fps and --every; without them --frames says how many are taken")
-    if _typed(ctx, "column") and not (manifests or any(map(is_manifest, paths))):
+    if typed(ctx, "column") and not (manifests or any(map(is_manifest, paths))):
         raise click.UsageError("--column names a column of a manifest, and none is given")
+    check_ray(ctx, given)
     price_in, price_out = given["price_in"], given["price_out"]
     try:
         keys = {"api_key": endpoint_key(), "translator_key": translator_key()}
@@ -243,7 +254,8 @@ def settings_of(ctx: click.Context, given: dict[str, Any]) -> Settings:
         tasks=given["tasks"],
         questions=list(given["question"]),
         prompts=given["prompts"],
-        output=given["output"],
+        output=Path(given["output"]),
+        output_uri=given["output"],
         formats=given["format"],
         only_run=given["only_run"],
         report=given["report"],
@@ -275,6 +287,8 @@ def settings_of(ctx: click.Context, given: dict[str, Any]) -> Settings:
         timeout_s=given["timeout"],
         ask_once=given["ask_once"],
         redo=given["redo"],
+        ray=given["ray"],
+        own_loaders=ctx.get_parameter_source("loaders") is not ParameterSource.DEFAULT,
         dry_run=given["dry_run"],
         prices=None if price_in is price_out is None else (price_in or 0.0, price_out or 0.0),
         quiet=given["quiet"],
@@ -299,10 +313,10 @@ def _window(ctx: click.Context, given: dict[str, Any]) -> Over | None:
     """
     length, stride_s, shortest_s, longest_s = (given[name] for name in ("window", "stride", "min_scene", "max_scene"))
     if length == SCENES:
-        if _typed(ctx, "stride"):
+        if typed(ctx, "stride"):
             raise click.UsageError("--stride is for windows of one length; scenes follow each other")
         return _scenes(shortest_s or SHORTEST_SCENE_S, longest_s or LONGEST_SCENE_S)
-    if _typed(ctx, "min_scene") or _typed(ctx, "max_scene"):
+    if typed(ctx, "min_scene") or typed(ctx, "max_scene"):
         raise click.UsageError("--min-scene and --max-scene are for --window scenes")
     if length is None and stride_s is None:
         return None
@@ -343,15 +357,10 @@ def _command_line(ctx: click.Context) -> str:
     return " ".join([*read, shlex.join([*ctx.command_path.split(), *map(shown, ctx.meta[ARGUMENTS])])])
 
 
-def _typed(ctx: click.Context, name: str) -> bool:
-    """Whether an option stood on the command line; the environment does not count."""
-    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-
-
 def _alternatives(ctx: click.Context, given: dict[str, Any], *names: str) -> dict[str, Any]:
     """The values of options of which at most one may be set; those of the command line win over the environment's."""
-    typed = [name for name in names if _typed(ctx, name)]
-    chosen = typed or [name for name in names if given[name] is not None]
+    on_line = [name for name in names if typed(ctx, name)]
+    chosen = on_line or [name for name in names if given[name] is not None]
     if len(chosen) > 1:
         flags = " and ".join(f"--{name}" for name in chosen)
         raise click.UsageError(f"{flags} cannot be combined: choose one")

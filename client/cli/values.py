@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from click import BadParameter
 from click.types import BoolParamType
 
-from client.endpoints.addresses import endpoint_address, server_address
+from client.endpoints.addresses import endpoint_addresses, server_address
 from client.endpoints.language_names import language_code
 from client.errors import UsageError
 
@@ -59,6 +59,11 @@ def folder(text: str) -> Path:
     if not text.strip():
         raise BadParameter("must name a folder; . is the working one")
     return Path(text)
+
+
+def output(text: str) -> str:
+    """A folder, which need not be there yet, or a URL."""
+    return text if "://" in text else str(folder(text))
 
 
 def count(text: str) -> int:
@@ -117,8 +122,8 @@ def url(text: str) -> str:
 
 
 def base_url(text: str) -> str:
-    """The address of an OpenAI endpoint; `/v1` where only a host is given. A query, as Azure wants one, is kept."""
+    """The address of an OpenAI endpoint, or of several; `/v1` where only a host is given. A query is kept (Azure)."""
     try:
-        return endpoint_address(text)
+        return ",".join(endpoint_addresses(text))
     except UsageError as error:
         raise BadParameter(str(error)) from None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from client.errors import UsageError
 
 BASE_URL, TRANSLATOR = "http://127.0.0.1:8000/v1", "http://127.0.0.1:8003"
 """Those of a stack of this machine."""
+_BETWEEN = re.compile(r",\s*(?=https?://)", re.IGNORECASE)
 _CHAT = "/chat/completions"
 
 
@@ -18,6 +20,15 @@ def server_address(text: str) -> str:
         UsageError: it is no URL of HTTP, or holds what belongs elsewhere.
     """
     return _address(text, query=False)
+
+
+def endpoint_addresses(text: str) -> list[str]:
+    """The addresses of OpenAI endpoints that serve the same, with commas between, each once.
+
+    Raises:
+        UsageError: see `endpoint_address`.
+    """
+    return list(dict.fromkeys(endpoint_address(part) for part in _BETWEEN.split(text)))
 
 
 def endpoint_address(text: str) -> str:

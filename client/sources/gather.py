@@ -14,7 +14,7 @@ from client.errors import UsageError
 from client.sources import stores
 from client.sources.folders import Choice, walk
 from client.sources.live_photos import with_live_photos
-from client.sources.manifest import is_manifest, read_manifest
+from client.sources.manifest import is_manifest, rows_of
 from client.sources.source import Source, printable, public
 
 if TYPE_CHECKING:
@@ -52,22 +52,30 @@ def gather(
     seen: set[str] = set()
     for text in given:
         if is_manifest(text):
-            found += _rows(Path(text), column)
+            found += rows(text, column)
             continue
-        for source in _of(text, choice, leave_out, warn, others):
+        for source in found_at(text, choice, leave_out, warn, others):
             if source.where not in seen:
                 seen.add(source.where)
                 found.append(source)
     for manifest in manifests:
-        found += _rows(manifest, column)
-    stores.check({source.where for source in found if source.remote and _scheme(source.where) not in _HTTP})
+        found += rows(str(manifest), column)
+    stores.check({source.where for source in found if needs_driver(source)})
     return [replace(source, position=position) for position, source in enumerate(with_live_photos(found))]
 
 
-def _of(text: str, choice: Choice, leave_out: Path | None, warn: Notify, passed_over: Counter[str]) -> Iterator[Source]:
+def needs_driver(source: Source) -> bool:
+    """Whether it takes fsspec to fetch it."""
+    return source.remote and _scheme(source.where) not in _HTTP
+
+
+def found_at(
+    text: str, choice: Choice, leave_out: Path | None, warn: Notify, passed_over: Counter[str]
+) -> Iterator[Source]:
+    """What a path or URL that is no manifest stands for. See `gather`."""
     if _URL.match(text) and not Path(text).exists():
         if _scheme(text) in _HTTP:
-            yield _named(text, Path(), {})
+            yield _named(text, "", {})
             return
         if _scheme(text) != "file":
             yield from stores.listed(text, choice, passed_over)
@@ -84,19 +92,24 @@ def _of(text: str, choice: Choice, leave_out: Path | None, warn: Notify, passed_
         yield Source.local(where.removeprefix("./"))
 
 
-def _rows(manifest: Path, column: str | None) -> Iterator[Source]:
-    for row in read_manifest(manifest, column):
-        yield _named(row.uri, manifest.parent, row.columns)
+def rows(manifest: str, column: str | None) -> Iterator[Source]:
+    """The files and URLs of a manifest, which is a path or the URL of an object in a store. See `gather`."""
+    remote = bool(_URL.match(manifest)) and not Path(manifest).exists()
+    base = manifest.rpartition("/")[0] if remote else str(Path(manifest).parent)
+    for row in rows_of(manifest if remote else Path(manifest), column):
+        yield _named(row.uri, base, row.columns)
 
 
-def _named(text: str, base: Path, columns: Mapping[str, Any]) -> Source:
+def _named(text: str, base: str, columns: Mapping[str, Any]) -> Source:
     """A single file or URL; a relative path begins at `base`, or in the working folder if it is only there."""
     name = printable(text)
+    if _URL.match(base) and not _URL.match(text):
+        return Source(name, f"{base}/{text}", remote=True, columns=columns)
     if _URL.match(text):
         if _scheme(text) != "file":
             return Source(public(text), text, remote=True, columns=columns)
         return Source(name, _file_path(text), columns=columns)
-    there = base / text
+    there = Path(base) / text
     return Source(name, text if not _exists(there) and _exists(Path(text)) else str(there), columns=columns)
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import orjson
 
 from client.errors import UsageError
+from client.sources.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,8 +34,14 @@ _LARGEST_FIELD = 1 << 27
 
 def is_manifest(text: str) -> bool:
     """Whether a PATH is a list of files."""
-    path = Path(text)
-    return "://" not in text and path.suffix.lower() in SUFFIXES and path.is_file()
+    if "://" in text:
+        return not text.lower().startswith(("http://", "https://", "file://")) and has_suffix(text)
+    return has_suffix(text) and Path(text).is_file()
+
+
+def has_suffix(text: str) -> bool:
+    """Whether a path or URL ends as those of manifests do."""
+    return PurePosixPath(text).suffix.lower() in SUFFIXES
 
 
 class Row(NamedTuple):
@@ -52,31 +59,49 @@ def read_manifest(path: Path, column: str | None) -> list[Row]:
     Raises:
         UsageError: it cannot be read, a line is broken, or it has no such column or no rows; the message says where.
     """
+    return list(rows_of(path, column))
+
+
+def rows_of(path: Path | str, column: str | None) -> Iterator[Row]:
+    """The rows of a manifest, which may be of any size: a path, or the URL of an object in a store.
+
+    Raises:
+        UsageError: see `read_manifest`.
+    """
+    empty = True
+    suffix = PurePosixPath(path).suffix.lower()
     try:
-        text = _decode(path.read_bytes())
+        with _opened(path) as text:
+            lines = _json_lines(path, text) if suffix in _JSON_LINES else _csv_lines(path, suffix, text)
+            for number, values in lines:
+                chosen = _choose(path, column, values)
+                uri = values.pop(chosen)
+                if not isinstance(uri, str) or not uri.strip():
+                    raise UsageError(f"manifest {path}, line {number}: {chosen} holds no path or URL")
+                empty = False
+                yield Row(uri.strip(), values)
     except UnicodeDecodeError as error:
         raise UsageError(f"manifest {path}: it is not UTF-8: save it as that (spreadsheets: CSV UTF-8)") from error
     except OSError as error:
         raise UsageError(f"manifest {path}: {error.strerror or error}") from error
-    lines = _json_lines(path, text) if path.suffix.lower() in _JSON_LINES else _csv_lines(path, text)
-    rows: list[Row] = []
-    for number, values in lines:
-        chosen = _choose(path, column, values)
-        uri = values.pop(chosen)
-        if not isinstance(uri, str) or not uri.strip():
-            raise UsageError(f"manifest {path}, line {number}: {chosen} holds no path or URL")
-        rows.append(Row(uri.strip(), values))
-    if not rows:
+    if empty:
         raise UsageError(f"manifest {path}: it is empty")
-    return rows
 
 
-def _decode(content: bytes) -> str:
+def _opened(path: Path | str) -> TextIO:
+    if isinstance(path, Path):
+        file: IO[bytes] = path.open("rb")
+    else:
+        store, name = open_store(path)
+        file = store.open(name, "rb")
     # Spreadsheets write "Unicode text" as UTF-16, and UTF-8 with a mark before it.
-    return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    file.seek(0)
+    lines = PurePosixPath(path).suffix.lower() in _JSON_LINES
+    return io.TextIOWrapper(file, encoding, newline="\n" if lines else "")  # line ends within quotes stay as they are
 
 
-def _choose(path: Path, column: str | None, values: dict[str, Any]) -> str:
+def _choose(path: Path | str, column: str | None, values: dict[str, Any]) -> str:
     """The column of a row that holds its path or URL; if several may, the first that is not empty."""
     by_name = {name.lower(): name for name in reversed(values)}
     wanted = [column] if column else COLUMNS
@@ -89,12 +114,12 @@ def _choose(path: Path, column: str | None, values: dict[str, Any]) -> str:
     raise UsageError(f"manifest {path}: which column holds the files? Say --column NAME; there are: {known}")
 
 
-def _csv_lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    first = text.lstrip().partition("\n")[0]
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=first.count)
+def _csv_lines(path: Path | str, suffix: str, text: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
+    first = next(filter(str.strip, text), "")
+    text.seek(0)
+    delimiter = "\t" if suffix == ".tsv" else max(_DELIMITERS, key=first.count)
     csv.field_size_limit(_LARGEST_FIELD)
-    # newline="" leaves line ends within quotes as they are.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
         names = [name.strip() for name in next(_filled(reader), [])]
         if len(set(names)) != len(names):
@@ -113,8 +138,8 @@ def _filled(lines: Iterable[list[str]]) -> Iterator[list[str]]:
     return (values for values in lines if any(value.strip() for value in values))
 
 
-def _json_lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(text.split("\n"), 1):
+def _json_lines(path: Path | str, text: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(text, 1):
         if not line.strip():
             continue
         try:

@@ -74,6 +74,7 @@ def listed(url: str, choice: Choice, passed_over: Counter[str]) -> Iterator[Sour
     """What a URL stands for: an object, all the pictures and videos below a folder, or those that a glob matches.
 
     What else is there is counted in `passed_over`, by suffix; what is hidden, and by-products of systems, as such.
+    Of S3 a page is listed at a time.
 
     Raises:
         UsageError: there is nothing, or it cannot be listed.
@@ -82,29 +83,50 @@ def listed(url: str, choice: Choice, passed_over: Counter[str]) -> Iterator[Sour
     try:
         if _MAGIC & set(path):
             root = path[: min(path.index(sign) for sign in _MAGIC if sign in path)].rpartition("/")[0]
-            names = sorted(name for name, info in store.glob(path, detail=True).items() if info["type"] == "file")
+            found = store.glob(path, detail=True).items()
+            names: Iterable[str] = sorted(name for name, info in found if info["type"] == "file")
         elif store.info(path)["type"] == "directory":
-            root, names = path, sorted(store.find(path))
+            root, names = path, _below(store, path)
         else:
             yield Source(public(url), url, remote=True)
             return
+        for name in names:
+            if _is_chosen(name.removeprefix(root).lstrip("/"), choice, passed_over):
+                where = store.unstrip_protocol(name)
+                yield Source(where, where, remote=True)
     except FileNotFoundError as error:
         raise UsageError(f"no such file or folder: {public(url)}") from error
     except Exception as error:  # drivers raise what they like
         raise UsageError(f"{public(url)} cannot be listed: {_reason(error)}") from error
-    for name in names:
-        relative = name.removeprefix(root).lstrip("/")
-        if kind := _by_product(relative, choice):
-            if choice.takes(by_suffix(PurePosixPath(relative).suffix)):
-                passed_over[kind] += 1
-            continue
-        if not choice.wants(relative):
-            continue
-        if choice.takes(by_suffix(suffix := PurePosixPath(relative).suffix)):
-            where = store.unstrip_protocol(name)
-            yield Source(where, where, remote=True)
-        else:
-            passed_over[suffix.lower()] += 1
+
+
+def _below(store: Any, path: str) -> Iterator[str]:
+    """The names of all objects below a folder, sorted; S3 gives them so, page by page."""
+    if not hasattr(store, "call_s3"):
+        yield from sorted(store.find(path))
+        return
+    bucket, _, key = path.partition("/")
+    asked = {"Bucket": bucket, "Prefix": f"{key}/" if key else ""}
+    while True:
+        page = store.call_s3("list_objects_v2", **asked)
+        for entry in page.get("Contents", ()):
+            if not entry["Key"].endswith("/"):  # what stands for an empty folder
+                yield f"{bucket}/{entry['Key']}"
+        if not page.get("IsTruncated"):
+            return
+        asked["ContinuationToken"] = page["NextContinuationToken"]
+
+
+def _is_chosen(relative: str, choice: Choice, passed_over: Counter[str]) -> bool:
+    """Whether an object is wanted; what is not is counted."""
+    suffix = PurePosixPath(relative).suffix
+    takes = choice.takes(by_suffix(suffix))
+    by_product = _by_product(relative, choice)
+    if not by_product and not choice.wants(relative):
+        return False
+    if takes == bool(by_product):
+        passed_over[by_product or suffix.lower()] += 1
+    return takes and not by_product
 
 
 def _by_product(relative: str, choice: Choice) -> str | None:

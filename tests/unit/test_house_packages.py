@@ -55,7 +55,7 @@ def imported(package: str, *, everywhere: bool) -> dict[str, str]:
     ("package", "extras", "everywhere"),
     [
         ("client", [], False),
-        ("client", ["formats", "parquet", "remote", "scenes", "xlsx"], True),
+        ("client", ["formats", "parquet", "ray", "remote", "scenes", "xlsx"], True),
         ("translator", ["translator"], False),
         ("translator", ["convert"], True),
     ],

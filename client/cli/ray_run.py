@@ -1,0 +1,163 @@
+"""A batch run on a Ray cluster, from its settings to its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
+
+from client.api.options import SOUND_UNUSED, check_redo, plan_of
+from client.api.session import Session
+from client.cli.listening import heard_before, serves_speech
+from client.cli.progress import Progress, rate
+from client.cli.screen import CONTROL, ProgressDisplay
+from client.cli.signals import INTERRUPTED
+from client.cli.stats import run_stats
+from client.cluster import driver, listing, records
+from client.cluster.lock import Lock
+from client.cluster.objects import Objects
+from client.cluster.tables import Tables
+from client.cluster.worker import Work
+from client.errors import BabelviewError, LedgerBusyError, ServiceLostError, UsageError
+from client.media.kinds import Kind
+from client.sources.folders import Choice
+
+if TYPE_CHECKING:
+    from client.api.options import Asked
+    from client.cli.settings import Settings
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+
+class ClusterProgress(Progress):
+    """The counts of a run that does not know how many files there are before all of them are listed."""
+
+    def add(self, outcome: dict[str, Any]) -> None:
+        """Count what became of a block."""
+        for name in ("done", "reused", "requests", "requests_failed", "prompt_tokens", "generated_tokens"):
+            setattr(self, name, getattr(self, name) + outcome[name])
+        self.verdicts.update(outcome["verdicts"])
+        self.failures += [(name, reason) for name, reason in outcome["failures"]]
+        self.unasked.update({Kind(kind): count for kind, count in outcome["unasked"].items()})
+
+    def lines(self) -> list[str]:
+        """Those of one machine, without what takes the number of files."""
+        files_per_sec, tokens_per_sec = self.pace()
+        minutes, rest_s = divmod(round(self.seconds), 60)
+        return [
+            f"{minutes}:{rest_s:02}",
+            f"{self.done:,} files done, {len(self.failures):,} failed",
+            f"{self.requests - self.requests_failed:,} requests done, {self.requests_failed:,} failed",
+            f"{rate(files_per_sec)} files/s, {rate(tokens_per_sec)} tokens/s",
+            self.spent(),
+        ]
+
+
+def run_on_ray(settings: Settings) -> int:
+    """Run a batch; returns the exit code, as of one machine."""
+    for warning in settings.warnings:
+        _say(warning)
+    try:
+        driver.check_installed()
+        objects = Objects(settings.output_uri)
+        wanted, asked = _prepare(settings, objects)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
+        with Lock(objects, _say) as lock:
+            return _run(settings, objects, wanted, asked, lock)
+    except KeyboardInterrupt:
+        _say(f"interrupted; to go on: {settings.command_line}")
+        return INTERRUPTED
+    except BabelviewError as error:
+        _say(f"Error: {error}")
+        return USAGE if isinstance(error, UsageError) else FAILED
+
+
+def _prepare(settings: Settings, objects: Objects) -> tuple[listing.Wanted, Asked]:
+    """What is wrong with the settings is found here, before anything starts.
+
+    Raises:
+        UsageError: something is.
+        LedgerError: the output cannot be read.
+        ServiceLostError: whether the endpoint hears has to be asked, and it is not there.
+    """
+    session = settings.session(Session)
+    options = settings.options()
+    asked = plan_of(options, session.models, may_hear=settings.hear is None)
+    if settings.hear is None:
+        heard = plan_of({**options, "hear": True}, session.models)
+        runs = records.runs_of(objects)
+        before = heard_before(heard.plan, records.plan_of(runs[-1] if runs else None))
+        hears_anything = heard.plan != asked.plan
+        if hears_anything and (before if before is not None else asyncio.run(_serves(session, settings.speech_model))):
+            asked = heard
+    check_redo(settings.redo, asked.tasks)
+    if settings.sound and not any(task.hears for task in asked.tasks):
+        raise UsageError(SOUND_UNUSED)
+    choice = Choice(settings.include, settings.exclude, sound=asked.takes_sound)
+    wanted = listing.Wanted(settings.paths, [str(path) for path in settings.manifests], settings.column, choice)
+    listing.check(wanted)
+    return wanted, asked
+
+
+async def _serves(session: Session, speech_model: str) -> bool:
+    async with session:
+        return await serves_speech(session.opened.model, speech_model)
+
+
+def _run(settings: Settings, objects: Objects, wanted: listing.Wanted, asked: Asked, lock: Lock) -> int:
+    progress = ClusterProgress(prices=settings.prices)
+    runs, tables = records.runs_of(objects), Tables(objects)
+    with driver.connected(settings.ray or driver.LOCAL), ProgressDisplay(progress, quiet=settings.quiet) as display:
+        laid_out = driver.machines(settings.loaders if settings.own_loaders else None, settings.concurrency)
+        if not settings.quiet:
+            display.note(
+                f"{laid_out.nodes} machines with {laid_out.cpus} CPUs: {laid_out.actors} actors with "
+                f"{laid_out.loaders} loaders, {laid_out.at_once} requests in flight to an endpoint of each"
+            )
+        run = records.begin(objects, runs, asked.plan, settings.redo)
+        earlier = records.gone_on_with(runs, run)
+        given = settings.session_settings() | {"concurrency": laid_out.at_once, "loaders": laid_out.loaders}
+        glossary = given.pop("glossary")
+        work = Work(
+            asked=asked,
+            session=given,
+            glossary=(glossary.name, glossary.read_bytes()) if glossary else None,
+            output=objects.uri,
+            run=run["id"],
+            redo=settings.redo,
+            redo_run=earlier[-1]["id"] if settings.redo and earlier else None,
+            tables=tables.names,
+            done=driver.share(records.done_by(objects, tables, earlier)),
+        )
+        fatal: BabelviewError | None = None
+        try:
+            with closing(driver.run(work, wanted, laid_out)) as outcomes:
+                for outcome in outcomes:
+                    if lock.lost:
+                        raise LedgerBusyError(f"another run has taken {objects.shown} over")
+                    progress.add(outcome)
+                    display.update()
+        except BabelviewError as error:
+            fatal = error
+        progress.files = progress.finished
+        run["stats"] = run_stats(asked.plan, progress, interrupted=False)
+        if fatal is None:
+            run["finished"] = time.time()
+            driver.compact(objects.uri)
+        records.write(objects, run)
+    display.summary("")
+    if fatal is None:
+        _say(f"results: {objects.shown} (babelview export writes them in any format)")
+        return FAILED if progress.failures or progress.unasked else DONE
+    if isinstance(fatal, ServiceLostError):
+        _say(f"to go on: {settings.command_line}")
+    raise fatal
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # nobody reads it, or the disk is full: no reason not to run
+        print(text.translate(CONTROL), file=sys.stderr)

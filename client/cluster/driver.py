@@ -1,0 +1,168 @@
+"""Starts Ray, or joins a cluster, and runs the pipeline in its actors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import orjson
+
+from client.cluster import compaction
+from client.cluster.listing import blocks
+from client.cluster.objects import Objects
+from client.cluster.records import SOURCES
+from client.cluster.worker import BLOCKS_AT_ONCE, Worker
+from client.errors import BabelviewError, UsageError
+from client.hints import install
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from client.cluster.listing import Wanted
+    from client.cluster.worker import Work
+
+T = TypeVar("T")
+
+LOCAL = "local"
+MOST_LOADERS = 4
+"""Of an actor, unless told otherwise: more actors rather than larger ones, as each has one thread of Python."""
+
+
+class Machines(NamedTuple):
+    """How the actors are laid out."""
+
+    actors: int
+    loaders: int
+    """Of each actor, which reserves so many CPUs."""
+    at_once: int
+    """Requests in flight of each actor to each endpoint."""
+    nodes: int
+    cpus: int
+
+
+def check_installed() -> None:
+    """Make sure that Ray Data is there.
+
+    Raises:
+        UsageError: it is not.
+    """
+    try:
+        import pyarrow as pa  # noqa: F401, PLC0415 (optional)
+        import ray  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise UsageError(f"--ray needs the package {error.name}: {install('ray')}") from error
+
+
+@contextmanager
+def connected(address: str) -> Iterator[None]:
+    """A cluster: `local` starts one on this machine, `auto` and addresses join one that runs.
+
+    Raises:
+        UsageError: there is none.
+    """
+    import ray  # noqa: PLC0415 (optional)
+
+    # It counts every use of it over the network, unless told not to.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    settings: dict[str, Any] = {}
+    if address == LOCAL:
+        settings["include_dashboard"] = False
+        os.environ.setdefault(
+            "RAY_worker_niceness", "0"
+        )  # 15 by default: beside other programs next to nothing is done
+    try:
+        ray.init(address=address, logging_level=logging.ERROR, **settings)
+    except Exception as error:  # ConnectionError, RuntimeError, ValueError, grpc's
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        hint = "; a cluster that asks for a token wants RAY_AUTH_MODE=token here, too" if address != LOCAL else ""
+        raise UsageError(f"--ray {address}: {reason}{hint}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def machines(loaders: int | None, concurrency: int) -> Machines:
+    """Lay out actors over the cluster that is connected: `concurrency` is the bound of an endpoint, which they share.
+
+    Raises:
+        UsageError: no machine has as many CPUs as an actor wants.
+    """
+    import ray  # noqa: PLC0415 (optional)
+
+    cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    able = [count for count in cpus if count]
+    each = loaders or min([MOST_LOADERS, *able])
+    actors = min(sum(count // each for count in cpus), concurrency)
+    if not actors:
+        raise UsageError(f"no machine of the cluster has {each} CPUs, as an actor with --loaders {each} wants")
+    return Machines(actors, each, concurrency // actors, len(cpus), sum(cpus))
+
+
+def share(value: T) -> Callable[[], T]:
+    """A function that gives actors a value, which is kept once on each machine."""
+    import ray  # noqa: PLC0415 (optional)
+
+    return partial(ray.get, ray.put(value))
+
+
+def run(work: Work, wanted: Wanted, laid_out: Machines) -> Generator[dict[str, Any], None, None]:
+    """Take all sources through the stages; gives what became of each block, as `client.cluster.worker` counts it.
+
+    Raises:
+        UsageError, BabelviewError: an actor met what ends a run. All that was answered is stored.
+    """
+    import ray  # noqa: PLC0415 (optional)
+    import ray.data  # noqa: PLC0415
+
+    warnings.filterwarnings("ignore", module="ray")  # of fewer blocks than actors, which is known
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.target_max_block_size = 1  # each row is a block of its own, which goes on at once
+    # Listed where the driver is: begun anew on another machine, it might find other files. Without a CPU: actors have
+    # reserved them all.
+    listed = ray.data.from_items([0], override_num_blocks=1).map_batches(
+        lambda _: ({name: [value] for name, value in row.items()} for row in blocks(wanted)),
+        batch_size=None,
+        num_cpus=0,
+        label_selector={"ray.io/node-id": ray.get_runtime_context().get_node_id()},
+    )
+    done = listed.map_batches(
+        Worker,
+        fn_constructor_args=(work,),
+        batch_size=1,
+        num_cpus=laid_out.loaders,
+        compute=ray.data.ActorPoolStrategy(
+            size=laid_out.actors,
+            max_tasks_in_flight_per_actor=BLOCKS_AT_ONCE,
+            max_concurrent_calls_per_actor=BLOCKS_AT_ONCE,
+            enable_true_multi_threading=True,
+        ),
+    )
+    for batch in done.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
+        for row in batch["outcome"].to_pylist():
+            outcome: dict[str, Any] = orjson.loads(row)
+            if "fatal" in outcome:
+                raise (UsageError if outcome["usage"] else BabelviewError)(outcome["fatal"])
+            yield outcome
+
+
+def compact(output: str) -> int:
+    """Make Parquet of the journal, in tasks of the cluster; returns how many objects it was.
+
+    Raises:
+        LedgerError: something cannot be read or written.
+    """
+    import ray  # noqa: PLC0415 (optional)
+
+    task = ray.remote(num_cpus=1)(lambda part: compaction.compact(Objects(output), part))
+    try:
+        return sum(ray.get([task.remote(part) for part in (*compaction.DIGITS, SOURCES)]))
+    except ray.exceptions.RayTaskError as error:
+        raise BabelviewError(f"the journal was not compacted, the next run does: {error.cause}") from error

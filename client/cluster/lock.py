@@ -1,0 +1,94 @@
+"""One run at a time over an output: a store has no locks that end with their process, so the lock is kept beating."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+import orjson
+
+from client.errors import LedgerBusyError, LedgerError
+
+if TYPE_CHECKING:
+    from client.cluster.objects import Objects
+    from client.endpoints.retry import Notify
+
+NAME = "run.lock"
+BEAT_S = 2.0
+_DEAD_AFTER_S = 15.0
+
+
+class Lock:
+    """Held while the `with` lasts."""
+
+    def __init__(self, objects: Objects, notify: Notify) -> None:
+        """`notify` is told if there is somebody to wait for."""
+        self._objects, self._notify = objects, notify
+        self._holder = f"process {os.getpid()} on {socket.gethostname()}"
+        self._token, self._beats = uuid.uuid4().hex, 0
+        self._ended = threading.Event()
+        self.lost = False
+        """Whether somebody else took it."""
+
+    def __enter__(self) -> Self:
+        """Take it, once nobody holds it any more.
+
+        Raises:
+            LedgerBusyError: somebody does.
+            LedgerError: the place cannot be written to.
+        """
+        before = self._read()
+        if before:
+            self._notify(f"{self._objects.shown} is held by {_holder_of(before)}: looking whether that still runs")
+            until = time.monotonic() + _DEAD_AFTER_S
+            while time.monotonic() < until:
+                time.sleep(BEAT_S / 2)
+                now = self._read()
+                if now == b"":
+                    break
+                if now != before:
+                    raise LedgerBusyError(
+                        f"another run ({_holder_of(now)}) is writing to {self._objects.shown}: wait for it, or choose "
+                        "another --output"
+                    )
+        self._beat()
+        threading.Thread(target=self._keep_beating, name="lock", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back."""
+        self._ended.set()
+        if not self.lost:
+            with suppress(LedgerError):  # which is found to be dead then
+                self._objects.delete([NAME])
+
+    def _read(self) -> bytes:
+        return self._objects.get([NAME]).get(NAME, b"")
+
+    def _beat(self) -> None:
+        self._beats += 1
+        said = {"holder": self._holder, "token": self._token, "beats": self._beats}
+        self._objects.put({NAME: orjson.dumps(said)})
+
+    def _keep_beating(self) -> None:
+        while not self._ended.wait(BEAT_S):
+            with suppress(LedgerError):  # a store that is away for a moment
+                found = self._read()
+                if self._ended.is_set():
+                    return
+                if found and orjson.loads(found)["token"] != self._token:
+                    self.lost = True
+                    return
+                self._beat()
+
+
+def _holder_of(content: bytes) -> str:
+    try:
+        return str(orjson.loads(content)["holder"])
+    except (ValueError, KeyError, TypeError):
+        return "another run"

@@ -1,0 +1,318 @@
+"""Many machines, as far as it takes no Ray: blocks of sources, the journal, the tables, and what is made of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from batch_runs import pictures, results, run
+from clusters import do, put_files, s3_server, wanted_of, without_times, work_of
+from fake_servers import FakeServers
+
+from client.cluster import lock, records
+from client.cluster.compaction import DIGITS, compact
+from client.cluster.journal import read_docs
+from client.cluster.listing import stream
+from client.cluster.local_copy import local_folder
+from client.cluster.lock import Lock
+from client.cluster.objects import Objects
+from client.cluster.rows import ANSWER, take
+from client.cluster.tables import Tables
+from client.errors import LedgerBusyError, LedgerError, UsageError
+from client.export.formats import export
+from client.ledger.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def servers() -> Iterator[FakeServers]:
+    servers = FakeServers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture
+def ads(tmp_path: Path) -> Path:
+    """Five pictures, two of them the same, and one that is broken."""
+    folder = pictures(tmp_path / "ads", 4)
+    shutil.copy(folder / "0001.png", folder / "copy.png")
+    (folder / "broken.png").write_bytes(b"no picture")
+    return folder
+
+
+def compact_all(output: str) -> int:
+    return sum(compact(Objects(output), part) for part in (*DIGITS, "sources"))
+
+
+def exported(output: str) -> list[dict[str, Any]]:
+    """The records of an output, without times, by their files' names."""
+    with local_folder(output) as folder:
+        export(folder, ["json"])
+        found = json.loads((folder / "results.json").read_text())["files"]
+    return sorted(
+        ({"name": it["file"].rpartition("/")[2], **without_times(it)} for it in found), key=lambda it: it["name"]
+    )
+
+
+def one_machine(servers: FakeServers, folder: Path) -> list[dict[str, Any]]:
+    run(servers, "ads", "--languages", "spa_Latn", cwd=folder)
+    found = results(folder)["files"]
+    return sorted(
+        ({"name": it["file"].rpartition("/")[2], **without_times(it)} for it in found), key=lambda it: it["name"]
+    )
+
+
+def test_records_are_those_of_one_machine(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
+    expected = one_machine(servers, tmp_path)
+    asked, output = len(servers.asked), str(tmp_path / "many")
+    (outcome,) = do(work_of(servers, output), wanted_of(str(ads)))
+    assert (outcome["done"], [name.rpartition("/")[2] for name, _ in outcome["failures"]]) == (5, ["broken.png"])
+    assert len(servers.asked) == 2 * asked == 8
+    assert exported(output) == expected
+    assert compact_all(output) > 0
+    assert Objects(output).names("journal") == Objects(output).names("sources") == []
+    assert exported(output) == expected
+    assert (tmp_path / "many" / "results.json").exists()
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_what_was_answered_is_not_asked_again(servers: FakeServers, ads: Path, tmp_path: Path, compacted: bool) -> None:
+    """A killed actor's block is begun anew, and only what was in flight is asked; so it is by another run."""
+    output = str(tmp_path / "many")
+    work = work_of(servers, output)
+    do(work, wanted_of(str(ads)))
+    if compacted:
+        compact_all(output)
+    asked, translated = len(servers.asked), len(servers.translated)
+    work = work_of(servers, output)
+    shutil.rmtree(tmp_path / "many" / "sources", ignore_errors=True)  # as if the block had not been finished
+    (outcome,) = do(work, wanted_of(str(ads)))
+    assert (outcome["done"], outcome["requests"], len(servers.asked), len(servers.translated)) == (
+        5,
+        0,
+        asked,
+        translated,
+    )
+    more = work_of(servers, output, tasks=["describe", "tags"])
+    do(more, wanted_of(str(ads)))
+    assert len(servers.asked) == asked + 4
+    assert len(exported(output)) == 6
+
+
+def test_sources_that_are_done_are_only_looked_at(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
+    output = str(tmp_path / "many")
+    do(work_of(servers, output), wanted_of(str(ads)))
+    before = exported(output)
+    pictures(ads, 1, first=3, size=(90, 70))  # another picture of this name
+    shutil.rmtree(tmp_path / "many" / "journal")  # nobody has to read it
+    work = work_of(servers, output)
+    (outcome,) = do(work, wanted_of(str(ads)))
+    assert (outcome["reused"], outcome["requests"], outcome["done"]) == (4, 1, 5)
+    assert [it["name"] for it in exported(output)] == [it["name"] for it in before]
+
+
+def test_what_is_done_again_goes_on_where_it_was_interrupted(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
+    output = str(tmp_path / "many")
+    do(work_of(servers, output), wanted_of(str(ads)))
+    objects = Objects(output)
+    last = records.runs_of(objects)[-1]
+    records.write(objects, last | {"finished": 1.0})
+    asked = len(servers.asked)
+    work = work_of(servers, output, redo="all")
+    do(work, wanted_of(str(ads / "0000.png")))
+    assert len(servers.asked) == asked + 1
+    do(work_of(servers, output, redo="all"), wanted_of(str(ads)))
+    assert len(servers.asked) == asked + 4
+
+
+def test_a_bucket_is_listed_and_written(servers: FakeServers, ads: Path, tmp_path: Path, s3: str) -> None:
+    expected = one_machine(servers, tmp_path)
+    put_files(ads)
+    output = "s3://ads/captions"
+    do(work_of(servers, output), wanted_of("s3://ads/in"))
+    assert exported(output) == expected
+    assert compact_all(output) > 0
+    asked = len(servers.asked)
+    (outcome,) = do(work_of(servers, output), wanted_of("s3://ads/in"))
+    assert (outcome["reused"], outcome["requests"], len(servers.asked)) == (5, 0, asked)
+    assert exported(output) == expected
+    assert "results.json" in Objects(output).names("")
+
+
+def test_a_bucket_is_listed_page_by_page(ads: Path, s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    put_files(ads, "pages")
+    found = list(stream(wanted_of("s3://ads/pages")))
+    assert [(it.position, it.where.rpartition("/")[2]) for it in found] == list(
+        enumerate(["0000.png", "0001.png", "0002.png", "0003.png", "broken.png", "copy.png"])
+    )
+
+
+def test_an_object_that_is_not_there_and_one_that_is(s3: str, tmp_path: Path) -> None:
+    for place in (str(tmp_path / "here"), "s3://ads/objects"):
+        objects = Objects(place)
+        assert (objects.get(["a/b"]), objects.names("a")) == ({}, [])
+        objects.put({"a/b": b"1", "a/c/d": b"2"})
+        objects.put({"a/b": b"3"})
+        assert objects.get(["a/b", "a/c/d", "e"]) == {"a/b": b"3", "a/c/d": b"2"}
+        assert objects.names("a") == ["a/b", "a/c/d"]
+        assert objects.below(["a", "f"]) == {"a": ["a/b", "a/c/d"], "f": []}
+        objects.delete(["a/b", "e"])
+        assert objects.names("") == ["a/c/d"]
+    with pytest.raises(LedgerError, match="s3://nowhere/at/all: cannot be written"):
+        Objects("s3://nowhere/at/all").put({"a": b"1"})
+    with pytest.raises(UsageError, match="no way known"):
+        Objects("nowhere://at/all")
+
+
+def test_of_two_docs_about_the_same_one_stands_in_whatever_order(tmp_path: Path) -> None:
+    def doc(state: str, updated: float, text: str, *languages: str) -> Any:
+        answer = dict.fromkeys(ANSWER) | {"unit": "u", "task": "t", "prompt_hash": "p", "model": "m", "params": "{}"}
+        answer |= {"state": state, "updated": updated, "text": text, "run": 1}
+        rows = [{"language": code, "texts": f'["{text}"]', "doubts": "[]", "verdicts": "{}"} for code in languages]
+        media = {"sha256": "u", "kind": "image", "facts": None, "warnings": "[]", "error": None, "probe": None}
+        return {
+            "content": "u",
+            "media": media | {"spent_s": updated},
+            "unit": None,
+            "answer": answer,
+            "translations": rows,
+        }
+
+    docs = [
+        doc("done", 1.0, "old", "spa"),
+        doc("done", 2.0, "new"),
+        doc("done", 2.0, "new", "fra"),
+        doc("failed", 3.0, ""),
+    ]
+    for order in itertools.permutations(docs):
+        ledger = Ledger(tmp_path)
+        ledger._connection.execute("DELETE FROM answers")
+        ledger._connection.execute("DELETE FROM media")
+        for each in (*order, *order):
+            take(ledger._connection, each)
+        rows = ledger._connection.execute("SELECT state, text FROM answers").fetchall()
+        translated = ledger._connection.execute("SELECT language FROM translations").fetchall()
+        assert (rows, translated) == ([("done", "new")], [("fra",)])
+        assert ledger._connection.execute("SELECT spent_s FROM media").fetchall() == [(3.0,)]
+        ledger.close()
+
+
+def test_half_of_an_object_is_passed_over(tmp_path: Path) -> None:
+    objects = Objects(str(tmp_path))
+    objects.put({"journal/a": b'{"content": "a', "journal/b": b'{"content": "b"}'})
+    assert read_docs(objects, objects.names("journal")) == [{"content": "b"}]
+
+
+def test_a_table_is_read_where_its_contents_are(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
+    output = str(tmp_path / "many")
+    do(work_of(servers, output), wanted_of(str(ads)))
+    objects = Objects(output)
+    contents = sorted({name.split("/")[2] for name in objects.names("journal")})
+    docs = {
+        content: sorted(map(str, read_docs(objects, objects.names(f"journal/{content[:1]}/{content}"))))
+        for content in contents
+    }
+    compact_all(output)
+    tables = Tables(objects)
+    for content in contents:
+        found = tables.docs([content])
+        texts = [doc["answer"]["text"] for doc in found if doc["answer"]]
+        assert texts == [text for text in texts if any(text in doc for doc in docs[content])]
+        assert {doc["content"] for doc in found} == {content}
+        assert all(len(doc["translations"]) == 1 for doc in found if doc["answer"])
+    assert len([doc for doc in tables.docs(contents) if doc["answer"]]) == 4
+    assert tables.docs(["f" * 64]) == []
+
+
+def test_one_run_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "BEAT_S", 0.02)
+    said: list[str] = []
+    objects = Objects(str(tmp_path))
+    second = Lock(objects, said.append)
+    with Lock(objects, said.append), pytest.raises(LedgerBusyError, match=r"another run \(process "):
+        second.__enter__()
+    assert objects.names("") == []
+    monkeypatch.setattr(lock, "_DEAD_AFTER_S", 0.1)
+    objects.put({lock.NAME: b'{"holder": "process 7", "token": "x", "beats": 3}'})
+    with Lock(objects, said.append):
+        pass
+    assert "held by process 7" in said[-1]
+
+
+def test_a_file_below_two_paths_counts_once_and_live_photos_are_seen(tmp_path: Path) -> None:
+    for name in ("a/x.heic", "a/x.mov", "a/b/y.png", "a/z.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"?")
+    found = list(stream(wanted_of(str(tmp_path / "a" / "b"), str(tmp_path / "a"), str(tmp_path / "a" / "z.png"))))
+    assert [it.path.name for it in found] == ["y.png", "x.heic", "x.mov", "z.png"]
+    assert [it.position for it in found] == [0, 1, 2, 3]
+    assert [it.live_photo_of for it in found][2] == found[1].name
+
+
+def test_what_ends_a_run_is_told(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
+    work = work_of(servers, str(tmp_path / "many"), languages=["tlh_Latn"])
+    (outcome,) = do(work, wanted_of(str(ads)))
+    assert outcome["usage"] is True
+    assert "tlh_Latn" in outcome["fatal"]
+    (outcome,) = do(work, wanted_of(str(tmp_path / "nowhere")))
+    assert outcome["fatal"].startswith("no such file or folder")
+
+
+def test_two_endpoints_share_the_requests(ads: Path, tmp_path: Path) -> None:
+    servers, others = FakeServers(), FakeServers()
+    try:
+        done = run(
+            servers,
+            pictures(tmp_path / "more", 12),
+            "--base-url",
+            f"{servers.url},{others.url}",
+            "--concurrency",
+            "1",
+            "--translator",
+            servers.url,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0
+        assert len(servers.asked) + len(others.asked) == 12
+        assert (servers.most_in_flight, others.most_in_flight) == (1, 1)
+    finally:
+        servers.close()
+        others.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--output", "s3://ads/x"], "a URL takes --ray"),
+        (["--ray", "local", "--format", "csv"], "--format does not go with --ray: babelview export"),
+        (["--ray", "local", "--dry-run"], "--dry-run does not go with --ray"),
+        (["--ray", "local", "--output", "gopher://x"], "no way known"),
+        (["--ray", "local", "--redo", "nothing"], "--redo nothing: must be"),
+    ],
+)
+def test_wrong_options_are_told_before_anything_starts(
+    servers: FakeServers, ads: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    done = run(servers, "ads", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (tmp_path / "captions").exists()
+
+
+def test_a_path_that_is_not_there_is_told_before_anything_starts(servers: FakeServers, tmp_path: Path) -> None:
+    done = run(servers, "nowhere", "--ray", "local", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "Error: no such file or folder: nowhere\n")
