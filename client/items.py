@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from client.heard import Hearing
     from client.job import Job
-    from client.media.content import Probe, SceneBounds
+    from client.media.content import SceneBounds
     from client.sources.source import LocalFile, Source
     from client.tasks.plan import UnitRequest
     from client.tasks.steps import Over
@@ -42,10 +43,11 @@ class Uncut(NamedTuple):
 
     job: Job
     file: LocalFile
-    probe: Probe
     bounds: SceneBounds
     asks: list[UnitRequest]
     """What is to be asked about the whole of it."""
+    untold: list[UnitRequest]
+    """The same, as `Unloaded.untold`."""
 
 
 class Unheard(NamedTuple):
@@ -53,10 +55,33 @@ class Unheard(NamedTuple):
 
     job: Job
     file: LocalFile
-    probe: Probe | None
     over: Over
     asks: list[UnitRequest]
     """What is to be asked about all else."""
+
+
+class Sound(NamedTuple):
+    """The sound of a file, to be transcribed."""
+
+    job: Job
+    file: LocalFile
+    over: Over
+
+
+class Listener(NamedTuple):
+    """A file of which some is decoded, and to be asked about when what is said in that time is known."""
+
+    job: Job
+    hearing: Hearing
+
+
+class Later(NamedTuple):
+    """A file to be decoded for requests about times of which it is not known yet what is said."""
+
+    job: Job
+    file: LocalFile
+    hearing: Hearing
+    untold: list[UnitRequest]
 
 
 class Unloaded(NamedTuple):
@@ -65,6 +90,8 @@ class Unloaded(NamedTuple):
     job: Job
     file: LocalFile
     asks: list[UnitRequest]
+    untold: list[UnitRequest]
+    """Those that are told what is said before they are asked."""
 
 
 class SmallPictures(NamedTuple):

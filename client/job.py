@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from client.ledger.events import SourceCompleted, TimeSpent
 from client.ledger.ledger import Ledger
+from client.media.content import Probe
 from client.resume import Missing, is_missing, missing_requests
+from client.tasks.merge import merges_of
+from client.tasks.plan import ask_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from client.counters import Counters
     from client.endpoints.retry import Notify
+    from client.heard import Hearing, Held
     from client.ledger.events import Event
     from client.ledger.redo import Redo
     from client.ledger.rows import StoredFile
@@ -24,11 +28,14 @@ if TYPE_CHECKING:
     from client.resume import PendingTranslation
     from client.sources.source import KnownSource, Source
     from client.tasks.merge import Merge
-    from client.tasks.plan import AnswerKey, Plan, UnitRequest
+    from client.tasks.plan import AnswerKey, Plan, Request, UnitRequest
     from client.tasks.steps import Over
     from client.tasks.transcript import Said
 
 logger = logging.getLogger(__name__)
+
+MOST_HELD_BYTES = 64 << 20
+"""Of what is decoded and waits for what is said, not counting the last one; more is decoded when that is known."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,12 +63,18 @@ class Job:
     """An earlier run had done it all."""
     merges: list[Merge] = field(default_factory=list)
     """Those that wait for answers."""
+    probe: Probe | None = None
+    """What is known of its time so far."""
     said: list[Said] | None = None
     """What is said in it, once all of that is transcribed."""
     unheard: Over | None = None
     """Sound that is still to be transcribed."""
-    growing: bool = False
-    """More requests than are known so far are to come, and merges of their answers."""
+    hearing: Hearing | None = None
+    """What is known of that, if it is transcribed in this run."""
+    growing: int = 0
+    """For so many reasons more requests than are known so far are to come, and merges of their answers."""
+    warnings: dict[str, None] = field(default_factory=dict)
+    """What was found to be wrong with what is seen."""
     _inputs: dict[AnswerKey, str] = field(default_factory=dict)
     """The answers that they are made of, as far as these are there."""
 
@@ -107,6 +120,20 @@ class Job:
         self.asked += len(asks)
         self.pending += len(asks)
 
+    def drop(self, asks: list[UnitRequest]) -> None:
+        """So many fewer are to be asked."""
+        self.asked -= len(asks)
+        self.pending -= len(asks)
+
+    def learn(self, **known: Any) -> Probe:
+        """More is known of its time, by the names of `Probe`; returns all that is known."""
+        self.probe = replace(self.probe or Probe(0), **known)
+        return self.probe
+
+    def add_merges(self, requests: Iterable[Request], asks: list[UnitRequest]) -> None:
+        """Those among `requests` that are made of answers to some of `asks`, which have come to be known."""
+        self.merges += [merge for merge in merges_of(requests, asks) if merge.inputs]
+
     def note(self, ask: UnitRequest, text: str) -> None:
         """There is this answer, of which something may be merged."""
         if self.merges or self.growing:
@@ -145,6 +172,7 @@ class Jobs:
         """
         self.plan, self.ledger, self.progress = plan, ledger, progress
         self._notify, self._redo, self._completed = notify, redo, completed
+        self._held_bytes = 0
         self._jobs: dict[str, Job] = {}
         self._failed: dict[str, list[str]] = {}
         """The problems of contents that failed in this run, by sha256: copies that come later share them."""
@@ -192,7 +220,7 @@ class Jobs:
 
     def expand(self, job: Job, stored: StoredFile, redo: Redo | None) -> list[UnitRequest]:
         """What is to be asked about a content; what is to be translated is noted in the job."""
-        job.said = stored.said
+        job.said, job.probe = stored.said, stored.probe
         return job.resume(missing_requests(stored, self.plan, redo, self.ledger.run))
 
     async def followers(self, job: Job, ask: UnitRequest, text: str) -> list[UnitRequest]:
@@ -222,15 +250,17 @@ class Jobs:
 
     async def missing(self, job: Job, asks: list[UnitRequest]) -> list[UnitRequest]:
         """Those of further requests about a content that are to be asked; of the others all is noted in the job."""
-        missing: list[UnitRequest] = []
-        for ask in asks:
-            if (text := await self._stored_text(job, ask)) is None:
-                missing.append(ask)
-            elif text:
-                job.note(ask, text)
-        job.add(missing)
-        job.reused = job.reused and not missing
-        return missing
+        return [ask for ask in asks if await self.answered(job, ask) is None]
+
+    async def answered(self, job: Job, ask: UnitRequest) -> str | None:
+        """The answer to a further request, empty if it failed for good; None if it is to be asked, which is counted."""
+        text = await self._stored_text(job, ask)
+        if text is None:
+            job.add([ask])
+            job.reused = False
+        elif text:
+            job.note(ask, text)
+        return text
 
     async def _stored_text(self, job: Job, ask: UnitRequest) -> str | None:
         """The answer to a request, empty if it failed for good; None if it is to be asked."""
@@ -244,6 +274,39 @@ class Jobs:
 
     async def _redo_of(self, job: Job) -> Redo | None:
         return await self.ledger.read(Ledger.redo, job.sources[0].uri, self._redo) if self._redo else None
+
+    @property
+    def holds_much(self) -> bool:
+        """Whether there is no room to `hold` more."""
+        return self._held_bytes >= MOST_HELD_BYTES
+
+    def hold(self, hearing: Hearing, held: Held) -> bool:
+        """Keep what waits for what is said, if there is room; whether it is kept."""
+        if self.holds_much:
+            return False
+        self._held_bytes += held.parts.size
+        hearing.hold(held)
+        return True
+
+    def take_held(self, hearing: Hearing) -> list[Held]:
+        """What need not be kept any longer."""
+        ready = hearing.take_held()
+        self._held_bytes -= sum(held.parts.size for held in ready)
+        return ready
+
+    async def tell(self, job: Job, hearing: Hearing, untold: list[UnitRequest]) -> list[UnitRequest]:
+        """What is to be asked of requests now that is known what is said in their time, and of what is merged of them.
+
+        That is nothing where it never will be known.
+        """
+        asks: list[UnitRequest] = []
+        if not hearing.lost:
+            told = [ask_of(request, unit, hearing.said) for unit, request in untold]
+            asks = await self.missing(job, told)
+            if len(asks) < len(told):
+                asks += await self.ready_merges(job)
+        job.drop(untold)
+        return asks
 
     def count(self, job: Job) -> None:
         """Let progress know of the part of a job's requests that is answered."""

@@ -1,9 +1,10 @@
 """The way of a file: found, loaded, asked about, translated, stored.
 
-    sources -> find -> probe -> load -> ask -> translate
-                 \\        \\       \\      \\       \\
-                  `--------`-------`------`-------`--> ledger
+    sources -> find -> probe -> load ---> ask -> translate
+                 |       |         `> tell -^
+                 `-------`----> hear --^
 
+All of them write to the ledger.
 Each stage but the last has a bounded queue before it: none runs far ahead of the next one, so memory does not grow
 with the number of files. (Answers are short: a translator that is away holds up nobody.) A worker takes its next
 request only when the ledger has the answer to the last one: so a killed run has to ask again what was in flight, and
@@ -20,13 +21,16 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.errors import BabelviewError
-from client.hearing import Hear
+from client.hearing import Hear, Listen
 from client.items import (
     LargeSource,
+    Later,
+    Listener,
     LocalSources,
     Question,
     RemoteSource,
     SmallPictures,
+    Sound,
     Uncut,
     Unheard,
     Unloaded,
@@ -40,6 +44,7 @@ from client.media.loaders import Loaders
 from client.media_stages import Load, LoadPictures, LoadScenes, Probe
 from client.sources.fetch import FETCHED_AT_ONCE
 from client.stages import Ask, Find, Servers, Translate
+from client.telling import LoadLater, Tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -67,6 +72,7 @@ DECODING_STAGES = 3
 """Those that share the loaders, each with as many items as there are: each item has a thread, because a video keeps its
 process from one window to the next, and must not wait for the thread of one that waits for a process."""
 PROBED_AT_ONCE = 2
+LISTENED_AT_ONCE = 2
 HEARD_AT_ONCE = 2
 """Files whose sound is transcribed at the same time."""
 GRACE_S = 5.0
@@ -178,9 +184,11 @@ class Pipeline:
             Loaders(PROBED_AT_ONCE, fork_server),
         )
         self._hearers = Loaders(HEARD_AT_ONCE, fork_server)
+        self._waiting_loaders = Loaders(HEARD_AT_ONCE, fork_server, thumbnails=thumbnails)
         self._threads = ThreadPoolExecutor(DECODING_STAGES * loaders, "load")
         self._probe_threads = ThreadPoolExecutor(PROBED_AT_ONCE, "probe")
         self._hear_threads = ThreadPoolExecutor(HEARD_AT_ONCE, "hear")
+        self._later_threads = ThreadPoolExecutor(HEARD_AT_ONCE + loaders, "later")
         self._ledger_thread = ThreadPoolExecutor(1, "ledger")
         self._writer = Writer(ledger, self._ledger_thread)
         self.jobs = Jobs(plan, self._writer, progress, notify, redo, completed=completed)
@@ -219,11 +227,12 @@ class Pipeline:
         self._loaders.close()
         self._probers.close()
         self._hearers.close()
+        self._waiting_loaders.close()
         self._stop_threads()
         self._ledger_thread.shutdown()
 
     def _stop_threads(self) -> None:
-        for threads in (self._threads, self._probe_threads, self._hear_threads):
+        for threads in (self._threads, self._probe_threads, self._hear_threads, self._later_threads):
             threads.shutdown(wait=False, cancel_futures=True)
 
     def _levels(self, sources: list[Source]) -> list[list[Placed]]:
@@ -234,19 +243,23 @@ class Pipeline:
         find = Find(self.jobs, self._fetcher, servers)
         probe = Probe(self.jobs, self._probers, self._probe_threads)
         hear = Hear(self.jobs, self._speech, self._hearers, self._hear_threads, once=self._ask_once)
-        decode = self.jobs, self._model, self._sampling, self._loaders, self._threads
-        load, load_pictures, load_scenes = Load(*decode), LoadPictures(*decode), LoadScenes(*decode)
+        decode = self.jobs, self._model, self._sampling, self._loaders
+        load, load_pictures, load_scenes = (stage(*decode, self._threads) for stage in (Load, LoadPictures, LoadScenes))
+        load_later = LoadLater(*decode, self._later_threads, waiting_loaders=self._waiting_loaders)
         ask = Ask(self.jobs, self._model, at_once=self._concurrency, once=self._ask_once, told=self._told)
         loaders = self._loaders.count
         return [
             [Placed(find, LocalSources, GROUPS_AT_ONCE), Placed(find, RemoteSource, FETCHED_AT_ONCE)],
             [Placed(find, LargeSource, LARGE_AT_ONCE)],
             [Placed(probe, Unprobed, PROBED_AT_ONCE, loaders)],
-            [Placed(hear, Unheard, HEARD_AT_ONCE)],
+            [Placed(Listen(self.jobs), Unheard, LISTENED_AT_ONCE)],
+            [Placed(hear, Sound, HEARD_AT_ONCE)],
             [
                 Placed(load, Unloaded, loaders, loaders),
                 Placed(load_pictures, SmallPictures, loaders, 1),
                 Placed(load_scenes, Uncut, loaders, loaders),
+                Placed(load_later, Later, HEARD_AT_ONCE + loaders),
+                Placed(Tell(self.jobs), Listener, HEARD_AT_ONCE + 1),
             ],
             [Placed(ask, Question, self._concurrency, self._concurrency)],
             [Placed(Translate(self.jobs, self._translator), Untranslated, TRANSLATIONS_AT_ONCE)],

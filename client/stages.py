@@ -1,10 +1,13 @@
 """The stages of a run: each takes items of one type and gives those of later stages.
 
     LocalSources, LargeSource, RemoteSource -> Find -> Unprobed -> Probe -> Unloaded -> Load -> Question -> Ask
-    -> Untranslated -> Translate                    `-> Unheard -> Hear -`-> Uncut -> LoadScenes -'
-                                                     `-> SmallPictures -> LoadPictures -----------'
+    -> Untranslated -> Translate                    |`-> Uncut -> LoadScenes ------------------|
+                                                    |`-> SmallPictures -> LoadPictures --------|
+                                                     `-> Unheard -> Listen -> Sound -> Hear    |
+        (and Listen gives Unloaded or Uncut)                  Listener -> Tell <-'`-> Later -> LoadLater
 
-Those that decode stand in `client.media_stages`, what hears in `client.hearing`.
+Those that decode stand in `client.media_stages`, those that hear in `client.hearing`, and what waits for what is said
+in `client.telling`.
 A stage may skip others, and gives nothing for a file that is finished. Finding (hashing, fetching) uses threads,
 probing and loading processes (decoders may crash), asking and translating are tasks that wait for servers.
 """
@@ -51,7 +54,6 @@ if TYPE_CHECKING:
     from client.ledger.events import Event
     from client.ledger.redo import Redo
     from client.ledger.rows import StoredFile
-    from client.media import content
     from client.resume import PendingTranslation
     from client.sources.fetch import Fetcher
     from client.sources.source import Found, KnownSource, LocalFile, Source
@@ -211,7 +213,7 @@ class Find(Stage):
             await self._servers.check(job.identity.kind, asks=unprobed or uncut or unheard or bool(asks))
         if unprobed or uncut or unheard or any(needs_media(ask) for ask in asks):
             if file := await self._get(job, job.sources[0], found):
-                yield Unprobed(job, file) if unprobed else to_load(self._jobs, job, file, asks, stored.probe)
+                yield Unprobed(job, file) if unprobed else to_load(self._jobs, job, file, asks)
             return
         found.discard()
         async for further in without_media(self._jobs, job, asks):
@@ -356,21 +358,17 @@ def needs_media(ask: UnitRequest) -> bool:
     return not ask.unit.inputs
 
 
-def to_load(
-    jobs: Jobs, job: Job, file: LocalFile, asks: list[UnitRequest], probe: content.Probe | None
-) -> Unheard | Uncut | Unloaded:
-    """A file that is to be decoded: heard first, where its sound is to be transcribed, and then seen."""
-    if job.unheard:
-        return Unheard(job, file, probe, job.unheard, asks)
-    return to_see(jobs, job, file, asks, probe)
+def to_load(jobs: Jobs, job: Job, file: LocalFile, asks: list[UnitRequest]) -> Unheard | Uncut | Unloaded:
+    """A file that is to be decoded: to be heard too, where its sound is to be transcribed."""
+    return Unheard(job, file, job.unheard, asks) if job.unheard else to_see(jobs, job, file, asks, [])
 
 
 def to_see(
-    jobs: Jobs, job: Job, file: LocalFile, asks: list[UnitRequest], probe: content.Probe | None
+    jobs: Jobs, job: Job, file: LocalFile, asks: list[UnitRequest], untold: list[UnitRequest]
 ) -> Uncut | Unloaded:
-    """A file that is to be decoded for `asks`, and to find scenes where these are to be asked about and not known."""
-    bounds = unknown_scenes(jobs.plan.requests[job.identity.kind], job.identity.kind, probe)
-    return Uncut(job, file, probe, bounds, asks) if probe and bounds else Unloaded(job, file, asks)
+    """A file that is to be decoded for requests, and to find scenes where these are to be asked about and not known."""
+    bounds = unknown_scenes(jobs.plan.requests[job.identity.kind], job.identity.kind, job.probe)
+    return Uncut(job, file, bounds, asks, untold) if bounds else Unloaded(job, file, asks, untold)
 
 
 async def without_media(jobs: Jobs, job: Job, asks: list[UnitRequest]) -> AsyncGenerator[Question | Untranslated, None]:
@@ -380,6 +378,14 @@ async def without_media(jobs: Jobs, job: Job, asks: list[UnitRequest]) -> AsyncG
     if not asks and job.texts:
         yield Untranslated(job)
     elif not asks:
+        await jobs.finish(job)
+
+
+async def ended(jobs: Jobs, job: Job) -> AsyncGenerator[Untranslated, None]:
+    """What comes next if no answer is waited for any more: what is to be translated, or the end."""
+    if job.pending == 0 and job.texts:
+        yield Untranslated(job)
+    elif job.pending == 0:
         await jobs.finish(job)
 
 

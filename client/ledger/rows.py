@@ -185,10 +185,10 @@ def _with_answers(connection: sqlite3.Connection, stored: StoredFile, requests: 
     others = [request for request in requests if request not in about_sound]
     asks = expand(others, stored.sha256, stored.probe, stored.said)
     _read_all(connection, stored, asks)
-    waits = stored.said is None and any(request.hears for request in others)
-    if waits or unknown_scenes(requests, stored.kind, stored.probe):
+    if unknown_scenes(requests, stored.kind, stored.probe):
         return stored
-    stored.merges.extend(merges_of(requests, asks))
+    # Of what is told what is said there is nothing to be merged as long as that is not known.
+    stored.merges.extend(merge for merge in merges_of(requests, asks) if merge.inputs)
     for merge in stored.merges:
         level: Merge | None = merge
         while level:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from client.media.kinds import Kind
@@ -128,9 +128,20 @@ class SoundPiece(NamedTuple):
     """A WAV file of 32-bit floats: 16-bit samples of this rate are misread by vLLM without soundfile."""
 
 
+class SoundSilence(NamedTuple):
+    """For long there was nothing to be heard."""
+
+    until_us: int
+    """On the clock of `SoundPiece`."""
+
+
 class SoundEnd(NamedTuple):
     """What is known when all was decoded."""
 
     duration_us: int
     """From the start of the clock to the last sample; 0 where there is no sound."""
     warnings: tuple[str, ...] = ()
+
+
+SoundPart: TypeAlias = SoundPiece | SoundSilence | SoundEnd
+"""What decoding sound gives, the end last."""

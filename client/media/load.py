@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from client.media.content import Content, Probe, SceneLooks, SoundPiece
+    from client.media.content import Content, Probe, SceneLooks, SoundPart
     from client.media.sampling import Sampling
 
 _BLOCK = 1 << 20
@@ -230,7 +230,7 @@ def probe(path: Path, identity: Identity) -> Iterator[Probe]:
         yield probe_animation(path) if _is_animation(path) else probe_video(path)
 
 
-def load_sound(path: Path, identity: Identity, track: int | None) -> Iterator[SoundPiece | SoundEnd | bytes]:
+def load_sound(path: Path, identity: Identity, track: int | None) -> Iterator[SoundPart | bytes]:
     """Decode the sound of a file, a piece at a time, then its end, and last, of sound alone, a thumbnail.
 
     `track` is counted from 1, None is the default one. An animated picture has no sound.

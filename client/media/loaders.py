@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from multiprocessing.connection import Connection
 
-    from client.media.content import Content, Look, Probe, Scene, SceneLooks, SoundEnd, SoundPiece, Span
+    from client.media.content import Content, Look, Probe, Scene, SceneLooks, SoundPart, Span
     from client.media.load import Identity
     from client.media.sampling import Sampling
     from client.media.thumbnail_folder import Thumbnails
@@ -145,7 +145,7 @@ class Loaders:
                 elif self._thumbnails:
                     self._thumbnails.keep(identity.sha256, scene)
 
-    def sound(self, path: Path, identity: Identity, track: int | None) -> Generator[SoundPiece | SoundEnd, None, None]:
+    def sound(self, path: Path, identity: Identity, track: int | None) -> Generator[SoundPart, None, None]:
         """Decode the sound of a file in a worker (see `client.media.load`); waits and errors are those of `load`."""
         with contextlib.closing(self._work_on(path, load_sound, (path, identity, track), None)) as found:
             for part in found:

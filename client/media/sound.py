@@ -15,7 +15,7 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 
 from client.errors import MediaError
-from client.media.content import SoundEnd, SoundPiece, Span
+from client.media.content import SoundEnd, SoundPiece, SoundSilence, Span
 from client.media.opening import opened_sound
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
 
+    from client.media.content import SoundPart
     from client.media.waveform import Waveform
 
     Samples = npt.NDArray[np.float32]
@@ -38,6 +39,7 @@ LONG_ENOUGH_S = 5.0
 SHORT_PAUSE_S, LONG_PAUSE_S = 0.3, 1.0
 MARGIN_S = 0.2
 """What is kept of the silence around a piece: words begin and end softly."""
+LONG_SILENCE_S = 20.0
 _STEP = RATE_HZ // 50
 """Samples of which a level is taken."""
 _SILENT = 10 ** (-50 / 20)
@@ -49,10 +51,10 @@ _JITTER_S, _LONGEST_FILLED_S = 0.05, 0.5
 """Times of containers are rounded; a gap that is longer than the first is filled, and one over the second is cut at."""
 
 
-def sound_pieces(
-    path: Path, track: int | None = None, waveform: Waveform | None = None
-) -> Iterator[SoundPiece | SoundEnd]:
+def sound_pieces(path: Path, track: int | None = None, waveform: Waveform | None = None) -> Iterator[SoundPart]:
     """Decode the sound of a file, piece by piece, and last its end; no more than a piece lies in memory.
+
+    Long silence is told as it passes, so that nobody waits for the next piece to know of it.
 
     Args:
         path: the file, a video or sound alone.
@@ -67,14 +69,19 @@ def sound_pieces(
             yield SoundEnd(0, sound.warnings)
             return
         source = _Samples(sound.container, sound.stream, sound.zero_s)
-        cutter, end = Cutter(), 0
+        cutter, end, told = Cutter(), 0, 0
         for begin, samples in source:
             if begin != end:
                 yield from cutter.flush()
             end = begin + len(samples)
             if waveform:
                 waveform.add(begin, samples)
-            yield from cutter.add(begin, samples)
+            for piece in cutter.add(begin, samples):
+                yield piece
+                told = cutter.begin
+            if cutter.begin - told >= LONG_SILENCE_S * RATE_HZ:
+                yield SoundSilence(_us(cutter.begin))
+                told = cutter.begin
         yield from cutter.flush()
         if source.errors and not end:
             raise MediaError("the file is damaged: none of its sound can be decoded")
@@ -159,6 +166,11 @@ class Cutter:
         self._length = 0
         self._begin = 0
         """The position of the first sample that is held."""
+
+    @property
+    def begin(self) -> int:
+        """The position up to which all is cut."""
+        return self._begin
 
     def add(self, begin: int, samples: Samples) -> Iterator[SoundPiece]:
         """Take samples that begin at a position; gives the pieces that end now."""

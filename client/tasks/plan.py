@@ -116,8 +116,18 @@ def expand(
     Without what is `said` in it, there is nothing that depends on that.
     """
     asked = [request for request in requests if said is not None or not request.hears]
-    found = [ask_of(request, unit, said) for request in asked for unit in request.over.units(content, probe)]
-    return sorted(found, key=lambda ask: (ask.unit.span is not None, ask.unit.span or (), ask.unit.id))
+    return in_order(ask_of(request, unit, said) for request in asked for unit in request.over.units(content, probe))
+
+
+def untold(requests: Iterable[Request], content: str, probe: Probe | None) -> list[UnitRequest]:
+    """All that is asked about a file and depends on what is said in it, without that yet: see `ask_of`."""
+    asked = [request for request in requests if request.hears]
+    return in_order(UnitRequest(unit, request) for request in asked for unit in request.over.units(content, probe))
+
+
+def in_order(asks: Iterable[UnitRequest]) -> list[UnitRequest]:
+    """Those about all of a file first, then by time."""
+    return sorted(asks, key=lambda ask: (ask.unit.span is not None, ask.unit.span or (), ask.unit.id))
 
 
 def ask_of(request: Request, unit: Unit, said: list[Said] | None = None) -> UnitRequest:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from client.media.content import Span
 
 MOST_CHARACTERS = 2000
@@ -15,6 +17,7 @@ MOST_CHARACTERS = 2000
 TALK_CHARACTERS = 200
 """In a minute, 40 words of English: less than half of what is said in a slow talk, in any script."""
 NOTHING_SAID = '{"segments":[]}'
+MORE = "[more lines are left out]"
 NOTHING = "Nothing is said."
 """In the place of a transcript in a prompt."""
 
@@ -53,22 +56,30 @@ def read(text: str) -> list[Said]:
 def lines(said: list[Said], span: Span | None, most: int = MOST_CHARACTERS) -> str:
     """What is said in a span of time, or in all of it, a line each with its time, as a prompt has it.
 
-    Of more than `most` characters the first lines are taken, and it is said that there are more.
+    Of more than `most` characters the first lines are taken, and it is said that there are more; how many is not, so
+    that nobody has to wait for the last one.
     """
     start_s, end_s = (span.start_us / 1e6, span.end_us / 1e6) if span else (0.0, float("inf"))
     heard = [each for each in said if each.start_s < end_s and each.end_s > start_s]
-    if not heard:
-        return NOTHING
+    taken, fit = _taken(heard, most)
+    return "\n".join(taken if fit else [*taken, MORE]) or NOTHING
+
+
+def fills(said: list[Said], most: int = MOST_CHARACTERS) -> bool:
+    """Whether what is said up to some time is more than a prompt holds: what is said after it makes no difference."""
+    return not _taken(said, most)[1]
+
+
+def _taken(said: Iterable[Said], most: int) -> tuple[list[str], bool]:
+    """The first lines, as many as fit into so many characters, and whether these are all of them."""
     taken: list[str] = []
-    left = most
-    for each in heard:
+    for each in said:
         line = f"[{each.start_s:.1f} s] {each.text}"
-        if len(line) + 1 > left:
-            taken.append(f"[{len(heard) - len(taken)} more lines are left out]")
-            break
+        most -= len(line) + 1
+        if most < 0:
+            return taken, False
         taken.append(line)
-        left -= len(line) + 1
-    return "\n".join(taken)
+    return taken, True
 
 
 def people_talk(said: list[Said], span: Span) -> bool:

@@ -18,7 +18,7 @@ from sound_files import tones, write
 
 from client.media.changes import hardly_change
 from client.media.content import Span
-from client.tasks.transcript import Said, lines, people_talk
+from client.tasks.transcript import Said, fills, lines, people_talk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -293,6 +293,8 @@ def test_a_long_transcript_is_cut_to_fit() -> None:
     text = lines(said, None, 400)
     assert len(text) < 400 + 40
     assert text.startswith("[0.0 s] line 0 of a long talk\n")
+    assert text.endswith("\n[more lines are left out]")
     taken = text.count("\n")
-    assert text.endswith(f"[{500 - taken} more lines are left out]")
+    assert lines(said[: taken + 1], None, 400) == text, "what comes after it makes no difference"
+    assert (fills(said[: taken + 1], 400), fills(said[:taken], 400)) == (True, False)
     assert lines([], None) == "Nothing is said."
