@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from scripts.demo.sample_ads import write_ads
 from scripts.demo.stack import Stack, running_stack
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 # The models here are tiny: threads of one computation would wait for each other for longer than they compute.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# The same cases in each run, however slow the machine.
+settings.register_profile("tests", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 USERS_OWN = """
 import pathlib

@@ -97,7 +97,7 @@ def accounted_for(text: str, translated: TranslatedText) -> None:
     assert built + text[at:] == translated.text
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(TEXTS)
 def test_any_text_keeps_its_paragraphs_and_every_sentence_has_a_verdict(engine: Engine, text: str) -> None:
     (answer,) = run(engine, ([text], ["fra_Latn", "hin_Deva"]))
@@ -108,7 +108,7 @@ def test_any_text_keeps_its_paragraphs_and_every_sentence_has_a_verdict(engine: 
         assert len(translated.text.splitlines()) == len(text.splitlines())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(st.characters(exclude_categories=["L", "Cs"]), max_size=200))
 def test_text_without_letters_is_as_it_was(engine: Engine, text: str) -> None:
     assert not has_letters(text)
@@ -123,7 +123,7 @@ def test_a_long_text_without_end_comes_back_whole(engine: Engine, unit: str) -> 
     accounted_for(text, answer.texts[0]["fra_Latn"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(CONTROL), min_size=1, max_size=4), st.sampled_from(all_sentences()[::40]))
 def test_control_tokens_beside_a_sentence_change_nothing_about_it(engine: Engine, marks: list[str], known: str) -> None:
     text = "\n".join([known, " ".join(marks), known])
@@ -139,7 +139,7 @@ PAGE_TEXTS = ["red ", " blue, ", "\n", " ", "&amp;", "&nbsp;", *all_sentences()[
 PAGES = st.lists(st.sampled_from([*TAGS, *PAGE_TEXTS]), max_size=14).map("".join)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(PAGES)
 def test_every_tag_of_a_page_is_there_once_and_pages_without_words_are_as_they_were(engine: Engine, page: str) -> None:
     document = Document(page, "html")
@@ -151,7 +151,7 @@ def test_every_tag_of_a_page_is_there_once_and_pages_without_words_are_as_they_w
             assert there == page
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(TEXTS, min_size=1, max_size=5), st.randoms(use_true_random=False), st.booleans())
 def test_company_changes_nothing(engine: Engine, texts: list[str], rng: random.Random, cached: bool) -> None:
     """The same sentences alone, one request after the other, and with others in any mix."""

@@ -169,7 +169,7 @@ def test_all_formats_say_the_same(tmp_path: Path) -> None:
 ANYTHING = st.text(st.characters(codec="utf-8"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(answer=ANYTHING, column=ANYTHING.filter(lambda name: name.strip() == name != ""), value=ANYTHING)
 def test_any_text_survives_every_format(answer: str, column: str, value: str) -> None:
     written: dict[str, io.BytesIO] = {}

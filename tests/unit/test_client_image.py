@@ -156,7 +156,7 @@ def test_pictures_shrink_to_what_the_model_sees(size: tuple[int, int], expected:
     assert model_size(*size) == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(1, 6000), st.integers(1, 6000))
 def test_tiles_are_those_of_the_models_own_processor(width: int, height: int) -> None:
     sent = model_size(width, height)

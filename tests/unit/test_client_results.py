@@ -46,7 +46,7 @@ def header(folder: Path) -> list[str]:
         return [column.name for column in columns_of(results)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(RUNS)
 @example(
     [
@@ -83,7 +83,7 @@ def test_nothing_is_replaced_by_a_later_run(runs: list[Run]) -> None:
             assert list(answer["translations"]) == [code for code in order if code in answer["translations"]]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(RUNS)
 def test_the_last_run_alone_is_as_if_there_had_been_no_other(runs: list[Run]) -> None:
     with tempfile.TemporaryDirectory() as several, tempfile.TemporaryDirectory() as one:
@@ -99,7 +99,7 @@ def test_the_last_run_alone_is_as_if_there_had_been_no_other(runs: list[Run]) ->
     assert last == alone
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(RUNS)
 def test_the_flat_view_tells_the_same(runs: list[Run]) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from client import timed_record
@@ -58,7 +58,6 @@ data = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(data)
 def test_texts_go_back_to_where_they_were(value: dict[str, Any]) -> None:
     name = reader_name(NESTED)

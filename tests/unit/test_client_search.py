@@ -64,7 +64,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out")
     for name, text in TEXTS.items():
         write_run(folder, plan_of(["describe"], ()), [name], {"describe": text})
-    return folder
+    with Results(folder) as results, Index(folder, results):
+        return folder
 
 
 def found(folder: Path, query: str, **options: str) -> list[str]:
@@ -128,7 +129,7 @@ def test_a_quote_within_a_word_is_no_syntax() -> None:
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_text_is_an_error_as_a_query(folder: Path, query: str) -> None:
     connection = sqlite3.connect(folder / NAME)
     if expression := parse(query).expression():
@@ -137,7 +138,7 @@ def test_no_text_is_an_error_as_a_query(folder: Path, query: str) -> None:
 
 
 @given(st.text(max_size=400), st.text(max_size=20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_snippet_is_short_and_marked_within(text: str, query: str) -> None:
     shown, marks = snippet(text, parse(query))
     assert len(shown) <= SNIPPET + 4

@@ -238,7 +238,7 @@ def _rows(places: list[str]) -> bytes:
     return "\n".join(["file", *places]).encode(errors="replace")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     suffix=st.sampled_from([".csv", ".tsv", ".jsonl"]),
     content=st.one_of(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from batch_runs import pictures, results, run
 from fake_servers import completion, error
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from media_files import write_video
 
@@ -224,7 +224,6 @@ titled = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(titled, min_size=1, max_size=12), st.integers(1, 12), st.floats(0.5, 30))
 def test_chapters_have_neither_gap_nor_overlap(items: list[dict[str, Any]], count: int, length: float) -> None:
     windows = [(number * length, (number + 1) * length) for number in range(count)]

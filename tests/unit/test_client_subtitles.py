@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import pytest
 from ffmpeg_files import FFMPEG
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from result_runs import Run, read, write
 from test_client_segments import add_part
@@ -98,7 +98,6 @@ def test_what_would_flash_by_is_joined() -> None:
     assert len(lines("One. Two. Three.", "eng_Latn", shown_s=2)) == 1
 
 
-@settings(deadline=None)
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=400),
     st.floats(0, 1e4),

@@ -65,7 +65,7 @@ async def test_a_batch_keeps_to_its_tokens_and_to_one_batch_class() -> None:
         assert len({job.length_class for job in batch}) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.dictionaries(st.integers(0, 60), st.integers(1, 200), max_size=30), max_size=6), st.integers(1, 300))
 def test_each_wanted_sentence_comes_in_one_batch(requests: list[dict[int, int]], batch_tokens: int) -> None:
     """Requests that share sentences (numbers with their tokens), some of which nobody wants any more."""

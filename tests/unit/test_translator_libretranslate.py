@@ -288,7 +288,7 @@ NAMES = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=15)
 @given(st.lists(st.dictionaries(NAMES, ODD), min_size=10, max_size=10), st.binary(max_size=200))
 def test_no_request_is_an_internal_error(bodies: list[dict[str, Any]], noise: bytes) -> None:
     async def check() -> None:
