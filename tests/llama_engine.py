@@ -221,6 +221,10 @@ def main() -> None:
     wanted, results, benchmarked, *checkpoints = sys.argv[1:]
     gc.disable()  # as `server.engines.vllm_entry` does: what is imported is no garbage, and there is much of it
     told: dict[str, Any] = {"registered": dataclasses.asdict(register()), "benchmarked": None}
+    from vllm.platforms import current_platform  # noqa: PLC0415
+
+    # Single functions too are made a graph of, and not C++.
+    type(current_platform).simple_compile_backend = "aot_eager"
     for name in IMPORTED:
         importlib.import_module(name)
     gc.freeze()

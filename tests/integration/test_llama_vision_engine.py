@@ -78,7 +78,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     """All engines' results: one process runs them one after the other."""
     folder = tmp_path_factory.mktemp("llama")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(selftest_models, "MANY", 40)
+        patch.setattr(selftest_models, "MANY", 24)
         patch.setattr(selftest_models, "TASKS", 8)
         made = model_checks(folder, Machine(()))
     picture = Pictures(folder / "more")
