@@ -20,7 +20,7 @@ from client.media.image import MAX_PIXELS, picture_orientation, with_alpha_flag
 from client.media.jpeg import Orientation, encode_frame, fit_size
 from client.media.kinds import Kind
 from client.media.picture_parts import frame_times, parts_of
-from client.media.pixels import DECODER_ERRORS, check_size, srgb_pixels
+from client.media.pixels import DECODER_ERRORS, check_size, srgb_picture
 from client.media.sampling import Fit, Timeline
 
 if TYPE_CHECKING:
@@ -140,6 +140,6 @@ def _cleared(image: Image.Image, covered: NDArray[np.bool_]) -> Image.Image:
 
 
 def _encoded(image: Image.Image, target: tuple[int, int], orientation: int, fit: Fit) -> bytes:
-    pixels = srgb_pixels(image, target, "", orientation=orientation)
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    picture = srgb_picture(image, target, "", orientation=orientation)
+    frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
     return encode_frame(frame, target, Orientation(), square=fit is Fit.PAD)

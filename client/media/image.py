@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import re
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+import numpy as np
 import pi_heif
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -24,15 +25,16 @@ from client.media.picture_parts import (
     png_chunks,
     png_rows_are_there,
 )
-from client.media.pixels import DECODER_ERRORS, Decoded, check_size, share_there, srgb_pixels
+from client.media.pixels import DECODER_ERRORS, Decoded, check_size, share_there, srgb_picture
 from client.media.rare_pictures import read_by_ffmpeg, read_rare
-from client.media.thumbnails import picture_thumbnail
 from client.media.tiles import model_size
 from client.media.unchanged import unchanged_jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 MAX_PIXELS = 128_000_000
 """More are refused before decoding: 128 million need up to 0.5 GB a picture."""
@@ -62,7 +64,24 @@ pi_heif.register_heif_opener(thumbnails=False)
 pi_heif.options.DECODE_THREADS = 1  # every core already has a file of its own
 
 
+class Picture(NamedTuple):
+    """A picture as the model sees it, and as it was decoded for that."""
+
+    content: Content
+    image: Image.Image | NDArray[np.uint8]
+    """In RGB; of a file that is sent as it is, its pixels [height, width, 3], small."""
+
+
 def load_image(path: Path) -> Content:
+    """Read a picture; see `read_picture`.
+
+    Raises:
+        MediaError: it cannot be decoded, or has too many pixels.
+    """
+    return read_picture(path).content
+
+
+def read_picture(path: Path) -> Picture:
     """Read a picture: the first one where there are several.
 
     What is left of a damaged one is taken, with a warning, unless it is next to nothing.
@@ -72,18 +91,18 @@ def load_image(path: Path) -> Content:
     """
     try:
         if (rare := read_rare(path, MAX_PIXELS)) is not None:
-            return _content(rare, [])
+            return _picture(rare, [])
         # By its name, Pillow would map it into memory, and garble a turned TIFF.
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
             file.seek(0)
             if not (head.startswith(_READ_WHOLE) or head[4:8] == b"ftyp"):
-                return _content(_decoded(file, Parts(b""), path.suffix), [])
+                return _picture(_decoded(file, Parts(b""), path.suffix), [])
             data = file.read()
         if head.startswith(_JPEG_START) and (found := unchanged_jpeg(parts_of(data))):
-            thumbnail = picture_thumbnail(found.pixels)
-            return Content(Kind.IMAGE, Facts(found.width, found.height), [Frame(0, found.jpeg)], [], thumbnail)
-        return _content(_decoded(with_alpha_flag(data), Parts(data), path.suffix), [])
+            facts = Facts(found.width, found.height)
+            return Picture(Content(Kind.IMAGE, facts, [Frame(0, found.jpeg)], []), found.pixels)
+        return _picture(_decoded(with_alpha_flag(data), Parts(data), path.suffix), [])
     except DECODER_ERRORS as error:
         return _salvaged(path, error)
 
@@ -101,11 +120,10 @@ def picture_size(path: Path) -> tuple[int, int]:
         raise MediaError(f"the picture's size cannot be read ({error})") from error
 
 
-def _content(picture: Decoded, warnings: list[str]) -> Content:
-    jpeg = encode_rgb(picture.pixels)
-    facts = Facts(picture.width, picture.height)
-    thumbnail = picture_thumbnail(picture.pixels)
-    return Content(Kind.IMAGE, facts, [Frame(0, jpeg)], [*warnings, *picture.warnings], thumbnail)
+def _picture(decoded: Decoded, warnings: list[str]) -> Picture:
+    jpeg = encode_rgb(np.asarray(decoded.image))
+    facts = Facts(decoded.width, decoded.height)
+    return Picture(Content(Kind.IMAGE, facts, [Frame(0, jpeg)], [*warnings, *decoded.warnings]), decoded.image)
 
 
 def _formats(suffix: str) -> tuple[str, ...]:
@@ -156,7 +174,7 @@ def _decoded(file: BinaryIO, parts: Parts, suffix: str) -> Decoded:
                 raise OSError("rows are missing")
         share = share_there(image, interlaced) if ImageFile.LOAD_TRUNCATED_IMAGES else 1.0
         wide = code_points(data) if data else None
-        pixels = srgb_pixels(
+        picture = srgb_picture(
             decoded,
             size,
             image.format or "",
@@ -164,7 +182,7 @@ def _decoded(file: BinaryIO, parts: Parts, suffix: str) -> Decoded:
             profile=parts.profile,
             code_points=wide,
         )
-    return Decoded(pixels, width, height, warnings, share)
+    return Decoded(picture, width, height, warnings, share)
 
 
 def _last_row_is_zero(image: Image.Image) -> bool:
@@ -205,7 +223,7 @@ def picture_orientation(image: Image.Image, exif: bytes = b"") -> int:
 # -- damaged pictures -----------------------------------------------------------------------------------------------
 
 
-def _salvaged(path: Path, error: Exception) -> Content:
+def _salvaged(path: Path, error: Exception) -> Picture:
     """A picture that cannot be read as it is: without its optional data, or what is left of it.
 
     Raises:
@@ -218,12 +236,12 @@ def _salvaged(path: Path, error: Exception) -> Content:
     parts = parts_of(data)
     if parts.essential != data:
         with suppress(*DECODER_ERRORS):
-            return _content(
+            return _picture(
                 _decoded(with_alpha_flag(parts.essential), parts, path.suffix), [] if parts.is_whole else [_SPOILT]
             )
     if _UNSUPPORTED.search(str(error)) or isinstance(error, UnidentifiedImageError):
         with suppress(*DECODER_ERRORS):
-            return _content(read_by_ffmpeg(data, MAX_PIXELS, strict=True), [])
+            return _picture(read_by_ffmpeg(data, MAX_PIXELS, strict=True), [])
     left: Decoded | None = None
     for whole in dict.fromkeys((parts, Parts(data))):
         with suppress(*DECODER_ERRORS), _tolerant():
@@ -235,7 +253,7 @@ def _salvaged(path: Path, error: Exception) -> Content:
         raise MediaError(_refusal(error, left)) from error
     share = round(100 * left.share)
     loss = f"cut off or damaged: about {share} % of the picture can be seen" if share < 100 else _SPOILT
-    return _content(left, [loss])
+    return _picture(left, [loss])
 
 
 def _refusal(error: Exception, left: Decoded | None) -> str:

@@ -1,28 +1,55 @@
-"""A perceptual hash: 64 bits of a picture that stay nearly the same when it is scaled, compressed or made lighter.
+"""What tells whether two pictures are near-identical: a perceptual hash of their forms, and their coarse colours.
 
-It is the sign, above or below their median, of the 64 lowest frequencies of a cosine transform of the picture at 32 by
-32 grey pixels; what differs is counted in bits. A picture of one colour has none: its frequencies are noise.
+The hash is 64 bits that stay nearly the same when a picture is scaled, compressed or made lighter: the signs, above or
+below their median, of the 64 lowest frequencies of a cosine transform of the picture at 32 by 32 grey pixels. A picture
+of one colour has none: its frequencies are noise. Colours, of which the hash knows nothing, are the means of 4 by 4
+parts.
 """
 
 from __future__ import annotations
 
-import io
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
+import simplejpeg
 from PIL import Image
 
-from client.media.strips import read_hashes, read_strip
+from client.media.strips import read_strip
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-_EDGE, _KEPT = 32, 8
+_EDGE, _KEPT, _PARTS = 32, 8, 4
 _PLAIN = 2.0
 """Standard deviation of the grey values below which a picture has one colour."""
+_HASH_BYTES, _COLOUR_BYTES = 8, _PARTS * _PARTS * 3
+_CHROMA_SLACK, _CHROMA_SHARE = 12.0, 0.25
+_LIGHT_SLACK, _LIGHT_SHARE = 16.0, 0.3
+"""What compression may change in a part, of 255, and what share of it more brightness or contrast may."""
+
+
+class Look(NamedTuple):
+    """What the tiles of a thumbnail look like."""
+
+    hashes: NDArray[np.uint64]
+    """[tiles]; 0 of one colour."""
+    colours: NDArray[np.uint8]
+    """[tiles, 16, 3]: Y, Cb and Cr of the parts."""
+
+    def to_bytes(self) -> bytes:
+        """All of it, to be kept."""
+        return self.hashes.astype("<u8").tobytes() + self.colours.tobytes()
+
+    @classmethod
+    def from_bytes(cls, kept: bytes) -> Self:
+        """What `to_bytes` gave."""
+        tiles = len(kept) // (_HASH_BYTES + _COLOUR_BYTES)
+        hashes = np.frombuffer(kept, "<u8", tiles).astype(np.uint64)
+        colours = np.frombuffer(kept, np.uint8, offset=tiles * _HASH_BYTES)
+        return cls(hashes, colours.reshape(tiles, _PARTS * _PARTS, 3))
 
 
 @cache
@@ -33,34 +60,53 @@ def _cosines() -> NDArray[np.float64]:
     return cosines
 
 
-def hash_of(pixels: NDArray[np.uint8]) -> int | None:
-    """The hash of a picture: uint8 RGB [height, width, 3]; None of one colour."""
-    return hashes_in(pixels, 1)[0]
-
-
-def hashes_in(pixels: NDArray[np.uint8], tiles: int) -> list[int | None]:
-    """The hashes of so many pictures side by side, all of one size: uint8 RGB [height, tiles x width, 3]."""
-    grey = Image.fromarray(pixels).convert("L")
-    width = grey.width // tiles
-    boxes = [(at * width, 0, (at + 1) * width, grey.height) for at in range(tiles)]
-    small = [grey.crop(box).resize((_EDGE, _EDGE), Image.Resampling.BOX) for box in boxes]
-    values = np.stack([np.asarray(each, dtype=np.float64) for each in small])
-    low = (_cosines() @ values @ _cosines().T).reshape(tiles, -1)
+def look_at(pixels: NDArray[np.uint8], tiles: int = 1) -> Look:
+    """The look of so many pictures side by side, all of one size: uint8 RGB [height, tiles x width, 3]."""
+    picture = Image.fromarray(pixels).resize((tiles * _EDGE, _EDGE), Image.Resampling.BOX).convert("YCbCr")
+    values = np.asarray(picture).reshape(_EDGE, tiles, _EDGE, 3).swapaxes(0, 1)
+    grey = values[..., 0].astype(np.float64)
+    low = (_cosines() @ grey @ _cosines().T).reshape(tiles, -1)
     low[:, 0] = 0.0  # the brightness of all of it
     bits = np.packbits(low > np.median(low, axis=1, keepdims=True), axis=1)
-    plain = values.std(axis=(1, 2)) < _PLAIN
-    return [None if flat else int.from_bytes(row.tobytes(), "big") for row, flat in zip(bits, plain, strict=True)]
+    hashes = bits.view(">u8")[:, 0].astype(np.uint64)
+    hashes[grey.std(axis=(1, 2)) < _PLAIN] = 0
+    part = _EDGE // _PARTS
+    means = values.reshape(tiles, _PARTS, part, _PARTS, part, 3).mean(axis=(2, 4))
+    return Look(hashes, means.round().astype(np.uint8).reshape(tiles, -1, 3))
 
 
-def hashes_of(thumbnail: Path) -> list[int | None]:
-    """The hash of each tile of a thumbnail, as it says or, of an older one, computed; none if it cannot be read."""
-    if (known := read_hashes(thumbnail)) is not None:
-        return known
+def look_of(thumbnail: Path) -> Look | None:
+    """The look of a thumbnail; None where there is none that can be read, or it is of one colour."""
     if (strip := read_strip(thumbnail)) is None:
-        return []
+        return None
+    factor = next(factor for factor in (8, 4, 2, 1) if factor == 1 or min(strip.width, strip.height) >= factor * _EDGE)
+    width, height = strip.width * len(strip.times), strip.height
+    least = {"min_height": -(-height // factor), "min_width": -(-width // factor)}
     try:
-        with Image.open(io.BytesIO(thumbnail.read_bytes())) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
-    except OSError:
-        return []
-    return hashes_in(pixels, len(strip.times))
+        pixels = simplejpeg.decode_jpeg(thumbnail.read_bytes(), **least, fastdct=True, fastupsample=True)
+    except (OSError, ValueError):
+        return None
+    look = look_at(pixels, len(strip.times))
+    return look if look.hashes.any() else None
+
+
+def bits_apart(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Bits in which hashes [tiles] and [others, tiles] differ, on average over the tiles."""
+    differing: NDArray[np.float64] = np.bitwise_count(one ^ others).mean(axis=1)
+    return differing
+
+
+def same_colours(one: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether colours [tiles, 16, 3] and [others, tiles, 16, 3] are the same, but for brightness and contrast of all.
+
+    Of a tile the part that differs most counts, of several tiles their mean.
+    """
+    first, second = one.astype(np.float64), others.astype(np.float64)
+    chroma = [each[..., 1:] - 128 for each in (first, second)]
+    light = [each[..., 0] - each[..., 0].mean(axis=-1, keepdims=True) for each in (first, second)]
+    strength = np.maximum(*(np.linalg.norm(each, axis=-1) for each in chroma))
+    in_chroma = np.linalg.norm(chroma[0] - chroma[1], axis=-1) / (_CHROMA_SLACK + _CHROMA_SHARE * strength)
+    in_light = np.abs(light[0] - light[1]) / (_LIGHT_SLACK + _LIGHT_SHARE * np.maximum(*map(np.abs, light)))
+    apart = np.maximum(in_chroma, in_light).max(axis=-1).mean(axis=-1)
+    alike: NDArray[np.bool_] = apart <= 1
+    return alike

@@ -143,9 +143,15 @@ def recognise(head: bytes, sha256: str, suffix: str) -> Identity:
 
 
 def load_spans(
-    path: Path, identity: Identity, sampling: Sampling, spans: Sequence[Look | Span | None]
+    path: Path,
+    identity: Identity,
+    sampling: Sampling,
+    spans: Sequence[Look | Span | None],
+    thumbnail: bool = True,
 ) -> Iterator[Content]:
     """Decode spans of a file one after the other, after one look at its packets; None is all of it.
+
+    The last one has the thumbnail of all, if that is wanted.
 
     Raises:
         MediaError: it is no picture or video, or a broken one.
@@ -153,8 +159,8 @@ def load_spans(
     """
     # Imported late: only the processes that decode need the decoders.
     from client.media.animation import load_animation  # noqa: PLC0415
-    from client.media.image import load_image  # noqa: PLC0415
-    from client.media.thumbnails import with_thumbnail  # noqa: PLC0415
+    from client.media.image import read_picture  # noqa: PLC0415
+    from client.media.thumbnails import picture_thumbnail, with_thumbnail  # noqa: PLC0415
     from client.media.video import load_video  # noqa: PLC0415
 
     with _only_media_errors(identity):
@@ -162,13 +168,19 @@ def load_spans(
             raise MediaError("this is sound alone: there is nothing to see")
         if identity.kind is Kind.VIDEO:
             load = load_animation if _is_animation(path) else load_video
-            yield from with_thumbnail(load(path, sampling, spans), len(spans))
+            contents = load(path, sampling, spans)
+            yield from with_thumbnail(contents, len(spans)) if thumbnail else contents
         else:
-            yield from [load_image(path)] * len(spans)
+            content, image = read_picture(path)
+            yield from [content] * (len(spans) - 1)
+            yield content.with_thumbnail(picture_thumbnail(image)) if thumbnail else content
 
 
 def load_together(
-    load: Callable[..., Iterator[Content]], files: Sequence[tuple[Path, Identity]], sampling: Sampling
+    load: Callable[..., Iterator[Content]],
+    files: Sequence[tuple[Path, Identity]],
+    sampling: Sampling,
+    thumbnail: bool,
 ) -> Iterator[list[Content | MediaError]]:
     """`load` files whole, and give them all at once: the content of each, or what is wrong with it.
 
@@ -178,7 +190,7 @@ def load_together(
     outcomes: list[Content | MediaError] = []
     for path, identity in files:
         try:
-            content = next(load(path, identity, sampling, (None,)), None)
+            content = next(load(path, identity, sampling, (None,), thumbnail), None)
         except MediaError as error:
             outcomes.append(error)
         else:
@@ -186,8 +198,10 @@ def load_together(
     yield outcomes
 
 
-def load_scenes(path: Path, identity: Identity, sampling: Sampling, looks: SceneLooks) -> Iterator[Scene | bytes]:
-    """Decode a video once: its scenes one after the other, then the whole of it, and at last a thumbnail.
+def load_scenes(
+    path: Path, identity: Identity, sampling: Sampling, looks: SceneLooks, thumbnail: bool = True
+) -> Iterator[Scene | bytes]:
+    """Decode a video once: its scenes one after the other, then the whole of it, and at last a thumbnail, if wanted.
 
     An animated picture is one scene.
 
@@ -200,7 +214,7 @@ def load_scenes(path: Path, identity: Identity, sampling: Sampling, looks: Scene
     from client.media.thumbnails import SceneTiles  # noqa: PLC0415
 
     found: Iterator[Scene]
-    tiles = SceneTiles()
+    tiles = SceneTiles() if thumbnail else None
     with _only_media_errors(identity):
         if _is_animation(path):
             span = Span(0, probe_animation(path).duration_us)
@@ -209,11 +223,11 @@ def load_scenes(path: Path, identity: Identity, sampling: Sampling, looks: Scene
         else:
             found = scenes_of(path, sampling, looks)
         for scene in found:
-            if scene.look.span:
+            if tiles and scene.look.span:
                 tiles.add(scene.content)
             yield scene
-        if thumbnail := tiles.thumbnail():
-            yield thumbnail
+        if tiles and (jpeg := tiles.thumbnail()):
+            yield jpeg
 
 
 def probe(path: Path, identity: Identity) -> Iterator[Probe]:
@@ -230,8 +244,10 @@ def probe(path: Path, identity: Identity) -> Iterator[Probe]:
         yield probe_animation(path) if _is_animation(path) else probe_video(path)
 
 
-def load_sound(path: Path, identity: Identity, track: int | None) -> Iterator[SoundPart | bytes]:
-    """Decode the sound of a file, a piece at a time, then its end, and last, of sound alone, a thumbnail.
+def load_sound(
+    path: Path, identity: Identity, track: int | None, thumbnail: bool = True
+) -> Iterator[SoundPart | bytes]:
+    """Decode the sound of a file, a piece at a time, then its end, and last, of sound alone, a thumbnail, if wanted.
 
     `track` is counted from 1, None is the default one. An animated picture has no sound.
 
@@ -242,14 +258,14 @@ def load_sound(path: Path, identity: Identity, track: int | None) -> Iterator[So
     from client.media.sound import sound_pieces  # noqa: PLC0415 (late, as in load_spans)
     from client.media.waveform import Waveform  # noqa: PLC0415
 
-    waveform = Waveform() if identity.kind is Kind.AUDIO else None
+    waveform = Waveform() if thumbnail and identity.kind is Kind.AUDIO else None
     with _only_media_errors(identity):
         if _is_animation(path):
             yield SoundEnd(0)
         else:
             yield from sound_pieces(path, track, waveform)
-        if waveform and (thumbnail := waveform.thumbnail()):
-            yield thumbnail
+        if waveform and (jpeg := waveform.thumbnail()):
+            yield jpeg
 
 
 def _is_animation(path: Path) -> bool:

@@ -39,7 +39,6 @@ one that did next to nothing for as long by the clock: a busy machine lets it do
 
 _BYTES_PER_S = 500_000
 """What a file's size adds to that: an hour that must be decoded whole, at a low bit rate."""
-
 _NEXT_TO_NOTHING = 0.001
 """Of the time by the clock: less work than that is none."""
 
@@ -53,7 +52,6 @@ each, and grows again page by page, which takes as long as a small picture itsel
 
 _AT_ONCE_S = 1.0
 """Work that takes longer is timed."""
-
 _ENDED_BY_OTHERS = (-signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT)
 _TRIES = 3
 
@@ -79,7 +77,8 @@ class Loaders:
         Thumbnails of what is loaded are kept in `thumbnails`. A `fork_server` that is given is not closed with them.
         """
         self.count = count
-        self._timeout_s, self._work, self._thumbnails = timeout_s, work, thumbnails
+        self._timeout_s, self._work = timeout_s, work
+        self._thumbnails, self._shown = thumbnails, thumbnails is not None
         self._fork_server, self._shares = fork_server or ForkServer(), fork_server is not None
         self._closed = False
         self._workers: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
@@ -98,12 +97,10 @@ class Loaders:
             MediaError: it is no picture or video, or a broken one; or its decoder crashed or did not end.
             BabelviewError: workers cannot be started, or were closed meanwhile.
         """
-        with contextlib.closing(
-            self._work_on(path, self._work, (path, identity, sampling, spans), len(spans))
-        ) as contents:
+        arguments = (path, identity, sampling, spans, self._shown)
+        with contextlib.closing(self._work_on(path, self._work, arguments, len(spans))) as contents:
             for content in contents:
-                if self._thumbnails and content.thumbnail:
-                    self._thumbnails.keep(identity.sha256, content.thumbnail)
+                self._keep(content.thumbnail, identity)
                 yield content
 
     def together(self, files: Sequence[tuple[Path, Identity]], sampling: Sampling) -> list[Content | MediaError]:
@@ -115,13 +112,13 @@ class Loaders:
             BabelviewError: as for `load`.
         """
         try:
-            arguments = (self._work, files, sampling)
-            (outcomes,) = self._work_on(files[0][0], load_together, arguments, 1, files=len(files))
+            together = (self._work, files, sampling, self._shown)
+            (outcomes,) = self._work_on(files[0][0], load_together, together, 1, files=len(files))
         except MediaError:
             return [self._alone(path, identity, sampling) for path, identity in files]
         for (_, identity), outcome in zip(files, outcomes, strict=True):
-            if self._thumbnails and not isinstance(outcome, MediaError) and outcome.thumbnail:
-                self._thumbnails.keep(identity.sha256, outcome.thumbnail)
+            if not isinstance(outcome, MediaError):
+                self._keep(outcome.thumbnail, identity)
         return outcomes
 
     def _alone(self, path: Path, identity: Identity, sampling: Sampling) -> Content | MediaError:
@@ -138,21 +135,26 @@ class Loaders:
 
         Waits and errors are those of `load`.
         """
-        with contextlib.closing(self._work_on(path, load_scenes, (path, identity, sampling, looks), None)) as found:
-            for scene in found:
-                if not isinstance(scene, bytes):
-                    yield scene
-                elif self._thumbnails:
-                    self._thumbnails.keep(identity.sha256, scene)
+        arguments = (path, identity, sampling, looks, self._shown)
+        with contextlib.closing(self._work_on(path, load_scenes, arguments, None)) as found:
+            yield from self._without_thumbnail(found, identity)
 
     def sound(self, path: Path, identity: Identity, track: int | None) -> Generator[SoundPart, None, None]:
         """Decode the sound of a file in a worker (see `client.media.load`); waits and errors are those of `load`."""
-        with contextlib.closing(self._work_on(path, load_sound, (path, identity, track), None)) as found:
-            for part in found:
-                if not isinstance(part, bytes):
-                    yield part
-                elif self._thumbnails:
-                    self._thumbnails.keep(identity.sha256, part)
+        with contextlib.closing(self._work_on(path, load_sound, (path, identity, track, self._shown), None)) as found:
+            yield from self._without_thumbnail(found, identity)
+
+    def _without_thumbnail(self, found: Iterator[Any], identity: Identity) -> Iterator[Any]:
+        """The same but for the thumbnail, which is kept."""
+        for item in found:
+            if not isinstance(item, bytes):
+                yield item
+            else:
+                self._keep(item, identity)
+
+    def _keep(self, thumbnail: bytes | None, identity: Identity) -> None:
+        if self._thumbnails and thumbnail:
+            self._thumbnails.keep(identity.sha256, thumbnail)
 
     def probe(self, path: Path, identity: Identity) -> Probe:
         """Look at a video's packets in a worker; errors as for `load`."""
@@ -366,10 +368,8 @@ def _check_no_end(item: Any) -> None:
     Raises:
         MediaError: `item` is an end mark, and no item of the file.
     """
-    if isinstance(item, MediaError):
-        raise item
-    if item is None:
-        raise MediaError("the decoder ended without an answer")
+    if isinstance(item, MediaError) or item is None:
+        raise item or MediaError("the decoder ended without an answer")
 
 
 def _size(path: Path) -> int:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageChops, ImageCms, TiffImagePlugin
 
 from client.errors import MediaError
 from client.media.hdr import Colours, of_code_points, of_gamma, pixels_to_srgb
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 DECODER_ERRORS = (OSError, RuntimeError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError)
 """Pillow's decoders raise all of these on damaged files."""
@@ -36,8 +33,8 @@ _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 class Decoded(NamedTuple):
     """A picture as the model sees it, and what is known of it."""
 
-    pixels: NDArray[np.uint8]
-    """sRGB [height, width, 3]."""
+    image: Image.Image
+    """In sRGB."""
     width: int
     """Of the file, upright."""
     height: int
@@ -73,7 +70,7 @@ def share_there(image: Image.Image, interlaced: bool = False) -> float:
     return 1 - missing / image.height
 
 
-def srgb_pixels(
+def srgb_picture(
     image: Image.Image,
     size: tuple[int, int],
     file_format: str,
@@ -81,8 +78,8 @@ def srgb_pixels(
     orientation: int = 1,
     profile: bytes | None = None,
     code_points: tuple[int, int] | None = None,
-) -> NDArray[np.uint8]:
-    """A loaded picture as uint8 [height, width, 3] of `size` (width, height), upright, sRGB on white.
+) -> Image.Image:
+    """A loaded picture in RGB, of `size` (width, height), upright, sRGB on white.
 
     `profile` is a colour profile that `image` does not hold itself; `code_points` are colour primaries and transfer
     characteristics (ITU-T H.273) that its file names.
@@ -166,10 +163,10 @@ def _colours(image: Image.Image, profile: bytes | None, code_points: tuple[int, 
     return of_gamma(1 / gamma if gamma else None, tuple(primaries) if primaries and len(primaries) == 8 else None)
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None, colours: Colours | None) -> NDArray[np.uint8]:
+def _to_srgb(image: Image.Image, profile: bytes | None, colours: Colours | None) -> Image.Image:
     """Apply what is said of its colours; an embedded profile (prints, wide-gamut cameras) that is broken is ignored."""
     if colours:
-        return pixels_to_srgb(np.asarray(image.convert("RGB")), colours)
+        return Image.fromarray(pixels_to_srgb(np.asarray(image.convert("RGB")), colours))
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -179,5 +176,5 @@ def _to_srgb(image: Image.Image, profile: bytes | None, colours: Colours | None)
         except (ImageCms.PyCMSError, OSError, ValueError):
             converted = None
         if converted is not None:
-            return np.asarray(converted)
-    return np.asarray(image.convert("RGB"))
+            return converted
+    return image.convert("RGB")

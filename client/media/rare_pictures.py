@@ -17,7 +17,7 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 from client.errors import MediaError
 from client.media.kinds import HEAD_BYTES, Rare, rare_kind
-from client.media.pixels import SAMPLE_FORMAT, UNSIGNED, Decoded, check_size, share_there, srgb_pixels
+from client.media.pixels import SAMPLE_FORMAT, UNSIGNED, Decoded, check_size, share_there, srgb_picture
 from client.media.tiles import model_size
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _read_raw(path: Path, most: int) -> Decoded:
 
 def _decoded(image: Image.Image, width: int, height: int, warnings: list[str]) -> Decoded:
     image.load()
-    return Decoded(srgb_pixels(image, model_size(width, height), image.format or ""), width, height, warnings)
+    return Decoded(srgb_picture(image, model_size(width, height), image.format or ""), width, height, warnings)
 
 
 def read_by_ffmpeg(data: bytes, most: int, *, strict: bool) -> Decoded:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 _START, _COMMENT = b"\xff\xd8", b"\xff\xfe"
 _HEAD = struct.Struct(">2s2sH")
 _MOST_BYTES = 2048
-_HASH = (1 << 64) - 1
 
 
 class Strip(NamedTuple):
@@ -23,9 +22,9 @@ class Strip(NamedTuple):
     times: list[float]
 
 
-def with_comment(jpeg: bytes, strip: Strip, hashes: list[int | None]) -> bytes:
-    """A JPEG, with what it holds and the perceptual hashes of its tiles written into it."""
-    comment = json.dumps(strip._asdict() | {"hashes": hashes}).encode()
+def with_comment(jpeg: bytes, strip: Strip) -> bytes:
+    """A JPEG, with what it holds written into it."""
+    comment = json.dumps(strip._asdict()).encode()
     return _HEAD.pack(_START, _COMMENT, len(comment) + 2) + comment + jpeg.removeprefix(_START)
 
 
@@ -37,14 +36,6 @@ def read_strip(path: Path) -> Strip | None:
     except (OSError, struct.error, ValueError, TypeError, KeyError):
         return None
     return strip if strip.times and strip.width > 0 and strip.height > 0 else None
-
-
-def read_hashes(path: Path) -> list[int | None] | None:
-    """The perceptual hashes of a thumbnail's tiles; None where there is none, or it does not say."""
-    try:
-        return [None if found is None else int(found) & _HASH for found in _comment(path)["hashes"]]
-    except (OSError, struct.error, ValueError, TypeError, KeyError):
-        return None
 
 
 def _comment(path: Path) -> dict[str, Any]:

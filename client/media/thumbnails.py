@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import simplejpeg
-from PIL import Image
 
 from client.media.content import Frame
 from client.media.kinds import Kind
-from client.media.likeness import hashes_in
 from client.media.sampling import Candidates, Sampling
 from client.media.strips import Strip, with_comment
 
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
+    from PIL import Image
 
     from client.media.content import Content
 
@@ -35,11 +34,12 @@ TILES = 8
 _QUALITY = 75
 
 
-def picture_thumbnail(pixels: NDArray[np.uint8]) -> bytes:
-    """The thumbnail of a picture: uint8 RGB [height, width, 3]."""
-    if (factor := round(max(pixels.shape[:2]) / EDGE)) > 1:
-        pixels = np.asarray(Image.fromarray(pixels).reduce(factor))
-    return _encoded(pixels, [0.0])
+def picture_thumbnail(picture: Image.Image | NDArray[np.uint8]) -> bytes:
+    """The thumbnail of a picture in RGB, or of the pixels [height, width, 3] of one that is small enough already."""
+    if not isinstance(picture, np.ndarray):
+        factor = round(max(picture.size) / EDGE)
+        picture = np.asarray(picture.reduce(factor) if factor > 1 else picture)
+    return _encoded(picture, [0.0])
 
 
 def with_thumbnail(contents: Iterable[Content], count: int) -> Iterator[Content]:
@@ -108,5 +108,4 @@ def _encoded(pixels: NDArray[np.uint8], times: list[float]) -> bytes:
         np.ascontiguousarray(pixels), quality=_QUALITY, colorspace="RGB", colorsubsampling="420", fastdct=True
     )
     height, width = pixels.shape[:2]
-    hashes = hashes_in(pixels, len(times))
-    return with_comment(jpeg, Strip(width // len(times), height, times), hashes)
+    return with_comment(jpeg, Strip(width // len(times), height, times))

@@ -68,4 +68,4 @@ class Waveform:
             half = max(1, round(min(level, 1.0) * (HEIGHT / 2 - _MARGIN)))
             picture[HEIGHT // 2 - half : HEIGHT // 2 + half, number * width : (number + 1) * width - 1] = _BAR
         jpeg: bytes = simplejpeg.encode_jpeg(picture, quality=_QUALITY, colorspace="RGB", colorsubsampling="444")
-        return with_comment(jpeg, Strip(WIDTH, HEIGHT, [0.0]), [None])  # no picture is like another because of it
+        return with_comment(jpeg, Strip(WIDTH, HEIGHT, [0.0]))

@@ -125,14 +125,23 @@ def _link(thumbnails: Thumbnails, item: Item, page: Path) -> Strip | None:
     if not item.sha256 or (strip := read_strip(source := thumbnails.path(item.sha256))) is None:
         return None
     target = page / "thumbnails" / str(item.number // PER_FOLDER) / f"{item.number}.jpg"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not _is_same(source, target):
-        target.unlink(missing_ok=True)
-        try:
-            os.link(source, target)
-        except OSError:  # another disk, or one without links
-            shutil.copy2(source, target)
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        if not _is_same(source, target):
+            target.unlink()
+            _lay(source, target)
+    except OSError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _lay(source, target)
     return strip
+
+
+def _lay(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copy2(source, target)
 
 
 def _is_same(source: Path, target: Path) -> bool:

@@ -9,8 +9,9 @@ import numpy as np
 
 from client.ledger.edits import ENGLISH
 from client.media.kinds import SEEN
-from client.media.likeness import hashes_of
+from client.media.likeness import bits_apart, same_colours
 from client.media.thumbnail_folder import Thumbnails
+from client.search.looks import looks_of
 from client.search.tokens import words_of
 
 if TYPE_CHECKING:
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from client.media.likeness import Look
     from client.search.index import Index
 
 NEAR_BITS = 8
-"""Of 64: hashes that differ in no more are of near-identical pictures; of videos their tiles on average."""
+"""Of 64: hashes that differ in no more are of near-identical pictures, if their colours are the same; of videos their
+tiles on average."""
 _WORDS, _MOST_COMMON = 24, 0.5
 """So many of a file's words are looked for, and none that more than this share of the texts have."""
 _FILES = "SELECT source, name, sha256, gone, kind FROM files"
@@ -73,10 +76,10 @@ def duplicates(index: Index, output: Path) -> list[Group]:
 
     for first, second in _same(files):
         leader[find(second)] = find(first)
-    for numbers, hashes in _by_length(files, output):
-        for row in range(len(numbers) - 1):
-            for other in np.flatnonzero(_distances(hashes[row], hashes[row + 1 :]) <= NEAR_BITS):
-                leader[find(numbers[row + 1 + int(other)])] = find(numbers[row])
+    for some in _by_length(index, files, output):
+        for row in range(len(some.numbers) - 1):
+            for other in some.near(row, row + 1):
+                leader[find(some.numbers[other])] = find(some.numbers[row])
     groups: dict[int, list[File]] = {}
     for at, file in enumerate(files):
         groups.setdefault(find(at), []).append(file)
@@ -87,7 +90,7 @@ def duplicates(index: Index, output: Path) -> list[Group]:
 def like(index: Index, output: Path, file: File, limit: int) -> list[Alike]:
     """The files that are most like one: near-identical ones first, then those of which similar things are said."""
     files = {other.source: other for other in _files(index)}
-    distances = dict(_near(list(files.values()), output, file))
+    distances = dict(_near(index, list(files.values()), output, file))
     words = _rare_words(index, file.source)
     ranked: list[int] = []
     if words:
@@ -126,38 +129,49 @@ def _same(files: list[File]) -> Iterator[tuple[int, int]]:
                 yield known, at
 
 
-def _by_length(files: list[File], output: Path) -> Iterator[tuple[list[int], NDArray[np.uint64]]]:
-    """The files that have as many tiles, and their hashes [files, tiles]; of each content the first file."""
-    thumbnails = Thumbnails(output)
-    by_length: dict[int, list[tuple[int, list[int]]]] = {}
-    seen: set[str] = set()
+class _Looks(NamedTuple):
+    """Those of files with as many tiles each."""
+
+    numbers: list[int]
+    """Places of the files in the list of all."""
+    hashes: NDArray[np.uint64]
+    """[files, tiles]."""
+    colours: NDArray[np.uint8]
+    """[files, tiles, 16, 3]."""
+
+    def near(self, row: int, since: int = 0) -> dict[int, float]:
+        """The rows, from one on, whose pictures are near-identical to those of a row: in how many bits they differ."""
+        bits = bits_apart(self.hashes[row], self.hashes[since:])
+        close = np.flatnonzero(bits <= NEAR_BITS)
+        close = close[same_colours(self.colours[row], self.colours[since:][close])]
+        return {since + at: float(bits[at]) for at in close.tolist()}
+
+
+def _by_length(index: Index, files: list[File], output: Path) -> Iterator[_Looks]:
+    """The looks of files, of each content the first one, by their number of tiles."""
+    places: dict[str, int] = {}
     for at, file in enumerate(files):
-        if file.sha256 and file.sha256 not in seen:
-            seen.add(file.sha256)
-            hashes = hashes_of(thumbnails.path(file.sha256))
-            if any(found is not None for found in hashes):  # tiles of one colour alone tell nothing
-                by_length.setdefault(len(hashes), []).append((at, [found or 0 for found in hashes]))
+        if file.sha256 and file.kind in SEEN:  # no picture is like another because of a waveform
+            places.setdefault(file.sha256, at)
+    by_length: dict[int, list[tuple[int, Look]]] = {}
+    for sha256, look in looks_of(index.connection, output, places).items():
+        by_length.setdefault(len(look.hashes), []).append((places[sha256], look))
     for some in by_length.values():
-        yield [at for at, _ in some], np.array([hashes for _, hashes in some], dtype=np.uint64)
+        hashes, colours = (np.stack(values) for values in zip(*(look for _, look in some), strict=True))
+        yield _Looks([at for at, _ in some], hashes, colours)
 
 
-def _distances(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Bits in which hashes [tiles] and [others, tiles] differ, on average over the tiles."""
-    differing: NDArray[np.float64] = np.bitwise_count(one ^ others).mean(axis=1)
-    return differing
-
-
-def _near(files: list[File], output: Path, file: File) -> Iterator[tuple[int, float]]:
+def _near(index: Index, files: list[File], output: Path, file: File) -> Iterator[tuple[int, float]]:
     for other in files:
         if other.source != file.source and file.sha256 and other.sha256 == file.sha256:
             yield other.source, 0.0
-    for numbers, hashes in _by_length(files, output):
-        rows = [row for row, at in enumerate(numbers) if files[at].sha256 == file.sha256]
+    for some in _by_length(index, files, output):
+        rows = [row for row, at in enumerate(some.numbers) if files[at].sha256 == file.sha256]
         if not rows:
             continue
-        for at, distance in zip(numbers, _distances(hashes[rows[0]], hashes).tolist(), strict=True):
-            if distance <= NEAR_BITS and files[at].sha256 != file.sha256:
-                yield files[at].source, distance
+        for row, distance in some.near(rows[0]).items():
+            if files[some.numbers[row]].sha256 != file.sha256:
+                yield files[some.numbers[row]].source, distance
 
 
 def _rare_words(index: Index, source: int) -> list[str]:

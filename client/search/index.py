@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from client.record import Record
 
 NAME = "search.db"
-VERSION = 2
+VERSION = 3
 """Of the tables below and of how texts are split: another one is made anew."""
 _WAIT_S = 60.0
 _TABLES = f"""
@@ -41,6 +41,7 @@ _TABLES = f"""
         language TEXT NOT NULL, start_s REAL, end_s REAL, text TEXT NOT NULL
     );
     CREATE INDEX texts_of_source ON texts (source);
+    CREATE TABLE looks (sha256 TEXT PRIMARY KEY, stamp INTEGER NOT NULL, look BLOB NOT NULL) WITHOUT ROWID;
     CREATE VIRTUAL TABLE words USING fts5 (text, content='', tokenize="{TOKENIZER}");
     PRAGMA user_version = {VERSION};
     """

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from client.media.sampling import Sampling
 
 
-def work(path: Path, identity: Identity, sampling: Sampling, spans: Sequence[Span | None]) -> Iterator[Content]:
+def work(
+    path: Path, identity: Identity, sampling: Sampling, spans: Sequence[Span | None], thumbnail: bool
+) -> Iterator[Content]:
     match path.stem:
         case "segfault":
             ctypes.string_at(0)  # a real one
@@ -45,7 +47,7 @@ def work(path: Path, identity: Identity, sampling: Sampling, spans: Sequence[Spa
             bytearray(MEMORY_BYTES)
         case "mute":
             return
-    yield from load_spans(path, identity, sampling, spans)
+    yield from load_spans(path, identity, sampling, spans, thumbnail)
     match path.stem:
         case "late-error":
             raise MediaError("too late")
@@ -54,7 +56,7 @@ def work(path: Path, identity: Identity, sampling: Sampling, spans: Sequence[Spa
         case "late-crash":
             ctypes.string_at(0)
         case "talkative":
-            yield from load_spans(path, identity, sampling, spans)
+            yield from load_spans(path, identity, sampling, spans, thumbnail)
 
 
 def hang() -> None:

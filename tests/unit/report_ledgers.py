@@ -84,7 +84,7 @@ def jpeg_of(hue: int, size: tuple[int, int] = (640, 360)) -> bytes:
 @cache
 def thumbnail_of(hue: int, size: tuple[int, int] = (320, 180)) -> bytes:
     """The thumbnail of such a picture."""
-    return picture_thumbnail(np.asarray(Image.open(io.BytesIO(jpeg_of(hue, size)))))
+    return picture_thumbnail(Image.open(io.BytesIO(jpeg_of(hue, size))))
 
 
 def strip_of(hues: Iterable[int], duration_s: float) -> bytes:

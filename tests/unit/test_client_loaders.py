@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from client.media.kinds import Kind
 from client.media.load import identify
 from client.media.loaders import Loaders
 from client.media.sampling import Sampling
+from client.media.thumbnail_folder import Thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,11 +93,30 @@ def test_spans_come_one_by_one_and_may_be_left(loaders: Loaders, tmp_path: Path)
 
 def test_a_worker_gives_what_loading_here_gives(tmp_path: Path, loaders: Loaders) -> None:
     for path in (picture(tmp_path / "a.png"), write_video(tmp_path / "b.mp4", 30)):
-        assert loaded(loaders, path) == load_file(path, Sampling())
+        assert loaded(loaders, path) == replace(load_file(path, Sampling()), thumbnail=None)
     page = tmp_path / "c.mp4"
     page.write_text("<html></html>")
     with pytest.raises(MediaError, match="HTML"):
         loaded(loaders, page)
+
+
+def test_thumbnails_are_made_for_a_folder_that_keeps_them_alone(tmp_path: Path) -> None:
+    paths = [picture(tmp_path / "a.png"), write_video(tmp_path / "b.mp4", 30)]
+    folder = Thumbnails(tmp_path / "out")
+    for thumbnails in (None, folder):
+        made = Loaders(1, timeout_s=60, thumbnails=thumbnails)
+        try:
+            contents = [loaded(made, path) for path in paths]
+            contents += [
+                it
+                for it in made.together([(paths[0], identify(paths[0]))], Sampling())
+                if not isinstance(it, MediaError)
+            ]
+        finally:
+            made.close()
+        assert [content.thumbnail is not None for content in contents] == [thumbnails is not None] * 3
+        kept = [folder.path(identify(path).sha256).exists() for path in paths]
+        assert kept == [thumbnails is not None] * 2
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from media_files import load_file
 from PIL import Image, ImageCms
 
 from client.media.image import load_image
 from client.media.picture_parts import parts_of
+from client.media.sampling import Sampling
 from client.media.unchanged import unchanged_jpeg
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def sent(tmp_path: Path, data: bytes) -> bytes:
 def test_it_is_sent_byte_by_byte(tmp_path: Path, mode: str) -> None:
     data = jpeg(drawn(mode=mode))
     assert sent(tmp_path, data) == data
-    content = load_image(tmp_path / "a.jpg")
+    content = load_file(tmp_path / "a.jpg", Sampling())
     assert (content.facts.width, content.facts.height) == SIZE
     assert content.thumbnail
     assert Image.open(io.BytesIO(content.thumbnail)).size == SIZE
