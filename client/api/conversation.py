@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING
 from client.api.media import load
 from client.api.options import plan_of
 from client.checks.review import review
-from client.endpoints.chat import Turn
+from client.endpoints.chat import TOO_LONG
 from client.errors import RefusedError, RequestError, UsageError
 from client.media.content import Span
 from client.media.kinds import Kind
 from client.tasks import units
-from client.tasks.plan import HEARD, ask_of
+from client.tasks.plan import HEARD, Turn, ask_of
 from client.tasks.prompt import TRANSCRIPT as PLACE
 from client.tasks.steps import WHOLE, OverKind
 from client.tasks.transcript import lines
@@ -40,8 +39,6 @@ MOMENT_S = 2.0
 """How much of a video is looked at around a moment."""
 _BYTES_PER_TOKEN, _TOKENS_AROUND = 3, 8
 """Of English there are some 4, of other scripts 2 to 3; and what a template puts around a message."""
-_TOO_LONG = re.compile(r"context|too long|longer than|maximum", re.IGNORECASE)
-"""In the refusal of a request that does not fit into a model's context."""
 _IN_WORDS = ("text", "sentiment")
 """Readers of answers that are shown as they come."""
 _ABOUT_SOUND = "Answer this question about a recording. If the recording does not tell the answer, say so. Question: "
@@ -215,7 +212,7 @@ class Conversation:
                         self._turns = [*turns, Turn(request.prompt, answer.text)]
                         yield answer
             except RefusedError as error:
-                if begun or not turns or not _TOO_LONG.search(str(error)):
+                if begun or not turns or not TOO_LONG.search(str(error)):
                     raise
                 turns = turns[1:]
             else:

@@ -13,6 +13,14 @@ _Words = Annotated[str, Meta(min_length=1, max_length=4000)]
 _Name = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
+class Earlier(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A question about the same file, or a task that was one, and its answer."""
+
+    question: _Words | None = None
+    task: _Name | None = None
+    answer: Annotated[str, Meta(max_length=20_000)]
+
+
 class Asking(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What is asked about a file, and how it is looked at; None: the default."""
 
@@ -29,6 +37,9 @@ class Asking(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=Tru
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     hear: bool | None = None
     """Whether what is said in a video goes into what is asked about it."""
+
+    history: Annotated[list[Earlier], Meta(max_length=32)] | None = None
+    """What was asked before and answered, the oldest first: questions come after it."""
 
     @property
     def asks(self) -> bool:

@@ -26,6 +26,8 @@ FILES = frozenset({"file", "image", "video", "videos", "audio", "frames"})
 _LISTS = frozenset({"tasks", "languages"})
 """May be given as one text with commas, too."""
 _REPEATED = frozenset({*_LISTS, "questions"})
+HISTORY = "history"
+"""As JSON."""
 _TEXT_BYTES, _TEXTS = 64 << 10, 64
 """Of all fields that are no files, together, and how many."""
 _NAME_CHARACTERS = 200
@@ -96,6 +98,8 @@ class FormReader:
             if name in _REPEATED:
                 parts = [part for text in texts for part in (text.split(",") if name in _LISTS else [text])]
                 values[name] = [part.strip() for part in parts if part.strip()]
+            elif name == HISTORY and len(texts) == 1:
+                values[name] = _json(name, texts[0])
             elif len(texts) > 1:
                 raise RejectedError(400, f"{name} is given {len(texts)} times", param=name, code="invalid_parameter")
             else:
@@ -183,3 +187,10 @@ class FormReader:
 
 def _wrong(message: str) -> RejectedError:
     return RejectedError(400, message, code="invalid_form")
+
+
+def _json(name: str, text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RejectedError(400, f"{name} is not JSON: {error}", param=name, code="invalid_parameter") from error

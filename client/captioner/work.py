@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from client.api.options import plan_of
 from client.api.session import Session
 from client.captioner.frames import join
+from client.captioner.history import told_before
 from client.captioner.threads import in_thread
 from client.endpoints.addresses import same_server
 from client.errors import BabelviewError, MediaError, UsageError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from client.api.options import Options
+    from client.api.options import Asked, Models, Options
     from client.captioner.api_types import Asking, Item
     from client.captioner.config import Config
     from client.captioner.feed import Feed
@@ -50,7 +51,7 @@ class Work:
         for item in items:
             if item.asking.languages and self._models.translator is None:
                 raise UsageError("languages: this captioner has no translator")
-            plan_of(_options(item.asking), session.models)
+            _asked(item.asking, session.models)
 
     def _session(self, key: str | None, wait_s: float) -> Session:
         models = self._models
@@ -101,7 +102,7 @@ class Work:
         return [task.result() for task in tasks]
 
     async def _record(self, session: Session, number: int, item: Item, folder: Path, feed: Feed) -> Record:
-        asked = plan_of(_options(item.asking), session.models)
+        asked = _asked(item.asking, session.models)
         paths = [folder / name for name in item.files]
         output = folder / f"{number}.out"
         if item.frames:
@@ -122,6 +123,12 @@ class Work:
             await in_thread(join, pictures, video, decoders)
         finally:
             decoders.close()
+
+
+def _asked(asking: Asking, models: Models) -> Asked:
+    """What is asked; errors are those of `plan_of` and `told_before`."""
+    asked = plan_of(_options(asking), models)
+    return told_before(asked, asking.history, models) if asking.history else asked
 
 
 def _options(asking: Asking) -> Options:

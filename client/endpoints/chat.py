@@ -8,7 +8,7 @@ import re
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 import pybase64
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from client.endpoints.completion import Answer
     from client.endpoints.retry import Notify
     from client.media.content import Content
-    from client.tasks.plan import Request
+    from client.tasks.plan import Request, Turn
 
 T = TypeVar("T")
 
@@ -48,16 +48,11 @@ _SHOWN_MODELS = 20
 _NO_SUCH_PATH = (404, 405, 501)
 _NO_SCHEMA = re.compile(r"response_format|json_schema|structured|guided", re.IGNORECASE)
 """In the refusal of an endpoint that takes no JSON schema."""
+TOO_LONG = re.compile(r"context|too long|longer than|maximum", re.IGNORECASE)
+"""In the refusal of a request that does not fit into a model's context."""
 _UNKNOWN_MODEL = re.compile(
     r"^HTTP 404|model.{0,80}(?:not exist|not found|unknown|invalid|not a valid)", re.IGNORECASE | re.DOTALL
 )
-
-
-class Turn(NamedTuple):
-    """A question of a conversation, as it was sent, and its answer."""
-
-    prompt: str
-    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,12 +256,12 @@ class ModelClient:
             StoppedError: the run was stopped.
         """
 
-        async def send(settings: dict[str, Any]) -> Answer:
+        async def send(settings: dict[str, Any], earlier: Sequence[Turn]) -> Answer:
             if other_try:
                 settings |= {"temperature": other_try.temperature, "seed": other_try.seed}
                 if other_try.frequency_penalty:
                     settings["frequency_penalty"] = other_try.frequency_penalty
-            body = _body(request, parts, settings)
+            body = _body(request, parts, settings, earlier)
             return await self._retry(request.model).call(lambda: self._attempt(body), f"{label} {request.label}")
 
         return await self._adapted(request, send, choices)
@@ -280,11 +275,11 @@ class ModelClient:
         """
         began = time.perf_counter()
 
-        async def send(settings: dict[str, Any]) -> tuple[AsyncGenerator[Any, None], Any]:
+        async def send(settings: dict[str, Any], earlier: Sequence[Turn]) -> tuple[AsyncGenerator[Any, None], Any]:
             settings |= {"stream": True}
             if request.model not in self._uncounted:
                 settings["stream_options"] = {"include_usage": True}
-            body = _body(request, parts, settings, turns)
+            body = _body(request, parts, settings, [*earlier, *turns])
             return await self._retry(request.model).call(lambda: self._open(body), f"{label} {request.label}")
 
         events, event = await self._adapted(request, send)
@@ -311,10 +306,13 @@ class ModelClient:
         return events, first
 
     async def _adapted(
-        self, request: Request, send: Callable[[dict[str, Any]], Awaitable[T]], choices: Sequence[str] = ()
+        self,
+        request: Request,
+        send: Callable[[dict[str, Any], Sequence[Turn]], Awaitable[T]],
+        choices: Sequence[str] = (),
     ) -> T:
-        """What `send` gives, with settings as the model takes them; that is learned from its refusals."""
-        model = request.model
+        """What `send` gives, with settings, and as many earlier turns, as the model takes: its refusals tell."""
+        model, earlier = request.model, request.earlier
         while True:
             # As it is sent: requests that are in flight together learn the same of their model, each for itself.
             limit, counted = self._limits.get(model, _LIMIT), model not in self._uncounted
@@ -327,7 +325,7 @@ class ModelClient:
                 schema = {"name": request.task, "schema": sent_schema(request.answer), "strict": True}
                 settings["response_format"] = {"type": "json_schema", "json_schema": schema}
             try:
-                return await send(settings)
+                return await send(settings, earlier)
             except RequestError as error:
                 if model in self._unlisted and _UNKNOWN_MODEL.search(str(error)):
                     raise UsageError(
@@ -343,6 +341,8 @@ class ModelClient:
                     self._unstructured.add(model)
                 elif counted and "stream_options" in str(error):
                     self._uncounted.add(model)
+                elif earlier and TOO_LONG.search(str(error)):
+                    earlier = earlier[1:]
                 else:
                     raise
 
@@ -382,7 +382,7 @@ def is_listed_as(model: str, name: str) -> bool:
 _PART = b'{"type":"%b_url","%b_url":{"url":"data:%b/jpeg;base64,%b"}}'
 
 
-def _body(request: Request, parts: bytes, settings: dict[str, Any], turns: Sequence[Turn] = ()) -> bytes:
+def _body(request: Request, parts: bytes, settings: dict[str, Any], turns: Sequence[Turn]) -> bytes:
     """A request as JSON. Media first, and the same bytes for each task, so that the server's caches can serve them.
 
     Joined by hand: frames are megabytes, and this copies them once.

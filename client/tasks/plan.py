@@ -38,6 +38,13 @@ _LONGEST_QUESTION = 50
 """Characters of a question that messages show."""
 
 
+class Turn(NamedTuple):
+    """A question of a conversation, as it was sent, and its answer."""
+
+    prompt: str
+    answer: str
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One question about one kind of file, or about units of it; `identity` is its part of the ledger's key."""
@@ -66,6 +73,8 @@ class Request:
     """What is asked instead, without frames, where people talk and hardly anything is to be seen; see `ask_of`."""
     measure: str | None = None
     """What is measured, where no model is asked; `model` is `MEASURED` then."""
+    earlier: tuple[Turn, ...] = ()
+    """What was asked about the same file before, which the model is told."""
 
     @property
     def identity(self) -> tuple[str, str, str, str]:

@@ -17,6 +17,14 @@ Described = Annotated[
 ]
 
 
+class Earlier(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What was asked about the same file before, a question or a task that was one, and the answer."""
+
+    question: str | UnsetType | None = UNSET
+    task: str | UnsetType | None = UNSET
+    answer: Annotated[str, Meta(max_length=20_000)]
+
+
 class CaptionAsking(Struct, forbid_unknown_fields=True, kw_only=True):
     """What is asked about a file, and how it is looked at."""
 
@@ -32,6 +40,7 @@ class CaptionAsking(Struct, forbid_unknown_fields=True, kw_only=True):
     num_frames: Whole = UNSET
     temperature: Annotated[float, Meta(ge=0, le=2)] | UnsetType | None = UNSET
     hear: bool | UnsetType | None = UNSET
+    history: Annotated[list[Earlier], Meta(max_length=32)] | UnsetType | None = UNSET
 
 
 class CaptionMedia(CaptionAsking, forbid_unknown_fields=True, kw_only=True):
@@ -67,6 +76,7 @@ class CaptionForm(Struct, forbid_unknown_fields=True, kw_only=True):
     num_frames: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
     temperature: Annotated[float, Meta(ge=0, le=2)] | UnsetType = UNSET
     hear: bool | UnsetType = UNSET
+    history: Annotated[str, Meta(description="a list as in JSON bodies, as JSON")] | UnsetType = UNSET
     stream: bool | UnsetType = UNSET
 
 

@@ -147,12 +147,16 @@ def test_answers_stream_in_and_become_the_record(desk: Desk, captioner: Captione
         page.keyboard.press("Enter")
         page.locator(".answer h3", has_text="Ask").nth(number - 1).wait_for()
         desk.is_(0, "done")
+    (history,) = captioner.asked[-1].pop("history")
     assert captioner.asked[-1] == {
         "questions": ["Which colour?"],
         "languages": ["hin_Deva"],
         "stream": ["true"],
         "file": ["car.jpg"],
     }
+    described, earlier = json.loads(history)
+    assert described["task"] == "describe"
+    assert earlier == {"question": "Which colour?", "answer": "Red."}
     assert page.locator(".answer h3").all_inner_texts()[:4] == ["Describe", "Tags", "Ask", "Ask-2"]
 
 

@@ -1,9 +1,9 @@
+import { Choices } from "./choices";
 import { changeCount, changesFile, discardChanges, kept } from "./edits";
 import { exportCsv, exportJsonl } from "./exporting";
 import { Help } from "./help";
 import { Search } from "./search";
-import { chunksHere, chunksWanted, complete, core, count, languages } from "./store";
-import { language, theme } from "./preferences";
+import { chunksHere, chunksWanted, complete, core, count } from "./store";
 import { addressOf, go, route, selected, shown, sort, SORTS } from "./state";
 import { helpOpen, save } from "./ui";
 
@@ -19,22 +19,7 @@ export function Header() {
           </a>
         </h1>
         <Search />
-        <label class="choice">
-          <span>Language</span>
-          <select value={language.value} onChange={(event) => (language.value = event.currentTarget.value)}>
-            {languages.value.map(({ code, name }) => (
-              <option value={code}>{name}</option>
-            ))}
-          </select>
-        </label>
-        <label class="choice">
-          <span>Theme</span>
-          <select value={theme.value} onChange={(event) => (theme.value = event.currentTarget.value as "auto")}>
-            <option value="auto">As the system</option>
-            <option value="light">Light</option>
-            <option value="dark">Dark</option>
-          </select>
-        </label>
+        <Choices />
       </div>
       <div class="bar second">
         <nav aria-label="Views">

@@ -1,5 +1,6 @@
 // POST /v1/captions for one file: sent, followed by its events, and sent again where the server is full.
 import type { FileRecord } from "../types";
+import type { Earlier } from "./history";
 import { authorization } from "./server";
 
 /** What is asked about a file. */
@@ -64,10 +65,10 @@ export function fieldsOf(asked: Asked): [string, string][] {
   return fields;
 }
 
-/** Ask; ends when the last event has come. Throws RefusedError or StoppedError. */
-export async function ask(file: File, asked: Asked, listener: Listener, stop: AbortSignal): Promise<void> {
+/** Ask, the questions after what was asked before; ends when the last event has come. Throws RefusedError or StoppedError. */
+export async function ask(file: File, asked: Asked, history: Earlier[], listener: Listener, stop: AbortSignal): Promise<void> {
   for (let tried = 1; ; tried++) {
-    const refused = await once(file, asked, listener, stop);
+    const refused = await once(file, asked, history, listener, stop);
     if (!refused) return;
     if (!TRY_AGAIN.has(refused.error.status) || refused.waitS === null || tried === MOST_TRIES) throw refused.error;
     listener.waits(refused.error.message);
@@ -80,9 +81,10 @@ interface Refused {
   waitS: number | null;
 }
 
-function once(file: File, asked: Asked, listener: Listener, stop: AbortSignal): Promise<Refused | null> {
+function once(file: File, asked: Asked, history: Earlier[], listener: Listener, stop: AbortSignal): Promise<Refused | null> {
   const form = new FormData();
   for (const [name, value] of fieldsOf(asked)) form.append(name, value);
+  if (history.length) form.append("history", JSON.stringify(history));
   form.append("stream", "true");
   form.append("file", file, file.name);
   // Not `fetch`, which does not tell how much has gone out.

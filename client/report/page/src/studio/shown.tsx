@@ -12,6 +12,7 @@ import { save } from "../ui";
 import { oneLine } from "./captions";
 import { copiesOf } from "./copies";
 import { choice } from "./form";
+import { historyOf } from "./history";
 import { door, hasKey } from "./server";
 import { isBusy, recordOf, start, type Piece, type Upload } from "./uploads";
 
@@ -104,7 +105,8 @@ function FollowUp({ upload }: { upload: Upload }) {
       onSubmit={(event) => {
         event.preventDefault();
         if (!question.trim() || busy) return;
-        start(upload, { tasks: [], questions: [oneLine(question)], languages, window: null, frames: Number(frames) || null, hear });
+        const asked = { tasks: [], questions: [oneLine(question)], languages, window: null, frames: Number(frames) || null, hear };
+        start(upload, asked, historyOf(recordOf(upload)));
         setQuestion("");
       }}
     >
@@ -126,7 +128,7 @@ function FollowUp({ upload }: { upload: Upload }) {
         <button type="submit" class="main" disabled={!question.trim() || busy}>
           Ask
         </button>
-        <span class="hint">Each question is about the file alone: the model is not shown earlier answers.</span>
+        <span class="hint">The model is told the descriptions, questions and answers before.</span>
       </div>
     </form>
   );

@@ -1,8 +1,7 @@
 // The whole page.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { language, theme } from "../preferences";
+import { Choices } from "../choices";
 import { told } from "../state";
-import { languages } from "../store";
 import { Form, keepChoice } from "./form";
 import { door, hasKey, look, takeKey } from "./server";
 import { Shown } from "./shown";
@@ -60,24 +59,7 @@ function Header() {
       <div class="bar">
         <h1>Babelview studio</h1>
         <p class="count">What is dropped here goes to this server, and is deleted there once it is answered.</p>
-        {languages.value.length > 1 && (
-          <label class="choice">
-            <span>Language</span>
-            <select value={language.value} onChange={(event) => (language.value = event.currentTarget.value)}>
-              {languages.value.map(({ code, name }) => (
-                <option value={code}>{name}</option>
-              ))}
-            </select>
-          </label>
-        )}
-        <label class="choice">
-          <span>Theme</span>
-          <select value={theme.value} onChange={(event) => (theme.value = event.currentTarget.value as "auto")}>
-            <option value="auto">As the system</option>
-            <option value="light">Light</option>
-            <option value="dark">Dark</option>
-          </select>
-        </label>
+        <Choices />
         {door.value === "open" && hasKey() && (
           <button type="button" onClick={() => void takeKey("")}>
             Forget the key

@@ -5,6 +5,7 @@ import { language } from "../preferences";
 import { told } from "../state";
 import { core, details, ENGLISH, languageOf } from "../store";
 import { ask, RefusedError, StoppedError, type Asked, type Event } from "./captions";
+import type { Earlier } from "./history";
 import { kindOf } from "./kinds";
 import { showFile, showRecord } from "./records";
 import { door } from "./server";
@@ -110,13 +111,13 @@ export function remove({ index, url }: Upload): void {
 
 export const stop = ({ index }: Upload): void => stops.get(index)?.abort();
 
-/** Ask about a file: what of it is not asked yet; several files wait for each other. */
-export function start(upload: Upload, asked: Asked): void {
+/** Ask about a file: what of it is not asked yet, after what was asked before; several files wait for each other. */
+export function start(upload: Upload, asked: Asked, history: Earlier[] = []): void {
   if (isBusy(upload.state.peek().stage)) return;
   const controller = new AbortController();
   stops.set(upload.index, controller);
   change(upload, { stage: "waiting", share: 0, tokens: 0, reason: null, pieces: [] });
-  waiting.push(() => work(upload, asked, controller.signal));
+  waiting.push(() => work(upload, asked, history, controller.signal));
   next();
 }
 
@@ -131,7 +132,7 @@ function next(): void {
   });
 }
 
-async function work(upload: Upload, asked: Asked, stopped: AbortSignal): Promise<void> {
+async function work(upload: Upload, asked: Asked, history: Earlier[], stopped: AbortSignal): Promise<void> {
   const before = upload.state.peek().asked;
   try {
     if (stopped.aborted) throw new StoppedError();
@@ -140,6 +141,7 @@ async function work(upload: Upload, asked: Asked, stopped: AbortSignal): Promise
     await ask(
       upload.file,
       asked,
+      history,
       {
         sent: (share) => change(upload, share < 1 ? { stage: "sending", share } : { stage: "queued", share: 0, reason: null }),
         waits: (reason) => change(upload, { stage: "queued", share: 0, reason }),
