@@ -3,6 +3,9 @@ import { facts } from "./store";
 import { clock } from "./texts";
 import type { FileRecord } from "./types";
 
+/** Pixels; there the answers stand below, and shall be seen first. */
+const NARROW = 900;
+
 /** What is known of the file and of how it was asked about. */
 export function About({ index, record, media }: { index: number; record: FileRecord; media: string | undefined }) {
   const known = facts[index]!;
@@ -19,7 +22,7 @@ export function About({ index, record, media }: { index: number; record: FileRec
     ...Object.entries(record.manifest ?? {}).map(([name, value]): [string, string] => [name, typeof value === "string" ? value : JSON.stringify(value)]),
   ];
   return (
-    <details class="about" open>
+    <details class="about" open={innerWidth > NARROW}>
       <summary>About the file</summary>
       <dl>
         {rows.map(([name, value]) => value && [<dt>{name}</dt>, <dd dir="auto">{value}</dd>])}

@@ -21,12 +21,16 @@ export function Gallery() {
   const earlier = useRef(new Map<number, VNode>());
   const [width, setWidth] = useState(0);
   const [view, setView] = useState({ top: 0, height: 800 });
+  const rowsIn = useRef(({ top, height }: typeof view) => [top, height]);
 
   useLayoutEffect(() => {
     const measure = (): void => {
       if (!box.current) return;
-      setWidth(box.current.clientWidth);
-      setView({ top: -box.current.getBoundingClientRect().top, height: innerHeight });
+      const { top, width: wide } = box.current.getBoundingClientRect();
+      setWidth(wide);
+      const next = { top: -top, height: innerHeight };
+      // Within the same rows nothing is drawn anew.
+      setView((last) => (String(rowsIn.current(last)) === String(rowsIn.current(next)) ? last : next));
     };
     let asked = 0;
     const scrolled = (): void => {
@@ -53,6 +57,10 @@ export function Gallery() {
   const cardWidth = (width - GAP * (columns - 1)) / columns;
   const rowHeight = Math.round(cardWidth * 0.5625) + TEXT_HEIGHT + GAP;
   const rows = Math.ceil(list.length / columns);
+  rowsIn.current = ({ top, height }) => [
+    Math.max(0, Math.floor(top / rowHeight) - MORE_ROWS),
+    Math.min(rows, Math.ceil((top + height) / rowHeight) + MORE_ROWS),
+  ];
   columnsShown.value = columns;
   pageRows.value = Math.max(1, Math.floor(view.height / rowHeight));
 
@@ -107,8 +115,7 @@ export function Gallery() {
       </div>
     );
   }
-  const first = Math.max(0, Math.floor(view.top / rowHeight) - MORE_ROWS);
-  const last = Math.min(rows, Math.ceil((view.top + view.height) / rowHeight) + MORE_ROWS);
+  const [first, last] = rowsIn.current(view) as [number, number];
   const drawn = width ? list.slice(first * columns, last * columns) : [];
   const tabbable = list.includes(focused.value) ? focused.value : list[0]!;
   // The same node again is not compared anew: what is scrolled past costs nothing.

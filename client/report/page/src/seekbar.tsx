@@ -4,7 +4,7 @@ import { core, languageOf, ENGLISH } from "./store";
 import { places } from "./fold";
 import { language } from "./preferences";
 import { query } from "./state";
-import { clock, labelOf, type Shown } from "./texts";
+import { clock, labelOf, titleOf, type Shown } from "./texts";
 
 interface Props {
   index: number;
@@ -20,7 +20,7 @@ export function SeekBar({ index, now, answers, seek }: Props) {
     <div class="seekbar">
       {answers.map(({ key, segments }) => (
         <div class="row" role="group" aria-label={`${key} by time`}>
-          <span class="row-name">{key}</span>
+          <span class="row-name">{titleOf(key)}</span>
           <div class="track">
             {segments.map((segment) => {
               const from = Math.min(1, segment.start / duration);
@@ -49,7 +49,7 @@ export function SeekBar({ index, now, answers, seek }: Props) {
       ))}
       <div class="scale" aria-hidden="true">
         <span>0:00</span>
-        <span>{clock(now.value, true)}</span>
+        <span class="now">{clock(now.value, true)}</span>
         <span>{clock(duration)}</span>
       </div>
     </div>

@@ -121,7 +121,7 @@ function read(): void {
     return;
   } else if (hash.startsWith("q=")) {
     try {
-      typed.value = decodeURIComponent(hash.slice(2));
+      typed.value = decodeURIComponent(hash.slice(2).replaceAll("+", " "));
     } catch {
       typed.value = "";
     }

@@ -21,12 +21,13 @@ export function Thumbnail({ index, share, tile, whole }: { index: number; share?
   const tiles = Math.max(1, strip.length - 2);
   const chosen = tile ?? Math.min(tiles - 1, Math.floor(tiles * (share ?? 0.5)));
   const wide = strip[0]! / strip[1]!;
-  if (tiles === 1) return <img src={address} alt="" loading="lazy" decoding="async" class={whole ? "whole" : ""} width={strip[0]} height={strip[1]} />;
+  // Decoded with the card: small as it is, a card that is drawn twice costs more. And only what is near the screen is there.
+  if (tiles === 1) return <img src={address} alt="" decoding="sync" class={whole ? "whole" : ""} width={strip[0]} height={strip[1]} />;
   // The strip is laid behind a window of one tile.
   return (
     <div class={`strip${whole ? " whole" : ""}`}>
       <div class="window" style={{ aspectRatio: `${wide}` }} data-wide={wide > 16 / 9 ? "" : undefined}>
-        <img src={address} alt="" loading="lazy" decoding="async" style={{ width: `${tiles * 100}%`, transform: `translateX(${(-100 * chosen) / tiles}%)` }} />
+        <img src={address} alt="" decoding="sync" style={{ width: `${tiles * 100}%`, transform: `translateX(${(-100 * chosen) / tiles}%)` }} />
       </div>
     </div>
   );
