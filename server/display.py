@@ -52,6 +52,10 @@ class Display:
             part = supervisor.part
             table.add_row(part.name, part.what, part.address, str(supervisor.pid), f"{supervisor.start_s:.1f} s")
         self._console.print(table)
+        addresses = {supervisor.part.name: supervisor.part.address for supervisor in supervisors}
+        if {"gateway", "captioner"} <= addresses.keys():
+            page = f"{addresses['gateway'].removesuffix('/v1')}/"
+            self._console.print(f"A page to drop files on, the studio: {page}", highlight=False, soft_wrap=True)
         self._console.print("Ctrl-C stops it.")
 
     def stopping(self) -> None:

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from client.errors import BabelviewError
+from client.report.write import write_report
 from scripts.demo.sample_ads import read_lines, read_truth, write_ads
 from scripts.demo.sample_films import read_films, write_films
 from scripts.demo.stack import StackError, read_results, run_batch, running_stack
@@ -107,6 +109,14 @@ def plain(said: str | list[str]) -> str:
     return ", ".join(said) if isinstance(said, list) else said
 
 
+def page_of_results() -> str:
+    """The page of the report of all results, or why there is none."""
+    try:
+        return f"./{write_report(OUTPUT)}"
+    except BabelviewError as error:
+        return f"no page, {error}"
+
+
 def main() -> int:
     """Run it all; the exit code is that of the part that failed."""
     console = Console()
@@ -152,6 +162,7 @@ def main() -> int:
             f"exactly right: {result.caption_share:.1%} of the captions and "
             f"{result.translation_share:.1%} of the translations of {len(truth)} drawn advertisements"
         )
+    console.print(f"to look at in a browser: {page_of_results()}", soft_wrap=True)
     console.print(
         f"all of it is in ./{OUTPUT}/results.json, subtitles in ./{OUTPUT}/subtitles; your own files: put them into "
         f"./{ADS} and run it again "

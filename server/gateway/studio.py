@@ -57,7 +57,12 @@ class Studio:
     async def page(self, request: web.Request) -> web.Response:
         """Give the page to a browser; to others there is nothing here."""
         if not self.serves(request):
-            raise web.HTTPNotFound
+            raise RequestError(
+                404,
+                "here is the studio, a page for browsers (Accept: text/html); programs find the API under /v1, and "
+                "what it takes at /openapi.json",
+                code="not_found",
+            )
         if _INDEX not in self._files:
             raise RequestError(
                 404,

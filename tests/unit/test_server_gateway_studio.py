@@ -87,7 +87,9 @@ async def test_programs_get_what_they_got_before(folder: Path, static: Path) -> 
     async with asking(folder) as http:
         answers = [await http.get("/"), await http.post("/", headers=BROWSER), await http.put("/", headers=BROWSER)]
         for answer in answers:
-            assert (answer.status, (await answer.json())["error"]["code"]) == (404, "not_found")
+            error = (await answer.json())["error"]
+            assert (answer.status, error["code"]) == (404, "not_found")
+            assert "a page for browsers" in error["message"]
         health = await http.get("/health", headers=BROWSER)
         assert health.content_type == "application/json"
 
