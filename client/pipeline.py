@@ -183,7 +183,7 @@ class Pipeline:
             Loaders(loaders, fork_server, thumbnails=thumbnails),
             Loaders(PROBED_AT_ONCE, fork_server),
         )
-        self._hearers = Loaders(HEARD_AT_ONCE, fork_server)
+        self._hearers = Loaders(HEARD_AT_ONCE, fork_server, thumbnails=thumbnails)
         self._waiting_loaders = Loaders(HEARD_AT_ONCE, fork_server, thumbnails=thumbnails)
         self._threads = ThreadPoolExecutor(DECODING_STAGES * loaders, "load")
         self._probe_threads = ThreadPoolExecutor(PROBED_AT_ONCE, "probe")

@@ -12,10 +12,10 @@ from client.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
-    from client.endpoints.chat import OtherTry, Turn
+    from client.endpoints.chat import OtherTry
     from client.endpoints.completion import Answer
     from client.media.kinds import Kind
-    from client.tasks.plan import Request
+    from client.tasks.plan import Request, Turn
 
 
 class SpreadModel(ModelClient):

@@ -22,6 +22,8 @@ from sound_files import tones, write
 
 from client.checks.speech import find_speech_issues
 from client.endpoints.speech import Transcribed, code_of
+from client.media.load import identify
+from client.media.thumbnail_folder import Thumbnails
 from client.tasks.transcript import Said
 
 if TYPE_CHECKING:
@@ -120,6 +122,7 @@ def test_sound_in_which_nobody_speaks_has_an_empty_transcript(hearing: FakeServe
     hearing.on_hear = nothing
     write(tmp_path / "song.wav", [tones([(1, 3)], 4)])
     assert run(hearing, "song.wav", "--tasks", "transcript", cwd=tmp_path).returncode == 0
+    assert Thumbnails(tmp_path / "captions").path(identify(tmp_path / "song.wav").sha256).exists(), "its waveform"
     assert len(hearing.heard) == 1
     (record,) = results(tmp_path)["files"]
     assert (record["error"], record["tasks"]["transcript"]["segments"]) == (None, [])
