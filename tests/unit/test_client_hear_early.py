@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,7 @@ def test_a_window_is_asked_about_while_later_sound_is_held(window_s: int, hearin
     came = holding(hearing, 1, lambda: len(hearing.asked) >= early)
     done = run(hearing, *TASKS, "captions", "--window", str(window_s), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert ended(tmp_path)
     assert came == [True] * 3
     asked = prompts(hearing)
     assert sum("[1.0 s] tone 300" in text for text in asked[:early]) == 1
@@ -104,6 +106,7 @@ def test_what_is_told_nothing_waits_for_nothing(hearing: FakeServers, tmp_path: 
     arguments = ("--tasks", "tags,steps,captions", "--prompts", "mine", "--window", "20", "--hear", "--languages", "")
     done = run(hearing, "ads", *arguments, "--ask-once", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert ended(tmp_path)
     assert came == [True] * 12
     assert not any("tone" in text for text in prompts(hearing)[:untold])
     assert len(hearing.asked) == untold + 3 * 4
@@ -143,6 +146,7 @@ def test_the_answers_are_those_of_a_run_that_heard_before(
     hearing.heard.clear()
     came = holding(hearing, 1, lambda: len(hearing.asked) >= 1)
     assert run(hearing, *arguments, "--output", "early", cwd=tmp_path).returncode == 0
+    assert ended(tmp_path, "early")
     assert came == [True] * 3
     early, hearing.asked[:] = prompts(hearing), []
     assert run(hearing, *arguments, "--output", "heard", cwd=tmp_path).returncode == 0
@@ -173,12 +177,20 @@ def test_a_run_that_is_killed_while_it_hears_asks_nothing_twice(
     before = len(hearing.asked)
     done = run(hearing, *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert ended(tmp_path)
     asked = prompts(hearing)
     assert len(asked) == len(set(asked)), "asked twice"
     assert len(asked) > before or window == "scenes"
     assert len(results(tmp_path)["files"][0]["tasks"]["captions"]["segments"]) == len(asked) - 1
     assert run(hearing, *arguments, cwd=tmp_path).returncode == 0
     assert len(hearing.asked) == len(asked)
+
+
+def ended(folder: Path, output: str = "captions") -> bool:
+    """Whether the last run knows that it has done all about each file."""
+    with sqlite3.connect(folder / output / "ledger.db") as connection:
+        found = connection.execute("SELECT finished FROM sources WHERE run = (SELECT MAX(run) FROM sources)").fetchall()
+    return bool(found) and all(finished for (finished,) in found)
 
 
 def stored(ledger: Path) -> int:
@@ -228,6 +240,30 @@ def test_a_film_that_changes_meanwhile_is_not_asked_about_further(hearing: FakeS
     assert done.returncode == 1
     assert "changed" in done.stderr
     assert len(hearing.asked) == early
+
+
+def test_of_a_film_that_changes_while_it_is_decoded_nothing_is_asked_that_was_held(
+    hearing: FakeServers, tmp_path: Path
+) -> None:
+    """There are more pieces of sound than are transcribed at once: the last ones are those of another file."""
+    spoken = [(at + 1, at + 2) for at in range(0, LONG_S, 5)]
+    path = write(tmp_path / "film.mkv", [tones(spoken, LONG_S)], video_s=LONG_S)  # type: ignore[arg-type]
+    changed = threading.Event()
+
+    async def hear(_: Any, sound: bytes, number: int) -> web.Response:
+        if number == 1:
+            await asyncio.to_thread(wait_until, lambda: hearing.asked)
+            path.write_bytes(path.read_bytes() + b"more")
+            changed.set()
+        await asyncio.to_thread(changed.wait, 100)
+        return web.json_response(said_of(sound))
+
+    hearing.on_hear = hear
+    done = run(hearing, *TASKS, "captions,tags", "--window", "30", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "changed" in done.stderr
+    assert len(hearing.asked) == 1
+    assert ended(tmp_path)
 
 
 def request_of(start_s: float, end_s: float) -> UnitRequest:
