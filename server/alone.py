@@ -54,7 +54,7 @@ def run_gateway(
 
     Args:
         profile: Which models there are, and their limits.
-        urls: Base URL of each engine, by the name of its model.
+        urls: Base URL of each engine, by the name of its model; of several replicas with commas between.
         translator: Base URL of the translator; None: there is none.
         captioner: The same of the captioner.
 
@@ -80,7 +80,7 @@ def at_urls(profile: Profile, urls: Mapping[str, str], translator: str | None, c
         find_engine(profile, name)
     try:
         engines = tuple(
-            replace(engine, replicas=0, gpus=(), sleep_group=None, urls=(urls[engine.name],))
+            replace(engine, replicas=0, gpus=(), sleep_group=None, urls=tuple(urls[engine.name].split(",")))
             if engine.name in urls
             else replace(engine, replicas=0, gpus=(), sleep_group=None)
             for engine in profile.engines

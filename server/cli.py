@@ -283,7 +283,12 @@ def engine(model: str, **settings: Any) -> None:
 
 @_command("gateway")
 @click.option(
-    "--engine", "engines", type=_NameAndUrl(), multiple=True, metavar="NAME=URL", help="Where a model is served."
+    "--engine",
+    "engines",
+    type=_NameAndUrl(),
+    multiple=True,
+    metavar="NAME=URL",
+    help="Where a model is served; NAME=URL,URL: by replicas.",
 )
 @click.option("--translator", metavar="URL", help="Where the translator is.")
 @click.option("--captioner", metavar="URL", help="Where the captioner is.")

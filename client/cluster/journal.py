@@ -70,7 +70,9 @@ class JournaledLedger(Ledger):
         new = [content for content in dict.fromkeys(contents) if content not in self._fetched]
         if not new:
             return
-        found = itertools.chain.from_iterable(self._objects.below([folder_of(content) for content in new]).values())
+        found = itertools.chain.from_iterable(
+            self._objects.names_below([folder_of(content) for content in new]).values()
+        )
         docs = [*self._tables.docs(new), *read_docs(self._objects, found)]
         with sqlite_errors(self._path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")

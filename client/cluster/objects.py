@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from client.errors import LedgerError, UsageError
 from client.sources.source import public
-from client.sources.stores import open_store
+from client.sources.stores import below, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -102,26 +102,26 @@ class Objects:
             found[paths[path]] = content
         return found
 
-    def names(self, below: str) -> list[str]:
+    def names(self, folder: str) -> list[str]:
         """The names of all below a folder, sorted.
 
         Raises:
             LedgerError: it cannot be listed.
         """
-        root = self._path(below)
+        root = self._path(folder).rstrip("/")
         with self._errors("listed"):
             if self._store:
                 self._store.invalidate_cache(root)
                 try:
-                    paths = self._store.find(root)
+                    paths = list(below(self._store, root))
                 except FileNotFoundError:
                     paths = []
             else:
-                paths = [os.path.join(folder, file) for folder, _, files in os.walk(root) for file in files]  # noqa: PTH118
+                paths = [os.path.join(where, file) for where, _, files in os.walk(root) for file in files]  # noqa: PTH118
         start = len(self._root) + 1
         return sorted(path[start:] for path in paths if not path.endswith(_PARTIAL))
 
-    def below(self, folders: Iterable[str]) -> dict[str, list[str]]:
+    def names_below(self, folders: Iterable[str]) -> dict[str, list[str]]:
         """The names of all below several folders, which are listed together.
 
         Raises:

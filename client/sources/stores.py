@@ -86,7 +86,7 @@ def listed(url: str, choice: Choice, passed_over: Counter[str]) -> Iterator[Sour
             found = store.glob(path, detail=True).items()
             names: Iterable[str] = sorted(name for name, info in found if info["type"] == "file")
         elif store.info(path)["type"] == "directory":
-            root, names = path, _below(store, path)
+            root, names = path, below(store, path)
         else:
             yield Source(public(url), url, remote=True)
             return
@@ -100,8 +100,8 @@ def listed(url: str, choice: Choice, passed_over: Counter[str]) -> Iterator[Sour
         raise UsageError(f"{public(url)} cannot be listed: {_reason(error)}") from error
 
 
-def _below(store: Any, path: str) -> Iterator[str]:
-    """The names of all objects below a folder, sorted; S3 gives them so, page by page."""
+def below(store: Any, path: str) -> Iterator[str]:
+    """The names of all objects below a folder, sorted; S3 gives them so, page by page, and as they are now."""
     if not hasattr(store, "call_s3"):
         yield from sorted(store.find(path))
         return

@@ -168,7 +168,7 @@ def test_an_object_that_is_not_there_and_one_that_is(s3: str, tmp_path: Path) ->
         objects.put({"a/b": b"3"})
         assert objects.get(["a/b", "a/c/d", "e"]) == {"a/b": b"3", "a/c/d": b"2"}
         assert objects.names("a") == ["a/b", "a/c/d"]
-        assert objects.below(["a", "f"]) == {"a": ["a/b", "a/c/d"], "f": []}
+        assert objects.names_below(["a", "f"]) == {"a": ["a/b", "a/c/d"], "f": []}
         objects.delete(["a/b", "e"])
         assert objects.names("") == ["a/c/d"]
     with pytest.raises(LedgerError, match="s3://nowhere/at/all: cannot be written"):

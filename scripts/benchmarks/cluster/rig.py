@@ -37,7 +37,7 @@ OF_RAY = {
     "RAY_local_fs_capacity_threshold": "1",
 }
 """Settings of the test cluster, which shares its machine with other programs."""
-PATIENT_S = 180.0
+PATIENT_S = 400.0
 
 
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = PATIENT_S) -> None:
