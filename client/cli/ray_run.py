@@ -64,9 +64,9 @@ def run_on_ray(settings: Settings) -> int:
         driver.check_installed()
         objects = Objects(settings.output_uri)
         wanted, asked = _prepare(settings, objects)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.default_int_handler)
-        with Lock(objects, _say) as lock:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with driver.connected(settings.ray or driver.LOCAL), Lock(objects, _say) as lock:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has set its own
             return _run(settings, objects, wanted, asked, lock)
     except KeyboardInterrupt:
         _say(f"interrupted; to go on: {settings.command_line}")
@@ -111,12 +111,13 @@ async def _serves(session: Session, speech_model: str) -> bool:
 def _run(settings: Settings, objects: Objects, wanted: listing.Wanted, asked: Asked, lock: Lock) -> int:
     progress = ClusterProgress(prices=settings.prices)
     runs, tables = records.runs_of(objects), Tables(objects)
-    with driver.connected(settings.ray or driver.LOCAL), ProgressDisplay(progress, quiet=settings.quiet) as display:
+    with ProgressDisplay(progress, quiet=settings.quiet) as display:
         laid_out = driver.machines(settings.loaders if settings.own_loaders else None, settings.concurrency)
         if not settings.quiet:
             display.note(
-                f"{laid_out.nodes} machines with {laid_out.cpus} CPUs: {laid_out.actors} actors with "
-                f"{laid_out.loaders} loaders, {laid_out.at_once} requests in flight to an endpoint of each"
+                f"machines: {laid_out.nodes}, CPUs: {laid_out.cpus}, actors: {laid_out.actors}; "
+                f"each has {laid_out.loaders} loaders "
+                f"and {laid_out.at_once} requests in flight to an endpoint"
             )
         run = records.begin(objects, runs, asked.plan, settings.redo)
         earlier = records.gone_on_with(runs, run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import warnings
 from contextlib import contextmanager
 from functools import partial
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LOCAL = "local"
+LOCAL, AUTO = "local", "auto"
+_LOOK_S = 10.0
 MOST_LOADERS = 4
 """Of an actor, unless told otherwise: more actors rather than larger ones, as each has one thread of Python."""
 
@@ -57,6 +59,24 @@ def check_installed() -> None:
         raise UsageError(f"--ray needs the package {error.name}: {install('ray')}") from error
 
 
+def _check_address(address: str) -> None:
+    """Look whether anybody listens there: Ray itself looks for minutes.
+
+    Raises:
+        UsageError: nobody does, or it is no address of a cluster.
+    """
+    if address in {LOCAL, AUTO}:
+        return
+    host, colon, port = address.rpartition(":")
+    if "://" in address or not (colon and host and port.isdecimal()):
+        raise UsageError(f"--ray {address}: must be local, auto or HOST:PORT, on a machine of the cluster")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _LOOK_S):
+            pass
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"--ray {address}: no cluster there: {getattr(error, 'strerror', None) or error}") from error
+
+
 @contextmanager
 def connected(address: str) -> Iterator[None]:
     """A cluster: `local` starts one on this machine, `auto` and addresses join one that runs.
@@ -68,6 +88,7 @@ def connected(address: str) -> Iterator[None]:
 
     # It counts every use of it over the network, unless told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _check_address(address)
     settings: dict[str, Any] = {}
     if address == LOCAL:
         settings["include_dashboard"] = False
@@ -77,7 +98,7 @@ def connected(address: str) -> Iterator[None]:
     try:
         ray.init(address=address, logging_level=logging.ERROR, **settings)
     except Exception as error:  # ConnectionError, RuntimeError, ValueError, grpc's
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         hint = "; a cluster that asks for a token wants RAY_AUTH_MODE=token here, too" if address != LOCAL else ""
         raise UsageError(f"--ray {address}: {reason}{hint}") from error
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
+import psutil
 
 from client.api.session import Session
 from client.cluster.journal import JournaledLedger
@@ -43,6 +45,7 @@ BLOCKS_AT_ONCE = 2
 """That an actor works on: while the last requests of one are answered, the next one is under way."""
 _LOOKED_AT_ONCE = 16
 _CLOSING_S = 5.0
+_FOLDER = "babelview-actor-"
 _OF_SOURCES = f"""
     SELECT {", ".join(SOURCE[:-1])}, fingerprint FROM sources LEFT JOIN uris USING (uri)
     WHERE finished ORDER BY position""".replace("sha256", "sources.sha256").replace("problem", "sources.problem")  # noqa: S608
@@ -77,7 +80,7 @@ class Worker:
         self._objects = Objects(work.output)
         self._tables = Tables(self._objects, work.tables)
         self._done = work.done()
-        self._folder = Path(tempfile.mkdtemp(prefix="babelview-actor-"))
+        self._folder = _own_folder()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="pipelines", daemon=True).start()
         self._session = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
@@ -187,6 +190,15 @@ class Worker:
             "live_photo_of": source.live_photo_of,
             "fingerprint": fingerprint,
         }
+
+
+def _own_folder() -> Path:
+    """A folder for what is needed for moments only; those of actors that were killed are removed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
+        pid = left.name.removeprefix(_FOLDER).partition("-")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
 
 
 def _rows(folder: Path, query: str, columns: Sequence[str]) -> list[Row]:

@@ -302,6 +302,9 @@ def test_two_endpoints_share_the_requests(ads: Path, tmp_path: Path) -> None:
         (["--ray", "local", "--dry-run"], "--dry-run does not go with --ray"),
         (["--ray", "local", "--output", "gopher://x"], "no way known"),
         (["--ray", "local", "--redo", "nothing"], "--redo nothing: must be"),
+        (["--ray", "127.0.0.1:1"], "--ray 127.0.0.1:1: no cluster there: Connection refused"),
+        (["--ray", "ray://head:10001"], "must be local, auto or HOST:PORT"),
+        (["--ray", "yes"], "must be local, auto or HOST:PORT"),
     ],
 )
 def test_wrong_options_are_told_before_anything_starts(

@@ -114,7 +114,7 @@ def lose(raylets: Raylets, environment: dict[str, str], folder: Path, files: int
     command += ["--concurrency", str(AT_ONCE)]
     began = time.monotonic()
     running = batch(environment, endpoints, log, *command)
-    rest(endpoints, actors=len(raylets.nodes) - (not raylets.processes(0)))
+    rest(endpoints, actors=raylets.alive)
     holders = {pid for each in endpoints for pid in who_holds(each)}
     in_flight = sum(len(each.held) for each in endpoints)
     if driver:
@@ -124,13 +124,8 @@ def lose(raylets: Raylets, environment: dict[str, str], folder: Path, files: int
         wait_until(lambda: not any(each.held for each in endpoints), "the end of the driver's actors")
     else:
         theirs = raylets.processes(0)
-        lost = {
-            content
-            for each in endpoints
-            for pid, found in who_holds(each).items()
-            if pid in theirs
-            for content in found
-        }
+        of_all = [held for each in endpoints for held in who_holds(each).items()]
+        lost = {content for pid, found in of_all if pid in theirs for content in found}
         raylets.kill(0)
         wait_until(
             lambda: sum(len(each.held) for each in endpoints) == in_flight - len(lost), "the end of its requests"
@@ -146,8 +141,8 @@ def lose(raylets: Raylets, environment: dict[str, str], folder: Path, files: int
     right = twice == lost and len(counts) == files and same
     print(
         f"{what} killed: {in_flight} requests of {len(holders)} processes in flight, {len(lost)} of them lost; "
-        f"{len(twice)} asked twice, {len(twice ^ lost)} of them others; {len(counts)} of {files} contents asked; records "
-        f"{'equal' if same else 'DIFFERENT'}; {time.monotonic() - began:.0f} s",
+        f"{len(twice)} asked twice, {len(twice ^ lost)} of them others; {len(counts)} of {files} contents asked; "
+        f"records {'equal' if same else 'DIFFERENT'}; {time.monotonic() - began:.0f} s",
         flush=True,
     )
     for each in endpoints:
@@ -232,9 +227,9 @@ def costs(folder: Path, files: int, rounds: int) -> None:
                 more = files - files // 4
                 slope_s, slope_cpu_s = (many.wall_s - few.wall_s) / more, (many.cpu_s - few.cpu_s) / more
                 print(
-                    f"round {number + 1}, {'--ray local' if way else 'plain':11}: {files} files in {many.wall_s:.1f} s, "
-                    f"{many.cpu_s:.1f} CPU-s, {files // 4} in {few.wall_s:.1f} s, {few.cpu_s:.1f} CPU-s; a further file "
-                    f"{1000 * slope_s:.1f} ms, {1000 * slope_cpu_s:.1f} ms of CPU",
+                    f"round {number + 1}, {'--ray local' if way else 'plain':11}: {files} files {many.wall_s:.1f} s, "
+                    f"{many.cpu_s:.1f} CPU-s, {files // 4} files {few.wall_s:.1f} s, {few.cpu_s:.1f} CPU-s; a further "
+                    f"file {1000 * slope_s:.1f} ms, {1000 * slope_cpu_s:.1f} ms of CPU",
                     flush=True,
                 )
 

@@ -152,6 +152,7 @@ class Raylets:
         )
         self.nodes = [self.cluster.add_node(num_cpus=cpus, **settings) for _ in range(count)]
         self.cluster.wait_for_nodes()
+        self.alive = count
 
     @property
     def address(self) -> str:
@@ -167,6 +168,7 @@ class Raylets:
 
     def kill(self, number: int) -> None:
         """Kill a raylet and all of its workers at once, as a machine that loses power does."""
+        self.alive -= 1
         for pid in self.processes(number):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
