@@ -140,18 +140,19 @@ class Raylets:
 
     def __init__(self, count: int, cpus: int, environment: dict[str, str]) -> None:
         """Start the head without CPUs, and `count` others."""
+        from ray._private import services  # noqa: PLC0415
         from ray.cluster_utils import Cluster  # noqa: PLC0415
 
+        services.get_node = _patient(services.get_node)
         os.environ.update(environment | OF_RAY)
         # The raylets give it to their workers.
         os.environ["PYTHONPATH"] = str(ROOT)
         os.environ.setdefault("RAY_TMPDIR", tempfile.gettempdir())
         settings: dict[str, Any] = {"object_store_memory": 80 << 20}
-        self.cluster = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **settings}
-        )
-        self.nodes = [self.cluster.add_node(num_cpus=cpus, **settings) for _ in range(count)]
-        self.cluster.wait_for_nodes()
+        head = {"num_cpus": 0, "include_dashboard": False, "wait": False, **settings}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.nodes = [self.cluster.add_node(wait=False, num_cpus=cpus, **settings) for _ in range(count)]
+        self.cluster.wait_for_nodes(PATIENT_S)
         self.alive = count
 
     @property
@@ -176,6 +177,22 @@ class Raylets:
     def close(self) -> None:
         """End all."""
         self.cluster.shutdown()
+
+
+def _patient(look: Callable[..., Any]) -> Callable[..., Any]:
+    """Ray's look for a node that starts, which gives up after 30 s: on a busy machine it takes longer."""
+
+    def get_node(*arguments: Any) -> Any:
+        until = time.monotonic() + PATIENT_S
+        while True:
+            try:
+                return look(*arguments)
+            except RuntimeError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+
+    return get_node
 
 
 def who_holds(endpoint: Endpoint) -> dict[int, list[str]]:
