@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 WITH_THE_STACK = (
     *("test_demo_captions.py", "test_demo_films.py", "test_demo_pictures.py"),
     *("test_killed_engine.py", "test_readme.py"),
-    *("test_bench_pipeline_served.py", "test_bench_server_served.py"),
-    *("test_gateway_parameters.py", "test_gateway_sounds.py", "test_captions.py", "test_live_stack.py"),
+    *("test_bench_pipeline_served.py", "test_gateway_parameters.py", "test_gateway_sounds.py"),
+    *("test_captions.py", "test_live_stack.py"),
     *("test_selftest_stack.py", "test_studio_stack.py", "test_gateway_stack.py"),
 )
 """Modules that use all of the demo stack, in their order."""
 WITHOUT_SOUND = (
     *("test_gateway_sdk_tools.py", "test_gateway_hostile_stack.py", "test_gateway_sdks.py"),
-    *("test_bench_scale_tasks.py", "test_deploy_dashboard.py", "test_server_safe_path.py"),
+    *("test_bench_scale_tasks.py", "test_bench_server_served.py"),
+    *("test_deploy_dashboard.py", "test_server_safe_path.py"),
     *("test_server_stack.py", "test_stop_under_load.py"),
 )
 """Modules that use the demo stack, but not its model for sound; on another worker they have a stack without it. In

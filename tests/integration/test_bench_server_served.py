@@ -76,7 +76,8 @@ def bench_serve(options: list[str], **other: Any) -> Any:
 
 
 @pytest.mark.usefixtures("vllm_here")
-def test_other_load_generators_count_the_same(stack: Stack, tmp_path: Path) -> None:
+def test_other_load_generators_count_the_same(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GUIDELLM__MAX_WORKER_PROCESSES", "1")  # each would import for seconds what it needs
     others = ["vllm bench serve", *(["guidellm"] if GUIDELLM else [])]
     output = tmp_path / "check.json"
     where = ["--base-url", stack.endpoint, "--model", PICTURES, "--send", "image"]
