@@ -57,6 +57,7 @@ LONG = (
     "test_ray.py",
     *("test_server_dummy_engine.py", "test_client_loaders.py", "test_client_video_formats.py"),
     *("test_client_kills.py", "test_bench_scale.py", "test_translator_service.py"),
+    *("test_translator_rough.py", "test_translator_properties.py"),
     *("test_report_browser.py", "test_studio_page.py", "test_gateway_replicas.py"),
     *("test_client_interrupted.py", "test_client_fuzz.py", "test_client_endpoint.py"),
     *("test_client_live.py", "test_client_live_reader.py"),
