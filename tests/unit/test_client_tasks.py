@@ -101,6 +101,14 @@ def test_braces_that_are_no_place_stay(tmp_path: Path) -> None:
     assert read_prompt(path).text.endswith('{"brand": "...", "colours": [{}]}, {one or two}')
 
 
+def test_a_prompt_that_was_changed_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "video.md"
+    for text in ("What is sold?", "Who is shown?"):
+        path.write_text(text)
+        assert read_prompt(path).text == text
+        assert read_prompt(path) is read_prompt(path)
+
+
 def test_the_tasks_are_listed_where_one_is_unknown(tmp_path: Path) -> None:
     put(tmp_path / "objects" / "image.md", "---\nabout: What can be bought.\n---\nList the products.")
     with pytest.raises(UsageError, match="unknown task dance") as unknown:
