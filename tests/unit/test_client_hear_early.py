@@ -18,7 +18,7 @@ from hearing_servers import said_of
 from sound_files import tones, write
 
 from client.heard import Hearing, Held, Parts
-from client.media.content import SoundSilence, Span
+from client.media.content import SoundPiece, SoundSilence, Span
 from client.media.sound import sound_pieces
 from client.tasks.plan import UnitRequest
 from client.tasks.transcript import Said
@@ -29,36 +29,41 @@ if TYPE_CHECKING:
 
     from fake_servers import FakeServers
 
-HELD_AT_MOST_S = 60
+HELD_AT_MOST_S = 200
 """Sound is held so long at most, for what must be asked before; then the test fails by what it finds."""
 LONG_S = 70
-SPOKEN = [(1, 2.5), (25, 27), (50, 52), (65, 67)]
+SPOKEN = {300: (1, 2.5), 500: (25, 27), 700: (50, 52), 900: (65, 67)}
+"""Pitch -> seconds of its tone."""
 TASKS = ("film.mkv", "--languages", "", "--ask-once", "--hear", "--tasks")
 
 
 @cache
-def film_of(pitch: float) -> bytes:
+def film_of(higher: int) -> bytes:
+    sound = sum(tones([span], LONG_S, pitch + higher, noise=0.0002) for pitch, span in SPOKEN.items())
     with tempfile.TemporaryDirectory() as folder:
-        path = write(Path(folder) / "film.mkv", [tones(SPOKEN, LONG_S, pitch)], video_s=LONG_S)  # type: ignore[arg-type]
-        return path.read_bytes()
+        return write(Path(folder) / "film.mkv", [sound], video_s=LONG_S).read_bytes()  # type: ignore[list-item]
 
 
-def film(folder: Path, name: str = "film.mkv", pitch: float = 300) -> Path:
+def film(folder: Path, name: str = "film.mkv", higher: int = 0) -> Path:
     path = folder / name
-    path.write_bytes(film_of(pitch))
+    path.write_bytes(film_of(higher))
     return path
+
+
+def pitch_of(sound: bytes) -> int:
+    return int(said_of(sound)["text"].split()[1])
 
 
 def prompts(servers: FakeServers) -> list[str]:
     return [body["messages"][0]["content"][-1]["text"] for body in servers.asked]
 
 
-def holding(servers: FakeServers, pieces: int, until: Callable[[], bool], text: str = "tone {}") -> list[bool]:
-    """Let the first `pieces` of sound be transcribed, and hold the others until something is true; whether it came."""
+def holding(servers: FakeServers, first: int, until: Callable[[], bool], text: str = "tone {}") -> list[bool]:
+    """Hold what is said from the tone of a pitch on until something is true; whether it came to be, each time."""
     came: list[bool] = []
 
-    async def hear(_: Any, sound: bytes, number: int) -> web.Response:
-        if number > pieces:
+    async def hear(_: Any, sound: bytes, __: int) -> web.Response:
+        if pitch_of(sound) >= first:
             for _attempt in range(HELD_AT_MOST_S * 20):
                 if until():
                     break
@@ -75,7 +80,7 @@ def test_a_window_is_asked_about_while_later_sound_is_held(window_s: int, hearin
     """Seven windows are decoded before it is known what is said in them, two dozen are not."""
     film(tmp_path)
     early = 24 // window_s  # the second piece begins at 24.8 s
-    came = holding(hearing, 1, lambda: len(hearing.asked) >= early)
+    came = holding(hearing, 500, lambda: len(hearing.asked) >= early)
     done = run(hearing, *TASKS, "captions", "--window", str(window_s), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert ended(tmp_path)
@@ -85,8 +90,8 @@ def test_a_window_is_asked_about_while_later_sound_is_held(window_s: int, hearin
     assert not any("[25.0 s]" in text for text in asked[:early])
     count = -(-LONG_S // window_s)
     assert len(asked) == len(set(asked)) == count
-    told = [at for at in (1, 25, 50, 65) for text in asked if f"[{at}.0 s] tone 300" in text]
-    assert sorted(set(told)) == [1, 25, 50, 65]
+    for pitch, (start_s, _) in SPOKEN.items():
+        assert any(f"[{start_s}.0 s] tone {pitch}" in text for text in asked)
     segments = results(tmp_path)["files"][0]["tasks"]["captions"]["segments"]
     assert [segment["start"] for segment in segments] == [window_s * number for number in range(count)]
     assert run(hearing, *TASKS, "captions", "--window", str(window_s), cwd=tmp_path).returncode == 0
@@ -97,12 +102,12 @@ def test_what_is_told_nothing_waits_for_nothing(hearing: FakeServers, tmp_path: 
     """Pictures, other tasks, and merges of theirs; also of a third film, when two are heard."""
     pictures(tmp_path / "ads", 1)
     for number in range(3):
-        film(tmp_path / "ads", f"{number}.mkv", 300 + 100 * number)
+        film(tmp_path / "ads", f"{number}.mkv", 50 * number)
     (tmp_path / "mine" / "steps").mkdir(parents=True)
     (tmp_path / "mine" / "steps" / "window.md").write_text("What is seen from {start} to {end}?")
     (tmp_path / "mine" / "steps" / "merge.md").write_text("Sum up: {answers}")
     untold = 1 + 3 * (1 + 4 + 1)
-    came = holding(hearing, 0, lambda: len(hearing.asked) >= untold)
+    came = holding(hearing, 300, lambda: len(hearing.asked) >= untold)
     arguments = ("--tasks", "tags,steps,captions", "--prompts", "mine", "--window", "20", "--hear", "--languages", "")
     done = run(hearing, "ads", *arguments, "--ask-once", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -115,7 +120,7 @@ def test_what_is_told_nothing_waits_for_nothing(hearing: FakeServers, tmp_path: 
 
 def test_a_file_is_asked_about_when_what_is_said_fills_the_prompt(hearing: FakeServers, tmp_path: Path) -> None:
     film(tmp_path)
-    came = holding(hearing, 2, lambda: len(hearing.asked) >= 1, "tone {}" + " and" * 300)
+    came = holding(hearing, 700, lambda: len(hearing.asked) >= 1, "tone {}" + " and" * 300)
     assert run(hearing, *TASKS, "describe", cwd=tmp_path).returncode == 0
     assert came == [True] * 2
     (asked,) = prompts(hearing)
@@ -128,10 +133,15 @@ def test_a_file_is_asked_about_when_what_is_said_fills_the_prompt(hearing: FakeS
 def test_a_file_waits_for_its_sound_where_little_is_said(hearing: FakeServers, tmp_path: Path) -> None:
     film(tmp_path)
     asked: list[int] = []
-    holding(hearing, 0, lambda: bool(asked.append(len(hearing.asked))) or len(asked) > 8)
+
+    def looked_often() -> bool:
+        asked.append(len(hearing.asked))
+        return len(asked) > 8
+
+    holding(hearing, 300, looked_often)
     assert run(hearing, *TASKS, "describe,sentiment", cwd=tmp_path).returncode == 0
     assert set(asked) == {0}
-    assert [text.count("tone 300") for text in prompts(hearing)] == [4, 4]
+    assert [text.count("] tone ") for text in prompts(hearing)] == [4, 4]
 
 
 @pytest.mark.parametrize(("room", "window_s"), [(0, 30), (64 << 20, 30), (64 << 20, 4)])
@@ -143,8 +153,7 @@ def test_the_answers_are_those_of_a_run_that_heard_before(
     film(tmp_path)
     arguments = (*TASKS, "describe,tags,summary,captions", "--window", str(window_s))
     assert run(hearing, *TASKS, "transcript", "--output", "heard", cwd=tmp_path).returncode == 0
-    hearing.heard.clear()
-    came = holding(hearing, 1, lambda: len(hearing.asked) >= 1)
+    came = holding(hearing, 500, lambda: len(hearing.asked) >= 1)
     assert run(hearing, *arguments, "--output", "early", cwd=tmp_path).returncode == 0
     assert ended(tmp_path, "early")
     assert came == [True] * 3
@@ -167,7 +176,7 @@ def test_a_run_that_is_killed_while_it_hears_asks_nothing_twice(
     film(tmp_path)
     arguments = (*TASKS, "captions,tags", "--window", window)
     stops = [False]
-    holding(hearing, 2, lambda: stops[0])
+    holding(hearing, 700, lambda: stops[0])
     early = 1 + {"3": 16, "scenes": 12}[window]  # the third piece begins at 49.8 s; scenes are of 4 s
     process = start(hearing, *arguments, cwd=tmp_path)
     wait_until(lambda: stored(tmp_path / "captions" / "ledger.db") >= early)
@@ -210,8 +219,8 @@ def stored(ledger: Path) -> int:
 def test_a_piece_that_fails_is_missing_in_its_window_alone(hearing: FakeServers, tmp_path: Path) -> None:
     film(tmp_path)
 
-    async def hear(_: Any, sound: bytes, number: int) -> web.Response:
-        if number == 2:
+    async def hear(_: Any, sound: bytes, __: int) -> web.Response:
+        if pitch_of(sound) == 500:
             return web.json_response({"error": {"message": "no"}}, status=400)
         return web.json_response(said_of(sound))
 
@@ -221,7 +230,7 @@ def test_a_piece_that_fails_is_missing_in_its_window_alone(hearing: FakeServers,
     assert done.returncode == 1
     assert "transcript" in done.stderr
     assert len(hearing.asked) == 7 + 7 + 1
-    assert sum("tone 300" in text for text in prompts(hearing)) == 2 * 3
+    assert sum("] tone " in text for text in prompts(hearing)) == 2 * 3
     assert results(tmp_path)["files"][0]["tasks"]["summary"]["text"]
 
 
@@ -229,8 +238,8 @@ def test_a_film_that_changes_meanwhile_is_not_asked_about_further(hearing: FakeS
     path = film(tmp_path)
     early = 1 + 24 // 3
 
-    async def hear(_: Any, sound: bytes, number: int) -> web.Response:
-        if number == 2:
+    async def hear(_: Any, sound: bytes, __: int) -> web.Response:
+        if pitch_of(sound) == 500:
             await asyncio.to_thread(wait_until, lambda: len(hearing.asked) >= early)
             path.write_bytes(path.read_bytes() + b"more")
         return web.json_response(said_of(sound))
@@ -318,5 +327,5 @@ def test_long_silence_is_told_as_it_passes(tmp_path: Path) -> None:
     assert silences == sorted(silences)
     assert 3 <= len(silences) <= 5
     assert all(2 < until_s < 120 for until_s in silences)
-    (later,) = [part.span for part in found[2:] if not isinstance(part, SoundSilence) and hasattr(part, "span")]
-    assert later.start_us / 1e6 >= silences[-1]
+    before, later = [part.span for part in found if isinstance(part, SoundPiece)]
+    assert before.end_us / 1e6 < silences[0] < silences[-1] <= later.start_us / 1e6
