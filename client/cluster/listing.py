@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FIRST_BLOCK, BLOCK = 8, 32
 """Sources that an actor gets together: few at first, so that some files are spread over all actors."""
-_FIRST = 512
+_FIRST = 128
 """Sources in small blocks."""
 _LOOKED_AT = 1000
 """Sources among which live photos are looked for, which lie side by side."""

@@ -229,7 +229,8 @@ def costs(folder: Path, files: int, rounds: int) -> None:
                 print(
                     f"round {number + 1}, {'--ray local' if way else 'plain':11}: {files} files {many.wall_s:.1f} s, "
                     f"{many.cpu_s:.1f} CPU-s, {files // 4} files {few.wall_s:.1f} s, {few.cpu_s:.1f} CPU-s; a further "
-                    f"file {1000 * slope_s:.1f} ms, {1000 * slope_cpu_s:.1f} ms of CPU",
+                    f"file {1000 * slope_s:.1f} ms, {1000 * slope_cpu_s:.1f} ms of CPU; the first process held "
+                    f"{many.driver_mb:.0f} and {few.driver_mb:.0f} MB",
                     flush=True,
                 )
 
