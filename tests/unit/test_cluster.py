@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import shutil
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from batch_runs import pictures, results, run
-from clusters import do, put_files, s3_server, wanted_of, without_times, work_of
-from fake_servers import FakeServers
+from clusters import asked_of, do, put_files, s3_server, wanted_of, without_times, work_of
+from fake_servers import FakeServers, completion
 
+from client.api.session import Session
 from client.cluster import lock, records
 from client.cluster.compaction import DIGITS, compact
 from client.cluster.journal import read_docs
@@ -24,10 +26,13 @@ from client.cluster.tables import Tables
 from client.errors import LedgerBusyError, LedgerError, UsageError
 from client.export.formats import export
 from client.ledger.ledger import Ledger
+from client.media.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+PICTURE = b'{"type":"image_url","image_url":{"url":"data:image/jpeg;base64,"}}'
 
 
 @pytest.fixture
@@ -292,6 +297,20 @@ def test_two_endpoints_share_the_requests(ads: Path, tmp_path: Path) -> None:
     finally:
         servers.close()
         others.close()
+
+
+async def test_all_runs_of_an_actor_share_the_bound_of_an_endpoint(servers: FakeServers) -> None:
+    async def slowly(*_: Any) -> Any:
+        await asyncio.sleep(0.02)
+        return completion("A sign on a wall.")
+
+    servers.on_ask = slowly
+    session = Session(f"{servers.url}/v1", concurrency=2, shared=True)
+    (request,) = asked_of().plan.requests[Kind.IMAGE]
+    async with session:
+        asks = [session.opened.model.ask(request, PICTURE, "a.png") for _ in range(8)]
+        await asyncio.gather(*asks)
+    assert (len(servers.asked), servers.most_in_flight) == (8, 2)
 
 
 @pytest.mark.parametrize(
