@@ -14,10 +14,10 @@ They are tiny (a few MB) but of the real architectures, and know only the drawn 
 
 `--resume` goes on from the vision models that are there; what their tokenizers do not know is learned anew. `--films`
 teaches what is asked about films (windows of time, merges of notes on them) and about what somebody says in a clip as
-well. The committed ones have learned all of that but to quote what is said, and to tell when in a window something
-happens, of which they get about six in ten right. Captions of windows are right after about 750 steps (video), and a
-merge of two or three scenes after about 2,000 (picture); conversations of ten turns took 300 steps (picture) and 900
-(video) more.
+well. Captions of windows are right after about 750 steps (video), and a merge of two or three scenes after about 2,000
+(picture); conversations of ten turns took 300 steps (picture) and 900 (video) more. To quote what is said is not
+learned from those lessons alone; `--only video --resume --films --quotes` teaches it first, from text and with hints
+(`scripts/demo/models/quoting.py`), within 500 steps, and 800 of the usual ones after that bring it to videos.
 
 A training can be done in pieces: with `--state FILE --minutes 8` the same command goes on from where it stopped.
 """

@@ -18,11 +18,12 @@ import torch
 from PIL import Image
 from transformers import LlavaNextVideoForConditionalGeneration, LlavaNextVideoProcessor
 
+from scripts.demo.evaluate import evaluate_heard
 from scripts.demo.models.conversation import shipped_prompt
 from scripts.demo.stack import ROOT, Stack, read_results, run_batch
 from scripts.demo.world.draw import draw_scene, random_style
 from scripts.demo.world.scenes import Clip, ad, describe, random_clip, sentiment, tags
-from scripts.demo.world.score import TASKS, score
+from scripts.demo.world.score import FOLLOWS, TASKS, score
 from scripts.demo.world.translations import translate_text
 
 if TYPE_CHECKING:
@@ -192,6 +193,15 @@ def test_the_translator_speaks_all_of_its_languages(stack: Stack, clips: list[Cl
         assert {lang: said["text"] for lang, said in translated.items()} == {
             lang: translate_text(text, lang) for lang in languages
         }
+
+
+def test_a_description_quotes_what_is_said_and_follows_another_sound(stack: Stack) -> None:
+    """Videos of the same pictures with other words: no frame tells them."""
+    result = evaluate_heard(stack, seed=23, count=3)
+    follows = result.captions[FOLLOWS]
+    assert (follows.total, len(follows.wrong) <= 1) == (3, True), follows.wrong
+    assert result.caption_share >= 0.95, [line for share in result.captions.values() for line in share.wrong]
+    assert result.translation_share >= 0.99, [line for share in result.translations.values() for line in share.wrong]
 
 
 def test_eval_demo_scores_new_clips(stack: Stack) -> None:
