@@ -130,7 +130,7 @@ def main() -> int:
     try:
         with running_stack() as stack:
             common: list[str | Path] = ["--concurrency", "32", "--format", "json,vtt", "--output", OUTPUT]
-            over_time = ("--tasks", ",".join(film_score.LEARNED), "--window", str(WINDOW_S))
+            over_time = ("--tasks", ",".join(film_score.TASKS), "--window", str(WINDOW_S))
             code = run_batch(stack, FILMS, *common, "--no-hear", *over_time)  # nothing is said in films
             # The last run decides whether the folder's next one hears.
             code = run_batch(stack, ADS, *common, "--hear", "--tasks", ",".join((*TASKS, TRANSCRIPT))) or code

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from scripts.demo.sample_films import write_films
 from scripts.demo.shared_windows import cost
 from scripts.demo.stack import ROOT, Stack, read_results, run_batch
-from scripts.demo.world.film_score import LEARNED, score_films
+from scripts.demo.world.film_score import TASKS, score_films
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ LANGUAGES = {"spa_Latn", "fra_Latn", "hin_Deva"}
 
 def test_a_film_is_told_in_captions_chapters_and_a_summary(stack: Stack, tmp_path: Path) -> None:
     truth = write_films(tmp_path / "films", seed=21, count=1, length_s=90)
-    tasks = ("--tasks", ",".join(LEARNED), "--window", "10", "--format", "json,vtt,ffmetadata")
+    tasks = ("--tasks", ",".join(TASKS), "--window", "10", "--format", "json,vtt,ffmetadata")
     assert run_batch(stack, tmp_path / "films", "--output", tmp_path / "out", *tasks, "--quiet") == 0
     [record] = read_results(tmp_path / "out")
     assert {answer["verdict"] for answer in record["tasks"].values()} == {"ok"}

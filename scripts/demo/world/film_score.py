@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from scripts.demo.world.films import Film
 
 TASKS = ("captions", "events", "chapters", "summary", "abstract")
-LEARNED = tuple(task for task in TASKS if task != "events")
-"""What the committed models know; they tell the times of events badly."""
 """Of `prompts/`, those over time to which the world has an answer."""
 EVENT_TOLERANCE_S = 1.5
 """Between two frames of a window of ten seconds there are 1.4 seconds, and events are told in whole ones."""
