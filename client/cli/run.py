@@ -223,7 +223,7 @@ async def _chosen(settings: Settings, work: _Work, ledger: Ledger, display: Prog
         return work.heard if before else work.asked
     if not await serves_speech(work.session.opened.model, settings.speech_model):
         return work.asked
-    display.note(f"videos are heard first, by {settings.speech_model} (--no-hear leaves that out)")
+    display.note(f"videos are heard too, by {settings.speech_model} (--no-hear leaves that out)")
     return work.heard
 
 

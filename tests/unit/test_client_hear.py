@@ -78,7 +78,7 @@ def test_a_run_hears_where_a_speech_model_is_served(hearing: FakeServers, tmp_pa
     unsaid = [word for word in HEARS if word != "--hear"]
     done = run(hearing, *unsaid, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "heard first, by whisper-large-v3-turbo (--no-hear" in done.stderr
+    assert "heard too, by whisper-large-v3-turbo (--no-hear" in done.stderr
     assert len(hearing.heard) == 2
     assert [word for text in prompts(hearing) if "transcript of" in text for word in ("tone 300",) if word in text]
     assert "translations" not in results(tmp_path)["files"][0]["tasks"]["transcript"]["segments"][0]
