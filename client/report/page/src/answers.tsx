@@ -7,7 +7,7 @@ import { language } from "./preferences";
 import { core, details, ENGLISH, languageOf } from "./store";
 import { clock, titleOf, tone, type Shown, type ShownSegment } from "./texts";
 import type { Data } from "./types";
-import { editing } from "./ui";
+import { editing, isEditing } from "./ui";
 
 interface Props {
   index: number;
@@ -34,7 +34,7 @@ function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answe
   const { answer, key } = shown;
   const own = languageOf(shown.inEnglish ? ENGLISH : language.value);
   const counts = answer.translation_verdicts?.[language.value];
-  const isEditing = shown.editable !== undefined && (editing.value === key || (editing.value === "first" && isFirst));
+  const isOpen = shown.editable !== undefined && (isEditing(index, key) || (isFirst && isEditing(index, "first")));
   const said = shown.text !== null || shown.items !== null || shown.data !== undefined;
   return (
     <article class="answer" aria-labelledby={`answer-${key}`}>
@@ -56,13 +56,13 @@ function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answe
           {shown.edited && <span class="badge edited">edited</span>}
           {shown.inEnglish && language.value !== ENGLISH && <span class="badge">not in {languageOf(language.value)?.name}</span>}
         </span>
-        {shown.editable !== undefined && !isEditing && (
-          <button type="button" class="plain" onClick={() => (editing.value = key)} aria-label={`Edit ${key}`}>
+        {shown.editable !== undefined && !isOpen && (
+          <button type="button" class="plain" onClick={() => (editing.value = { index, key })} aria-label={`Edit ${key}`}>
             Edit
           </button>
         )}
       </div>
-      {isEditing ? (
+      {isOpen ? (
         <Editor index={index} task={key} answer={shown.editable!} isList={shown.items !== null} {...dataOf(shown)} texts={shown.schema === undefined ? (shown.items ?? [shown.text ?? ""]) : [JSON.stringify(shown.data)]} was={shown.was} stored={shown.stored} />
       ) : (
         said && (
@@ -76,7 +76,7 @@ function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answe
       )}
       {shown.segments.length > 0 && <Segments index={index} task={key} segments={shown.segments} now={now} seek={seek} />}
       <Doubts index={index} shown={shown} />
-      {shown.edited && shown.was && !isEditing && (
+      {shown.edited && shown.was && !isOpen && (
         <details>
           <summary>The model's own words</summary>
           <div lang={own?.tag} dir={own?.direction}>{shown.schema === undefined ? shown.was.join(", ") : <Value value={JSON.parse(shown.was[0]!) as Data} />}</div>
@@ -186,7 +186,7 @@ function Segments({ index, task, segments, now, seek }: { index: number; task: s
             <button type="button" class="time" onClick={() => seek(segment.start)} aria-label={`Go to ${clock(segment.start, true)}`}>
               {clock(segment.start)}
             </button>
-            {editing.value === key && segment.answer !== undefined ? (
+            {isEditing(index, key) && segment.answer !== undefined ? (
               <Editor index={index} task={task} answer={segment.answer} start={segment.start} isList={false} {...dataOf(segment)} texts={[segment.schema === undefined ? segment.text : JSON.stringify(segment.data)]} was={segment.was === null ? null : [segment.was]} stored={[segment.stored]} />
             ) : (
               <div lang={own?.tag} dir={own?.direction}>
@@ -197,8 +197,8 @@ function Segments({ index, task, segments, now, seek }: { index: number; task: s
                 {segment.edited && <span class="badge edited" title={segment.was ?? ""}>edited</span>}
               </div>
             )}
-            {segment.answer !== undefined && editing.value !== key && (
-              <button type="button" class="plain" onClick={() => (editing.value = key)} aria-label={`Edit ${task} at ${clock(segment.start)}`}>
+            {segment.answer !== undefined && !isEditing(index, key) && (
+              <button type="button" class="plain" onClick={() => (editing.value = { index, key })} aria-label={`Edit ${task} at ${clock(segment.start)}`}>
                 Edit
               </button>
             )}

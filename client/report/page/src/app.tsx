@@ -10,8 +10,15 @@ import { route, told } from "./state";
 
 export function App() {
   useEffect(() => {
+    const forget = (): void => {
+      told.value = "";
+    };
     addEventListener("keydown", onKey);
-    return () => removeEventListener("keydown", onKey);
+    addEventListener("pointerdown", forget);
+    return () => {
+      removeEventListener("keydown", onKey);
+      removeEventListener("pointerdown", forget);
+    };
   }, []);
   if (!core.value) return <p class="notice">{problem.value ?? "Reading the report …"}</p>;
   return (
@@ -28,7 +35,7 @@ export function App() {
       <main id="main" tabIndex={-1}>
         <View />
       </main>
-      <p class="visually-hidden" role="status">
+      <p class={told.value ? "told" : "visually-hidden"} role="status">
         {told.value}
       </p>
     </>

@@ -1,5 +1,5 @@
 import { useRef, useState } from "preact/hooks";
-import { reviewOf } from "./edits";
+import { isEdited, reviewOf } from "./edits";
 import { places } from "./fold";
 import { Marked } from "./marked";
 import { language } from "./preferences";
@@ -11,6 +11,8 @@ import { FLAGS } from "./types";
 
 const PLAY_AFTER_MS = 350;
 const LONGEST_LEAD = 300;
+/** So short that what was found is in the first lines. */
+const FOUND_LENGTH = 100;
 const unplayable = new Set<number>();
 
 export function Card({ index, tabbable }: { index: number; tabbable: boolean }) {
@@ -24,12 +26,19 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
   const { text, code, time } = leadText(index);
   const own = languageOf(code);
   const review = reviewOf(index)?.state;
+  const edited = isEdited(index);
   const isSelected = selected.value.has(index);
   return (
-    <article class={`card${isSelected ? " selected" : ""}${review ? ` ${review}` : ""}`} data-index={index}>
+    <article class={`card${isSelected ? " selected" : ""}${review ? ` ${review}` : ""}${tabbable ? " current" : ""}`} data-index={index}>
       <Preview index={index} kind={kind}>
         {duration > 0 && <span class="duration">{clock(duration)}</span>}
       </Preview>
+      {(review || edited) && (
+        <p class="reviewed">
+          {review && <span class={`badge ${review}`}>{review}</span>}
+          {edited && <span class="badge edited">edited</span>}
+        </p>
+      )}
       <div class="card-text">
         <h2>
           <a
@@ -46,14 +55,13 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
           <Marked text={text} />
         </p>
         <p class="badges">
-          {review && <span class={`badge ${review}`}>{review}</span>}
+          {known?.sentiment.map((label) => <span class={`badge tone ${tone(label)}`}>{label}</span>)}
           {(flags & FLAGS.failed) !== 0 && <span class="badge bad">failed</span>}
           {(flags & FLAGS.doubtful) !== 0 && <span class="badge doubt">doubtful</span>}
           {(flags & (FLAGS.doubtful | FLAGS.translationDoubtful)) === FLAGS.translationDoubtful && (
             <span class="badge doubt">doubtful {known?.doubtful.length === 1 ? (languageOf(known.doubtful[0]!)?.name ?? "translation") : "translation"}</span>
           )}
           {(flags & FLAGS.gone) !== 0 && <span class="badge">gone</span>}
-          {known?.sentiment.map((label) => <span class={`badge tone ${tone(label)}`}>{label}</span>)}
           {known?.tags.slice(0, 3).map((tag) => <span class="badge tag">{tag}</span>)}
         </p>
       </div>
@@ -77,7 +85,7 @@ function leadText(index: number): { text: string; code: string; time: number | n
         if (moment && each.text === null && each.items === null) {
           return { text: labelOf(moment), code: moment.inEnglish ? ENGLISH : code, time: moment.start };
         }
-        const found = around(plainText(each), needles, LONGEST_LEAD);
+        const found = around(plainText(each), needles, FOUND_LENGTH);
         if (found !== null) return { text: found, code: each.inEnglish ? ENGLISH : code, time: null };
       }
     }

@@ -9,9 +9,16 @@ import { language } from "./preferences";
 import { addressOf, filterByTag } from "./state";
 import { arrived, core } from "./store";
 import { nameOf, shownAnswers } from "./texts";
+import { editing } from "./ui";
 
 export function Compare({ indices }: { indices: number[] }) {
   useEffect(() => scrollTo(0, 0), []);
+  useEffect(
+    () => () => {
+      editing.value = null; // what was open here does not open elsewhere
+    },
+    [],
+  );
   if (indices.length < 2) return <p class="notice">These files are not in this report.</p>;
   return (
     <div class="compare">

@@ -30,6 +30,8 @@ export interface Edit {
 export interface Changes {
   reviews: Record<string, Review>;
   edits: Record<string, Edit>;
+  /** When they were last saved to a file. */
+  saved?: string;
 }
 
 export const changes = signal<Changes>({ reviews: {}, edits: {} });
@@ -38,6 +40,12 @@ export const kept = signal(true);
 export const changeCount = computed(
   () => Object.keys(changes.value.reviews).length + Object.keys(changes.value.edits).length,
 );
+
+/** What the saved file does not have yet. */
+export const unsavedCount = computed(() => {
+  const { reviews, edits, saved } = changes.value;
+  return [...Object.values(reviews), ...Object.values(edits)].filter(({ at }) => !saved || at > saved).length;
+});
 
 const key = (): string => `babelview-changes-${core.value!.report}`;
 
@@ -60,6 +68,12 @@ export function change(next: Changes): void {
 
 export const discardChanges = (): void => change({ reviews: {}, edits: {} });
 
+/** Something is taken back: a file that has it is not up to date. */
+const taken = (): void => {
+  const { reviews, edits } = changes.value;
+  changes.value = { reviews, edits };
+};
+
 /** What was said about a file: here, else in the ledger. */
 export function reviewOf(index: number): { state: State; note: string } | null {
   const record = details[index]?.record;
@@ -79,6 +93,7 @@ export function review(index: number, state: State, note = ""): void {
   const reviews = { ...changes.value.reviews, [record.sha256]: own };
   if ((own.state ?? undefined) === record.review?.state && own.note === (record.review?.note ?? "")) {
     delete reviews[record.sha256];
+    taken();
   }
   change({ ...changes.value, reviews });
 }
@@ -90,13 +105,17 @@ export const editOf = (answer: number | undefined, language: string): Edit | und
 /** Keep an edit; none where it says what the report says already. */
 export function edit(made: Omit<Edit, "at">, stored: string[]): void {
   const edits = { ...changes.value.edits, [editKey(made.answer, made.language)]: { ...made, at: now() } };
-  if (JSON.stringify(made.texts) === JSON.stringify(stored)) delete edits[editKey(made.answer, made.language)];
+  if (JSON.stringify(made.texts) === JSON.stringify(stored)) {
+    delete edits[editKey(made.answer, made.language)];
+    taken();
+  }
   change({ ...changes.value, edits });
 }
 
 export function undoEdit(answer: number, language: string): void {
   const edits = { ...changes.value.edits };
   delete edits[editKey(answer, language)];
+  taken();
   change({ ...changes.value, edits });
 }
 
@@ -125,5 +144,5 @@ export function changesFile(): string {
   );
 }
 
-const now = (): string => new Date().toISOString();
+export const now = (): string => new Date().toISOString();
 

@@ -4,7 +4,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Card } from "./card";
 import { otherQuery } from "./completion";
 import { complete, count } from "./store";
-import { focused, go, shown, sort, typed } from "./state";
+import { current, go, shown, sort, typed } from "./state";
 import { columnsShown, focusWanted, pageRows } from "./ui";
 
 const LEAST_WIDTH = 232;
@@ -83,7 +83,7 @@ export function Gallery() {
   useEffect(() => {
     if (wanted === seen.current || !box.current) return;
     seen.current = wanted;
-    const row = Math.floor(list.indexOf(focused.peek()) / columns);
+    const row = Math.floor(list.indexOf(current.peek()) / columns);
     const top = box.current.getBoundingClientRect().top + scrollY + row * rowHeight;
     const head = document.querySelector("header")?.getBoundingClientRect().bottom ?? 0;
     if (top < scrollY + head) scrollTo(0, top - head - GAP);
@@ -117,7 +117,7 @@ export function Gallery() {
   }
   const [first, last] = rowsIn.current(view) as [number, number];
   const drawn = width ? list.slice(first * columns, last * columns) : [];
-  const tabbable = list.includes(focused.value) ? focused.value : list[0]!;
+  const tabbable = current.value;
   // The same node again is not compared anew: what is scrolled past costs nothing.
   const cards = new Map(drawn.map((index) => {
     const key = index === tabbable ? -1 - index : index;
@@ -151,7 +151,7 @@ export function Gallery() {
 
 /** The card that was scrolled to is drawn a frame or more later. */
 function focusWhenDrawn(frames: number): void {
-  const link = cardLink(focused.peek());
+  const link = cardLink(current.peek());
   if (link) link.focus({ preventScroll: true });
   else if (frames > 0) requestAnimationFrame(() => focusWhenDrawn(frames - 1));
 }

@@ -1,10 +1,11 @@
 import { Choices } from "./choices";
-import { changeCount, changesFile, discardChanges, kept } from "./edits";
+import { changeCount, discardChanges, kept, unsavedCount } from "./edits";
 import { exportCsv, exportJsonl } from "./exporting";
 import { Help } from "./help";
+import { saveChanges } from "./saving";
 import { Search } from "./search";
 import { chunksHere, chunksWanted, complete, core, count } from "./store";
-import { addressOf, go, route, selected, shown, sort, SORTS } from "./state";
+import { addressOf, go, route, selected, shown, sort, SORTS, told } from "./state";
 import { helpOpen, save } from "./ui";
 
 export function Header() {
@@ -97,16 +98,21 @@ function Export() {
 
 function Changes() {
   if (!changeCount.value) return null;
+  const unsaved = unsavedCount.value;
   return (
     <span class="group changes">
-      <button type="button" class="main" title={`babelview report DIR --apply edits.json brings them into the ledger`} onClick={() => save("edits.json", "application/json", changesFile())}>
-        Save {changeCount.value} change{changeCount.value === 1 ? "" : "s"}
+      <button type="button" class={unsaved ? "main" : ""} title="All changes as a file: babelview report DIR --apply edits.json brings them into the ledger (s)" onClick={saveChanges}>
+        {unsaved ? `Save ${unsaved} change${unsaved === 1 ? "" : "s"}` : "Save again"}
       </button>
+      {!unsaved && <span>saved as edits.json</span>}
       <button
         type="button"
         class="plain"
         onClick={() => {
-          if (confirm("Discard all changes that this browser keeps for this report?")) discardChanges();
+          if (confirm("Discard all changes that this browser keeps for this report?")) {
+            discardChanges();
+            told.value = "All changes are discarded.";
+          }
         }}
       >
         Discard

@@ -1,6 +1,6 @@
 // One file: what it shows, on the left or above; what was said about it beside it.
 import { signal, useComputed } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { About, Problems } from "./about";
 import { Answers } from "./answers";
 import { changes, review, reviewOf } from "./edits";
@@ -11,6 +11,7 @@ import { addressOf, filterByTag, selected, shown, toggleSelected } from "./state
 import { arrived, core, details } from "./store";
 import { nameOf, shownAnswers } from "./texts";
 import { SeekBar } from "./seekbar";
+import { editing, noteWanted } from "./ui";
 
 export function Item({ index, time }: { index: number; time: number | null }) {
   void arrived.value;
@@ -21,6 +22,12 @@ export function Item({ index, time }: { index: number; time: number | null }) {
     if (time !== null) wanted.value = time;
   }, [time]);
   useEffect(() => scrollTo(0, 0), []);
+  useEffect(
+    () => () => {
+      editing.value = null; // what was open here does not open elsewhere
+    },
+    [],
+  );
   const seek = (seconds: number): void => {
     wanted.value = null;
     wanted.value = seconds;
@@ -78,6 +85,12 @@ function Review({ index }: { index: number }) {
     void arrived.value;
     return reviewOf(index);
   }).value;
+  const note = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    if (noteWanted.value !== index || !note.current) return;
+    noteWanted.value = null;
+    note.current.focus();
+  }, [noteWanted.value, found]);
   return (
     <div class="review" role="group" aria-label="Review">
       <button type="button" aria-pressed={found?.state === "accepted"} class="accept" onClick={() => say(index, "accepted")}>
@@ -90,6 +103,7 @@ function Review({ index }: { index: number }) {
         <label class="note">
           <span class="visually-hidden">Note</span>
           <input
+            ref={note}
             type="text"
             placeholder="Note"
             maxLength={500}

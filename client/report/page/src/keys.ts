@@ -1,10 +1,11 @@
 // The keyboard: all of a review can be done with it. Keys of one letter can be turned off, and mean nothing where one types.
 import { review, reviewOf, type State } from "./edits";
-import { columnsShown, editing, helpOpen, pageRows, scrollToFocused } from "./ui";
-import { shortcuts } from "./preferences";
-import { addressOf, focused, go, route, shown, toggleSelected, told } from "./state";
-import { nameOf } from "./texts";
-import { core } from "./store";
+import { saveChanges } from "./saving";
+import { columnsShown, editing, helpOpen, noteWanted, pageRows, scrollToFocused } from "./ui";
+import { language, shortcuts } from "./preferences";
+import { addressOf, current, focused, go, route, selected, shown, toggleSelected, told } from "./state";
+import { nameOf, shownAnswers } from "./texts";
+import { core, ENGLISH } from "./store";
 
 export const KEYS: [string, string][] = [
   ["/", "to the search"],
@@ -13,7 +14,9 @@ export const KEYS: [string, string][] = [
   ["Enter", "open"],
   ["a", "accept it, and go on to the next"],
   ["f", "flag it, and go on to the next"],
+  ["n", "write a note; what is not reviewed is flagged"],
   ["e", "edit the first text"],
+  ["s", "save the changes"],
   ["x", "select it"],
   ["c", "compare the selected"],
   ["Space", "play or pause"],
@@ -23,9 +26,14 @@ export const KEYS: [string, string][] = [
 ];
 
 const isTyping = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement && (target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName));
+  target instanceof HTMLElement && (target.isContentEditable || target.matches("input:not([type=checkbox]), textarea, select"));
+
+/** The last file of the list, when it was just reviewed by a key: the next key is not about it unless it is pressed again. */
+let finished: number | null = null;
 
 export function onKey(event: KeyboardEvent): void {
+  if (/^(Shift|Control|Alt|Meta)$/.test(event.key)) return;
+  told.value = "";
   if (!core.value || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (document.querySelector("dialog[open]")) return;
   if (event.key === "Escape") {
@@ -67,8 +75,11 @@ export function step(by: number): void {
   const list = shown.value;
   if (!list.length) return;
   const where = route.value;
-  const at = list.indexOf(where.view === "item" ? where.index : focused.value);
-  const next = list[Math.max(0, Math.min(list.length - 1, at + by))]!;
+  const at = list.indexOf(where.view === "item" ? where.index : current.value);
+  const isLastRow = Math.floor(at / columnsShown.value) === Math.floor((list.length - 1) / columnsShown.value);
+  // Below the last row there is nothing to go to.
+  const to = by > 1 && Number.isFinite(by) && isLastRow ? at : Math.max(0, Math.min(list.length - 1, at + by));
+  const next = list[to]!;
   focused.value = next;
   if (where.view === "item") go({ view: "item", index: next, time: null });
   else scrollToFocused();
@@ -76,7 +87,7 @@ export function step(by: number): void {
 
 function act(event: KeyboardEvent): boolean {
   const where = route.value;
-  const index = where.view === "item" ? where.index : where.view === "gallery" ? focused.value : undefined;
+  const index = where.view === "item" ? where.index : where.view === "gallery" ? current.value : undefined;
   switch (event.key) {
     case "/":
       document.querySelector<HTMLInputElement>("#search")?.focus();
@@ -85,11 +96,20 @@ function act(event: KeyboardEvent): boolean {
       helpOpen.value = true;
       return true;
     case "c":
+      if (selected.value.size !== 2) told.value = `Two files can be compared; ${selected.value.size} are selected.`;
       document.querySelector<HTMLButtonElement>("#compare:not([disabled])")?.click();
+      return true;
+    case "s":
+      saveChanges();
       return true;
   }
   if (index === undefined || !shown.value.length) return false;
-  const isOnButton = document.activeElement?.matches("button, a, summary, video") ?? false;
+  const isOnButton = document.activeElement?.matches("button, a, summary, video, input") ?? false;
+  if (/^[afnex]$/.test(event.key) && where.view === "gallery" && !isInSight(index)) {
+    scrollToFocused();
+    told.value = `Here is the file that ${event.key} is about: press it again.`;
+    return true;
+  }
   switch (event.key) {
     case "j":
       step(1);
@@ -103,17 +123,26 @@ function act(event: KeyboardEvent): boolean {
       step(event.key === "ArrowRight" ? 1 : -1);
       return true;
     case "a":
-      say(index, "accepted");
+      sayByKey(index, "accepted");
       return true;
     case "f":
-      say(index, "flagged");
+      sayByKey(index, "flagged");
+      return true;
+    case "n":
+      if (!reviewOf(index)) review(index, "flagged");
+      if (where.view !== "item") go({ view: "item", index, time: null });
+      noteWanted.value = index;
       return true;
     case "x":
       toggleSelected(index);
       return true;
     case "e":
+      if (!shownAnswers(index, language.value).some((each) => each.editable !== undefined)) {
+        told.value = `${nameOf(core.value!.items.name[index]!)} has no text to edit${language.value === ENGLISH ? "" : " in this language"}.`;
+        return true;
+      }
       if (where.view !== "item") location.hash = addressOf({ view: "item", index, time: null });
-      editing.value = "first";
+      editing.value = { index, key: "first" };
       return true;
     case " ":
       return !isOnButton && withVideo((video) => void (video.paused ? video.play() : video.pause()));
@@ -123,6 +152,28 @@ function act(event: KeyboardEvent): boolean {
       return withVideo((video) => (video.currentTime += 1));
   }
   return false;
+}
+
+/** Whether a card is on the screen, below the page's head. */
+function isInSight(index: number): boolean {
+  const box = document.querySelector(`.card[data-index="${index}"]`)?.getBoundingClientRect();
+  if (!box) return false;
+  const head = document.querySelector("header")?.getBoundingClientRect().bottom ?? 0;
+  const middle = (box.top + box.bottom) / 2;
+  return middle > Math.max(0, head) && middle < innerHeight;
+}
+
+/** As `say`; behind the last file no key takes back or overwrites what was just said, unless it is pressed again. */
+function sayByKey(index: number, state: State): void {
+  if (finished === index && reviewOf(index)) {
+    finished = null;
+    told.value = `This is the last file, and it is ${reviewOf(index)!.state} already. Press the key again to change that.`;
+    return;
+  }
+  const isLast = shown.value.at(-1) === index;
+  say(index, state);
+  finished = isLast && reviewOf(index)?.state === state && shown.value.includes(index) ? index : null;
+  if (finished !== null) told.value += ". It was the last file.";
 }
 
 /** Accept or flag a file, and go on to the next one: taking it back stays. */

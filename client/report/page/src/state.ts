@@ -25,7 +25,7 @@ export const route = signal<Route>({ view: "gallery" });
 export const typed = signal("");
 export const sort = signal("order");
 export const selected = signal<ReadonlySet<number>>(new Set());
-/** The file that keys are about, in the gallery. */
+/** The file that last had the focus in the gallery. */
 export const focused = signal(0);
 export const told = signal("");
 
@@ -55,6 +55,9 @@ export const shown = computed<number[]>(() => {
   const keys = new Map(left.map((index) => [index, key(index)]));
   return left.sort((one, other) => compare(keys.get(one)!, keys.get(other)!) || one - other);
 });
+
+/** The file of the list that keys are about: the one that had the focus, else the first. */
+export const current = computed<number>(() => (shown.value.includes(focused.value) ? focused.value : (shown.value[0] ?? -1)));
 
 const collator = new Intl.Collator(undefined, { numeric: true });
 function compare(one: number | string, other: number | string): number {

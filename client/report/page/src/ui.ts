@@ -4,8 +4,11 @@ import { signal } from "@preact/signals";
 export const columnsShown = signal(1);
 export const pageRows = signal(1);
 export const helpOpen = signal(false);
-/** The answer that is being edited: its key, or the first one that may be. */
-export const editing = signal<string | null>(null);
+/** What is being edited: the key of an answer of a file, or the first one that may be. */
+export const editing = signal<{ index: number; key: string } | null>(null);
+export const isEditing = (index: number, key: string): boolean => editing.value?.index === index && editing.value.key === key;
+/** The file whose note is to be written. */
+export const noteWanted = signal<number | null>(null);
 /** Counts up when the focus is to go to the file that `focused` names. */
 export const focusWanted = signal(0);
 
