@@ -1,4 +1,4 @@
-"""Data of a prompt with a schema, changed in the report's page: checked, exported, brought into the ledger."""
+"""The report's page: data of a prompt with a schema are changed, exported, brought into the ledger; sound is shown."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import pytest
 from browsers import chromium, violations
 from report_ledgers import Shown, thumbnail_of, write_shown
 from report_page import Report
+from sound_files import tones, write
 
+from client.media.content import Facts
+from client.media.kinds import Kind
+from client.media.waveform import WIDTH
 from client.report.apply import Applied, apply_edits
+from client.report.missing import make_thumbnails
 from client.report.write import write_report
 
 if TYPE_CHECKING:
@@ -38,8 +43,12 @@ def test_data_are_checked_by_their_schema_and_come_into_the_ledger(browser: Brow
         answers={"ad_facts": (json.dumps(FACTS), {"spa_Latn": ["Té", "todos"]})},
         thumbnail=thumbnail_of(9),
     )
-    write_shown(output, [tea], ["ad_facts"], ("spa_Latn",))
+    seen = json.dumps({"brands": ["Sol"], "products": [], "people": [], "texts": [], "places": []})
+    film = Shown("/ads/film.mp4", Kind.VIDEO, Facts(64, 48, 4.0), windows={"elements": [(0, 4, seen, {})]})
+    write_shown(output, [tea, film], ["ad_facts", "elements"], ("spa_Latn",))
     report = Report(browser, write_report(output))
+    page = report.open("#q=brand:sol")
+    report.has("tea.png", "film.mp4")  # also of a film's windows
     page = report.open("#1")
     page.get_by_role("button", name="Edit ad_facts").click()
     field = page.get_by_label("ad_facts, as JSON")
@@ -59,7 +68,7 @@ def test_data_are_checked_by_their_schema_and_come_into_the_ledger(browser: Brow
     page.locator(".answer-body", has_text="3 €").wait_for()
     page.get_by_text("The model's own words").click()
     page.locator("details", has_text="2 €").wait_for()
-    (line,) = report.saved("JSONL").splitlines()
+    line, _ = report.saved("JSONL").splitlines()
     said = json.loads(line)["tasks"]["ad_facts"]
     assert said["data"]["price"] == "3 €"
     assert said["edited"] == {"eng_Latn": FACTS}
@@ -79,5 +88,22 @@ def test_data_are_checked_by_their_schema_and_come_into_the_ledger(browser: Brow
     page.get_by_role("button", name="Keep").click()
     page.locator(".answer-body", has_text="2 €").wait_for()
     page.get_by_role("button", name="Save 1 change").wait_for()
+    assert not report.problems
+    report.context.close()
+
+
+def test_sound_shows_how_loud_it_is_and_a_click_goes_there(browser: Browser, tmp_path: Path) -> None:
+    talk = Shown(str(write(tmp_path / "talk.wav", [tones([(1, 2)], 4.0)])), Kind.AUDIO, Facts(0, 0, 4.0))
+    write_shown(tmp_path / "out", [talk], ["transcript"], ())
+    assert make_thumbnails(tmp_path / "out") == (1, 0)
+    report = Report(browser, write_report(tmp_path / "out"))
+    page = report.open()
+    assert page.locator(".card img").evaluate("it => it.decode().then(() => it.naturalWidth)") == WIDTH
+    page.locator(".card a").click()
+    page.locator(".wave").click(position={"x": 1, "y": 20})
+    page.wait_for_url("**#1&t=0")
+    width = page.locator(".wave").bounding_box()["width"]  # type: ignore[index]
+    page.locator(".wave").click(position={"x": width / 2, "y": 20})
+    page.wait_for_url("**#1&t=2")
     assert not report.problems
     report.context.close()

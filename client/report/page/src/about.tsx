@@ -12,7 +12,7 @@ export function About({ index, record, media }: { index: number; record: FileRec
   const rows: [string, string | undefined | false][] = [
     ["File", record.file],
     ["Kind", record.kind ?? "could not be read"],
-    ["Size", record.width !== undefined && `${record.width} × ${record.height}${record.size_mb === null ? "" : `, ${record.size_mb} MB`}`],
+    ["Size", record.width !== undefined && `${record.width} × ${record.height}${record.size_mb === null ? "" : `, ${sizeOf(record.size_mb)}`}`],
     ["Duration", record.duration_sec !== undefined && `${clock(record.duration_sec, true)}${record.fps ? `, ${Math.round(record.fps * 100) / 100} frames/s` : ""}`],
     ["Model", known.models.join(", ")],
     ["Time", `${record.total_processing_time_sec} s; all requests took ${Math.round(known.requestSeconds * 1000) / 1000} s`],
@@ -35,6 +35,10 @@ export function About({ index, record, media }: { index: number; record: FileRec
     </details>
   );
 }
+
+/** Small files in their own unit: none has 0 MB. */
+const sizeOf = (megabytes: number): string =>
+  megabytes >= 0.1 ? `${megabytes} MB` : megabytes > 0 ? `${Math.max(1, Math.round(1000 * megabytes))} kB` : "less than 1 kB";
 
 export function Problems({ record }: { record: FileRecord }) {
   if (!record.error && !record.warnings.length) return null;

@@ -3,6 +3,7 @@ import type { Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Editor } from "./editor";
 import { Marked } from "./marked";
+import { doubtfulSentences, Original } from "./original";
 import { language } from "./preferences";
 import { core, details, ENGLISH, languageOf } from "./store";
 import { clock, titleOf, tone, type Shown, type ShownSegment } from "./texts";
@@ -35,6 +36,7 @@ function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answe
   const own = languageOf(shown.inEnglish ? ENGLISH : language.value);
   const counts = answer.translation_verdicts?.[language.value];
   const isOpen = shown.editable !== undefined && (isEditing(index, key) || (isFirst && isEditing(index, "first")));
+  const doubts = doubtfulSentences(index, key);
   const said = shown.text !== null || shown.items !== null || shown.data !== undefined;
   return (
     <article class="answer" aria-labelledby={`answer-${key}`}>
@@ -45,16 +47,16 @@ function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answe
           {answer.label && <span class={`badge tone ${tone(answer.label)}`}>{answer.label}</span>}
           {answer.verdict && answer.verdict !== "ok" && (
             <span class={`badge ${answer.verdict === "doubtful" ? "doubt" : ""}`} title={(answer.reasons ?? []).join("\n")}>
-              {answer.verdict}
+              {answer.verdict === "doubtful" ? "answer doubtful" : answer.verdict}
             </span>
           )}
           {counts?.["doubtful"] ? (
             <span class="badge doubt">
-              {counts["doubtful"]} doubtful sentence{counts["doubtful"] === 1 ? "" : "s"}
+              translation doubtful: {counts["doubtful"]} sentence{counts["doubtful"] === 1 ? "" : "s"}
             </span>
           ) : null}
           {shown.edited && <span class="badge edited">edited</span>}
-          {shown.inEnglish && language.value !== ENGLISH && <span class="badge">not in {languageOf(language.value)?.name}</span>}
+          {shown.missing && language.value !== ENGLISH && <span class="badge">{shown.missing === "some" ? "partly " : ""}not in {languageOf(language.value)?.name}</span>}
         </span>
         {shown.editable !== undefined && !isOpen && (
           <button type="button" class="plain" onClick={() => (editing.value = { index, key })} aria-label={`Edit ${key}`}>
@@ -67,7 +69,7 @@ function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answe
       ) : (
         said && (
           <div class="answer-body" lang={own?.tag} dir={own?.direction}>
-            {shown.items ? <Items items={shown.items} onItem={onItem} /> : shown.text !== null ? <Text text={shown.text} /> : <Value value={shown.data ?? null} />}
+            {shown.items ? <Items items={shown.items} onItem={onItem} /> : shown.text !== null ? <Text text={shown.text} doubts={doubts} /> : <Value value={shown.data ?? null} />}
           </div>
         )
       )}
@@ -75,6 +77,7 @@ function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answe
         <p class="hint">The moments below follow once the change is in the ledger, and the report written again.</p>
       )}
       {shown.segments.length > 0 && <Segments index={index} task={key} segments={shown.segments} now={now} seek={seek} />}
+      <Original index={index} shown={shown} />
       <Doubts index={index} shown={shown} />
       {shown.edited && shown.was && !isOpen && (
         <details>
@@ -96,12 +99,12 @@ function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answe
   );
 }
 
-export function Text({ text }: { text: string }) {
+export function Text({ text, doubts = [] }: { text: string; doubts?: string[] }) {
   return (
     <>
       {text.split(/\n\s*\n/).map((part) => (
         <p class="text">
-          <Marked text={part} />
+          <Marked text={part} doubts={doubts} />
         </p>
       ))}
     </>
@@ -167,6 +170,7 @@ export function Value({ value }: { value: Data }) {
 /** The segments as a list that follows the video. */
 function Segments({ index, task, segments, now, seek }: { index: number; task: string; segments: ShownSegment[]; now: Signal<number>; seek: (seconds: number) => void }) {
   const list = useRef<HTMLOListElement>(null);
+  const doubts = doubtfulSentences(index, task);
   const current = segments.findLastIndex((segment) => now.value >= segment.start && now.value < segment.end);
   useEffect(() => {
     const row = list.current?.children[current];
@@ -191,7 +195,7 @@ function Segments({ index, task, segments, now, seek }: { index: number; task: s
             ) : (
               <div lang={own?.tag} dir={own?.direction}>
                 {segment.title && <strong><Marked text={segment.title} /></strong>}
-                {segment.text && segment.text !== segment.title && <Text text={segment.text} />}
+                {segment.text && segment.text !== segment.title && <Text text={segment.text} doubts={doubts} />}
                 {segment.data !== undefined && <Value value={segment.data} />}
                 {segment.verdict === "doubtful" && <span class="badge doubt" title={segment.reasons.join("\n")}>doubtful</span>}
                 {segment.edited && <span class="badge edited" title={segment.was ?? ""}>edited</span>}
@@ -221,7 +225,7 @@ function Doubts({ index, shown }: { index: number; shown: Shown }) {
   if (!reasons.length && !doubts.length && !others.length) return null;
   return (
     <div class="doubts">
-      {reasons.length > 0 && <p>Why it is {shown.answer.verdict}: {reasons.join("; ")}</p>}
+      {reasons.length > 0 && <p>Why {language.value === ENGLISH ? "the answer" : "the original answer"} is {shown.answer.verdict}: {reasons.join("; ")}</p>}
       {doubts.length > 0 && (
         <ul>
           {doubts.map((doubt) => (
@@ -231,7 +235,7 @@ function Doubts({ index, shown }: { index: number; shown: Shown }) {
       )}
       {others.length > 0 && (
         <p>
-          Doubtful sentences also in{" "}
+          {doubts.length ? "The translation is doubtful also in" : "The translation is doubtful in"}{" "}
           {others.map(({ code, name }) => (
             <button type="button" class="plain" onClick={() => (language.value = code)}>
               {name}

@@ -1,18 +1,14 @@
 import { useRef, useState } from "preact/hooks";
 import { isEdited, reviewOf } from "./edits";
-import { places } from "./fold";
+import { hitTime, leadText } from "./lead";
 import { Marked } from "./marked";
-import { language } from "./preferences";
-import { addressOf, focused, query, selected, toggleSelected } from "./state";
-import { arrived, core, details, facts, languageOf, languages, ENGLISH } from "./store";
-import { around, clock, labelOf, leadOf, nameOf, plainText, shownAnswers, tone } from "./texts";
+import { addressOf, focused, selected, toggleSelected } from "./state";
+import { arrived, core, details, facts, languageOf } from "./store";
+import { clock, nameOf, tone } from "./texts";
 import { Thumbnail } from "./thumbnail";
 import { FLAGS } from "./types";
 
 const PLAY_AFTER_MS = 350;
-const LONGEST_LEAD = 300;
-/** So short that what was found is in the first lines. */
-const FOUND_LENGTH = 100;
 const unplayable = new Set<number>();
 
 export function Card({ index, tabbable }: { index: number; tabbable: boolean }) {
@@ -42,7 +38,7 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
       <div class="card-text">
         <h2>
           <a
-            href={addressOf({ view: "item", index, time })}
+            href={addressOf({ view: "item", index, time: time ?? hitTime(index) })}
             tabIndex={tabbable ? 0 : -1}
             title={name}
             onFocus={() => (focused.value = index)}
@@ -71,26 +67,6 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
       </label>
     </article>
   );
-}
-
-/** The first text; where something was searched for, what stands around it, in whatever language it was found. */
-function leadText(index: number): { text: string; code: string; time: number | null } {
-  const { needles } = query.value.found;
-  const answers = shownAnswers(index, language.value);
-  const lead = leadOf(answers);
-  if (needles.length) {
-    for (const code of [language.value, ...languages.value.map((each) => each.code)]) {
-      for (const each of code === language.value ? answers : shownAnswers(index, code)) {
-        const moment = each.segments.find((segment) => places(labelOf(segment), needles).length);
-        if (moment && each.text === null && each.items === null) {
-          return { text: labelOf(moment), code: moment.inEnglish ? ENGLISH : code, time: moment.start };
-        }
-        const found = around(plainText(each), needles, FOUND_LENGTH);
-        if (found !== null) return { text: found, code: each.inEnglish ? ENGLISH : code, time: null };
-      }
-    }
-  }
-  return { text: plainText(lead).slice(0, LONGEST_LEAD), code: lead?.inEnglish ? ENGLISH : language.value, time: null };
 }
 
 /** A thumbnail; a video's goes through its frames under the pointer, and plays where its file can be reached. */

@@ -92,7 +92,7 @@ function charts(list: number[]): { title: string; bars: Bar[]; note: string | un
       title: "Problems and review",
       bars: [
         flagged("failed", FLAGS.failed, "failed"),
-        flagged("doubtful", FLAGS.doubtful | FLAGS.translationDoubtful, "doubtful"),
+        flagged("answer or translation doubtful", FLAGS.doubtful | FLAGS.translationDoubtful, "doubtful"),
         flagged("gone", FLAGS.gone, "gone"),
         ...(["accepted", "flagged"] as const).map((state) => ({
           label: `${state} by you`,

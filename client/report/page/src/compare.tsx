@@ -6,7 +6,7 @@ import { changes } from "./edits";
 import { Player } from "./player";
 import { SeekBar } from "./seekbar";
 import { language } from "./preferences";
-import { addressOf, filterByTag } from "./state";
+import { addressOf, filterByTag, typed } from "./state";
 import { arrived, core } from "./store";
 import { nameOf, shownAnswers } from "./texts";
 import { editing } from "./ui";
@@ -24,7 +24,7 @@ export function Compare({ indices }: { indices: number[] }) {
     <div class="compare">
       <div class="item-head">
         <a class="button" href={addressOf({ view: "gallery" })}>
-          ← All files
+          {typed.value ? "← Results" : "← All files"}
         </a>
       </div>
       <div class="sides">

@@ -70,9 +70,12 @@ function Selection() {
   return (
     <span class="group">
       <span>{chosen.length} selected</span>
-      <button type="button" id="compare" disabled={chosen.length !== 2} title="two files side by side" onClick={() => go({ view: "compare", indices: chosen })}>
+      <button type="button" id="compare" disabled={chosen.length !== 2} aria-describedby="compare-why" onClick={() => go({ view: "compare", indices: chosen })}>
         Compare
       </button>
+      <span id="compare-why" class="hint">
+        {chosen.length === 2 ? "" : chosen.length < 2 ? "select one more" : "takes two files"}
+      </span>
       <button type="button" class="plain" onClick={() => (selected.value = new Set())}>
         Select none
       </button>
@@ -86,6 +89,7 @@ function Export() {
   const ready = complete.value && chosen.length > 0;
   return (
     <span class="group" role="group" aria-label={`Export ${chosen.length} files`}>
+      <span class="hint">{selected.value.size ? "Selected:" : shown.value.length < count.value ? "Results:" : "All:"}</span>
       <button type="button" disabled={!ready} title="What is shown, or selected, as a table" onClick={() => save(`${name}.csv`, "text/csv", exportCsv(chosen))}>
         Export CSV
       </button>

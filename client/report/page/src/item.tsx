@@ -7,7 +7,7 @@ import { changes, review, reviewOf } from "./edits";
 import { say, step } from "./keys";
 import { Player } from "./player";
 import { language } from "./preferences";
-import { addressOf, filterByTag, selected, shown, toggleSelected } from "./state";
+import { addressOf, filterByTag, selected, shown, toggleSelected, typed } from "./state";
 import { arrived, core, details } from "./store";
 import { nameOf, shownAnswers } from "./texts";
 import { SeekBar } from "./seekbar";
@@ -45,7 +45,7 @@ export function Item({ index, time }: { index: number; time: number | null }) {
       <div class="item-head">
         <nav aria-label="Files">
           <a class="button" href={addressOf({ view: "gallery" })}>
-            ← All files
+            {typed.value ? "← Results" : "← All files"}
           </a>
           <button type="button" disabled={place <= 0} onClick={() => step(-1)}>
             Previous

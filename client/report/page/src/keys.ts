@@ -2,6 +2,7 @@
 import { review, reviewOf, type State } from "./edits";
 import { saveChanges } from "./saving";
 import { columnsShown, editing, helpOpen, noteWanted, pageRows, scrollToFocused } from "./ui";
+import { hitTime } from "./lead";
 import { language, shortcuts } from "./preferences";
 import { addressOf, current, focused, go, route, selected, shown, toggleSelected, told } from "./state";
 import { nameOf, shownAnswers } from "./texts";
@@ -81,7 +82,7 @@ export function step(by: number): void {
   const to = by > 1 && Number.isFinite(by) && isLastRow ? at : Math.max(0, Math.min(list.length - 1, at + by));
   const next = list[to]!;
   focused.value = next;
-  if (where.view === "item") go({ view: "item", index: next, time: null });
+  if (where.view === "item") go({ view: "item", index: next, time: hitTime(next) });
   else scrollToFocused();
 }
 
@@ -188,7 +189,7 @@ export function say(index: number, state: State): void {
     else if (list.length) {
       const next = list.find((each) => each > index) ?? list.at(-1)!;
       focused.value = next;
-      if (route.value.view === "item") go({ view: "item", index: next, time: null });
+      if (route.value.view === "item") go({ view: "item", index: next, time: hitTime(next) });
       else scrollToFocused();
     }
   }

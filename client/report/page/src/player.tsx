@@ -24,7 +24,7 @@ export function Player(props: Props) {
     return (
       <div class="player">
         {kind === "video" ? <Frames {...props} /> : <Thumbnail index={index} whole />}
-        {details[index] && <p class="hint">{failed ? "This browser cannot show the file: it does not know its format, or the file was moved." : "The file is not on this machine."}</p>}
+        {details[index] && <p class="hint">{failed ? whyNot(index) : "The file is not on this machine."}</p>}
       </div>
     );
   }
@@ -39,6 +39,12 @@ export function Player(props: Props) {
     </div>
   );
 }
+
+/** Why the file is not shown. */
+const whyNot = (index: number): string =>
+  details[index]?.record.error && !Object.keys(details[index].record.tasks).length
+    ? "This file cannot be shown; what was wrong with it is said beside it."
+    : "This browser cannot show the file: it does not know its format, or the file was moved.";
 
 function Timed({ now, wanted, answers, kind, media, fail }: Props & { kind: "video" | "audio"; media: string; fail: () => void }) {
   const element = useRef<HTMLVideoElement>(null);

@@ -41,7 +41,7 @@ function languageCodes(value: string, found: Core): string[] {
 export const FIELDS: Record<string, Field> = {
   tag: { about: "has this tag", test: (value) => ((words) => (known) => known.folded.tags.includes(words))(wordsOf(value)) },
   sentiment: { about: "positive, negative, neutral, mixed", test: (value) => (known) => known.sentiment.includes(value) },
-  brand: { about: "shows this brand", test: (value) => ((words) => (known) => known.folded.brands.includes(words))(wordsOf(value)) },
+  brand: { about: "data of an answer, such as elements or ad_facts, name this brand", test: (value) => ((words) => (known) => known.folded.brands.includes(words))(wordsOf(value)) },
   lang: {
     about: "is translated into this language",
     test: (value) => {

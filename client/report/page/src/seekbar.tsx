@@ -18,6 +18,9 @@ export function SeekBar({ index, now, answers, seek }: Props) {
   if (!duration || !answers.length) return null;
   return (
     <div class="seekbar">
+      <p class="now-time" aria-hidden="true">
+        now at {clock(now.value, true)}
+      </p>
       {answers.map(({ key, segments }) => (
         <div class="row" role="group" aria-label={`${key} by time`}>
           <span class="row-name">{titleOf(key)}</span>
@@ -49,7 +52,6 @@ export function SeekBar({ index, now, answers, seek }: Props) {
       ))}
       <div class="scale" aria-hidden="true">
         <span>0:00</span>
-        <span class="now">{clock(now.value, true)}</span>
         <span>{clock(duration)}</span>
       </div>
     </div>

@@ -35,7 +35,9 @@ let lastGood: Query = EVERYTHING;
 export const query = computed<{ found: Query; error: QueryError | null }>(() => {
   if (!core.value) return { found: EVERYTHING, error: null };
   try {
-    lastGood = typed.value.trim() ? compile(typed.value) : EVERYTHING;
+    // A field that has no value yet is about to get one.
+    const asked = typed.value.replace(/(^|\s)-?[\p{L}_][\p{L}\p{M}\p{N}_-]*:$/u, "").trim();
+    lastGood = asked ? compile(asked) : EVERYTHING;
     return { found: lastGood, error: null };
   } catch (error) {
     if (error instanceof QueryError) return { found: lastGood, error };

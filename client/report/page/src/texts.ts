@@ -43,6 +43,8 @@ export interface Shown {
   pending: boolean;
   /** It is not there in the language that was asked for. */
   inEnglish: boolean;
+  /** The same of the answer with its segments: all of it, some, or nothing. */
+  missing: "all" | "some" | null;
 }
 
 export function shownAnswers(index: number, code: string): Shown[] {
@@ -68,6 +70,8 @@ function shownAnswer(index: number, key: string, answer: Answer, code: string): 
   const segments = (answer.segments ?? []).map((segment, number) =>
     shownSegment(segment, other?.segments?.[number], numbers?.segments?.[number], numbers?.schema, code),
   );
+  const alone = text !== null || items !== null || answer.data !== undefined;
+  const parts = [...(alone ? [!there] : []), ...segments.filter(labelOf).map((segment) => segment.inEnglish)];
   return {
     key,
     answer,
@@ -82,7 +86,8 @@ function shownAnswer(index: number, key: string, answer: Answer, code: string): 
     stored: storedItems ?? (schema === undefined ? (storedText === null ? [] : [storedText]) : [JSON.stringify(answer.data)]),
     schema,
     pending: change !== undefined,
-    inEnglish: !there && (text !== null || items !== null || answer.data !== undefined),
+    inEnglish: alone && !there,
+    missing: parts.every((part) => part) ? (parts.length ? "all" : null) : parts.some((part) => part) ? "some" : null,
   };
 }
 
