@@ -32,6 +32,7 @@ class Lock:
         self._holder = f"process {os.getpid()} on {socket.gethostname()}"
         self._token, self._beats = uuid.uuid4().hex, 0
         self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep_beating, name="lock", daemon=True)
         self.lost = False
         """Whether somebody else took it."""
 
@@ -57,13 +58,14 @@ class Lock:
                         "another --output"
                     )
         self._beat()
-        threading.Thread(target=self._keep_beating, name="lock", daemon=True).start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give it back."""
+        """Give it back, once no beat is under way that would write it again."""
         self._ended.set()
-        if not self.lost:
+        self._thread.join(_DEAD_AFTER_S)
+        if not self.lost and not self._thread.is_alive():
             with suppress(LedgerError):  # which is found to be dead then
                 self._objects.delete([NAME])
 
@@ -77,14 +79,22 @@ class Lock:
 
     def _keep_beating(self) -> None:
         while not self._ended.wait(BEAT_S):
-            with suppress(LedgerError):  # a store that is away for a moment
+            with suppress(Exception):  # a store that is away for a moment, whatever its driver raises: it beats on
                 found = self._read()
                 if self._ended.is_set():
                     return
-                if found and orjson.loads(found)["token"] != self._token:
+                if found and _token_of(found) not in {self._token, None}:
                     self.lost = True
                     return
                 self._beat()
+
+
+def _token_of(content: bytes) -> str | None:
+    """None of what is damaged: half of a file, say."""
+    try:
+        return str(orjson.loads(content)["token"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _holder_of(content: bytes) -> str:

@@ -16,7 +16,7 @@ from clusters import without_times
 
 from client.cluster.local_copy import local_folder
 from client.export.formats import export
-from scripts.benchmarks.cluster.rig import Endpoint, Raylets, batch, s3_server, upload, wait_until, who_holds
+from scripts.benchmarks.cluster.rig import Endpoint, Raylets, batch, client, s3_server, upload, wait_until, who_holds
 
 if TYPE_CHECKING:
     import subprocess
@@ -67,6 +67,12 @@ def asked(endpoints: list[Endpoint]) -> Counter[str]:
     return Counter(content for endpoint in endpoints for content in endpoint.contents())
 
 
+def stored(environment: dict[str, str], output: str) -> int:
+    """Answers in the journal of an output."""
+    found = client(environment).list_objects_v2(Bucket="ads", Prefix=f"{output}/journal/").get("Contents", ())
+    return sum(not entry["Key"].endswith("/media.json") for entry in found)
+
+
 def arguments(raylets: Raylets, output: str) -> list[str]:
     return [
         "s3://ads/in",
@@ -102,6 +108,8 @@ def test_a_machine_is_lost_with_requests_in_flight(
     running = batch(environment, endpoints, log, *arguments(raylets, "s3://ads/lost"))
     wait_until(lambda: all_held(endpoints) or running.poll() is not None, "requests in flight at both endpoints")
     assert all_held(endpoints), log.read_text()[-4000:]
+    # The next requests are sent, but the last answers may yet be on their way to the store.
+    wait_until(lambda: stored(environment, "lost") == 2 * BEFORE, "all answers in the store")
     lost = {content for pid in raylets.processes(0) for it in endpoints for content in who_holds(it).get(pid, ())}
     assert len(lost) == AT_ONCE  # half of what is in flight stands on this machine
     raylets.kill(0)

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import shutil
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -255,6 +256,30 @@ def test_one_run_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with Lock(objects, said.append):
         pass
     assert "held by process 7" in said[-1]
+
+
+def test_a_lock_is_given_back_after_the_beat_that_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That would write it again. Nor does what a driver raises end the beating."""
+    monkeypatch.setattr(lock, "BEAT_S", 0.001)
+    beating, go_on, beats = threading.Event(), threading.Event(), itertools.count()
+
+    class SlowObjects(Objects):
+        def put(self, files: Any) -> None:
+            if (beat := next(beats)) == 1:
+                raise RuntimeError("a driver's own")
+            if beat == 2:
+                beating.set()
+                assert go_on.wait(60)
+            super().put(files)
+
+    objects = SlowObjects(str(tmp_path))
+    with Lock(objects, print) as held:
+        assert beating.wait(60)
+        join = held._thread.join
+        monkeypatch.setattr(held._thread, "join", lambda timeout_s: (go_on.set(), join(timeout_s)))
+    go_on.set()
+    join()
+    assert objects.names("") == []
 
 
 def test_a_file_below_two_paths_counts_once_and_live_photos_are_seen(tmp_path: Path) -> None:
