@@ -38,7 +38,6 @@ INPUT = (
     _input(
         "--manifest",
         multiple=True,
-        type=_PATH,
         metavar="FILE",
         help="a list of files and URLs, CSV or JSONL; its other columns go to the results. Relative paths begin at its "
         "own folder, else at the working one. A PATH that ends in .csv, .tsv or .jsonl is one too; other PATHs are "

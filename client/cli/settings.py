@@ -88,7 +88,7 @@ class Settings:
 
     paths: list[str]
     """Folders, files and URLs."""
-    manifests: list[Path]
+    manifests: list[str]
     column: str | None
     include: list[str]
     exclude: list[str]

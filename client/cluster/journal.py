@@ -2,8 +2,8 @@
 
 It begins empty: what is known of a content is brought in when it is first asked for, from the journal and from the
 Parquet tables. An answer counts as done, and its place goes to the next request of its block, once it is in the store:
-so it costs what is in flight to lose the machine, and answers on their way to the store, of which a block has at most as
-many as the actor may have requests in flight.
+so it costs what is in flight to lose the machine, and answers on their way to the store, of which a block has at most
+as many as the actor may have requests in flight.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _HTTP = ("http", "https")
 
 def gather(
     given: Sequence[str],
-    manifests: Iterable[Path] = (),
+    manifests: Iterable[Path | str] = (),
     *,
     column: str | None = None,
     choice: Choice | None = None,
@@ -95,6 +95,10 @@ def found_at(
 def rows(manifest: str, column: str | None) -> Iterator[Source]:
     """The files and URLs of a manifest, which is a path or the URL of an object in a store. See `gather`."""
     remote = bool(_URL.match(manifest)) and not Path(manifest).exists()
+    if remote and _scheme(manifest) == "file":
+        manifest, remote = _file_path(manifest), False
+    if remote and _scheme(manifest) in _HTTP:
+        raise UsageError(f"manifest {public(manifest)}: is read from a file or a store (s3://, gs://, az://): fetch it")
     base = manifest.rpartition("/")[0] if remote else str(Path(manifest).parent)
     for row in rows_of(manifest if remote else Path(manifest), column):
         yield _named(row.uri, base, row.columns)

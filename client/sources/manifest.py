@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import orjson
 
 from client.errors import UsageError
+from client.sources.source import public
 from client.sources.stores import open_store
 
 if TYPE_CHECKING:
@@ -68,24 +71,28 @@ def rows_of(path: Path | str, column: str | None) -> Iterator[Row]:
     Raises:
         UsageError: see `read_manifest`.
     """
-    empty = True
+    empty, shown = True, path if isinstance(path, Path) else public(path)
     suffix = PurePosixPath(path).suffix.lower()
     try:
         with _opened(path) as text:
-            lines = _json_lines(path, text) if suffix in _JSON_LINES else _csv_lines(path, suffix, text)
+            lines = _json_lines(shown, text) if suffix in _JSON_LINES else _csv_lines(shown, suffix, text)
             for number, values in lines:
-                chosen = _choose(path, column, values)
-                uri = values.pop(chosen)
-                if not isinstance(uri, str) or not uri.strip():
-                    raise UsageError(f"manifest {path}, line {number}: {chosen} holds no path or URL")
+                row = _row(shown, column, number, values)
                 empty = False
-                yield Row(uri.strip(), values)
+                yield row
+    except UsageError:
+        raise
     except UnicodeDecodeError as error:
-        raise UsageError(f"manifest {path}: it is not UTF-8: save it as that (spreadsheets: CSV UTF-8)") from error
+        raise UsageError(f"manifest {shown}: it is not UTF-8: save it as that (spreadsheets: CSV UTF-8)") from error
     except OSError as error:
-        raise UsageError(f"manifest {path}: {error.strerror or error}") from error
+        raise UsageError(f"manifest {shown}: {error.strerror or error}") from error
+    except Exception as error:
+        if isinstance(path, Path):
+            raise
+        # Drivers raise what they like: of a store that is not there, or takes a key.
+        raise UsageError(f"manifest {shown}: {str(error) or type(error).__name__}") from error
     if empty:
-        raise UsageError(f"manifest {path}: it is empty")
+        raise UsageError(f"manifest {shown}: it is empty")
 
 
 def _opened(path: Path | str) -> TextIO:
@@ -94,11 +101,24 @@ def _opened(path: Path | str) -> TextIO:
     else:
         store, name = open_store(path)
         file = store.open(name, "rb")
+    if not file.seekable():  # a pipe: `--manifest <(make-list)`
+        with file as pipe:
+            file = TemporaryFile()  # noqa: SIM115  # the caller closes it
+            shutil.copyfileobj(pipe, file)
+        file.seek(0)
     # Spreadsheets write "Unicode text" as UTF-16, and UTF-8 with a mark before it.
     encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     file.seek(0)
     lines = PurePosixPath(path).suffix.lower() in _JSON_LINES
     return io.TextIOWrapper(file, encoding, newline="\n" if lines else "")  # line ends within quotes stay as they are
+
+
+def _row(path: Path | str, column: str | None, number: int, values: dict[str, Any]) -> Row:
+    chosen = _choose(path, column, values)
+    uri = values.pop(chosen)
+    if not isinstance(uri, str) or not uri.strip():
+        raise UsageError(f"manifest {path}, line {number}: {chosen} holds no path or URL")
+    return Row(uri.strip(), values)
 
 
 def _choose(path: Path | str, column: str | None, values: dict[str, Any]) -> str:

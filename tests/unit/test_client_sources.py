@@ -6,6 +6,7 @@ import contextlib
 import os
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -312,3 +313,24 @@ def test_a_manifest_elsewhere_may_name_what_is_here(tmp_path: Path, monkeypatch:
     found = [os.path.relpath(source.where) for source in sources]
     assert found[:3] == ["ads/here.jpg", "lists/ads/both.jpg", "lists/ads/gone.jpg"]
     assert [source.name for source in sources][:3] == ["ads/here.jpg", "ads/both.jpg", "ads/gone.jpg"]
+
+
+def test_a_manifest_comes_through_a_pipe(tmp_path: Path) -> None:
+    """As of `--manifest <(make-list)`."""
+    os.mkfifo(tmp_path / "list")
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit((tmp_path / "list").write_bytes, b"\xef\xbb\xbf\nfile;n\na.jpg;1\n")
+        assert read_manifest(tmp_path / "list", None) == [("a.jpg", {"n": "1"})]
+        writing.result()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        ("https://me:secret@host/list.csv", r"^manifest https://me@host/list.csv: is read from a file or a store"),
+        ("nowhere://bucket/list.csv", "no way known to read nowhere://"),
+    ],
+)
+def test_a_manifest_that_is_no_file_and_in_no_store(manifest: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        gather([], [manifest])

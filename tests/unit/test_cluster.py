@@ -28,6 +28,7 @@ from client.errors import LedgerBusyError, LedgerError, UsageError
 from client.export.formats import export
 from client.ledger.ledger import Ledger
 from client.media.kinds import Kind
+from client.sources.gather import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,6 +165,25 @@ def test_a_bucket_is_listed_page_by_page(ads: Path, s3: str, monkeypatch: pytest
     assert [(it.position, it.where.rpartition("/")[2]) for it in found] == list(
         enumerate(["0000.png", "0001.png", "0002.png", "0003.png", "broken.png", "copy.png"])
     )
+
+
+def test_a_manifest_in_a_bucket(
+    servers: FakeServers, ads: Path, tmp_path: Path, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs  # noqa: PLC0415  # a second
+
+    (ads / "list.csv").write_text("file,n\n0000.png,1\n")
+    put_files(ads, "listed")
+    done = run(servers, "--manifest", "s3://ads/listed/list.csv", "--languages", "", cwd=tmp_path)
+    assert (done.returncode, results(tmp_path)["files"][0]["file"]) == (0, "0000.png"), done.stderr
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    without_key = s3fs.S3FileSystem(skip_instance_cache=True)
+    monkeypatch.setattr("client.sources.manifest.open_store", lambda url: (without_key, url.removeprefix("s3://")))
+    with pytest.raises(UsageError, match=r"^manifest s3://ads/listed/list.csv: Unable to locate credentials"):
+        next(rows("s3://ads/listed/list.csv", None))
 
 
 def test_an_object_that_is_not_there_and_one_that_is(s3: str, tmp_path: Path) -> None:
