@@ -388,7 +388,7 @@ def test_many_files(browser: Browser, tmp_path: Path) -> None:
     assert seen
     assert said
     assert seen["x"] + seen["width"] <= said["x"]  # however many frames there are
-    page = report.open("#compare=1,2")
+    page = report.open("#compare=2,1")
     page.locator(".frame").nth(7).wait_for()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert not report.problems

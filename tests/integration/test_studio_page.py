@@ -137,7 +137,7 @@ def test_answers_stream_in_and_become_the_record(desk: Desk, captioner: Captione
     desk.is_(0, "done")
     desk.says(".answer-body", SAID, "carcoast")
     assert page.locator(".coming").count() == 0
-    page.get_by_role("button", name="Hindi", exact=True).click()  # of "Doubtful sentences also in"
+    page.get_by_role("button", name="Hindi", exact=True).click()  # of "The translation is doubtful in"
     desk.says(".answer-body", HINDI, "कारतट")
     assert page.locator(".answer-body").first.get_attribute("lang") == "hi"
     page.locator(".doubts", has_text="a word is missing").wait_for()
