@@ -33,7 +33,7 @@ def _run(settings: Settings) -> int:
 
         return run_on_ray(settings)
     # Imported late: HTTP and all that takes half a second, which --help need not wait for.
-    from client.media.loaders import ForkServer  # noqa: PLC0415
+    from client.media.fork_server import ForkServer  # noqa: PLC0415
 
     fork_server = ForkServer()
     if not settings.dry_run:

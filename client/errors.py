@@ -2,6 +2,7 @@
 
 BabelviewError
 ├── UsageError         the command line asks for something that cannot be; exit code 2
+│   └── LanguageError  ... a language that there is not
 ├── MediaError         this file cannot be read; it fails alone
 │   └── UnreadError    ... now, which says nothing about its content
 ├── RequestError       this request failed; it fails alone
@@ -34,6 +35,10 @@ class BabelviewError(Exception):
 
 class UsageError(BabelviewError):
     """The command line or the environment asks for something that cannot be."""
+
+
+class LanguageError(UsageError):
+    """A language that there is not, or that the translator does not know."""
 
 
 class MediaError(BabelviewError):

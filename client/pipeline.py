@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from client.endpoints.speech import SpeechClient
     from client.endpoints.translation import TranslatorClient
     from client.ledger.ledger import Ledger
-    from client.media.loaders import ForkServer
+    from client.media.fork_server import ForkServer
     from client.media.sampling import Sampling
     from client.media.thumbnail_folder import Thumbnails
     from client.sources.fetch import Fetcher

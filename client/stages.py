@@ -106,6 +106,8 @@ class Servers:
         speech_model = self._plan.speech_model
         if not (expected or speech_model):
             return
+        if self._translator:  # first: it is not waited for, if it is away
+            await self._translator.check(self._plan.languages)
         if asks:
             asked = {model for kind in expected for model in self._plan.models_asked(kind)}
             await self._model.check(asked | {self._plan.models[kind] for kind in expected})
@@ -113,8 +115,6 @@ class Servers:
                 self._model.check_media(self._plan.models[kind_of_file], kind_of_file, self._frames)
             if speech_model:
                 self._model.check_speech(speech_model)
-        if self._translator:
-            await self._translator.check(self._plan.languages)
         self._checked.add((kind, asks))
 
 

@@ -64,8 +64,8 @@ class CaptionerProfile(Settings, frozen=True, kw_only=True):
     """Its base URL if it runs elsewhere; nothing is started then."""
     folder: str | None = None
     """Where it keeps uploads and jobs. None: a folder beside the logs, named by the gateway's port."""
-    memory_gib: float = 0.6
-    """Main memory that it needs, for the check before anything starts."""
+    memory_gib: float = 3.4
+    """Main memory that it needs, for the check before anything starts: 0.4, and `--decoders` times `--decoder-mb`."""
     args: tuple[str, ...] = ()
     """Further arguments of `python -m client.captioner`; in a stack it gets no options from the environment."""
 

@@ -122,6 +122,17 @@ class Conversation:
         """
         self._at_s, self._turns = at_s, []
 
+    async def check_moment(self, at_s: float) -> None:
+        """Make sure that the video has such a moment, before it is looked at.
+
+        Raises:
+            UsageError: it does not, or there is no such file.
+            MediaError: it cannot be read.
+        """
+        async with self._asking:
+            _, media = await self._read({**self._options, "tasks": [], "questions": ["?"]})
+            await media.check_moment(at_s)
+
     async def streams(self, task: str) -> bool:
         """Whether a task is one question about the whole file that is answered in plain words, and so can be `ask`ed.
 

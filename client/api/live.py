@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from client.live.files import JsonLines, Stills
 from client.live.live_ledger import LiveLedger
 from client.live.reader import Reader
 from client.live.source import source_of
-from client.live.subtitles import LiveSubtitles
+from client.live.subtitles import SEGMENT_S, LiveSubtitles
 from client.live.watch import Hearing, LiveStats, Watch
 from client.media.kinds import Kind
 from client.tasks.steps import OverKind
@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 
 ALERT = "alert"
 """The task, as the ledger knows it, that questions of yes or no belong to."""
-EVERY_S, ROTATE_S = 2.0, 3600.0
+EVERY_S, ROTATE_S, ANSWER_S = 2.0, 3600.0, 30.0
+_GIVEN_S = 5.0
+"""How long a caption may take from its answer until it is given: it is translated meanwhile."""
 _ALERT_TOKENS = 8
 _OF_SAMPLING = ("frames", "sampling")
 _OF_PLAN = (*_OF_SAMPLING, "prompts", "languages", "temperature")
@@ -170,7 +172,7 @@ class Live:
             planned.alerts,
             kind=planned.kind,
             name=self.source.name,
-            timeout_s=options.get("answer_s", 30.0),
+            timeout_s=options.get("answer_s", ANSWER_S),
             on_piece=options.get("on_piece"),
         )
         after = options.get("alert_after", 1)
@@ -188,6 +190,7 @@ class Live:
         )
         outputs = _Outputs(self, self._output, began[1], self._reader, self._watch)
         self._subtitles = outputs.subtitles
+        keeping_up = asyncio.create_task(outputs.keep_up())
         actions = self._actions = Actions(self._command, self._webhook, self._key, notify)
         try:
             async with aclosing(self._watch.events()) as events:
@@ -199,6 +202,7 @@ class Live:
                             yield (await self._kept(left, None, actions))[0]
                         raise failure
         finally:
+            keeping_up.cancel()
             try:
                 await _close(actions, outputs)
             finally:
@@ -296,12 +300,12 @@ async def _ready(opened: Opened, options: LiveOptions, planned: Planned) -> Hear
         UsageError: they do not.
         ServiceLostError: one is not there.
     """
+    if planned.plan.languages:  # first: it is not waited for, if it is away
+        await opened.translator.check(planned.plan.languages)
     models = {request.model for request in (*planned.requests, *planned.alerts)}
     await opened.model.check(models)
     for model in models:
         opened.model.check_media(model, planned.kind, planned.sampling.most)
-    if planned.plan.languages:
-        await opened.translator.check(planned.plan.languages)
     if planned.hearing is None:
         return None
     if options.get("hear") or TRANSCRIPT in options.get("tasks", ()):
@@ -352,6 +356,15 @@ class _Outputs:
             self.subtitles.add(event)
         if self._ledger:
             await self._ledger.add(event)
+
+    async def keep_up(self) -> None:
+        """Write the subtitles of times in which nothing comes, for ever."""
+        answer_s = self._live.options.get("answer_s", ANSWER_S)
+        while self.subtitles:
+            await asyncio.sleep(SEGMENT_S)
+            self.subtitles.heard_until_s = self._watch.heard_until_s
+            with suppress(OSError):  # the next event will tell
+                self.subtitles.flush(self._watch.now_s - answer_s - _GIVEN_S)
 
     def close(self) -> None:
         """Close all of them, also where one fails."""

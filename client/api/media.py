@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from client.api.session import one_source
 from client.errors import MediaError, UsageError
@@ -16,7 +16,7 @@ from client.tasks.tasks import TRANSCRIPT
 from client.tasks.transcript import Said
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from client.api.options import Asked
     from client.api.session import Session
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from client.media.load import Identity
     from client.sources.fetch import Fetcher
     from client.sources.source import LocalFile
+
+T = TypeVar("T")
 
 
 class Media:
@@ -33,6 +35,7 @@ class Media:
         """Nothing is read yet: `load` does that."""
         self._session, self._asked, self._fetcher = session, asked, fetcher
         self._loaders, self._thread = Loaders(1, session.opened.fork_server), ThreadPoolExecutor(1, "load")
+        self._names: list[str] = []
         self._files: list[tuple[LocalFile, Identity]] = []
         self._looked: tuple[Span | None, int | None] | None = None
         self._said: list[Said] | None = None
@@ -58,6 +61,7 @@ class Media:
             found = await self._fetcher.find(source, None)
             file = found.file or await self._fetcher.get(source, found.known)
             self._files.append((file, found.known.identity))
+            self._names.append(source.name)
             if found.known.identity.problem:
                 raise MediaError(f"{source.name}: {found.known.identity.problem}")
         kinds = {identity.kind for _, identity in self._files}
@@ -76,8 +80,8 @@ class Media:
             UsageError: there is no such moment, or the model does not take so much.
             MediaError: it cannot be decoded.
         """
-        if span and self.kind is not Kind.VIDEO:
-            raise UsageError(f"{self.name}: only videos have moments to look at")
+        if span:
+            self._check_has_moments()
         if self.kind is Kind.AUDIO or self._looked == (span, frames):
             return
         model, name = self._session.opened.model, self._session.models.by_kind[self.kind]
@@ -86,19 +90,51 @@ class Media:
         loop = asyncio.get_running_loop()
         contents = await loop.run_in_executor(self._thread, self._decode, Look(span, frames))
         lasts_s = contents[0].facts.duration_sec
-        if span and lasts_s is not None and span.start_us >= lasts_s * 1e6:
-            raise UsageError(f"{self.name} lasts {lasts_s:g} s: there is nothing at {span.start_us / 1e6:g} s")
+        if span and lasts_s is not None:
+            self._check_moment(span.start_us / 1e6, lasts_s)
         self.parts = b",".join(map(model.parts, contents))
         self._looked = (span, frames)
 
+    async def check_moment(self, at_s: float) -> None:
+        """Make sure that there is something to look at so many seconds after the beginning.
+
+        Raises:
+            UsageError: there is not.
+            MediaError: it cannot be read.
+        """
+        self._check_has_moments()
+        (file, identity), *_ = self._files
+        loop = asyncio.get_running_loop()
+        probe = await loop.run_in_executor(self._thread, self._named, self._loaders.probe, 0, file.path, identity)
+        if probe.duration_us:
+            self._check_moment(at_s, probe.duration_us / 1e6)
+
+    def _check_has_moments(self) -> None:
+        if self.kind is not Kind.VIDEO:
+            raise UsageError(f"{self.name}: only videos have moments to look at")
+
+    def _check_moment(self, at_s: float, lasts_s: float) -> None:
+        if at_s >= lasts_s:
+            raise UsageError(f"{self.name} lasts {lasts_s:g} s: there is nothing at {at_s:g} s")
+
     def _decode(self, look: Look) -> list[Content]:
         """In a thread: all files, one after the other."""
-        found: list[Content] = []
-        for file, identity in self._files:
-            with closing(self._loaders.load(file.path, identity, self._asked.sampling, [look])) as contents:
-                found += contents
-            file.check()
+        numbers = range(len(self._files))
+        return [content for number in numbers for content in self._named(self._load, number, number, look)]
+
+    def _load(self, number: int, look: Look) -> list[Content]:
+        file, identity = self._files[number]
+        with closing(self._loaders.load(file.path, identity, self._asked.sampling, [look])) as contents:
+            found = [*contents]
+        file.check()
         return found
+
+    def _named(self, work: Callable[..., T], number: int, *arguments: Any) -> T:
+        """Do something with a file, whose errors have its name."""
+        try:
+            return work(*arguments)
+        except MediaError as error:
+            raise MediaError(f"{self._names[number]}: {error}") from error
 
     async def said(self) -> list[Said]:
         """What is said in it, which is transcribed once.

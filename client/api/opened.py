@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from client.endpoints.chat import ModelClient
     from client.endpoints.speech import SpeechClient
     from client.endpoints.translation import TranslatorClient
-    from client.media.loaders import ForkServer
+    from client.media.fork_server import ForkServer
 
 
 class Opened:

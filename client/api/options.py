@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
-from client.endpoints.language_names import language_code
-from client.errors import UsageError
+from client.endpoints.language_names import check_languages, language_code
+from client.errors import LanguageError, UsageError
 from client.hints import did_you_mean
 from client.ledger.edits import ENGLISH
 from client.ledger.redo import REDO_ALL, REDO_DOUBTFUL, REDO_FAILED
@@ -158,5 +158,6 @@ def _languages(given: Sequence[str]) -> tuple[str, ...]:
         raise UsageError(f"languages are a list, such as [{given!r}]")
     codes = tuple(dict.fromkeys(language_code(name) for name in given))
     if ENGLISH in codes:
-        raise UsageError("answers are in English already: leave that out of the languages")
+        raise LanguageError("answers are in English already: leave that out of the languages")
+    check_languages(codes)
     return codes

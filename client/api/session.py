@@ -28,8 +28,8 @@ from client.errors import BabelviewError, UsageError
 from client.ledger.events import RedoEnded
 from client.ledger.ledger import Ledger
 from client.ledger.results import Results
+from client.media.fork_server import ForkServer
 from client.media.kinds import Kind
-from client.media.loaders import ForkServer
 from client.media.thumbnail_folder import Thumbnails
 from client.pipeline import Pipeline
 from client.record import record_of
@@ -260,10 +260,18 @@ class Session:
             UsageError: the translator does not know a language.
             RequestError, ServiceLostError: it does not answer.
         """
+        codes = await self.check_languages(languages)
+        return await self.opened.translator.translate(list(texts), list(codes), "texts", language_code(source))
+
+    async def check_languages(self, languages: Sequence[str]) -> tuple[str, ...]:
+        """The FLORES codes of languages, which the translator knows; one that is away is not waited for.
+
+        Raises:
+            UsageError: it does not, or is none.
+        """
         codes = tuple(dict.fromkeys(map(language_code, languages)))
-        translator = self.opened.translator
-        await translator.check(codes)
-        return await translator.translate(list(texts), list(codes), "texts", language_code(source))
+        await self.opened.translator.check(codes)
+        return codes
 
     def fetcher(self, folder: Path, animated: Animated) -> Fetcher:
         """What looks at files and fetches URLs, into a folder within this one."""

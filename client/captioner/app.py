@@ -141,8 +141,8 @@ async def _answer(request: web.Request, handler: Handler, captioner: Captioner) 
         return await handler(request)
     except web.HTTPException as error:
         failure = from_aiohttp(request, error)
-    except (asyncio.CancelledError, ConnectionError):
-        raise
+    except ConnectionError as error:  # the client is gone: aiohttp would write a traceback, without the request's id
+        raise asyncio.CancelledError from error
     except Exception as error:
         if (known := rejected(error)) is None:
             logger.exception("%s %s failed", request.method, request.rel_url.raw_path[:_SHOWN_PATH])

@@ -72,6 +72,8 @@ _OPTIONS = (
     _count("--json-mb", _LIMITS.json_bytes // MIB, "a body of JSON; larger files come as a form", "MIB"),
     _count("--files", _LIMITS.files, "files of one request, frames counted"),
     _count("--at-once", _LIMITS.at_once, "requests that are worked on at the same time"),
+    _count("--decoders", _LIMITS.decoders, "files that are decoded at the same time, half of them for jobs at most"),
+    _count("--decoder-mb", _LIMITS.decoder_bytes // MIB, "memory that decoding a file may take", "MIB"),
     _count("--waiting", _LIMITS.waiting, "requests that may wait, or come in, beside them; others get 429"),
     _own(
         _limits,
@@ -112,6 +114,8 @@ def _config(given: dict[str, Any]) -> Config:
         files=own["files"],
         at_once=own["at_once"],
         waiting=own["waiting"],
+        decoders=own["decoders"],
+        decoder_bytes=own["decoder_mb"] * MIB,
         wait_s=own["wait"],
         timeout_s=own["timeout"],
     )

@@ -62,8 +62,10 @@ class Limits:
     """Of one question to a model."""
     finish_s: float = 20.0
     """How long requests in flight may go on after SIGTERM; jobs go on after the next start."""
-    loaders: int = 1
-    """Files of one request that are decoded at the same time."""
+    decoders: int = 3
+    """Files that are decoded at the same time, of all requests and jobs; jobs have half of them at most."""
+    decoder_bytes: int = 1024 * MIB
+    """Memory that each of them may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

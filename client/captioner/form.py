@@ -10,7 +10,7 @@ import msgspec
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from client.captioner.api_types import Asking, CaptionRequest, Item
+from client.captioner.api_types import OPTIONS, Asking, CaptionRequest, Item
 from client.captioner.json_body import wrong_type
 from client.errors import RejectedError
 from client.sources.source import printable, url_suffix
@@ -28,6 +28,7 @@ _LISTS = frozenset({"tasks", "languages"})
 _REPEATED = frozenset({*_LISTS, "questions"})
 HISTORY = "history"
 """As JSON."""
+_TEXT_FIELDS = frozenset({*OPTIONS, HISTORY, "stream"})
 _TEXT_BYTES, _TEXTS = 64 << 10, 64
 """Of all fields that are no files, together, and how many."""
 _NAME_CHARACTERS = 200
@@ -146,6 +147,13 @@ class FormReader:
         if not self._name:
             raise _wrong("a part of the form has no name")
         if self._name not in FILES:
+            if self._name not in _TEXT_FIELDS:
+                name = _UNSEEN.sub("", self._name)[:60]
+                message = f"there is no parameter {name}; files stand in the fields {', '.join(sorted(FILES))}"
+                raise RejectedError(400, message, param=name, code="unknown_parameter")
+            if b"filename" in options:
+                message = f"{self._name}: is not a file; files stand in the fields {', '.join(sorted(FILES))}"
+                raise RejectedError(400, message, param=self._name, code="invalid_parameter")
             if self._text_count == _TEXTS:  # also of one name: each costs time, be it empty
                 raise _wrong(f"more than {_TEXTS} form fields")
             self._text_count += 1
@@ -165,7 +173,8 @@ class FormReader:
             return
         self._text_bytes += end - start
         if self._text_bytes > _TEXT_BYTES:
-            raise RejectedError(413, f"{self._name:.60}: too long", param=self._name[:60], code="request_too_large")
+            message = f"{self._name}: the fields that are no files have more than {_TEXT_BYTES >> 10} KiB"
+            raise RejectedError(413, message, param=self._name, code="request_too_large")
         self._text += data[start:end]
 
     def _end(self) -> None:
@@ -176,8 +185,8 @@ class FormReader:
         try:
             text = self._text.decode()
         except UnicodeDecodeError:
-            message = f"{self._name:.60}: the text is not in UTF-8"
-            raise RejectedError(400, message, param=self._name[:60], code="invalid_form") from None
+            message = f"{self._name}: the text is not in UTF-8"
+            raise RejectedError(400, message, param=self._name, code="invalid_form") from None
         self._texts.setdefault(self._name, []).append(text)
         self._text.clear()
 

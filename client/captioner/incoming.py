@@ -72,7 +72,7 @@ class Incoming:
             RejectedError, UsageError: it cannot be.
         """
         asked, items = await self._bodies.read(request, upload)
-        self._work.check(items)
+        await self._work.check(items, Caller(request).key)
         return asked, items
 
     async def empty(self) -> None:

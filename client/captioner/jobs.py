@@ -220,7 +220,8 @@ class Jobs:
             message = f"the captioner was killed {MOST_STARTS} times while it worked on this job"
             raise RejectedError(500, message, code="internal_error")
         folder, feed = unfinished.upload.folder, unfinished.feed
-        records = await self._work.describe(job.items, folder, job.key, feed, wait_s=self._limits.job_wait_s)
+        wait_s = self._limits.job_wait_s
+        records = await self._work.describe(job.items, folder, job.key, feed, wait_s=wait_s, is_job=True)
         check_any(records, feed)
         return records
 

@@ -25,6 +25,8 @@ _FRAMES = "video/jpeg"
 """Of a data URL as vLLM takes it: frames with commas between them."""
 _PLACE = re.compile(r"^(?P<words>.*?)(?: - at `\$\.?(?P<place>.*?)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `(\w{1,60})`")
+_MEANT = {"window": "is so many seconds, from 0.5 to 3600, or scenes"}
+"""What a parameter takes, in plain words where its type says it badly."""
 _SPACE = str.maketrans("", "", " \t\r\n")
 
 
@@ -133,4 +135,6 @@ def wrong_type(error: msgspec.ValidationError) -> RejectedError:
     if unknown := _UNKNOWN.search(words):
         name = f"{place}.{unknown[1]}" if place else unknown[1]
         return RejectedError(400, f"there is no parameter {name}", param=name, code="unknown_parameter")
+    if meant := _MEANT.get((place or "").rpartition(".")[2]):
+        words = f"{meant} ({words})"
     return RejectedError(400, f"{place}: {words}" if place else words, param=place, code="invalid_parameter")

@@ -11,11 +11,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def in_thread(work: Callable[..., T], *arguments: object) -> T:
-    """Do something in a thread. Who is cancelled waits for its end: then nothing writes into the folder any more."""
+async def in_thread(work: Callable[..., T], *arguments: object, stop: Callable[[], None] = lambda: None) -> T:
+    """Do something in a thread. Who is cancelled waits for its end: then nothing writes into the folder any more.
+
+    `stop` has it end soon.
+    """
     doing = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:
         return await asyncio.shield(doing)
     except asyncio.CancelledError:
+        stop()
         await asyncio.wait([doing])
         raise

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from client.api.options import plan_of
 from client.api.session import Session
+from client.captioner.api_types import Asking
 from client.captioner.frames import join
 from client.captioner.history import told_before
 from client.captioner.threads import in_thread
 from client.endpoints.addresses import same_server
-from client.errors import BabelviewError, MediaError, UsageError
-from client.media import loaders
+from client.errors import BabelviewError, LanguageError, MediaError, RejectedError, UsageError
+from client.media import fork_server, loaders
 from client.sources.source import Source
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from client.api.options import Asked, Models, Options
-    from client.captioner.api_types import Asking, Item
+    from client.captioner.api_types import Item
     from client.captioner.config import Config
     from client.captioner.feed import Feed
     from client.record import Record
@@ -35,23 +36,34 @@ class Work:
     def __init__(self, config: Config) -> None:
         """Nothing is started before there is something to do."""
         self._models, self._limits = config.models, config.limits
-        self._fork_server = loaders.ForkServer()
+        limits = config.limits
+        self._fork_server = fork_server.ForkServer(limits.decoder_bytes, limits.decoders)
+        self._of_jobs = asyncio.Semaphore(max(1, limits.decoders // 2))
+        """Files of jobs: while their windows are asked about, they are not done, and requests would wait for them."""
 
     def close(self) -> None:
         """End the processes that decode."""
         self._fork_server.close()
 
-    def check(self, items: Sequence[Item]) -> None:
+    async def check(self, items: Sequence[Item], key: str | None) -> None:
         """Look whether what is asked can be, before anything is done.
 
         Raises:
-            UsageError: it cannot; says why.
+            RejectedError: it cannot; says why, and which parameter is wrong.
         """
-        session = self._session(None, 0.0)
+        session = self._session(key, 0.0)
         for item in items:
             if item.asking.languages and self._models.translator is None:
-                raise UsageError("languages: this captioner has no translator")
-            _asked(item.asking, session.models)
+                raise _wrong("languages", "languages: this captioner has no translator")
+            _check(item.asking, session)
+        if languages := {code for item in items for code in item.asking.languages or ()}:
+            async with session:
+                try:
+                    await session.check_languages(sorted(languages))
+                except LanguageError as error:
+                    raise _wrong("languages", str(error)) from error
+                except UsageError:  # it is no translator, or does not take the key: the work will tell
+                    pass
 
     def _session(self, key: str | None, wait_s: float) -> Session:
         models = self._models
@@ -67,14 +79,14 @@ class Work:
             text_model=models.text_model,
             speech_model=models.speech_model,
             frames_as=models.frames_as,
-            loaders=self._limits.loaders,
+            loaders=1,
             timeout_s=self._limits.timeout_s,
             wait_s=wait_s,
             fork_server=self._fork_server,
         )
 
     async def describe(
-        self, items: Sequence[Item], folder: Path, key: str | None, feed: Feed, *, wait_s: float
+        self, items: Sequence[Item], folder: Path, key: str | None, feed: Feed, *, wait_s: float, is_job: bool = False
     ) -> list[Record]:
         """The records of all files, in their order; what was answered is kept in `folder`, and not asked again.
 
@@ -84,7 +96,7 @@ class Work:
             UsageError: what is asked cannot be.
             ServiceLostError: a server was away for too long, or does not take the key.
         """
-        slots = asyncio.Semaphore(FILES_AT_ONCE)
+        slots = self._of_jobs if is_job else asyncio.Semaphore(FILES_AT_ONCE)
         async with self._session(key, wait_s) as session:
 
             async def one(number: int, item: Item) -> Record:
@@ -120,9 +132,30 @@ class Work:
     async def _joined(self, pictures: list[Path], video: Path) -> None:
         decoders = loaders.Loaders(1, self._fork_server)
         try:
-            await in_thread(join, pictures, video, decoders)
+            await in_thread(join, pictures, video, decoders, stop=decoders.close)
         finally:
             decoders.close()
+
+
+_TOGETHER = (("languages",), ("task", "tasks", "question", "questions"), ("window",), ("history",))
+"""Parameters that can be wrong beyond their types: each of these groups needs those before it."""
+
+
+def _check(asking: Asking, session: Session) -> None:
+    """Raises what is wrong with it, with the parameter that it is wrong with."""
+    tried: dict[str, Any] = {}
+    for names in _TOGETHER:
+        given = {name: value for name in names if (value := getattr(asking, name)) is not None}
+        tried |= given
+        try:
+            _asked(Asking(**tried), session.models)
+        except UsageError as error:
+            raise _wrong(next(iter(given), None), str(error)) from error
+    _asked(asking, session.models)
+
+
+def _wrong(param: str | None, message: str) -> RejectedError:
+    return RejectedError(400, message, param=param, code="invalid_parameter")
 
 
 def _asked(asking: Asking, models: Models) -> Asked:

@@ -101,7 +101,7 @@ async def _obey(talk: Talk, line: str) -> None:
     told = told.strip()
     if name == "/at":
         at_s = _seconds(told) if told else None
-        talk.look_at(at_s)
+        await talk.look_at(at_s)
         note("looking at all of it" if at_s is None else f"looking at {clock(at_s)}; what was said before is put aside")
     elif name == "/task" and told:
         await talk.answer(None, told)

@@ -216,7 +216,8 @@ _SHARED = (
 """Options of `batch` that this command has too."""
 _BATCH = {option.name or "": option for option in BATCH_OPTIONS}
 _OWN_VALUES: dict[str, Any] = {
-    "output": Path(),
+    "output": ".",
+    "ray": None,
     "format": [],
     "no_thumbnails": True,
     "loaders": 1,

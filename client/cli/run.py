@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from client.api.options import Asked
     from client.cli.settings import Settings
-    from client.media.loaders import ForkServer
+    from client.media.fork_server import ForkServer
     from client.sources.source import Source
     from client.tasks.plan import Plan
 

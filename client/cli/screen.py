@@ -36,15 +36,15 @@ CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | 
     code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))
 }
 """File names may hold line breaks, what moves the cursor of a terminal, and what turns the direction of writing."""
-_NEXT_LINE = "\n    "
 _LISTED_FAILURES = 50
 """So many failures are listed on a terminal; a log, which can be searched, gets them all."""
 
 
 def in_lines(text: str) -> str:
     """A message as a terminal shows it: one of several lines, such as a server's, has the others indented."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    return _NEXT_LINE.join(line.translate(CONTROL).rstrip() for line in lines if line.strip())
+    first, *others = text.replace("\r\n", "\n").split("\n")
+    lines = [first, *(line if line.startswith(" ") else f"    {line}" for line in others)]
+    return "\n".join(line.translate(CONTROL).rstrip() for line in lines if line.strip())
 
 
 class _Console(Console):

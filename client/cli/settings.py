@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from client.api.options import Options
     from client.api.session import Session
-    from client.media.loaders import ForkServer
+    from client.media.fork_server import ForkServer
     from client.tasks.steps import Over
 
 SessionType = TypeVar("SessionType", bound="Session")

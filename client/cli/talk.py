@@ -40,7 +40,13 @@ class Talk:
         self._conversation = babelview.chat(files, **about_whole)
 
     async def __aenter__(self) -> Self:
-        """Begin."""
+        """Begin.
+
+        Raises:
+            UsageError: the translator, if it is there, does not know a language.
+        """
+        if languages := self._options.get("languages"):
+            await self._babelview.check_languages(languages)
         return self
 
     async def __aexit__(
@@ -49,8 +55,14 @@ class Talk:
         """Remove what was fetched."""
         await self._conversation.close()
 
-    def look_at(self, at_s: float | None) -> None:
-        """Look at a moment of the video; None: at all of it again."""
+    async def look_at(self, at_s: float | None) -> None:
+        """Look at a moment of the video; None: at all of it again.
+
+        Raises:
+            BabelviewError: there is no such moment.
+        """
+        if at_s is not None:
+            await self._conversation.check_moment(at_s)
         self._conversation.look_at(at_s)
         self._at_s = at_s
 

@@ -10,8 +10,8 @@ from click import BadParameter
 from click.types import BoolParamType
 
 from client.endpoints.addresses import endpoint_addresses, server_address
-from client.endpoints.language_names import language_code
-from client.errors import UsageError
+from client.endpoints.language_names import check_languages, language_code
+from client.errors import LanguageError, UsageError
 
 if TYPE_CHECKING:
     from click import Context, Parameter
@@ -40,12 +40,16 @@ def names(text: str) -> list[str]:
 def languages(text: str) -> list[str]:
     """FLORES codes of languages other than English, with commas between, each once.
 
-    Tags and ISO codes become FLORES codes, so that a language has one name in the ledger; what is neither stays.
+    Tags and ISO codes become FLORES codes, so that a language has one name in the ledger; tags of others stay.
     """
     given = names(text)
     codes = [language_code(name) for name in given]
     if _ENGLISH in codes:
         raise BadParameter(f"answers are in English already: leave {given[codes.index(_ENGLISH)]} out")
+    try:
+        check_languages(codes)
+    except LanguageError as error:
+        raise BadParameter(str(error)) from None
     return list(dict.fromkeys(codes))
 
 

@@ -7,6 +7,22 @@ import re
 import unicodedata
 from functools import cache
 from importlib import resources
+from typing import TYPE_CHECKING
+
+from client.errors import LanguageError
+from client.hints import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+_ISO_639_1 = """
+aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo es et
+eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik in io is it iu iw ja ji jv jw ka
+kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mo mr ms mt my na nb nd ne ng nl
+nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl sm sn so sq sr ss st su sv sw
+ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
+"""
+"""Languages of two letters, also withdrawn ones: no other two are a language."""
 
 
 @cache
@@ -45,8 +61,36 @@ def may_be(code: str) -> bool:
     """Whether a code can name a language: a FLORES code of NLLB-200 in whatever script, or any language tag."""
     language, _, script = code.lower().partition("_")
     if script:
-        return language in {row["code"].partition("_")[0] for row in _rows()}
-    return re.fullmatch(r"[a-z]{2,3}(-[a-z0-9-]+)?", language) is not None
+        known = {row["code"].partition("_")[0] for row in _rows()}
+        return language in known and re.fullmatch(r"[a-z]{4}", script) is not None
+    tag = re.fullmatch(r"([a-z]{2,3})(-[a-z0-9-]+)?", language)
+    return tag is not None and (len(tag[1]) == 3 or tag[1] in _ISO_639_1.split())
+
+
+def check_languages(codes: Iterable[str], known: Collection[str] | None = None) -> None:
+    """Make sure that these are languages: of those that a translator knows, or, without one, any.
+
+    Raises:
+        LanguageError: says which are not, and what was probably meant.
+    """
+    unknown = [code for code in codes if (code not in known if known is not None else not may_be(code))]
+    if unknown:
+        such = "" if known else "; they are called as spa_Latn, es or es-MX"
+        raise LanguageError(f"unknown language {_hints(unknown, known or known_codes())}{such}")
+
+
+def _hints(unknown: list[str], known: Iterable[str]) -> str:
+    """The unknown codes, each with the known one that was probably meant: by its code or by its English name."""
+    spelled = {code.lower(): code for code in known}
+    spelled = {language_name(code): code for code in spelled.values()} | spelled
+    hints: list[str] = []
+    for language in unknown:
+        same = next((code for code in spelled if "_" in language and code.startswith(language.lower()[:4])), None)
+        near = nearest(language, spelled, cutoff=0.75)
+        if near != language.lower():  # one that there is, and the translator has not, is no slip
+            near = same or (None if language in known_codes() else near)
+        hints.append(f"{language} (did you mean {spelled[near]}?)" if near else language)
+    return ", ".join(hints)
 
 
 @cache

@@ -11,22 +11,22 @@ import orjson
 
 from client.endpoints.http import JsonServer
 from client.endpoints.keys import TRANSLATOR_KEY
-from client.endpoints.language_names import known_codes, language_name, may_be
+from client.endpoints.language_names import check_languages
 from client.endpoints.retry import RetryPolicy
 from client.errors import (
     AttemptError,
     AuthError,
     FailedError,
+    LanguageError,
     NotJsonError,
     RefusedError,
     RequestError,
     UnavailableError,
     UsageError,
 )
-from client.hints import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from client.endpoints.retry import Notify
 
@@ -85,7 +85,8 @@ class TranslatorClient:
         what cannot be a language's code is refused. What answers, but with no list of languages, is none.
 
         Raises:
-            UsageError: it does not, or there is no translation service at that address, or it refuses the glossary.
+            LanguageError: it does not.
+            UsageError: there is no translation service at that address, or it refuses the glossary.
         """
         async with self._checking:
             if not self._checked:
@@ -93,15 +94,14 @@ class TranslatorClient:
                 if self._known is not None and self._more:
                     await self._try_glossary(sorted(self._known)[:1])
                 self._checked = True
-        if self._known is None:
-            if strange := [language for language in languages if not may_be(language)]:
-                raise UsageError(f"unknown language {_hints(strange, known_codes())}")
-        elif unknown := [language for language in languages if language not in self._known]:
+        try:
+            check_languages(languages, self._known)
+        except LanguageError as error:
+            if self._known is None:
+                raise
             some = sorted(self._known)[:_SHOWN_LANGUAGES]
             more = ", ..." if len(self._known) > len(some) else ""
-            raise UsageError(
-                f"unknown language {_hints(unknown, self._known)}; the translator knows: {', '.join(some)}{more}"
-            )
+            raise LanguageError(f"{error}; the translator knows: {', '.join(some)}{more}") from None
 
     async def _list(self) -> set[str] | None:
         """The codes that the service knows; None if it is away.
@@ -152,19 +152,6 @@ class TranslatorClient:
             return _read(await self._server.post("/v1/translations", body), texts, languages)
 
         return await self._retry.call(attempt, f"{label} translation")
-
-
-def _hints(unknown: list[str], known: Iterable[str]) -> str:
-    """The unknown codes, each with the known one that was probably meant: by its code or by its English name."""
-    spelled = {code.lower(): code for code in known}
-    spelled = {language_name(code): code for code in spelled.values()} | spelled
-    hints: list[str] = []
-    for language in unknown:
-        same = next((code for code in spelled if "_" in language and code.startswith(language.lower()[:4])), None)
-        near = nearest(language, spelled, cutoff=0.75)
-        near = near if near == language.lower() else same or near
-        hints.append(f"{language} (did you mean {spelled[near]}?)" if near else language)
-    return ", ".join(hints)
 
 
 def _codes(listed: Any) -> set[str]:

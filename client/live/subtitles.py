@@ -1,8 +1,8 @@
 """Live subtitles for players: WebVTT segments and a playlist for each language, as HLS has them (RFC 8216).
 
-A segment of captions is written once one reaches over its end, a segment of what is said once nothing more can be heard
-of it. The playlist names the newest ones, and what has left it is removed a while later, so that memory and folder stay
-as they are.
+A segment of captions is written once one reaches over its end, or none can come any more that does; a segment of what
+is said once nothing more can be heard of it. The playlist names the newest ones, and what has left it is removed a
+while later, so that memory and folder stay as they are.
 """
 
 from __future__ import annotations
@@ -77,6 +77,18 @@ class LiveSubtitles:
             said = {event.language or "und": event.text, **event.translations}
             for language, text in said.items():
                 self._put(f"{_SAID}{language}", event.start_us / 1e6, event.end_us / 1e6, text)
+        self._write_due()
+
+    def flush(self, until_s: float) -> None:
+        """Write what is due though no event comes: no caption is still to come that ends before `until_s`.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        self._until_s = max(self._until_s, until_s)
+        self._write_due()
+
+    def _write_due(self) -> None:
         for language, track in self._tracks.items():
             self._write_until(language, track, self._due_s(language))
 

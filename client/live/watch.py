@@ -280,9 +280,14 @@ class Watch:
             hearing.came.set()
 
     @property
+    def now_s(self) -> float:
+        """Now, on the run's clock."""
+        return time.monotonic() - self._began_s
+
+    @property
     def heard_until_s(self) -> float:
         """All that was said until then, on the run's clock, has been given."""
-        until_s = time.monotonic() - self._began_s - LONGEST_PIECE_S - _ON_ITS_WAY_S
+        until_s = self.now_s - LONGEST_PIECE_S - _ON_ITS_WAY_S
         return min([until_s, *(at_us / 1e6 for at_us in (self._hearing.open_us if self._hearing else ()))])
 
     async def _hear(self, hearing: Hearing) -> None:

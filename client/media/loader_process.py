@@ -1,4 +1,4 @@
-"""The processes in which files are decoded: `python -m client.media.loader_process FD`, started by `Loaders`.
+"""The processes in which files are decoded: `python -m client.media.loader_process FD BYTES`, started by `ForkServer`.
 
 One process imports the decoders and from then on only forks workers, so that a new worker costs milliseconds
 and shares that memory. (The fork server of `multiprocessing` would import the program's main module into each
@@ -25,8 +25,11 @@ from client.errors import MediaError
 from client.media.worker import prepare_worker
 
 
-def main(control: socket.socket) -> None:
-    """Fork workers until the parent closes its end of `control`, or is gone; then end them all."""
+def main(control: socket.socket, memory_bytes: int) -> None:
+    """Fork workers until the parent closes its end of `control`, or is gone; then end them all.
+
+    Each may take `memory_bytes`.
+    """
     gc.freeze()  # the first collection of a worker would else copy all that it shares
     children: set[int] = set()
     here = os.getpid()
@@ -39,7 +42,7 @@ def main(control: socket.socket) -> None:
                 pid = os.fork()
                 if pid == 0:
                     control.close()
-                    prepare_worker(here)
+                    prepare_worker(here, memory_bytes)
                     serve(Connection(handles[0]))
                     os._exit(0)
                 os.close(handles[0])
@@ -79,4 +82,4 @@ def serve(connection: Connection) -> None:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))
+    main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import platform
 import queue
-import select
 import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
-from multiprocessing import Pipe
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import psutil
-
 from client.errors import BabelviewError, MediaError
+from client.media.fork_server import TRIES, ForkServer, Worker
 from client.media.load import load_scenes, load_sound, load_spans, load_together, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
-    from multiprocessing.connection import Connection
+    from pathlib import Path
 
     from client.media.content import Content, Look, Probe, Scene, SceneLooks, SoundPart, Span
     from client.media.load import Identity
@@ -39,21 +29,11 @@ one that did next to nothing for as long by the clock: a busy machine lets it do
 
 _BYTES_PER_S = 500_000
 """What a file's size adds to that: an hour that must be decoded whole, at a low bit rate."""
-_NEXT_TO_NOTHING = 0.001
-"""Of the time by the clock: less work than that is none."""
 
 FILES_PER_WORKER = 1000
 """Then a new worker takes over, lest what decoders leak adds up."""
 
-_IS_LINUX = platform.system() == "Linux"
-_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(16 << 20), "MALLOC_TRIM_THRESHOLD_": str(32 << 20)}
-"""Bytes, for glibc: a worker keeps that much of what a picture took for the next one. By default its heap shrinks after
-each, and grows again page by page, which takes as long as a small picture itself."""
-
-_AT_ONCE_S = 1.0
-"""Work that takes longer is timed."""
 _ENDED_BY_OTHERS = (-signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT)
-_TRIES = 3
 
 
 class Loaders:
@@ -81,7 +61,9 @@ class Loaders:
         self._thumbnails, self._shown = thumbnails, thumbnails is not None
         self._fork_server, self._shares = fork_server or ForkServer(), fork_server is not None
         self._closed = False
-        self._workers: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+        self._lock = threading.Lock()
+        self._at_work: set[Worker] = set()
+        self._workers: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         for _ in range(count):
             self._workers.put(None)
 
@@ -141,7 +123,9 @@ class Loaders:
 
     def sound(self, path: Path, identity: Identity, track: int | None) -> Generator[SoundPart, None, None]:
         """Decode the sound of a file in a worker (see `client.media.load`); waits and errors are those of `load`."""
-        with contextlib.closing(self._work_on(path, load_sound, (path, identity, track, self._shown), None)) as found:
+        arguments = (path, identity, track, self._shown)
+        # Takes no place: who has one may wait for what is said.
+        with contextlib.closing(self._work_on(path, load_sound, arguments, None, takes_place=False)) as found:
             yield from self._without_thumbnail(found, identity)
 
     def _without_thumbnail(self, found: Iterator[Any], identity: Identity) -> Iterator[Any]:
@@ -169,197 +153,105 @@ class Loaders:
         count: int | None,
         *,
         files: int = 1,
+        takes_place: bool = True,
     ) -> Generator[T, None, None]:
         """The `count` items that `work` yields in a worker; None: as many as there are. They are about so many files.
 
         The end mark behind the last one is read before that is given: a worker that is free has nothing more to send,
         which would be taken for an item of the next file. What goes wrong after the last item costs only the worker.
         """
-        timeout_s = self._timeout_s + _size(path) // _BYTES_PER_S
         worker = self._workers.get()
-        done = tries = 0
         try:
-            while done != count:
-                if self._closed:
-                    raise BabelviewError("the loaders are closed")
-                if tries == _TRIES:
-                    raise BabelviewError("the processes that decode files are ended from outside, again and again")
-                worker = worker or self._fork_server.fork()
+            with self._fork_server.place(lambda: self._closed) if takes_place else contextlib.nullcontext():
+                timeout_s = self._timeout_s + _size(path) // _BYTES_PER_S
+                done = tries = 0
                 try:
-                    if not worker.busy:
-                        worker.begin(work, arguments, files)
-                        tries += 1
-                        skip = done  # after a worker that died, what is there already
-                    item = worker.receive(timeout_s)
-                except TimeoutError:
-                    self._fork_server.end(worker)
-                    worker = None
-                    raise MediaError(f"not decoded within {timeout_s:g} s") from None
-                except (EOFError, ConnectionError):
-                    exit_code = self._fork_server.end(worker)
-                    worker = None
-                    if exit_code in _ENDED_BY_OTHERS:
-                        continue  # a signal from outside says nothing about the file
-                    raise MediaError(_exit_message(exit_code)) from None
-                if item is None and count is None:
-                    return
-                _check_no_end(item)
-                if skip:
-                    skip -= 1
-                    continue
-                done += 1
-                if done == count:
-                    worker.receive_end(timeout_s)
-                yield item
+                    while done != count:
+                        self._check_open()
+                        if tries == TRIES:
+                            raise BabelviewError(
+                                "the processes that decode files are ended from outside, again and again"
+                            )
+                        worker = worker or self._fork_server.fork()
+                        try:
+                            if not worker.busy:
+                                self._begin(worker, work, arguments, files)
+                                tries += 1
+                                skip = done  # after a worker that died, what is there already
+                            item = worker.receive(timeout_s)
+                        except TimeoutError:
+                            self._end(worker)
+                            worker = None
+                            raise MediaError(f"not decoded within {timeout_s:g} s") from None
+                        except (EOFError, ConnectionError):
+                            exit_code = self._end(worker)
+                            worker = None
+                            self._check_open()
+                            if exit_code in _ENDED_BY_OTHERS:
+                                continue  # a signal from outside says nothing about the file
+                            raise MediaError(_exit_message(exit_code)) from None
+                        if item is None and count is None:
+                            return
+                        _check_no_end(item)
+                        if skip:
+                            skip -= 1
+                            continue
+                        done += 1
+                        if done == count:
+                            worker.receive_end(timeout_s)
+                        yield item
+                finally:
+                    worker = self._rest(worker)
         finally:
-            if worker and (self._closed or worker.busy or worker.files >= FILES_PER_WORKER):
-                with contextlib.suppress(BabelviewError):  # closed meanwhile: then it has ended
-                    self._fork_server.end(worker)
-                worker = None
             self._workers.put(worker)
 
+    def _begin(self, worker: Worker, work: Callable[..., Any], arguments: tuple[Any, ...], files: int) -> None:
+        """Have a worker begin; from now on `close` ends it."""
+        with self._lock:
+            self._check_open()
+            self._at_work.add(worker)
+        worker.begin(work, arguments, files)
+
+    def _end(self, worker: Worker) -> int:
+        """End a worker; its exit code. From now on its process id may be another one's."""
+        with self._lock:
+            self._at_work.discard(worker)
+        return self._fork_server.end(worker)
+
+    def _rest(self, worker: Worker | None) -> Worker | None:
+        """A worker that is free for the next file; None: it has ended, as it was still at work or has worked enough."""
+        if worker and (self._closed or worker.busy or worker.files >= FILES_PER_WORKER):
+            with contextlib.suppress(BabelviewError):  # closed meanwhile: then it has ended
+                self._end(worker)
+            return None
+        if worker:
+            with self._lock:
+                self._at_work.discard(worker)
+        return worker
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BabelviewError("the loaders are closed")
+
     def close(self) -> None:
-        """End the workers, whatever they are doing; of a fork server that others use too, each after its item."""
-        self._closed = True
+        """End the workers, whatever they are doing."""
+        with self._lock:
+            self._closed = True
+            if self._shares:
+                for worker in self._at_work:
+                    worker.kill()
         if not self._shares:
             self._fork_server.close()
             return
-        idle: list[_Worker | None] = []
+        idle: list[Worker | None] = []
         with contextlib.suppress(queue.Empty):
             while True:
                 idle.append(self._workers.get_nowait())
-        for worker in idle:
+        for free in idle:
             with contextlib.suppress(BabelviewError):  # the fork server is closed already
-                if worker:
-                    self._fork_server.end(worker)
+                if free:
+                    self._fork_server.end(free)
             self._workers.put(None)
-
-
-class _Worker:
-    """A process that decodes, and our end of its pipe."""
-
-    def __init__(self, pid: int, pipe: Connection) -> None:
-        self.pid = pid
-        self.pipe = pipe
-        self.files = 0
-        self.busy = False
-        """Whether it is at work on a file: its end mark has not come yet."""
-        self._poll = select.poll()  # that of the pipe would be a new one each time
-        self._poll.register(pipe.fileno(), select.POLLIN)
-
-    def begin(self, work: Callable[..., Any], arguments: tuple[Any, ...], files: int = 1) -> None:
-        """Send it `work` on a file, or several, with its arguments.
-
-        Raises:
-            ConnectionError: the process died.
-        """
-        self.files += files
-        self.busy = True
-        self.pipe.send((work, arguments))
-
-    def receive(self, timeout_s: float) -> Any:
-        """Wait for an item, or for the end mark of the file: None or a MediaError.
-
-        Raises:
-            TimeoutError: there was none after so much work, or it did none for so long.
-            EOFError, ConnectionError: the process died.
-        """
-        if not self._poll.poll(1000 * min(timeout_s / 10, _AT_ONCE_S)):
-            self._wait(timeout_s)
-        item = self.pipe.recv()
-        self.busy = not (item is None or isinstance(item, MediaError))
-        return item
-
-    def receive_end(self, timeout_s: float) -> None:
-        """Wait for the end mark behind the last item; there is none of a process that died."""
-        with contextlib.suppress(TimeoutError, EOFError, ConnectionError):
-            self.receive(timeout_s)
-
-    def _wait(self, timeout_s: float) -> None:
-        began_cpu_s = seen_cpu_s = _cpu_s(self.pid)
-        while not self._poll.poll(1000 * timeout_s):
-            cpu_s = _cpu_s(self.pid)
-            if cpu_s - began_cpu_s >= timeout_s or cpu_s - seen_cpu_s <= timeout_s * _NEXT_TO_NOTHING:
-                raise TimeoutError
-            seen_cpu_s = cpu_s
-
-
-class ForkServer:
-    """The process that forks the workers; it starts with the first of them, unless it is started before."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-        self._closed = False
-
-    def start(self) -> None:
-        """Start the process, which takes a moment until it can fork: meanwhile there is other work to do."""
-        with self._lock:
-            if not self._closed and not self._control:
-                self._start()
-
-    def fork(self) -> _Worker:
-        """A new worker."""
-        for _ in range(_TRIES):
-            ours, theirs = Pipe()
-            with theirs, self._lock:
-                if pid := self._order(b"fork", theirs.fileno()):
-                    return _Worker(int(pid), ours)
-            ours.close()
-        raise BabelviewError("the process that decodes files cannot be started")
-
-    def end(self, worker: _Worker) -> int:
-        """Kill a worker if it lives still, and reap it; its exit code, which is a signal's negative number."""
-        worker.pipe.close()
-        with self._lock:
-            # Without an answer this process is gone, and took its workers with it.
-            return int(self._order(b"%d" % worker.pid) or -signal.SIGTERM)
-
-    def close(self) -> None:
-        """End this process and its workers; no more are forked."""
-        with self._lock:
-            self._closed = True
-            self._stop()
-
-    def _order(self, order: bytes, *handles: int) -> bytes:
-        """The answer to an order; none if the process has died."""
-        if self._closed:
-            raise BabelviewError("the loaders are closed")
-        control = self._control or self._start()
-        answer = b""
-        with contextlib.suppress(ConnectionError):
-            socket.send_fds(control, [order], handles)
-            answer = control.recv(32)
-        if not answer:
-            self._stop()
-        return answer
-
-    def _start(self) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            # -P: the working folder may hold a client.py of the user's, which is not ours.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "client.media.loader_process", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,  # Ctrl-C is for the parent to heed
-                env={
-                    **_KEEP_MEMORY,
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
-                },
-            )
-        self._control = ours
-        return ours
-
-    def _stop(self) -> None:
-        if self._control:
-            self._control.close()
-            self._control = None
-        if self._process:
-            self._process.wait()
-            self._process = None
 
 
 def _check_no_end(item: Any) -> None:
@@ -377,17 +269,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0  # the decoder will say why
-
-
-def _cpu_s(pid: int) -> float:
-    """Seconds of CPU time that a process has taken; 0 of one that is gone."""
-    try:
-        if _IS_LINUX:
-            return time.clock_gettime(~pid << 3 | 2)  # `clock_getcpuclockid`, which Python has for threads alone
-        times = psutil.Process(pid).cpu_times()
-    except (OSError, psutil.Error):
-        return 0.0
-    return float(times.user + times.system)
 
 
 def _exit_message(exit_code: int) -> str:

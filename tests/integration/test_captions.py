@@ -22,6 +22,7 @@ import orjson
 import pytest
 import pytest_asyncio
 from captioners import events_of
+from media_files import write_video
 
 from scripts.demo.world.scenes import describe
 from server.gateway.openapi import description
@@ -188,11 +189,21 @@ def bomb() -> bytes:
     )
 
 
-async def test_hostile_uploads_harm_nobody_and_leave_nothing(captions: Captions, video: Ad, picture: Ad) -> None:
+@pytest.fixture
+def protected(tmp_path: Path) -> bytes:
+    """A video that is encrypted as streaming services do it (CENC)."""
+    how = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "76" * 16, "encryption_kid": "a7" * 16}
+    return write_video(tmp_path / "drm.mp4", 30, container_options=how).read_bytes()
+
+
+async def test_hostile_uploads_harm_nobody_and_leave_nothing(
+    captions: Captions, video: Ad, picture: Ad, protected: bytes
+) -> None:
     before = captions.pid
     uploads = {
         "bomb.png": bomb(),
         "truncated.mp4": video.data[: len(video.data) // 3],
+        "drm.mp4": protected,
         "moov.mp4": b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + b"\xff\xff\xff\xf0moov" + bytes(64),
         "garbage.mp4": b"\0\0\0\x18ftypisom" + random.Random(3).randbytes(100_000),
         "text.jpg": b"just some text,\nin several lines\n",
@@ -213,6 +224,8 @@ async def test_hostile_uploads_harm_nobody_and_leave_nothing(captions: Captions,
     for name, (status, said) in zip(uploads, refused, strict=True):
         assert status == 400 or said["records"][0]["warnings"], (name, said)
         assert status != 400 or said["error"]["code"] == "invalid_media", (name, said)
+    (drm,) = [said["error"]["message"] for name, (_, said) in zip(uploads, refused, strict=True) if name == "drm.mp4"]
+    assert drm == "drm.mp4: encrypted (DRM): only players that have its key can show it"
     reader, writer = await asyncio.open_connection("127.0.0.1", captions.port)
     writer.write(b"POST /v1/captions HTTP/1.1\r\nHost: x\r\nContent-Length: 4294967296\r\n\r\n{")
     assert b" 413 " in await asyncio.wait_for(reader.readline(), WAITING_S)

@@ -70,6 +70,7 @@ def run(servers: FakeServers | str, *arguments: str | Path, cwd: Path) -> Done:
     ):
         patch.chdir(cwd)
         patch.setattr("client.media.loaders.ForkServer", SharedForkServer)
+        patch.setattr("client.media.fork_server.ForkServer", SharedForkServer)
         for name, value in environment.items():
             patch.setenv(name, value)
         try:

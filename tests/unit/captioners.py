@@ -79,6 +79,7 @@ async def captioner(
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("client.media.loaders.ForkServer", SharedForkServer)
+        patch.setattr("client.media.fork_server.ForkServer", SharedForkServer)
         for name in ("BABELVIEW_API_KEY", "OPENAI_API_KEY", "BABELVIEW_TRANSLATOR_API_KEY"):
             patch.delenv(name, raising=False)
         app = create_app(Config(folder=folder, models=models, limits=Limits(**limits), keys_only=keys_only))

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from client.errors import BabelviewError
-from client.media.loaders import TIMEOUT_S, ForkServer
+from client.media.fork_server import ForkServer
+from client.media.loaders import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from client.media.loaders import _Worker
+    from client.media.fork_server import Worker
 
 _server = ForkServer()
 atexit.register(_server.close)
@@ -28,14 +29,14 @@ def enter(folder: Path) -> Iterator[None]:
 class SharedForkServer(ForkServer):
     """What a run takes for its own: its workers end with it, the process that forks them stays."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._workers: list[_Worker] = []
+    def __init__(self, *limits: int) -> None:
+        super().__init__(*limits)
+        self._workers: list[Worker] = []
 
     def start(self) -> None:
         _server.start()
 
-    def fork(self) -> _Worker:
+    def fork(self) -> Worker:
         with self._lock:
             self._refuse_if_closed()
             worker = _server.fork()
@@ -45,7 +46,7 @@ class SharedForkServer(ForkServer):
         worker.files = 0
         return worker
 
-    def end(self, worker: _Worker) -> int:
+    def end(self, worker: Worker) -> int:
         with self._lock:
             self._refuse_if_closed()
             self._workers.remove(worker)

@@ -8,6 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from batch_runs import pictures
@@ -65,6 +66,27 @@ async def test_a_key_that_the_models_refuse_is_told_as_they_tell_it(
             assert events_of(await answer.text())[-1]["error"]["code"] == code
         told = await until(running, (await running.ask(picture, path=JOBS))["id"], "done", "failed")
         assert (told["status"], told["error"]["code"]) == ("failed", code)
+
+
+async def test_who_hangs_up_is_one_line_of_the_log_with_the_id(
+    servers: FakeServers,
+    tmp_path: Path,
+    picture: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def breaks(*_: Any) -> None:
+        raise ConnectionResetError("Cannot write to closing transport")
+
+    told: list[str] = []
+    monkeypatch.setattr("client.captioner.app.logger.info", lambda line, *of: told.append(line % of))
+    monkeypatch.setattr("client.captioner.sse.send", breaks)
+    async with captioner(servers, tmp_path / "own") as running:
+        with pytest.raises(aiohttp.ClientError):
+            await running.try_to_ask({**picture, "stream": True}, headers={"X-Request-Id": "mine-7"})
+        await running.until(files=False)
+    assert [line for line in told if line.startswith("mine-7 POST /v1/captions gone ")], told
+    assert not [record for record in caplog.records if "Error handling request" in record.getMessage()]
 
 
 class FullDisk:

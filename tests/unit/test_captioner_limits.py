@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,8 @@ from client.captioner.feed import Feed
 from client.captioner.slots import Slots
 from client.captioner.uploads import Upload, Uploads
 from server.parts import CAPTIONER_STOP_S
+from server.profile import load_profile
+from server.shipped_profiles import available_profiles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -175,9 +178,13 @@ WRONG_FORMS = [
     (form((b"task", b"", b"a"), (b"task", b"", b"b"), (b"file", b"", b"data")), "given 2 times"),
     (form((b"task", b"", b"\xff\xfe"), (b"file", b"", b"data")), "not in UTF-8"),
     (form(*[(b"file", b"", b"data")] * 65), "more than 64 files"),
-    (form(*[(b"task%d" % n, b"", b"x") for n in range(66)]), "more than 64 form fields"),
+    (
+        form((b"vedio", b'; filename="a.mp4"', b"\xff" * 70_000)),
+        "there is no parameter vedio; files stand in the fields",
+    ),
+    (form((b"task", b'; filename="a.mp4"', b"\xff" * 70_000)), "task: is not a file; files stand in the fields audio,"),
     (form(*[(b"tasks", b"", b"")] * 66), "more than 64 form fields"),
-    (form((b"task", b"", b"x" * 70_000), (b"file", b"", b"data")), "too long"),
+    (form((b"task", b"", b"x" * 70_000), (b"file", b"", b"data")), "more than 64 KiB"),
     (form((b"", b"", b"data")), "no name"),
     (b"--x\r\n" + b"A: b\r\n" * 100 + b"\r\n\r\n--x--", "no multipart form"),
 ]
@@ -187,7 +194,9 @@ async def test_a_form_that_is_wrong_is_refused(servers: FakeServers, tmp_path: P
     async with captioner(servers, tmp_path / "own") as running:
         for body, said in WRONG_FORMS:
             status, error = await post(running, body)
-            assert status == (413 if said == "too long" else 400), said
+            named = re.match(r"(?:there is no parameter )?(\w+)(?=;|:)", said)
+            assert named is None or error["param"] == named[1]
+            assert status == (413 if said == "more than 64 KiB" else 400), said
             assert said in error["message"]
             assert running.files == []
 
@@ -284,3 +293,12 @@ def test_help_names_limits_and_a_key_of_ones_own_is_not_for_everybody(
             patch.setenv(name, "a-key-of-the-operator")
             assert main(["--host", "0.0.0.0", "--port", "0"]) == 2
         assert "everybody could ask with the key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", available_profiles())
+def test_a_profile_counts_what_decoders_may_take(name: str) -> None:
+    profile = load_profile(name).captioner
+    assert profile
+    given = command.make_context("captioner", [*profile.args]).params
+    decoders_gib = given["captioner_decoders"] * given["captioner_decoder_mb"] / 1024
+    assert profile.memory_gib == pytest.approx(0.4 + decoders_gib, abs=0.01)

@@ -231,6 +231,11 @@ async def test_nothing_is_left_behind(servers: FakeServers, tmp_path: Path, monk
     assert {process.pid for process in psutil.Process().children(recursive=True)} == before
 
 
+def test_a_language_that_there_is_not_is_refused_without_servers() -> None:
+    with pytest.raises(UsageError, match="unknown language jp"):
+        Babelview("http://127.0.0.1:9").live("rtsp://127.0.0.1/1", languages=["es", "jp"])
+
+
 async def test_texts_are_translated(servers: FakeServers) -> None:
     async with at(servers) as bv:
         rows = await bv.translate(["one", "two"], ["es", "fra_Latn"])

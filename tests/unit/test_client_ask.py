@@ -127,6 +127,7 @@ def test_a_task_is_shown_as_people_read_it(
         (("ad.mp4", "--task", "describ"), "did you mean describe"),
         (("ad.mp4", "What?", "--window", "4"), "are for tasks over time"),
         (("ad.mp4", "What?", "--languages", "en"), "in English already"),
+        (("ad.mp4", "What?", "--languages", "jp"), "unknown language jp"),
         (("ad.mp4", "--chat", "--json"), "cannot be combined"),
         (("ad.mp4", "What?", "--frames", "2", "--fps", "1"), "cannot be combined"),
         (("ad.mp4", "What?", "--base-url", "nowhere"), "must be a URL"),
@@ -144,7 +145,10 @@ def test_what_cannot_be_read_or_answered_is_said(servers: FakeServers, folder: P
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
     done = ask(servers, "broken.jpg", "What?")
     assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch(r"Error: .+\n", done.stderr)
+    assert re.fullmatch(r"Error: broken\.jpg: .+\n", done.stderr)
+    (folder / "cut.mp4").write_bytes((folder / "ad.mp4").read_bytes()[:300])
+    done = ask(servers, "cut.mp4", "What?")
+    assert re.fullmatch(r"Error: cut\.mp4: .+\n", done.stderr)
     done = ask(servers, "broken.jpg", "What?", "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"]
@@ -161,6 +165,15 @@ def test_what_cannot_be_read_or_answered_is_said(servers: FakeServers, folder: P
     done = ask(servers, "ads/0001.png", "What?")
     assert (done.returncode, done.stdout) == (1, "")
     assert "not about this" in done.stderr
+
+
+def test_a_language_that_the_translator_does_not_know_is_told_before_anything_is_asked(
+    servers: FakeServers, folder: Path
+) -> None:
+    done = ask(servers, "ad.mp4", "What?", "--languages", "deu")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "unknown language deu_Latn" in done.stderr
+    assert not servers.asked
 
 
 def test_an_answer_cannot_steer_the_terminal(servers: FakeServers, folder: Path) -> None:
@@ -197,11 +210,14 @@ def test_a_conversation_of_lines(servers: FakeServers, folder: Path) -> None:
         "/save a.json",
     ]
     lines += ["/task", "/nothing", "/save", "/help", "/quit", "Never?"]
-    done = ask(servers, "ad.mp4", "How?", "--chat", "--frames", "2", typed="\n".join(lines))
+    done = ask(servers, "ad.mp4", "How?", "--chat", "--frames", "2", "--no-hear", typed="\n".join(lines))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["You asked: How?", "You asked: How?", "blue sky, red car", "You asked: Now?"]
-    assert [len(body["messages"]) for body in servers.asked] == [1, 3, 1, 1]
-    assert [what_is_seen(body) for body in servers.asked] == ["0 99", "0 99", "0 99", "40 59"]
+    assert (
+        done.stdout.splitlines()
+        == ["You asked: How?", "You asked: How?", "blue sky, red car"] + ["You asked: Now?"] * 2
+    )
+    assert [len(body["messages"]) for body in servers.asked] == [1, 3, 1, 1, 3]
+    assert [what_is_seen(body) for body in servers.asked] == ["0 99", "0 99", "0 99", "40 59", "40 59"]
     saved = json.loads((folder / "a.json").read_text())
     assert saved["files"] == ["ad.mp4"]
     assert [(each["asked"], each.get("at")) for each in saved["said"]] == [
@@ -209,13 +225,14 @@ def test_a_conversation_of_lines(servers: FakeServers, folder: Path) -> None:
         ("And?", None),
         ("tags", None),
         ("Now?", 5.0),
+        ("Later?", 5.0),
     ]
     text = (folder / "ad.chat.md").read_text()
     assert text.startswith("# ad.mp4\n\n**How?**\n\nYou asked: How?\n\n**And?**")
     assert "**Now?** (0:05)\n\nYou asked: Now?\n" in text
     for said in (
         "looking at 0:05; what was said before is put aside",
-        "Error: ad.mp4 lasts 10 s: there is nothing at 3599 s",
+        "Error: ad.mp4 lasts 10 s: there is nothing at 3600 s",
         "looking at all of it",
         "Error: /at soon: a time is",
         "saved: ad.chat.md",

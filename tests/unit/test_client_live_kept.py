@@ -107,6 +107,34 @@ def test_subtitles_of_what_is_said_alone_are_written_too(tmp_path: Path) -> None
     assert "piece 59" in shown(tmp_path, "said.eng_Latn")
 
 
+def test_the_last_words_before_a_silence_are_written_all_the_same(tmp_path: Path) -> None:
+    subtitles = LiveSubtitles(tmp_path, BEGAN)
+    subtitles.add(caption(0, 4, "the last caption"))
+    subtitles.add(said(1, 4, "the last words"))
+    assert not shown(tmp_path, "*")
+    subtitles.heard_until_s = 20.0
+    subtitles.flush(12.0)
+    assert "the last caption" in shown(tmp_path, "eng_Latn")
+    assert "the last words" in shown(tmp_path, "said.eng_Latn")
+    subtitles.add(caption(4, 14, "late"))
+    subtitles.close()
+    assert "00:00:12.000 --> 00:00:14.000\nlate" in shown(tmp_path, "eng_Latn")
+
+
+async def test_subtitles_are_written_while_nothing_comes(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: asyncio.Queue[float] = asyncio.Queue()
+    monkeypatch.setattr("client.api.live.SEGMENT_S", 0.01)
+    monkeypatch.setattr(LiveSubtitles, "flush", lambda _, until_s: flushed.put_nowait(until_s))
+    watched = Watched(servers.url, tmp_path, monkeypatch)
+    monkeypatch.setattr("live_cameras.ScriptedReader.clip", lambda *_: asyncio.Event().wait())
+    watching = asyncio.create_task(anext(watched(output=tmp_path, subtitles=True, answer_s=1000)))  # type: ignore[arg-type]
+    assert await flushed.get() < await flushed.get() < -900, "an answer may still come"
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+
+
 def test_a_language_that_comes_late_and_one_after_a_long_silence_begin_where_the_others_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

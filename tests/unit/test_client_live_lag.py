@@ -13,7 +13,6 @@ from fake_servers import FakeServers, completion
 from live_cameras import Watched, clip
 
 from client import LiveAlert, LiveCaption
-from client.live import reader_process
 from client.live.lag import LagBound
 from client.live.messages import Clip, Ended
 from client.live.newest import Newest
@@ -95,20 +94,23 @@ class State(_State):
         self.add(self._at_us, 0, SimpleNamespace(), settled=True)  # type: ignore[arg-type]
 
     def asked(self, oldest_s: float = float("inf"), then: Callable[[], None] | None = None) -> Clip | Ended:
-        """What it gives; meanwhile another thread does `then`."""
-        doing = threading.Thread(target=then) if then else None
-        if doing:
-            doing.start()
-        given = self.next_clip(SimpleNamespace(take=lambda *_: b"jpeg"), oldest_s)  # type: ignore[arg-type]
-        if doing:
-            doing.join()
-        return given
+        """What it gives; `then` happens once it waits for something."""
+        if then:
+            self.changed = Waiting(then)
+        return self.next_clip(SimpleNamespace(take=lambda *_: b"jpeg"), oldest_s)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader_process, "_NEWER_S", FOR_EVER_S)
-    monkeypatch.setattr(reader_process, "_LONGEST_NEWER_S", FOR_EVER_S)
+class Waiting(threading.Condition):
+    """Who waits for something waits until this happens."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        super().__init__()
+        self._then = then
+
+    def wait_for(self, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
+        if not predicate():
+            self._then()
+        return predicate()
 
 
 def test_frames_that_lay_there_while_the_model_answered_are_old_once_the_source_is_lost() -> None:
@@ -123,7 +125,6 @@ def test_frames_that_lay_there_while_the_model_answered_are_old_once_the_source_
     assert state.asked() == Ended("connection reset")
 
 
-@pytest.mark.usefixtures("patient")
 def test_a_newer_frame_is_waited_for_and_asked_about_instead() -> None:
     state = State()
     state.show()
@@ -134,7 +135,6 @@ def test_a_newer_frame_is_waited_for_and_asked_about_instead() -> None:
     assert (clip.received, clip.dropped) == (2, 0)
 
 
-@pytest.mark.usefixtures("patient")
 def test_the_last_moment_of_a_film_is_told_once() -> None:
     state = State(span_s=4 * FOR_EVER_S)
     state.show()

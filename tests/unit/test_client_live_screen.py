@@ -97,7 +97,7 @@ def test_an_alert_and_the_sums_are_told(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_message_of_several_lines_stays_one_and_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     screen = LiveScreen(as_json=False)
     screen.note("HTTP 400: no such task\r\n\n  at line 3\n\x1b[2Jat line 4\n")
-    assert capsys.readouterr().err == "HTTP 400: no such task\n      at line 3\n    \\x1b[2Jat line 4\n"
+    assert capsys.readouterr().err == "HTTP 400: no such task\n  at line 3\n    \\x1b[2Jat line 4\n"
 
 
 def test_a_caption_that_was_given_up_while_it_streamed_says_so(capsys: pytest.CaptureFixture[str]) -> None:

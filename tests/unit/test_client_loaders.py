@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import loader_work
 import psutil
 import pytest
+from batch_runs import wait_until
 from fake_servers import FakeServers
 from media_files import load_file, number_of, numbered, write_video
 from PIL import Image
@@ -26,11 +27,13 @@ from PIL import Image
 from client.errors import BabelviewError, MediaError
 from client.media import loaders as loaders_module
 from client.media.content import Span
+from client.media.fork_server import ForkServer
 from client.media.kinds import Kind
 from client.media.load import identify
 from client.media.loaders import Loaders
 from client.media.sampling import Sampling
 from client.media.thumbnail_folder import Thumbnails
+from client.media.worker import MEMORY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,7 +180,7 @@ def test_of_files_that_are_decoded_together_each_fails_alone(
 
 def test_two_may_share_a_process_that_was_started_before(tmp_path: Path) -> None:
     before = set(processes_below(os.getpid()))
-    fork_server = loaders_module.ForkServer()
+    fork_server = ForkServer()
     fork_server.start()
     fork_server.start()
     (server,) = set(processes_below(os.getpid())) - before
@@ -195,6 +198,58 @@ def test_two_may_share_a_process_that_was_started_before(tmp_path: Path) -> None
     assert set(processes_below(os.getpid())) - before == {server}
     fork_server.close()
     assert set(processes_below(os.getpid())) == before
+
+
+def test_what_is_decoded_ends_with_those_who_want_it_also_where_the_process_is_shared(tmp_path: Path) -> None:
+    fork_server = ForkServer()
+    loaders = Loaders(1, fork_server, work=loader_work.work)
+    others = Loaders(1, fork_server)
+    try:
+        with ThreadPoolExecutor(1) as threads:
+            hanging = threads.submit(loaded, loaders, picture(tmp_path / "hang.png"))
+            wait_until(lambda: bool(loaders._at_work))
+            (worker,) = loaders._at_work
+            process = psutil.Process(worker.pid)
+            loaders.close()
+            with pytest.raises(BabelviewError, match="the loaders are closed"):
+                hanging.result(60)
+        assert not process.is_running()
+        assert loaded(others, picture(tmp_path / "good.png")).jpegs
+    finally:
+        fork_server.close()
+
+
+def test_no_more_are_at_work_at_the_same_time_than_may_be(tmp_path: Path) -> None:
+    fork_server = ForkServer(MEMORY_BYTES, 1)
+    one, other, third = (Loaders(1, fork_server) for _ in range(3))
+    paths = [picture(tmp_path / "a.png"), picture(tmp_path / "b.png")]
+    try:
+        first = one.load(paths[0], identify(paths[0]), Sampling(), [None, None])
+        next(first)
+        with ThreadPoolExecutor(2) as threads:
+            second = threads.submit(loaded, other, paths[1])
+            closed = threads.submit(loaded, third, paths[1])
+            third.close()
+            with pytest.raises(BabelviewError, match="closed"):
+                closed.result(60)
+            with pytest.raises(TimeoutError):
+                second.result(0.5)
+            first.close()
+            assert second.result(60).jpegs
+    finally:
+        fork_server.close()
+
+
+def test_a_worker_takes_no_more_memory_than_it_is_given(tmp_path: Path) -> None:
+    Image.new("RGB", (8000, 6000)).save(path := tmp_path / "large.png")
+    fork_server = ForkServer(256 << 20)
+    loaders = Loaders(1, fork_server)
+    try:
+        with pytest.raises(MediaError, match="memory"):
+            loaded(loaders, path)
+        assert loaded(loaders, picture(tmp_path / "good.png")).jpegs
+    finally:
+        fork_server.close()
 
 
 def test_a_decoder_that_says_nothing_is_not_waited_for(tmp_path: Path, loaders: Loaders) -> None:
@@ -231,7 +286,7 @@ def test_a_parent_that_was_killed_meanwhile_leaves_no_traceback() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     orders, work = socket.socketpair()
     socket.send_fds(ours, [b"fork"], [work.fileno()])
-    line = [sys.executable, "-m", "client.media.loader_process", str(theirs.fileno())]
+    line = [sys.executable, "-m", "client.media.loader_process", str(theirs.fileno()), str(MEMORY_BYTES)]
     process = subprocess.Popen(line, cwd=ROOT, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, text=True)
     for end in (ours, theirs, orders, work):
         end.close()

@@ -176,7 +176,7 @@ def test_names_are_shown_as_they_are_and_move_nothing() -> None:
 
 def test_a_message_of_several_lines_is_shown_as_such(capsys: pytest.CaptureFixture[str]) -> None:
     message = "HTTP 400: no such task\r\n  at line 3\n\n\x1b[2J"
-    several = "HTTP 400: no such task\n      at line 3\n    \\x1b[2J\n"
+    several = "HTTP 400: no such task\n  at line 3\n    \\x1b[2J\n"
     quiet, shown = screen(Progress(files=1, failures=[("a\nb", message)]), quiet=True)
     quiet.summary("")
     assert shown.getvalue() == f"failed: a\\x0ab: {several}"

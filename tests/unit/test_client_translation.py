@@ -13,7 +13,7 @@ from web_site import Site
 
 from client.endpoints.glossary import read_glossary
 from client.endpoints.translation import TranslatorClient
-from client.errors import UsageError
+from client.errors import LanguageError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ async def test_an_unknown_language_is_refused_to_each_who_checks(servers: FakeSe
         client = TranslatorClient(url, None, deadline_s=5, wait_s=1, notify=lambda _: None, stop=asyncio.Event())
         checks = (client.check(("fra_Latn", "xx!")) for _ in range(3))
         refused = await asyncio.gather(*checks, client.check(("fra_Latn",)), return_exceptions=True)
-        assert [type(error) for error in refused] == [UsageError, UsageError, UsageError, type(None)]
+        assert [type(error) for error in refused] == [LanguageError] * 3 + [type(None)]
         await client.close()
 
 
