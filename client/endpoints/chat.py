@@ -48,7 +48,7 @@ _SHOWN_MODELS = 20
 _NO_SUCH_PATH = (404, 405, 501)
 _NO_SCHEMA = re.compile(r"response_format|json_schema|structured|guided", re.IGNORECASE)
 """In the refusal of an endpoint that takes no JSON schema."""
-TOO_LONG = re.compile(r"context|too long|longer than|maximum", re.IGNORECASE)
+TOO_LONG = re.compile(r"context|too long|longer than", re.IGNORECASE)
 """In the refusal of a request that does not fit into a model's context."""
 _UNKNOWN_MODEL = re.compile(
     r"^HTTP 404|model.{0,80}(?:not exist|not found|unknown|invalid|not a valid)", re.IGNORECASE | re.DOTALL

@@ -61,8 +61,6 @@ class Step:
 
     def run(self, results: Path) -> int:
         """Its exit code."""
-        # What an earlier run measured must not stand for this one.
-        self.file(results).unlink(missing_ok=True)
         if not self.prints:
             return run_one(self.command(results))
         with self.file(results).open("wb") as out:
@@ -82,14 +80,19 @@ def steps(name: str, profile: Profile, *, dummy: bool, quick: bool) -> list[Step
     return [*found, Step(PIPELINE, ("scripts.benchmarks.pipeline", *of, *fast))]
 
 
-def read(results: Path) -> dict[str, dict[str, Any]]:
-    """What was measured, by the step's name; what is no JSON was not."""
+def read(planned: Sequence[Step], results: Path) -> dict[str, dict[str, Any]]:
+    """What was measured, by the step's name; what is no report was not."""
     found = {}
-    for file in sorted(results.glob("*.json")):
+    for step in planned:
         try:
-            found[file.stem] = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
+            report = json.loads(step.file(results).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             continue
+        if (
+            isinstance(report, dict)
+            and ({"checks", "gpus"} if step.prints else {"figures", "machine"}) <= report.keys()
+        ):
+            found[step.name] = report
     return found
 
 
@@ -164,7 +167,7 @@ def line(found: Mapping[str, Mapping[str, Any]], gpus: str) -> str:
     told = [
         f"{what} {much} ({beside})" for what, much, beside in rows(found) if "a second" in what or "files/s" in what
     ]
-    return f"- On {gpus}: {'; '.join(told)}."
+    return f"- On {gpus}: {'; '.join(told) or 'nothing was measured'}."
 
 
 def write(found: Mapping[str, Mapping[str, Any]], root: Path, console: Console) -> None:
@@ -199,6 +202,8 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         for step in planned:
             print(shlex.join(["python", *step.command(results)[1:]]))
         return 0
+    for step in [] if args.rows else planned:  # what an earlier run measured must not stand for this one
+        step.file(results).unlink(missing_ok=True)
     for step in [] if args.rows else planned:
         console.rule(step.name)
         try:
@@ -207,7 +212,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         except KeyboardInterrupt:  # what was measured is reported all the same
             failed.append("interrupted")
             break
-    found = read(results)
+    found = read(planned, results)
     if not found:
         console.print(f"{results} holds no results", style="bold red")
         return 1
