@@ -314,10 +314,10 @@ def test_a_file_below_two_paths_counts_once_and_live_photos_are_seen(tmp_path: P
 
 
 def test_what_ends_a_run_is_told(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
-    work = work_of(servers, str(tmp_path / "many"), languages=["tlh_Latn"])
+    work = work_of(servers, str(tmp_path / "many"), languages=["tlh"])
     (outcome,) = do(work, wanted_of(str(ads)))
     assert outcome["usage"] is True
-    assert "tlh_Latn" in outcome["fatal"]
+    assert "tlh" in outcome["fatal"]
     (outcome,) = do(work, wanted_of(str(tmp_path / "nowhere")))
     assert outcome["fatal"].startswith("no such file or folder")
 
