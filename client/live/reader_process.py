@@ -191,7 +191,8 @@ def _why(error: Exception, url: str) -> tuple[str, bool]:
             socket.getaddrinfo(host, None)
         except (OSError, UnicodeError) as unknown:
             why = getattr(unknown, "strerror", None) or "it is no name of a host"
-            return f"there is no host {printable(host)} that can be found ({why}): check the address", True
+            later = getattr(unknown, "errno", None) == socket.EAI_AGAIN  # as where the network is not up yet
+            return f"there is no host {printable(host)} that can be found ({why}): check the address", not later
     return reason, isinstance(error, _FINAL)
 
 

@@ -240,3 +240,16 @@ def test_what_is_wrong_with_a_stream_is_said(url: str, error: Exception, why: st
     reason, final = _why(error, url)
     assert re.search(why, reason)
     assert final == bool(is_final)
+
+
+@pytest.mark.parametrize(("number", "is_final"), [(socket.EAI_NONAME, True), (socket.EAI_AGAIN, False)])
+def test_a_name_that_cannot_be_asked_for_now_is_tried_again(
+    number: int, is_final: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lookup(*_: object) -> None:
+        raise socket.gaierror(number, "no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    reason, final = _why(OSError(5, "Input/output error"), "rtsp://camera.example/1")
+    assert reason.startswith("there is no host camera.example that can be found (no answer)")
+    assert final is is_final
