@@ -120,6 +120,11 @@ class QuotaError(AttemptError):
 class ServiceLostError(BabelviewError):
     """A server was away for longer than `--wait`, does not accept our key, or its quota is used up."""
 
+    @property
+    def may_come_back(self) -> bool:
+        """Whether the same may do later: not with a key that is wrong (HTTP 401)."""
+        return not (isinstance(self.__cause__, AuthError) and self.__cause__.certain)
+
 
 class StoppedError(BabelviewError):
     """The user interrupted the run while a request waited to be tried again."""

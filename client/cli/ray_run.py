@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -13,7 +14,7 @@ from client.api.options import SOUND_UNUSED, check_redo, plan_of
 from client.api.session import Session
 from client.cli.listening import heard_before, serves_speech
 from client.cli.progress import Progress, rate
-from client.cli.screen import CONTROL, ProgressDisplay
+from client.cli.screen import ProgressDisplay, in_lines
 from client.cli.signals import INTERRUPTED
 from client.cli.stats import run_stats
 from client.cluster import driver, listing, records
@@ -21,7 +22,7 @@ from client.cluster.lock import Lock
 from client.cluster.objects import Objects
 from client.cluster.tables import Tables
 from client.cluster.worker import Work
-from client.errors import BabelviewError, LedgerBusyError, ServiceLostError, UsageError
+from client.errors import BabelviewError, LedgerBusyError, LedgerError, ServiceLostError, UsageError
 from client.media.kinds import Kind
 from client.sources.folders import Choice
 
@@ -73,6 +74,8 @@ def run_on_ray(settings: Settings) -> int:
         return INTERRUPTED
     except BabelviewError as error:
         _say(f"Error: {error}")
+        if isinstance(error, ServiceLostError) and error.may_come_back:
+            _say(f"to go on: {settings.command_line}")
         return USAGE if isinstance(error, UsageError) else FAILED
 
 
@@ -98,7 +101,7 @@ def _prepare(settings: Settings, objects: Objects) -> tuple[listing.Wanted, Aske
     if settings.sound and not any(task.hears for task in asked.tasks):
         raise UsageError(SOUND_UNUSED)
     choice = Choice(settings.include, settings.exclude, sound=asked.takes_sound)
-    wanted = listing.Wanted(settings.paths, [str(path) for path in settings.manifests], settings.column, choice)
+    wanted = listing.Wanted(settings.paths, settings.manifests, settings.column, choice, os.getcwd())  # noqa: PTH109
     listing.check(wanted)
     return wanted, asked
 
@@ -133,8 +136,9 @@ def _run(settings: Settings, objects: Objects, wanted: listing.Wanted, asked: As
             redo_run=earlier[-1]["id"] if settings.redo and earlier else None,
             tables=tables.names,
             done=driver.share(records.done_by(objects, tables, earlier)),
+            notify=_say,
         )
-        fatal: BabelviewError | None = None
+        ended: BabelviewError | KeyboardInterrupt | None = None
         try:
             with closing(driver.run(work, wanted, laid_out)) as outcomes:
                 for outcome in outcomes:
@@ -142,23 +146,26 @@ def _run(settings: Settings, objects: Objects, wanted: listing.Wanted, asked: As
                         raise LedgerBusyError(f"another run has taken {objects.shown} over")
                     progress.add(outcome)
                     display.update()
-        except BabelviewError as error:
-            fatal = error
+        except (BabelviewError, KeyboardInterrupt) as error:
+            ended = error
         progress.files = progress.finished
-        run["stats"] = run_stats(asked.plan, progress, interrupted=False)
-        if fatal is None:
+        run["stats"] = run_stats(asked.plan, progress, interrupted=isinstance(ended, KeyboardInterrupt))
+        if ended is None:
             run["finished"] = time.time()
-            driver.compact(objects.uri)
-        records.write(objects, run)
+        with suppress(*(() if ended is None else (LedgerError,))):  # what ended the run is told, not this
+            records.write(objects, run)
+        if ended is None:
+            try:
+                driver.compact(objects.uri)
+            except BabelviewError as error:
+                display.note(f"warning: the journal was not compacted, which the next run does: {error}")
     display.summary("")
-    if fatal is None:
+    if ended is None:
         _say(f"results: {objects.shown} (babelview export writes them in any format)")
         return FAILED if progress.failures or progress.unasked else DONE
-    if isinstance(fatal, ServiceLostError):
-        _say(f"to go on: {settings.command_line}")
-    raise fatal
+    raise ended
 
 
 def _say(text: str) -> None:
     with suppress(OSError):  # nobody reads it, or the disk is full: no reason not to run
-        print(text.translate(CONTROL), file=sys.stderr)
+        print(in_lines(text), file=sys.stderr)

@@ -16,7 +16,7 @@ from client.cli.progress import Progress
 from client.cli.screen import CONTROL, ProgressDisplay, in_lines
 from client.cli.signals import INTERRUPTED, end_in_order
 from client.cli.stats import run_stats
-from client.errors import AuthError, BabelviewError, ServiceLostError, StoppedError, UsageError
+from client.errors import BabelviewError, ServiceLostError, StoppedError, UsageError
 from client.export.formats import check, export
 from client.export.interim import kept_up_to_date
 from client.ledger.events import RedoEnded, RunEnded
@@ -205,8 +205,7 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger) -> int:
 
 def _may_come_back(error: BabelviewError) -> bool:
     """Whether the same command may do where this ended it: a server was lost, and not for a wrong key (HTTP 401)."""
-    refused = isinstance(error.__cause__, AuthError) and error.__cause__.certain
-    return isinstance(error, ServiceLostError) and not refused
+    return isinstance(error, ServiceLostError) and error.may_come_back
 
 
 async def _chosen(settings: Settings, work: _Work, ledger: Ledger, display: ProgressDisplay) -> Asked:

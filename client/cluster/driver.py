@@ -17,7 +17,7 @@ from client.cluster.listing import blocks
 from client.cluster.objects import Objects
 from client.cluster.records import SOURCES
 from client.cluster.worker import BLOCKS_AT_ONCE, Worker
-from client.errors import BabelviewError, UsageError
+from client.errors import BabelviewError, ServiceLostError, UsageError
 from client.hints import install
 
 if TYPE_CHECKING:
@@ -102,9 +102,30 @@ def connected(address: str) -> Iterator[None]:
         hint = "; a cluster that asks for a token wants RAY_AUTH_MODE=token here, too" if address != LOCAL else ""
         raise UsageError(f"--ray {address}: {reason}{hint}") from error
     try:
-        yield
+        with _told():
+            yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors of Ray as ours, of one line.
+
+    Raises:
+        BabelviewError: Ray raised one: the cluster is gone, an actor does not come up, there is no memory.
+    """
+    import ray  # noqa: PLC0415 (optional)
+    from ray.exceptions import UserCodeException  # noqa: PLC0415
+
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None) or error  # of a task: its own error
+        if isinstance(cause, UserCodeException):
+            cause = cause.__cause__ or cause
+        lines = str(cause).strip().splitlines() or [""]
+        raise BabelviewError(f"the cluster: {type(cause).__name__}: {lines[0]}") from error
 
 
 def machines(loaders: int | None, concurrency: int) -> Machines:
@@ -166,24 +187,24 @@ def run(work: Work, wanted: Wanted, laid_out: Machines) -> Generator[dict[str, A
             enable_true_multi_threading=True,
         ),
     )
-    for batch in done.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
-        for row in batch["outcome"].to_pylist():
-            outcome: dict[str, Any] = orjson.loads(row)
-            if "fatal" in outcome:
-                raise (UsageError if outcome["usage"] else BabelviewError)(outcome["fatal"])
-            yield outcome
+    with _told():
+        for batch in done.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
+            for row in batch["outcome"].to_pylist():
+                outcome: dict[str, Any] = orjson.loads(row)
+                if "fatal" in outcome:
+                    kind = UsageError if outcome["usage"] else ServiceLostError if outcome["lost"] else BabelviewError
+                    raise kind(outcome["fatal"])
+                yield outcome
 
 
 def compact(output: str) -> int:
     """Make Parquet of the journal, in tasks of the cluster; returns how many objects it was.
 
     Raises:
-        LedgerError: something cannot be read or written.
+        BabelviewError: something cannot be read or written.
     """
     import ray  # noqa: PLC0415 (optional)
 
     task = ray.remote(num_cpus=1)(lambda part: compaction.compact(Objects(output), part))
-    try:
+    with _told():
         return sum(ray.get([task.remote(part) for part in (*compaction.DIGITS, SOURCES)]))
-    except ray.exceptions.RayTaskError as error:
-        raise BabelviewError(f"the journal was not compacted, the next run does: {error.cause}") from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from client.cluster.rows import answer_doc, folder_of, media_doc, name_of, take
+from client.cluster.rows import answer_doc, folder_of, keeps, media_doc, name_of, take
 from client.ledger.events import AnswerStored, MediaLoaded, MediaProbed, RequestFailed, TranslationsStored
 from client.ledger.ledger import Ledger
 from client.ledger.sqlite_errors import sqlite_errors
@@ -54,9 +54,11 @@ class JournaledLedger(Ledger):
         self._objects, self._tables = objects, tables
         self._cluster_run, self._redo_run = run, redo_run
         self._fetched: set[str] = set()
+        self._translates = False
 
     def begin_run(self, plan: Plan, sources: list[Source], redo: str | None = None) -> bool:
         """As of any ledger; the run has the cluster's number."""
+        self._translates = bool(plan.languages)
         goes_on = super().begin_run(plan, sources, redo)
         with sqlite_errors(self._path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -94,4 +96,14 @@ class JournaledLedger(Ledger):
             docs = [answer_doc(self._connection, content, key) for key, content in asks.items()]
             docs += [media_doc(self._connection, content) for content in contents.difference(asks.values())]
         if docs:
-            self._objects.put({name_of(doc): orjson.dumps(doc) for doc in docs})
+            self._put({name_of(doc): doc for doc in docs})
+
+    def _put(self, docs: dict[str, Doc]) -> None:
+        """Write docs by their names, but for those in whose place is what another actor wrote, and what is better."""
+        less = [name for name, doc in docs.items() if self._may_be_less(doc)]
+        kept = {name_of(stored) for stored in read_docs(self._objects, less) if keeps(stored, docs[name_of(stored)])}
+        self._objects.put({name: orjson.dumps(doc) for name, doc in docs.items() if name not in kept})
+
+    def _may_be_less(self, doc: Doc) -> bool:
+        answer = doc["answer"]
+        return bool(answer) and (answer["state"] != "done" or (self._translates and not doc["translations"]))

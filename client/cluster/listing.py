@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -16,7 +17,7 @@ from client.sources import stores
 from client.sources.gather import found_at, needs_driver, rows
 from client.sources.live_photos import with_live_photos
 from client.sources.manifest import is_manifest
-from client.sources.source import Source
+from client.sources.source import Source, printable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -39,6 +40,8 @@ class Wanted:
     manifests: list[str]
     column: str | None
     choice: Choice
+    working: str
+    """The folder at which relative paths begin: other processes of the cluster have others."""
 
 
 def stream(wanted: Wanted) -> Generator[Source, None, None]:
@@ -59,24 +62,43 @@ def stream(wanted: Wanted) -> Generator[Source, None, None]:
 
 def _found(wanted: Wanted) -> Iterator[Source]:
     folders: list[str] = []
-    for text in dict.fromkeys(wanted.paths):
-        if is_manifest(text):
-            yield from rows(text, wanted.column)
+    for text in wanted.paths:
+        path = _absolute(wanted, text)
+        if is_manifest(path):
+            yield from rows(path, wanted.column, wanted.working)
             continue
-        for source in found_at(text, wanted.choice, None, lambda _: None, Counter()):
+        for source in found_at(path, wanted.choice, None, lambda _: None, Counter()):
             if not any(source.where == folder or source.where.startswith(f"{folder}/") for folder in folders):
-                yield source
-        folders.append(text.rstrip("/").removeprefix("./"))
+                yield source if source.remote or path == text else replace(source, name=_name(text, path, source))
+        folders.append(path.rstrip("/"))
     for manifest in wanted.manifests:
-        yield from rows(manifest, wanted.column)
+        yield from rows(_absolute(wanted, manifest), wanted.column, wanted.working)
+
+
+def _absolute(wanted: Wanted, text: str) -> str:
+    """A path wherever it is looked at; URLs as they are."""
+    path = Path(wanted.working, text)
+    return text if "://" in text and not path.exists() else str(path)
+
+
+def _name(text: str, path: str, source: Source) -> str:
+    """What a file below a path is called on one machine: as it was given."""
+    return printable(f"{Path(text)}{source.where.removeprefix(path)}".removeprefix("./"))
 
 
 def check(wanted: Wanted) -> None:
     """Make sure that the first source is there, before anything is started.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or what is given cannot be read again, by the run.
     """
+    for text in wanted.paths:
+        if not os.path.exists(path := _absolute(wanted, text)) and path != text:  # noqa: PTH110
+            raise UsageError(f"no such file or folder: {text}")
+    for manifest in wanted.manifests:
+        path = Path(_absolute(wanted, manifest))
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UsageError(f"--manifest {manifest}: a pipe can be read only once: write it to a file, for --ray")
     with closing(stream(wanted)) as found:
         if next(found, None) is None:
             raise UsageError(f"no pictures or videos in {', '.join((*wanted.paths, *wanted.manifests))}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
+from array import array
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import numpy as np
@@ -125,13 +126,13 @@ def done_by(objects: Objects, tables: Tables, runs: list[Run]) -> Done:
         LedgerError: they cannot be read.
     """
     numbers = {run["id"] for run in runs}
-    done = set[int]()
+    done = array("Q")
     if numbers:
-        waiting = [row for rows, _ in source_rows(objects, objects.names(SOURCES)) for row in rows if _is_done(row)]
-        for row in itertools.chain(waiting, filter(_is_done, tables.rows("sources"))):
-            if row["run"] in numbers:
-                done.add(digest_of(row["uri"], row["fingerprint"]))
-    return np.sort(np.fromiter(done, np.uint64, len(done)))
+        waiting = (row for rows, _ in source_rows(objects, objects.names(SOURCES)) for row in rows)
+        for row in itertools.chain(waiting, tables.rows("sources")):
+            if row["run"] in numbers and _is_done(row):
+                done.append(digest_of(row["uri"], row["fingerprint"]))
+    return np.unique(np.array(done, np.uint64))
 
 
 def _is_done(row: Row) -> bool:

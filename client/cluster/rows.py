@@ -89,6 +89,20 @@ def answer_doc(connection: sqlite3.Connection, content: str, key: AnswerKey) -> 
     return doc
 
 
+def keeps(stored: Doc, doc: Doc) -> bool:
+    """Whether what is stored is not to be replaced by a doc of the same name.
+
+    Two actors may ask about a content that lies in two files: an answer stands before the failure of the other one, and
+    an answer of the same run with its translations before one that waits for them.
+    """
+    there, answer = stored["answer"], doc["answer"]
+    if not there or not answer or there["state"] != "done":
+        return False
+    if answer["state"] != "done":
+        return True
+    return there["run"] == answer["run"] and len(stored["translations"]) > len(doc["translations"])
+
+
 def name_of(doc: Doc) -> str:
     """The object that a doc is written to: always the same of one answer."""
     answer = doc["answer"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ from client.cluster.records import block_name, digest_of
 from client.cluster.rows import SOURCE, URI, rows_of, select
 from client.cluster.tables import Tables
 from client.counters import Counters
-from client.errors import BabelviewError, MediaError, UsageError
+from client.errors import BabelviewError, MediaError, ServiceLostError, UsageError
 from client.ledger.ledger import LEDGER
 from client.ledger.rows import open_to_read
 from client.sources.gather import needs_driver
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from client.api.options import Asked
     from client.cluster.records import Done
     from client.cluster.rows import Row
+    from client.endpoints.retry import Notify
     from client.sources.source import Source
 
 BLOCKS_AT_ONCE = 2
@@ -69,6 +69,8 @@ class Work:
     """The files of tables that there were when the run began."""
     done: Callable[[], Done]
     """Gives what `client.cluster.records.done_by` found."""
+    notify: Notify
+    """Tells the user: Ray shows what actors write to standard error."""
 
 
 class Worker:
@@ -91,7 +93,7 @@ class Worker:
             name, content = self._work.glossary
             settings["glossary"] = self._folder / name
             settings["glossary"].write_bytes(content)
-        session = Session(**settings, shared=True, notify=_say)
+        session = Session(**settings, shared=True, notify=self._work.notify)
         await session.open()
         return session
 
@@ -112,7 +114,8 @@ class Worker:
                     self._do(int(position), read_block(block)), self._loop
                 ).result()
             except BabelviewError as ended:
-                outcome = {"fatal": str(ended), "usage": isinstance(ended, UsageError)}
+                lost = isinstance(ended, ServiceLostError) and ended.may_come_back
+                outcome = {"fatal": str(ended), "usage": isinstance(ended, UsageError), "lost": lost}
             yield {"outcome": [orjson.dumps(outcome)]}
 
     async def _do(self, position: int, sources: list[Source]) -> dict[str, Any]:
@@ -204,8 +207,3 @@ def _own_folder() -> Path:
 def _rows(folder: Path, query: str, columns: Sequence[str]) -> list[Row]:
     with closing(open_to_read(folder / LEDGER)) as connection:
         return rows_of(connection, query, columns, ())
-
-
-def _say(text: str) -> None:
-    """Ray shows what actors write."""
-    print(text, file=sys.stderr, flush=True)

@@ -92,8 +92,11 @@ def found_at(
         yield Source.local(where.removeprefix("./"))
 
 
-def rows(manifest: str, column: str | None) -> Iterator[Source]:
-    """The files and URLs of a manifest, which is a path or the URL of an object in a store. See `gather`."""
+def rows(manifest: str, column: str | None, working: str = "") -> Iterator[Source]:
+    """The files and URLs of a manifest, which is a path or the URL of an object in a store. See `gather`.
+
+    `working` is the working folder, if it is not that of this process.
+    """
     remote = bool(_URL.match(manifest)) and not Path(manifest).exists()
     if remote and _scheme(manifest) == "file":
         manifest, remote = _file_path(manifest), False
@@ -101,10 +104,10 @@ def rows(manifest: str, column: str | None) -> Iterator[Source]:
         raise UsageError(f"manifest {public(manifest)}: is read from a file or a store (s3://, gs://, az://): fetch it")
     base = manifest.rpartition("/")[0] if remote else str(Path(manifest).parent)
     for row in rows_of(manifest if remote else Path(manifest), column):
-        yield _named(row.uri, base, row.columns)
+        yield _named(row.uri, base, row.columns, working)
 
 
-def _named(text: str, base: str, columns: Mapping[str, Any]) -> Source:
+def _named(text: str, base: str, columns: Mapping[str, Any], working: str = "") -> Source:
     """A single file or URL; a relative path begins at `base`, or in the working folder if it is only there."""
     name = printable(text)
     if _URL.match(base) and not _URL.match(text):
@@ -113,8 +116,8 @@ def _named(text: str, base: str, columns: Mapping[str, Any]) -> Source:
         if _scheme(text) != "file":
             return Source(public(text), text, remote=True, columns=columns)
         return Source(name, _file_path(text), columns=columns)
-    there = Path(base) / text
-    return Source(name, text if not _exists(there) and _exists(Path(text)) else str(there), columns=columns)
+    there, here = Path(base) / text, os.path.join(working, text)  # noqa: PTH118  # a text stays as it is
+    return Source(name, here if not _exists(there) and _exists(Path(here)) else str(there), columns=columns)
 
 
 def _exists(path: Path) -> bool:

@@ -81,11 +81,11 @@ def work_of(servers: FakeServers, output: str, *, redo: str | None = None, **opt
     done = records.done_by(objects, tables, earlier)
     session = {"base_url": f"{servers.url}/v1", "translator": servers.url, "concurrency": 4, "loaders": 1}
     redo_run = earlier[-1]["id"] if redo and earlier else None
-    return Work(asked, session, None, output, run["id"], redo, redo_run, tables.names, lambda: np.array(done))
+    return Work(asked, session, None, output, run["id"], redo, redo_run, tables.names, lambda: np.array(done), print)
 
 
 def wanted_of(*paths: str, manifests: Sequence[str] = ()) -> Wanted:
-    return Wanted(list(paths), list(manifests), None, Choice())
+    return Wanted(list(paths), list(manifests), None, Choice(), os.getcwd())  # noqa: PTH109
 
 
 def do(work: Work, wanted: Wanted) -> list[dict[str, Any]]:

@@ -1,0 +1,181 @@
+"""A run on a cluster from its driver's side, and two actors that ask about the same content, without Ray."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from batch_runs import pictures, run
+from clusters import asked_of, do, wanted_of, work_of
+from fake_servers import FakeServers
+
+from client.cluster import driver, listing, records
+from client.cluster.journal import JournaledLedger, read_docs
+from client.cluster.objects import Objects
+from client.cluster.tables import Tables
+from client.endpoints.completion import Answer
+from client.errors import BabelviewError, ServiceLostError, UsageError
+from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored
+from client.ledger.rows import StoredTranslation
+from client.media.kinds import Kind
+from client.tasks.plan import UnitRequest
+from client.tasks.units import whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def servers() -> Iterator[FakeServers]:
+    servers = FakeServers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A driver whose only actor is in this process."""
+    monkeypatch.setattr(driver, "connected", lambda _: nullcontext())
+    monkeypatch.setattr(driver, "machines", lambda *_: driver.Machines(1, 1, 4, 1, 1))
+    monkeypatch.setattr(driver, "share", lambda value: lambda: value)
+    monkeypatch.setattr(driver, "run", lambda work, wanted, _: (outcome for outcome in do(work, wanted)))
+    monkeypatch.setattr(driver, "compact", lambda _: 0)
+    return monkeypatch
+
+
+def test_another_actors_answer_is_not_replaced_by_less(tmp_path: Path) -> None:
+    objects, plan = Objects(str(tmp_path / "many")), asked_of().plan
+    ask = UnitRequest(whole("a" * 64), plan.requests[Kind.IMAGE][0])
+    answered = AnswerStored(ask, Answer("A sign.", "stop", 1, 1, 0.1))
+    translated = TranslationsStored(ask, {"spa_Latn": StoredTranslation(["Un cartel."], [], {"ok": 1})})
+    failed = RequestFailed(ask, "HTTP 500", final=True)
+
+    def stored() -> tuple[Any, ...]:
+        (doc,) = read_docs(objects, objects.names("journal"))
+        translations = [orjson.loads(row["texts"]) for row in doc["translations"]]
+        return doc["answer"]["state"], doc["answer"]["run"], translations  # type: ignore[index]
+
+    def ledger(name: str, run: int) -> Any:
+        made = JournaledLedger(tmp_path / name, objects, Tables(objects, []), run, None)
+        made.begin_run(plan, [])
+        return closing(made)
+
+    with ledger("one", 1) as one, ledger("other", 1) as other, ledger("further", 1) as further:
+        other.write([failed])
+        assert stored() == ("failed", 1, [])
+        one.write([answered])
+        other.write([failed])
+        assert stored() == ("done", 1, [])
+        one.write([translated])
+        other.write([failed])
+        further.write([answered])
+        assert stored() == ("done", 1, [["Un cartel."]])
+    with ledger("later", 2) as later:  # which does it again
+        later.write([answered])
+        assert stored() == ("done", 2, [])
+
+
+def raising(error: BaseException) -> Any:
+    def raises(*_: Any) -> Any:
+        raise error
+        yield
+
+    return raises
+
+
+def last_run(folder: Path) -> records.Run:
+    return records.runs_of(Objects(str(folder / "captions")))[-1]
+
+
+def test_a_compaction_that_fails_is_told_and_the_run_is_kept(
+    servers: FakeServers, tmp_path: Path, without_ray: pytest.MonkeyPatch
+) -> None:
+    def compact(_: str) -> int:
+        raise BabelviewError("the disk is full")
+
+    without_ray.setattr(driver, "compact", compact)
+    pictures(tmp_path / "ads", 2)
+    done = run(servers, "ads", "--ray", "local", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "warning: the journal was not compacted, which the next run does: the disk is full" in done.stderr
+    assert last_run(tmp_path)["finished"]
+    assert last_run(tmp_path)["stats"]["done"] == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said", "goes_on"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; to go on: ", True),
+        (ServiceLostError("http://h is away"), 1, "Error: http://h is away\nto go on: ", True),
+        (BabelviewError("the cluster: \x1b[2Jgone"), 1, "Error: the cluster: \\x1b[2Jgone\n", False),
+    ],
+)
+def test_what_ends_a_run_is_kept_with_it(
+    servers: FakeServers,
+    tmp_path: Path,
+    without_ray: pytest.MonkeyPatch,
+    error: BaseException,
+    code: int,
+    said: str,
+    goes_on: bool,
+) -> None:
+    without_ray.setattr(driver, "run", raising(error))
+    pictures(tmp_path / "ads", 1)
+    done = run(servers, "ads", "--ray", "local", cwd=tmp_path)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert ("to go on: " in done.stderr) is goes_on
+    kept = last_run(tmp_path)
+    assert (kept["finished"], kept["stats"]["interrupted"]) == (None, code == 130)
+
+
+def test_a_server_that_is_lost_is_told_as_such(servers: FakeServers, tmp_path: Path) -> None:
+    pictures(tmp_path / "ads", 1)
+    work = work_of(servers, str(tmp_path / "many"))
+    nowhere = {"base_url": "http://127.0.0.1:1/v1", "wait_s": 0.01}
+    (outcome,) = do(replace(work, session=work.session | nowhere), wanted_of(str(tmp_path / "ads")))
+    assert (outcome["usage"], outcome["lost"]) == (False, True)
+
+
+def test_errors_of_ray_are_told_in_a_line() -> None:
+    from ray.exceptions import RayActorError, RayTaskError, UserCodeException  # noqa: PLC0415  # two seconds
+
+    where = {"proctitle": "actor", "pid": 1, "ip": "127.0.0.1"}
+    wrapped = UserCodeException("in a block")
+    wrapped.__cause__ = MemoryError("no memory\nat all")
+    for error, said in (
+        (RayActorError(), "the cluster: RayActorError: The actor experienced an error before finishing this task."),
+        (RayTaskError("f", "Traceback\nlong", OSError("no disk"), **where), "the cluster: OSError: no disk"),
+        (RayTaskError("f", "Traceback\nlong", wrapped, **where), "the cluster: MemoryError: no memory"),
+    ):
+        with pytest.raises(BabelviewError) as told, driver._told():
+            raise error
+        assert str(told.value) == said
+
+
+def test_relative_paths_begin_where_the_driver_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other processes have other working folders. Sources are called as they are on one machine."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("ads", "lists"):
+        (tmp_path / folder).mkdir()
+    pictures(tmp_path / "ads" / "more", 2)
+    for name in ("lists/list.csv", "top.csv"):
+        (tmp_path / name).write_text("file\nads/more/0001.png\n")
+    given = ["./ads/more/", "ads", "top.csv", "ads/more/0000.png", str(tmp_path / "ads")]
+    wanted = wanted_of(*given, manifests=["lists/list.csv"])
+    monkeypatch.chdir("/")
+    found = list(listing.stream(wanted))
+    names = ["ads/more/0000.png", "ads/more/0001.png", "ads/more/0001.png", "ads/more/0001.png"]
+    assert [source.name for source in found] == names
+    assert [source.where for source in found] == [str(tmp_path / name) for name in names]
+
+
+def test_a_manifest_through_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list")
+    with pytest.raises(UsageError, match=r"list: a pipe can be read only once: write it to a file, for --ray"):
+        listing.check(wanted_of(manifests=[str(tmp_path / "list")]))
