@@ -106,4 +106,6 @@ class JournaledLedger(Ledger):
 
     def _may_be_less(self, doc: Doc) -> bool:
         answer = doc["answer"]
-        return bool(answer) and (answer["state"] != "done" or (self._translates and not doc["translations"]))
+        if not answer:
+            return False
+        return answer["state"] != "done" or (self._translates and not doc["translations"])

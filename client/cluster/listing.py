@@ -96,8 +96,8 @@ def check(wanted: Wanted) -> None:
         if not os.path.exists(path := _absolute(wanted, text)) and path != text:  # noqa: PTH110
             raise UsageError(f"no such file or folder: {text}")
     for manifest in wanted.manifests:
-        path = Path(_absolute(wanted, manifest))
-        if path.exists() and not (path.is_file() or path.is_dir()):
+        listed = Path(_absolute(wanted, manifest))
+        if listed.exists() and not (listed.is_file() or listed.is_dir()):
             raise UsageError(f"--manifest {manifest}: a pipe can be read only once: write it to a file, for --ray")
     with closing(stream(wanted)) as found:
         if next(found, None) is None:
