@@ -229,8 +229,9 @@ class Plan:
         )
 
 
-def _request(over: dict[str, Any] | None = None, **fields: Any) -> Request:
-    return Request(**fields, over=_over(**over) if over else WHOLE)
+def _request(over: dict[str, Any] | None = None, earlier: Iterable[tuple[str, str]] = (), **fields: Any) -> Request:
+    turns = tuple(Turn(*turn) for turn in earlier)
+    return Request(**fields, over=_over(**over) if over else WHOLE, earlier=turns)
 
 
 def _over(kind: str, scenes: dict[str, int] | None = None, **fields: Any) -> Over:

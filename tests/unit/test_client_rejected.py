@@ -21,8 +21,10 @@ from client.ledger import ledger as ledgers
 from client.ledger.events import SourceCompleted, TimeSpent
 from client.ledger.ledger import Ledger
 from client.ledger.results import Results
+from client.media.kinds import Kind
 from client.record import records
 from client.sources.source import Source
+from client.tasks.plan import Plan, Turn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,3 +137,10 @@ def test_a_ledger_that_cannot_be_opened_is_closed_again(tmp_path: Path, monkeypa
         Ledger(tmp_path)
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         opened[0].execute("SELECT 1")
+
+
+def test_a_plan_with_earlier_questions_is_read_as_it_was() -> None:
+    plan = plan_of(["describe"])
+    request = replace(plan.requests[Kind.IMAGE][0], earlier=(Turn("What is it?", "A car."),))
+    asked = replace(plan, requests=plan.requests | {Kind.IMAGE: [request]})
+    assert Plan.from_json(asked.to_json()) == asked
