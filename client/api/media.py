@@ -58,8 +58,11 @@ class Media:
             MediaError: one cannot be read.
         """
         for source in [one_source(name) for name in names]:
-            found = await self._fetcher.find(source, None)
-            file = found.file or await self._fetcher.get(source, found.known)
+            try:
+                found = await self._fetcher.find(source, None)
+                file = found.file or await self._fetcher.get(source, found.known)
+            except MediaError as error:
+                raise MediaError(f"{source.name}: {error}") from error
             self._files.append((file, found.known.identity))
             self._names.append(source.name)
             if found.known.identity.problem:

@@ -50,7 +50,11 @@ def _proxy_of_host(scheme: str, host: str, port: int) -> str | None:
     if excepts(proxies.get("no", ""), host, port) or system_excepts(host):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if urlsplit(proxy).scheme not in _PORTS:
+    try:
+        _ = (parts := urlsplit(proxy)).port
+    except ValueError as error:
+        raise UsageError(f"the environment names a proxy for {host} that is no URL: {error}") from None
+    if parts.scheme not in _PORTS:
         raise UsageError(
             f"the environment names the proxy {shown(proxy)} for {host}: only http:// and https:// proxies can be "
             "used; name another one in HTTPS_PROXY, or the host in NO_PROXY"

@@ -26,9 +26,10 @@ from client.live.messages import Began, Busy, Clip, Ended, Wanted
 from client.live.newest import Newest
 from client.live.sound import LiveSound
 from client.live.source import Pace
+from client.media.containers import ENCRYPTED
 from client.media.content import Facts, Frame, Span
 from client.media.frame_encoder import FrameEncoder
-from client.media.opening import Opened
+from client.media.opening import Opened, track_of
 from client.media.worker import prepare_worker
 from client.sources.source import printable
 
@@ -232,6 +233,9 @@ def _decode(container: InputContainer, state: _State, output: _Output) -> None:
             told_s = now_s
     if sound:
         _send_sound(sound.flush(), clock, output)
+    if not begun and reading.source.is_file:
+        encrypted = track_of(Path(reading.source.url.removeprefix("file:")), container, video).encrypted
+        state.end(Ended(ENCRYPTED if encrypted else "nothing in it can be decoded", final=True))
 
 
 def _length_s(container: InputContainer, video: VideoStream) -> float:

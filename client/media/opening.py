@@ -60,7 +60,7 @@ def opened(path: Path, *, strict: bool = True, quick: bool = False) -> Iterator[
         # Of a codec that the decoder does not know, the stream says nothing at all.
         known = [s for s in streams if s.codec_context is not None]
         stream = _moving(path, known) if known else streams[0]
-        track = _track(path, container, stream)
+        track = track_of(path, container, stream)
         if track.encrypted:
             raise MediaError(ENCRYPTED)
         if not known:
@@ -163,7 +163,7 @@ def _stills(path: Path, streams: list[VideoStream]) -> set[int]:
     return {index for index, count in counts.items() if count <= 1}
 
 
-def _track(path: Path, container: InputContainer, stream: VideoStream) -> Track:
+def track_of(path: Path, container: InputContainer, stream: VideoStream) -> Track:
     """What the file's header says of its video stream; nothing where that cannot be read."""
     with suppress(OSError):
         names = container.format.name.split(",")

@@ -158,8 +158,17 @@ def _pause_s(failures: int, error: _PassingError) -> float:
 
 
 def _sent(url: str) -> URL:
-    """A URL as it goes over the wire: what is quoted stays so, for signed ones must not change."""
-    return URL(quote(url, safe=_IN_URLS), encoded=True) if url.isascii() else URL(url)
+    """A URL as it goes over the wire: what is quoted stays so, for signed ones must not change.
+
+    Raises:
+        MediaError: it is none.
+    """
+    try:
+        made = URL(quote(url, safe=_IN_URLS), encoded=True) if url.isascii() else URL(url)
+        _ = made.port  # which is read no earlier
+    except ValueError as error:  # of an IPv6 address, or a port
+        raise MediaError(f"cannot be fetched: no http URL: {error}") from error
+    return made
 
 
 def _condition(known: KnownSource | None) -> dict[str, str]:

@@ -149,6 +149,8 @@ def test_what_cannot_be_read_or_answered_is_said(servers: FakeServers, folder: P
     (folder / "cut.mp4").write_bytes((folder / "ad.mp4").read_bytes()[:300])
     done = ask(servers, "cut.mp4", "What?")
     assert re.fullmatch(r"Error: cut\.mp4: .+\n", done.stderr)
+    done = ask(servers, "http://[::1/a.jpg", "What?")
+    assert done.stderr == "Error: http://[::1/a.jpg: cannot be fetched: no http URL: Invalid IPv6 URL\n"
     done = ask(servers, "broken.jpg", "What?", "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"]

@@ -204,6 +204,15 @@ async def test_a_file_that_is_none_is_no_source(tmp_path: Path, content: bytes, 
             await reader.clip()
 
 
+@pytest.mark.parametrize("realtime", [True, False])
+async def test_an_encrypted_file_is_said_to_be(tmp_path: Path, realtime: bool) -> None:
+    keys = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "76" * 16, "encryption_kid": "a7" * 16}
+    video = write_video(tmp_path / "ad.mp4", 30, container_options=keys | {"movflags": "faststart"})
+    async with reading(str(video), realtime=realtime, read_s=0.5) as (reader, _):
+        with pytest.raises(MediaError, match=r"encrypted \(DRM\)"):
+            await reader.clip()
+
+
 async def test_an_address_that_refuses_us_is_not_tried_again_and_one_that_is_away_is(site: Site) -> None:
     async with reading(f"{site.url}/none.m3u8") as (reader, told):
         with pytest.raises(MediaError, match="404"):

@@ -71,6 +71,11 @@ def test_messages_name_the_proxy_and_not_its_password(
     assert done.returncode == 2
     assert "names the proxy socks5://127.0.0.1:1080 for models.invalid" in done.stderr
     proxy._proxy_of_host.cache_clear()
+    monkeypatch.setenv("http_proxy", "http://user:secret@[::1")
+    done = run(servers, *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Error: the environment names a proxy for models.invalid that is no URL: Invalid IPv6 URL\n" in done.stderr
+    proxy._proxy_of_host.cache_clear()
 
 
 @pytest.mark.parametrize(

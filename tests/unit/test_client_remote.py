@@ -165,6 +165,7 @@ def test_what_cannot_be_fetched(site: Site, fetcher: Fetcher, path: str, reply: 
         ("http://0x7f.1:{other}/a.png", "redirects to a private address, 0x7f.1"),
         ("//127.0.0.2:{port}/a.png", "redirects to a private address, 127.0.0.2"),
         ("http://[", "what is no URL"),
+        ("http://example.org:99999/a.png", "what is no URL"),
         ("ftp://example.org/a.png", "what is no http URL: ftp://example.org/a.png"),
     ],
 )
@@ -303,6 +304,12 @@ def test_the_proxy_of_a_host_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) 
     urls = [f"{scheme}://once.example/{number}.jpg" for scheme in ("http", "https") for number in range(3)]
     assert [proxy_of(url) for url in urls] == ["http://one"] * 3 + ["http://two"] * 3
     assert asked == ["once.example"] * 2
+
+
+@pytest.mark.parametrize("url", ["http://[::1/a.png", "http://127.0.0.1:99999/a.png"])
+def test_what_is_no_url_costs_its_own_file(fetcher: Fetcher, url: str) -> None:
+    with pytest.raises(MediaError, match="cannot be fetched: no http URL"):
+        fetch(fetcher, url)
 
 
 def test_a_server_that_is_not_there(fetcher: Fetcher) -> None:
