@@ -105,9 +105,7 @@ def plan_of(options: Options, models: Models, *, may_hear: bool = False) -> Aske
         raise UsageError(SOUND_UNUSED)
     if window and not any(task.over_time for task in tasks):
         named = ", ".join(task.name for task in tasks)
-        raise UsageError(
-            f"--window and --stride are for tasks over time, such as captions; {named} is about whole files"
-        )
+        raise UsageError(f"windows are for tasks over time, such as captions; {named} is about whole files")
     sampling = options.get("sampling") or Sampling()
     if "frames" in options:
         sampling = replace(sampling, frames=options["frames"], every=None)

@@ -209,7 +209,11 @@ WRONG: list[tuple[Any, str | None, str]] = [
     ),
     ({"image": "aGFsbG8=", "task": "describ"}, "task", "did you mean describe"),
     ({"image": DOT, "tasks": ["describe", "describ"]}, "tasks", "did you mean describe"),
-    ({"image": DOT, "task": "describe", "window": 2}, "window", "tasks over time"),
+    (
+        {"image": DOT, "task": "describe", "window": 2},
+        "window",
+        "windows are for tasks over time, such as captions; describe",
+    ),
     ({"image": DOT, "languages": ["en"]}, "languages", "English already"),
     ({"image": DOT, "languages": ["klingon"]}, "languages", "unknown language klingon"),
     ({"image": DOT, "languages": ["deu_Latn"]}, "languages", "the translator knows"),

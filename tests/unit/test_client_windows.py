@@ -266,7 +266,7 @@ def test_own_prompts_about_windows_take_the_place_of_one_about_the_whole(tmp_pat
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--window", "5"), "--window and --stride are for tasks over time, such as captions; describe is about whole"),
+        (("--window", "5"), "windows are for tasks over time, such as captions; describe is about whole"),
         (
             ("--tasks", "captions", "--window", "5", "--stride", "6"),
             "--stride 6 leaves out what is between windows of 5",
