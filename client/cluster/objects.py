@@ -62,17 +62,6 @@ class Objects:
                 partial.write_bytes(content)
                 partial.replace(path)
 
-    def create(self, name: str, content: bytes) -> bool:
-        """Write one that is not there; returns whether it was not, as far as the store can tell.
-
-        Raises:
-            LedgerError: it cannot be written.
-        """
-        if self.get([name]):
-            return False
-        self.put({name: content})
-        return True
-
     def get(self, names: Iterable[str]) -> dict[str, bytes]:
         """Those of some that are there, by their names.
 

@@ -16,9 +16,11 @@ from shared_decoders import SharedForkServer
 
 from client.captioner.app import create_app
 from client.captioner.config import Config, Limits, Models
+from client.captioner.slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from fake_servers import FakeServers
@@ -110,3 +112,18 @@ def events_of(text: str) -> list[dict[str, Any]]:
         assert name == f"event: {event['type']}"
         events.append(event)
     return events
+
+
+async def taken_place() -> tuple[Slots, AbstractAsyncContextManager[None], asyncio.Task[None]]:
+    """A single place, who has it, and another one's wait for it, who must never get it."""
+    slots = Slots(1)
+    first = slots.one("a")
+    await first.__aenter__()
+
+    async def wait() -> None:
+        async with slots.one("b"):
+            pytest.fail("it has gone")
+
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    return slots, first, waiting

@@ -12,14 +12,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 from batch_runs import pictures
-from captioners import JOBS, KEY, captioner, encoded, events_of
+from captioners import JOBS, KEY, captioner, encoded, events_of, taken_place
 from fake_servers import error
 
 from client.captioner import jobs
 from client.captioner.config import Limits
 from client.captioner.job_store import JobStore
 from client.captioner.serve import listen_at
-from client.captioner.slots import Slots
 from client.captioner.uploads import Uploads
 from client.errors import UsageError
 
@@ -245,16 +244,7 @@ def test_a_folder_of_others_is_left_alone(tmp_path: Path) -> None:
 
 
 async def test_a_place_is_not_given_to_one_that_is_about_to_go() -> None:
-    slots = Slots(1)
-    first = slots.one("a")
-    await first.__aenter__()
-
-    async def wait() -> None:
-        async with slots.one("b"):
-            pytest.fail("it has gone")
-
-    waiting = asyncio.create_task(wait())
-    await asyncio.sleep(0)
+    slots, first, waiting = await taken_place()
     waiting.cancel()  # its future is cancelled now, and it has not yet left the queue
     await first.__aexit__(None, None, None)
     await asyncio.gather(waiting, return_exceptions=True)

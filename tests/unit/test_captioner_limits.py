@@ -11,7 +11,7 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 from batch_runs import pictures
-from captioners import JOBS, captioner, encoded
+from captioners import JOBS, captioner, encoded, taken_place
 
 from client.captioner import sse
 from client.captioner.body import BodyReader
@@ -239,16 +239,7 @@ async def test_places_are_given_to_who_has_the_fewest() -> None:
 
 
 async def test_a_place_that_comes_as_its_taker_goes_is_not_lost() -> None:
-    slots = Slots(1)
-    first = slots.one("a")
-    await first.__aenter__()
-
-    async def wait() -> None:
-        async with slots.one("b"):
-            pytest.fail("it has gone")
-
-    waiting = asyncio.create_task(wait())
-    await asyncio.sleep(0)
+    slots, first, waiting = await taken_place()
     await first.__aexit__(None, None, None)  # now the place is the other one's, who does not know yet
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
