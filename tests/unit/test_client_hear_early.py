@@ -254,7 +254,7 @@ def test_a_film_that_changes_meanwhile_is_not_asked_about_further(hearing: FakeS
 def test_of_a_film_that_changes_while_it_is_decoded_nothing_is_asked_that_was_held(
     hearing: FakeServers, tmp_path: Path
 ) -> None:
-    """There are more pieces of sound than are transcribed at once: the last ones are those of another file."""
+    """A window has more pieces of sound than are transcribed at once: its last ones are those of another file."""
     spoken = [(at + 1, at + 2) for at in range(0, LONG_S, 5)]
     path = write(tmp_path / "film.mkv", [tones(spoken, LONG_S)], video_s=LONG_S)  # type: ignore[arg-type]
     changed = threading.Event()
@@ -268,7 +268,7 @@ def test_of_a_film_that_changes_while_it_is_decoded_nothing_is_asked_that_was_he
         return web.json_response(said_of(sound))
 
     hearing.on_hear = hear
-    done = run(hearing, *TASKS, "captions,tags", "--window", "30", cwd=tmp_path)
+    done = run(hearing, *TASKS, "captions,tags", "--window", "60", cwd=tmp_path)
     assert done.returncode == 1
     assert "changed" in done.stderr
     assert len(hearing.asked) == 1

@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import fsspec
@@ -164,13 +165,13 @@ def test_few_files_lie_on_the_disk_at_once(servers: FakeServers, site: Site, tmp
     release = threading.Event()
     most = 0
 
-    def give(*_: Any) -> Reply:
+    def give(number: int, *_: Any) -> Reply:
         nonlocal most
         most = max(most, len(list((tmp_path / "captions" / ".downloads").glob("*"))))
-        return 200, {}, png(len(site.asked))
+        return 200, {}, png(number)  # each another one: what is there twice waits for nothing
 
     for number in range(60):
-        site.pages[f"/{number}.png"] = give
+        site.pages[f"/{number}.png"] = partial(give, number)
 
     async def wait(*_: Any) -> None:
         await asyncio.to_thread(release.wait)

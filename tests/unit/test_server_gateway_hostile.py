@@ -163,9 +163,9 @@ async def test_no_request_puts_a_key_into_a_log(
     logging.getLogger().addHandler(lines)
     try:
         async with gateway(folder, keys_file=str(keys), timeouts=Timeouts(body_idle_s=0.3, header_s=0.3)) as address:
-            for sent in CANARIES:
-                head, blank, rest = sent.replace(b"SECRET", SECRET.encode()).partition(b"\r\n\r\n")
-                answer = await raw(address, head + blank, rest)
+            parts = [sent.replace(b"SECRET", SECRET.encode()).partition(b"\r\n\r\n") for sent in CANARIES]
+            answers = await asyncio.gather(*(raw(address, head + blank, rest) for head, blank, rest in parts))
+            for sent, answer in zip(CANARIES, answers, strict=True):
                 assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")), sent
                 if answer.partition(b"\r\n\r\n")[2]:
                     assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"], sent
