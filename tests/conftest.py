@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from scripts.demo.sample_ads import write_ads
 from scripts.demo.stack import Stack, running_stack
 from server.shipped_profiles import PROFILES
-from tests import workers
+from tests import llama_engine, workers
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -68,6 +68,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> workers.Sche
     return workers.Scheduling(config, log)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def its_own_environment() -> Iterator[None]:
+    """What a module leaves in the environment is not there for the next: vLLM sets `LD_PRELOAD`, which all that is
+    started afterwards would load."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 def free_port() -> int:
     """A TCP port that is free on loopback right now."""
     with socket.socket() as probe:
@@ -108,6 +119,13 @@ def stack(request: pytest.FixtureRequest, users_folder: Path, logs: Path) -> Ite
         options += ["--profile", str(soundless)]
     with running_stack(*options, folder=users_folder) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def imported_vllm() -> Iterator[llama_engine.Imported]:
+    """A process that has imported vLLM, and forks engines."""
+    with llama_engine.imported() as process:
+        yield process
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,10 @@
 """All that needs vLLM in a fresh process, in one: importing it takes ten seconds.
 
-    python -m tests.llama_engine jobs.json results.jsonl BENCHMARKED SRC DST
+    python -m tests.llama_engine FD
 
-What the plugin's registration does, an engine of `scripts.benchmarks.plugin`, engines of `server.selftest`, and
-`babelview quantize --load`, which starts one too.
+What the plugin's registration does, an engine of `scripts.benchmarks.plugin`, engines of `server.selftest`,
+`babelview quantize --load`, which starts one too, and vLLM's own server. Each has a process of its own, forked from one
+that has imported vLLM.
 """
 
 from __future__ import annotations
@@ -18,18 +19,20 @@ import os
 import subprocess
 import sys
 import traceback
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
+
+import psutil
 
 from server.selftest.engines import ENVIRONMENT, read_results, write_jobs
 from server.selftest.variants import NOT_COMPILED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from multiprocessing.connection import Connection
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from multiprocessing.context import BaseContext
     from multiprocessing.sharedctypes import Synchronized
 
@@ -106,33 +109,59 @@ class AllDone:
     quantized: Quantized
 
 
-def run(jobs: dict[str, Job], quantize: tuple[Path, Path], benchmarked: Path, folder: Path) -> AllDone:
-    """Run it all and wait.
+@dataclass
+class Imported:
+    """The process that has imported vLLM, as its parent has it."""
 
-    Args:
-        jobs: The engines, by name.
-        quantize: A checkpoint, and where to `babelview quantize --load` it to.
-        benchmarked: A checkpoint for the engine of the plugin's benchmark.
-        folder: For files.
-    """
-    wanted, results = folder / "jobs.json", folder / "results.jsonl"
-    write_jobs(jobs, wanted)
-    said = subprocess.run(
-        [sys.executable, "-m", "tests.llama_engine", *map(str, (wanted, results, benchmarked, *quantize))],
+    _asking: Connection
+
+    def run(self, jobs: dict[str, Job], quantize: tuple[Path, Path], benchmarked: Path, folder: Path) -> AllDone:
+        """Run it all and wait.
+
+        Args:
+            jobs: The engines, by name.
+            quantize: A checkpoint, and where to `babelview quantize --load` it to.
+            benchmarked: A checkpoint for the engine of the plugin's benchmark.
+            folder: For files.
+        """
+        wanted, results = folder / "jobs.json", folder / "results.jsonl"
+        write_jobs(jobs, wanted)
+        self._asking.send(("run", wanted, results, benchmarked, *map(str, quantize)))
+        registered, measured, graphs, quantized = self._asking.recv()
+        return AllDone(
+            Registered(**registered),
+            Benchmarked(**measured) if measured else None,
+            read_results(results),
+            graphs,
+            Quantized(**quantized),
+        )
+
+    @contextmanager
+    def serving(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[psutil.Process]:
+        """vLLM's own server, with these arguments, inside the block."""
+        self._asking.send(("serve", arguments, environment, log))
+        server = psutil.Process(self._asking.recv())
+        try:
+            yield server
+        finally:
+            server.terminate()
+            self._asking.send(("wait",))
+            self._asking.recv()
+
+
+@contextmanager
+def imported() -> Iterator[Imported]:
+    """A process that imports vLLM and does what it is told until the end of the block."""
+    ours, theirs = multiprocessing.Pipe()
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.llama_engine", str(theirs.fileno())],
         env=os.environ | ENVIRONMENT | NOT_COMPILED,
         cwd=Path(__file__).parent.parent,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
-    told = json.loads(said.splitlines()[-1])
-    return AllDone(
-        Registered(**told["registered"]),
-        Benchmarked(**told["benchmarked"]) if told["benchmarked"] else None,
-        read_results(results),
-        told["graphs"],
-        Quantized(**told["quantized"]),
-    )
+        pass_fds=[theirs.fileno()],
+    ):
+        theirs.close()
+        with ours:
+            yield Imported(ours)
 
 
 def register() -> Registered:
@@ -216,11 +245,22 @@ def quantize(source: str, target: str, said: Connection) -> None:
     said.send(Quantized(code, output.getvalue()))
 
 
-def main() -> None:
-    """Do all; after the imports each engine has a process of its own, forked: it finds vLLM imported."""
-    wanted, results, benchmarked, *checkpoints = sys.argv[1:]
+def serve(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    """Run vLLM's own server; its engine is started anew, as vLLM does it, and imports all by itself."""
+    from vllm.entrypoints.launchers.api_server import entry  # noqa: PLC0415
+
+    with log.open("w") as output:
+        for descriptor in (1, 2):
+            os.dup2(output.fileno(), descriptor)
+    os.environ.update(environment)
+    sys.argv = ["vllm", *arguments]
+    entry.main()
+
+
+def import_all() -> Registered:
+    """Import what engines do, and what is registered before."""
     gc.disable()  # as `server.engines.vllm_entry` does: what is imported is no garbage, and there is much of it
-    told: dict[str, Any] = {"registered": dataclasses.asdict(register()), "benchmarked": None}
+    registered = register()
     from vllm.platforms import current_platform  # noqa: PLC0415
 
     # Single functions too are made a graph of, and not C++.
@@ -229,27 +269,51 @@ def main() -> None:
         importlib.import_module(name)
     gc.freeze()
     gc.enable()
+    return registered
+
+
+def main() -> None:
+    """Do what is asked for, each in a process of its own, forked: it finds vLLM imported."""
+    asked = Connection(int(sys.argv[1]))
+    registered = dataclasses.asdict(import_all())
     forked = multiprocessing.get_context("fork")
 
-    def in_a_process(do: Callable[..., None], *arguments: Any) -> None:
+    def started(do: Callable[..., None], *arguments: Any) -> Any:
         process = forked.Process(target=do, args=arguments)
         process.start()
-        process.join()
+        return process
 
-    graphs = forked.Value("i", 0)
-    receiver, sender = forked.Pipe(duplex=False)
-    # vLLM looks at a model's class in a process of its own, that imports vLLM again; once, then it remembers it.
-    with mock.patch("vllm.model_executor.models.registry._run_in_subprocess", lambda look: look()):
+    def all_done(wanted: Path, results: Path, benchmarked: Path, *checkpoints: str) -> tuple[Any, ...]:
+        measured = None
         try:
-            told["benchmarked"] = dataclasses.asdict(benchmark(benchmarked, forked))
+            measured = dataclasses.asdict(benchmark(str(benchmarked), forked))
         except Exception:  # noqa: BLE001 - the tests of what else is done here shall run
             traceback.print_exc()
-        for name, job in json.loads(Path(wanted).read_text()).items():
-            in_a_process(run_engine, name, job, Path(results), graphs)
-        in_a_process(quantize, *checkpoints, sender)
-    sender.close()
-    quantized = receiver.recv()
-    print(json.dumps(told | {"graphs": graphs.value, "quantized": dataclasses.asdict(quantized)}))
+        graphs = forked.Value("i", 0)
+        for name, job in json.loads(wanted.read_text()).items():
+            started(run_engine, name, job, results, graphs).join()
+        receiver, sender = forked.Pipe(duplex=False)
+        started(quantize, *checkpoints, sender).join()
+        sender.close()
+        return registered, measured, graphs.value, dataclasses.asdict(receiver.recv())
+
+    # vLLM looks at a model's class in a process of its own, that imports vLLM again; once, then it remembers it.
+    with mock.patch("vllm.model_executor.models.registry._run_in_subprocess", lambda look: look()):
+        while True:
+            try:
+                what, *arguments = asked.recv()
+            except EOFError:  # whoever asks is gone
+                for process in multiprocessing.active_children():
+                    process.terminate()
+                return
+            if what == "run":
+                asked.send(all_done(*arguments))
+            elif what == "serve":
+                server = started(serve, *arguments)
+                asked.send(server.pid)
+            else:
+                server.join()
+                asked.send(server.exitcode)
 
 
 if __name__ == "__main__":

@@ -32,14 +32,13 @@ from server.selftest.machine import Machine
 from server.selftest.models import ModelChecks, model_checks
 from server.selftest.outcome import State
 from server.selftest.parity import TOLERANCE, Comparison, SameTokens
-from tests import llama_engine
 from tests.nf4_checkpoints import write_nf4
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from server.selftest.engines import Batch
-    from tests.llama_engine import AllDone
+    from tests.llama_engine import AllDone, Imported
 
 LLAMA = "Llama 3.2 Vision, fp32"
 COMPILED = {"mode": 2, "backend": "aot_eager"}
@@ -74,7 +73,7 @@ class Models:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+def models(tmp_path_factory: pytest.TempPathFactory, imported_vllm: Imported) -> Models:
     """All engines' results: one process runs them one after the other."""
     folder = tmp_path_factory.mktemp("llama")
     with pytest.MonkeyPatch.context() as patch:
@@ -118,7 +117,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     shards = write_checkpoint(folder / "two files", half, dtype=torch.bfloat16, shards=2)
     jobs = {name: comparison.job for name, comparison in made.comparisons.items()}
     benchmarked = DEMO_MODELS / "llama-3.2-11b-vision-bf16"
-    done = llama_engine.run(jobs, (shards, folder / "two files, fp8"), benchmarked, folder)
+    done = imported_vllm.run(jobs, (shards, folder / "two files, fp8"), benchmarked, folder)
     for name, comparison in made.comparisons.items():
         comparison.done = done.engines.get(name, comparison.done)
     return Models(made, at, done, more)

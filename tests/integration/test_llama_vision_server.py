@@ -6,33 +6,32 @@ import asyncio
 import base64
 import io
 import json
-import os
 import random
 import re
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openai
+import psutil
 import pytest
 import transformers
 from conftest import free_port
 from PIL import Image
 
 from server.llama_vision.compat import CHAT_TEMPLATE
-from server.selftest.engines import ENVIRONMENT
 from server.selftest.llama_reference import LlamaReference
 from server.selftest.llama_toy import PICTURE, random_model, tiny_config, write_checkpoint
-from server.selftest.variants import NOT_COMPILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.llama_engine import Imported
 
 MOST_PIXELS = 500_000
 START_S = 400
@@ -68,12 +67,11 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, imported_vllm: Imported) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served")
     model = random_model(tiny_config())
     checkpoint = write_checkpoint(folder / "model", model)
     port = free_port()
-    command = [sys.executable, "-m", "vllm.entrypoints.launchers.api_server.entry"]
     arguments = {
         "--model": str(checkpoint),
         "--served-model-name": "toy",
@@ -87,36 +85,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "--gpu-memory-utilization": "0.05",
         "--block-size": "32",
         "--num-gpu-blocks-override": "40",
+        # As on one GPU; on a CPU vLLM starts one more process.
+        "--distributed-executor-backend": "vllm.v1.executor.uniproc_executor.UniProcExecutor",
     }
-    settings = ENVIRONMENT | NOT_COMPILED | {"VLLM_MAX_IMAGE_PIXELS": str(MOST_PIXELS)}
-    log = (folder / "log").open("w")
-    process = subprocess.Popen(
-        [
-            *command,
-            *(part for pair in arguments.items() for part in pair),
-            "--enforce-eager",
-            "--trust-request-mm-kwargs",
-        ],
-        env=os.environ | settings,
-        cwd=folder,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_healthy(process, url, folder / "log")
+    command = [*chain(*arguments.items()), "--enforce-eager", "--trust-request-mm-kwargs"]
+    environment = {"VLLM_MAX_IMAGE_PIXELS": str(MOST_PIXELS)}
+    url, log = f"http://127.0.0.1:{port}", folder / "log"
+    with imported_vllm.serving(command, environment, log) as process:
+        wait_until_healthy(process, url, log)
         tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
         yield Server(url, LlamaReference(model, checkpoint), tokenizer)
-    finally:
-        process.terminate()
-        process.wait(30)
-        log.close()
 
 
-def wait_until_healthy(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def wait_until_healthy(process: psutil.Process, url: str, log: Path) -> None:
     end = time.monotonic() + START_S
     while time.monotonic() < end:
-        assert process.poll() is None, log.read_text()[-4000:]
+        assert process.status() != psutil.STATUS_ZOMBIE, log.read_text()[-4000:]
         try:
             urllib.request.urlopen(f"{url}/health", timeout=5).close()
         except (urllib.error.URLError, OSError):
