@@ -15,6 +15,8 @@ outputs of normal length can be bad as well: look at a sample.
 from __future__ import annotations
 
 import argparse
+import bisect
+import itertools
 import random
 import time
 import zlib
@@ -31,7 +33,8 @@ from translator.languages import known, read_tag
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-KINDS = ("omission", "overrun", "loop", "normal length")
+BANDS = (0.55, 0.6, 0.7, 0.8, 1.25, 1.9)
+"""Lengths relative to the reference, between which outputs of normal length are counted apart."""
 _LARGEST_CODES = """
 eng_Latn zho_Hans hin_Deva spa_Latn arb_Arab fra_Latn ben_Beng por_Latn rus_Cyrl urd_Arab ind_Latn deu_Latn
 jpn_Jpan mar_Deva vie_Latn tel_Telu hau_Latn tur_Latn swh_Latn tgl_Latn tam_Taml zho_Hant pes_Arab kor_Hang
@@ -75,10 +78,19 @@ class Flagged:
 
 
 def kinds_of(text: str, reference: str) -> list[str]:
-    """What the reference says of an output."""
+    """What the reference says of an output; of one of normal length also how long it is, as `BANDS` has it."""
     length = len(text) / max(1, len(reference))
-    wrong = {"omission": length < 0.55, "overrun": length > 1.9, "loop": _rate(text) < 0.62 * _rate(reference)}
-    return [kind for kind, is_so in wrong.items() if is_so] or ["normal length"]
+    wrong = {
+        "omission": length < BANDS[0],
+        "overrun": length > BANDS[-1],
+        "loop": _rate(text) < 0.62 * _rate(reference),
+    }
+    return [kind for kind, is_so in wrong.items() if is_so] or [_band(length), "normal length"]
+
+
+def _band(length: float) -> str:
+    at = bisect.bisect_right(BANDS[1:-1], length)
+    return f"{BANDS[at]:g} to {BANDS[at + 1]:g}"
 
 
 def _rate(text: str) -> float:
@@ -119,6 +131,10 @@ def table(good: Flagged, outputs: Flagged) -> str:
         lines.append(
             f"| {name} | " + " | ".join(f"{part} of {every} ({share:.1f} %)" for part, every, share in cells) + " |"
         )
+    lines += ["", "| length of an output of normal length, by that of the reference | flagged |", "| --- | --- |"]
+    for low, high in itertools.pairwise(BANDS):
+        part, every, share = outputs.share(_band(low))
+        lines.append(f"| {low:g} to {high:g} | {part} of {every} ({share:.1f} %) |")
     lines += ["", "| human translations from English | false alarms |", "| --- | --- |"]
     part, every, share = good.share("good")
     lines.append(f"| all {len(good.all)} languages | {part} of {every} ({share:.2f} %) |")
