@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from client.checks.words import sentences, straight, unquoted, words
 
@@ -32,74 +33,71 @@ _HELP = (
     r"(?:help|assist|aid|comply|fulfil+|accommodate|support|proceed|do (?:that|this|so|it)\b|engage (?:in|with)"
     r"|participate|continue with|discuss (?:this|that)|comment on|speculate)"
 )
-_REFUSES = [
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        # "I can't help with that": but not "I can't help but smile".
-        rf"\b(?:i|we)(?: simply| just| also| really)? ?{_NOT}(?: be able)?(?: to| of)?(?: \w+ly)? {_HELP}(?!ing)(?!"
-        rf" but\b| feeling| thinking)",
-        # "I am unable to describe the people", "I can't process this request".
-        rf"\b(?:i|we)(?: simply| just| also)? ?{_NOT}(?: to| of)?(?: \w+ly)? (?:describ|caption|discuss|process"
-        rf"|complet|fulfil+|"
-        rf"answer|perform|grant|handl)(?:e|ing)? (?:{_PERSON}\b|(?:this|that|your|such (?:a )?)(?: \w+)?"
-        rf" ?(?:requests?|prompts?|tasks?)\b)",
-        rf"\b(?:i|we)(?: simply| just| also)? ?{_NOT}(?: to| of)?(?: \w+ly)?(?: help(?:ing)? with)? "
-        rf"(?:identify(?:ing)?|recogni[sz]e|recogni[sz]ing|name|naming|reveal(?:ing)?|tell you|say|determine|confirm"
-        rf"|provide|"
-        rf"giv(?:e|ing)|disclose) (?:you )?{_PERSON}\b(?! (?:is|are) (?:\w+ing|holding))",
-        rf"\b(?:i|we)(?: simply| just| also)? ?{_NOT}(?: to| of)?(?: \w+ly)? (?:provid|giv|generat|creat|produc"
-        rf"|offer|writ|mak)(?:e|ing)? "
-        r"(?:you |with |a |an |any |the |that |this |such |detailed |more |further |specific |kind of |type of )*"
-        r"(?:descriptions?|captions?|assistance|help|identifications?|analys[ei]s|content|responses?|answers? to"
-        r" (?:that|this)"
-        r"|information (?:about|on|regarding) (?:the |this |that |real |specific )*(?:people|persons?|individuals?"
-        r"|identity)"
-        r"|assumptions|personal information|requested)\b",
-        rf"\b(?:i|we)(?: simply| just| also| still)? ?{_NOT}(?: to| of)?(?: \w+ly| currently)? "
-        r"(?:process|view|see|access|open|display|load|analy[sz]|interpret|look at|examin|describ|read|retriev"
-        r"|watch)(?:e|ing)?"
-        rf"(?: or (?:\w+))?(?: \w+ly)? (?:the |this |that |your |any |an? |actual |external |attached |uploaded "
-        rf"|these )*{_MEDIA}"
-        r"(?! (?:of|with|on|that|in the|shown|where|showing)\b)",
-        r"\bas an? (?:ai|artificial intelligence|(?:large |text[- ]based |multimodal )*(?:language|vision|text)"
-        r" ?model"
-        r"|text[- ](?:based|only) (?:ai|model|assistant)|virtual assistant|ai assistant)\b",
-        r"\bi(?:'m| am) (?:just |only |merely |simply )?(?:an ai\b|a (?:large )?language model|a text[- ](?:based"
-        r"|only))",
-        r"\b(?:against|violat\w+|goes against|not (?:in line|aligned) with|contravene\w*) (?:my|our|the|openai'?s?"
-        r"|its) "
-        r"(?:\w+ ){0,3}(?:guidelines|polic(?:y|ies)|programming|principles|terms)",
-        r"\b(?:this|that|your|the) (?:request|prompt|question) (?:violates|goes against|is (?:against|inappropriate"
-        r"|not appropriate)"
-        r"|cannot be (?:fulfilled|completed|processed)|is something i (?:can't|cannot|won't))",
-        r"\b(?:isn't|is not|not) something (?:that )?i(?:'m| am)? (?:can|able to|will|comfortable|willing)\b",
-        r"\bi (?:must|have to|need to|will have to) (?:respectfully |politely )?(?:decline|refuse)\b",
-        r"^\W*(?:(?:i(?:'m| am) (?:\w+ )?|so |very )?sorry|(?:i |my )?apologi[sz]es?|apologies|regrettably"
-        r"|unfortunately)\b"
-        rf"[^.!?\n]{{0,60}}\b(?:i|we) ?{_NOT}(?: to| of)?\W*$",
-        r"^\W*(?:i(?:'m| am) (?:\w+ )?sorry|sorry|(?:i |my )?apologi[sz]es?|apologies)\b[^.!?\n]{0,40}\b(?:but )?"
-        rf"(?:that|this|it|i|we)(?:'s| is)? ?(?:{_NOT}|not something|isn't)",
-        # No picture.
-        rf"\b(?:i (?:do(?:n't| not)|did(?:n't| not)|can(?:'t|not)) (?:actually |currently )?(?:see|find|have|receive"
-        rf"|get)(?: access to)?"
-        rf"|there (?:is|was|are) no|there's no|without an?|no|it (?:looks|seems|appears) like (?:there is |there's"
-        rf" )?(?:no|you "
-        rf"(?:haven't|didn't|forgot to))(?: \w+){{0,3}}) (?:an |any |the |your |actual |visible )*{_MEDIA}"
-        r"(?: (?:was|is|has been|were|are|to be))* ?(?:attached|uploaded|provided|given|included|shared|supplied"
-        r"|visible here"
-        r"|to (?:describe|caption|analy[sz]e|view|see)|in (?:our|your|this|the) (?:conversation|message|chat"
-        r"|request))",
-        rf"^\W*(?:could you |can you |would you |kindly )?(?:please )?(?:provide|upload|attach|share|re-?upload"
-        rf"|resend|send)"
-        rf"(?: me)?(?: with)?(?: an?| the| your| another| a new| it)? ?(?:\w+ )?{_MEDIA}\b",
-        rf"^\W*(?:the |this |your )?{_MEDIA} (?:could not|couldn't|cannot|can't|failed to) (?:be )?(?:load|display"
-        rf"|process|open|access)",
-        rf"^\W*unable to (?:see|view|load|display|process|open|access)(?: the| this| any)? ?(?:{_MEDIA}\b|\W*$)",
-        r"^\W*it (?:would be|is|would not be|isn't|is not|wouldn't be) (?:in)?appropriate (?:for me )?to"
-        r" (?:describe|identify|speculate|comment|provide|share|help|name)",
-        r"^\W*\[?(?:content (?:filtered|blocked|removed)|blocked by|request (?:blocked|refused|declined))",
-    )
-]
+_REFUSES = (
+    # "I can't help with that": but not "I can't help but smile".
+    rf"\b(?:i|we)(?: simply| just| also| really)? ?{_NOT}(?: be able)?(?: to| of)?(?: \w+ly)? {_HELP}(?!ing)(?!"
+    rf" but\b| feeling| thinking)",
+    # "I am unable to describe the people", "I can't process this request".
+    rf"\b(?:i|we)(?: simply| just| also)? ?{_NOT}(?: to| of)?(?: \w+ly)? (?:describ|caption|discuss|process"
+    rf"|complet|fulfil+|"
+    rf"answer|perform|grant|handl)(?:e|ing)? (?:{_PERSON}\b|(?:this|that|your|such (?:a )?)(?: \w+)?"
+    rf" ?(?:requests?|prompts?|tasks?)\b)",
+    rf"\b(?:i|we)(?: simply| just| also)? ?{_NOT}(?: to| of)?(?: \w+ly)?(?: help(?:ing)? with)? "
+    rf"(?:identify(?:ing)?|recogni[sz]e|recogni[sz]ing|name|naming|reveal(?:ing)?|tell you|say|determine|confirm"
+    rf"|provide|"
+    rf"giv(?:e|ing)|disclose) (?:you )?{_PERSON}\b(?! (?:is|are) (?:\w+ing|holding))",
+    rf"\b(?:i|we)(?: simply| just| also)? ?{_NOT}(?: to| of)?(?: \w+ly)? (?:provid|giv|generat|creat|produc"
+    rf"|offer|writ|mak)(?:e|ing)? "
+    r"(?:you |with |a |an |any |the |that |this |such |detailed |more |further |specific |kind of |type of )*"
+    r"(?:descriptions?|captions?|assistance|help|identifications?|analys[ei]s|content|responses?|answers? to"
+    r" (?:that|this)"
+    r"|information (?:about|on|regarding) (?:the |this |that |real |specific )*(?:people|persons?|individuals?"
+    r"|identity)"
+    r"|assumptions|personal information|requested)\b",
+    rf"\b(?:i|we)(?: simply| just| also| still)? ?{_NOT}(?: to| of)?(?: \w+ly| currently)? "
+    r"(?:process|view|see|access|open|display|load|analy[sz]|interpret|look at|examin|describ|read|retriev"
+    r"|watch)(?:e|ing)?"
+    rf"(?: or (?:\w+))?(?: \w+ly)? (?:the |this |that |your |any |an? |actual |external |attached |uploaded "
+    rf"|these )*{_MEDIA}"
+    r"(?! (?:of|with|on|that|in the|shown|where|showing)\b)",
+    r"\bas an? (?:ai|artificial intelligence|(?:large |text[- ]based |multimodal )*(?:language|vision|text)"
+    r" ?model"
+    r"|text[- ](?:based|only) (?:ai|model|assistant)|virtual assistant|ai assistant)\b",
+    r"\bi(?:'m| am) (?:just |only |merely |simply )?(?:an ai\b|a (?:large )?language model|a text[- ](?:based"
+    r"|only))",
+    r"\b(?:against|violat\w+|goes against|not (?:in line|aligned) with|contravene\w*) (?:my|our|the|openai'?s?"
+    r"|its) "
+    r"(?:\w+ ){0,3}(?:guidelines|polic(?:y|ies)|programming|principles|terms)",
+    r"\b(?:this|that|your|the) (?:request|prompt|question) (?:violates|goes against|is (?:against|inappropriate"
+    r"|not appropriate)"
+    r"|cannot be (?:fulfilled|completed|processed)|is something i (?:can't|cannot|won't))",
+    r"\b(?:isn't|is not|not) something (?:that )?i(?:'m| am)? (?:can|able to|will|comfortable|willing)\b",
+    r"\bi (?:must|have to|need to|will have to) (?:respectfully |politely )?(?:decline|refuse)\b",
+    r"^\W*(?:(?:i(?:'m| am) (?:\w+ )?|so |very )?sorry|(?:i |my )?apologi[sz]es?|apologies|regrettably"
+    r"|unfortunately)\b"
+    rf"[^.!?\n]{{0,60}}\b(?:i|we) ?{_NOT}(?: to| of)?\W*$",
+    r"^\W*(?:i(?:'m| am) (?:\w+ )?sorry|sorry|(?:i |my )?apologi[sz]es?|apologies)\b[^.!?\n]{0,40}\b(?:but )?"
+    rf"(?:that|this|it|i|we)(?:'s| is)? ?(?:{_NOT}|not something|isn't)",
+    # No picture.
+    rf"\b(?:i (?:do(?:n't| not)|did(?:n't| not)|can(?:'t|not)) (?:actually |currently )?(?:see|find|have|receive"
+    rf"|get)(?: access to)?"
+    rf"|there (?:is|was|are) no|there's no|without an?|no|it (?:looks|seems|appears) like (?:there is |there's"
+    rf" )?(?:no|you "
+    rf"(?:haven't|didn't|forgot to))(?: \w+){{0,3}}) (?:an |any |the |your |actual |visible )*{_MEDIA}"
+    r"(?: (?:was|is|has been|were|are|to be))* ?(?:attached|uploaded|provided|given|included|shared|supplied"
+    r"|visible here"
+    r"|to (?:describe|caption|analy[sz]e|view|see)|in (?:our|your|this|the) (?:conversation|message|chat"
+    r"|request))",
+    rf"^\W*(?:could you |can you |would you |kindly )?(?:please )?(?:provide|upload|attach|share|re-?upload"
+    rf"|resend|send)"
+    rf"(?: me)?(?: with)?(?: an?| the| your| another| a new| it)? ?(?:\w+ )?{_MEDIA}\b",
+    rf"^\W*(?:the |this |your )?{_MEDIA} (?:could not|couldn't|cannot|can't|failed to) (?:be )?(?:load|display"
+    rf"|process|open|access)",
+    rf"^\W*unable to (?:see|view|load|display|process|open|access)(?: the| this| any)? ?(?:{_MEDIA}\b|\W*$)",
+    r"^\W*it (?:would be|is|would not be|isn't|is not|wouldn't be) (?:in)?appropriate (?:for me )?to"
+    r" (?:describe|identify|speculate|comment|provide|share|help|name)",
+    r"^\W*\[?(?:content (?:filtered|blocked|removed)|blocked by|request (?:blocked|refused|declined))",
+)
 _MAYBE = frozenset(
     """i i'm i'd i've i'll we we're sorry unable apologies apologise apologize please attached upload uploaded provided
     included shared request prompt question guidelines policy policies couldn't cannot can't failed blocked regrettably
@@ -175,7 +173,13 @@ def find_refusal(text: str) -> str | None:
 
 
 def _refuses(sentence: str) -> bool:
-    return any(pattern.search(sentence) for pattern in _REFUSES)
+    return any(pattern.search(sentence) for pattern in _refusing())
+
+
+@cache
+def _refusing() -> tuple[re.Pattern[str], ...]:
+    """Compiled when there is something to look at: that takes a tenth of what a run takes to start."""
+    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in _REFUSES)
 
 
 def _short(text: str) -> str:
