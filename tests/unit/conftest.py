@@ -12,6 +12,7 @@ from gateway_rig import PICTURE, Engine, short_folder
 from hearing_servers import hearing_servers
 from media_files import numbered, write_video
 from PIL import Image
+from shared_decoders import SharedForkServer
 from web_site import Site
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ def hearing() -> Iterator[FakeServers]:
     fake = hearing_servers()
     yield fake
     fake.close()
+
+
+@pytest.fixture
+def shared_decoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are decoded by processes that are forked from one for all tests."""
+    monkeypatch.setattr("client.api.session.ForkServer", SharedForkServer)
 
 
 @pytest.fixture

@@ -16,12 +16,14 @@ from media_files import write_video
 import client
 from client import Babelview, UsageError
 from client.api.options import plan_of
+from client.media.fork_server import ForkServer
 from client.media.kinds import Kind
 from client.tasks.steps import windows
 
 if TYPE_CHECKING:
     from aiohttp import web
 
+pytestmark = pytest.mark.usefixtures("shared_decoders")
 OF_A_RUN = ("request_time_sec", "answered_at", "total_processing_time_sec")
 
 
@@ -215,6 +217,7 @@ async def test_files_at_the_same_time_do_not_hinder_each_other(servers: FakeServ
 async def test_nothing_is_left_behind(servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr("client.api.session.ForkServer", ForkServer)
     folder = pictures(tmp_path / "ads", 1)
     before = {process.pid for process in psutil.Process().children(recursive=True)}
 

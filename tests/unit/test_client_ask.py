@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import warm
 from batch_runs import Done, pictures, wait_until
 from fake_servers import FakeServers, error, stream, what_is_seen
 from media_files import write_video
+from shared_decoders import SharedForkServer
 
 from client.cli import signals
 from client.cli.ask import command
@@ -55,6 +57,7 @@ def ask(servers: FakeServers | None, *arguments: str, typed: str = "") -> Done:
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(errors),
     ):
+        patch.setattr("client.api.session.ForkServer", SharedForkServer)
         patch.setattr(signals, "leave", sys.exit)
         patch.setattr(signals, "end_at_once", lambda *_: None)
         patch.setattr(sys, "stdin", io.StringIO(typed))
@@ -265,10 +268,11 @@ def test_a_conversation_goes_on_after_a_request_that_failed(servers: FakeServers
     assert "not this one" in done.stderr
 
 
-def started(servers: FakeServers, *arguments: str, tmp: str = "", **more: Any) -> subprocess.Popen[bytes]:
+def started(servers: FakeServers, *arguments: str, tmp: str = "", **more: Any) -> warm.Popen:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", **({"TMPDIR": tmp} if tmp else {})}
     line = [sys.executable, "-m", "client.cli.main", "ask", *arguments, "--base-url", servers.url]
-    return subprocess.Popen([*line, "--translator", servers.url], env=environment, start_new_session=True, **more)
+    line += ["--translator", servers.url]
+    return warm.Popen(line, env=environment, cwd=Path.cwd(), start_new_session=True, **more)
 
 
 def test_ctrl_c_ends_an_answer_at_once_and_leaves_nothing(servers: FakeServers, folder: Path) -> None:

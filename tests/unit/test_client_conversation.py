@@ -21,6 +21,8 @@ from scripts.benchmarks.fakes.endpoint import MODELS, models_document
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("shared_decoders")
+
 
 def at(servers: FakeServers, **more: Any) -> Babelview:
     return Babelview(servers.url, translator=servers.url, **more)
