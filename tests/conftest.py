@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +29,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # The same cases in each run, however slow the machine.
 settings.register_profile("tests", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+
+LARGE = ("stack", "imported_vllm")
+"""Fixtures that are gone after the last test that uses them: with their processes, not at the end of all tests."""
+_LAST = pytest.StashKey[dict[str, str]]()
+_RUNNING = pytest.StashKey[dict[str, ExitStack]]()
 
 USERS_OWN = """
 import pathlib
@@ -54,12 +60,24 @@ def pytest_make_collect_report(
     return report
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order the tests; without pytest-xdist too."""
     items.sort(key=lambda item: workers.rank(item.path.name))
+    last = config.stash[_LAST] = {}
+    config.stash[_RUNNING] = {}
     for item in items:
-        if "users_folder" in getattr(item, "fixturenames", ()) and not workers.has_a_stack(item.path.name):
+        uses = getattr(item, "fixturenames", ())
+        if "users_folder" in uses and not workers.has_a_stack(item.path.name):
             raise pytest.UsageError(f"{item.nodeid} uses the demo stack: name its module in {workers.__file__}")
+        last.update((name, item.nodeid) for name in LARGE if name in uses)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """End what no further test uses."""
+    for name, nodeid in item.config.stash[_LAST].items():
+        if nodeid == item.nodeid and (running := item.config.stash[_RUNNING].pop(name, None)):
+            running.close()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -117,15 +135,17 @@ def stack(request: pytest.FixtureRequest, users_folder: Path, logs: Path) -> Ite
         soundless = users_folder / "soundless.toml"
         soundless.write_text(engine.join([rest, *(one for one in engines if 'task = "transcribe"' not in one)]))
         options += ["--profile", str(soundless)]
-    with running_stack(*options, folder=users_folder) as running:
-        yield running
+    with ExitStack() as running:
+        request.config.stash[_RUNNING]["stack"] = running
+        yield running.enter_context(running_stack(*options, folder=users_folder))
 
 
 @pytest.fixture(scope="session")
-def imported_vllm() -> Iterator[llama_engine.Imported]:
+def imported_vllm(request: pytest.FixtureRequest) -> Iterator[llama_engine.Imported]:
     """A process that has imported vLLM, and forks engines."""
-    with llama_engine.imported() as process:
-        yield process
+    with ExitStack() as running:
+        request.config.stash[_RUNNING]["imported_vllm"] = running
+        yield running.enter_context(llama_engine.imported())
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import io
 import json
 import multiprocessing
 import os
+import resource
 import subprocess
 import sys
 import traceback
@@ -87,10 +88,11 @@ class Benchmarked:
 
 @dataclass
 class Quantized:
-    """How the command ended: its exit code, and what it said."""
+    """How the command ended: its exit code, what it said, and by how much its process grew at most."""
 
     code: int
     said: str
+    grown_bytes: int
 
 
 @dataclass
@@ -135,6 +137,11 @@ class Imported:
             graphs,
             Quantized(**quantized),
         )
+
+    def quantize(self, source: Path, target: Path) -> Quantized:
+        """Run `babelview quantize` and wait."""
+        self._asking.send(("quantize", str(source), str(target)))
+        return Quantized(**self._asking.recv())
 
     @contextmanager
     def serving(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[psutil.Process]:
@@ -236,13 +243,18 @@ def run_engine(name: str, job: dict[str, Any], results: Path, graphs: Synchroniz
     graphs.value += torch._dynamo.utils.counters["stats"]["unique_graphs"]
 
 
-def quantize(source: str, target: str, said: Connection) -> None:
-    """Run `babelview quantize --load`."""
+def quantize(said: Connection, *arguments: str) -> None:
+    """Run `babelview quantize`."""
     from server import quantize as command  # noqa: PLC0415
+    from server import quantized_checkpoint  # noqa: F401, PLC0415
 
+    def peak_bytes() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+    before = peak_bytes()
     with redirect_stdout(io.StringIO()) as output:
-        code = command.main([source, target, "--load"])
-    said.send(Quantized(code, output.getvalue()))
+        code = command.main(arguments)
+    said.send(Quantized(code, output.getvalue(), peak_bytes() - before))
 
 
 def serve(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
@@ -292,10 +304,13 @@ def main() -> None:
         graphs = forked.Value("i", 0)
         for name, job in json.loads(wanted.read_text()).items():
             started(run_engine, name, job, results, graphs).join()
+        return registered, measured, graphs.value, quantized(*checkpoints, "--load")
+
+    def quantized(*arguments: str) -> dict[str, Any]:
         receiver, sender = forked.Pipe(duplex=False)
-        started(quantize, *checkpoints, sender).join()
-        sender.close()
-        return registered, measured, graphs.value, dataclasses.asdict(receiver.recv())
+        with sender:
+            started(quantize, sender, *arguments).join()
+        return dataclasses.asdict(receiver.recv())
 
     # vLLM looks at a model's class in a process of its own, that imports vLLM again; once, then it remembers it.
     with mock.patch("vllm.model_executor.models.registry._run_in_subprocess", lambda look: look()):
@@ -308,6 +323,8 @@ def main() -> None:
                 return
             if what == "run":
                 asked.send(all_done(*arguments))
+            elif what == "quantize":
+                asked.send(quantized(*arguments))
             elif what == "serve":
                 server = started(serve, *arguments)
                 asked.send(server.pid)

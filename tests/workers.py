@@ -33,8 +33,8 @@ WITHOUT_SOUND = (
 """Modules that use the demo stack, but not its model for sound; on another worker they have a stack without it. In
 their order: the last one stops it."""
 WITH_HEAVY_IMPORTS = (
-    *("test_llama_vision_engine.py", "test_llama_vision_server.py"),
-    *("test_translator_convert.py", "test_translator_madlad.py", "test_quantize_memory.py"),
+    *("test_llama_vision_engine.py", "test_llama_vision_server.py", "test_quantize_memory.py"),
+    *("test_translator_convert.py", "test_translator_madlad.py"),
     *("test_server_profile_arguments.py", "test_server_tool_parser.py"),
     *("test_llama_vision_config.py", "test_llama_vision_model.py", "test_llama_vision_geometry.py"),
     *("test_llama_vision_encoder_cache.py", "test_llama_vision_nf4.py", "test_llama_vision_template.py"),
@@ -49,21 +49,22 @@ WITH_HEAVY_IMPORTS = (
     ),
     *("test_demo_training.py", "test_demo_quoting.py", "test_demo_speech.py", "test_client_export_datasets.py"),
     *("test_published_files.py", "test_server_counted.py"),
+    *("test_bench_plugin.py", "test_bench_page.py", "test_bench_plots.py"),
 )
-"""Modules that import, or run what imports, what takes seconds: torch, transformers, vLLM, Schemathesis."""
-HEAVY = {"torch", "transformers", "vllm", "schemathesis"}
+"""Modules that import, or run what imports, what takes seconds: torch, transformers, vLLM, Schemathesis, Matplotlib."""
+HEAVY = {"torch", "transformers", "vllm", "schemathesis", "matplotlib"}
 GROUPS = {"stack": WITH_THE_STACK, "imports": WITH_HEAVY_IMPORTS, "stack without sound": WITHOUT_SOUND}
 LONG = (
-    "test_ray.py",
-    *("test_server_dummy_engine.py", "test_client_loaders.py", "test_client_video_formats.py"),
-    *("test_client_kills.py", "test_bench_scale.py", "test_translator_service.py"),
-    *("test_translator_rough.py", "test_translator_properties.py"),
-    *("test_report_browser.py", "test_studio_page.py", "test_gateway_replicas.py"),
-    *("test_client_interrupted.py", "test_client_fuzz.py", "test_client_endpoint.py"),
-    *("test_client_live.py", "test_client_live_reader.py"),
-    *("test_client_models.py", "test_server_supervisor.py", "test_server_gateway_hostile.py"),
+    *("test_client_live_reader.py", "test_gateway_replicas.py"),
+    *("test_client_endpoint.py", "test_client_interrupted.py"),
+    *("test_server_dummy_engine.py", "test_ray.py", "test_client_live.py", "test_client_video_formats.py"),
+    *("test_translator_service.py", "test_client_loaders.py", "test_report_browser.py", "test_bench_scale.py"),
+    *("test_server_supervisor.py", "test_translator_rough.py"),
+    *("test_client_models.py", "test_translator_properties.py"),
+    *("test_studio_page.py", "test_client_kills.py", "test_client_fuzz.py", "test_server_gateway_hostile.py"),
 )
-"""Modules of no group that take long: they come first, so that no worker has one left at the end."""
+"""Modules of no group that take long: they come first, so that no worker has one left at the end. Those that wait for
+most of their time come while other workers compute with the stack, or stand between those that compute."""
 
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
 _RANKS = {name: rank for rank, name in enumerate(chain(*GROUPS.values(), LONG))}
