@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import yaml
 from client.captioner.command import command as captions
 from server.alone import at_urls, find_engine
 from server.cli import cli
-from server.engines.engine import engine_arguments
+from server.engines.engine import engine_arguments, engine_environment
 from server.parts import gateway_config
 from server.profile import load_profile
 from translator.cli import translate
@@ -25,6 +26,7 @@ DOCUMENTS = [
 WORKLOADS = {each["metadata"]["name"]: each for _, each in DOCUMENTS if each["kind"] in {"Deployment", "StatefulSet"}}
 SERVICES = {each["metadata"]["name"]: each for _, each in DOCUMENTS if each["kind"] == "Service"}
 ENGINES = {"vision": "llama-3.2-11b-vision", "video": "llava-next-video-7b", "speech": "whisper-large-v3-turbo"}
+POLICIES = {each["metadata"]["name"]: each["spec"] for _, each in DOCUMENTS if each["kind"] == "NetworkPolicy"}
 HELM = yaml.safe_load((FOLDER.parent / "vllm-production-stack.yaml").read_text())
 
 
@@ -106,13 +108,73 @@ def test_translator_and_captioner_are_where_the_others_look_for_them() -> None:
     }
 
 
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_it_is_reached_by_those_that_ask_it_and_no_others(name: str) -> None:
+    address = re.compile(rf"http://([\w-]+\.)?{name}:")
+    askers = {other for other in WORKLOADS if any(address.search(argument) for argument in container(other)["args"])}
+    assert POLICIES[name]["podSelector"] == {"matchLabels": {"app": name}}
+    assert POLICIES[name]["policyTypes"] == ["Ingress"]
+    (rule,) = POLICIES[name]["ingress"]
+    assert rule["ports"] == [{"port": container(name)["ports"][0]["containerPort"]}]
+    if name == "gateway":  # it has keys
+        assert "from" not in rule
+    else:
+        assert {each["podSelector"]["matchLabels"]["app"] for each in rule["from"]} == askers == {"gateway"}
+
+
+SPEC = {
+    *("name", "repository", "tag", "modelURL", "replicaCount", "requestCPU", "requestMemory", "requestGPU", "shmSize"),
+    *("env", "vllmConfig"),
+}
+"""What each model of the chart vllm-stack 0.1.12 needs: without the first eight its templates fail or start nothing."""
+MAY_HAVE = {"pvcStorage", "hf_token", "extraVolumes", "extraVolumeMounts"}
+CONFIG = {"enablePrefixCaching", "maxModelLen", "maxNumSeqs", "gpuMemoryUtilization", "extraArgs"}
+"""Names of its `values.schema.json`, which lets unknown ones pass without a word."""
+BY_THE_CHART = {"--model", "--max-model-len", "--max-num-seqs", "--gpu-memory-utilization"}
+"""Arguments that its templates make of other values."""
+OF_A_SHARED_CARD = {"--kv-cache-memory-bytes"}
+"""In the profile three engines share a card; in the chart each has its own, and fills it."""
+
+
+def options(arguments: list[str]) -> list[tuple[str, ...]]:
+    """Arguments by option, each with its values."""
+    number = 0
+
+    def option(argument: str) -> int:
+        nonlocal number
+        number += argument.startswith("--")
+        return number
+
+    return [tuple(group) for _, group in groupby(arguments, option)]
+
+
 @pytest.mark.parametrize("spec", HELM["servingEngineSpec"]["modelSpec"], ids=lambda it: it["name"])
-def test_the_production_stack_has_the_arguments_of_the_profile(spec: dict[str, Any]) -> None:
+def test_the_production_stack_starts_what_the_profile_says(spec: dict[str, Any]) -> None:
     engine = find_engine(load_profile("gpu-80gb"), ENGINES[spec["name"]])
-    ours = engine_arguments(engine, ())
+    assert SPEC <= spec.keys() <= SPEC | MAY_HAVE
     assert (f"{spec['repository']}:{spec['tag']}") == container(spec["name"])["image"]
     assert spec["modelURL"].removeprefix("/babelview/") == engine.model.removeprefix("./")
+    assert spec["replicaCount"] == WORKLOADS[spec["name"]]["spec"]["replicas"]
     config = spec["vllmConfig"]
+    assert config.keys() == CONFIG
     assert (config["maxModelLen"], config["maxNumSeqs"]) == (engine.max_model_len, engine.max_requests)
-    for argument in config["extraArgs"]:
-        assert argument in ours, argument
+    ours = options(engine_arguments(engine, ()))
+    assert options(config["extraArgs"]) == [it for it in ours if it[0] not in BY_THE_CHART | OF_A_SHARED_CARD]
+    variables = {each["name"]: each["value"] for each in spec["env"]}
+    expected = engine_environment(engine, Path("/tmp"), on_gpu=True)
+    assert variables | {"TMPDIR": "/tmp"} == expected
+    assert "TMPDIR" not in variables
+    if engine.local_model is not None:
+        (volume,) = spec["extraVolumes"]
+        assert volume in WORKLOADS[spec["name"]]["spec"]["template"]["spec"]["volumes"]
+        assert spec["extraVolumeMounts"][0] in container(spec["name"])["volumeMounts"]
+
+
+def test_the_production_stack_has_all_engines_hardened_alike() -> None:
+    serving = HELM["servingEngineSpec"]
+    assert serving.keys() == {"runtimeClassName", "securityContext", "containerSecurityContext", "modelSpec"}
+    assert {spec["name"] for spec in serving["modelSpec"]} == ENGINES.keys()
+    pod = WORKLOADS["vision"]["spec"]["template"]["spec"]
+    assert serving["securityContext"] == pod["securityContext"]
+    hardened = container("vision")["securityContext"]
+    assert serving["containerSecurityContext"].items() <= hardened.items()
