@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from msgspec.structs import replace
 
-from server.engines.engine import engine_command, engine_environment, hub_tokens
+from server.engines.standalone import standalone_engine
 from server.errors import ProfileError
 from server.gateway.keyring import check_exposure
 from server.gateway.logs import set_up_logs
 from server.gateway.serve import serve
-from server.key_variables import ENGINE_KEY, hidden_from
 from server.parts import gateway_config, open_gateway_socket, url_key_variables
 from server.profile import CaptionerProfile, TranslatorProfile
-from server.sizing.preflight import check_models, check_packages
-from server.supervision.process import child_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,14 +34,9 @@ def run_engine(profile: Profile, name: str, host: str, port: int) -> NoReturn:
     engine = find_engine(profile, name)
     if engine.sleep_group is not None:
         raise ProfileError(f"{name} shares its GPU with others (sleep_group): only `babelview up` can start it")
-    alone = replace(profile, engines=(engine,), translator=None, captioner=None)
-    check_packages(alone)
-    check_models(alone)
-    command = engine_command(engine, ("--host", host, "--port", str(port)))
-    # It listens on TCP: whoever set a key for it means that it is asked for.
-    hidden = hidden_from(ENGINE_KEY, *hub_tokens(engine), others=url_key_variables(profile))
-    environment = engine_environment(engine, Path(tempfile.gettempdir()), on_gpu=profile.device.on_gpu)
-    os.execvpe(command[0], command, child_environment(environment, hidden))  # noqa: S606  # it takes our place
+    alone = replace(profile, engines=(replace(engine, ray=None),), translator=None, captioner=None)
+    command, environment = standalone_engine(alone, host, port, Path(tempfile.gettempdir()), url_key_variables(profile))
+    os.execvpe(command[0], command, environment)  # noqa: S606  # it takes our place
 
 
 def run_gateway(
@@ -80,9 +72,9 @@ def at_urls(profile: Profile, urls: Mapping[str, str], translator: str | None, c
         find_engine(profile, name)
     try:
         engines = tuple(
-            replace(engine, replicas=0, gpus=(), sleep_group=None, urls=tuple(urls[engine.name].split(",")))
+            replace(engine, replicas=0, gpus=(), sleep_group=None, ray=None, urls=tuple(urls[engine.name].split(",")))
             if engine.name in urls
-            else replace(engine, replicas=0, gpus=(), sleep_group=None)
+            else replace(engine, replicas=0, gpus=(), sleep_group=None, ray=None)
             for engine in profile.engines
         )
         sidecar = TranslatorProfile(url=translator) if translator else None

@@ -20,7 +20,7 @@ from server.sizing.counted import CountedModel
 from server.sizing.gpus import list_gpus
 from server.sizing.machine import GIB
 from server.sizing.models import model_sizes
-from server.sizing.plan import DEFAULT_BATCHED_TOKENS, plan
+from server.sizing.plan import DEFAULT_BATCHED_TOKENS, plan, readable
 from server.sizing.preflight import check_memory, check_models, check_packages, has_vllm, vllm_versions
 from server.vllm_versions import is_known, remark
 
@@ -78,7 +78,7 @@ def _findings(
     yield _finding_of("main memory", "enough is free", lambda: check_memory(profile))
     try:
         yield from _counted(profile)
-        yield from (_holds(engine, profile) for engine in profile.engines if engine.kv_cache_gib is not None)
+        yield from (_holds(engine, profile) for engine in readable(profile) if engine.kv_cache_gib is not None)
         devices = plan(profile)
     except UnknownSizesError as error:
         yield Finding("sizes", good=False, says=str(error))
@@ -92,7 +92,8 @@ def _findings(
     for device in devices:
         yield _fits(device, room[device.name])
     if gpu_memory_gib is None:
-        wanted, found = profile.device.count, ", ".join(gpu.name for gpu in gpus.values()) or "none"
+        wanted = profile.device.count if any(engine.replicas_here for engine in profile.engines) else 0
+        found = ", ".join(gpu.name for gpu in gpus.values()) or "none"
         yield Finding("GPUs", good=len(gpus) >= wanted, says=f"{wanted} wanted, nvidia-smi shows {found}")
 
 
@@ -142,7 +143,7 @@ def _room(profile: Profile, gpu: Gpu | None, gpu_memory_gib: float | None) -> in
 
 def _counted(profile: Profile) -> Iterator[Finding]:
     """Models of which this project has no sums of its own."""
-    for engine in profile.engines:
+    for engine in readable(profile):
         sizes = model_sizes(engine.model, engine.local_model, engine.number_bytes)
         if isinstance(sizes, CountedModel):
             says = (

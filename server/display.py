@@ -50,9 +50,9 @@ class Display:
             table.add_column(column, justify="right" if column in {"pid", "started in"} else "left", overflow="fold")
         for supervisor in supervisors:
             part = supervisor.part
-            table.add_row(part.name, part.what, part.address, str(supervisor.pid), f"{supervisor.start_s:.1f} s")
+            table.add_row(part.name, part.what, part.place, str(supervisor.pid), f"{supervisor.start_s:.1f} s")
         self._console.print(table)
-        addresses = {supervisor.part.name: supervisor.part.address for supervisor in supervisors}
+        addresses = {supervisor.part.name: supervisor.part.place for supervisor in supervisors}
         if {"gateway", "captioner"} <= addresses.keys():
             page = f"{addresses['gateway'].removesuffix('/v1')}/"
             self._console.print(f"A page to drop files on, the studio: {page}", highlight=False, soft_wrap=True)

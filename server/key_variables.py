@@ -17,6 +17,8 @@ SECOND_OPINION_KEY = "BABELVIEW_TRANSLATOR_SECOND_OPINION_KEY"
 """The key of the endpoint that the translator asks about doubtful sentences."""
 ENGINE_KEY = "VLLM_API_KEY"
 """The key that vLLM accepts; behind the gateway, which sends none to engines of this machine, it would refuse it."""
+CLUSTER_KEY = "BABELVIEW_CLUSTER_ENGINES_KEY"
+"""The key of the engines on a cluster, another one for each stack; the supervisor gives it to the gateway."""
 HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """The token of the Hugging Face hub, for models that are fetched there."""
 KNOWN = frozenset(

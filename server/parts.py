@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import secrets
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from server.cluster.parts import cluster_parts
 from server.engines.engine import engine_parts
 from server.gateway.config import GatewayConfig, GatewaySettings, Replica, ServedModel
 from server.gateway.keyring import check_exposure
-from server.key_variables import GATEWAY_KEYS, HUB_TOKENS, SECOND_OPINION_KEY, TRANSLATOR_KEYS, hidden_from
+from server.key_variables import CLUSTER_KEY, GATEWAY_KEYS, HUB_TOKENS, SECOND_OPINION_KEY, TRANSLATOR_KEYS, hidden_from
 from server.sizing.preflight import bind
 from server.supervision.part import PYTHON, Part, Probe
 
@@ -57,14 +59,20 @@ def stack_parts(profile: Profile, runtime: Path, listener: socket.socket, logs: 
     """
     keys = url_key_variables(profile)
     on_gpu = profile.device.on_gpu
-    engines = [engine_parts(engine, runtime, keys, on_gpu=on_gpu) for engine in profile.engines]
+    key = secrets.token_urlsafe(32)
+    engines = [
+        engine_parts(engine, runtime, keys, on_gpu=on_gpu)
+        if engine.ray is None
+        else cluster_parts(engine, profile, runtime, key, keys)
+        for engine in profile.engines
+    ]
     translators = (
         [_translator_part(profile.translator, keys)] if profile.translator and profile.translator.model else []
     )
     here = profile.captioner is not None and profile.captioner.url is None
     captioner = str(runtime / "captioner.sock") if here else None
     config = gateway_config(profile, engines, translators[0].address if translators else None, captioner)
-    gateway = _gateway_part(config, runtime, listener, keys)
+    gateway = _gateway_part(config, runtime, listener, keys, key)
     captioners = []
     if here and profile.captioner:
         port = listener.getsockname()[1]
@@ -106,7 +114,7 @@ def _served_model(engine: EngineProfile, parts: Sequence[Part]) -> ServedModel:
     here = [
         Replica(
             name=part.name.removeprefix("vllm-"),
-            socket=str(part.public_socket or part.probe.socket),
+            **_where(part),
             sleep_group=engine.sleep_group,
             poison_log=str(part.poison_log) if part.poison_log else None,
         )
@@ -128,7 +136,16 @@ def _served_model(engine: EngineProfile, parts: Sequence[Part]) -> ServedModel:
     )
 
 
-def _gateway_part(config: GatewayConfig, runtime: Path, listener: socket.socket, keys: frozenset[str]) -> Part:
+def _where(part: Part) -> dict[str, str | None]:
+    """How the gateway finds the server of a part."""
+    if part.probe.address_file is not None:
+        return {"address_file": str(part.probe.address_file), "key_variable": CLUSTER_KEY}
+    return {"socket": str(part.public_socket or part.probe.socket)}
+
+
+def _gateway_part(
+    config: GatewayConfig, runtime: Path, listener: socket.socket, keys: frozenset[str], cluster_key: str
+) -> Part:
     path = runtime / "gateway.json"
     config.write(path)
     host, port = listener.getsockname()[:2]
@@ -148,6 +165,7 @@ def _gateway_part(config: GatewayConfig, runtime: Path, listener: socket.socket,
         stop_grace_s=config.timeouts.finish_s + GATEWAY_STOP_S,
         vital=True,
         pass_fds=(listener.fileno(),),
+        env={CLUSTER_KEY: cluster_key},
         hidden=hidden_from(GATEWAY_KEYS, TRANSLATOR_KEYS, *keys),
     )
 

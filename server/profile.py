@@ -74,6 +74,35 @@ class CaptionerProfile(Settings, frozen=True, kw_only=True):
             _check_url(self.url)
 
 
+class ClusterProfile(Settings, frozen=True, kw_only=True):
+    """The Ray cluster on which engines with a table `ray` run."""
+
+    address: str = "auto"
+    """`auto`: the one that runs on this machine; or HOST:PORT of its head."""
+
+    def __post_init__(self) -> None:
+        host, _, port = self.address.rpartition(":")
+        if self.address != "auto" and ("://" in self.address or not host or not port.isdecimal()):
+            raise ValueError(f"address must be auto or HOST:PORT, not {self.address!r}")
+
+
+class Reservation(Settings, frozen=True, kw_only=True):
+    """What Ray keeps free for one replica, on whichever machine of the cluster has it. So is its `memory_gib`."""
+
+    num_gpus: float | None = None
+    """Shares of one GPU, or whole ones. None: `tensor_parallel` on GPUs, else 0."""
+    num_cpus: float = 1.0
+    resources: Mapping[str, float] = msgspec.field(default_factory=dict)
+    """Further resources, as the machines of the cluster name them: `{"accelerator_type:H100" = 0.001}`."""
+
+    def __post_init__(self) -> None:
+        for name, amount in {"num_gpus": self.num_gpus or 0, "num_cpus": self.num_cpus, **self.resources}.items():
+            if amount < 0:
+                raise ValueError(f"{name} cannot be negative")
+        if self.num_gpus is not None and self.num_gpus > 1 and self.num_gpus % 1:
+            raise ValueError(f"num_gpus is a share of one GPU or a number of whole ones, not {self.num_gpus:g}")
+
+
 class EngineProfile(Settings, frozen=True, kw_only=True):
     """One vLLM process and the model it serves."""
 
@@ -101,7 +130,10 @@ class EngineProfile(Settings, frozen=True, kw_only=True):
     most_json_items: int = 1024
     """Items after which an array or object of a structured answer is closed."""
     replicas: int = 1
-    """Engines of this model on this machine; the gateway spreads requests over them. 0: none, only `urls`."""
+    """Engines of this model, on this machine or those of `ray`; the gateway spreads requests over them. 0: none, only
+    `urls`."""
+    ray: Reservation | None = None
+    """Run the replicas on a Ray cluster. None: on this machine."""
     gpus: tuple[str, ...] = ()
     """For each replica the GPUs that it sees, as CUDA_VISIBLE_DEVICES takes them ("0", or "0,1")."""
     sleep_group: str | None = None
@@ -160,6 +192,8 @@ class EngineProfile(Settings, frozen=True, kw_only=True):
             raise ValueError(f"gpus names the GPUs of {len(self.gpus)} replicas, but there are {self.replicas}")
         if self.sleep_group is not None and self.replicas > 1:
             raise ValueError("engines of a sleep_group have one replica each")
+        if self.ray is not None and (self.gpus or self.sleep_group is not None):
+            raise ValueError("an engine with ray has no gpus and no sleep_group: Ray chooses its GPUs")
         for url in self.urls:
             _check_url(url)
         if self.max_frames < 0 or self.max_images < 0:
@@ -172,6 +206,11 @@ class EngineProfile(Settings, frozen=True, kw_only=True):
             raise ValueError("a model that transcribes takes no max_frames, max_images or tool_parser")
         if self.fast_start and self.threads != 1:
             raise ValueError("fast_start needs threads = 1 (a pool of OpenMP threads does not survive a fork)")
+
+    @property
+    def replicas_here(self) -> int:
+        """Engines of this model on this machine."""
+        return 0 if self.ray is not None else self.replicas
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -235,6 +274,7 @@ class Profile(Settings, frozen=True, kw_only=True):
     captioner: CaptionerProfile | None = None
     """None: no captions over HTTP."""
     device: DeviceProfile = DeviceProfile()
+    ray: ClusterProfile = ClusterProfile()
     supervisor: Policy = Policy()
 
     def __post_init__(self) -> None:

@@ -40,7 +40,7 @@ def snapshot(supervisors: Sequence[ProcessSupervisor]) -> dict[str, Any]:
             {
                 "name": supervisor.part.name,
                 "serves": supervisor.part.what,
-                "address": supervisor.part.address,
+                "address": supervisor.part.place,
                 "state": supervisor.state.value,
                 "pid": supervisor.pid,
                 "uptime_s": None if supervisor.ready_since is None else round(now - supervisor.ready_since, 1),

@@ -42,6 +42,11 @@ raise ImportError("the user's own module was imported")
 """
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What the stack of the tests is."""
+    parser.addoption("--stack-profile", help="a profile in the place of `demo`: its engines may run on a cluster")
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave to another worker what it alone runs."""
     return workers.is_for_another(config, collection_path.name) or None
@@ -129,7 +134,9 @@ def stack(request: pytest.FixtureRequest, users_folder: Path, logs: Path) -> Ite
     Without its model for sound if all tests of this worker do without.
     """
     options = ["--port", "0", "--translator-port", "0", "--log-dir", str(logs)]
-    if not any(item.path.name in workers.WITH_THE_STACK for item in request.session.items):
+    if chosen := request.config.getoption("--stack-profile"):
+        options += ["--profile", chosen]
+    elif not any(item.path.name in workers.WITH_THE_STACK for item in request.session.items):
         engine = "[[engines]]"
         rest, *engines = (PROFILES / "demo.toml").read_text().split(engine)
         soundless = users_folder / "soundless.toml"

@@ -30,7 +30,7 @@ HELLO = [{"role": "user", "content": "hello"}]
 
 
 class Engine:
-    """An OpenAI server on a Unix socket, owned by the test."""
+    """An OpenAI server on a Unix socket, or a free port, owned by the test."""
 
     def __init__(self, socket: Path) -> None:
         self.socket = socket
@@ -42,16 +42,20 @@ class Engine:
         self.headers: dict[str, str] = {}
         self.healthy = True
         self.silent = False
+        self.url = ""
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Engine]:
+    async def running(self, *, tcp: bool = False) -> AsyncIterator[Engine]:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_post("/v1/chat/completions", self.chat)
         app.router.add_get("/health", self.health)
         self.routes(app)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
-        await web.UnixSite(runner, str(self.socket)).start()
+        site = web.TCPSite(runner, "127.0.0.1", 0) if tcp else web.UnixSite(runner, str(self.socket))
+        await site.start()
+        if tcp:
+            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         try:
             yield self
         finally:

@@ -63,8 +63,10 @@ def with_dummy_weights(profile: Profile) -> Profile:
     """The profile with random weights, and the demo translator unless its own lies in a folder.
 
     Raises:
-        ProfileError: the sizes of a model are not known here.
+        ProfileError: the sizes of a model are not known here, or its engine runs on other machines.
     """
+    if names := [engine.name for engine in profile.engines if engine.ray is not None]:
+        raise ProfileError(f"dummy weights are made on this machine, but Ray runs {', '.join(names)}: leave out `ray`")
     engines = tuple(_with_dummy_weights(engine) if engine.replicas else engine for engine in profile.engines)
     translator = profile.translator
     if translator and translator.model and not Path(translator.model).expanduser().is_dir():

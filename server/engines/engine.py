@@ -57,7 +57,17 @@ def engine_parts(
     """
     hidden = hidden_from(*hub_tokens(engine), others=key_variables)
     variables = engine_environment(engine, runtime, on_gpu=on_gpu)
-    return [_engine_part(engine, runtime, replica, hidden, variables) for replica in range(engine.replicas)]
+    gpus = [{"CUDA_VISIBLE_DEVICES": seen} for seen in engine.gpus] or [{}] * engine.replicas
+    return [
+        _engine_part(engine, runtime, name, hidden, variables | own)
+        for name, own in zip(part_names(engine), gpus, strict=True)
+    ]
+
+
+def part_names(engine: EngineProfile) -> list[str]:
+    """What the replicas of an engine are called."""
+    name = UNSAFE.sub("-", engine.name)
+    return [f"{name}-{replica}" if engine.replicas > 1 else name for replica in range(engine.replicas)]
 
 
 def hub_tokens(engine: EngineProfile) -> tuple[str, ...]:
@@ -66,19 +76,17 @@ def hub_tokens(engine: EngineProfile) -> tuple[str, ...]:
 
 
 def _engine_part(
-    engine: EngineProfile, runtime: Path, replica: int, hidden: frozenset[str], environment: Mapping[str, str]
+    engine: EngineProfile, runtime: Path, name: str, hidden: frozenset[str], environment: Mapping[str, str]
 ) -> Part:
-    name = UNSAFE.sub("-", engine.name) + (f"-{replica}" if engine.replicas > 1 else "")
     public_socket = runtime / f"{name}.sock"
     socket = runtime / f"{name}.engine.sock" if engine.sleep_group else public_socket
     heartbeat = runtime / f"{name}.heartbeat"
-    own = {"CUDA_VISIBLE_DEVICES": engine.gpus[replica]} if engine.gpus else {}
     return Part(
         name=f"vllm-{name}",
         what=engine.name,
         command=engine_command(engine, ("--uds", str(socket))),
         heartbeat=heartbeat,
-        env={HEARTBEAT: str(heartbeat), **environment, **own},
+        env={HEARTBEAT: str(heartbeat), **environment},
         hidden=hidden,
         address=f"unix:{public_socket}",
         probe=Probe("http://engine", CORE_HEALTH, socket),

@@ -13,6 +13,7 @@ import asyncio
 import os
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
@@ -136,6 +137,7 @@ class Gateway:
                 replica.name,
                 socket=replica.socket,
                 url=replica.url,
+                address_file=Path(replica.address_file) if replica.address_file else None,
                 key=os.environ.get(replica.key_variable) if replica.key_variable else None,
                 swapper=self._swapper(replica.sleep_group),
                 poison_log=replica.poison_log,

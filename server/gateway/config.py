@@ -47,6 +47,8 @@ class Replica(Settings, frozen=True, kw_only=True):
     """Unix socket on this machine."""
     url: str | None = None
     """Base URL, without `/v1`."""
+    address_file: str | None = None
+    """File that holds the base URL of a server that moves; there is none while the server is nowhere."""
     key_variable: str | None = None
     """The environment variable that holds its API key, if it wants one."""
     sleep_group: str | None = None
@@ -55,8 +57,8 @@ class Replica(Settings, frozen=True, kw_only=True):
     """File that gets a line for each of its crashes that one request has caused; the supervisor reads it."""
 
     def __post_init__(self) -> None:
-        if (self.socket is None) == (self.url is None):
-            raise ValueError(f"replica {self.name}: give a socket or a url, one of them")
+        if [self.socket, self.url, self.address_file].count(None) != 2:
+            raise ValueError(f"replica {self.name}: give a socket, a url or an address_file, one of them")
 
 
 class ServedModel(Settings, frozen=True, kw_only=True):

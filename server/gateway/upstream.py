@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
@@ -15,6 +15,7 @@ from server.gateway.health import CircuitBreaker, HealthState, Probed
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
     from types import TracebackType
 
     from server.gateway.config import Health, Timeouts
@@ -49,6 +50,7 @@ class Upstream:
         *,
         socket: str | None = None,
         url: str | None = None,
+        address_file: Path | None = None,
         key: str | None = None,
         swapper: ModelSwapper | None = None,
         poison_log: str | None = None,
@@ -57,7 +59,7 @@ class Upstream:
     ) -> None:
         """`socket` is a Unix socket; None means TCP to `url`. `key` goes with each request.
 
-        `poison_log`: see `Replica`.
+        `address_file`, `poison_log`: see `Replica`.
         """
         if swapper is not None:
             swapper.join(self)
@@ -76,7 +78,8 @@ class Upstream:
         self._swapper = swapper
         self._health = health
         self._timeouts = timeouts
-        self._url = (url or "http://engine").rstrip("/")
+        self._base_url = "" if address_file else (url or "http://engine").rstrip("/")
+        self._address_file = address_file
         self._socket = socket
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._session: aiohttp.ClientSession | None = None
@@ -117,6 +120,17 @@ class Upstream:
         """Whether it is to be asked now."""
         return self.breaker.health_state
 
+    @property
+    def _url(self) -> str:
+        """Its base URL.
+
+        Raises:
+            ConnectionRefusedError: it moves, and is nowhere now.
+        """
+        if not self._base_url:
+            raise ConnectionRefusedError(f"{self.name} is nowhere now")
+        return self._base_url
+
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """Send a request; the answer's body is still to be read, and the answer to be closed."""
         return await self.session.post(f"{self._url}{path}", data=body, headers=headers, allow_redirects=False)
@@ -154,6 +168,7 @@ class Upstream:
 
     async def probe(self) -> Probed:
         """Ask for `/health` once, and draw the conclusions."""
+        self._look_where()
         result = Probed.DOWN
         try:
             status, _ = await self.get("/health", self._health.probe_timeout_s)
@@ -172,6 +187,17 @@ class Upstream:
         self.note_health()
         self.checked.set()
         return result
+
+    def _look_where(self) -> None:
+        """Learn where a server that moves is now; what it answered where it was has lost its end."""
+        if self._address_file is None:
+            return
+        url = ""
+        with suppress(FileNotFoundError):
+            url = self._address_file.read_text(encoding="utf-8")
+        if url != self._base_url:
+            self._base_url = url
+            self.abort_all()
 
     async def probes(self) -> AsyncIterator[Probed]:
         """Probe for ever, at once when a request has found something wrong."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from server.display import Display
+from server.errors import PreflightError
 from server.exit_codes import FAILED
 from server.selftest.report import as_json, summary, table
 from server.selftest.run import Selftest, all_good
@@ -43,9 +44,11 @@ def run_selftest(
         The exit code: 0 nothing failed, 1 something did.
 
     Raises:
-        PreflightError: A package is not installed.
+        PreflightError: A package is not installed, or engines run on other machines.
     """
     check_packages(profile)
+    if names := [engine.name for engine in profile.engines if engine.ray is not None]:
+        raise PreflightError(f"what is measured is this machine, but Ray runs {', '.join(names)}")
     began = time.monotonic()
     progress = Console(file=sys.stderr)
 

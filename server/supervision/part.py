@@ -26,6 +26,23 @@ class Probe:
     path: str
     socket: Path | None = None
     """Unix socket to ask on; None: TCP."""
+    address_file: Path | None = None
+    """Holds the URL in the place of `base`, while there is one: of a part whose server may be on any machine."""
+
+    @property
+    def url(self) -> str | None:
+        """Where it is now, without a path; None: nowhere."""
+        if self.address_file is None:
+            return self.base
+        try:
+            return self.address_file.read_text(encoding="utf-8")
+        except OSError:
+            return None
+
+    def forget(self) -> None:
+        """Remove what one that was killed has left: its socket, its address."""
+        for path in filter(None, (self.socket, self.address_file)):
+            path.unlink(missing_ok=True)
 
     async def healthy(self, timeout_s: float) -> bool:
         """Ask once; whatever goes wrong, the answer is no."""
@@ -33,11 +50,13 @@ class Probe:
 
     async def send(self, method: str, path: str, timeout_s: float) -> bool:
         """Send a request without a body; whether the answer was 200."""
+        if (base := self.url) is None:
+            return False
         connector = aiohttp.UnixConnector(str(self.socket)) if self.socket else aiohttp.TCPConnector()
         timeout = aiohttp.ClientTimeout(timeout_s)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             try:
-                async with session.request(method, f"{self.base}{path}") as response:
+                async with session.request(method, f"{base}{path}") as response:
                     return response.status == 200
             except (aiohttp.ClientError, OSError, TimeoutError):
                 return False
@@ -53,7 +72,7 @@ class Part:
     """The model it runs, or what it does."""
     command: tuple[str, ...]
     address: str
-    """Where it listens, for people."""
+    """Where it listens, for people; of one that may be on any machine, how it is called until it has an address."""
     probe: Probe
     heartbeat: Path | None = None
     """Where its processes say that they live, if they do (`server/supervision/heartbeat.py`)."""
@@ -82,6 +101,11 @@ class Part:
     """Answers 200 once what stands behind this part can be used through it."""
     vital: bool = False
     """Without it nothing of the stack can be used."""
+
+    @property
+    def place(self) -> str:
+        """Where it listens now, for people."""
+        return self.address if self.probe.address_file is None else self.probe.url or self.address
 
     def poisoned(self) -> int:
         """How many of its crashes so far were no fault of its own."""

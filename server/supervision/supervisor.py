@@ -156,8 +156,7 @@ class ProcessSupervisor:
             self._set(State.STARTING)
             await self._sleep_group.wait_for_turn(self)
         started = time.monotonic()
-        if part.probe.socket:
-            part.probe.socket.unlink(missing_ok=True)  # left by one that was killed
+        part.probe.forget()
         if part.heartbeat:
             forget_beats(part.heartbeat)
         self.stage, self.state = part.first_stage, State.STARTING  # on a busy machine it writes before it is held
@@ -183,6 +182,7 @@ class ProcessSupervisor:
         finally:
             await process.kill()  # what it started itself may still run
             self._reaper.release(process.pid)
+            part.probe.forget()
             self._process = None
             self.ready_since = None
             self.memory_bytes = 0

@@ -1,25 +1,34 @@
-"""A batch on a real Ray cluster with files and results in S3, one of whose machines is lost.
+"""A real Ray cluster: engines that run on it, and a batch with files and results in S3, one of whose machines is lost.
 
-`python -m scripts.benchmarks.cluster` does so with more files, and kills the driver, too.
+`python -m scripts.benchmarks.cluster` does so with more files, and kills the driver, too; its `engines` has real ones.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
+import subprocess
+import sys
 from collections import Counter
+from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import openai
+import psutil
 import pytest
 from batch_runs import pictures
+from cluster_engines import empty_model, played_vllm, runs
 from clusters import without_times
 
 from client.cluster.local_copy import local_folder
 from client.export.formats import export
+from scripts.benchmarks.client import ROOT
 from scripts.benchmarks.cluster.rig import Endpoint, Raylets, batch, client, s3_server, upload, wait_until, who_holds
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -96,6 +105,94 @@ def records(folder: str) -> Any:
         export(here, ["json"])
         found = json.loads((here / "results.json").read_text())["files"]
     return [{"name": it["file"].rpartition("/")[2], **without_times(it)} for it in found]
+
+
+PROFILE = """
+[gateway]
+port = 0
+[ray]
+address = "{address}"
+[[engines]]
+name = "m"
+model = "{model}"
+max_model_len = 512
+replicas = 2
+start_timeout_s = 300
+ray = {{}}
+env = {env}
+"""
+
+
+@pytest.fixture
+def stack(rig: tuple[Raylets, dict[str, str], Path], tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """`babelview up` with two engines that the cluster runs, and its endpoint."""
+    profile, ready, log = tmp_path / "ray.toml", tmp_path / "ready.json", tmp_path / "up.log"
+    env = "{ " + ", ".join(f'{name} = "{value}"' for name, value in played_vllm(tmp_path / "fake").items()) + " }"
+    model = empty_model(tmp_path / "model")
+    profile.write_text(PROFILE.format(address=rig[0].address, model=model, env=env))
+    command = [sys.executable, "-P", "-m", "server", "up", "--profile", str(profile), "--ready-file", str(ready)]
+    with log.open("wb") as file:
+        up = subprocess.Popen(
+            [*command, "--log-dir", str(tmp_path / "logs")],
+            stdout=file,
+            stderr=file,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(tmp_path)},
+        )
+    try:
+        wait_until(lambda: ready.exists() or up.poll() is not None, "engines on the cluster")
+        assert ready.exists(), log.read_text()
+        yield up, json.loads(ready.read_text())["endpoint"]
+    finally:
+        up.kill()
+        up.wait()
+
+
+def engines_on(raylets: Raylets) -> set[int]:
+    """The processes of actors that run engines, and of these."""
+    found = set()
+    for pid in raylets.processes(0) | raylets.processes(1):
+        with suppress(psutil.Error):
+            line = " ".join(psutil.Process(pid).cmdline())
+            if "EngineHost" in line or "server.engines.vllm_entry" in line:
+                found.add(pid)
+    return found
+
+
+@pytest.mark.timeout(600)
+async def test_engines_of_a_profile_run_on_a_cluster(
+    rig: tuple[Raylets, dict[str, str], Path], stack: tuple[subprocess.Popen[bytes], str]
+) -> None:
+    """One is killed: what had not begun goes to the other, another one takes its place. With `up` all are gone."""
+    up, endpoint = stack
+    numbers = count()
+    async with openai.AsyncOpenAI(base_url=endpoint, api_key="none", max_retries=0) as sdk:
+
+        async def ask(**options: Any) -> Any:
+            messages = [{"role": "user", "content": f"Number {next(numbers)}"}]
+            return await sdk.chat.completions.create(model="m", messages=messages, **options)  # type: ignore[call-overload]
+
+        async def answering(times: int = 8) -> set[str]:
+            return {str((await ask()).choices[0].message.content) for _ in range(times)}
+
+        streams = [await ask(stream=True) for _ in range(4)]
+        homes = [(await anext(stream)).choices[0].delta.content for stream in streams]
+        assert len(set(homes)) == 2
+        killed = homes[0]
+        (other,) = set(homes) - {killed}
+        os.kill(int(killed), signal.SIGKILL)
+        assert await answering() == {other}
+        for stream, home in zip(streams, homes, strict=True):
+            if home == killed:
+                with pytest.raises(openai.APIError, match="died"):
+                    await anext(stream)
+            await stream.close()
+        async with asyncio.timeout(300):
+            while len(found := await answering()) < 2:  # noqa: ASYNC110  # they are other processes
+                await asyncio.sleep(0.1)
+        assert other in found
+    assert {int(pid) for pid in found} < engines_on(rig[0])
+    up.kill()
+    wait_until(lambda: not engines_on(rig[0]) and not any(runs(int(pid)) for pid in found), "their end")
 
 
 @pytest.mark.timeout(600)

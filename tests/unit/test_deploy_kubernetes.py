@@ -132,8 +132,8 @@ CONFIG = {"enablePrefixCaching", "maxModelLen", "maxNumSeqs", "gpuMemoryUtilizat
 """Names of its `values.schema.json`, which lets unknown ones pass without a word."""
 BY_THE_CHART = {"--model", "--max-model-len", "--max-num-seqs", "--gpu-memory-utilization"}
 """Arguments that its templates make of other values."""
-OF_A_SHARED_CARD = {"--kv-cache-memory-bytes"}
-"""In the profile three engines share a card; in the chart each has its own, and fills it."""
+OF_A_SHARED_GPU = {"--kv-cache-memory-bytes"}
+"""In the profile three engines share a GPU; in the chart each has its own, and fills it."""
 
 
 def options(arguments: list[str]) -> list[tuple[str, ...]]:
@@ -159,7 +159,7 @@ def test_the_production_stack_starts_what_the_profile_says(spec: dict[str, Any])
     assert config.keys() == CONFIG
     assert (config["maxModelLen"], config["maxNumSeqs"]) == (engine.max_model_len, engine.max_requests)
     ours = options(engine_arguments(engine, ()))
-    assert options(config["extraArgs"]) == [it for it in ours if it[0] not in BY_THE_CHART | OF_A_SHARED_CARD]
+    assert options(config["extraArgs"]) == [it for it in ours if it[0] not in BY_THE_CHART | OF_A_SHARED_GPU]
     variables = {each["name"]: each["value"] for each in spec["env"]}
     expected = engine_environment(engine, Path("/tmp"), on_gpu=True)
     assert variables | {"TMPDIR": "/tmp"} == expected

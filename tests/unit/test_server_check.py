@@ -105,6 +105,20 @@ def test_a_port_in_use_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"port {port}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("length", "code"), [(8192, 0), (80000, 1)])
+def test_a_profile_for_a_cluster_needs_no_gpu_here(
+    tmp_path: Path, gpus: list[Gpu], capsys: pytest.CaptureFixture[str], length: int, code: int
+) -> None:
+    path = Path(profile(tmp_path, length))
+    elsewhere = '[[engines]]\nname = "mine"\nmodel = "/on/the/machines"\nmax_model_len = 9\nray = {}\n'
+    path.write_text(path.read_text() + "replicas = 4\nray = { num_cpus = 2 }\n" + elsewhere)
+    assert main(["check", "--profile", str(path), "--port", "0"]) == code
+    said = capsys.readouterr().out
+    assert "of the cluster, for llama: needs 16" in said
+    assert "0 wanted" in said
+    assert not gpus
+
+
 @pytest.mark.parametrize("size", ["0", "-1", "x", "inf", "nan"])
 def test_sizes_are_numbers(size: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--gpu-memory", size]) == 2

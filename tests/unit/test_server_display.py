@@ -13,7 +13,7 @@ from server.display import Display
 
 
 def part(name: str, address: str) -> Any:
-    return SimpleNamespace(part=SimpleNamespace(name=name, what="", address=address), pid=7, start_s=1.5)
+    return SimpleNamespace(part=SimpleNamespace(name=name, what="", place=address), pid=7, start_s=1.5)
 
 
 @pytest.mark.parametrize("captioner", [True, False])

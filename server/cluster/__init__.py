@@ -1,0 +1,1 @@
+"""Engines on a Ray cluster: each in an actor, on whichever machine has room for it."""
