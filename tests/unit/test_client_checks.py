@@ -264,7 +264,7 @@ def test_long_answers_are_checked_in_no_time(part: str) -> None:
     for before in ("", "A car."):  # white space at an end is taken off
         text = split_reasoning(before + part * (1_000_000 // len(part)) + before).text
         find_issues(text, request.prompt, None, "text")
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 6
 
 
 def test_prompts_of_ours_are_english_and_leave_no_language_open() -> None:

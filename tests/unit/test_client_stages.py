@@ -71,7 +71,8 @@ def test_what_was_answered_is_translated_though_the_rest_cannot_be_loaded(
 ) -> None:
     def fail(number: int) -> None:
         if number == 2:
-            time.sleep(1)  # until the others are answered
+            wait_until(lambda: len(story.asked) == 2)
+            time.sleep(1)  # until they are answered
             raise MediaError("broken at the end")
 
     before_each_unit(monkeypatch, fail)

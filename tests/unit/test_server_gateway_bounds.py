@@ -84,14 +84,14 @@ async def test_a_key_has_its_share_of_the_memory(folder: Path, engine: Engine, t
 
 
 async def test_a_body_comes_at_some_rate(folder: Path, engine: Engine) -> None:
-    timeouts = Timeouts(body_idle_s=0.4, body_bytes_per_s=1000)
+    timeouts = Timeouts(body_idle_s=2.0, body_bytes_per_s=1000)
     async with gateway(folder, timeouts=timeouts) as address:
         for bytes_at_once, status in ((1, b"408"), (200, b"200")):
             sent = body("x" * 1000)
             reader, writer = await connect(address)
             writer.write(POST + b"Content-Length: %d\r\n\r\n" % len(sent))
             reading = asyncio.create_task(reader.readline())
-            for begin in range(0, len(sent), bytes_at_once)[:40]:
+            for begin in range(0, len(sent), bytes_at_once)[:200]:
                 if reading.done():
                     break
                 writer.write(sent[begin : begin + bytes_at_once])

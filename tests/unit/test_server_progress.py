@@ -45,18 +45,39 @@ def program(text: str, *arguments: str) -> Iterator[int]:
             process.kill()
 
 
-def looks(progress: Progress, apart_s: float = 0.2) -> list[bool]:
-    """What two looks say."""
+class Clock:
+    """Goes on by itself not at all."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def looks(progress: Progress, clock: Clock, spins: int | None) -> list[bool]:
+    """What two looks say, 0.2 s apart by the clock; meanwhile a process that spins has its share of a CPU."""
     first = progress.works()
-    time.sleep(apart_s)
+    if spins is None:
+        time.sleep(0.2)
+    else:
+        spin(spins)
+    clock.now += 0.2
     return [first, progress.works()]
+
+
+def spin(pid: int) -> None:
+    """Wait until a process has used a CPU for a while, however many others want it."""
+    process = psutil.Process(pid)
+    until_s = process.cpu_times().user + 0.1
+    while process.cpu_times().user < until_s:
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(("text", "works"), [(SPINS, True), (SLEEPS, False)])
 def test_what_uses_a_cpu_works(text: str, works: bool) -> None:
     with program(text) as pid:
-        progress = Progress(pid, None, 600.0)
-        assert looks(progress) == [False, works]  # at first there is nothing to compare with
+        progress = Progress(pid, None, 600.0, clock := Clock())
+        assert looks(progress, clock, pid if works else None) == [False, works]  # at first there is nothing to compare
         progress.answered()
         assert not progress.works()
 
@@ -66,9 +87,9 @@ def test_what_is_below_a_process_counts() -> None:
     with program(parent + "time.sleep(0.3); print(flush=True); child.wait()") as pid:
         children = psutil.Process(pid).children()
         try:
-            assert looks(Progress(pid, None, 600.0)) == [False, True]
+            assert looks(Progress(pid, None, 600.0, clock := Clock()), clock, children[0].pid) == [False, True]
             children[0].suspend()
-            assert looks(Progress(pid, None, 600.0)) == [False, False]
+            assert looks(Progress(pid, None, 600.0, clock), clock, None) == [False, False]
         finally:
             children[0].kill()
 
@@ -80,7 +101,7 @@ def test_a_step_that_waits_works_for_as_long_as_a_step_may_take(tmp_path: Path) 
         assert (beat.pid, beat.steps) == (pid, 1)
         assert 0 < beat.step_began <= time.monotonic()
         progress = Progress(pid, tmp_path / "beats", 600.0, clock=lambda: time.monotonic() + later)
-        assert looks(progress) == [True, True]
+        assert [progress.works(), progress.works()] == [True, True]
         os.kill(pid, signal.SIGSTOP)
         while psutil.Process(pid).status() != psutil.STATUS_STOPPED:
             time.sleep(0.01)
@@ -97,7 +118,8 @@ def test_a_step_that_waits_works_for_as_long_as_a_step_may_take(tmp_path: Path) 
 
 def test_what_spins_for_too_long_hangs() -> None:
     with program(SPINS) as pid:
-        progress = Progress(pid, None, 0.5)
-        assert looks(progress) == [False, True]
-        time.sleep(0.4)
+        progress = Progress(pid, None, 0.5, clock := Clock())
+        assert looks(progress, clock, pid) == [False, True]
+        spin(pid)
+        clock.now += 0.4
         assert not progress.works()

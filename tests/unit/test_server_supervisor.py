@@ -153,7 +153,7 @@ async def test_a_part_in_a_long_step_is_left_alone_and_found_once_it_is_stopped(
         assert stack.supervisors[0].state is State.READY
         assert len(pids(tmp_path)) == 1
         os.kill(pids(tmp_path)[0][0], signal.SIGSTOP)
-        assert "health checks" in await asyncio.wait_for(notes.crashes.get(), 5.0)
+        assert "health checks" in await asyncio.wait_for(notes.crashes.get(), DEADLINE_S)
         (tmp_path / "ill").unlink()
         await ready_again(stack)
 
