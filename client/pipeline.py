@@ -143,6 +143,23 @@ class Runner:
                 group.create_task(worker())
 
 
+class Decoders:
+    """The processes that decode: one run's, or those that several share."""
+
+    def __init__(self, count: int, fork_server: ForkServer | None, thumbnails: Thumbnails | None = None) -> None:
+        """`count` files are decoded at once to be seen; those that are looked at and heard come on top."""
+        self.seeing = Loaders(count, fork_server, thumbnails=thumbnails)
+        self.probing = Loaders(PROBED_AT_ONCE, fork_server)
+        self.hearing = Loaders(HEARD_AT_ONCE, fork_server, thumbnails=thumbnails)
+        self.waiting = Loaders(HEARD_AT_ONCE, fork_server, thumbnails=thumbnails)
+        """For what cannot be asked before it is heard."""
+
+    def close(self) -> None:
+        """End them, whatever they are doing."""
+        for loaders in (self.seeing, self.probing, self.hearing, self.waiting):
+            loaders.close()
+
+
 class Pipeline:
     """One run over many files."""
 
@@ -157,19 +174,19 @@ class Pipeline:
         speech: SpeechClient,
         sampling: Sampling,
         concurrency: int,
-        loaders: int,
+        decoders: Decoders,
         ask_once: bool,
         redo: str | None,
         progress: Counters,
         refresh: Callable[[], None],
         notify: Notify,
         stop: asyncio.Event,
-        thumbnails: Thumbnails | None = None,
-        fork_server: ForkServer | None = None,
         completed: Callable[[Source], None] | None = None,
         told: Told | None = None,
     ) -> None:
-        """`concurrency` requests in flight, `loaders` files decoded at once; setting `stop` ends the run early.
+        """`concurrency` requests in flight; setting `stop` ends the run early.
+
+        Who gave the `decoders` closes them: before the pipeline, whose threads else wait for them.
 
         `refresh` is called when `progress` has changed, `completed` with each source that is done or has failed, `told`
         with the pieces of answers as they come.
@@ -179,12 +196,7 @@ class Pipeline:
         self._sampling = replace(sampling, scenes=plan.over_scenes)
         self._concurrency, self._ask_once, self._told = concurrency, ask_once, told
         self._progress, self._refresh, self._stop = progress, refresh, stop
-        self._loaders, self._probers = (
-            Loaders(loaders, fork_server, thumbnails=thumbnails),
-            Loaders(PROBED_AT_ONCE, fork_server),
-        )
-        self._hearers = Loaders(HEARD_AT_ONCE, fork_server, thumbnails=thumbnails)
-        self._waiting_loaders = Loaders(HEARD_AT_ONCE, fork_server, thumbnails=thumbnails)
+        self._decoders, loaders = decoders, decoders.seeing.count
         self._threads = ThreadPoolExecutor(DECODING_STAGES * loaders, "load")
         self._probe_threads = ThreadPoolExecutor(PROBED_AT_ONCE, "probe")
         self._hear_threads = ThreadPoolExecutor(HEARD_AT_ONCE, "hear")
@@ -223,11 +235,7 @@ class Pipeline:
                 raise _innermost(error)
 
     def close(self) -> None:
-        """Free the threads and processes."""
-        self._loaders.close()
-        self._probers.close()
-        self._hearers.close()
-        self._waiting_loaders.close()
+        """Free the threads."""
         self._stop_threads()
         self._ledger_thread.shutdown()
 
@@ -241,13 +249,13 @@ class Pipeline:
         asked = {kind for kind in kinds if self._plan.requests[kind]}
         servers = Servers(self._plan, self._model, self._translator, asked, self._plan.most_frames(self._sampling))
         find = Find(self.jobs, self._fetcher, servers)
-        probe = Probe(self.jobs, self._probers, self._probe_threads)
-        hear = Hear(self.jobs, self._speech, self._hearers, self._hear_threads, once=self._ask_once)
-        decode = self.jobs, self._model, self._sampling, self._loaders
+        probe = Probe(self.jobs, self._decoders.probing, self._probe_threads)
+        hear = Hear(self.jobs, self._speech, self._decoders.hearing, self._hear_threads, once=self._ask_once)
+        decode = self.jobs, self._model, self._sampling, self._decoders.seeing
         load, load_pictures, load_scenes = (stage(*decode, self._threads) for stage in (Load, LoadPictures, LoadScenes))
-        load_later = LoadLater(*decode, self._later_threads, waiting_loaders=self._waiting_loaders)
+        load_later = LoadLater(*decode, self._later_threads, waiting_loaders=self._decoders.waiting)
         ask = Ask(self.jobs, self._model, at_once=self._concurrency, once=self._ask_once, told=self._told)
-        loaders = self._loaders.count
+        loaders = self._decoders.seeing.count
         return [
             [Placed(find, LocalSources, GROUPS_AT_ONCE), Placed(find, RemoteSource, FETCHED_AT_ONCE)],
             [Placed(find, LargeSource, LARGE_AT_ONCE)],

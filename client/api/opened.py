@@ -12,16 +12,23 @@ if TYPE_CHECKING:
     from client.endpoints.speech import SpeechClient
     from client.endpoints.translation import TranslatorClient
     from client.media.fork_server import ForkServer
+    from client.pipeline import Decoders
 
 
 class Opened:
     """What there is while a session is open."""
 
     def __init__(
-        self, model: ModelClient, speech: SpeechClient, translator: TranslatorClient, fork_server: ForkServer
+        self,
+        model: ModelClient,
+        speech: SpeechClient,
+        translator: TranslatorClient,
+        fork_server: ForkServer,
+        decoders: Decoders | None,
     ) -> None:
-        """What is given is closed with it."""
+        """What is given is closed with it; `decoders` are those of all runs, if they share them."""
         self.model, self.speech, self.translator, self.fork_server = model, speech, translator, fork_server
+        self.decoders = decoders
         self._folder: Path | None = None
 
     def scratch(self) -> Path:
@@ -32,6 +39,8 @@ class Opened:
 
     async def close(self, *, keep_fork_server: bool) -> None:
         """Close all, but for a fork server that others use too, and remove what is in `scratch`."""
+        if self.decoders:
+            self.decoders.close()
         if not keep_fork_server:
             self.fork_server.close()
         for client in (self.model, self.speech, self.translator):

@@ -31,7 +31,7 @@ from client.ledger.results import Results
 from client.media.fork_server import ForkServer
 from client.media.kinds import Kind
 from client.media.thumbnail_folder import Thumbnails
-from client.pipeline import Pipeline
+from client.pipeline import Decoders, Pipeline
 from client.record import record_of
 from client.sources.fetch import FOLDER, Fetcher
 from client.sources.folders import Choice
@@ -96,7 +96,7 @@ class Session:
             frames_as: How videos are sent: `video`, `images`, or `auto`, as the endpoint wants it.
             glossary: A file of terms for translations.
             concurrency: Requests in flight to each endpoint, of each call.
-            shared: Whether that is so of all calls together.
+            shared: Whether that is so of all calls together, as well as `loaders`.
             loaders: Files of a batch that are decoded at once; as many as there are cores.
             timeout_s: Of one request.
             wait_s: For a server that is away.
@@ -146,11 +146,13 @@ class Session:
             "notify": self.notify,
             "stop": self.stopping,
         }
+        fork_server = self._given_fork_server or ForkServer()
         self._open = Opened(
             self._model(waiting),
             SpeechClient(self._base_urls[0], self._api_key, **waiting),
             TranslatorClient(self._translator_url, self._translator_key, glossary=self._glossary, **waiting),
-            self._given_fork_server or ForkServer(),
+            fork_server,
+            Decoders(self._loaders, fork_server) if self._shared else None,
         )
 
     def _model(self, waiting: Waiting) -> ModelClient:
@@ -293,6 +295,7 @@ class Session:
     ) -> AsyncIterator[Pipeline]:
         """The stages of a run, whose ledger is in `output`; what they use is closed in the end."""
         opened, fetcher = self.opened, self.fetcher(output, asked.animated)
+        decoders = opened.decoders or Decoders(self._loaders, opened.fork_server, thumbnails)
         pipeline = Pipeline(
             asked.plan,
             ledger,
@@ -302,21 +305,21 @@ class Session:
             speech=opened.speech,
             sampling=asked.sampling,
             concurrency=self._concurrency * len(self._base_urls),
-            loaders=self._loaders,
+            decoders=decoders,
             ask_once=asked.ask_once,
             redo=redo,
             progress=progress,
             refresh=refresh,
             notify=self.notify,
             stop=self.stopping,
-            thumbnails=thumbnails,
-            fork_server=opened.fork_server,
             completed=completed,
             told=told,
         )
         try:
             yield pipeline
         finally:
+            if decoders is not opened.decoders:
+                decoders.close()
             pipeline.close()
             await fetcher.close()
 

@@ -170,7 +170,7 @@ def run(work: Work, wanted: Wanted, laid_out: Machines) -> Generator[dict[str, A
     # Listed where the driver is: begun anew on another machine, it might find other files. Without a CPU: actors have
     # reserved them all.
     listed = ray.data.from_items([0], override_num_blocks=1).map_batches(
-        lambda _: ({name: [value] for name, value in row.items()} for row in blocks(wanted)),
+        lambda _: ({name: [value] for name, value in row.items()} for row in blocks(wanted, laid_out.actors)),
         batch_size=None,
         num_cpus=0,
         label_selector={"ray.io/node-id": ray.get_runtime_context().get_node_id()},

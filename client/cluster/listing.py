@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
     from client.sources.folders import Choice
 
-FIRST_BLOCK, BLOCK = 8, 32
-"""Sources that an actor gets together: few at first, so that some files are spread over all actors."""
-_FIRST = 128
-"""Sources in small blocks."""
+SMALLEST_BLOCK, LARGEST_BLOCK = 8, 256
+"""Sources that an actor gets together. Each block has a ledger, queues and decoders of its own, which cost as much as
+some small pictures."""
+_SHARES = 8
+"""A block is this part of what each actor has had so far: few files are spread over all actors, and no actor has much
+more to do in the end than the others."""
 _LOOKED_AT = 1000
 """Sources among which live photos are looked for, which lie side by side."""
 
@@ -119,16 +121,21 @@ def _stem(source: Source) -> str:
     return f"{folder}/{name.partition('.')[0]}"
 
 
-def blocks(wanted: Wanted) -> Iterator[dict[str, Any]]:
+def blocks(wanted: Wanted, actors: int) -> Iterator[dict[str, Any]]:
     """The sources as rows of Ray Data, one for each block; what goes wrong is a row, too, and the last one."""
     found = stream(wanted)
     try:
         position = 0
-        while block := list(itertools.islice(found, FIRST_BLOCK if position < _FIRST else BLOCK)):
+        while block := list(itertools.islice(found, _size(position, actors))):
             position += len(block)
             yield {"position": block[0].position, "sources": _to_json(block), "error": ""}
     except BabelviewError as error:
         yield {"position": -1, "sources": b"[]", "error": str(error)}
+
+
+def _size(position: int, actors: int) -> int:
+    """How many sources the block has that begins at a position."""
+    return min(max(SMALLEST_BLOCK, position // (_SHARES * actors)), LARGEST_BLOCK)
 
 
 def _to_json(block: list[Source]) -> bytes:

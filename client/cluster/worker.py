@@ -26,7 +26,7 @@ from client.cluster.rows import SOURCE, URI, rows_of, select
 from client.cluster.tables import Tables
 from client.counters import Counters
 from client.errors import BabelviewError, MediaError, ServiceLostError, UsageError
-from client.ledger.ledger import LEDGER
+from client.ledger.ledger import LEDGER, Ledger
 from client.ledger.rows import open_to_read
 from client.sources.gather import needs_driver
 from client.sources.source import fingerprint_of
@@ -83,6 +83,8 @@ class Worker:
         self._tables = Tables(self._objects, work.tables)
         self._done = work.done()
         self._folder = _own_folder()
+        with closing(Ledger(self._folder)):  # which makes the tables: of each block it is copied
+            pass
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="pipelines", daemon=True).start()
         self._session = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
@@ -128,6 +130,7 @@ class Worker:
         if missing:
             async with AsyncExitStack() as stack:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self._folder)))
+                shutil.copyfile(self._folder / LEDGER, folder / LEDGER)
                 ledger = stack.enter_context(
                     closing(JournaledLedger(folder, self._objects, self._tables, work.run, work.redo_run))
                 )

@@ -94,7 +94,7 @@ def do(work: Work, wanted: Wanted) -> list[dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("client.api.session.ForkServer", SharedForkServer)
         worker = Worker(work)
-        for row in blocks(wanted):
+        for row in blocks(wanted, 1):
             batch = {name: [value] for name, value in row.items()}
             outcomes += [orjson.loads(each) for given in worker(batch) for each in given["outcome"]]
     return outcomes

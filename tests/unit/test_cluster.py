@@ -18,7 +18,7 @@ from client.api.session import Session
 from client.cluster import lock, records
 from client.cluster.compaction import DIGITS, compact
 from client.cluster.journal import read_docs
-from client.cluster.listing import stream
+from client.cluster.listing import _size, blocks, read_block, stream
 from client.cluster.local_copy import local_folder
 from client.cluster.lock import Lock
 from client.cluster.objects import Objects
@@ -27,6 +27,7 @@ from client.cluster.tables import Tables
 from client.errors import LedgerBusyError, LedgerError, UsageError
 from client.export.formats import export
 from client.ledger.ledger import Ledger
+from client.media.fork_server import ForkServer
 from client.media.kinds import Kind
 from client.sources.gather import rows
 
@@ -300,6 +301,30 @@ def test_a_lock_is_given_back_after_the_beat_that_is_under_way(tmp_path: Path, m
     go_on.set()
     join()
     assert objects.names("") == []
+
+
+def test_blocks_grow_as_files_are_listed(tmp_path: Path) -> None:
+    """Few files are spread over all actors; of many, no block is large beside what each actor has had."""
+    for number in range(700):
+        (tmp_path / f"{number:03}.png").write_bytes(b"?")
+    for actors, sizes in ((1, [8] * 9 + [9, 10, 11, 12, 14, 16]), (16, [8] * 87)):
+        found = [read_block(row["sources"]) for row in blocks(wanted_of(str(tmp_path)), actors)]
+        assert [len(block) for block in found][: len(sizes)] == sizes
+        assert [source.position for block in found for source in block] == list(range(700))
+    assert [_size(position, 2) for position in (0, 127, 160, 4096, 10**9)] == [8, 8, 10, 256, 256]
+
+
+def test_all_blocks_of_an_actor_share_its_decoders(
+    servers: FakeServers, ads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To fork one takes as long as several small pictures."""
+    forked = list[int]()
+    fork = ForkServer.fork
+    monkeypatch.setattr(ForkServer, "fork", lambda self: forked.append(1) or fork(self))
+    monkeypatch.setattr("client.cluster.listing.SMALLEST_BLOCK", 2)
+    outcomes = do(work_of(servers, str(tmp_path / "many")), wanted_of(str(ads)))
+    assert [outcome["done"] for outcome in outcomes] == [2, 2, 1]
+    assert len(forked) == 1
 
 
 def test_a_file_below_two_paths_counts_once_and_live_photos_are_seen(tmp_path: Path) -> None:
