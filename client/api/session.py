@@ -22,7 +22,7 @@ from client.endpoints.keys import translator_key as key_of_translator
 from client.endpoints.language_names import language_code
 from client.endpoints.proxy import proxy_of
 from client.endpoints.speech import SpeechClient
-from client.endpoints.spread import SpreadModel
+from client.endpoints.spread import SpreadModel, SpreadSpeech
 from client.endpoints.translation import SOURCE, TranslatorClient
 from client.errors import BabelviewError, UsageError
 from client.ledger.events import RedoEnded
@@ -146,10 +146,10 @@ class Session:
             "notify": self.notify,
             "stop": self.stopping,
         }
-        fork_server = self._given_fork_server or ForkServer()
+        fork_server, model = self._given_fork_server or ForkServer(), self._model(waiting)
         self._open = Opened(
-            self._model(waiting),
-            SpeechClient(self._base_urls[0], self._api_key, **waiting),
+            model,
+            self._speech(model, waiting),
             TranslatorClient(self._translator_url, self._translator_key, glossary=self._glossary, **waiting),
             fork_server,
             Decoders(self._loaders, fork_server) if self._shared else None,
@@ -161,6 +161,11 @@ class Session:
         return SpreadModel(
             self._base_urls, self._api_key, at_once=self._concurrency, frames_as=self._frames_as, **waiting
         )
+
+    def _speech(self, model: ModelClient, waiting: Waiting) -> SpeechClient:
+        if not isinstance(model, SpreadModel):
+            return SpeechClient(self._base_urls[0], self._api_key, **waiting)
+        return SpreadSpeech(self._base_urls, self._api_key, hearing=model.hearing, **waiting)
 
     async def close(self) -> None:
         """Close the connections, end the processes, and remove what was fetched."""

@@ -22,7 +22,8 @@ from client.cluster.lock import Lock
 from client.cluster.objects import Objects
 from client.cluster.tables import Tables
 from client.cluster.worker import Work
-from client.errors import BabelviewError, LedgerBusyError, LedgerError, ServiceLostError, UsageError
+from client.endpoints.addresses import endpoint_addresses
+from client.errors import BabelviewError, LedgerBusyError, LedgerError, RequestError, ServiceLostError, UsageError
 from client.media.kinds import Kind
 from client.sources.folders import Choice
 
@@ -103,7 +104,23 @@ def _prepare(settings: Settings, objects: Objects) -> tuple[listing.Wanted, Aske
     choice = Choice(settings.include, settings.exclude, sound=asked.takes_sound)
     wanted = listing.Wanted(settings.paths, settings.manifests, settings.column, choice, os.getcwd())  # noqa: PTH109
     listing.check(wanted)
+    asyncio.run(_look_at_servers(settings, asked))
     return wanted, asked
+
+
+async def _look_at_servers(settings: Settings, asked: Asked) -> None:
+    """Refuse here what each of the actors would refuse once there is a cluster. One that is away, they wait for.
+
+    Raises:
+        UsageError: the translator does not know a language, or there is no endpoint at the address.
+    """
+    told: list[str] = []  # the actors tell it, too
+    session = Session(**settings.session_settings() | {"wait_s": -1.0}, notify=told.append)
+    async with session:
+        with suppress(ServiceLostError, RequestError):
+            if asked.plan.languages:
+                await session.check_languages(asked.plan.languages)
+            await session.opened.model.check(set())
 
 
 async def _serves(session: Session, speech_model: str) -> bool:
@@ -136,6 +153,7 @@ def _run(settings: Settings, objects: Objects, wanted: listing.Wanted, asked: As
             redo_run=earlier[-1]["id"] if settings.redo and earlier else None,
             tables=tables.names,
             done=driver.share(records.done_by(objects, tables, earlier)),
+            limits=driver.shared_limits(laid_out, len(endpoint_addresses(settings.base_url)), settings.concurrency),
             notify=_say,
         )
         ended: BabelviewError | KeyboardInterrupt | None = None

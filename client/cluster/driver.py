@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
+import shutil
 import socket
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import orjson
 
 from client.cluster import compaction
+from client.cluster.folders import own_folder
+from client.cluster.limits import Limits
 from client.cluster.listing import blocks
 from client.cluster.objects import Objects
 from client.cluster.records import SOURCES
@@ -30,6 +35,8 @@ T = TypeVar("T")
 
 LOCAL, AUTO = "local", "auto"
 _LOOK_S = 10.0
+_FOLDER, _LONGEST_FOLDER = "babelview-ray-", 40
+"""Characters: a socket's path has 107 at most, of which Ray takes some 65 for itself."""
 MOST_LOADERS = 4
 """Of an actor, unless told otherwise: more actors rather than larger ones, as each has one thread of Python."""
 
@@ -52,11 +59,9 @@ def check_installed() -> None:
     Raises:
         UsageError: it is not.
     """
-    try:
-        import pyarrow as pa  # noqa: F401, PLC0415 (optional)
-        import ray  # noqa: F401, PLC0415
-    except ImportError as error:
-        raise UsageError(f"--ray needs the package {error.name}: {install('ray')}") from error
+    for name in ("ray", "pyarrow"):  # found, not imported, which takes seconds: what else is wrong is told before
+        if find_spec(name) is None:
+            raise UsageError(f"--ray needs the package {name}: {install('ray')}")
 
 
 def _check_address(address: str) -> None:
@@ -84,28 +89,44 @@ def connected(address: str) -> Iterator[None]:
     Raises:
         UsageError: there is none.
     """
-    import ray  # noqa: PLC0415 (optional)
-
-    # It counts every use of it over the network, unless told not to.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     _check_address(address)
-    settings: dict[str, Any] = {}
-    if address == LOCAL:
-        settings["include_dashboard"] = False
-        os.environ.setdefault(
-            "RAY_worker_niceness", "0"
-        )  # 15 by default: beside other programs next to nothing is done
-    try:
-        ray.init(address=address, logging_level=logging.ERROR, **settings)
-    except Exception as error:  # ConnectionError, RuntimeError, ValueError, grpc's
-        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-        hint = "; a cluster that asks for a token wants RAY_AUTH_MODE=token here, too" if address != LOCAL else ""
-        raise UsageError(f"--ray {address}: {reason}{hint}") from error
-    try:
+    # It counts every use of it over the network, unless told not to; and fills the screen with what it tries again.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
+    with ExitStack() as stack:
+        settings = stack.enter_context(_own_cluster()) if address == LOCAL else {}
+        import ray  # noqa: PLC0415 (optional, two seconds, and it reads the environment once)
+
+        try:
+            ray.init(address=address, logging_level=logging.ERROR, **settings)
+        except Exception as error:  # ConnectionError, RuntimeError, ValueError, grpc's
+            raise UsageError(f"--ray {address}: {_why(address, error)}") from error
+        stack.callback(ray.shutdown)
         with _told():
             yield
+
+
+def _why(address: str, error: Exception) -> str:
+    """Why there is no cluster, without the names that Ray's own commands and functions have for it."""
+    if address == AUTO and isinstance(error, ConnectionError):
+        return "no cluster runs on this machine; say --ray HOST:PORT of one, or --ray local, which starts one"
+    reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+    return reason if address == LOCAL else f"{reason}; a cluster with a token wants RAY_AUTH_MODE=token here, too"
+
+
+@contextmanager
+def _own_cluster() -> Iterator[dict[str, Any]]:
+    """Settings of a cluster for this run alone, of which nothing stays behind: no token in the home folder, no logs."""
+    os.environ.setdefault("RAY_worker_niceness", "0")  # 15 by default: beside other programs next to nothing is done
+    # Ray keeps others out with a token, which it writes to the home folder where it is not given one.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    folder = own_folder(_FOLDER)
+    try:
+        # The names of its sockets would be too long in a long one: then it has its own place.
+        yield {"include_dashboard": False} | ({"_temp_dir": str(folder)} if len(str(folder)) <= _LONGEST_FOLDER else {})
     finally:
-        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -150,6 +171,16 @@ def share(value: T) -> Callable[[], T]:
     import ray  # noqa: PLC0415 (optional)
 
     return partial(ray.get, ray.put(value))
+
+
+def shared_limits(laid_out: Machines, endpoints: int, concurrency: int) -> Callable[..., list[int]] | None:
+    """What keeps the bounds that all actors share, in an actor of its own; None where there is but one to ask."""
+    import ray  # noqa: PLC0415 (optional)
+
+    if laid_out.actors == 1:
+        return None
+    limits = ray.remote(num_cpus=0, max_restarts=-1)(Limits).remote(endpoints, concurrency, laid_out.actors)
+    return lambda actor, counts: ray.get(limits.exchange.remote(actor, counts))
 
 
 def run(work: Work, wanted: Wanted, laid_out: Machines) -> Generator[dict[str, Any], None, None]:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import tempfile
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-import psutil
 
 from client.api.session import Session
+from client.cluster.folders import own_folder
 from client.cluster.journal import JournaledLedger
+from client.cluster.limits import keep_leases
 from client.cluster.listing import read_block
 from client.cluster.objects import Objects
 from client.cluster.records import block_name, digest_of
 from client.cluster.rows import SOURCE, URI, rows_of, select
 from client.cluster.tables import Tables
 from client.counters import Counters
+from client.endpoints.spread import SpreadModel
 from client.errors import BabelviewError, MediaError, ServiceLostError, UsageError
 from client.ledger.ledger import LEDGER, Ledger
 from client.ledger.rows import open_to_read
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from client.api.options import Asked
     from client.cluster.records import Done
     from client.cluster.rows import Row
+    from client.endpoints.places import Counts
     from client.endpoints.retry import Notify
     from client.sources.source import Source
 
@@ -69,6 +73,8 @@ class Work:
     """The files of tables that there were when the run began."""
     done: Callable[[], Done]
     """Gives what `client.cluster.records.done_by` found."""
+    limits: Callable[[str, list[Counts]], list[int]] | None
+    """`client.cluster.limits.Limits.exchange`; None where there is a single actor."""
     notify: Notify
     """Tells the user: Ray shows what actors write to standard error."""
 
@@ -82,7 +88,7 @@ class Worker:
         self._objects = Objects(work.output)
         self._tables = Tables(self._objects, work.tables)
         self._done = work.done()
-        self._folder = _own_folder()
+        self._folder = own_folder(_FOLDER)
         with closing(Ledger(self._folder)):  # which makes the tables: of each block it is copied
             pass
         self._loop = asyncio.new_event_loop()
@@ -97,6 +103,9 @@ class Worker:
             settings["glossary"].write_bytes(content)
         session = Session(**settings, shared=True, notify=self._work.notify)
         await session.open()
+        model, limits = session.opened.model, self._work.limits
+        if limits and isinstance(model, SpreadModel):
+            self._leases = asyncio.create_task(keep_leases(model.places, partial(limits, uuid.uuid4().hex)))
         return session
 
     def __del__(self) -> None:
@@ -196,15 +205,6 @@ class Worker:
             "live_photo_of": source.live_photo_of,
             "fingerprint": fingerprint,
         }
-
-
-def _own_folder() -> Path:
-    """A folder for what is needed for moments only; those of actors that were killed are removed."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
-        pid = left.name.removeprefix(_FOLDER).partition("-")[0]
-        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
 
 
 def _rows(folder: Path, query: str, columns: Sequence[str]) -> list[Row]:

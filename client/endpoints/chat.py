@@ -8,14 +8,15 @@ import re
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import orjson
 import pybase64
 
 from client.endpoints.completion import Pieces, read_completion
 from client.endpoints.http import JsonServer
 from client.endpoints.keys import API_KEY, OPENAI_KEY
+from client.endpoints.request_body import PART, request_body
 from client.endpoints.retry import RetryPolicy
 from client.errors import (
     AttemptError,
@@ -89,8 +90,10 @@ class ModelClient:
         self._server = JsonServer(
             base_url, deadline_s=deadline_s, api_key=api_key, key_variable=f"{API_KEY}, or else {OPENAI_KEY},"
         )
-        self._base_url = self._server.url
+        self.base_url = self._server.url
         self._retries: dict[str, RetryPolicy] = {}
+        self.leaves: Callable[[str, UnavailableError], bool] | None = None
+        """Whether a request for a model that is not taken goes elsewhere, as `RetryPolicy` asks; "": for none."""
         self._checking = asyncio.Lock()
         self._checked = False
         self._listed: dict[str, dict[str, Any]] | None = None
@@ -123,7 +126,7 @@ class ModelClient:
         if self._listed is not None and (unknown := models - self._unlisted - set(self._entries(models))):
             self._unlisted |= unknown
             self._notify(
-                f"warning: {self._base_url} does not list {', '.join(sorted(unknown))}, which is tried all the same; "
+                f"warning: {self.base_url} does not list {', '.join(sorted(unknown))}, which is tried all the same; "
                 f"{self._lists()}"
             )
 
@@ -162,6 +165,11 @@ class ModelClient:
         what = "frames of a video" if as_video else "pictures in a request, and frames are sent as such"
         raise UsageError(f"{model} takes at most {most} {what}, not {frames} (--frames, or --max-frames)")
 
+    @property
+    def lists_models(self) -> bool:
+        """Whether the endpoint says what it serves; known after `check`."""
+        return self._listed is not None
+
     def lists(self, model: str) -> bool:
         """Whether the endpoint says that it serves a model; known after `check`."""
         return bool(self._entries([model]))
@@ -175,7 +183,7 @@ class ModelClient:
         if self._listed is not None and not self._entries([model]):
             hearing = [name for name, entry in self._listed.items() if entry.get("task") == "transcribe"]
             lists = f"it serves {', '.join(hearing)} (--speech-model)" if hearing else self._lists()
-            raise UsageError(f"{self._base_url} serves no speech model {model}, which transcript needs; {lists}")
+            raise UsageError(f"{self.base_url} serves no speech model {model}, which transcript needs; {lists}")
 
     async def _probe(self) -> None:
         """Find out whether what lists no models takes questions: one without messages, which no endpoint answers.
@@ -195,8 +203,8 @@ class ModelClient:
         completes = isinstance(said, dict) and ("choices" in said or "error" in said)
         if status in _NO_SUCH_PATH or (status < 300 and not completes):
             what = f"HTTP {status}" if status >= 300 else "no chat completion" if isinstance(said, dict) else "no JSON"
-            hint = "" if self._base_url.endswith("/v1") else "; is /v1 missing?"
-            raise UsageError(f"--base-url {self._base_url}: no OpenAI endpoint there ({path}: {what}){hint}")
+            hint = "" if self.base_url.endswith("/v1") else "; is /v1 missing?"
+            raise UsageError(f"--base-url {self.base_url}: no OpenAI endpoint there ({path}: {what}){hint}")
 
     async def _list(self) -> dict[str, dict[str, Any]] | None:
         async def attempt() -> Any:
@@ -209,7 +217,7 @@ class ModelClient:
                 raise UnavailableError("closes connections without an answer") from error
 
         try:
-            listed = await self._retry().call(attempt, f"models of {self._base_url}")
+            listed = await self._retry().call(attempt, f"models of {self.base_url}")
             return {str(model["id"]): dict(model) for model in listed["data"]} or None
         except (RequestError, KeyError, TypeError, ValueError):
             return None  # not every endpoint lists its models
@@ -231,8 +239,8 @@ class ModelClient:
         """
         frames = [pybase64.b64encode(jpeg) for jpeg in content.jpegs]
         if content.kind is Kind.VIDEO and self.takes_video:
-            return _PART % (b"video", b"video", b"video", b",".join(frames))
-        return b",".join(_PART % (b"image", b"image", b"image", frame) for frame in frames)
+            return PART % (b"video", b"video", b"video", b",".join(frames))
+        return b",".join(PART % (b"image", b"image", b"image", frame) for frame in frames)
 
     async def ask(
         self,
@@ -261,7 +269,7 @@ class ModelClient:
                 settings |= {"temperature": other_try.temperature, "seed": other_try.seed}
                 if other_try.frequency_penalty:
                     settings["frequency_penalty"] = other_try.frequency_penalty
-            body = _body(request, parts, settings, earlier)
+            body = request_body(request, parts, settings, earlier)
             return await self._retry(request.model).call(lambda: self._attempt(body), f"{label} {request.label}")
 
         return await self._adapted(request, send, choices)
@@ -279,7 +287,7 @@ class ModelClient:
             settings |= {"stream": True}
             if request.model not in self._uncounted:
                 settings["stream_options"] = {"include_usage": True}
-            body = _body(request, parts, settings, [*earlier, *turns])
+            body = request_body(request, parts, settings, [*earlier, *turns])
             return await self._retry(request.model).call(lambda: self._open(body), f"{label} {request.label}")
 
         events, event = await self._adapted(request, send)
@@ -329,7 +337,7 @@ class ModelClient:
             except RequestError as error:
                 if model in self._unlisted and _UNKNOWN_MODEL.search(str(error)):
                     raise UsageError(
-                        f"{self._base_url} does not serve {model} (--model, --image-model, --video-model); "
+                        f"{self.base_url} does not serve {model} (--model, --image-model, --video-model); "
                         f"{self._lists()} ({error})"
                     ) from error
                 if not isinstance(error, RefusedError):
@@ -349,8 +357,14 @@ class ModelClient:
     def _retry(self, model: str = "") -> RetryPolicy:
         """Models are waited for one by one: behind one endpoint one may be there and another not."""
         if model not in self._retries:
-            name = f"model {model} at {self._base_url}" if model else f"endpoint {self._base_url}"
-            self._retries[model] = RetryPolicy(name, wait_s=self._wait_s, notify=self._notify, stop=self._stop)
+            name = f"model {model} at {self.base_url}" if model else f"endpoint {self.base_url}"
+            self._retries[model] = RetryPolicy(
+                name,
+                wait_s=self._wait_s,
+                notify=self._notify,
+                stop=self._stop,
+                leaves=partial(self.leaves, model) if self.leaves else None,
+            )
         return self._retries[model]
 
     async def _attempt(self, body: bytes) -> Answer:
@@ -377,24 +391,3 @@ def is_listed_as(model: str, name: str) -> bool:
         or longer.endswith(f"/{shorter}")
         or (longer.startswith(f"{shorter}:") and "/" not in longer.removeprefix(shorter))
     )
-
-
-_PART = b'{"type":"%b_url","%b_url":{"url":"data:%b/jpeg;base64,%b"}}'
-
-
-def _body(request: Request, parts: bytes, settings: dict[str, Any], turns: Sequence[Turn]) -> bytes:
-    """A request as JSON. Media first, and the same bytes for each task, so that the server's caches can serve them.
-
-    Joined by hand: frames are megabytes, and this copies them once.
-    """
-    head = orjson.dumps({"model": request.model, **settings})
-    prompts = [*(turn.prompt for turn in turns), request.prompt]
-    questions = [orjson.dumps({"type": "text", "text": prompt}) for prompt in prompts]
-    pieces: list[bytes] = [head[:-1], b',"messages":[']
-    for number, question in enumerate(questions):
-        if number:
-            pieces += [b",", orjson.dumps({"role": "assistant", "content": turns[number - 1].answer}), b","]
-        pieces.append(b'{"role":"user","content":[')
-        pieces += [parts, b","] if parts and not number else []
-        pieces += [question, b"]}"]
-    return b"".join([*pieces, b"]}"])

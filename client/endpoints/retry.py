@@ -73,8 +73,20 @@ class Waiting(TypedDict):
 class RetryPolicy:
     """A server as seen by all the requests that go to it."""
 
-    def __init__(self, name: str, *, wait_s: float, notify: Notify, stop: asyncio.Event) -> None:
-        """`name` is for messages; `wait_s` in seconds; `stop` ends all pauses."""
+    def __init__(
+        self,
+        name: str,
+        *,
+        wait_s: float,
+        notify: Notify,
+        stop: asyncio.Event,
+        leaves: Callable[[UnavailableError], bool] | None = None,
+    ) -> None:
+        """`name` is for messages; `wait_s` in seconds; `stop` ends all pauses.
+
+        `leaves` says whether a request that the server does not take goes to another one, and is not waited for.
+        """
+        self._leaves = leaves
         self._name, self._wait_s, self._notify, self._stop = name, wait_s, notify, stop
         self._away_since: float | None = None
         self._said_at: float | None = None
@@ -92,6 +104,7 @@ class RetryPolicy:
             ServiceLostError: the server was away for longer than `wait_s`, gives nothing but errors, or its quota is
                 used up.
             StoppedError: the run was stopped meanwhile.
+            UnavailableError: the server did not take it, and it leaves for another one.
         """
         began = time.monotonic()
         self._first_call_at = self._first_call_at or began
@@ -101,6 +114,8 @@ class RetryPolicy:
             try:
                 result = await attempt()
             except UnavailableError as error:
+                if self._leaves and self._leaves(error):
+                    raise
                 self._away(error)
                 if time.monotonic() - began > self._wait_s:
                     raise self._give_up(f"{error}, for {_duration(self._wait_s)}") from error

@@ -16,8 +16,10 @@ from client.tasks.transcript import Said, to_text
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from client.endpoints.retry import Notify
+    from client.errors import UnavailableError
     from client.media.content import SoundPiece
     from client.tasks.plan import Request
 
@@ -58,12 +60,15 @@ class SpeechClient:
         wait_s: float,
         notify: Notify,
         stop: asyncio.Event,
+        leaves: Callable[[UnavailableError], bool] | None = None,
     ) -> None:
-        """`deadline_s` of one attempt and `wait_s` for a server that is away, in seconds."""
+        """`deadline_s` of an attempt and `wait_s` for a server that is away, in seconds; `leaves`: of `RetryPolicy`."""
         self._server = JsonServer(
             base_url, deadline_s=deadline_s, api_key=api_key, key_variable=f"{API_KEY}, or else {OPENAI_KEY},"
         )
-        self._retry = RetryPolicy(f"speech model at {self._server.url}", wait_s=wait_s, notify=notify, stop=stop)
+        self._retry = RetryPolicy(
+            f"speech model at {self._server.url}", wait_s=wait_s, notify=notify, stop=stop, leaves=leaves
+        )
 
     async def close(self) -> None:
         """Close the connections."""

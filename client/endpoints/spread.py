@@ -3,56 +3,134 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import sys
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from client.endpoints.chat import ModelClient
-from client.errors import UsageError
+from client.endpoints.places import Places
+from client.endpoints.speech import SpeechClient
+from client.errors import ServiceLostError, StoppedError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
     from client.endpoints.chat import OtherTry
     from client.endpoints.completion import Answer
+    from client.endpoints.speech import Transcribed
+    from client.media.content import SoundPiece
     from client.media.kinds import Kind
     from client.tasks.plan import Request, Turn
 
+_LOOK_S = 1.0
+"""Endpoints of which none is there are looked for so often."""
+
 
 class SpreadModel(ModelClient):
-    """Asks that endpoint which has the most room; itself it is the first of them."""
+    """Asks that endpoint which has the most room; itself it is the first of them.
+
+    One that is away does without while others answer: it is looked for from time to time, and its requests go to them.
+    """
 
     def __init__(self, base_urls: Sequence[str], api_key: str | None, *, at_once: int, **settings: Any) -> None:
         """`at_once` requests in flight to each; further settings are those of every `ModelClient`."""
         super().__init__(base_urls[0], api_key, **settings)
-        self._others = [ModelClient(url, api_key, **settings) for url in base_urls[1:]]
-        self._slots = [asyncio.Semaphore(at_once) for _ in base_urls]
-        self._room = [at_once] * len(base_urls)
+        self._all: list[ModelClient] = [self, *(ModelClient(url, api_key, **settings) for url in base_urls[1:])]
+        names = [f"endpoint {client.base_url}" for client in self._all]
+        self.places = Places(names, at_once, wait_s=self._wait_s, notify=self._notify)
+        self._models: set[str] = set()
+        self._there: set[int] = set()
+        """The numbers of endpoints that were looked at."""
+        self._looking = asyncio.Lock()
+        for number, client in enumerate(self._all):
+            client.leaves = partial(self._leaves, number)
 
     async def close(self) -> None:
         """Close the connections to all."""
         await super().close()
-        for other in self._others:
+        for other in self._all[1:]:
             await other.close()
 
     async def check(self, models: set[str]) -> None:
-        """As of one endpoint, of each.
+        """As of one endpoint, of each that is there; the others are looked at when they come.
 
         Raises:
             UsageError: see there; or some take videos as such, and others do not.
+            ServiceLostError: none of them is there.
+            StoppedError: the run was stopped meanwhile.
         """
-        await super().check(models)
-        for other in self._others:
-            await other.check(models)
-            if other.takes_video != self.takes_video:
-                raise UsageError(
-                    "--base-url: some of these endpoints are vLLM's, others are not: say --frames-as images"
-                )
+        async with self._looking:
+            self._models |= models
+            began, told = time.monotonic(), False
+            names = f"endpoints {', '.join(client.base_url for client in self._all)}"
+            while not await self._look():
+                if time.monotonic() - began > self._wait_s:
+                    raise ServiceLostError(f"{names}: none of them is there, for {self._wait_s:g} s; gave up waiting")
+                if not told:
+                    self._notify(f"{names}: none of them is there; waiting up to {self._wait_s:g} s")
+                told = True
+                await self._pause()
+
+    async def _look(self) -> bool:
+        """Whether any endpoint is there."""
+        found = await asyncio.gather(*(self._look_at(each) for each in range(len(self._all))), return_exceptions=True)
+        for error in found:
+            if isinstance(error, BaseException) and not isinstance(error, UnavailableError | ServiceLostError):
+                raise error
+        lost = [error for error in found if isinstance(error, ServiceLostError)]
+        if len(lost) == len(found):
+            raise lost[0]
+        return bool(self._there)
+
+    async def _look_at(self, number: int) -> None:
+        await ModelClient.check(self._all[number], self._models)
+        if any(self._takes_video(other) != self._takes_video(number) for other in self._there):
+            raise UsageError("--base-url: some of these endpoints are vLLM's, others are not: say --frames-as images")
+        self._there.add(number)
+
+    async def _pause(self) -> None:
+        try:
+            await asyncio.wait_for(self._stop.wait(), _LOOK_S)
+        except TimeoutError:
+            return
+        raise StoppedError("interrupted while waiting for an endpoint")
+
+    def _leaves(self, number: int, model: str, error: UnavailableError) -> bool:
+        return self.places.leaves(number, model, error) if model else len(self._all) > 1
 
     def check_media(self, model: str, kind: Kind, frames: int, *, pictures: int = 1) -> None:
-        """As of one endpoint, of each."""
-        super().check_media(model, kind, frames, pictures=pictures)
-        for other in self._others:
-            other.check_media(model, kind, frames, pictures=pictures)
+        """As of one endpoint, of each that is there."""
+        for number in sorted(self._there):
+            ModelClient.check_media(self._all[number], model, kind, frames, pictures=pictures)
+
+    def check_speech(self, model: str) -> None:
+        """As of one endpoint: one that serves it is enough."""
+        if not self.hearing(model):
+            for number in sorted(self._there):
+                ModelClient.check_speech(self._all[number], model)
+
+    def lists(self, model: str) -> bool:
+        """Whether any endpoint says that it serves a model."""
+        return any(ModelClient.lists(self._all[number], model) for number in self._there)
+
+    def hearing(self, model: str) -> list[int]:
+        """The numbers of the endpoints that say that they serve a model; if none does, those that say nothing."""
+        found = [number for number in sorted(self._there) if ModelClient.lists(self._all[number], model)]
+        return found or [number for number in sorted(self._there) if not self._all[number].lists_models]
+
+    def context(self, model: str) -> int | None:
+        """Of the endpoint that takes the fewest."""
+        found = [ModelClient.context(self._all[number], model) for number in self._there]
+        return min((tokens for tokens in found if tokens), default=None)
+
+    @property
+    def takes_video(self) -> bool:
+        """As of one endpoint: all that are there are alike."""
+        return self._takes_video(min(self._there, default=0))
+
+    def _takes_video(self, number: int) -> bool:
+        return self._all[number].takes_video if number else super().takes_video
 
     async def ask(
         self,
@@ -64,26 +142,77 @@ class SpreadModel(ModelClient):
         choices: Sequence[str] = (),
     ) -> Answer:
         """As of one endpoint, at that with the most room."""
-        async with self._place() as number:
-            if number == 0:
-                return await super().ask(request, parts, label, other_try, choices=choices)
-            return await self._others[number - 1].ask(request, parts, label, other_try, choices=choices)
+
+        async def attempt(number: int) -> Answer:
+            await self._look_again_at(number, request.model)
+            return await ModelClient.ask(self._all[number], request, parts, label, other_try, choices=choices)
+
+        return await self.places.ask(request.model, attempt)
 
     async def stream(
         self, request: Request, parts: bytes, turns: Sequence[Turn], label: str
     ) -> AsyncGenerator[str | Answer, None]:
         """As of one endpoint, at that with the most room."""
-        async with self._place() as number:
-            endpoint = self._others[number - 1].stream if number else super().stream
-            async for piece in endpoint(request, parts, turns, label):
+
+        async def attempt(number: int) -> AsyncGenerator[str | Answer, None]:
+            await self._look_again_at(number, request.model)
+            async for piece in ModelClient.stream(self._all[number], request, parts, turns, label):
                 yield piece
 
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[int]:
-        number = max(range(len(self._room)), key=self._room.__getitem__)
-        self._room[number] -= 1
+        async for piece in self.places.stream(request.model, attempt):
+            yield piece
+
+    async def _look_again_at(self, number: int, model: str) -> None:
+        """Look at an endpoint that was away when the others were looked at.
+
+        Raises:
+            UnavailableError, ServiceLostError: it still is, or cannot be asked what the others are asked.
+            StoppedError: the run was stopped meanwhile.
+        """
+        if not self._there or number in self._there:
+            return
         try:
-            async with self._slots[number]:
-                yield number
-        finally:
-            self._room[number] += 1
+            await self._look_at(number)
+        except UnavailableError as error:
+            if not self.places.leaves(number, model, error):
+                await self._pause()
+            raise
+        except UsageError as error:
+            raise ServiceLostError(str(error)) from error
+
+
+class SpreadSpeech(SpeechClient):
+    """Has sound transcribed by those of several endpoints that serve the model, in turn."""
+
+    def __init__(
+        self, base_urls: Sequence[str], api_key: str | None, *, hearing: Callable[[str], Iterable[int]], **settings: Any
+    ) -> None:
+        """`hearing` gives the numbers of the endpoints that serve a model; settings are those of `SpeechClient`."""
+        names = [f"speech model at {url}" for url in base_urls]
+        self._places = Places(names, sys.maxsize, wait_s=settings["wait_s"], notify=settings["notify"])
+        super().__init__(base_urls[0], api_key, leaves=partial(self._places.leaves, 0, _SPEECH), **settings)
+        others = enumerate(base_urls[1:], 1)
+        self._others = [
+            SpeechClient(url, api_key, leaves=partial(self._places.leaves, number, _SPEECH), **settings)
+            for number, url in others
+        ]
+        self._hearing = hearing
+
+    async def close(self) -> None:
+        """Close the connections to all."""
+        await super().close()
+        for other in self._others:
+            await other.close()
+
+    async def transcribe(self, request: Request, piece: SoundPiece, label: str, temperature: float) -> Transcribed:
+        """As of one endpoint, at that with the least to do."""
+
+        async def attempt(number: int) -> Transcribed:
+            client = [self, *self._others][number]
+            return await SpeechClient.transcribe(client, request, piece, label, temperature)
+
+        return await self._places.ask(_SPEECH, attempt, self._hearing(request.model) or (0,))
+
+
+_SPEECH = "speech"
+"""What `Places` calls the model: one speech model is asked."""

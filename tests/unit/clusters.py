@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
     from fake_servers import FakeServers
 
-TIMES = {
-    *("total_processing_time_sec", "generation_time_sec", "request_time_sec", "answered_at", "tokens_per_sec", "file"),
-}
-
 
 @contextmanager
 def s3_server() -> Iterator[str]:
@@ -81,7 +77,9 @@ def work_of(servers: FakeServers, output: str, *, redo: str | None = None, **opt
     done = records.done_by(objects, tables, earlier)
     session = {"base_url": f"{servers.url}/v1", "translator": servers.url, "concurrency": 4, "loaders": 1}
     redo_run = earlier[-1]["id"] if redo and earlier else None
-    return Work(asked, session, None, output, run["id"], redo, redo_run, tables.names, lambda: np.array(done), print)
+    return Work(
+        asked, session, None, output, run["id"], redo, redo_run, tables.names, lambda: np.array(done), None, print
+    )
 
 
 def wanted_of(*paths: str, manifests: Sequence[str] = ()) -> Wanted:
@@ -98,10 +96,3 @@ def do(work: Work, wanted: Wanted) -> list[dict[str, Any]]:
             batch = {name: [value] for name, value in row.items()}
             outcomes += [orjson.loads(each) for given in worker(batch) for each in given["outcome"]]
     return outcomes
-
-
-def without_times(record: Any) -> Any:
-    """A record without what differs from run to run."""
-    if isinstance(record, dict):
-        return {name: without_times(value) for name, value in record.items() if name not in TIMES}
-    return [without_times(each) for each in record] if isinstance(record, list) else record

@@ -1,0 +1,236 @@
+"""Which of several endpoints takes the next request: what is in flight to each, and which of them is away or busy."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from client.errors import RequestError, ServiceLostError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+
+    from client.endpoints.retry import Notify
+
+T = TypeVar("T")
+
+FIRST_AWAY_S, LONGEST_AWAY_S = 1.0, 20.0
+"""One that is away is asked so often, each time by a single request that the others would take as well."""
+LOST_S = 60.0
+"""The same of one that keeps us out, or answers nothing but errors."""
+BUSY_S = 1.0
+"""After 429 another one goes before, for so long, if it has room."""
+
+
+class Counts(NamedTuple):
+    """What came of requests to an endpoint since it was last asked for."""
+
+    answered: int
+    refused: int
+    """How often it was too busy, or away."""
+    retry_after_s: float
+    """The longest wait that it asked for."""
+
+
+NOTHING = Counts(0, 0, 0.0)
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    name: str
+    limit: int
+    in_flight: int = 0
+    away_until: dict[str, float] = field(default_factory=dict)
+    """Model -> when it is asked again (`time.monotonic`), of those that are away."""
+    tries: dict[str, int] = field(default_factory=dict)
+    busy_until: dict[str, float] = field(default_factory=dict)
+    lost: ServiceLostError | None = None
+    """Why it was given up, until it answers again."""
+    counts: Counts = NOTHING
+
+    def rank(self, model: str, now: float) -> int:
+        """0: it takes requests; 1: it is busy; 2: it is away."""
+        if self.away_until.get(model, 0.0) > now or (self.lost and model not in self.away_until):
+            return 2
+        return int(self.busy_until.get(model, 0.0) > now)
+
+
+class Places:
+    """The endpoints, by their numbers. Behind one of them a model may be there and another not."""
+
+    def __init__(self, names: Sequence[str], at_once: int, *, wait_s: float, notify: Notify) -> None:
+        """`at_once` requests in flight to each, until `limit` says otherwise; `wait_s` for all of them to be busy."""
+        self._endpoints = [_Endpoint(name, at_once) for name in names]
+        self._wait_s, self._notify = wait_s, notify
+        self._waiting: list[tuple[str, frozenset[int], asyncio.Future[int]]] = []
+        self._serving: dict[str, frozenset[int]] = {}
+        """Model -> the numbers of those that serve it."""
+        self.on_refusal: Callable[[], None] = lambda: None
+        """Is called when an endpoint takes a request no more than that."""
+
+    def __len__(self) -> int:
+        """How many endpoints there are."""
+        return len(self._endpoints)
+
+    def limit(self, number: int, at_once: int) -> None:
+        """From now on so many requests in flight."""
+        self._endpoints[number].limit = at_once
+        self._hand_out()
+
+    def take_counts(self) -> list[Counts]:
+        """What came of the requests to each since the last call."""
+        counts = [endpoint.counts for endpoint in self._endpoints]
+        for endpoint in self._endpoints:
+            endpoint.counts = NOTHING
+        return counts
+
+    async def ask(self, model: str, attempt: Callable[[int], Awaitable[T]], among: Iterable[int] | None = None) -> T:
+        """What `attempt` gives, at the endpoint of a number; at another one where that is away or lost.
+
+        `among` are the numbers of those that serve the model; all, unless it is given.
+
+        Raises:
+            ServiceLostError: all of them were lost.
+            RequestError: all of them were too busy for too long.
+        """
+        began, numbers = time.monotonic(), self._take(model, among)
+        while True:
+            async with self._place(model, numbers) as number:
+                try:
+                    answer = await attempt(number)
+                except (UnavailableError, ServiceLostError) as error:
+                    self._go_on(error, number, model, began)
+                else:
+                    self._answered(number, model)
+                    return answer
+
+    async def stream(self, model: str, attempt: Callable[[int], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
+        """The same, piece by piece: from another one as long as there is no first piece."""
+        began, numbers, begun = time.monotonic(), self._take(model, None), False
+        while True:
+            async with self._place(model, numbers) as number:
+                try:
+                    async with aclosing(attempt(number)) as pieces:
+                        async for piece in pieces:
+                            begun = True
+                            yield piece
+                except (UnavailableError, ServiceLostError) as error:
+                    if begun:
+                        raise
+                    self._go_on(error, number, model, began)
+                else:
+                    self._answered(number, model)
+                    return
+
+    def leaves(self, number: int, model: str, error: UnavailableError) -> bool:
+        """An endpoint takes no requests for a model: whether the request goes to another one, and does not wait."""
+        endpoint, now = self._endpoints[number], time.monotonic()
+        answered, refused, waits_s = endpoint.counts
+        endpoint.counts = Counts(answered, refused + 1, max(waits_s, error.retry_after or 0.0))
+        self.on_refusal()
+        others = [it for it in self._others(number, model) if it.rank(model, now) == 0]
+        if error.busy:
+            endpoint.busy_until[model] = now + (error.retry_after or BUSY_S)
+            return any(it.in_flight < it.limit for it in others)
+        if model not in endpoint.away_until and others:
+            self._notify(f"{endpoint.name}: {error}; others are asked meanwhile")
+        self._away(endpoint, model, error.retry_after)
+        return bool(others)
+
+    def _take(self, model: str, among: Iterable[int] | None) -> frozenset[int]:
+        self._serving[model] = frozenset(range(len(self)) if among is None else among)
+        return self._serving[model]
+
+    def _others(self, number: int, model: str) -> list[_Endpoint]:
+        numbers = self._serving.get(model, frozenset(range(len(self))))
+        return [self._endpoints[each] for each in sorted(numbers) if each != number]
+
+    def _go_on(self, error: UnavailableError | ServiceLostError, number: int, model: str, began: float) -> None:
+        """A request leaves an endpoint.
+
+        Raises:
+            ServiceLostError, RequestError: there is no other one.
+        """
+        endpoint, others = self._endpoints[number], [it for it in self._others(number, model) if not it.lost]
+        if isinstance(error, UnavailableError):
+            if not others:
+                raise ServiceLostError(f"{endpoint.name}: {error}") from error
+            if error.busy and time.monotonic() - began > self._wait_s:
+                raise RequestError(f"{error}, for {self._wait_s:g} s") from error
+            return
+        if not others:
+            raise error
+        if not endpoint.lost:
+            self._notify(f"warning: {error}; others are asked instead")
+        endpoint.lost = error
+        self._away(endpoint, model, LOST_S)
+
+    def _answered(self, number: int, model: str) -> None:
+        endpoint = self._endpoints[number]
+        endpoint.counts = endpoint.counts._replace(answered=endpoint.counts.answered + 1)
+        if endpoint.away_until or endpoint.lost:
+            if endpoint.away_until.pop(model, None) is not None and len(self) > 1:
+                self._notify(f"{endpoint.name}: is back")
+            endpoint.tries.pop(model, None)
+            endpoint.lost = None
+            self._hand_out()
+
+    def _away(self, endpoint: _Endpoint, model: str, retry_after: float | None) -> None:
+        tries = endpoint.tries[model] = endpoint.tries.get(model, 0) + 1
+        pause_s = retry_after or min(LONGEST_AWAY_S, FIRST_AWAY_S * 2.0 ** min(tries - 1, 10))
+        endpoint.away_until[model] = time.monotonic() + pause_s
+        asyncio.get_running_loop().call_later(pause_s, self._hand_out)
+
+    @asynccontextmanager
+    async def _place(self, model: str, numbers: frozenset[int]) -> AsyncIterator[int]:
+        free: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.append((model, numbers, free))
+        self._hand_out()
+        try:
+            number = await free
+        except asyncio.CancelledError:
+            if free.done() and not free.cancelled():
+                self._give_back(free.result())
+            raise
+        try:
+            yield number
+        finally:
+            self._give_back(number)
+
+    def _give_back(self, number: int) -> None:
+        self._endpoints[number].in_flight -= 1
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Give places to those that wait, the longest first."""
+        if not self._waiting or all(it.in_flight >= it.limit for it in self._endpoints):
+            return
+        waiting, self._waiting = self._waiting, []
+        for model, numbers, free in waiting:
+            if free.done():  # cancelled
+                continue
+            number = self._choose(model, numbers)
+            if number is None:
+                self._waiting.append((model, numbers, free))
+                continue
+            endpoint = self._endpoints[number]
+            endpoint.in_flight += 1
+            if model in endpoint.away_until:  # a single request finds out whether it is back
+                endpoint.away_until[model] = time.monotonic() + LONGEST_AWAY_S
+            free.set_result(number)
+
+    def _choose(self, model: str, numbers: frozenset[int]) -> int | None:
+        """That with the most room; one that is away only where all are. None: there is no room."""
+        now = time.monotonic()
+        ranks = {number: self._endpoints[number].rank(model, now) for number in numbers}
+        best = min(ranks.values())
+        room = {
+            number: self._endpoints[number].limit - self._endpoints[number].in_flight
+            for number in numbers
+            if ranks[number] < 2 or best == 2
+        }
+        able = [number for number in sorted(room) if room[number] > 0]
+        return max(able, key=lambda number: (-ranks[number], room[number]), default=None)
