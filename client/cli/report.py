@@ -36,7 +36,8 @@ def _report(folder: str, out: Path | None, apply: Path | None, *, thumbnails: bo
             made, failed = make_thumbnails(Path(folder))
             print(f"{made} thumbnails made, {failed} could not be", file=sys.stderr)
         with local_folder(folder, write=out is None) as here:
-            page = write_report(here, out, only_run=only_run)
+            of_cluster = folder if is_of_cluster(folder) else None
+            page = write_report(here, out, only_run=only_run, copy_of=of_cluster)
         print(page if out else there(page, here, folder))
     except BabelviewError as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -90,9 +90,8 @@ def connected(address: str) -> Iterator[None]:
         UsageError: there is none.
     """
     _check_address(address)
-    # It counts every use of it over the network, unless told not to; and fills the screen with what it tries again.
+    # It counts every use of it over the network, unless told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     with ExitStack() as stack:
         settings = stack.enter_context(_own_cluster()) if address == LOCAL else {}
         import ray  # noqa: PLC0415 (optional, two seconds, and it reads the environment once)

@@ -43,21 +43,25 @@ class Lock:
             LedgerBusyError: somebody does.
             LedgerError: the place cannot be written to.
         """
-        before = self._read()
-        if before:
+        while not self._created():
+            before = self._read()
+            if before is None:  # given back meanwhile
+                continue
             self._notify(f"{self._objects.shown} is held by {_holder_of(before)}: looking whether that still runs")
             until = time.monotonic() + _DEAD_AFTER_S
             while time.monotonic() < until:
                 time.sleep(BEAT_S / 2)
                 now = self._read()
-                if now == b"":
+                if now is None:
                     break
                 if now != before:
                     raise LedgerBusyError(
                         f"another run ({_holder_of(now)}) is writing to {self._objects.shown}: wait for it, or choose "
                         "another --output"
                     )
-        self._beat()
+            else:
+                if self._read() == before:
+                    self._objects.delete([NAME])
         self._thread.start()
         return self
 
@@ -69,13 +73,17 @@ class Lock:
             with suppress(LedgerError):  # which is found to be dead then
                 self._objects.delete([NAME])
 
-    def _read(self) -> bytes:
-        return self._objects.get([NAME]).get(NAME, b"")
+    def _read(self) -> bytes | None:
+        """None where there is no lock."""
+        return self._objects.get([NAME]).get(NAME)
 
-    def _beat(self) -> None:
+    def _created(self) -> bool:
+        """Whether there was no lock, and now there is ours: of runs that begin together that is one."""
+        return self._objects.create(NAME, self._next())
+
+    def _next(self) -> bytes:
         self._beats += 1
-        said = {"holder": self._holder, "token": self._token, "beats": self._beats}
-        self._objects.put({NAME: orjson.dumps(said)})
+        return orjson.dumps({"holder": self._holder, "token": self._token, "beats": self._beats})
 
     def _keep_beating(self) -> None:
         while not self._ended.wait(BEAT_S):
@@ -86,7 +94,7 @@ class Lock:
                 if found and _token_of(found) not in {self._token, None}:
                     self.lost = True
                     return
-                self._beat()
+                self._objects.put({NAME: self._next()})
 
 
 def _token_of(content: bytes) -> str | None:

@@ -45,6 +45,7 @@ class _Endpoint:
     in_flight: int = 0
     away_until: dict[str, float] = field(default_factory=dict)
     """Model -> when it is asked again (`time.monotonic`), of those that are away."""
+    away_since: dict[str, float] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
     busy_until: dict[str, float] = field(default_factory=dict)
     lost: ServiceLostError | None = None
@@ -99,12 +100,13 @@ class Places:
         began, numbers = time.monotonic(), self._take(model, among)
         while True:
             async with self._place(model, numbers) as number:
+                asked_at = time.monotonic()
                 try:
                     answer = await attempt(number)
                 except (UnavailableError, ServiceLostError) as error:
                     self._go_on(error, number, model, began)
                 else:
-                    self._answered(number, model)
+                    self._answered(number, model, asked_at)
                     return answer
 
     async def stream(self, model: str, attempt: Callable[[int], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
@@ -112,6 +114,7 @@ class Places:
         began, numbers, begun = time.monotonic(), self._take(model, None), False
         while True:
             async with self._place(model, numbers) as number:
+                asked_at = time.monotonic()
                 try:
                     async with aclosing(attempt(number)) as pieces:
                         async for piece in pieces:
@@ -122,7 +125,7 @@ class Places:
                         raise
                     self._go_on(error, number, model, began)
                 else:
-                    self._answered(number, model)
+                    self._answered(number, model, asked_at)
                     return
 
     def leaves(self, number: int, model: str, error: UnavailableError) -> bool:
@@ -168,9 +171,11 @@ class Places:
         endpoint.lost = error
         self._away(endpoint, model, LOST_S)
 
-    def _answered(self, number: int, model: str) -> None:
+    def _answered(self, number: int, model: str, asked_at: float) -> None:
         endpoint = self._endpoints[number]
         endpoint.counts = endpoint.counts._replace(answered=endpoint.counts.answered + 1)
+        if asked_at <= endpoint.away_since.get(model, 0.0):
+            return  # one that shuts down still answers what it was asked before: it is not back
         if endpoint.away_until or endpoint.lost:
             if endpoint.away_until.pop(model, None) is not None and len(self) > 1:
                 self._notify(f"{endpoint.name}: is back")
@@ -179,6 +184,8 @@ class Places:
             self._hand_out()
 
     def _away(self, endpoint: _Endpoint, model: str, retry_after: float | None) -> None:
+        if model not in endpoint.away_until:
+            endpoint.away_since[model] = time.monotonic()
         tries = endpoint.tries[model] = endpoint.tries.get(model, 0) + 1
         pause_s = retry_after or min(LONGEST_AWAY_S, FIRST_AWAY_S * 2.0 ** min(tries - 1, 10))
         endpoint.away_until[model] = time.monotonic() + pause_s

@@ -59,8 +59,8 @@ class Schemas:
         return [schema_of(reader) for reader in self._places]
 
 
-def item_of(file: FileResult, results: Results, page: Path, schemas: Schemas) -> Item:
-    """A file for a page in the folder `page`; `schemas` gets those of its data.
+def item_of(file: FileResult, results: Results, page: Path | None, schemas: Schemas) -> Item:
+    """A file for a page in the folder `page`, None: in a store; `schemas` gets those of its data.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -154,8 +154,10 @@ def _flags(record: Record) -> int:
     )
 
 
-def _media(uri: str, page: Path) -> str | None:
-    """The address of a local file, relative to the page, so that both can be moved together; None of a URL."""
+def _media(uri: str, page: Path | None) -> str | None:
+    """The address of a local file, relative to the page, so that both can be moved together; None where one is far."""
+    if page is None:
+        return None
     if uri.startswith("file://"):
         where = unquote_to_bytes(uri.removeprefix("file://"))
     elif uri.startswith("/"):

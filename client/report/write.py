@@ -48,31 +48,36 @@ def check_built() -> None:
         )
 
 
-def write_report(output: Path, page: Path | None = None, *, only_run: bool = False) -> Path:
+def write_report(output: Path, page: Path | None = None, *, only_run: bool = False, copy_of: str | None = None) -> Path:
     """Write the report of an output folder into `page` (default: `report` in it); gives the file to open.
+
+    `copy_of`: the folder is a copy of this folder or URL, to which a page in it will be brought.
 
     Raises:
         BabelviewError: the page was not built; the ledger cannot be read.
         OSError: something cannot be written.
     """
     check_built()
+    named = copy_of or str(output.resolve())
+    lies = page or (None if "://" in named else Path(named, FOLDER))
     page = page or output / FOLDER
     with Results(output, only_run=only_run) as results:
         page.mkdir(parents=True, exist_ok=True)
         for asset in sorted(BUNDLE.iterdir(), key=lambda path: path.name == INDEX):
             _copy(asset, page / asset.name)
         chunks = Chunks(page / "data")
-        chunks.finish(_core(results, output, page, chunks))
+        named = named.rstrip("/").rpartition("/")[2]
+        chunks.finish({"title": named} | _core(results, output, page, lies, chunks))
     return page / INDEX
 
 
-def _core(results: Results, output: Path, page: Path, chunks: Chunks) -> dict[str, Any]:
-    """What the page reads first; the chunks that it names are written."""
+def _core(results: Results, output: Path, page: Path, lies: Path | None, chunks: Chunks) -> dict[str, Any]:
+    """What the page reads first; the chunks that it names are written. `lies` is where the page is in the end."""
     thumbnails = Thumbnails(output)
     columns: dict[str, list[Any]] = {name: [] for name in ("id", "name", "kind", "duration", "flags", "thumbnail")}
     names: dict[str, list[str | None]] = {ENGLISH: []}
     schemas = Schemas()
-    for items in _batches(results, page, schemas):
+    for items in _batches(results, lies, schemas):
         for item in items:
             strip = _link(thumbnails, item, page)
             row = (item.number, item.name, item.kind, item.duration_s, item.flags, row_of_strip(strip))
@@ -88,7 +93,6 @@ def _core(results: Results, output: Path, page: Path, chunks: Chunks) -> dict[st
     topics = results.topics()
     return {
         "report": report_id(results),
-        "title": output.resolve().name,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": metadata.version("babelview"),
         "stats": results.stats,
@@ -103,7 +107,7 @@ def _core(results: Results, output: Path, page: Path, chunks: Chunks) -> dict[st
     }
 
 
-def _batches(results: Results, page: Path, schemas: Schemas) -> Iterator[list[Item]]:
+def _batches(results: Results, page: Path | None, schemas: Schemas) -> Iterator[list[Item]]:
     """The files, as many at a time as there are in a chunk."""
     items: list[Item] = []
     for file in results.files():

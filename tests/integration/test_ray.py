@@ -21,11 +21,9 @@ import psutil
 import pytest
 from batch_runs import pictures
 from cluster_engines import empty_model, played_vllm, runs
-from clusters import without_times
 
-from client.cluster.local_copy import local_folder
-from client.export.formats import export
 from scripts.benchmarks.client import ROOT
+from scripts.benchmarks.cluster.records import records
 from scripts.benchmarks.cluster.rig import Endpoint, Raylets, batch, client, s3_server, upload, wait_until, who_holds
 
 if TYPE_CHECKING:
@@ -98,13 +96,6 @@ def arguments(raylets: Raylets, output: str) -> list[str]:
 
 def ended(process: subprocess.Popen[bytes], log: Path) -> None:
     assert process.wait(300) == 0, log.read_text()[-4000:]
-
-
-def records(folder: str) -> Any:
-    with local_folder(folder, write=False) as here:
-        export(here, ["json"])
-        found = json.loads((here / "results.json").read_text())["files"]
-    return [{"name": it["file"].rpartition("/")[2], **without_times(it)} for it in found]
 
 
 PROFILE = """

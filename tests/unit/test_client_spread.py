@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
     from pathlib import Path
 
-AWAY = UnavailableError("cannot be reached")
+AWAY = UnavailableError("cannot be reached", retry_after=600.0)
 BUSY = UnavailableError("HTTP 429", busy=True)
 
 
@@ -56,7 +56,12 @@ async def ask(opened: Session, count: int = 1, **options: Any) -> list[Any]:
 
 
 def shared(count: int, at_once: int = 2, said: list[str] | None = None, wait_s: float = 60.0) -> Places:
-    return Places([f"endpoint {number}" for number in range(count)], at_once, wait_s=wait_s, notify=(said or []).append)
+    return Places(
+        [f"endpoint {number}" for number in range(count)],
+        at_once,
+        wait_s=wait_s,
+        notify=([] if said is None else said).append,
+    )
 
 
 async def test_what_one_that_dies_was_to_answer_the_other_one_does(both: list[FakeServers], said: list[str]) -> None:
@@ -259,6 +264,22 @@ async def test_models_are_away_one_by_one() -> None:
     assert not kept.leaves(1, "pictures", AWAY)  # where all are away it is waited
     refused = kept.take_counts()
     assert [(it.answered, it.refused) for it in refused] == [(1, 1), (2, 1)]
+
+
+async def test_what_one_answers_while_it_shuts_down_does_not_make_it_be_back(said: list[str]) -> None:
+    kept, answers = shared(2, said=said), asyncio.Event()
+
+    async def attempt(number: int) -> int:
+        await answers.wait()
+        return number
+
+    asked = [asyncio.create_task(kept.ask("m", attempt)) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert kept.leaves(0, "m", AWAY)
+    answers.set()
+    assert await asyncio.gather(*asked) == [0, 1]
+    assert [await kept.ask("m", attempt) for _ in range(2)] == [1, 1]
+    assert said == ["endpoint 0: cannot be reached; others are asked meanwhile"]
 
 
 async def test_two_that_are_always_full_end_a_request() -> None:

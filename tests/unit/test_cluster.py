@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import json
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from batch_runs import pictures, results, run
-from clusters import asked_of, do, put_files, s3_server, wanted_of, without_times, work_of
-from fake_servers import FakeServers, completion
+from clusters import do, put_files, s3_server, wanted_of, work_of
+from fake_servers import FakeServers
 
-from client.api.session import Session
 from client.cluster import lock, records
 from client.cluster.compaction import DIGITS, compact
 from client.cluster.journal import read_docs
 from client.cluster.listing import _size, blocks, read_block, stream
-from client.cluster.local_copy import local_folder
 from client.cluster.lock import Lock
 from client.cluster.objects import Objects
 from client.cluster.rows import ANSWER, take
 from client.cluster.tables import Tables
 from client.errors import LedgerBusyError, LedgerError, UsageError
-from client.export.formats import export
 from client.ledger.ledger import Ledger
 from client.media.fork_server import ForkServer
-from client.media.kinds import Kind
 from client.sources.gather import rows
+from scripts.benchmarks.cluster.records import comparable
+from scripts.benchmarks.cluster.records import records as records_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-PICTURE = b'{"type":"image_url","image_url":{"url":"data:image/jpeg;base64,"}}'
 
 
 @pytest.fixture
@@ -64,22 +59,9 @@ def compact_all(output: str) -> int:
     return sum(compact(Objects(output), part) for part in (*DIGITS, "sources"))
 
 
-def exported(output: str) -> list[dict[str, Any]]:
-    """The records of an output, without times, by their files' names."""
-    with local_folder(output) as folder:
-        export(folder, ["json"])
-        found = json.loads((folder / "results.json").read_text())["files"]
-    return sorted(
-        ({"name": it["file"].rpartition("/")[2], **without_times(it)} for it in found), key=lambda it: it["name"]
-    )
-
-
 def one_machine(servers: FakeServers, folder: Path) -> list[dict[str, Any]]:
     run(servers, "ads", "--languages", "spa_Latn", cwd=folder)
-    found = results(folder)["files"]
-    return sorted(
-        ({"name": it["file"].rpartition("/")[2], **without_times(it)} for it in found), key=lambda it: it["name"]
-    )
+    return comparable(results(folder)["files"])
 
 
 def test_records_are_those_of_one_machine(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
@@ -88,10 +70,10 @@ def test_records_are_those_of_one_machine(servers: FakeServers, ads: Path, tmp_p
     (outcome,) = do(work_of(servers, output), wanted_of(str(ads)))
     assert (outcome["done"], [name.rpartition("/")[2] for name, _ in outcome["failures"]]) == (5, ["broken.png"])
     assert len(servers.asked) == 2 * asked == 8
-    assert exported(output) == expected
+    assert records_of(output) == expected
     assert compact_all(output) > 0
     assert Objects(output).names("journal") == Objects(output).names("sources") == []
-    assert exported(output) == expected
+    assert records_of(output, write=True) == expected
     assert (tmp_path / "many" / "results.json").exists()
 
 
@@ -116,19 +98,19 @@ def test_what_was_answered_is_not_asked_again(servers: FakeServers, ads: Path, t
     more = work_of(servers, output, tasks=["describe", "tags"])
     do(more, wanted_of(str(ads)))
     assert len(servers.asked) == asked + 4
-    assert len(exported(output)) == 6
+    assert len(records_of(output)) == 6
 
 
 def test_sources_that_are_done_are_only_looked_at(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
     output = str(tmp_path / "many")
     do(work_of(servers, output), wanted_of(str(ads)))
-    before = exported(output)
+    before = records_of(output)
     pictures(ads, 1, first=3, size=(90, 70))  # another picture of this name
     shutil.rmtree(tmp_path / "many" / "journal")  # nobody has to read it
     work = work_of(servers, output)
     (outcome,) = do(work, wanted_of(str(ads)))
     assert (outcome["reused"], outcome["requests"], outcome["done"]) == (4, 1, 5)
-    assert [it["name"] for it in exported(output)] == [it["name"] for it in before]
+    assert [it["name"] for it in records_of(output)] == [it["name"] for it in before]
 
 
 def test_what_is_done_again_goes_on_where_it_was_interrupted(servers: FakeServers, ads: Path, tmp_path: Path) -> None:
@@ -150,12 +132,12 @@ def test_a_bucket_is_listed_and_written(servers: FakeServers, ads: Path, tmp_pat
     put_files(ads)
     output = "s3://ads/captions"
     do(work_of(servers, output), wanted_of("s3://ads/in"))
-    assert exported(output) == expected
+    assert records_of(output) == expected
     assert compact_all(output) > 0
     asked = len(servers.asked)
     (outcome,) = do(work_of(servers, output), wanted_of("s3://ads/in"))
     assert (outcome["reused"], outcome["requests"], len(servers.asked)) == (5, 0, asked)
-    assert exported(output) == expected
+    assert records_of(output, write=True) == expected
     assert "results.json" in Objects(output).names("")
 
 
@@ -198,6 +180,10 @@ def test_an_object_that_is_not_there_and_one_that_is(s3: str, tmp_path: Path) ->
         assert objects.names_below(["a", "f"]) == {"a": ["a/b", "a/c/d"], "f": []}
         objects.delete(["a/b", "e"])
         assert objects.names("") == ["a/c/d"]
+        assert [objects.create(name, b"4") for name in ("f", "f", "a/c/d")] == [True, False, False]
+        assert objects.get(["f", "a/c/d"]) == {"f": b"4", "a/c/d": b"2"}
+        objects.delete(["a/c/d", "f"])
+    assert list((tmp_path / "here").iterdir()) == []  # nor is a folder left
     with pytest.raises(LedgerError, match="s3://nowhere/at/all: cannot be written"):
         Objects("s3://nowhere/at/all").put({"a": b"1"})
     with pytest.raises(UsageError, match="no way known"):
@@ -279,6 +265,29 @@ def test_one_run_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "held by process 7" in said[-1]
 
 
+def test_of_runs_that_begin_together_one_goes_on(tmp_path: Path) -> None:
+    """None of them has beaten yet."""
+    objects = Objects(str(tmp_path / "here"))
+    begun = threading.Barrier(4)
+
+    def begin(_: int) -> bool:
+        held = Lock(objects, print)
+        begun.wait(60)
+        return held._created()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(begin, range(4))) == [False, False, False, True]
+
+
+def test_a_lock_that_is_empty_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "BEAT_S", 0.02)
+    monkeypatch.setattr(lock, "_DEAD_AFTER_S", 0.1)
+    objects = Objects(str(tmp_path))
+    objects.put({lock.NAME: b""})
+    with Lock(objects, print):
+        assert b"process" in objects.get([lock.NAME])[lock.NAME]
+
+
 def test_a_lock_is_given_back_after_the_beat_that_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That would write it again. Nor does what a driver raises end the beating."""
     monkeypatch.setattr(lock, "BEAT_S", 0.001)
@@ -345,42 +354,6 @@ def test_what_ends_a_run_is_told(servers: FakeServers, ads: Path, tmp_path: Path
     assert "tlh" in outcome["fatal"]
     (outcome,) = do(work, wanted_of(str(tmp_path / "nowhere")))
     assert outcome["fatal"].startswith("no such file or folder")
-
-
-def test_two_endpoints_share_the_requests(ads: Path, tmp_path: Path) -> None:
-    servers, others = FakeServers(), FakeServers()
-    try:
-        done = run(
-            servers,
-            pictures(tmp_path / "more", 12),
-            "--base-url",
-            f"{servers.url},{others.url}",
-            "--concurrency",
-            "1",
-            "--translator",
-            servers.url,
-            cwd=tmp_path,
-        )
-        assert done.returncode == 0
-        assert len(servers.asked) + len(others.asked) == 12
-        assert (servers.most_in_flight, others.most_in_flight) == (1, 1)
-    finally:
-        servers.close()
-        others.close()
-
-
-async def test_all_runs_of_an_actor_share_the_bound_of_an_endpoint(servers: FakeServers) -> None:
-    async def slowly(*_: Any) -> Any:
-        await asyncio.sleep(0.02)
-        return completion("A sign on a wall.")
-
-    servers.on_ask = slowly
-    session = Session(f"{servers.url}/v1", concurrency=2, shared=True)
-    (request,) = asked_of().plan.requests[Kind.IMAGE]
-    async with session:
-        asks = [session.opened.model.ask(request, PICTURE, "a.png") for _ in range(8)]
-        await asyncio.gather(*asks)
-    assert (len(servers.asked), servers.most_in_flight) == (8, 2)
 
 
 @pytest.mark.parametrize(

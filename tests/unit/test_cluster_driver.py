@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,7 +16,9 @@ from batch_runs import pictures, run
 from clusters import asked_of, do, wanted_of, work_of
 from fake_servers import FakeServers
 
+from client.cli.main import main
 from client.cluster import driver, listing, records
+from client.cluster.compaction import DIGITS, compact
 from client.cluster.journal import JournaledLedger, read_docs
 from client.cluster.objects import Objects
 from client.cluster.tables import Tables
@@ -22,12 +27,12 @@ from client.errors import BabelviewError, ServiceLostError, UsageError
 from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored
 from client.ledger.rows import StoredTranslation
 from client.media.kinds import Kind
+from client.report import write as report_writer
 from client.tasks.plan import UnitRequest
 from client.tasks.units import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -156,6 +161,67 @@ def test_errors_of_ray_are_told_in_a_line() -> None:
         with pytest.raises(BabelviewError) as told, driver._told():
             raise error
         assert str(told.value) == said
+
+
+def test_what_ray_says_of_a_cluster_is_told_in_our_words() -> None:
+    told = driver._why(driver.AUTO, ConnectionError("Could not find any running Ray instance. Please pass --address."))
+    assert told == "no cluster runs on this machine; say --ray HOST:PORT of one, or --ray local, which starts one"
+    assert driver._why(driver.LOCAL, RuntimeError("no memory.\nat all")) == "no memory"
+    assert driver._why("h:6379", RuntimeError("no token")).endswith("wants RAY_AUTH_MODE=token here, too")
+
+
+def test_a_cluster_of_our_own_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does one whose driver was killed, once there is another."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(driver, "_LONGEST_FOLDER", 200)
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE", "RAY_worker_niceness"):
+        monkeypatch.delenv(name, raising=False)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / f"babelview-ray-{dead.pid}-x" / "logs").mkdir(parents=True)
+    with driver._own_cluster() as settings:
+        (folder,) = tmp_path.iterdir()
+        assert settings == {"include_dashboard": False, "_temp_dir": str(folder)}
+        assert len(os.environ["RAY_AUTH_TOKEN"]) == 64  # else Ray writes one to the home folder
+        (folder / "logs").mkdir()
+    assert not any(tmp_path.iterdir())
+    monkeypatch.setattr(driver, "_LONGEST_FOLDER", 1)
+    with driver._own_cluster() as settings:
+        assert settings == {"include_dashboard": False}
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_the_commands_read_an_output_where_it_lies(
+    servers: FakeServers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    compacted: bool,
+) -> None:
+    monkeypatch.setattr(report_writer, "BUNDLE", tmp_path / "page")
+    for name in ("index.html", "report.js", "style.css"):
+        (tmp_path / "page").mkdir(exist_ok=True)
+        (tmp_path / "page" / name).write_text(name)
+    output = str(tmp_path / "many")
+    do(work_of(servers, output), wanted_of(str(pictures(tmp_path / "ads", 3))))
+    if compacted:
+        for part in (*DIGITS, records.SOURCES):
+            compact(Objects(output), part)
+    assert main(["report", output]) == 0
+    assert capfd.readouterr().out == f"{output}/report/index.html\n"
+    page = Path(output, "report")
+    shown = "".join(path.read_text() for path in page.glob("data/*.js"))
+    for text in ('"title":"many"', '"media":"./../../ads/0002.png"', '"text":"I see 2"', '"text":"spa_Latn: I see 2"'):
+        assert text in shown
+    assert main(["report", output, "--out", str(tmp_path / "a" / "page")]) == 0
+    assert '"media":"./../../ads/' in "".join(path.read_text() for path in tmp_path.glob("a/page/data/*.js"))
+    capfd.readouterr()
+    assert main(["search", "see", output]) == 0
+    found, said = capfd.readouterr()
+    assert ("0001.png" in found, said) == (True, "3 files\n")
+    assert main(["export", output, "--format", "csv"]) == 0
+    assert "I see 1" in Path(output, "results.csv").read_text()
+    assert not list(tmp_path.glob("many/ledger*"))
 
 
 def test_relative_paths_begin_where_the_driver_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from clusters import asked_of
+from batch_runs import pictures
+from clusters import asked_of, do, wanted_of, work_of
 from fake_servers import FakeServers, error
 
 from client.api.session import Session
@@ -17,6 +20,7 @@ from client.media.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 NOTHING = Counts(0, 0, 0.0)
 
@@ -90,6 +94,20 @@ def test_the_others_have_the_part_of_one_that_is_gone() -> None:
     parts(kept, "ab")
     clock.now += 2.0
     assert parts(kept, "ab") == [[15], [15]]
+
+
+def test_an_actor_asks_for_its_part(servers: FakeServers, tmp_path: Path) -> None:
+    begun, asked = threading.Event(), list[tuple[str, list[Counts]]]()
+
+    def exchange(actor: str, counts: list[Counts]) -> list[int]:
+        asked.append((actor, counts))
+        begun.set()
+        return [4]
+
+    work = work_of(servers, str(tmp_path / "many"))
+    do(replace(work, limits=exchange), wanted_of(str(pictures(tmp_path / "ads", 1))))
+    assert begun.wait(60)
+    assert (len(asked[0][0]), len(asked[0][1])) == (32, 1)
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ memory: the most that the driver held (RSS), by files. They are looked at, and a
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -28,13 +27,12 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 
-from client.cluster.local_copy import local_folder
-from client.export.formats import export
 from scripts.benchmarks.client import ROOT, draw, endpoint
+from scripts.benchmarks.cluster.records import records
 from scripts.benchmarks.cluster.rig import (
     BUCKET,
     OF_RAY,
@@ -53,25 +51,6 @@ if TYPE_CHECKING:
 
 AT_ONCE, BEFORE = 24, 200
 RESTS_S, SAMPLE_S = 5.0, 0.25
-TIMES = {
-    *("total_processing_time_sec", "generation_time_sec", "request_time_sec", "answered_at", "tokens_per_sec", "file"),
-}
-"""What differs from run to run in a record: times, and how a file is named."""
-
-
-def without_times(record: Any) -> Any:
-    """A record without what differs from run to run."""
-    if isinstance(record, dict):
-        return {name: without_times(value) for name, value in record.items() if name not in TIMES}
-    return [without_times(each) for each in record] if isinstance(record, list) else record
-
-
-def records(output: str) -> Any:
-    """The records of an output, without times."""
-    with local_folder(output, write=False) as folder:
-        export(folder, ["json"])
-        found = json.loads((folder / "results.json").read_bytes())["files"]
-    return [{"name": it["file"].rpartition("/")[2], **without_times(it)} for it in found]
 
 
 def asked(endpoints: Sequence[Endpoint]) -> Counter[str]:
