@@ -161,5 +161,6 @@ class _Decoders(subprocess.Popen[bytes]):
             loader_process.main(socket.socket(fileno=control), memory_bytes)
             os._exit(0)
 
-        alone = threading.active_count() == 1
-        super().__init__(line, pass_fds=pass_fds, preexec_fn=main if alone else None, **settings)
+        if threading.active_count() == 1:
+            settings |= {"preexec_fn": main, "restore_signals": False}  # a broken pipe is an error to Python
+        super().__init__(line, pass_fds=pass_fds, **settings)
