@@ -48,7 +48,7 @@ OTHER_VARIABLES = frozenset(
     for name in (
         *("API_KEY", "API_KEYS", "PROFILE", "HOST", "PORT", "LOG_DIR", "ENCODER_CACHE_MIB", "CACHE"),
         *("ADDRESS", "METRICS_KEY", "CORS", "HEARTBEAT", "JSON_STRING_BYTES", "JSON_ITEMS", "LLAMA_TOOL_PARSER"),
-        *("SPEECH", "ANY_VLLM", "WEBHOOK_KEY"),
+        *("SPEECH", "ANY_VLLM", "WEBHOOK_KEY", "CLUSTER_ENGINES_KEY"),
     )
 )
 """Variables that are no options of the client: its key, and those of the server and of its containers."""
