@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def told_before(asked: Asked, history: Sequence[Earlier], models: Models) -> Asked:
     """The same, where the questions come after those of `history`; tasks are asked as ever.
 
-    The earlier ones are put as they were then, so that what a server keeps of them serves again.
+    The earlier ones are put as they were then, so that what a server keeps of them serves again: where the questions
+    are told what is said in the file, so are they.
 
     Raises:
         UsageError: one of them is no question about a whole file.
@@ -31,10 +32,13 @@ def told_before(asked: Asked, history: Sequence[Earlier], models: Models) -> Ask
             raise UsageError(f"history[{number}]: give what was asked, either a question or a task")
     tasks = list(dict.fromkeys(earlier.task for earlier in history if earlier.task is not None))
     questions = list(dict.fromkeys(earlier.question for earlier in history if earlier.question is not None))
-    before = plan_of({"tasks": tasks, "questions": questions}, models).plan
+    before = {
+        hears: plan_of({"tasks": tasks, "questions": questions, "hear": hears}, models).plan.requests
+        for hears in {request.hears for kind in asked.plan.requests for request in asked.plan.requests[kind]}
+    }
     requests = {
         kind: [
-            replace(request, earlier=tuple(_turn(earlier, before.requests[kind]) for earlier in history))
+            replace(request, earlier=tuple(_turn(earlier, before[request.hears][kind]) for earlier in history))
             if request.question is not None
             else request
             for request in asked.plan.requests[kind]

@@ -148,16 +148,23 @@ def ask_of(request: Request, unit: Unit, said: list[Said] | None = None) -> Unit
     """
     if request.hears:
         text = transcript.lines(said or [], unit.span)
-        asked = request.prompt.removesuffix(HEARD) if text == transcript.NOTHING else request.prompt
+        earlier = tuple(Turn(_told(turn.prompt, text), turn.answer) for turn in request.earlier)
         talk = request.talk and request.talk.replace(TRANSCRIPT, text)
         talks = talk and unit.span and transcript.people_talk(said or [], unit.span)
-        request = replace(request, prompt=asked.replace(TRANSCRIPT, text), talk=talk if talks else None)
+        prompt = _told(request.prompt, text)
+        request = replace(request, prompt=prompt, talk=talk if talks else None, earlier=earlier)
         unit = units.heard(unit, text)
     start, end = (f"{at / 1e6:.1f}".removesuffix(".0") + " s" for at in unit.span) if unit.span else ("0 s", "its end")
     prompt = request.prompt.replace(START, start).replace(END, end)
     talk = request.talk and request.talk.replace(START, start).replace(END, end)
     same = (prompt, talk) == (request.prompt, request.talk)
     return UnitRequest(unit, request if same else replace(request, prompt=prompt, talk=talk))
+
+
+def _told(prompt: str, text: str) -> str:
+    """A prompt with what is said; where nothing is, and it has no place of its own for that, without any of it."""
+    asked = prompt.removesuffix(HEARD) if text == transcript.NOTHING else prompt
+    return asked.replace(TRANSCRIPT, text)
 
 
 def needs_probe(requests: Iterable[Request], kind: Kind) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from batch_runs import pictures
 from captioners import captioner, encoded
 from fake_servers import error
+from sound_files import tones, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,22 @@ async def test_the_model_is_told_what_was_asked_before(servers: FakeServers, tmp
     assert "Who drives?" in said[1]
     assert "Where to?" in said[3]
     assert all(isinstance(message["content"], str) or len(message["content"]) == 1 for message in asked["messages"][1:])
+
+
+async def test_where_it_is_heard_all_questions_are_told_what_is_said(hearing: FakeServers, tmp_path: Path) -> None:
+    film = write(tmp_path / "film.mkv", [tones([(1, 2.5)], 6, 300)], video_s=6)
+    silent = write(tmp_path / "silent.mkv", [tones([], 6, 300)], video_s=6)
+    more = {"question": "Where to?", "history": [*HISTORY, {"task": "tags", "answer": "[]"}]}
+    async with captioner(hearing, tmp_path / "own") as running:
+        for path in (film, silent):
+            await running.ask({"video": encoded(path), "hear": True})
+            await running.ask({"video": encoded(path), "hear": True, **more})
+    first, asked, of_silence, asked_of_silence = hearing.asked
+    assert asked["messages"][0] == first["messages"][0]
+    told = [words(message) for message in asked["messages"][::2]]
+    assert ["[1.0 s] tone 300" in prompt for prompt in told] == [True, True, False, True]
+    assert asked_of_silence["messages"][0] == of_silence["messages"][0]
+    assert not [message for message in asked_of_silence["messages"] if "transcript" in words(message)]
 
 
 async def test_a_form_has_it_as_json(servers: FakeServers, tmp_path: Path, picture: Path) -> None:
