@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
@@ -22,7 +22,7 @@ from client.tasks.units import UnitKind
 from client.timed_record import TimedAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from client.ledger.newest import ResultAnswer, Segment, TopicResult
     from client.ledger.results import FileResult, Results
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from client.tasks.plan import Plan, Request, UnitRequest
 
 Record = dict[str, Any]
+TakeRecord: TypeAlias = "Callable[[Record], None]"
 UNFINISHED = "not finished: run again to go on"
 PROMPT_DIGITS = 12
 """Of a prompt's hash, which tell it from others."""

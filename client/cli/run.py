@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections import Counter
 from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.api.options import SOUND_UNUSED, check_redo, plan_of
@@ -22,7 +24,7 @@ from client.export.interim import kept_up_to_date
 from client.ledger.events import RedoEnded, RunEnded
 from client.ledger.ledger import Ledger
 from client.media.thumbnail_folder import Thumbnails
-from client.report.write import check_built, write_report
+from client.report.write import FOLDER, INDEX, check_built, writing_report
 from client.sources.folders import Choice
 from client.sources.gather import gather
 
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 DONE, FAILED, USAGE = 0, 1, 2
 _SHOWN_KINDS = 6
+REPORT_FIRST_S = 10.0
+"""After which the report is written during a run; of one that was killed earlier, `babelview report` makes it."""
 
 
 class _Work(NamedTuple):
@@ -166,10 +170,13 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger) -> int:
             if ledger.begin_run(asked.plan, work.sources, settings.redo):
                 display.note(f"--redo {settings.redo} goes on where it was interrupted")
 
+            began = time.monotonic()
+
             def write() -> list[Path]:
                 if ledger.unchanged:  # it may yet be taken back
                     return []
-                return _export(settings, run_stats(asked.plan, progress, interrupted=stop.is_set()))
+                report = settings.report and time.monotonic() - began >= REPORT_FIRST_S
+                return _export(settings, run_stats(asked.plan, progress, interrupted=stop.is_set()), report=report)
 
             async with work.session.pipeline(
                 asked,
@@ -240,15 +247,16 @@ async def _write(
             ledger.apply(RunEnded(stats))
         if settings.redo and progress.finished == progress.files:
             ledger.apply(RedoEnded(settings.redo))
-        return await asyncio.to_thread(_export, settings)
+        return await asyncio.to_thread(_export, settings, report=settings.report)
     except OSError as error:
         raise _unwritable(settings, error) from error
 
 
-def _export(settings: Settings, stats: dict[str, Any] | None = None) -> list[Path]:
-    """Write all that was asked for; `stats` stand for those that the ledger gets at the end of a run."""
-    written = export(settings.output, settings.formats, stats, only_run=settings.only_run)
-    return [*written, write_report(settings.output, only_run=settings.only_run)] if settings.report else written
+def _export(settings: Settings, stats: dict[str, Any] | None = None, *, report: bool) -> list[Path]:
+    """Write the results, and the report; `stats` stand for those that the ledger gets at the end of a run."""
+    also = [partial(writing_report, output=settings.output)] if report else []
+    written = export(settings.output, settings.formats, stats, only_run=settings.only_run, also=also)
+    return [*written, settings.output / FOLDER / INDEX] if report else written
 
 
 def _unwritable(settings: Settings, error: OSError) -> BabelviewError:

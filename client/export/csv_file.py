@@ -12,29 +12,36 @@ from __future__ import annotations
 import csv
 import io
 import re
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
 from client.export.table import columns_of
-from client.record import records
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from client.ledger.results import Results
+    from client.record import Record, TakeRecord
 
 FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001 (full-width signs count too)
 GUARDED = re.compile(f"'{FORMULA.pattern}")
 """What a guarded cell looks like."""
 
 
-def write(results: Results, file: IO[bytes]) -> None:
-    """Write it row by row."""
+@contextmanager
+def writing(results: Results, file: IO[bytes]) -> Iterator[TakeRecord]:
+    """Takes a record at a time."""
     columns = columns_of(results)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="", write_through=False)
     writer = csv.writer(text)
     writer.writerow([_cell(column.name) for column in columns])
-    for record in records(results):
+
+    def add(record: Record) -> None:
         writer.writerow([_cell(column.take(record)) for column in columns])
+
+    yield add
     text.detach()  # flushes, and leaves the file open
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from client.errors import UsageError
@@ -26,17 +27,24 @@ from client.export.sidecars import TXT
 from client.export.xmp import XMP
 from client.hints import did_you_mean, install
 from client.ledger.results import Results
+from client.record import record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from client.ledger.results import FileResult
+    from client.record import Record, TakeRecord
+
+    TakeFile = Callable[[FileResult, Record], None]
 
 
 class Format(NamedTuple):
-    """A format: the name of its file in the output folder, what writes it, and the package that that needs."""
+    """A format: the name of its file in the output folder, what writes it as records come, and the package it needs."""
 
     file: str
-    write: Callable[[Results, IO[bytes]], None]
+    writing: Callable[[Results, IO[bytes]], AbstractContextManager[TakeRecord]]
     package: str | None = None
 
 
@@ -48,12 +56,12 @@ class ToolFormat(NamedTuple):
 
 
 FORMATS = {
-    "json": Format("results.json", json_file.write),
-    "jsonl": Format("results.jsonl", jsonl_file.write),
-    "csv": Format("results.csv", csv_file.write),
-    "parquet": Format("results.parquet", parquet_file.write, "pyarrow"),
-    "xlsx": Format("results.xlsx", xlsx_file.write, "xlsxwriter"),
-    "reference": Format("results_reference.json", reference_file.write),
+    "json": Format("results.json", json_file.writing),
+    "jsonl": Format("results.jsonl", jsonl_file.writing),
+    "csv": Format("results.csv", csv_file.writing),
+    "parquet": Format("results.parquet", parquet_file.writing, "pyarrow"),
+    "xlsx": Format("results.xlsx", xlsx_file.writing, "xlsxwriter"),
+    "reference": Format("results_reference.json", reference_file.writing),
 }
 """Those that are one file."""
 TOOLS = {
@@ -93,8 +101,11 @@ def export(
     *,
     only_run: bool = False,
     choice: Choice | None = None,
+    also: Sequence[Callable[[Results], AbstractContextManager[TakeFile]]] = (),
 ) -> list[Path]:
     """Write all that an output folder knows, in each format, from its ledger; `only_run`: the last run alone.
+
+    Records are made once for all; `also` open what else takes them, to be looked at and not changed.
 
     While a run goes on, its `stats` stand for those that the ledger gets at the end; formats of other tools, which may
     be as many files as there are pictures, are left for the end then. `choice` is what these take.
@@ -109,14 +120,36 @@ def export(
     with Results(folder, only_run=only_run) as results:
         going = stats is not None
         results.stats = stats or results.stats
+        paths += _write_records(results, folder, [name for name in formats if name in FORMATS], also)
         for name in formats:
-            if name in FORMATS:
-                path = folder / FORMATS[name].file
-                with replacing(path) as file:
-                    FORMATS[name].write(results, file)
-                paths.append(path)
-            elif name in TOOLS and not going:
+            if name in TOOLS and not going:
                 paths.append(TOOLS[name].write(results, folder, choice or Choice()))
         if names := [name for name in formats if name in subtitles.WRITERS]:
             paths.append(subtitles.write(results, folder, names))
+    return paths
+
+
+def _write_records(
+    results: Results,
+    folder: Path,
+    formats: Iterable[str],
+    also: Sequence[Callable[[Results], AbstractContextManager[TakeFile]]],
+) -> list[Path]:
+    """Write those formats that are one file each, in one go."""
+    paths: list[Path] = []
+    takers: list[TakeRecord] = []
+    with ExitStack() as stack:
+        others = [stack.enter_context(open_(results)) for open_ in also]  # first, as what is first ends last
+        for name in dict.fromkeys(formats):
+            path = folder / FORMATS[name].file
+            file = stack.enter_context(replacing(path))
+            takers.append(stack.enter_context(FORMATS[name].writing(results, file)))
+            paths.append(path)
+        if takers or others:
+            for result in results.files():
+                record = record_of(result, results)
+                for take in takers:
+                    take(record)
+                for take_file in others:
+                    take_file(result, record)
     return paths

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
-from client.record import records
-
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from client.ledger.results import Results
+    from client.record import Record, TakeRecord
 
 
-def write(results: Results, file: IO[bytes]) -> None:
-    """Write it record by record, so that memory does not grow with their number."""
+@contextmanager
+def writing(results: Results, file: IO[bytes]) -> Iterator[TakeRecord]:
+    """Takes a record at a time, so that memory does not grow with their number."""
     file.write(b'{\n  "files": [')
     separator = b"\n    "
-    for record in records(results):
+
+    def add(record: Record) -> None:
+        nonlocal separator
         file.write(separator + _indented(record, 4))
         separator = b",\n    "
+
+    yield add
     file.write(b'\n  ],\n  "stats": ' + _indented(results.stats, 2) + b"\n}\n")
 
 

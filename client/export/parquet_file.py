@@ -6,23 +6,26 @@ it was not text. The statistics of the last run are in the file's metadata, as `
 
 from __future__ import annotations
 
-import itertools
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
 from client.export.table import Cell, columns_of
-from client.record import records
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from client.ledger.results import Results
+    from client.record import Record, TakeRecord
 
 ROWS_AT_ONCE = 5000
 """A row group: few enough to be held in memory, enough to be read quickly."""
 
 
-def write(results: Results, file: IO[bytes]) -> None:
-    """Write it, a row group at a time."""
+@contextmanager
+def writing(results: Results, file: IO[bytes]) -> Iterator[TakeRecord]:
+    """Takes a record at a time, and writes a row group at a time."""
     import pyarrow as pa  # noqa: PLC0415 (optional)
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -39,14 +42,25 @@ def write(results: Results, file: IO[bytes]) -> None:
         [(column.name, types[column.cell]) for column in columns],
         metadata={"babelview.stats": orjson.dumps(results.stats)},
     )
-    every = records(results)
+    rows: list[Record] = []
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        while rows := list(itertools.islice(every, ROWS_AT_ONCE)):
+
+        def write_group() -> None:
             cells = {
                 column.name: [_text(column.take(row)) if column.cell is Cell.ANY else column.take(row) for row in rows]
                 for column in columns
             }
             writer.write_table(pa.table(cells, schema=schema))
+            rows.clear()
+
+        def add(record: Record) -> None:
+            rows.append(record)
+            if len(rows) == ROWS_AT_ONCE:
+                write_group()
+
+        yield add
+        if rows:
+            write_group()
 
 
 def _text(value: Any) -> str | None:

@@ -7,6 +7,7 @@ Beside each stands its verdict (`description_verdict`).
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any
 
@@ -15,22 +16,28 @@ import orjson
 from client.endpoints.language_names import language_name
 from client.export.captions import english, translations
 from client.media.kinds import Kind, by_suffix
-from client.record import records
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from client.ledger.results import Results
-    from client.record import Record
+    from client.record import Record, TakeRecord
 
 DESCRIBE = "describe"
 
 
-def write(results: Results, file: IO[bytes]) -> None:
-    """Write it record by record."""
+@contextmanager
+def writing(results: Results, file: IO[bytes]) -> Iterator[TakeRecord]:
+    """Takes a record at a time."""
     separator = b"[\n  "
-    for record in records(results):
+
+    def add(record: Record) -> None:
+        nonlocal separator
         line = orjson.dumps(reference_record(record), option=orjson.OPT_INDENT_2)
         file.write(separator + line.replace(b"\n", b"\n  "))
         separator = b",\n  "
+
+    yield add
     file.write(b"[]\n" if separator.startswith(b"[") else b"\n]\n")
 
 

@@ -7,16 +7,19 @@ its beginning, and how long it is. What fits on no sheet goes on to the next.
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from client.errors import UsageError
 from client.export.captions import as_text
 from client.export.table import columns_of
-from client.record import records
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from client.export.table import Column
     from client.ledger.results import Results
+    from client.record import Record, TakeRecord
 
 CELL, ROWS, COLUMNS = 32_767, 1_048_576, 16_384
 """What Excel allows: characters in a cell, and cells on a sheet."""
@@ -26,8 +29,9 @@ _WIDTH = 24
 _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def write(results: Results, file: IO[bytes]) -> None:
-    """Write it row by row.
+@contextmanager
+def writing(results: Results, file: IO[bytes]) -> Iterator[TakeRecord]:
+    """Takes a record at a time.
 
     Raises:
         UsageError: it has more columns than a sheet.
@@ -39,12 +43,16 @@ def write(results: Results, file: IO[bytes]) -> None:
         raise UsageError(f"--format xlsx: {len(columns):,} columns do not fit on a sheet, which has {COLUMNS:,}")
     workbook = xlsxwriter.Workbook(file, {"constant_memory": True})
     sheet, row = _sheet(workbook, columns), 1
-    for record in records(results):
+
+    def add(record: Record) -> None:
+        nonlocal sheet, row
         if row == ROWS:
             sheet, row = _sheet(workbook, columns), 1
         for number, column in enumerate(columns):
             _write(sheet, row, number, column.take(record))
         row += 1
+
+    yield add
     workbook.close()
 
 

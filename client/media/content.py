@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from client.media.kinds import Kind
+    from client.media.strips import Thumbnail
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,10 @@ class Content:
     facts: Facts
     frames: list[Frame]
     warnings: list[str] = field(default_factory=list)
-    thumbnail: bytes | None = None
-    """For people, a JPEG; see `client.media.thumbnails`. Of several contents of a file the last one has it."""
+    thumbnail: Thumbnail | None = None
+    """For people; see `client.media.thumbnails`. Of several contents of a file the last one has it."""
 
-    def with_thumbnail(self, thumbnail: bytes) -> Content:
+    def with_thumbnail(self, thumbnail: Thumbnail) -> Content:
         """The same, with this thumbnail."""
         return replace(self, thumbnail=thumbnail)
 

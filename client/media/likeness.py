@@ -15,12 +15,10 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from client.media.strips import read_strip
-
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
+
+    from client.media.strips import Thumbnail
 
 _EDGE, _KEPT, _PARTS = 32, 8, 4
 _PLAIN = 2.0
@@ -75,16 +73,15 @@ def look_at(pixels: NDArray[np.uint8], tiles: int = 1) -> Look:
     return Look(hashes, means.round().astype(np.uint8).reshape(tiles, -1, 3))
 
 
-def look_of(thumbnail: Path) -> Look | None:
-    """The look of a thumbnail; None where there is none that can be read, or it is of one colour."""
-    if (strip := read_strip(thumbnail)) is None:
-        return None
+def look_of(thumbnail: Thumbnail) -> Look | None:
+    """The look of a thumbnail; None where it cannot be read, or is of one colour."""
+    strip = thumbnail.strip
     factor = next(factor for factor in (8, 4, 2, 1) if factor == 1 or min(strip.width, strip.height) >= factor * _EDGE)
     width, height = strip.width * len(strip.times), strip.height
     least = {"min_height": -(-height // factor), "min_width": -(-width // factor)}
     try:
-        pixels = simplejpeg.decode_jpeg(thumbnail.read_bytes(), **least, fastdct=True, fastupsample=True)
-    except (OSError, ValueError):
+        pixels = simplejpeg.decode_jpeg(thumbnail.jpeg, **least, fastdct=True, fastupsample=True)
+    except ValueError:
         return None
     look = look_at(pixels, len(strip.times))
     return look if look.hashes.any() else None

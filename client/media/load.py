@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from client.media.content import Content, Probe, SceneLooks, SoundPart
     from client.media.sampling import Sampling
+    from client.media.strips import Thumbnail
 
 _BLOCK = 1 << 20
 _MOST_ANIMATED_BYTES = 1 << 29
@@ -160,7 +161,7 @@ def load_spans(
     # Imported late: only the processes that decode need the decoders.
     from client.media.animation import load_animation  # noqa: PLC0415
     from client.media.image import read_picture  # noqa: PLC0415
-    from client.media.thumbnails import picture_thumbnail, with_thumbnail  # noqa: PLC0415
+    from client.media.thumbnails import thumbnail_of, with_thumbnail  # noqa: PLC0415
     from client.media.video import load_video  # noqa: PLC0415
 
     with _only_media_errors(identity):
@@ -173,22 +174,24 @@ def load_spans(
         else:
             content, image = read_picture(path)
             yield from [content] * (len(spans) - 1)
-            yield content.with_thumbnail(picture_thumbnail(image)) if thumbnail else content
+            yield content.with_thumbnail(thumbnail_of(content, image)) if thumbnail else content
 
 
 def load_together(
     load: Callable[..., Iterator[Content]],
     files: Sequence[tuple[Path, Identity]],
     sampling: Sampling,
-    thumbnail: bool,
+    thumbnails: Sequence[bool],
 ) -> Iterator[list[Content | MediaError]]:
     """`load` files whole, and give them all at once: the content of each, or what is wrong with it.
+
+    `thumbnails` says of which a thumbnail is wanted.
 
     Raises:
         MemoryError: one takes more than this process may take.
     """
     outcomes: list[Content | MediaError] = []
-    for path, identity in files:
+    for (path, identity), thumbnail in zip(files, thumbnails, strict=True):
         try:
             content = next(load(path, identity, sampling, (None,), thumbnail), None)
         except MediaError as error:
@@ -200,7 +203,7 @@ def load_together(
 
 def load_scenes(
     path: Path, identity: Identity, sampling: Sampling, looks: SceneLooks, thumbnail: bool = True
-) -> Iterator[Scene | bytes]:
+) -> Iterator[Scene | Thumbnail]:
     """Decode a video once: its scenes one after the other, then the whole of it, and at last a thumbnail, if wanted.
 
     An animated picture is one scene.
@@ -226,8 +229,8 @@ def load_scenes(
             if tiles and scene.look.span:
                 tiles.add(scene.content)
             yield scene
-        if tiles and (jpeg := tiles.thumbnail()):
-            yield jpeg
+        if tiles and (made := tiles.thumbnail()):
+            yield made
 
 
 def probe(path: Path, identity: Identity) -> Iterator[Probe]:
@@ -246,7 +249,7 @@ def probe(path: Path, identity: Identity) -> Iterator[Probe]:
 
 def load_sound(
     path: Path, identity: Identity, track: int | None, thumbnail: bool = True
-) -> Iterator[SoundPart | bytes]:
+) -> Iterator[SoundPart | Thumbnail]:
     """Decode the sound of a file, a piece at a time, then its end, and last, of sound alone, a thumbnail, if wanted.
 
     `track` is counted from 1, None is the default one. An animated picture has no sound.
@@ -264,8 +267,8 @@ def load_sound(
             yield SoundEnd(0)
         else:
             yield from sound_pieces(path, track, waveform)
-        if waveform and (jpeg := waveform.thumbnail()):
-            yield jpeg
+        if waveform and (drawn := waveform.thumbnail()):
+            yield drawn
 
 
 def _is_animation(path: Path) -> bool:

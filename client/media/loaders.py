@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from client.errors import BabelviewError, MediaError
 from client.media.fork_server import TRIES, ForkServer, Worker
 from client.media.load import load_scenes, load_sound, load_spans, load_together, probe
+from client.media.strips import Thumbnail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -54,11 +55,12 @@ class Loaders:
     ) -> None:
         """`timeout_s` is for one item (of a large file longer); `work` is how workers load, by its name.
 
-        Thumbnails of what is loaded are kept in `thumbnails`. A `fork_server` that is given is not closed with them.
+        Thumbnails of what is loaded are kept in `thumbnails`, where it has none. A `fork_server` that is given is not
+        closed with them.
         """
         self.count = count
         self._timeout_s, self._work = timeout_s, work
-        self._thumbnails, self._shown = thumbnails, thumbnails is not None
+        self._thumbnails = thumbnails
         self._fork_server, self._shares = fork_server or ForkServer(), fork_server is not None
         self._closed = False
         self._lock = threading.Lock()
@@ -79,7 +81,7 @@ class Loaders:
             MediaError: it is no picture or video, or a broken one; or its decoder crashed or did not end.
             BabelviewError: workers cannot be started, or were closed meanwhile.
         """
-        arguments = (path, identity, sampling, spans, self._shown)
+        arguments = (path, identity, sampling, spans, self._lacks(identity))
         with contextlib.closing(self._work_on(path, self._work, arguments, len(spans))) as contents:
             for content in contents:
                 self._keep(content.thumbnail, identity)
@@ -94,7 +96,7 @@ class Loaders:
             BabelviewError: as for `load`.
         """
         try:
-            together = (self._work, files, sampling, self._shown)
+            together = (self._work, files, sampling, [self._lacks(identity) for _, identity in files])
             (outcomes,) = self._work_on(files[0][0], load_together, together, 1, files=len(files))
         except MediaError:
             return [self._alone(path, identity, sampling) for path, identity in files]
@@ -117,13 +119,13 @@ class Loaders:
 
         Waits and errors are those of `load`.
         """
-        arguments = (path, identity, sampling, looks, self._shown)
+        arguments = (path, identity, sampling, looks, self._lacks(identity))
         with contextlib.closing(self._work_on(path, load_scenes, arguments, None)) as found:
             yield from self._without_thumbnail(found, identity)
 
     def sound(self, path: Path, identity: Identity, track: int | None) -> Generator[SoundPart, None, None]:
         """Decode the sound of a file in a worker (see `client.media.load`); waits and errors are those of `load`."""
-        arguments = (path, identity, track, self._shown)
+        arguments = (path, identity, track, self._lacks(identity))
         # Takes no place: who has one may wait for what is said.
         with contextlib.closing(self._work_on(path, load_sound, arguments, None, takes_place=False)) as found:
             yield from self._without_thumbnail(found, identity)
@@ -131,12 +133,16 @@ class Loaders:
     def _without_thumbnail(self, found: Iterator[Any], identity: Identity) -> Iterator[Any]:
         """The same but for the thumbnail, which is kept."""
         for item in found:
-            if not isinstance(item, bytes):
+            if not isinstance(item, Thumbnail):
                 yield item
             else:
                 self._keep(item, identity)
 
-    def _keep(self, thumbnail: bytes | None, identity: Identity) -> None:
+    def _lacks(self, identity: Identity) -> bool:
+        """Whether a thumbnail is to be made of what is decoded."""
+        return self._thumbnails is not None and not self._thumbnails.has(identity.sha256)
+
+    def _keep(self, thumbnail: Thumbnail | None, identity: Identity) -> None:
         if self._thumbnails and thumbnail:
             self._thumbnails.keep(identity.sha256, thumbnail)
 
@@ -235,6 +241,8 @@ class Loaders:
 
     def close(self) -> None:
         """End the workers, whatever they are doing."""
+        if self._thumbnails:
+            self._thumbnails.close()
         with self._lock:
             self._closed = True
             if self._shares:

@@ -1,7 +1,6 @@
 """Thumbnails for people to look at, made of what was decoded anyway: a small picture, or a strip of a video's frames.
 
-A thumbnail is a JPEG. The one of a video holds up to `TILES` frames side by side, all of one size; its comment tells
-when each of them is displayed.
+The one of a video holds up to `TILES` frames side by side, all of one size.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import simplejpeg
 from client.media.content import Frame
 from client.media.kinds import Kind
 from client.media.sampling import Candidates, Sampling
-from client.media.strips import Strip, with_comment
+from client.media.strips import Strip, Thumbnail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,10 +30,27 @@ EDGE = 320
 TILE_EDGE = 200
 """The least that the longer edge of a tile of a video's strip has, in pixels, unless the source has less."""
 TILES = 8
+OWN_BYTES = 32 << 10
+"""A frame of a picture that takes no more is its own thumbnail: no more than many a strip, and sharper."""
 _QUALITY = 75
 
 
-def picture_thumbnail(picture: Image.Image | NDArray[np.uint8]) -> bytes:
+def thumbnail_of(content: Content, picture: Image.Image | NDArray[np.uint8]) -> Thumbnail:
+    """The thumbnail of a picture: what the model gets, if that is small, else as of `picture_thumbnail`.
+
+    Args:
+        content: What the model gets of it.
+        picture: It in RGB, in the size of that frame; or, where the file is sent as it is, small pixels.
+    """
+    (frame,) = content.frames
+    if len(frame.jpeg) > OWN_BYTES:
+        return picture_thumbnail(picture)
+    facts = content.facts
+    width, height = (facts.width, facts.height) if isinstance(picture, np.ndarray) else picture.size
+    return Thumbnail(frame.jpeg, Strip(width, height, [0.0]))
+
+
+def picture_thumbnail(picture: Image.Image | NDArray[np.uint8]) -> Thumbnail:
     """The thumbnail of a picture in RGB, or of the pixels [height, width, 3] of one that is small enough already."""
     if not isinstance(picture, np.ndarray):
         factor = round(max(picture.size) / EDGE)
@@ -68,7 +84,7 @@ class SceneTiles:
         for frame in _spread(content.frames, 1):
             self._candidates.offer(Fraction(0), partial(Frame, *frame))
 
-    def thumbnail(self) -> bytes | None:
+    def thumbnail(self) -> Thumbnail | None:
         """That of the scenes so far; None if there are none."""
         tiles = [(frame.pts_us, _tile(frame)) for frame in self._candidates.chosen()]
         return _strip(tiles) if tiles else None
@@ -95,17 +111,17 @@ def _tile(frame: Frame) -> NDArray[np.uint8]:
     return pixels
 
 
-def _strip(tiles: list[tuple[int, NDArray[np.uint8]]]) -> bytes:
+def _strip(tiles: list[tuple[int, NDArray[np.uint8]]]) -> Thumbnail:
     height, width = tiles[0][1].shape[:2]
     same = [(pts_us, tile) for pts_us, tile in tiles if tile.shape[:2] == (height, width)][:TILES]
     times = [round(pts_us / 1e6, 3) for pts_us, _ in same]
     return _encoded(np.concatenate([tile for _, tile in same], axis=1), times)
 
 
-def _encoded(pixels: NDArray[np.uint8], times: list[float]) -> bytes:
-    """A JPEG of tiles side by side, with its comment."""
+def _encoded(pixels: NDArray[np.uint8], times: list[float]) -> Thumbnail:
+    """A JPEG of tiles side by side."""
     jpeg: bytes = simplejpeg.encode_jpeg(
         np.ascontiguousarray(pixels), quality=_QUALITY, colorspace="RGB", colorsubsampling="420", fastdct=True
     )
     height, width = pixels.shape[:2]
-    return with_comment(jpeg, Strip(width // len(times), height, times))
+    return Thumbnail(jpeg, Strip(width // len(times), height, times))

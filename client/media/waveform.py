@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import simplejpeg
 
-from client.media.strips import Strip, with_comment
+from client.media.strips import Strip, Thumbnail
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,8 +58,8 @@ class Waveform:
         peaks = np.maximum.reduceat(self._peaks[:count], edges)
         return np.asarray(peaks / max(float(peaks.max()), _QUIETEST), np.float32)
 
-    def thumbnail(self) -> bytes | None:
-        """A JPEG of bars around a middle line; None where there is no sound."""
+    def thumbnail(self) -> Thumbnail | None:
+        """Bars around a middle line; None where there is no sound."""
         if not self._end:
             return None
         picture = np.full((HEIGHT, WIDTH, 3), _GROUND, np.uint8)
@@ -68,4 +68,4 @@ class Waveform:
             half = max(1, round(min(level, 1.0) * (HEIGHT / 2 - _MARGIN)))
             picture[HEIGHT // 2 - half : HEIGHT // 2 + half, number * width : (number + 1) * width - 1] = _BAR
         jpeg: bytes = simplejpeg.encode_jpeg(picture, quality=_QUALITY, colorspace="RGB", colorsubsampling="444")
-        return with_comment(jpeg, Strip(WIDTH, HEIGHT, [0.0]))
+        return Thumbnail(jpeg, Strip(WIDTH, HEIGHT, [0.0]))

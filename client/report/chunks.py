@@ -17,29 +17,24 @@ from client.export.atomic import replacing
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ESCAPES = str.maketrans(
-    {
-        "\\": "\\\\",
-        "'": "\\'",
-        "<": "\\x3c",  # no </script> and no <!--, wherever the text may be put
-        "\N{LINE SEPARATOR}": "\\u2028",
-        "\N{PARAGRAPH SEPARATOR}": "\\u2029",
-    }
+_ESCAPES = (
+    (b"\\", rb"\\"),
+    (b"'", rb"\'"),
+    (b"<", rb"\x3c"),  # no </script> and no <!--, wherever the text may be put
+    ("\N{LINE SEPARATOR}".encode(), rb"\u2028"),
+    ("\N{PARAGRAPH SEPARATOR}".encode(), rb"\u2029"),
 )
 
 
-def script(name: str, data: Any) -> bytes:
+def script(name: str, json: bytes) -> bytes:
     """The script that hands data to the page under a name."""
-    return f"babelview.receive('{_escaped(orjson_text(name))}','{_escaped(orjson_text(data))}');\n".encode()
+    return b"babelview.receive('%b','%b');\n" % (_escaped(orjson.dumps(name)), _escaped(json))
 
 
-def orjson_text(data: Any) -> str:
-    """JSON in one line."""
-    return orjson.dumps(data).decode()
-
-
-def _escaped(text: str) -> str:
-    return text.translate(_ESCAPES)
+def _escaped(json: bytes) -> bytes:
+    for sign, escaped in _ESCAPES:
+        json = json.replace(sign, escaped)
+    return json
 
 
 class Chunks:
@@ -55,13 +50,14 @@ class Chunks:
         self._folder = folder
         self._written: set[str] = set()
 
-    def write(self, label: str, data: Any) -> str:
-        """Write a chunk; gives its name, by which the page asks for it.
+    def write(self, label: str, items: list[bytes]) -> str:
+        """Write a chunk, an array of JSON texts; gives its name, by which the page asks for it.
 
         Raises:
             OSError: it cannot be written.
         """
-        digest = hashlib.sha256(orjson.dumps([label, data])).hexdigest()[:12]
+        data = b"[" + b",".join(items) + b"]"
+        digest = hashlib.sha256(data).hexdigest()[:12]
         name = f"{label}-{digest}"
         path = self._folder / f"{name}.js"
         if not path.exists():
@@ -77,7 +73,7 @@ class Chunks:
             OSError: it cannot be written.
         """
         with replacing(self._folder / "core.js") as file:
-            file.write(script("core", core))
+            file.write(script("core", orjson.dumps(core)))
         self._written.add("core.js")
         for path in self._folder.glob("*.js"):
             if path.name not in self._written:

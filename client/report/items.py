@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
@@ -10,16 +11,12 @@ from urllib.parse import quote, unquote_to_bytes
 from client.endpoints.language_names import language_tag, shown_name
 from client.export.cues import RIGHT_TO_LEFT
 from client.ledger.edits import ENGLISH, texts_of_model
-from client.record import record_of
 from client.tasks.schemas import is_structured, schema_of
 from client.tasks.structured import times_at
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from client.ledger.newest import TopicResult
     from client.ledger.results import FileResult, Results
-    from client.media.strips import Strip
     from client.record import Record
 
 _TEXTS = ("text", "sentiment")
@@ -59,15 +56,13 @@ class Schemas:
         return [schema_of(reader) for reader in self._places]
 
 
-def item_of(file: FileResult, results: Results, page: Path | None, schemas: Schemas) -> Item:
-    """A file for a page in the folder `page`, None: in a store; `schemas` gets those of its data.
+def item_of(file: FileResult, record: Record, page: bytes | None, schemas: Schemas) -> Item:
+    """A file, of which that is the record, for a page in the folder `page`, None: in a store.
 
-    Raises:
-        LedgerError: the ledger cannot be read.
+    `schemas` gets those of its data.
     """
-    record = record_of(file, results)
-    translations = _take_translations(record)
-    details: dict[str, Any] = {"record": record}
+    tasks, translations = _without_translations(record)
+    details: dict[str, Any] = {"record": {**record, "tasks": tasks}}
     if media := _media(file.uri, page):
         details["media"] = media
     if editable := {result.topic.key: found for result in file.topics if (found := _editable(result, schemas))}:
@@ -99,27 +94,25 @@ def language(code: str) -> dict[str, str]:
     return {"code": code, "tag": language_tag(code), "name": shown_name(code), "direction": direction}
 
 
-def row_of_strip(strip: Strip | None) -> list[float] | None:
-    """A thumbnail in the core: the sizes of a tile, then the times of the tiles."""
-    return [strip.width, strip.height, *strip.times] if strip else None
-
-
-def _take_translations(record: Record) -> dict[str, dict[str, Any]]:
-    """Take the translations out of a record; its tasks say which languages there are."""
+def _without_translations(record: Record) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The tasks of a record, each with the languages that there are of it; and translations by language and task."""
+    tasks: dict[str, Any] = {}
     found: dict[str, dict[str, Any]] = {}
-    for key, answer in record["tasks"].items():
+    for key, said in record["tasks"].items():
+        tasks[key] = answer = said.copy()
         languages: dict[str, None] = {}
         for code, text in answer.pop("translations").items():
             found.setdefault(code, {}).setdefault(key, {})["text"] = text
             languages[code] = None
-        segments = answer.get("segments", ())
-        for number, segment in enumerate(segments):
-            for code, text in segment.pop("translations", {}).items():
-                said = found.setdefault(code, {}).setdefault(key, {})
-                said.setdefault("segments", [None] * len(segments))[number] = text
-                languages[code] = None
+        if "segments" in answer:
+            answer["segments"] = segments = [segment.copy() for segment in answer["segments"]]
+            for number, segment in enumerate(segments):
+                for code, text in segment.pop("translations", {}).items():
+                    texts = found.setdefault(code, {}).setdefault(key, {})
+                    texts.setdefault("segments", [None] * len(segments))[number] = text
+                    languages[code] = None
         answer["languages"] = list(languages)
-    return found
+    return tasks, found
 
 
 def _editable(result: TopicResult, schemas: Schemas) -> dict[str, Any]:
@@ -154,7 +147,7 @@ def _flags(record: Record) -> int:
     )
 
 
-def _media(uri: str, page: Path | None) -> str | None:
+def _media(uri: str, page: bytes | None) -> str | None:
     """The address of a local file, relative to the page, so that both can be moved together; None where one is far."""
     if page is None:
         return None
@@ -164,4 +157,11 @@ def _media(uri: str, page: Path | None) -> str | None:
         where = os.fsencode(uri)
     else:
         return None
-    return f"./{quote(os.path.relpath(where, os.fsencode(page.absolute())))}"
+    folder, name = os.path.split(where)
+    return f"{_address(folder, page)}{quote(name)}"
+
+
+@lru_cache(1024)
+def _address(folder: bytes, page: bytes) -> str:
+    """That of a folder, relative to the page's, with a slash."""
+    return f"./{quote(os.path.relpath(folder, page))}/"

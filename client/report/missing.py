@@ -46,7 +46,7 @@ def make_thumbnails(output: Path) -> tuple[int, int]:
                 pass
         except MediaError:
             return False
-        return thumbnails.path(missing[path]).exists()
+        return thumbnails.has(missing[path])
 
     with closing(loaders), ThreadPoolExecutor(loaders.count) as threads:
         made = sum(threads.map(make, missing))
@@ -55,7 +55,7 @@ def make_thumbnails(output: Path) -> tuple[int, int]:
 
 def _missing(file: FileResult, thumbnails: Thumbnails) -> Iterator[tuple[str, Path]]:
     """The content and path of a file that has no thumbnail, if it is one of this machine."""
-    if not file.sha256 or thumbnails.path(file.sha256).exists():
+    if not file.sha256 or thumbnails.has(file.sha256):
         return
     if file.uri.startswith("file://"):
         yield file.sha256, Path(os.fsdecode(unquote_to_bytes(file.uri.removeprefix("file://"))))

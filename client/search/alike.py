@@ -113,7 +113,7 @@ def without_thumbnail(index: Index, output: Path) -> list[File]:
     """The files whose pictures cannot be compared before they have thumbnails."""
     thumbnails = Thumbnails(output)
     seen = (file for file in _files(index) if file.kind in SEEN)
-    return [file for file in seen if file.sha256 and not thumbnails.path(file.sha256).exists()]
+    return [file for file in seen if file.sha256 and not thumbnails.has(file.sha256)]
 
 
 def _files(index: Index) -> list[File]:

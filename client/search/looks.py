@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from client.media.likeness import Look, look_of
-from client.media.thumbnail_folder import Thumbnails
+from client.media.thumbnail_folder import KeptThumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,18 +17,16 @@ if TYPE_CHECKING:
 def looks_of(connection: sqlite3.Connection, output: Path, contents: Iterable[str]) -> dict[str, Look]:
     """The looks of contents (SHA-256) of an output folder that have a thumbnail, which is not of one colour."""
     known = {sha256: (stamp, kept) for sha256, stamp, kept in connection.execute("SELECT * FROM looks")}
-    thumbnails = Thumbnails(output)
+    thumbnails = KeptThumbnails(output)
     found: dict[str, Look] = {}
     made: list[tuple[str, int, bytes]] = []
     for sha256 in contents:
-        path = thumbnails.path(sha256)
-        try:
-            stamp = path.stat().st_mtime_ns
-        except OSError:
+        if (stamp := thumbnails.stamp(sha256)) is None:
             continue
         earlier, kept = known.get(sha256, (None, b""))
         if earlier != stamp:
-            look = look_of(path)
+            thumbnail = thumbnails.read(sha256)
+            look = look_of(thumbnail) if thumbnail else None
             kept = look.to_bytes() if look else b""
             made.append((sha256, stamp, kept))
         if kept:

@@ -3,10 +3,11 @@
     python -m scripts.benchmarks.report                     what thumbnails and report are of the batch's CPU time
     python -m scripts.benchmarks.report --page 10000        the page in Chromium, with so many files; writing it
 
-The batch asks an endpoint that answers at once, so that its own work is all that is measured: a run of all files less
-one of a single file, each in a fresh process. What the report costs are the differences between a batch without
-thumbnails, one with them, and one with `--report`, which run in turns; small differences, that a busy machine hides. So
-thumbnails and report are made here alone, too, again and again. Small pictures have 480x320 pixels, others and videos
+The batch asks an endpoint and a translator that answer at once, so that its own work, and that of its decoders, is all
+that is measured: a run of all files less one of a single file, each in a fresh process. What the report costs are the
+differences between a batch without thumbnails, one with them, and one with `--report`, which run in turns; small
+differences, that a busy machine hides. It is measured with one task and no translation, where it is the largest share,
+and as a run that names neither: one task in four languages. Small pictures have 480x320 pixels, others and videos
 1280x720.
 """
 
@@ -27,12 +28,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from client.media.image import read_picture
-from client.media.kinds import Kind
-from client.media.load import identify, load_spans
-from client.media.sampling import Sampling
-from client.media.thumbnails import picture_thumbnail, with_thumbnail
-from client.report.write import write_report
 from scripts.benchmarks.client import ROOT, draw
 from scripts.benchmarks.common.cli import new_file, positive, run
 from scripts.benchmarks.common.report import Report
@@ -41,6 +36,8 @@ from scripts.benchmarks.scale.inputs import copies, numbered_endpoint
 from scripts.build_report import build
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from playwright.sync_api import Page
 
 SMALL, LARGE, RATE = (480, 320), (1280, 720), 24
@@ -48,7 +45,7 @@ START, NOTHING, THUMBNAILS, ALL = "start", "nothing", "thumbnails", "thumbnails 
 WAYS = {NOTHING: ["--no-thumbnails"], THUMBNAILS: [], ALL: ["--report"]}
 FILTERS = ("scene", "tag:blue", '"number 77 "', "kind:image width<=128", "NOT sentiment:negative red", "green OR 4242")
 TASKS = "describe,tags,sentiment"
-MADE, WRITTEN = 60, 5
+SETTINGS = {"one task": ["--tasks", "describe", "--languages", ""], "by default": []}
 SCROLLED = 120
 """Frames, in each of which the gallery is scrolled on."""
 WAIT_MS = 300_000
@@ -94,68 +91,40 @@ def batch(url: str, files: Path, output: Path, *options: str) -> float:
     """CPU seconds of a batch, with the processes that it starts."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BABELVIEW_")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # it would compile our modules each time
-    command = ["-m", "client.batch", str(files), "--output", str(output), "--languages", "", "--quiet", "--no-hear"]
+    command = ["-m", "client.batch", str(files), "--output", str(output), "--quiet", "--no-hear"]
+    command += ["--base-url", url, "--translator", url.removesuffix("/v1")]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *command, "--base-url", url, *options], cwd=ROOT, env=environment, check=True)
+    subprocess.run([sys.executable, *command, *options], cwd=ROOT, env=environment, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def costs(report: Report, runs: int, counts: dict[str, int], tasks: str) -> None:
+def costs(report: Report, runs: int, counts: dict[str, int], settings: Sequence[str]) -> None:
     """What the report is of a batch's CPU time: a batch without it, with thumbnails, and with all, in turns."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name, numbered_endpoint() as url:
         folder = Path(name)
         for kind, count in counts.items():
             files = draw_files(folder, kind, count)
-            first = min(files.iterdir())
-            spent: dict[str, list[float]] = {way: [] for way in (START, *WAYS)}
-            for number in range(runs + 1):  # in the first round much is read for the first time
-                for way, options in {START: [], **WAYS}.items():
-                    output = folder / f"{kind}{number}{way}"
-                    what = first if way == START else files
-                    spent[way].append(1000 * batch(url, what, output, "--tasks", tasks, *options) / count)
-                    if number < runs or way != ALL:
-                        shutil.rmtree(output)
-            whole = median(spent[ALL][1:]) - median(spent[START][1:])
-            report.add(f"{kind}: a file, with all", "CPU ms", [whole])
-            for way in (THUMBNAILS, ALL):
-                more = [with_it - without for with_it, without in zip(spent[way], spent[NOTHING], strict=True)][1:]
-                report.add(f"{kind}: {way}", "CPU ms", more)
-                report.add(f"{kind}: {way}", "% of it", [100 * median(more) / whole])
-            report.add(f"{kind}: a thumbnail is made", "CPU ms", thumbnail_ms(first))
-            report.add(
-                f"{kind}: the report is written, a file", "CPU ms", written_ms(folder / f"{kind}{runs}{ALL}", count)
-            )
+            for setting in settings:
+                _costs(report, runs, url, files, setting)
 
 
-def thumbnail_ms(file: Path) -> list[float]:
-    """CPU milliseconds of a thumbnail, many times."""
-    identity = identify(file)
-    image = content = None
-    if identity.kind is Kind.IMAGE:
-        image = read_picture(file).image
-    else:
-        (content,) = load_spans(file, identity, Sampling(), (None,), thumbnail=False)
-    times = []
-    for _ in range(MADE):
-        began = time.process_time()
-        if content:
-            list(with_thumbnail([content], 1))
-        elif image is not None:
-            picture_thumbnail(image)
-        times.append(1000 * (time.process_time() - began))
-    return times
-
-
-def written_ms(output: Path, count: int) -> list[float]:
-    """CPU milliseconds a file that writing a report takes, several times."""
-    times = []
-    for _ in range(WRITTEN):
-        shutil.rmtree(output / "report")
-        began = time.process_time()
-        write_report(output)
-        times.append(1000 * (time.process_time() - began) / count)
-    return times
+def _costs(report: Report, runs: int, url: str, files: Path, setting: str) -> None:
+    what, options = f"{files.name}, {setting}", SETTINGS[setting]
+    every = sorted(files.iterdir())
+    spent: dict[str, list[float]] = {way: [] for way in (START, *WAYS)}
+    for _ in range(runs + 1):  # in the first round much is read for the first time
+        for way, more in {START: WAYS[NOTHING], **WAYS}.items():
+            with tempfile.TemporaryDirectory(dir=files.parent) as output:
+                asked = every[0] if way == START else files
+                spent[way].append(1000 * batch(url, asked, Path(output), *options, *more))
+    count, start = len(every) - 1, median(spent[START][1:])
+    whole = median(spent[ALL][1:]) - start
+    report.add(f"{what}: a file, with all", "CPU ms", [whole / count])
+    for way in (THUMBNAILS, ALL):
+        more_ms = [with_it - without for with_it, without in zip(spent[way], spent[NOTHING], strict=True)][1:]
+        report.add(f"{what}: {way}, a file", "CPU ms", [each / count for each in more_ms])
+        report.add(f"{what}: {way}", "% of it", [100 * median(more_ms) / whole])
 
 
 def page(report: Report, count: int) -> None:
@@ -167,7 +136,8 @@ def page(report: Report, count: int) -> None:
         (folder / "files").mkdir()
         draw(folder / "files", count)
         with numbered_endpoint() as url:
-            batch(url, folder / "files", folder / "out", "--tasks", TASKS, "--concurrency", "64")
+            options = ("--tasks", TASKS, "--languages", "", "--concurrency", "64")
+            batch(url, folder / "files", folder / "out", *options)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         command = [sys.executable, "-m", "client.cli.main", "report", str(folder / "out")]
         subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
@@ -201,10 +171,10 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=positive, default=3, help="of each way, to take the median of (default: 3)")
-    parser.add_argument("--small", type=positive, default=1000, help="small pictures (default: 1000)")
-    parser.add_argument("--pictures", type=positive, default=150, help="(default: 150)")
-    parser.add_argument("--videos", type=positive, default=30, help="of ten seconds (default: 30)")
-    parser.add_argument("--tasks", default="describe", help="that are asked (default: describe)")
+    parser.add_argument("--small", type=positive, default=1500, help="small pictures (default: 1500)")
+    parser.add_argument("--pictures", type=positive, default=60, help="(default: 60)")
+    parser.add_argument("--videos", type=positive, default=5, help="of ten seconds (default: 5)")
+    parser.add_argument("--only", choices=SETTINGS, help="of the two ways to ask (default: both)")
     parser.add_argument("--page", type=positive, metavar="FILES", help="measure the page instead")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures there")
     args = parser.parse_args()
@@ -214,7 +184,7 @@ def main() -> None:
         page(report, args.page)
     else:
         counts = {"small pictures": args.small, "pictures": args.pictures, "videos": args.videos}
-        costs(report, args.runs, counts, args.tasks)
+        costs(report, args.runs, counts, [args.only] if args.only else list(SETTINGS))
     report.show(args.json)
 
 

@@ -15,6 +15,9 @@ from server.gateway.studio import FOLDER, PAGE, Studio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
 
 KEY = "a-key-that-is-known"
 Form = dict[str, list[str]]
@@ -168,3 +171,40 @@ def refuses(status: int, message: str, retry_after_s: int | None = None) -> web.
     """A refusal in OpenAI's shape."""
     headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
     return web.json_response({"error": {"message": message}}, status=status, headers=headers)
+
+
+class Desk:
+    """The page, and what is done in it."""
+
+    def __init__(self, browser: Browser, captioner: Captioner, **context: Any) -> None:
+        self.context = browser.new_context(**context)
+        self.page: Page = self.context.new_page()
+        self.problems: list[str] = []
+        self.urls: list[str] = []
+        self.page.on("pageerror", lambda it: self.problems.append(str(it)))
+        self.page.on("console", lambda it: self._console(it.type, it.text))
+        self.page.on("request", lambda it: self.urls.append(it.url))
+        self.page.goto(captioner.url)
+        self.page.get_by_role("form", name="What to ask").wait_for()
+
+    def _console(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning") and "Failed to load resource" not in text:  # refusals, which are shown
+            self.problems.append(text)
+
+    def add(self, *paths: Path) -> None:
+        self.page.set_input_files("input[type=file]", [str(path) for path in paths])
+        self.page.locator(".tray .open", has_text=paths[-1].name).wait_for()
+
+    def ask(self, count: int = 1) -> None:
+        self.page.get_by_role("button", name=f"Ask about {count} file").click()
+
+    def is_(self, number: int, words: str) -> None:
+        """Wait until a file of the tray is as far as that."""
+        from playwright.sync_api import expect  # noqa: PLC0415
+
+        expect(self.page.locator(".tray .badge").nth(number)).to_have_text(words, timeout=30_000)
+
+    def says(self, selector: str, *texts: str) -> None:
+        from playwright.sync_api import expect  # noqa: PLC0415
+
+        expect(self.page.locator(selector)).to_have_text(list(texts), timeout=30_000)

@@ -102,7 +102,9 @@ def test_the_gallery_and_its_filters(report: Report) -> None:
     names = report.names()
     assert names[:4] == ["road #1.mp4", "rain.png", "beach.png", "small.png"]
     report.says(".card .badges", "positivedoubtful Hindicarcoast")
-    sizes = page.locator(".card img").evaluate_all("all => all.map(each => each.naturalWidth)")
+    page.locator(".card img").nth(2).wait_for()
+    decoded = "all => Promise.all(all.map(each => each.decode().then(() => each.naturalWidth)))"
+    sizes = page.locator(".card img").evaluate_all(decoded)
     assert sizes == [960, 320, 320]
     search = page.get_by_role("combobox", name="Search and filter")
     for query, expected in {
@@ -301,7 +303,7 @@ def test_what_is_shown_is_exported(report: Report) -> None:
         page.keyboard.press("s")
     assert [it["state"] for it in json.loads(Path(download.value.path()).read_text())["reviews"]] == ["flagged"]
     report.says(".told", "Saved 1 change as edits.json.")
-    report.says(".changes", "Save againsaved as edits.jsonDiscard")
+    report.says(".changes", "Save againsaved as edits.jsonUndoDiscard")
     page.keyboard.press("n")
     page.locator(".note input:focus").fill("too dark")
     page.keyboard.press("Escape")
@@ -375,7 +377,7 @@ def test_many_files(browser: Browser, tmp_path: Path) -> None:
     page.keyboard.press("End")
     page.locator(".card:focus-within h2", has_text="file-00599.jpg").wait_for()
     assert page.locator(".card").count() < 60
-    page.locator(".card:focus-within a").click()
+    page.locator(".card:focus-within h2 a").click()
     page.locator(".item").wait_for()
     page.keyboard.press("Escape")
     page.locator(".card", has_text="file-00599.jpg").wait_for()  # where one was

@@ -107,3 +107,94 @@ def test_sound_shows_how_loud_it_is_and_a_click_goes_there(browser: Browser, tmp
     page.wait_for_url("**#1&t=2")
     assert not report.problems
     report.context.close()
+
+
+@pytest.fixture
+def alike(browser: Browser, tmp_path: Path) -> Iterator[Report]:
+    """Two files of which similar things are said."""
+    pictures = [
+        Shown(
+            f"/ads/{name}.png",
+            answers={
+                "describe": (f"A {name} car on a road.", {"spa_Latn": ["Un coche."]} if name == "red" else {}),
+                "tags": (json.dumps(["car", *more]), {}),
+                "sentiment": ("Positive.", {}),
+            },
+            thumbnail=thumbnail_of(hue),
+        )
+        for name, hue, more in (("red", 0, ["dust", "road", "sky"]), ("blue", 200, ["road"]))
+    ]
+    write_shown(tmp_path / "out", pictures, ["describe", "tags", "sentiment"], ("spa_Latn",))
+    report = Report(browser, write_report(tmp_path / "out"))
+    yield report
+    report.context.close()
+
+
+def test_what_differs_is_marked_and_accepted_side_by_side(alike: Report) -> None:
+    page = alike.open("#compare=1,2")
+    red = page.get_by_role("region", name="red.png")
+    alike.says("section.side[aria-label='red.png'] .answer-body .text .apart", "red")
+    alike.says("section.side[aria-label='blue.png'] .answer-body .text .apart", "blue")
+    assert red.locator(".tags .apart").all_inner_texts() == ["dust", "sky"]
+    heads = red.locator(".answer-head").all_inner_texts()
+    assert [" ".join(head.split()) for head in heads] == [
+        "Describe differs Edit",
+        "Tags differs Edit",
+        "Sentiment the same positive Edit",
+    ]
+    red.get_by_role("button", name="Accept").click()
+    page.get_by_role("button", name="Accept", pressed=True).wait_for()
+    assert page.get_by_role("button", name="Accept", pressed=True).count() == 1
+    assert not violations(page)
+    assert not alike.problems
+
+
+def test_any_change_can_be_undone(alike: Report) -> None:
+    page = alike.open()
+    assert page.get_by_role("button", name="Undo").count() == 0
+    page.keyboard.press("u")
+    alike.says(".told", "There is nothing to undo.")
+    page.keyboard.press("Tab")
+    page.locator(".card a").first.focus()
+    page.keyboard.press("a")
+    page.keyboard.press("f")
+    alike.says(".changes .main", "Save 2 changes")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Discard").click()
+    alike.says(".told", "All changes are discarded. Undo brings them back.")
+    page.get_by_role("button", name="Undo").click()
+    alike.says(".changes .main", "Save 2 changes")
+    page.keyboard.press("u")
+    alike.says(".changes .main", "Save 1 change")
+    page.locator(".card.accepted").wait_for()
+    assert page.locator(".card.flagged").count() == 0
+    page.keyboard.press("u")
+    page.locator(".card.accepted").wait_for(state="detached")
+    page.get_by_role("button", name="Undo").wait_for(state="detached")
+    assert not alike.problems
+
+
+def test_more_tags_than_there_is_room_for_open_the_file(alike: Report) -> None:
+    page = alike.open()
+    more = page.locator(".card").first.get_by_text("+2")
+    assert more.get_attribute("title") == "road, sky"
+    more.click()
+    page.locator(".item .title", has_text="red.png").wait_for()
+
+
+def test_what_is_not_translated_is_edited_in_english(alike: Report) -> None:
+    page = alike.open("#2")
+    page.get_by_label("Language").select_option("spa_Latn")
+    button = page.get_by_role("article", name="Describe").get_by_role("button", name="Edit in English")
+    assert "not translated" in (button.get_attribute("title") or "")
+    button.click()
+    page.get_by_role("button", name="Edit describe").click()
+    page.locator(".editor textarea").wait_for()
+    assert not alike.problems
+
+
+def test_a_pack_that_is_not_there_is_said(alike: Report) -> None:
+    (alike.index.parent / "thumbnails" / "0.js").unlink()
+    page = alike.open()
+    page.get_by_role("alert").get_by_text("thumbnails/0.js is missing").wait_for()
+    alike.says(".card .lead", "A red car on a road.", "A blue car on a road.")

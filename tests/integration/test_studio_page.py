@@ -11,13 +11,13 @@ import pytest
 from browsers import chromium, violations
 from media_files import write_video
 from report_ledgers import ATTACK, jpeg_of
-from studio_page import KEY, Captioner, after, answer, event, progress, record, refuses, tells
+from studio_page import KEY, Captioner, Desk, after, answer, event, progress, record, refuses, tells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 HINDI, SAID = "एक लाल कार तट पर चलती है।", "A red car drives along the coast."
 PICTURE = record(
@@ -60,43 +60,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def captioner() -> Iterator[Captioner]:
     with Captioner().running() as running:
         yield running
-
-
-class Desk:
-    """The page, and what is done in it."""
-
-    def __init__(self, browser: Browser, captioner: Captioner, **context: Any) -> None:
-        self.context = browser.new_context(**context)
-        self.page: Page = self.context.new_page()
-        self.problems: list[str] = []
-        self.urls: list[str] = []
-        self.page.on("pageerror", lambda it: self.problems.append(str(it)))
-        self.page.on("console", lambda it: self._console(it.type, it.text))
-        self.page.on("request", lambda it: self.urls.append(it.url))
-        self.page.goto(captioner.url)
-        self.page.get_by_role("form", name="What to ask").wait_for()
-
-    def _console(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning") and "Failed to load resource" not in text:  # refusals, which are shown
-            self.problems.append(text)
-
-    def add(self, *paths: Path) -> None:
-        self.page.set_input_files("input[type=file]", [str(path) for path in paths])
-        self.page.locator(".tray .open", has_text=paths[-1].name).wait_for()
-
-    def ask(self, count: int = 1) -> None:
-        self.page.get_by_role("button", name=f"Ask about {count} file").click()
-
-    def is_(self, number: int, words: str) -> None:
-        """Wait until a file of the tray is as far as that."""
-        from playwright.sync_api import expect  # noqa: PLC0415
-
-        expect(self.page.locator(".tray .badge").nth(number)).to_have_text(words, timeout=30_000)
-
-    def says(self, selector: str, *texts: str) -> None:
-        from playwright.sync_api import expect  # noqa: PLC0415
-
-        expect(self.page.locator(selector)).to_have_text(list(texts), timeout=30_000)
 
 
 @pytest.fixture
@@ -346,6 +309,37 @@ def test_the_copied_curl_asks_the_same(
     assert asked.pop("stream") == ["true"]
     assert asked == again
     assert len(again["file"]) == 1
+
+
+def test_a_follow_up_is_copied_with_what_was_asked_before(desk: Desk, captioner: Captioner, files: Path) -> None:
+    captioner.plays = [tells(done(PICTURE)), *[tells(done(record("image", {"ask": answer(text="Red.")})))] * 5]
+    page = desk.page
+    desk.add(files / "car.jpg")
+    desk.ask()
+    desk.is_(0, "done")
+    for number, question in enumerate(("Which colour?", "/Where? 'There'"), 1):
+        page.get_by_label("Ask more about this file").fill(question)
+        page.keyboard.press("Enter")
+        page.locator(".answer h3", has_text="Ask").nth(number - 1).wait_for()
+        desk.is_(0, "done")
+    page.get_by_text("Do the same elsewhere").click()
+    command = page.get_by_label("The text for curl").inner_text()
+    subprocess.run(["bash", "-c", command], cwd=files, check=True, capture_output=True)
+    *asked, first, second, third = captioner.asked
+    assert [each.pop("stream") for each in asked] == [["true"]] * 3
+    assert asked == [first, second, third]
+    assert "history" not in first
+    assert json.loads(second["history"][0]) == [{"task": "describe", "answer": SAID}]
+    program = page.get_by_label("The text for Python").inner_text()
+    assert program.count("bv.caption(") == 1
+    assert 'chat.ask(task="describe")' in program
+    compile(program, "copied", "exec")
+    line = page.get_by_label("The text for Command line").inner_text().rpartition("printf")
+    lines = subprocess.run(
+        ["bash", "-c", line[1] + line[2].partition("|")[0]], check=True, capture_output=True, text=True
+    )
+    assert lines.stdout.splitlines()[0] == "/task describe"
+    assert lines.stdout.splitlines()[-1] == "Question: /Where? 'There'"
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,10 +64,13 @@ def ended(page: Page, count: int) -> None:
         raise AssertionError(shown)
 
 
-def test_from_a_drop_to_a_copied_command(stack: Stack, browser: Browser, ads: tuple[Path, Path]) -> None:
+def test_from_a_drop_to_a_copied_command(
+    stack: Stack, browser: Browser, ads: tuple[Path, Path], tmp_path: Path
+) -> None:
     from playwright.sync_api import expect  # noqa: PLC0415
 
     picture, video = ads
+    shutil.copy(picture, tmp_path)
     context = browser.new_context()
     page = context.new_page()
     page.set_default_timeout(WAIT_MS)
@@ -105,12 +109,21 @@ def test_from_a_drop_to_a_copied_command(stack: Stack, browser: Browser, ads: tu
     ended(page, 2)
 
     page.get_by_text("Do the same elsewhere").click()
-    (record,) = json.loads(run(page, "curl", picture.parent, "bash", "-c"))["records"]
+    printed = run(page, "curl", picture.parent, "bash", "-c")
+    first, end = json.JSONDecoder().raw_decode(printed)
+    (record,), (followed,) = first["records"], json.loads(printed[end:])["records"]
     assert record["file"] == picture.name
-    assert record["tasks"].keys() == {"describe", "tags", "ask"}
+    assert record["tasks"].keys() == {"describe", "tags"}
     assert record["tasks"]["describe"]["translations"].keys() == {"spa_Latn"}
-    assert record["tasks"]["ask"]["question"] == "What is at the top?"
-    assert "'question': 'What is at the top?'" in run(page, "Python", picture.parent, sys.executable, "-c")
+    assert followed["tasks"].keys() == {"ask"}
+    assert followed["tasks"]["ask"]["question"] == "What is at the top?"
+    assert followed["tasks"]["ask"]["translations"].keys() == {"spa_Latn"}
+    said, *told = run(page, "Python", picture.parent, sys.executable, "-c").splitlines()
+    assert said.startswith("{'describe': ")
+    assert "".join(told)
+    run(page, "Command line", tmp_path, "bash", "-c")
+    (described,) = json.loads((tmp_path / "captions" / "results.json").read_text())["files"]
+    assert (described["error"], described["tasks"].keys()) == (None, {"describe", "tags"})
 
     page.locator(".tray .open", has_text=video.name).click()
     moments = page.get_by_role("group", name="captions by time").get_by_role("button")

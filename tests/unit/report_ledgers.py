@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from client.media.strips import Thumbnail
     from client.tasks.plan import Plan, Request
 
 ATTACK = (
@@ -67,7 +68,7 @@ class Shown:
     """By task: start, end, text, and its translations."""
     merges: dict[str, tuple[str, Said]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    thumbnail: bytes | None = None
+    thumbnail: Thumbnail | None = None
     columns: dict[str, object] = field(default_factory=dict)
 
 
@@ -82,12 +83,12 @@ def jpeg_of(hue: int, size: tuple[int, int] = (640, 360)) -> bytes:
 
 
 @cache
-def thumbnail_of(hue: int, size: tuple[int, int] = (320, 180)) -> bytes:
+def thumbnail_of(hue: int, size: tuple[int, int] = (320, 180)) -> Thumbnail:
     """The thumbnail of such a picture."""
     return picture_thumbnail(Image.open(io.BytesIO(jpeg_of(hue, size))))
 
 
-def strip_of(hues: Iterable[int], duration_s: float) -> bytes:
+def strip_of(hues: Iterable[int], duration_s: float) -> Thumbnail:
     """The thumbnail of a video with a frame of each colour."""
     hues = list(hues)
     frames = [Frame(int(1e6 * duration_s * number / len(hues)), jpeg_of(hue)) for number, hue in enumerate(hues)]
@@ -101,7 +102,7 @@ def write_shown(
 ) -> None:
     """A finished run about these files. Where a file is there, its content is what it says; else its name."""
     plan = plan_of(tasks, languages, question)
-    ledger = Ledger(output)
+    ledger, thumbnails = Ledger(output), Thumbnails(output)
     sources = [
         Source(it.name, it.name, "://" in it.name, columns=it.columns, position=at) for at, it in enumerate(files)
     ]
@@ -111,7 +112,7 @@ def write_shown(
         data = source.path.read_bytes() if source.path.is_file() else shown.name.encode(errors="surrogateescape")
         identity = Identity(hashlib.sha256(data).hexdigest(), shown.kind, None)
         if shown.thumbnail:
-            Thumbnails(output).keep(identity.sha256, shown.thumbnail)
+            thumbnails.keep(identity.sha256, shown.thumbnail)
         ledger.write(
             [
                 UriSeen(source.uri, KnownSource("s", len(data), identity)),
@@ -120,6 +121,7 @@ def write_shown(
                 SourceCompleted(source.position, identity.sha256, "; ".join(shown.failures.values()) or None),
             ]
         )
+    thumbnails.close()
     ledger.close()
 
 

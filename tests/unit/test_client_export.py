@@ -24,6 +24,7 @@ from client.export.formats import FORMATS, export
 from client.export.table import ORIGIN
 from client.ledger.ledger import LEDGER
 from client.ledger.results import Results
+from client.record import records
 
 TAGS = '["Red Car", "blue sky"]'
 
@@ -178,7 +179,9 @@ def test_any_text_survives_every_format(answer: str, column: str, value: str) ->
         with Results(Path(name)) as found:
             for format_ in FORMATS:
                 written[format_] = io.BytesIO()
-                FORMATS[format_].write(found, written[format_])
+                with FORMATS[format_].writing(found, written[format_]) as add:
+                    for record in records(found):
+                        add(record)
     (record,) = json.loads(written["json"].getvalue())["files"]
     assert record["tasks"]["describe"]["text"] == answer
     assert record["tasks"]["describe"]["translations"]["spa_Latn"] == f"spa_Latn {answer}"

@@ -32,7 +32,7 @@ from client.media.kinds import Kind
 from client.media.load import identify
 from client.media.loaders import Loaders
 from client.media.sampling import Sampling
-from client.media.thumbnail_folder import Thumbnails
+from client.media.thumbnail_folder import KeptThumbnails, Thumbnails
 from client.media.worker import MEMORY_BYTES
 
 if TYPE_CHECKING:
@@ -103,10 +103,10 @@ def test_a_worker_gives_what_loading_here_gives(tmp_path: Path, loaders: Loaders
         loaded(loaders, page)
 
 
-def test_thumbnails_are_made_for_a_folder_that_keeps_them_alone(tmp_path: Path) -> None:
+def test_a_thumbnail_is_made_once_for_a_folder_that_keeps_them(tmp_path: Path) -> None:
     paths = [picture(tmp_path / "a.png"), write_video(tmp_path / "b.mp4", 30)]
-    folder = Thumbnails(tmp_path / "out")
-    for thumbnails in (None, folder):
+    for thumbnails in (None, Thumbnails(tmp_path / "out"), Thumbnails(tmp_path / "out")):
+        lacks = thumbnails is not None and not thumbnails.has(identify(paths[0]).sha256)
         made = Loaders(1, timeout_s=60, thumbnails=thumbnails)
         try:
             contents = [loaded(made, path) for path in paths]
@@ -117,9 +117,9 @@ def test_thumbnails_are_made_for_a_folder_that_keeps_them_alone(tmp_path: Path) 
             ]
         finally:
             made.close()
-        assert [content.thumbnail is not None for content in contents] == [thumbnails is not None] * 3
-        kept = [folder.path(identify(path).sha256).exists() for path in paths]
-        assert kept == [thumbnails is not None] * 2
+        assert [content.thumbnail is not None for content in contents] == [lacks, lacks, False]
+        kept = KeptThumbnails(tmp_path / "out")
+        assert [kept.read(identify(path).sha256) is not None for path in paths] == [thumbnails is not None] * 2
 
 
 @pytest.mark.parametrize(

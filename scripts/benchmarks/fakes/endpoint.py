@@ -4,6 +4,7 @@
 
 It prints its port. `POST /v1/completions` gets a stream of the times at which its pieces were sent. With `--numbered`,
 each answer is three sentences that no other request gets, so that nothing that is translated was translated before.
+It is a translator at once, too, of one text into the languages of a run that names none (`POST /v1/translations`).
 
 Hand-made on asyncio's transports, because a web framework would take most of the CPU that is to be measured. The
 endpoint whose behaviour a test decides, `scripted.py`, is one on a web framework; its answers have the same form.
@@ -26,6 +27,14 @@ ANSWER = (
     "that of a travel poster of the fifties, with flat colours."
 )
 SENTENCES = "Scene {0} opens with red everywhere. Then comes blue number {0} on the left. It ends with {0} green signs."
+
+LANGUAGES = {
+    "spa_Latn": "La escena {0} comienza con rojo por todas partes. Luego viene el número azul {0} a la izquierda. "
+    "Termina con {0} señales verdes.",
+    "fra_Latn": "La scène {0} s'ouvre avec du rouge partout. Puis vient le numéro bleu {0} à gauche. Elle se termine "
+    "avec {0} panneaux verts.",
+    "hin_Deva": "दृश्य {0} हर जगह लाल रंग के साथ खुलता है। फिर बाईं ओर नीला अंक {0} आता है। यह {0} हरे संकेतों के साथ समाप्त होता है।",
+}
 
 PIECES, PIECE_EVERY_S = 40, 0.005
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -60,6 +69,12 @@ def models_document(owner: str, *names: str) -> dict[str, Any]:
     return {"object": "list", "data": [{"id": name, "object": "model", "owned_by": owner} for name in names]}
 
 
+def translations_document(number: int) -> dict[str, Any]:
+    """The translations of one of the numbered answers, as Babelview's own translator gives them."""
+    said = [{"verdict": "ok", "reason": None}] * 3
+    return {"translations": [{code: {"text": it.format(number), "sentences": said} for code, it in LANGUAGES.items()}]}
+
+
 def response(content: object) -> bytes:
     """A whole HTTP response with `content` as JSON."""
     body = json.dumps(content).encode()
@@ -75,6 +90,8 @@ class Connection(asyncio.Protocol):
         self._latency_s, self._numbers = latency_s, numbers
         self._completion = response(completion_document(ANSWER))
         self._models = response(models_document("vllm", *MODELS))
+        self._languages = response([{"code": code} for code in LANGUAGES])
+        self._translations = response(translations_document(1))
         self._head = b""
         self._left = 0
 
@@ -95,6 +112,10 @@ class Connection(asyncio.Protocol):
             fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:])
             self._left = int(fields.get(b"content-length", b"0")) - len(rest)
             self._answer = self._models if head.startswith(b"GET") else self._completion
+            if head.startswith(b"GET /languages"):
+                self._answer = self._languages
+            elif head.startswith(b"POST /v1/translations"):
+                self._answer = self._translations if self._numbers is None else self._numbered_translations()
             self._streams = head.startswith(b"POST /v1/completions")
             self._head = b""
         if self._left == 0:
@@ -105,6 +126,10 @@ class Connection(asyncio.Protocol):
                 asyncio.get_running_loop().call_later(self._latency_s, self._send)
             else:
                 self._send()
+
+    def _numbered_translations(self) -> bytes:
+        assert self._numbers is not None
+        return response(translations_document(next(self._numbers)))
 
     def _send(self) -> None:
         if self._transport.is_closing():

@@ -2,11 +2,12 @@
 import type { Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Editor } from "./editor";
+import { Difference, wordsApart } from "./difference";
 import { Marked } from "./marked";
 import { doubtfulSentences, Original } from "./original";
 import { language } from "./preferences";
 import { core, details, ENGLISH, languageOf } from "./store";
-import { clock, titleOf, tone, type Shown, type ShownSegment } from "./texts";
+import { clock, counted, titleOf, tone, type Shown, type ShownSegment } from "./texts";
 import type { Data } from "./types";
 import { editing, isEditing } from "./ui";
 
@@ -17,31 +18,35 @@ interface Props {
   seek: (seconds: number) => void;
   /** What a click on an item of a list does, where it does something. */
   onItem?: ((item: string) => void) | undefined;
+  /** What was said about another file, beside this one. */
+  others?: Shown[] | undefined;
 }
 
-export function Answers({ index, answers, now, seek, onItem }: Props) {
+export function Answers({ index, answers, now, seek, onItem, others }: Props) {
   if (!answers.length) return <p class="notice">Nothing was said about this file.</p>;
   const first = answers.find((each) => each.editable !== undefined)?.key;
   return (
     <>
       {answers.map((shown) => (
-        <Answer key={shown.key} index={index} shown={shown} now={now} seek={seek} onItem={onItem} isFirst={shown.key === first} />
+        <Answer key={shown.key} index={index} shown={shown} now={now} seek={seek} onItem={onItem} others={others} isFirst={shown.key === first} />
       ))}
     </>
   );
 }
 
-function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answers"> & { shown: Shown; isFirst: boolean }) {
+function Answer({ index, shown, now, seek, onItem, others, isFirst }: Omit<Props, "answers"> & { shown: Shown; isFirst: boolean }) {
   const { answer, key } = shown;
   const own = languageOf(shown.inEnglish ? ENGLISH : language.value);
   const counts = answer.translation_verdicts?.[language.value];
   const isOpen = shown.editable !== undefined && (isEditing(index, key) || (isFirst && isEditing(index, "first")));
   const doubts = doubtfulSentences(index, key);
   const said = shown.text !== null || shown.items !== null || shown.data !== undefined;
+  const other = others?.find((each) => each.key === key);
   return (
-    <article class="answer" aria-labelledby={`answer-${key}`}>
+    <article class="answer" aria-labelledby={`answer-${key}-${index}`}>
       <div class="answer-head">
-        <h3 id={`answer-${key}`}>{titleOf(key)}</h3>
+        <h3 id={`answer-${key}-${index}`}>{titleOf(key)}</h3>
+        {others && <Difference one={shown} other={other} />}
         {answer.question && <p class="question"><bdi>{answer.question}</bdi></p>}
         <span class="badges">
           {answer.label && <span class={`badge tone ${tone(answer.label)}`}>{answer.label}</span>}
@@ -52,7 +57,7 @@ function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answe
           )}
           {counts?.["doubtful"] ? (
             <span class="badge doubt">
-              translation doubtful: {counts["doubtful"]} sentence{counts["doubtful"] === 1 ? "" : "s"}
+              translation doubtful: {counted(counts["doubtful"], "sentence")}
             </span>
           ) : null}
           {shown.edited && <span class="badge edited">edited</span>}
@@ -63,18 +68,23 @@ function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answe
             Edit
           </button>
         )}
+        {shown.editable === undefined && details[index]?.editable?.[key]?.whole !== undefined && language.value !== ENGLISH && (
+          <button type="button" class="plain" title={whyNotHere(shown)} onClick={() => (language.value = ENGLISH)}>
+            Edit in English
+          </button>
+        )}
       </div>
       {isOpen ? (
         <Editor index={index} task={key} answer={shown.editable!} isList={shown.items !== null} {...dataOf(shown)} texts={shown.schema === undefined ? (shown.items ?? [shown.text ?? ""]) : [JSON.stringify(shown.data)]} was={shown.was} stored={shown.stored} />
       ) : (
         said && (
           <div class="answer-body" lang={own?.tag} dir={own?.direction}>
-            {shown.items ? <Items items={shown.items} onItem={onItem} /> : shown.text !== null ? <Text text={shown.text} doubts={doubts} /> : <Value value={shown.data ?? null} />}
+            {shown.items ? <Items items={shown.items} onItem={onItem} others={other?.items} /> : shown.text !== null ? <Text text={shown.text} doubts={doubts} apart={other?.text ? wordsApart(shown.text, other.text) : undefined} /> : <Value value={shown.data ?? null} />}
           </div>
         )
       )}
       {shown.pending && shown.schema !== undefined && shown.segments.length > 0 && (
-        <p class="hint">The moments below follow once the change is in the ledger, and the report written again.</p>
+        <p class="hint">The moments below follow once the change is in the results (Save, then babelview report --apply), and the report written again.</p>
       )}
       {shown.segments.length > 0 && <Segments index={index} task={key} segments={shown.segments} now={now} seek={seek} />}
       <Original index={index} shown={shown} />
@@ -92,19 +102,23 @@ function Answer({ index, shown, now, seek, onItem, isFirst }: Omit<Props, "answe
         </details>
       )}
       <p class="origin">
-        {answer.model} · {answer.generated_tokens} tokens in {answer.request_time_sec} s
+        {answer.model} · {counted(answer.generated_tokens, "token")} in {answer.request_time_sec} s
         {answer.finish_reason === "length" && " · cut off"} · <time dateTime={answer.answered_at}>{new Date(answer.answered_at).toLocaleString()}</time>
       </p>
     </article>
   );
 }
 
-export function Text({ text, doubts = [] }: { text: string; doubts?: string[] }) {
+/** Why an answer cannot be edited in the language that is shown. */
+const whyNotHere = (shown: Shown): string =>
+  shown.missing === "all" ? "It is not translated into this language: only the English can be edited" : "Data are edited in English; their translations stay as they are";
+
+export function Text({ text, doubts = [], apart }: { text: string; doubts?: string[]; apart?: Set<string> | undefined }) {
   return (
     <>
       {text.split(/\n\s*\n/).map((part) => (
         <p class="text">
-          <Marked text={part} doubts={doubts} />
+          <Marked text={part} doubts={doubts} apart={apart} />
         </p>
       ))}
     </>
@@ -114,18 +128,19 @@ export function Text({ text, doubts = [] }: { text: string; doubts?: string[] })
 /** What the editor has to know of data. */
 const dataOf = ({ schema }: { schema: number | undefined }) => ({ schema: schema === undefined ? undefined : core.value!.schemas[schema] });
 
-function Items({ items, onItem }: { items: string[]; onItem: Props["onItem"] }) {
+function Items({ items, onItem, others }: { items: string[]; onItem: Props["onItem"]; others?: string[] | null | undefined }) {
+  const apart = (item: string): string => (others && !others.includes(item) ? " apart" : "");
   if (!items.length) return <p class="none">none</p>;
   return (
     <ul class="tags">
       {items.map((item) => (
         <li>
           {onItem && language.value === ENGLISH ? (
-            <button type="button" class="badge tag" title={`Show all with the tag ${item}`} onClick={() => onItem(item)}>
+            <button type="button" class={`badge tag${apart(item)}`} title={`Show all with the tag ${item}`} onClick={() => onItem(item)}>
               <Marked text={item} />
             </button>
           ) : (
-            <span class="badge tag">
+            <span class={`badge tag${apart(item)}`}>
               <Marked text={item} />
             </span>
           )}

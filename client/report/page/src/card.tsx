@@ -9,6 +9,9 @@ import { Thumbnail } from "./thumbnail";
 import { FLAGS } from "./types";
 
 const PLAY_AFTER_MS = 350;
+const FEW_TAGS = 2;
+/** What plays. */
+const SIGNS: Record<string, string> = { video: "▶", audio: "♪" };
 const unplayable = new Set<number>();
 
 export function Card({ index, tabbable }: { index: number; tabbable: boolean }) {
@@ -27,7 +30,7 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
   return (
     <article class={`card${isSelected ? " selected" : ""}${review ? ` ${review}` : ""}${tabbable ? " current" : ""}`} data-index={index}>
       <Preview index={index} kind={kind}>
-        {duration > 0 && <span class="duration">{clock(duration)}</span>}
+        {(duration > 0 || kind === "audio") && <span class="duration">{[SIGNS[kind], duration > 0 && clock(duration)].filter(Boolean).join(" ")}</span>}
       </Preview>
       {(review || edited) && (
         <p class="reviewed">
@@ -57,8 +60,14 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
           {(flags & (FLAGS.doubtful | FLAGS.translationDoubtful)) === FLAGS.translationDoubtful && (
             <span class="badge doubt">doubtful {known?.doubtful.length === 1 ? (languageOf(known.doubtful[0]!)?.name ?? "translation") : "translation"}</span>
           )}
-          {(flags & FLAGS.gone) !== 0 && <span class="badge">gone</span>}
-          {known?.tags.slice(0, 3).map((tag) => <span class="badge tag">{tag}</span>)}
+          {(flags & FLAGS.gone) !== 0 && <span class="badge" title="The file is not there any more">gone</span>}
+          {known?.tags.slice(0, FEW_TAGS).map((tag) => <span class="badge tag">{tag}</span>)}
+          {known && known.tags.length > FEW_TAGS && (
+            <a class="badge tag" href={addressOf({ view: "item", index, time: null })} tabIndex={-1} title={known.tags.slice(FEW_TAGS).join(", ")}>
+              +{known.tags.length - FEW_TAGS}
+              <span class="visually-hidden"> more tags of {nameOf(name)}</span>
+            </a>
+          )}
         </p>
       </div>
       <label class="pick">

@@ -1,4 +1,6 @@
 // The report's data come from scripts beside the page: the core first, then the texts, chunk by chunk.
+import { thumbnail } from "./packs";
+import { scriptAddress } from "./policy";
 import { arrived, chunksHere, chunksWanted, core, ENGLISH, languages, problem, take } from "./store";
 import type { Core } from "./types";
 
@@ -7,21 +9,9 @@ const PAUSE_MS = 150;
 
 declare global {
   interface Window {
-    babelview: { receive: (name: string, json: string) => void };
-    trustedTypes?: { createPolicy: (name: string, rules: { createScriptURL: (url: string) => string }) => Policy };
+    babelview: { receive: (name: string, json: string) => void; thumbnail: typeof thumbnail };
   }
 }
-interface Policy {
-  createScriptURL: (url: string) => string;
-}
-
-const rules = {
-  createScriptURL(url: string): string {
-    if (!/^data\/[\w-]+\.js$/.test(url)) throw new TypeError(`not a part of this report: ${url}`);
-    return url;
-  },
-};
-const policy: Policy = window.trustedTypes?.createPolicy("report", rules) ?? rules;
 
 const waiting: string[] = [];
 const known = new Map<string, { code: string; number: number }>();
@@ -29,6 +19,7 @@ let loading = 0;
 let announced = 0;
 
 window.babelview = {
+  thumbnail,
   receive(quotedName, json) {
     const name = JSON.parse(quotedName) as string;
     if (name === "core") begin(JSON.parse(json) as Core);
@@ -75,7 +66,7 @@ function loadNext(): void {
     problem.value = `data/${name}.js is missing: the report was moved without its folder, or written anew: load the page again`;
     done();
   };
-  script.src = policy.createScriptURL(`data/${name}.js`);
+  script.src = scriptAddress(`data/${name}.js`);
   document.head.append(script);
 }
 

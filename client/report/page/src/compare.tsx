@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { Answers } from "./answers";
-import { changes } from "./edits";
+import { changes, review, reviewOf } from "./edits";
 import { Player } from "./player";
 import { SeekBar } from "./seekbar";
 import { language } from "./preferences";
@@ -28,15 +28,15 @@ export function Compare({ indices }: { indices: number[] }) {
         </a>
       </div>
       <div class="sides">
-        {indices.map((index) => (
-          <Side key={index} index={index} />
+        {indices.map((index, side) => (
+          <Side key={index} index={index} other={indices[1 - side]!} />
         ))}
       </div>
     </div>
   );
 }
 
-function Side({ index }: { index: number }) {
+function Side({ index, other }: { index: number; other: number }) {
   void arrived.value;
   void changes.value;
   const now = useMemo(() => signal(0), []);
@@ -49,6 +49,7 @@ function Side({ index }: { index: number }) {
   const answers = shownAnswers(index, language.value);
   const timed = answers.filter((each) => each.segments.length);
   const name = core.value!.items.name[index]!;
+  const said = reviewOf(index)?.state;
   return (
     <section class="side" aria-label={nameOf(name)}>
       <h2 class="title">
@@ -56,9 +57,17 @@ function Side({ index }: { index: number }) {
           <bdi>{nameOf(name)}</bdi>
         </a>
       </h2>
+      <div class="review" role="group" aria-label={`Review ${nameOf(name)}`}>
+        <button type="button" aria-pressed={said === "accepted"} class="accept" onClick={() => review(index, "accepted")}>
+          Accept
+        </button>
+        <button type="button" aria-pressed={said === "flagged"} class="flag" onClick={() => review(index, "flagged")}>
+          Flag
+        </button>
+      </div>
       <Player index={index} now={now} wanted={wanted} answers={timed} seek={seek} />
       <SeekBar index={index} now={now} answers={timed} seek={seek} />
-      <Answers index={index} answers={answers} now={now} seek={seek} onItem={filterByTag} />
+      <Answers index={index} answers={answers} now={now} seek={seek} onItem={filterByTag} others={shownAnswers(other, language.value)} />
     </section>
   );
 }

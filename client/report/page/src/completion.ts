@@ -45,7 +45,7 @@ export function suggestions(text: string, caret: number): Suggestion[] {
     ...Object.entries(STATES).map(([name, { about }]): [string, string, boolean] => [name, about, true]),
     ...Object.entries(FIELDS).map(([name, { about }]): [string, string, boolean] => [`${name}:`, about, false]),
     ...Object.entries(NUMBERS).map(([name, { about }]): [string, string, boolean] => [`${name}>`, about, false]),
-    ...(core.value?.columns ?? []).map((name): [string, string, boolean] => [`${name.toLowerCase().replaceAll(" ", "_")}:`, "of the manifest", false]),
+    ...(core.value?.columns ?? []).map((name): [string, string, boolean] => [`${name.toLowerCase().replaceAll(" ", "_")}:`, "a column of your list of files", false]),
   ];
   const order = ["tag:", "sentiment:", "lang:", "text:", "duration>", "failed", "doubtful", "kind:", "brand:"];
   if (!part) return order.map((each) => names.find(([name]) => name === each)!).map((each) => made(...each));

@@ -58,7 +58,28 @@ export async function loadChanges(): Promise<void> {
   }
 }
 
+/** What the changes were before each of those that were made since the page was opened, the last one at the end. */
+const before = signal<Changes[]>([]);
+export const canUndo = computed(() => before.value.length > 0);
+const MOST_UNDONE = 100;
+
+/** Take the last change back, be it an edit, a review or that all were discarded. */
+export function undo(): void {
+  const last = before.peek().at(-1);
+  if (!last) return;
+  before.value = before.peek().slice(0, -1);
+  keep({ reviews: last.reviews, edits: last.edits });
+}
+
 export function change(next: Changes): void {
+  before.value = [...before.peek(), changes.peek()].slice(-MOST_UNDONE);
+  keep(next);
+}
+
+/** They are saved to a file, now. */
+export const noteSaved = (): void => keep({ ...changes.peek(), saved: now() });
+
+function keep(next: Changes): void {
   changes.value = next;
   set(key(), next).then(
     () => (kept.value = true),

@@ -1,11 +1,13 @@
 import { Choices } from "./choices";
-import { changeCount, discardChanges, kept, unsavedCount } from "./edits";
+import { canUndo, changeCount, discardChanges, kept, unsavedCount } from "./edits";
 import { exportCsv, exportJsonl } from "./exporting";
 import { Help } from "./help";
 import { saveChanges } from "./saving";
 import { Search } from "./search";
 import { chunksHere, chunksWanted, complete, core, count } from "./store";
 import { addressOf, go, route, selected, shown, sort, SORTS, told } from "./state";
+import { takeBack } from "./keys";
+import { counted } from "./texts";
 import { helpOpen, save } from "./ui";
 
 export function Header() {
@@ -36,8 +38,8 @@ export function Header() {
         </nav>
         <p class="count" aria-live="polite">
           {shown.value.length === count.value
-            ? `${count.value.toLocaleString()} file${count.value === 1 ? "" : "s"}`
-            : `${shown.value.length.toLocaleString()} of ${count.value.toLocaleString()} files`}
+            ? counted(count.value, "file")
+            : `${shown.value.length.toLocaleString()} of ${counted(count.value, "file")}`}
           {!complete.value && <Reading />}
         </p>
         {where === "gallery" && (
@@ -88,7 +90,7 @@ function Export() {
   const name = core.value!.title.replaceAll(/[^\p{L}\p{N}._-]+/gu, "_");
   const ready = complete.value && chosen.length > 0;
   return (
-    <span class="group" role="group" aria-label={`Export ${chosen.length} files`}>
+    <span class="group" role="group" aria-label={`Export ${counted(chosen.length, "file")}`}>
       <span class="hint">{selected.value.size ? "Selected:" : shown.value.length < count.value ? "Results:" : "All:"}</span>
       <button type="button" disabled={!ready} title="What is shown, or selected, as a table" onClick={() => save(`${name}.csv`, "text/csv", exportCsv(chosen))}>
         Export CSV
@@ -101,21 +103,22 @@ function Export() {
 }
 
 function Changes() {
-  if (!changeCount.value) return null;
+  if (!changeCount.value) return canUndo.value ? <Undo /> : null;
   const unsaved = unsavedCount.value;
   return (
     <span class="group changes">
-      <button type="button" class={unsaved ? "main" : ""} title="All changes as a file: babelview report DIR --apply edits.json brings them into the ledger (s)" onClick={saveChanges}>
-        {unsaved ? `Save ${unsaved} change${unsaved === 1 ? "" : "s"}` : "Save again"}
+      <button type="button" class={unsaved ? "main" : ""} title="All changes as a file: babelview report DIR --apply edits.json brings them into the results (s)" onClick={saveChanges}>
+        {unsaved ? `Save ${counted(unsaved, "change")}` : "Save again"}
       </button>
       {!unsaved && <span>saved as edits.json</span>}
+      {canUndo.value && <Undo />}
       <button
         type="button"
         class="plain"
         onClick={() => {
           if (confirm("Discard all changes that this browser keeps for this report?")) {
             discardChanges();
-            told.value = "All changes are discarded.";
+            told.value = "All changes are discarded. Undo brings them back.";
           }
         }}
       >
@@ -123,5 +126,13 @@ function Changes() {
       </button>
       {!kept.value && <strong role="alert">This browser does not keep them: save them before you leave.</strong>}
     </span>
+  );
+}
+
+function Undo() {
+  return (
+    <button type="button" class="plain" title="Takes the last change back (u)" onClick={takeBack}>
+      Undo
+    </button>
   );
 }

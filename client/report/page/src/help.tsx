@@ -58,7 +58,7 @@ export function Help() {
         {Object.entries(FIELDS).map(([name, { about }]) => [<dt>{name}:</dt>, <dd>{about}</dd>])}
         {Object.entries(NUMBERS).map(([name, { about }]) => [<dt>{name}&gt;</dt>, <dd>{about}</dd>])}
         {Object.entries(STATES).map(([name, { about }]) => [<dt>{name}</dt>, <dd>{about}</dd>])}
-        {columns.length > 0 && [<dt>column:</dt>, <dd>of the manifest: {columns.join(", ")}</dd>]}
+        {columns.length > 0 && [<dt>column:</dt>, <dd>a column of your list of files: {columns.join(", ")}</dd>]}
       </dl>
       <h3>Keys</h3>
       <label>
@@ -75,7 +75,7 @@ export function Help() {
       </dl>
       <h3>Changes</h3>
       <p>
-        What you accept, flag or edit is kept in this browser. Save it to a file, edits.json, and bring it into the ledger:{" "}
+        What you accept, flag or edit is kept in this browser. Save it to a file, edits.json, and bring it into the results:{" "}
         <code>babelview report DIR --apply edits.json</code>. The words of the model are kept beside yours.
       </p>
       <h3>This report</h3>

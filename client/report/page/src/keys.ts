@@ -1,5 +1,5 @@
 // The keyboard: all of a review can be done with it. Keys of one letter can be turned off, and mean nothing where one types.
-import { review, reviewOf, type State } from "./edits";
+import { canUndo, review, reviewOf, undo, type State } from "./edits";
 import { saveChanges } from "./saving";
 import { columnsShown, editing, helpOpen, noteWanted, pageRows, scrollToFocused } from "./ui";
 import { hitTime } from "./lead";
@@ -17,6 +17,7 @@ export const KEYS: [string, string][] = [
   ["f", "flag it, and go on to the next"],
   ["n", "write a note; what is not reviewed is flagged"],
   ["e", "edit the first text"],
+  ["u", "undo the last change"],
   ["s", "save the changes"],
   ["x", "select it"],
   ["c", "compare the selected"],
@@ -103,6 +104,9 @@ function act(event: KeyboardEvent): boolean {
     case "s":
       saveChanges();
       return true;
+    case "u":
+      takeBack();
+      return true;
   }
   if (index === undefined || !shown.value.length) return false;
   const isOnButton = document.activeElement?.matches("button, a, summary, video, input") ?? false;
@@ -153,6 +157,12 @@ function act(event: KeyboardEvent): boolean {
       return withVideo((video) => (video.currentTime += 1));
   }
   return false;
+}
+
+export function takeBack(): void {
+  finished = null;
+  told.value = canUndo.value ? "The last change is undone." : "There is nothing to undo.";
+  undo();
 }
 
 /** Whether a card is on the screen, below the page's head. */

@@ -1,8 +1,16 @@
+import { partsApart } from "./difference";
 import { places } from "./fold";
 import { query } from "./state";
 
-/** A text, with what was searched for marked in it, and sentences that are doubtful underlined. */
-export function Marked({ text, doubts = [] }: { text: string; doubts?: string[] }) {
+/** A text, with what was searched for marked in it, sentences that are doubtful underlined, and words `apart` set off. */
+export function Marked({ text, doubts = [], apart: words }: { text: string; doubts?: string[]; apart?: Set<string> | undefined }) {
+  if (words?.size) {
+    return (
+      <>
+        {partsApart(text, words).map((part, number) => (number % 2 ? <span class="apart"><Found text={part} /></span> : <Marked text={part} doubts={doubts} />))}
+      </>
+    );
+  }
   const found = doubts.map((doubt): [number, number] => [text.indexOf(doubt), text.indexOf(doubt) + doubt.length]);
   const apart = found.filter(([start]) => start >= 0).sort((one, other) => one[0] - other[0]);
   const parts = [];

@@ -4,7 +4,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { core, details, ENGLISH, languageOf } from "./store";
 import { language } from "./preferences";
 import { clock, labelOf, type Shown } from "./texts";
-import { Thumbnail, thumbnailOf, tileTimes } from "./thumbnail";
+import { hasThumbnail } from "./packs";
+import { Thumbnail, tileTimes } from "./thumbnail";
 
 interface Props {
   index: number;
@@ -115,7 +116,7 @@ function useCaptions(element: { current: HTMLVideoElement | null }, answers: Sho
 /** How loud the sound is, and where it is now; a click goes there. */
 function Wave({ index, now, seek }: Props) {
   const duration = core.value!.items.duration[index]!;
-  if (!duration || !thumbnailOf(index)) return null;
+  if (!duration || !hasThumbnail(index)) return null;
   return (
     <div class="wave" onClick={(event) => seek((duration * event.offsetX) / event.currentTarget.clientWidth)}>
       <Thumbnail index={index} whole />

@@ -1,6 +1,7 @@
 // Changes as a file on the reader's disk.
-import { change, changeCount, changes, changesFile, now } from "./edits";
+import { changeCount, changesFile, noteSaved } from "./edits";
 import { told } from "./state";
+import { counted } from "./texts";
 import { save } from "./ui";
 
 export function saveChanges(): void {
@@ -10,6 +11,6 @@ export function saveChanges(): void {
     return;
   }
   save("edits.json", "application/json", changesFile());
-  change({ ...changes.value, saved: now() });
-  told.value = `Saved ${count} change${count === 1 ? "" : "s"} as edits.json.`;
+  noteSaved();
+  told.value = `Saved ${counted(count, "change")} as edits.json.`;
 }

@@ -173,6 +173,9 @@ export function clock(seconds: number, tenths = false): string {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${shownRest}` : `${minutes}:${shownRest}`;
 }
 
+/** `1 file`, `2 files`. */
+export const counted = (count: number, word: string): string => `${count.toLocaleString()} ${word}${count === 1 ? "" : "s"}`;
+
 export const nameOf = (path: string): string => path.slice(path.replace(/\/+$/, "").lastIndexOf("/") + 1) || path;
 
 const TONES = new Set(["positive", "negative", "neutral", "mixed"]);

@@ -1,11 +1,5 @@
+import { addressOf } from "./packs";
 import { core } from "./store";
-
-/** The address of a file's thumbnail; null if there is none. */
-export function thumbnailOf(index: number): string | null {
-  const { items, per_folder } = core.value!;
-  const id = items.id[index]!;
-  return items.thumbnail[index] ? `thumbnails/${Math.floor(id / per_folder)}/${id}.jpg` : null;
-}
 
 /** When the frames of a video's strip are shown; one of a picture. */
 export const tileTimes = (index: number): number[] => {
@@ -15,9 +9,10 @@ export const tileTimes = (index: number): number[] => {
 
 /** A frame of the thumbnail: `share` of the way through its strip, else the one in its middle. */
 export function Thumbnail({ index, share, tile, whole }: { index: number; share?: number | null; tile?: number; whole?: boolean }) {
-  const address = thumbnailOf(index);
   const strip = core.value!.items.thumbnail[index];
-  if (!address || !strip) return <div class="no-thumbnail" aria-hidden="true">{SIGNS[core.value!.items.kind[index]!] ?? "?"}</div>;
+  const address = strip && addressOf(index);
+  if (!strip) return <div class="no-thumbnail" aria-hidden="true">{SIGNS[core.value!.items.kind[index]!] ?? "?"}</div>;
+  if (!address) return <div class="no-thumbnail" />; // it is on its way
   const tiles = Math.max(1, strip.length - 2);
   const chosen = tile ?? Math.min(tiles - 1, Math.floor(tiles * (share ?? 0.5)));
   const wide = strip[0]! / strip[1]!;

@@ -26,7 +26,8 @@ export interface Core {
   schemas: Record<string, unknown>[];
   columns: string[];
   per_chunk: number;
-  per_folder: number;
+  /** The names of the scripts with thumbnails. */
+  packs: string[];
   /** By language: the name of the script of each chunk; null where it holds nothing of that language. */
   chunks: Record<string, (string | null)[]>;
   items: {
@@ -37,6 +38,9 @@ export interface Core {
     flags: number[];
     /** Width and height of a tile, then the time of each tile of a video's strip. */
     thumbnail: (number[] | null)[];
+    /** The pack of a thumbnail, and its place in there. */
+    pack: (number | null)[];
+    place: (number | null)[];
   };
 }
 

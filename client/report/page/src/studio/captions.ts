@@ -15,6 +15,12 @@ export interface Asked {
   hear: boolean;
 }
 
+/** What was asked at once, and what was told of earlier questions. */
+export interface Round {
+  asked: Asked;
+  history: Earlier[];
+}
+
 export type Event =
   | { type: "progress"; status: "queued" | "running"; share: number; generated_tokens: number }
   | { type: "delta"; task: string; text: string; start?: number; end?: number }
@@ -54,7 +60,7 @@ const TRY_AGAIN = new Set([429, 503]);
 export const oneLine = (question: string): string => question.trim().replace(/\s*\n\s*/g, " ");
 
 /** The fields of the form, beside the file, in their order. */
-export function fieldsOf(asked: Asked): [string, string][] {
+export function fieldsOf({ asked, history }: Round): [string, string][] {
   const fields: [string, string][] = [];
   if (asked.tasks.length) fields.push(["tasks", asked.tasks.join(",")]);
   for (const question of asked.questions) fields.push(["questions", question]);
@@ -62,6 +68,7 @@ export function fieldsOf(asked: Asked): [string, string][] {
   if (asked.window !== null) fields.push(["window", String(asked.window)]);
   if (asked.frames !== null) fields.push(["num_frames", String(asked.frames)]);
   if (asked.hear) fields.push(["hear", "true"]);
+  if (history.length) fields.push(["history", JSON.stringify(history)]);
   return fields;
 }
 
@@ -83,8 +90,7 @@ interface Refused {
 
 function once(file: File, asked: Asked, history: Earlier[], listener: Listener, stop: AbortSignal): Promise<Refused | null> {
   const form = new FormData();
-  for (const [name, value] of fieldsOf(asked)) form.append(name, value);
-  if (history.length) form.append("history", JSON.stringify(history));
+  for (const [name, value] of fieldsOf({ asked, history })) form.append(name, value);
   form.append("stream", "true");
   form.append("file", file, file.name);
   // Not `fetch`, which does not tell how much has gone out.

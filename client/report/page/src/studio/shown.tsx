@@ -137,14 +137,14 @@ function FollowUp({ upload }: { upload: Upload }) {
 /** The same for a shell or a program, and the record. */
 function Copies({ upload }: { upload: Upload }) {
   const [copied, setCopied] = useState("");
-  const { asked } = upload.state.value;
-  useEffect(() => setCopied(""), [asked]);
-  if (!asked) return null;
+  const { rounds } = upload.state.value;
+  useEffect(() => setCopied(""), [rounds]);
+  if (!rounds.length) return null;
   const base = new URL(".", location.href).href.replace(/\/$/, "");
   return (
     <details class="answer copies">
       <summary>Do the same elsewhere</summary>
-      {copiesOf(upload.file.name, asked, base, door.value === "open" && hasKey()).map(({ name, text, about }) => (
+      {copiesOf(upload.file.name, rounds, base, door.value === "open" && hasKey()).map(({ name, text, about }) => (
         <section aria-label={name}>
           <div class="answer-head">
             <h3>{name}</h3>

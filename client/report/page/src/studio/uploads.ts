@@ -4,7 +4,7 @@ import names from "babelview:names";
 import { language } from "../preferences";
 import { told } from "../state";
 import { core, details, ENGLISH, languageOf } from "../store";
-import { ask, RefusedError, StoppedError, type Asked, type Event } from "./captions";
+import { ask, RefusedError, StoppedError, type Asked, type Event, type Round } from "./captions";
 import type { Earlier } from "./history";
 import { kindOf } from "./kinds";
 import { showFile, showRecord } from "./records";
@@ -30,6 +30,8 @@ export interface State {
   pieces: Piece[];
   /** All that was asked and answered. */
   asked: Asked | null;
+  /** The same in the order in which it was asked: what stood alone as one, then each question that followed. */
+  rounds: Round[];
 }
 
 export interface Upload {
@@ -43,7 +45,7 @@ export interface Upload {
 }
 
 const AT_ONCE = 3;
-const READY: State = { stage: "ready", share: 0, tokens: 0, reason: null, pieces: [], asked: null };
+const READY: State = { stage: "ready", share: 0, tokens: 0, reason: null, pieces: [], asked: null, rounds: [] };
 
 export const uploads = signal<Upload[]>([]);
 /** The file that is shown. */
@@ -70,9 +72,9 @@ export function begin(): void {
     schemas: [],
     columns: [],
     per_chunk: 1,
-    per_folder: 1,
+    packs: [],
     chunks: {},
-    items: { id: [], name: [], kind: [], duration: [], flags: [], thumbnail: [] },
+    items: { id: [], name: [], kind: [], duration: [], flags: [], thumbnail: [], pack: [], place: [] },
   };
 }
 
@@ -90,6 +92,8 @@ export function add(files: Iterable<File>): void {
     items.duration.push(0);
     items.flags.push(0);
     items.thumbnail.push(null);
+    items.pack.push(null);
+    items.place.push(null);
     showFile(index, file.name, url);
     made.push({ index, file, kind, url, state: signal(READY) });
   }
@@ -147,7 +151,7 @@ async function work(upload: Upload, asked: Asked, history: Earlier[], stopped: A
         waits: (reason) => change(upload, { stage: "queued", share: 0, reason }),
         event: (event) => {
           if (event.type === "error") failure = event.error.message;
-          else onEvent(upload, event, before, asked);
+          else onEvent(upload, event, before, { asked, history });
         },
       },
       stopped,
@@ -165,7 +169,8 @@ async function work(upload: Upload, asked: Asked, history: Earlier[], stopped: A
   }
 }
 
-function onEvent(upload: Upload, event: Event, before: Asked | null, asked: Asked): void {
+function onEvent(upload: Upload, event: Event, before: Asked | null, round: Round): void {
+  const { asked } = round;
   switch (event.type) {
     case "progress":
       change(upload, { stage: event.status, share: event.share, tokens: event.generated_tokens, reason: null });
@@ -183,10 +188,16 @@ function onEvent(upload: Upload, event: Event, before: Asked | null, asked: Aske
     }
     case "record":
       showRecord(upload.index, upload.file.name, event.value);
-      change(upload, { asked: before ? both(before, asked) : asked, pieces: [] });
+      change(upload, { asked: before ? both(before, asked) : asked, rounds: withRound(upload.state.peek().rounds, round), pieces: [] });
       showLanguages(asked.languages);
       break;
   }
+}
+
+function withRound(rounds: Round[], round: Round): Round[] {
+  const alone = rounds.findIndex(({ history }) => !history.length);
+  if (round.history.length || alone < 0) return [...rounds, round];
+  return rounds.map((each, at) => (at === alone ? { asked: both(each.asked, round.asked), history: [] } : each));
 }
 
 /** What was asked in two requests, as one. */

