@@ -112,10 +112,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Served:
-    """Both models: base URLs by name, and the process id of the stack's supervisor."""
+    """Both models: base URLs by name."""
 
     urls: dict[str, str]
-    supervisor: int
 
     def client(self, name: str) -> OpenAI:
         return OpenAI(base_url=self.urls[name], api_key="none", max_retries=0)
@@ -132,17 +131,26 @@ def served(home: Path) -> Iterator[Served]:
         patch.setenv("POISON", json.dumps(POISON))
         patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
         alone = running.enter_context(started("engine", OTHER, *both, "--dummy-weights", "--port", port_of(engine)))
-        stack = running.enter_context(running_stack(*options, "--log-dir", str(home / "logs")))
+        logs = ("--log-dir", str(home / "logs"))
+        stack = running.enter_context(running_stack(*options, *logs, module="tests.warm_stack"))
         wait_for(f"{engine}/health/core", alone)
         places = ("--engine", f"{OTHER}={engine}", "--engine", f"{LLAVA}={nowhere}")
         before = running.enter_context(started("gateway", *both, *places, "--port", port_of(gateway)))
         wait_for(f"{gateway}/health/live", before)
-        yield Served({OTHER: f"{gateway}/v1", LLAVA: stack.endpoint}, stack.pid)
+        yield Served({OTHER: f"{gateway}/v1", LLAVA: stack.endpoint})
 
 
 def engine_of(served: Served) -> psutil.Process:
     """The API server of the stack's vLLM."""
-    return next(p for p in psutil.Process(served.supervisor).children() if LLAVA in p.cmdline())
+    return psutil.Process(status_of(served)["pid"])
+
+
+def status_of(served: Served) -> dict[str, Any]:
+    """What the stack's supervisor says of its vLLM."""
+    status = ask_supervisor(int(port_of(served.urls[LLAVA].removesuffix("/v1"))))
+    assert status is not None
+    part: dict[str, Any] = next(part for part in status["parts"] if part["name"] == f"vllm-{LLAVA}")
+    return part
 
 
 def port_of(url: str) -> str:
@@ -299,9 +307,7 @@ def test_a_request_that_an_engine_dies_of_is_refused_and_others_are_served(serve
     assert refused(POISON, seed=7, user="another") == "poison_request"
     assert not killed.is_running()
     assert engine_of(served).pid != killed.pid
-    status = ask_supervisor(int(port_of(served.urls[LLAVA].removesuffix("/v1"))))
-    assert status is not None
-    assert {part["name"]: part["restarts"] for part in status["parts"]}[f"vllm-{LLAVA}"] == 2
+    assert status_of(served)["restarts"] == 2
 
 
 def test_an_engine_in_slow_steps_serves_and_one_that_is_stopped_is_found(served: Served, home: Path) -> None:
