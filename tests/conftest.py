@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
@@ -15,6 +16,7 @@ from scripts.demo.sample_ads import write_ads
 from scripts.demo.stack import Stack, running_stack
 from server.shipped_profiles import PROFILES
 from tests import llama_engine, workers
+from translator.model.models import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -153,6 +155,21 @@ def imported_vllm(request: pytest.FixtureRequest) -> Iterator[llama_engine.Impor
     with ExitStack() as running:
         request.config.stash[_RUNNING]["imported_vllm"] = running
         yield running.enter_context(llama_engine.imported())
+
+
+@pytest.fixture(scope="session")
+def translator_cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A cache for translators, of all workers: whoever starts the demo model first converts it."""
+    folder = tmp_path_factory.getbasetemp()
+    return (folder if worker_id == "master" else folder.parent) / "translators"
+
+
+@pytest.fixture(scope="session")
+def demo_translator(translator_cache: Path) -> Path:
+    """The demo model in there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BABELVIEW_CACHE", str(translator_cache))
+        return asyncio.run(prepare("demo"))
 
 
 @pytest.fixture(scope="session")

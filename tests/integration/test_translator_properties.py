@@ -3,9 +3,8 @@
 import asyncio
 import random
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +17,6 @@ from translator.checks.review import with_checks
 from translator.http.documents import Document
 from translator.languages import Languages
 from translator.model.engine import Engine
-from translator.model.models import DEMO_MODEL
 from translator.text.marked import Marked
 from translator.text.sentences import has_letters, is_for_the_model
 from translator.text_translator import Answer, TextTranslator, TranslatedText
@@ -50,10 +48,8 @@ TEXTS = ANY | LINES
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    folder = tmp_path_factory.mktemp("model") / "demo"
-    subprocess.run([sys.executable, "-m", "translator.model.convert", DEMO_MODEL, folder], check=True, timeout=120)
-    return Engine(folder, device="cpu", threads=1, replicas=2, scripts=("Latn", "Deva"))
+def engine(demo_translator: Path) -> Engine:
+    return Engine(demo_translator, device="cpu", threads=1, replicas=2, scripts=("Latn", "Deva"))
 
 
 Request = tuple[Sequence[str | Marked], Sequence[str]]

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -39,8 +40,8 @@ ODD: list[Any] = [
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = Service(tmp_path_factory.mktemp("cache"), "--model", "demo", "--body-timeout", "1")
+def service(translator_cache: Path) -> Iterator[Service]:
+    service = Service(translator_cache, "--model", "demo", "--body-timeout", "1")
     service.wait_for("is ready")
     yield service
     assert service.stop() == 0

@@ -20,8 +20,8 @@ ALL = list(LANGUAGES)
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def cache(translator_cache: Path) -> Path:
+    return translator_cache
 
 
 @pytest.fixture(scope="module")
