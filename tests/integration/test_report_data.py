@@ -176,8 +176,8 @@ def test_any_change_can_be_undone(alike: Report) -> None:
 
 def test_more_tags_than_there_is_room_for_open_the_file(alike: Report) -> None:
     page = alike.open()
-    more = page.locator(".card").first.get_by_text("+2")
-    assert more.get_attribute("title") == "road, sky"
+    more = page.locator(".card").first.get_by_text("4 tags")
+    assert more.get_attribute("title") == "car, dust, road, sky"
     more.click()
     page.locator(".item .title", has_text="red.png").wait_for()
 

@@ -4,7 +4,7 @@ import { hitTime, leadText } from "./lead";
 import { Marked } from "./marked";
 import { addressOf, focused, selected, toggleSelected } from "./state";
 import { arrived, core, details, facts, languageOf } from "./store";
-import { clock, nameOf, tone } from "./texts";
+import { clock, counted, nameOf, tone } from "./texts";
 import { Thumbnail } from "./thumbnail";
 import { FLAGS } from "./types";
 
@@ -61,13 +61,13 @@ export function Card({ index, tabbable }: { index: number; tabbable: boolean }) 
             <span class="badge doubt">doubtful {known?.doubtful.length === 1 ? (languageOf(known.doubtful[0]!)?.name ?? "translation") : "translation"}</span>
           )}
           {(flags & FLAGS.gone) !== 0 && <span class="badge" title="The file is not there any more">gone</span>}
-          {known?.tags.slice(0, FEW_TAGS).map((tag) => <span class="badge tag">{tag}</span>)}
           {known && known.tags.length > FEW_TAGS && (
-            <a class="badge tag" href={addressOf({ view: "item", index, time: null })} tabIndex={-1} title={known.tags.slice(FEW_TAGS).join(", ")}>
-              +{known.tags.length - FEW_TAGS}
-              <span class="visually-hidden"> more tags of {nameOf(name)}</span>
+            <a class="badge tag" href={addressOf({ view: "item", index, time: null })} tabIndex={-1} title={known.tags.join(", ")}>
+              {counted(known.tags.length, "tag")}
+              <span class="visually-hidden"> of {nameOf(name)}</span>
             </a>
           )}
+          {known?.tags.slice(0, FEW_TAGS).map((tag) => <span class="badge tag">{tag}</span>)}
         </p>
       </div>
       <label class="pick">

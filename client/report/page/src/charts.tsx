@@ -105,7 +105,7 @@ function charts(list: number[]): { title: string; bars: Bar[]; note: string | un
     chart("Failures", counts((index) => [kindOfError(details[index]!.record.error)].filter(Boolean)), "error"),
     chart("Kinds", counts((index) => [details[index]!.record.kind ?? ""].filter(Boolean)), "kind"),
     { title: "Seconds for a file", bars: histogram(known.map((index) => facts[index]!.seconds), "seconds"), note: undefined },
-    { title: "Length of videos", bars: histogram(known.flatMap((index) => details[index]!.record.duration_sec ?? []), "duration"), note: undefined },
+    { title: "Length of videos and sounds", bars: histogram(known.flatMap((index) => details[index]!.record.duration_sec ?? []), "duration"), note: undefined },
   ];
 }
 

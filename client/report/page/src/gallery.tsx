@@ -5,6 +5,7 @@ import { Card } from "./card";
 import { otherQuery } from "./completion";
 import { complete, count } from "./store";
 import { current, go, shown, sort, typed } from "./state";
+import { counted } from "./texts";
 import { columnsShown, focusWanted, pageRows } from "./ui";
 
 const LEAST_WIDTH = 232;
@@ -109,7 +110,7 @@ export function Gallery() {
             go({ view: "gallery" });
           }}
         >
-          Show all {count.value.toLocaleString()} files
+          Show all {counted(count.value, "file")}
         </button>
         <div ref={box} />
       </div>
