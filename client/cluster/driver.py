@@ -96,11 +96,11 @@ def connected(address: str) -> Iterator[None]:
         settings = stack.enter_context(_own_cluster()) if address == LOCAL else {}
         import ray  # noqa: PLC0415 (optional, two seconds, and it reads the environment once)
 
+        stack.callback(ray.shutdown)  # also of what has begun to start when Ctrl-C comes
         try:
             ray.init(address=address, logging_level=logging.ERROR, **settings)
         except Exception as error:  # ConnectionError, RuntimeError, ValueError, grpc's
             raise UsageError(f"--ray {address}: {_why(address, error)}") from error
-        stack.callback(ray.shutdown)
         with _told():
             yield
 

@@ -237,19 +237,21 @@ async def test_a_bound_that_changes_is_kept() -> None:
 
 
 async def test_a_request_that_is_cancelled_gives_its_place_back() -> None:
-    kept = shared(1, at_once=1)
-    held = asyncio.Event()
+    """Also one that has been given it, and does not know yet."""
+    kept, held = shared(1, at_once=0), asyncio.Event()
 
     async def attempt(_: int) -> None:
         await held.wait()
 
-    first, second = (asyncio.create_task(kept.ask("m", attempt)) for _ in range(2))
+    waits, gets = (asyncio.create_task(kept.ask("m", attempt)) for _ in range(2))
     await asyncio.sleep(0)
-    for each in (first, second):
-        each.cancel()
+    waits.cancel()
+    await asyncio.gather(waits, return_exceptions=True)
+    kept.limit(0, 1)
+    gets.cancel()
+    await asyncio.gather(gets, return_exceptions=True)
     held.set()
-    await asyncio.gather(first, second, return_exceptions=True)
-    assert await kept.ask("m", attempt) is None
+    assert await asyncio.wait_for(kept.ask("m", attempt), 60) is None
 
 
 async def test_models_are_away_one_by_one() -> None:
