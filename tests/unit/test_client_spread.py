@@ -91,6 +91,22 @@ async def test_one_that_comes_back_is_asked_again(
     assert said[-1].endswith(f"{both[1].url}/v1: is back")
 
 
+async def test_one_that_comes_late_is_looked_at_first(both: list[FakeServers], said: list[str]) -> None:
+    """It takes no videos as such, as the others do."""
+
+    async def others(*_: Any) -> Any:
+        return listing("others", "pictures")
+
+    both[1].on_models = others
+    both[1].stop()
+    async with session(both, said) as opened:
+        await opened.opened.model.check(set())
+        both[1].start()
+        await ask(opened, 4)
+    assert [len(each.asked) for each in both] == [4, 0]
+    assert "say --frames-as images; others are asked instead" in said[-1]
+
+
 async def test_all_of_them_away_are_waited_for_and_then_end_the_run(both: list[FakeServers], said: list[str]) -> None:
     for each in both:
         each.stop()

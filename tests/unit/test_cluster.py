@@ -123,8 +123,12 @@ def test_what_is_done_again_goes_on_where_it_was_interrupted(servers: FakeServer
     work = work_of(servers, output, redo="all")
     do(work, wanted_of(str(ads / "0000.png")))
     assert len(servers.asked) == asked + 1
+    shutil.rmtree(tmp_path / "many" / "sources")  # the actor was killed before its block was finished
     do(work_of(servers, output, redo="all"), wanted_of(str(ads)))
     assert len(servers.asked) == asked + 4
+    records.write(objects, records.runs_of(objects)[-1] | {"finished": 2.0})
+    do(work_of(servers, output, redo="all"), wanted_of(str(ads)))
+    assert len(servers.asked) == asked + 8
 
 
 def test_a_bucket_is_listed_and_written(servers: FakeServers, ads: Path, tmp_path: Path, s3: str) -> None:
