@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from server.cluster.agent import in_words, needs_of
 from server.errors import PreflightError, UnknownSizesError
 from server.parts import open_gateway_socket, stack_parts
 from server.sizing.arithmetic import arithmetic_note
@@ -75,6 +76,7 @@ def _findings(
     yield _finding_of("models", "every local folder is there", lambda: check_models(profile))
     if note := arithmetic_note(profile):
         yield Finding("arithmetic", good=True, says=note)
+    yield from _on_the_cluster(profile)
     yield _finding_of("main memory", "enough is free", lambda: check_memory(profile))
     try:
         yield from _counted(profile)
@@ -124,6 +126,15 @@ def _versions() -> Iterator[Finding]:
     plugins = [entry.name for entry in entry_points(group="vllm.general_plugins")]
     says = "vLLM finds it" if PLUGIN in plugins else "vLLM does not find it: install babelview itself (pip install .)"
     yield Finding("Llama 3.2 Vision plugin", good=PLUGIN in plugins, says=says)
+
+
+def _on_the_cluster(profile: Profile) -> Iterator[Finding]:
+    """What a cluster is asked for; whether it has it only `up` can tell."""
+    for engine in profile.engines:
+        if engine.ray is not None and engine.replicas:
+            needs = in_words(needs_of(engine, engine.ray, on_gpu=profile.device.on_gpu))
+            says = f"{engine.replicas} times {needs}, each on one machine of {profile.ray.address}; not looked at"
+            yield Finding(f"Ray, for {engine.name}", good=True, says=says)
 
 
 def _finding_of(what: str, good: str, look: Callable[[], None]) -> Finding:

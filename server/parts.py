@@ -59,10 +59,10 @@ def stack_parts(profile: Profile, runtime: Path, listener: socket.socket, logs: 
     """
     keys = url_key_variables(profile)
     on_gpu = profile.device.on_gpu
-    key = secrets.token_urlsafe(32)
+    key = secrets.token_urlsafe(32) if any(engine.ray for engine in profile.engines) else None
     engines = [
         engine_parts(engine, runtime, keys, on_gpu=on_gpu)
-        if engine.ray is None
+        if engine.ray is None or key is None
         else cluster_parts(engine, profile, runtime, key, keys)
         for engine in profile.engines
     ]
@@ -144,7 +144,7 @@ def _where(part: Part) -> dict[str, str | None]:
 
 
 def _gateway_part(
-    config: GatewayConfig, runtime: Path, listener: socket.socket, keys: frozenset[str], cluster_key: str
+    config: GatewayConfig, runtime: Path, listener: socket.socket, keys: frozenset[str], cluster_key: str | None
 ) -> Part:
     path = runtime / "gateway.json"
     config.write(path)
@@ -165,7 +165,7 @@ def _gateway_part(
         stop_grace_s=config.timeouts.finish_s + GATEWAY_STOP_S,
         vital=True,
         pass_fds=(listener.fileno(),),
-        env={CLUSTER_KEY: cluster_key},
+        env={CLUSTER_KEY: cluster_key} if cluster_key else {},
         hidden=hidden_from(GATEWAY_KEYS, TRANSLATOR_KEYS, *keys),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -21,7 +22,11 @@ PATH = click.Path(path_type=Path)
 @click.argument("heartbeat", type=PATH)
 def agent(order: Path, address_file: Path, heartbeat: Path) -> int:
     """Have a cluster run one engine, as an order says that the supervisor wrote."""
-    return asyncio.run(Agent(Order.decode(order.read_bytes()), address_file, heartbeat).run())
+    wanted = Order.decode(order.read_bytes())
+    # Ray puts the current folder of a driver before all else on the path of its actors: a user's own `server.py` there
+    # would be imported in the place of our `server`.
+    os.chdir(order.parent)
+    return asyncio.run(Agent(wanted, address_file, heartbeat).run())
 
 
 if __name__ == "__main__":

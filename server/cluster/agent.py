@@ -23,18 +23,19 @@ from server.sizing.machine import GIB
 from server.supervision.heartbeat import write_beat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from server.cluster.host import Event
     from server.cluster.order import Order
+    from server.profile import EngineProfile, Reservation
 
 NO_MACHINE = "No machine of the cluster has"
 NO_ROOM = "No machine of the cluster has left"
 LOOK_S = 10.0
 JOIN_EVERY_S = 5.0
-LONGEST_REASON = 200
-"""Characters of an error of Ray."""
+LONGEST_LINE = 200
+"""Characters of a line of Ray's errors that are told."""
 ROOM_WITHIN_S = 5.0
 """An actor that has not begun after so long waits for room."""
 
@@ -68,7 +69,7 @@ class Agent:
         except asyncio.CancelledError:
             return 0  # it had no engine yet
         except ray.exceptions.RayError as error:
-            _say(f"the engine is lost, with its actor or its machine: {_first_line(error)[:LONGEST_REASON]}")
+            _say(f"the engine is lost, with its actor or its machine: {_shortly(error)}")
             return 0 if self._stopping else FAILED
         finally:
             self._address_file.unlink(missing_ok=True)
@@ -84,7 +85,8 @@ class Agent:
     async def _follow(self) -> int:
         import ray  # noqa: PLC0415
 
-        needs = needs_of(self._order)
+        (engine,) = self._order.profile.engines
+        needs = needs_of(engine, self._order.reservation, on_gpu=self._order.profile.device.on_gpu)
         self._host = (
             ray.remote(EngineHost)
             .options(
@@ -135,17 +137,23 @@ class Agent:
         import ray  # noqa: PLC0415
 
         await asyncio.sleep(ROOM_WITHIN_S)
-        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        fits = any(all(machine.get(name, 0) >= amount for name, amount in needs.items()) for machine in machines)
-        wanted = ", ".join(_amount(name, amount) for name, amount in needs.items() if amount)
-        _say(f"{NO_ROOM if fits else NO_MACHINE} {wanted}: waiting for one")
+        _say(why_it_waits([node["Resources"] for node in ray.nodes() if node["Alive"]], needs))
 
 
-def needs_of(order: Order) -> dict[str, float]:
-    """What Ray keeps free for an engine, by its own names."""
-    (engine,) = order.profile.engines
-    reserved = order.reservation
-    gpus = float(engine.tensor_parallel if order.profile.device.on_gpu else 0)
+def why_it_waits(machines: Sequence[Mapping[str, float]], needs: Mapping[str, float]) -> str:
+    """Whether a machine of a cluster would be large enough; `machines` are all that each has, whoever uses it."""
+    fits = any(all(machine.get(name, 0) >= amount for name, amount in needs.items()) for machine in machines)
+    return f"{NO_ROOM if fits else NO_MACHINE} {in_words(needs)}: waiting for one"
+
+
+def in_words(needs: Mapping[str, float]) -> str:
+    """What Ray keeps free, for people."""
+    return ", ".join(_amount(name, amount) for name, amount in needs.items() if amount)
+
+
+def needs_of(engine: EngineProfile, reserved: Reservation, *, on_gpu: bool) -> dict[str, float]:
+    """What Ray keeps free for a replica of an engine, by its own names."""
+    gpus = float(engine.tensor_parallel if on_gpu else 0)
     return {
         "CPU": reserved.num_cpus,
         "GPU": gpus if reserved.num_gpus is None else reserved.num_gpus,
@@ -195,14 +203,15 @@ def _join(address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # ConnectionError, RuntimeError, ValueError, OSError, grpc's
         raise PreflightError(
-            f"no Ray cluster at {address}: {_first_line(error)}; `ray start --head` starts one. One that asks for a "
+            f"no Ray cluster at {address}: {_shortly(error)}; `ray start --head` starts one. One that asks for a "
             "token wants RAY_AUTH_MODE=token here, too"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def _shortly(error: Exception) -> str:
+    """The first line of an error and the last one, between which Ray tells how it came to be."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")
+    return ": ".join(line[:LONGEST_LINE].rstrip(".") for line in dict.fromkeys((lines[0], lines[-1])))
 
 
 def _amount(name: str, amount: float) -> str:

@@ -94,7 +94,7 @@ class EngineHost:
                 profile = suit_machine(order.profile)
                 command, environment = standalone_engine(profile, host, port, folder)
             except ServerError as error:
-                yield Ended(str(error))
+                yield Ended(f"it cannot start on {host}: {error}")
                 return
             heartbeat = folder / "heartbeat"
             process = subprocess.Popen(

@@ -18,16 +18,17 @@ import pytest
 from cluster_engines import empty_model, played_vllm, runs
 
 from server.cluster import agent as agents
-from server.cluster.agent import Agent, join, needs_of
+from server.cluster.agent import Agent, join, needs_of, why_it_waits
 from server.cluster.host import Ended, EngineHost, Said, Seen, Started, ago
 from server.cluster.order import Order
 from server.engines.dummy import with_dummy_weights
 from server.errors import PreflightError, ProfileError
 from server.key_variables import CLUSTER_KEY
 from server.parts import open_gateway_socket, stack_parts
-from server.profile import DeviceProfile, EngineProfile, GatewayProfile, Profile, Reservation
+from server.profile import DeviceProfile, EngineProfile, GatewayProfile, Profile, Reservation, load_profile
 from server.sizing import preflight
 from server.supervision.heartbeat import Beat, read_beats
+from server.supervision.process import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,6 +49,11 @@ def parts_of(folder: Path, *engines: EngineProfile, **options: Any) -> list[Part
 
 def order_of(part: Part, folder: Path) -> Order:
     return Order.decode((folder / f"{part.name.removeprefix('vllm-')}.order").read_bytes())
+
+
+def needs(part: Part, folder: Path) -> dict[str, float]:
+    order = order_of(part, folder)
+    return needs_of(order.profile.engines[0], order.reservation, on_gpu=order.profile.device.on_gpu)
 
 
 def test_a_replica_is_ordered_and_the_gateway_told_where_its_address_will_stand(tmp_path: Path) -> None:
@@ -98,7 +104,7 @@ def test_other_machines_find_a_model_by_the_same_name(
 def test_what_ray_keeps_free(tmp_path: Path, options: dict[str, Any], on_gpu: bool, wanted: dict[str, float]) -> None:
     device = DeviceProfile(kind="gpu", memory_gib=80) if on_gpu else DeviceProfile()
     _, agent = parts_of(tmp_path, engine(**options), device=device)
-    assert needs_of(order_of(agent, tmp_path)) == wanted
+    assert needs(agent, tmp_path) == wanted
 
 
 def test_nothing_is_looked_for_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +249,9 @@ def test_an_engine_that_takes_too_much_memory_is_ended(tmp_path: Path, monkeypat
 def test_a_model_that_is_not_on_the_machine_is_named(tmp_path: Path) -> None:
     (ended,) = Hosted(tmp_path, model="/not/here").events
     assert isinstance(ended, Ended)
-    assert "no config.json in /not/here" in ended.reason
+    assert ended.reason.startswith(
+        "it cannot start on 127.0.0.1: the model of m is missing: no config.json in /not/here"
+    )
 
 
 def test_an_agent_tells_the_supervisor_and_the_gateway_what_the_actor_tells(
@@ -294,3 +302,27 @@ def test_a_cluster_that_was_there_is_waited_for_and_another_one_is_not(
     joined.unlink()
     join("auto", joined)
     assert joined.exists()
+
+
+@pytest.mark.parametrize(
+    ("machines", "stage"),
+    [
+        ([{"CPU": 8.0}, {"CPU": 2.0, "GPU": 1.0, "memory": 1 << 30}], "no machine of the cluster is large enough"),
+        ([{"CPU": 8.0}, {"CPU": 4.0, "GPU": 1.0, "memory": 4 << 30}], "waiting for room"),
+        ([], "no machine of the cluster is large enough"),
+    ],
+)
+def test_the_stage_says_what_is_waited_for(tmp_path: Path, machines: list[dict[str, float]], stage: str) -> None:
+    options = {"memory_gib": 2.0, "ray": Reservation(num_cpus=4)}
+    _, part = parts_of(tmp_path, engine(**options), device=DeviceProfile(kind="gpu", memory_gib=80))
+    said = why_it_waits(machines, needs(part, tmp_path))
+    assert said.endswith(" 4 CPU, 1 GPU, 2.0 GiB of memory: waiting for one")
+    assert part.stage(said) == stage
+
+
+def test_the_profile_of_the_document_is_one(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(\[ray\].*?)```", (ROOT / "docs" / "cluster.md").read_text(), re.DOTALL)
+    path = tmp_path / "ray.toml"
+    path.write_text(text)
+    (found,) = load_profile(str(path)).engines
+    assert (found.replicas, found.replicas_here, found.ray) == (4, 0, Reservation(num_cpus=4))
