@@ -1,7 +1,6 @@
 """The actor that runs an engine on a machine of the cluster: starts it, tells of it, ends it.
 
-Threads and no event loop: Ray gives an actor uvloop where it is installed, which starts no processes outside of the
-main thread.
+Threads and no event loop: Ray calls the methods of an actor in threads of its own.
 """
 
 from __future__ import annotations
