@@ -122,7 +122,7 @@ def stack(rig: tuple[Raylets, dict[str, str], Path], tmp_path: Path) -> Iterator
     model = empty_model(tmp_path / "model")
     profile.write_text(PROFILE.format(address=rig[0].address, model=model, env=env))
     # Ray puts the current folder on the path of actors.
-    (tmp_path / "server.py").write_text("raise ImportError('the user's own module was imported')")
+    (tmp_path / "server.py").write_text("raise ImportError('a module of the user was imported')")
     command = [sys.executable, "-P", "-m", "server", "up", "--profile", str(profile), "--ready-file", str(ready)]
     with log.open("wb") as file:
         up = subprocess.Popen(
