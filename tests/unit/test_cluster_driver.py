@@ -175,7 +175,8 @@ def test_a_cluster_of_our_own_leaves_nothing_behind(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(driver, "_LONGEST_FOLDER", 200)
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE", "RAY_worker_niceness"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # what is set meanwhile is gone afterwards
+        monkeypatch.delenv(name)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     (tmp_path / f"babelview-ray-{dead.pid}-x" / "logs").mkdir(parents=True)
