@@ -34,7 +34,7 @@ def _report(folder: str, out: Path | None, apply: Path | None, *, thumbnails: bo
             from client.report.missing import make_thumbnails  # noqa: PLC0415
 
             made, failed = make_thumbnails(Path(folder))
-            print(f"{made} thumbnails made, {failed} could not be", file=sys.stderr)
+            print(f"{_counted(made, 'thumbnail')} made, {failed} could not be", file=sys.stderr)
         with local_folder(folder, write=out is None) as here:
             of_cluster = folder if is_of_cluster(folder) else None
             page = write_report(here, out, only_run=only_run, copy_of=of_cluster)
@@ -48,12 +48,16 @@ def _report(folder: str, out: Path | None, apply: Path | None, *, thumbnails: bo
     return 0 if applied else 1
 
 
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
 def _apply(folder: Path, path: Path) -> bool:
     """Bring a file of the page into the ledger; says what of it is there now. Is all of it?"""
     from client.report.apply import apply_edits  # noqa: PLC0415
 
     reviews, edits, left_out = apply_edits(folder, path)
-    print(f"{path}: {reviews} reviews and {edits} edits are in the ledger", file=sys.stderr)
+    print(f"{path}: {_counted(reviews, 'review')} and {_counted(edits, 'edit')} are in the ledger", file=sys.stderr)
     for line in left_out:
         print(f"left out: {line}", file=sys.stderr)
     return not left_out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -219,6 +220,11 @@ def test_files_without_a_language_are_between_those_with_it(
     assert found[core["chunks"]["spa_Latn"][2]] == [{"describe": {"text": "coche"}}]
 
 
+def test_an_odd_language_names_no_file_elsewhere() -> None:
+    assert report_writer._safe("spa_Latn") == "spa_Latn"
+    assert re.fullmatch("x[0-9a-f]{8}", report_writer._safe("../../evil"))
+
+
 def test_what_is_gone_and_what_was_asked_twice_is_told(tmp_path: Path, bundle: Path) -> None:
     again = Shown("/ads/a.png", answers={"describe": ("A car.", {})}, verdicts={"describe": ("retried", ["empty"])})
     write_shown(tmp_path / "out", [again, Shown("/ads/b.png", answers={"describe": ("Tea.", {})})], ["describe"], ())
@@ -246,6 +252,7 @@ def test_hostile_texts_stay_texts(tmp_path: Path, bundle: Path) -> None:
     ).decode()
     assert "<" not in made
     assert "\N{LINE SEPARATOR}" not in made
+    assert "\N{PARAGRAPH SEPARATOR}" not in script("a", '"\N{PARAGRAPH SEPARATOR}"'.encode()).decode()
     assert len(made.splitlines()) == 1
     shown = Shown(f"/ads/{ATTACK.replace('/', '')}.png", answers={"describe": (ATTACK, {"spa_Latn": [ATTACK]})})
     write_shown(tmp_path / "out", [shown], ["describe"], SPANISH)

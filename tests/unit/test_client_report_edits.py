@@ -198,9 +198,18 @@ def test_the_command_applies_and_writes_the_report_again(
     assert main(["report", str(folder), "--apply", str(changed)]) == 0
     shown = capsys.readouterr()
     assert shown.out == f"{folder}/report/index.html\n"
-    assert shown.err == f"{changed}: 0 reviews and 1 edits are in the ledger\n"
+    assert shown.err == f"{changed}: 0 reviews and 1 edit are in the ledger\n"
     assert any("A red car." in path.read_text() for path in (folder / "report" / "data").iterdir())
     changed.write_text(changed.read_text().replace("A car.", "A cat."))
     assert main(["report", str(folder), "--apply", str(changed)]) == 1
     assert "left out: /ads/a.png, describe: it was answered anew since" in capsys.readouterr().err
     assert main(["report", str(folder), "--apply", str(folder / "none.json")]) == 2
+
+
+def test_a_file_that_is_too_large_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(folder, edit(folder, "describe", ["A bus."], ["A car."]))
+    monkeypatch.setattr("client.report.apply._MOST_BYTES", path.stat().st_size - 1)
+    with pytest.raises(UsageError, match="too large"):
+        apply_edits(folder, path)
+    monkeypatch.setattr("client.report.apply._MOST_BYTES", path.stat().st_size)
+    assert apply_edits(folder, path).edits == 1
