@@ -11,7 +11,6 @@ thumbnail, `.thumbnails/ab/abcd....jpg`, whose comment (COM) says what it holds;
 
 from __future__ import annotations
 
-import base64
 import binascii
 import errno
 import json
@@ -25,6 +24,7 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
 import orjson
+import pybase64
 
 from client.media.strips import Strip, Thumbnail
 
@@ -64,7 +64,7 @@ def pack_line(sha256: str, thumbnail: Thumbnail) -> bytes:
     rest = b",'%b',%b,'%b%b" % (
         sha256.encode(),
         orjson.dumps([width, height, *times]),
-        base64.b64encode(thumbnail.jpeg),
+        pybase64.b64encode(thumbnail.jpeg),
         _TAIL,
     )
     head = b"babelview.thumbnail("
@@ -225,7 +225,7 @@ class KeptThumbnails:
         try:
             with pack.open("rb") as file:
                 file.seek(entry.begin)
-                return Thumbnail(base64.b64decode(file.read(entry.end - entry.begin), validate=True), entry.strip)
+                return Thumbnail(pybase64.b64decode(file.read(entry.end - entry.begin), validate=True), entry.strip)
         except (OSError, binascii.Error):
             return None
 

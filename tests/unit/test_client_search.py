@@ -199,6 +199,14 @@ def test_only_what_has_changed_is_indexed_anew(tmp_path: Path) -> None:
     assert found(tmp_path, "sea", task="tags") == ["a.png"]
 
 
+def test_what_is_called_otherwise_by_a_later_run_is_found_under_its_new_name(tmp_path: Path) -> None:
+    write_run(tmp_path, plan_of([], (), "Who is it?"), ["a.png"], {"ask": "A woman."})
+    assert found(tmp_path, "woman", task="ask") == ["a.png"]
+    write_run(tmp_path, plan_of([], (), "Where is it?"), ["b.png"], {"ask": "At the sea."})
+    assert found(tmp_path, "woman", task="ask-1") == ["a.png"]
+    assert found(tmp_path, "sea", task="ask-2") == ["b.png"]
+
+
 def test_a_task_or_a_language_alone_is_searched(tmp_path: Path) -> None:
     plan = plan_of(["describe", "tags"], ("spa_Latn",))
     write_run(tmp_path, plan, ["a.png"], {"describe": "The sea."})
