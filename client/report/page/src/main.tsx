@@ -6,7 +6,11 @@ import { changeCount, kept, loadChanges } from "./edits";
 import { language } from "./preferences";
 import { settle } from "./settle";
 import { startState } from "./state";
+import { packsHere } from "./packs";
 import { core, problem } from "./store";
+
+/** What has been drawn by now is on the screen then. */
+const drawn = (): Promise<void> => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 0)));
 
 const root = document.getElementById("app")!;
 render(<App />, root);
@@ -19,7 +23,7 @@ const begun = effect(() => {
     startState();
     void loadChanges().then(settle);
     // What is on the screen comes first: the gallery is drawn before texts are read.
-    requestAnimationFrame(() => setTimeout(() => loadTexts(language.peek()), 0));
+    requestAnimationFrame(() => setTimeout(() => void packsHere().then(drawn).then(() => loadTexts(language.peek())), 0));
   });
 });
 

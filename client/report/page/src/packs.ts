@@ -26,15 +26,26 @@ function packOf(number: number): Pack {
   return found;
 }
 
+let loading = 0;
+let waiting: (() => void)[] = [];
+
+/** When no pack is on its way any more. */
+export const packsHere = (): Promise<void> => new Promise((resolve) => (loading ? waiting.push(resolve) : resolve()));
+
 function read(number: number): Pack {
   const pack: Pack = signal(null);
   const name = core.value!.packs[number]!;
   const script = document.createElement("script");
   const found: string[] = [];
   arriving.set(script, found);
+  loading++;
   script.onload = script.onerror = (event) => {
     script.remove();
     pack.value = found;
+    if (!--loading) {
+      for (const done of waiting) done();
+      waiting = [];
+    }
     if ((event as Event).type === "error") {
       problem.value = `thumbnails/${name}.js is missing: the report was moved without its folder, or written anew: load the page again`;
     }
