@@ -200,11 +200,20 @@ def test_only_what_has_changed_is_indexed_anew(tmp_path: Path) -> None:
 
 
 def test_what_is_called_otherwise_by_a_later_run_is_found_under_its_new_name(tmp_path: Path) -> None:
-    write_run(tmp_path, plan_of([], (), "Who is it?"), ["a.png"], {"ask": "A woman."})
+    first, second = (str(tmp_path / name) for name in ("a.png", "b.png"))
+    Path(first).touch()  # it is not gone: nothing about it changes but the name of its answer
+    write_run(tmp_path, plan_of([], (), "Who is it?"), [first], {"ask": "A woman."})
     assert found(tmp_path, "woman", task="ask") == ["a.png"]
-    write_run(tmp_path, plan_of([], (), "Where is it?"), ["b.png"], {"ask": "At the sea."})
+    write_run(tmp_path, plan_of([], (), "Where is it?"), [second], {"ask": "At the sea."})
     assert found(tmp_path, "woman", task="ask-1") == ["a.png"]
     assert found(tmp_path, "sea", task="ask-2") == ["b.png"]
+
+
+def test_a_snippet_is_where_most_of_the_query_is() -> None:
+    rest = "some other words " * 30
+    shown, marks = snippet(f"A car. {rest} The red car stops. {rest} A car.", parse("red car"))
+    assert "The red car stops." in shown
+    assert len(marks) == 2
 
 
 def test_a_task_or_a_language_alone_is_searched(tmp_path: Path) -> None:
