@@ -8,7 +8,7 @@ import secrets
 import shutil
 import socket
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -27,6 +27,7 @@ from client.hints import install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
 
     from client.cluster.listing import Wanted
     from client.cluster.worker import Work
@@ -93,12 +94,16 @@ def connected(address: str) -> Iterator[None]:
     # It counts every use of it over the network, unless told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with ExitStack() as stack:
-        settings = stack.enter_context(_own_cluster()) if address == LOCAL else {}
+        folder = stack.enter_context(_folder())
+        settings = _own_cluster(folder) if address == LOCAL else {}
         import ray  # noqa: PLC0415 (optional, two seconds, and it reads the environment once)
 
         stack.callback(ray.shutdown)  # also of what has begun to start when Ctrl-C comes
         try:
-            ray.init(address=address, logging_level=logging.ERROR, **settings)
+            # Ray puts the current folder of a driver before all else on the path of its actors: a user's own
+            # `client.py` there would be imported in the place of our `client`.
+            with chdir(folder):
+                ray.init(address=address, logging_level=logging.ERROR, **settings)
         except Exception as error:  # ConnectionError, RuntimeError, ValueError, grpc's
             raise UsageError(f"--ray {address}: {_why(address, error)}") from error
         with _told():
@@ -113,17 +118,22 @@ def _why(address: str, error: Exception) -> str:
     return reason if address == LOCAL else f"{reason}; a cluster with a token wants RAY_AUTH_MODE=token here, too"
 
 
-@contextmanager
-def _own_cluster() -> Iterator[dict[str, Any]]:
+def _own_cluster(folder: Path) -> dict[str, Any]:
     """Settings of a cluster for this run alone, of which nothing stays behind: no token in the home folder, no logs."""
     os.environ.setdefault("RAY_worker_niceness", "0")  # 15 by default: beside other programs next to nothing is done
     # Ray keeps others out with a token, which it writes to the home folder where it is not given one.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    # The names of its sockets would be too long in a long one: then it has its own place.
+    return {"include_dashboard": False} | ({"_temp_dir": str(folder)} if len(str(folder)) <= _LONGEST_FOLDER else {})
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder of this run."""
     folder = own_folder(_FOLDER)
     try:
-        # The names of its sockets would be too long in a long one: then it has its own place.
-        yield {"include_dashboard": False} | ({"_temp_dir": str(folder)} if len(str(folder)) <= _LONGEST_FOLDER else {})
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -36,8 +36,9 @@ FILES, BEFORE, AT_ONCE = 64, 3, 4
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Raylets, dict[str, str], Path]]:
-    """Two raylets of one CPU each, and a bucket with pictures."""
+    """Two raylets of one CPU each, a bucket with pictures, and a folder with a module of the user's own."""
     folder = tmp_path_factory.mktemp("cluster")
+    (folder / "client.py").write_text("raise ImportError('the user has a client, too')\n")
     before = dict(os.environ)
     with s3_server(folder) as environment:
         upload(environment, pictures(folder / "in", FILES))

@@ -180,15 +180,14 @@ def test_a_cluster_of_our_own_leaves_nothing_behind(tmp_path: Path, monkeypatch:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     (tmp_path / f"babelview-ray-{dead.pid}-x" / "logs").mkdir(parents=True)
-    with driver._own_cluster() as settings:
-        (folder,) = tmp_path.iterdir()
-        assert settings == {"include_dashboard": False, "_temp_dir": str(folder)}
+    with driver._folder() as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+        assert driver._own_cluster(folder) == {"include_dashboard": False, "_temp_dir": str(folder)}
         assert len(os.environ["RAY_AUTH_TOKEN"]) == 64  # else Ray writes one to the home folder
         (folder / "logs").mkdir()
     assert not any(tmp_path.iterdir())
     monkeypatch.setattr(driver, "_LONGEST_FOLDER", 1)
-    with driver._own_cluster() as settings:
-        assert settings == {"include_dashboard": False}
+    assert driver._own_cluster(folder) == {"include_dashboard": False}
 
 
 @pytest.mark.parametrize("compacted", [False, True])

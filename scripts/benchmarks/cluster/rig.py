@@ -219,6 +219,6 @@ def batch(
         "BABELVIEW_BASE_URL": ",".join(f"{endpoint.url}/v1" for endpoint in endpoints),
         "BABELVIEW_TRANSLATOR": endpoints[0].url,
     }
-    command = [sys.executable, "-m", "client.batch", *arguments, "--languages", "spa_Latn", "--no-hear"]
+    command = [sys.executable, "-P", "-m", "client.batch", *arguments, "--languages", "spa_Latn", "--no-hear"]
     with log.open("ab") as file:
         return start(command, env=kept | environment | ours, cwd=log.parent, stdout=file, stderr=file)
