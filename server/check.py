@@ -39,12 +39,16 @@ BLOCK_TOKENS = {True: 16, False: 128}
 """Of vLLM's KV cache, on a GPU or not."""
 
 
+_MARKS = {True: "[green]ok[/]     ", False: "[bold red]problem[/]", None: "[yellow]unknown[/]"}
+
+
 @dataclass(frozen=True)
 class Finding:
     """The outcome of one check."""
 
     what: str
-    good: bool
+    good: bool | None
+    """None: nobody has looked."""
     says: str
 
 
@@ -61,9 +65,9 @@ def check(
     """
     findings = list(_findings(profile, gpu_memory_gib, console, show_commands=show_commands))
     for finding in findings:
-        mark = "[green]ok[/]     " if finding.good else "[bold red]problem[/]"
+        mark = _MARKS[finding.good]
         console.print(f"{mark} [cyan]{finding.what}[/]: {escape(finding.says)}", highlight=False, soft_wrap=True)
-    return all(finding.good for finding in findings)
+    return all(finding.good is not False for finding in findings)
 
 
 def _findings(
@@ -133,8 +137,8 @@ def _on_the_cluster(profile: Profile) -> Iterator[Finding]:
     for engine in profile.engines:
         if engine.ray is not None and engine.replicas:
             needs = in_words(needs_of(engine, engine.ray, on_gpu=profile.device.on_gpu))
-            says = f"{engine.replicas} times {needs}, each on one machine of {profile.ray.address}; not looked at"
-            yield Finding(f"Ray, for {engine.name}", good=True, says=says)
+            says = f"{engine.replicas} times {needs}, each on one machine of {profile.ray.address}, which has the model"
+            yield Finding(f"Ray, for {engine.name}", good=None, says=says)
 
 
 def _finding_of(what: str, good: str, look: Callable[[], None]) -> Finding:

@@ -52,7 +52,8 @@ def print_duplicates(index: Index, folder: Path, limit: int, *, as_json: bool) -
         for file in group.files:
             print(f"  {_named(file)}".translate(CONTROL))
     rest = len(groups) - limit
-    print(f"{len(groups)} groups{f', {rest} not shown: --limit' if rest > 0 else ''}", file=sys.stderr)
+    hidden = f", {rest} not shown: --limit" if rest > 0 else ""
+    print(f"{len(groups)} group{'s' * (len(groups) != 1)}{hidden}", file=sys.stderr)
     return FOUND if groups else NOTHING
 
 

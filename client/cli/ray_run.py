@@ -20,6 +20,7 @@ from client.cli.stats import run_stats
 from client.cluster import driver, listing, records
 from client.cluster.lock import Lock
 from client.cluster.objects import Objects
+from client.cluster.ownership import check_not_of_machine
 from client.cluster.tables import Tables
 from client.cluster.worker import Work
 from client.endpoints.addresses import endpoint_addresses
@@ -64,6 +65,7 @@ def run_on_ray(settings: Settings) -> int:
         _say(warning)
     try:
         driver.check_installed()
+        check_not_of_machine(settings.output_uri)
         objects = Objects(settings.output_uri)
         wanted, asked = _prepare(settings, objects)
         signal.signal(signal.SIGINT, signal.default_int_handler)

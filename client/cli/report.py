@@ -22,7 +22,8 @@ Nothing is asked. Folder and page can be moved together with the pictures and vi
 
 
 def _report(folder: str, out: Path | None, apply: Path | None, *, thumbnails: bool, only_run: bool) -> int:
-    from client.cluster.local_copy import is_of_cluster, local_folder, there  # noqa: PLC0415  # --help need not wait
+    from client.cluster.local_copy import local_folder, there  # noqa: PLC0415  # --help need not wait
+    from client.cluster.ownership import is_of_cluster  # noqa: PLC0415
     from client.report.write import check_built, write_report  # noqa: PLC0415
 
     try:

@@ -18,6 +18,7 @@ from client.cli.progress import Progress
 from client.cli.screen import CONTROL, ProgressDisplay, in_lines
 from client.cli.signals import INTERRUPTED, end_in_order
 from client.cli.stats import run_stats
+from client.cluster.ownership import check_not_of_cluster
 from client.errors import BabelviewError, ServiceLostError, StoppedError, UsageError
 from client.export.formats import check, export
 from client.export.interim import kept_up_to_date
@@ -64,6 +65,7 @@ def run(settings: Settings, fork_server: ForkServer) -> int:
         _say(warning)
     try:
         work = _prepare(settings, fork_server)
+        check_not_of_cluster(settings.output)
         if settings.dry_run:
             _dry_run(settings, work)
             return DONE
@@ -226,6 +228,8 @@ async def _chosen(settings: Settings, work: _Work, ledger: Ledger, display: Prog
         return work.asked
     before = heard_before(work.heard.plan, ledger.last_plan())
     if before is not None:
+        if not before:
+            display.note("videos are not heard, as in the last run here (--hear hears them)")
         return work.heard if before else work.asked
     if not await serves_speech(work.session.opened.model, settings.speech_model):
         return work.asked

@@ -42,7 +42,8 @@ def _search(
     duplicates: bool,
     as_json: bool,
 ) -> int:
-    from client.cluster.local_copy import is_of_cluster, local_folder  # noqa: PLC0415  # --help need not wait for them
+    from client.cluster.local_copy import local_folder  # noqa: PLC0415  # --help need not wait for them
+    from client.cluster.ownership import is_of_cluster  # noqa: PLC0415
     from client.ledger.results import Results  # noqa: PLC0415
     from client.search.find import search  # noqa: PLC0415
     from client.search.index import Index  # noqa: PLC0415

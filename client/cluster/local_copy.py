@@ -11,7 +11,8 @@ import orjson
 
 from client.cluster.journal import read_docs
 from client.cluster.objects import Objects, is_url
-from client.cluster.records import FOLDER, SOURCES, plan_of, runs_of, source_rows
+from client.cluster.ownership import is_of_cluster
+from client.cluster.records import SOURCES, plan_of, runs_of, source_rows
 from client.cluster.rows import KEY, TRANSLATION, URI, take, take_answer, take_media
 from client.cluster.tables import Tables
 from client.errors import LedgerError
@@ -43,11 +44,6 @@ _INSERT_SOURCE = """
     ON CONFLICT (uri, ordinal) DO UPDATE SET name = excluded.name, columns = COALESCE(excluded.columns, columns),
         run = excluded.run, position = excluded.position, sha256 = excluded.sha256, problem = excluded.problem,
         live_photo_of = COALESCE(excluded.live_photo_of, live_photo_of)"""
-
-
-def is_of_cluster(text: str) -> bool:
-    """Whether a folder or URL is the output of a cluster."""
-    return is_url(text) or (Path(text, FOLDER).is_dir() and not Path(text, LEDGER).exists())
 
 
 @contextmanager

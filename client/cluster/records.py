@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 import numpy as np
 import orjson
 
+from client.cluster.ownership import RUNS
 from client.errors import LedgerError
 from client.tasks.plan import Plan
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Done: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
 """Numbers of sources that are done, sorted."""
-FOLDER, SOURCES = "runs", "sources"
+SOURCES = "sources"
 _TOGETHER = 256
 
 
@@ -46,11 +47,11 @@ def runs_of(objects: Objects) -> list[Run]:
     Raises:
         LedgerError: they cannot be read.
     """
-    found = objects.get(objects.names(FOLDER))
+    found = objects.get(objects.names(RUNS))
     try:
         return [orjson.loads(found[name]) for name in sorted(found)]
     except ValueError as error:
-        raise LedgerError(f"{objects.shown}/{FOLDER}: an object is damaged: {error}") from error
+        raise LedgerError(f"{objects.shown}/{RUNS}: an object is damaged: {error}") from error
 
 
 def begin(objects: Objects, runs: list[Run], plan: Plan, redo: str | None) -> Run:
@@ -86,7 +87,7 @@ def write(objects: Objects, run: Run) -> None:
     Raises:
         LedgerError: it cannot be written.
     """
-    objects.put({f"{FOLDER}/{run['id']:06}.json": orjson.dumps(run)})
+    objects.put({f"{RUNS}/{run['id']:06}.json": orjson.dumps(run)})
 
 
 def plan_of(run: Run | None) -> Plan | None:

@@ -26,9 +26,14 @@ def endpoint_addresses(text: str) -> list[str]:
     """The addresses of OpenAI endpoints that serve the same, with commas between, each once.
 
     Raises:
-        UsageError: see `endpoint_address`.
+        UsageError: see `endpoint_address`; or what follows a comma is none.
     """
-    return list(dict.fromkeys(endpoint_address(part) for part in _BETWEEN.split(text)))
+    addresses = [endpoint_address(part) for part in _BETWEEN.split(text)]
+    for address in addresses:
+        if "," in (path := urlsplit(address).path):
+            last = path.rpartition(",")[2]
+            raise UsageError(f"must be URLs such as http://127.0.0.1:8000, also behind a comma, not {last!r}")
+    return list(dict.fromkeys(addresses))
 
 
 def endpoint_address(text: str) -> str:

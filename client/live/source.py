@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import time
 from dataclasses import dataclass, field
@@ -162,9 +163,9 @@ def _check_content(path: Path, name: str, *, may_be_empty: bool) -> None:
         raise UsageError(f"{name}: cannot be read: {error.strerror or error}") from None
     kind = sniff(head)
     if kind is Kind.IMAGE and not is_motion_jpeg(path.suffix):
-        raise UsageError(f'{name}: this is a picture; ask about it: babelview ask {name} "What is it?"')
+        raise UsageError(f'{name}: this is a picture; ask about it: babelview ask {shlex.quote(name)} "What is it?"')
     if kind is Kind.AUDIO:
-        raise UsageError(f"{name}: this is sound alone; hear it: babelview ask {name} --task transcript")
+        raise UsageError(f"{name}: this is sound alone; hear it: babelview ask {shlex.quote(name)} --task transcript")
     if kind is None and (head or not may_be_empty) and (other := describe_other(head)):
         raise UsageError(f"{name}: {other}")
 

@@ -52,7 +52,7 @@ class Alike(NamedTuple):
     distance: float | None
     """Bits in which the pictures differ, 0 of the same content; None where they are not near-identical."""
     words: list[str]
-    """What the texts about both have in common, the rarest first."""
+    """What the texts about both have in common, the most telling first."""
 
 
 class Group(NamedTuple):
@@ -178,7 +178,7 @@ def _rare_words(index: Index, source: int) -> list[str]:
     """The words of a file's texts in English that tell it best from others: often in these, seldom in all."""
     counts = _words(index, source)
     index.connection.execute(_VOCABULARY)
-    (total,) = index.connection.execute("SELECT COUNT(*) FROM texts").fetchone()
+    (total,) = index.connection.execute("SELECT COUNT(*) FROM texts WHERE language = ?", (ENGLISH,)).fetchone()
     known = {
         term: found
         for word in counts

@@ -165,6 +165,21 @@ def test_what_is_like_a_file_says_why(output: Path) -> None:
     assert set(found[2].words) == {"cabriolet", "pass"}
 
 
+def test_a_word_of_every_text_tells_nothing(tmp_path: Path) -> None:
+    """However many languages the texts are translated into."""
+    said = ["The cabriolet stands.", "The cabriolet goes.", *["The lamp shines."] * 4]
+    translated = {code: ["Eins."] for code in ("deu_Latn", "fra_Latn", "spa_Latn", "ita_Latn")}
+    shown = [
+        Shown(f"{number}.png", Kind.IMAGE, answers={"describe": (text, translated)}) for number, text in enumerate(said)
+    ]
+    write_shown(tmp_path / "out", shown, ["describe"], tuple(translated))
+    with Results(tmp_path / "out") as results, Index(tmp_path / "out", results) as index:
+        file = find_file(index, "0.png", None)
+        assert file
+        (other,) = like(index, tmp_path / "out", file, 10)
+    assert (Path(other.file.name).name, other.words) == ("1.png", ["cabriolet"])
+
+
 def test_a_thumbnail_that_cannot_be_read_looks_like_nothing() -> None:
     jpeg, strip = picture_thumbnail(scene(1))
     assert look_of(Thumbnail(jpeg, strip))

@@ -144,6 +144,8 @@ def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
         (["ads", "--concurrency", "0"], "must be a whole number above 0"),
         (["ads", "--base-url", "localhost"], "must be a URL such as"),
         (["ads", "--base-url", "http://[::1"], "must be a URL such as"),
+        (["ads", "--base-url", "http://h:1/v1,,foo"], "also behind a comma, not 'foo'"),
+        (["ads", "--base-url", "http://h:1/v1, h:2/v1"], "also behind a comma, not ' h:2/v1'"),
         (["ads", "--base-url", "http://host:99999/v1"], "must be a URL such as"),
         (
             ["ads", "--base-url", "http://host/v1/chat/completions"],

@@ -163,6 +163,21 @@ def test_errors_of_ray_are_told_in_a_line() -> None:
         assert str(told.value) == said
 
 
+def test_an_output_is_one_machines_or_a_clusters(servers: FakeServers, tmp_path: Path) -> None:
+    """Else the answers of one of them would hide those of the other."""
+    pictures(tmp_path / "ads", 1)
+    (tmp_path / "captions").mkdir()
+    (tmp_path / "captions" / "ledger.db").touch()
+    done = run(servers, "ads", "--ray", "local", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "captions has the results of one machine (ledger.db): choose another --output" in done.stderr
+    (tmp_path / "many" / "runs").mkdir(parents=True)
+    done = run(servers, "ads", "--output", "many", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "many has the results of a cluster: go on with --ray, or choose another --output" in done.stderr
+    assert not (tmp_path / "many" / "ledger.db").exists()
+
+
 def test_what_ray_says_of_a_cluster_is_told_in_our_words() -> None:
     told = driver._why(driver.AUTO, ConnectionError("Could not find any running Ray instance. Please pass --address."))
     assert told == "no cluster runs on this machine; say --ray HOST:PORT of one, or --ray local, which starts one"

@@ -115,7 +115,7 @@ def test_a_profile_for_a_cluster_needs_no_gpu_here(
     assert main(["check", "--profile", str(path), "--port", "0"]) == code
     said = capsys.readouterr().out
     assert "of the cluster, for llama: needs 16" in said
-    assert "Ray, for llama: 4 times 2 CPU, 1 GPU, each on one machine of auto" in said
+    assert "unknown Ray, for llama: 4 times 2 CPU, 1 GPU, each on one machine of auto, which has the model" in said
     assert "0 wanted" in said
     assert not gpus
 
