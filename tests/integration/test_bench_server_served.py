@@ -46,7 +46,7 @@ def test_a_sweep_sends_what_it_says(stack: Stack, tmp_path: Path, model: str, se
         assert found[f"goodput, {level} at a time"]["value"] == throughput
         assert found[f"output, {level} at a time"]["value"] == pytest.approx(8 * throughput, rel=0.02)
         ttft, e2el = (found[f"{latency} p50, {level} at a time"]["value"] for latency in ("TTFT", "E2EL"))
-        assert 0 < ttft < e2el
+        assert 0 < ttft <= e2el  # on a busy machine the pieces of an answer come together
 
 
 @pytest.fixture

@@ -268,7 +268,7 @@ def test_the_configuration_survives_its_file(tmp_path: Path) -> None:
 
 
 def test_a_replica_is_at_one_place_and_has_a_name_of_its_own() -> None:
-    with pytest.raises(ValueError, match="replica r: give a socket or a url"):
+    with pytest.raises(ValueError, match="replica r: give a socket, a url or an address_file"):
         Replica(name="r")
     with pytest.raises(ValueError, match="at least one replica"):
         ServedModel(name="m", replicas=(), max_model_len=5)
