@@ -11,6 +11,7 @@ from server.engines.engine_health import PATH as CORE_HEALTH
 from server.engines.engine_health import CoreHealth
 from server.engines.json_closing import LONGEST_STRING, MOST_ITEMS
 from server.engines.llama_tool_calls import LLAMA_TOOL_PARSER
+from server.engines.require_key import RequireKey
 from server.engines.speech import VARIABLE as SPEECH
 from server.engines.step_watch import VARIABLE as HEARTBEAT
 from server.engines.vllm_entry import FAST_START
@@ -120,7 +121,7 @@ def engine_arguments(engine: EngineProfile, listen: Sequence[str]) -> list[str]:
         frames = {"video": {"num_frames": engine.max_frames}}
         arguments += ["--media-io-kwargs", orjson.dumps(frames).decode()]
     arguments += ["--allowed-media-domains", NO_DOMAIN]
-    for middleware in (CoreHealth, WarmUp):  # the last one is the outermost
+    for middleware in (CoreHealth, RequireKey, WarmUp):  # the last one is the outermost
         arguments += ["--middleware", f"{middleware.__module__}.{middleware.__qualname__}"]
     if engine.dtype is not None:
         arguments += ["--dtype", engine.dtype]

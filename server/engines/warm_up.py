@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import struct
 import time
 from typing import TYPE_CHECKING, Any
+
+from server.engines.require_key import engine_keys
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, MutableMapping
@@ -185,9 +186,8 @@ def _body(model: str, path: str, asked: dict[str, Any]) -> tuple[bytes, str]:
 def _scope(app: Any, path: str, content_type: str) -> Message:
     """A request of our own, as uvicorn would hand it on."""
     headers = [(b"host", b"engine"), (b"content-type", content_type.encode())]
-    key = os.environ.get("VLLM_API_KEY") or next(iter(app.state.args.api_key or ()), None)
-    if key:
-        headers.append((b"authorization", f"Bearer {key}".encode()))
+    if keys := engine_keys(app):
+        headers.append((b"authorization", f"Bearer {keys[0]}".encode()))
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},

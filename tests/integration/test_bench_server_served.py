@@ -8,8 +8,8 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import free_port
 
+from scripts.benchmarks.fakes.scripted import free_port
 from scripts.benchmarks.server.__main__ import main
 from scripts.benchmarks.server.check import find_command
 from scripts.run_docs import ROOT, blocks

@@ -20,9 +20,9 @@ import openai
 import psutil
 import pytest
 import transformers
-from conftest import free_port
 from PIL import Image
 
+from scripts.benchmarks.fakes.scripted import free_port
 from server.llama_vision.compat import CHAT_TEMPLATE
 from server.selftest.llama_reference import LlamaReference
 from server.selftest.llama_toy import PICTURE, random_model, tiny_config, write_checkpoint

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -23,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from conftest import free_port
 from openai import APIStatusError, OpenAI
 from PIL import Image
 
+from scripts.benchmarks.fakes.scripted import free_port
 from scripts.demo.stack import ROOT, running_stack
 from server.engines.dummy import folder_files, write_folder
 from server.sizing.models import published_config
@@ -55,7 +56,7 @@ SMALL_VISION = {
 }
 MEDIA = {
     LLAVA: "max_frames = 8",
-    OTHER: 'max_images = 3\nmax_frames = 8\nfewest_frames = 2\ntool_parser = "hermes"',
+    OTHER: 'max_images = 3\nmax_frames = 8\nfewest_frames = 2\ntool_parser = "hermes"\nurl_key_variable = "ITS_KEY"',
 }
 PROFILE = """
 [[engines]]
@@ -80,6 +81,8 @@ HUNG_S = 3 * (0.2 + 1.0)
 """After which an engine that is silent, and does nothing, is ended; on the scale of what is usual, a tenth."""
 POISON = [13, 13, 13, 13]
 """Tokens of the prompt that an engine dies of."""
+KEY = "the-key"
+"""Of the engine that is alone; those of a stack have none."""
 SLOW_S = 5.0
 """What a step takes once it is slow."""
 FRAMES, TOKENS_A_FRAME = 5, 16
@@ -112,9 +115,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Served:
-    """Both models: base URLs by name."""
+    """Both models: base URLs by name, and where the engine that is alone listens."""
 
     urls: dict[str, str]
+    alone: str
 
     def client(self, name: str) -> OpenAI:
         return OpenAI(base_url=self.urls[name], api_key="none", max_retries=0)
@@ -128,6 +132,8 @@ def served(home: Path) -> Iterator[Served]:
     options = ["--profile", str(home / "stack.toml"), "--port", "0", "--dummy-weights"]
     with pytest.MonkeyPatch.context() as patch, ExitStack() as running:
         patch.setenv("SLOW_STEPS", str(home / "slow"))
+        for variable in ("VLLM_API_KEY", "ITS_KEY"):
+            patch.setenv(variable, KEY)
         patch.setenv("POISON", json.dumps(POISON))
         patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
         alone = running.enter_context(started("engine", OTHER, *both, "--dummy-weights", "--port", port_of(engine)))
@@ -137,7 +143,7 @@ def served(home: Path) -> Iterator[Served]:
         places = ("--engine", f"{OTHER}={engine}", "--engine", f"{LLAVA}={nowhere}")
         before = running.enter_context(started("gateway", *both, *places, "--port", port_of(gateway)))
         wait_for(f"{gateway}/health/live", before)
-        yield Served({OTHER: f"{gateway}/v1", LLAVA: stack.endpoint})
+        yield Served({OTHER: f"{gateway}/v1", LLAVA: stack.endpoint}, engine)
 
 
 def engine_of(served: Served) -> psutil.Process:
@@ -228,6 +234,25 @@ def test_another_architecture_looks_at_pictures_of_all_sizes_and_at_frames(serve
     assert seen(served, OTHER, frames(1)) == two  # the frame twice: by itself this model refuses it
     assert seen(served, OTHER, frames(3)) == seen(served, OTHER, frames(4))
     assert seen(served, OTHER, frames(2), picture(64)) == two + small
+
+
+def test_an_engine_on_a_network_answers_nobody_without_its_key(served: Served) -> None:
+    """vLLM itself lets anybody in at these paths."""
+    chat = {"model": OTHER, "messages": [{"role": "user", "content": "a"}], "max_tokens": 2}
+    bodies = {"/invocations": chat, "/tokenize": {"model": OTHER, "prompt": "a"}, "/metrics": None, "/health": None}
+
+    def status(path: str, headers: dict[str, str]) -> int:
+        body = bodies[path] and json.dumps(bodies[path]).encode()
+        asked = urllib.request.Request(served.alone + path, body, {"Content-Type": "application/json"} | headers)
+        try:
+            with urllib.request.urlopen(asked) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    with_key = {path: status(path, {"Authorization": f"Bearer {KEY}"}) for path in bodies}
+    assert with_key == dict.fromkeys(bodies, 200)
+    assert {path: status(path, {}) for path in bodies} == dict.fromkeys(bodies, 401) | {"/health": 200}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
+from scripts.benchmarks.fakes.scripted import free_port
 from server.cli import main
 from server.selftest.device import Speeds
 from server.selftest.limits import media_per_s, tokens_per_s
@@ -20,7 +21,6 @@ from server.selftest.stack import RunningStack
 from server.sizing.gpus import Gpu
 from server.sizing.memory import Model
 from server.sizing.models import model_sizes
-from tests.conftest import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -61,8 +61,9 @@ def test_it_may_fetch_nothing_and_run_no_foreign_code() -> None:
 
 def test_nothing_is_compiled_while_others_wait() -> None:
     arguments = engine_arguments(ENGINE, HERE)
-    *_, last = (arguments[at + 1] for at, name in enumerate(arguments) if name == "--middleware")
+    *inner, last = (arguments[at + 1] for at, name in enumerate(arguments) if name == "--middleware")
     assert last == "server.engines.warm_up.WarmUp"  # the outermost: not even health checks pass it
+    assert "server.engines.require_key.RequireKey" in inner  # it has the key
     assert engine_environment(ENGINE, SOCKET.parent)["TORCH_COMPILE_DISABLE"] == "1"
     assert "TORCH_COMPILE_DISABLE" not in engine_environment(ENGINE, SOCKET.parent, on_gpu=True)
     (part,) = engine_parts(ENGINE, SOCKET.parent, on_gpu=True)

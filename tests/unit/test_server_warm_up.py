@@ -74,7 +74,7 @@ async def get(middleware: WarmUp, app: App, path: str = "/health") -> int:
 
 
 async def until_warm(middleware: WarmUp, app: App) -> int:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (status := await get(middleware, app)) == 503:  # noqa: ASYNC110  # it tells nobody
             await asyncio.sleep(0.01)
     return status
@@ -126,8 +126,9 @@ async def test_where_steps_take_long_most_are_asked_for_at_once(monkeypatch: pyt
 
 @pytest.mark.parametrize("status", [0, 500])
 async def test_a_feature_that_fails_is_told_and_does_not_keep_the_others_from_being_served(
-    status: int, capsys: pytest.CaptureFixture[str]
+    status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("VLLM_API_KEY", "not this one")
     app = App(status=status, videos=1, api_key=["secret"])
     app.go_on.set()
     middleware = WarmUp(app)

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from itertools import count
@@ -139,23 +140,32 @@ class Stack:
         listening = (each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN)
         return next(each.pid for each in listening if each.laddr and each.laddr.port == port and each.pid)
 
+    def answers_of(self, name: str) -> float | None:
+        """How many answers an engine has given; None while the gateway does not reach it."""
+        url = f"http://127.0.0.1:{self._port}/metrics/of/{name.removeprefix('vllm-')}"
+        try:
+            with urllib.request.urlopen(url, timeout=STARTS_WITHIN_S) as page:
+                lines = page.read().decode().splitlines()
+        except urllib.error.HTTPError:
+            return None
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("vllm:request_success_total"))
+
 
 async def until(condition: Callable[[], bool], what: str) -> None:
     """Wait in a thread, so that clients go on."""
     await asyncio.to_thread(wait_until, condition, what, STARTS_WITHIN_S)
 
 
-def answers_of(address: str) -> float:
-    """How many answers an engine has given."""
-    with urllib.request.urlopen(f"{address}/metrics", timeout=STARTS_WITHIN_S) as page:  # noqa: S310  # http
-        lines = page.read().decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("vllm:request_success_total"))
+async def answers(stack: Stack, name: str) -> None:
+    """Wait until an engine that is ready has given some answers to the clients, beside those of its start."""
+    counts: list[float] = []
 
+    def more() -> bool:
+        if (count := stack.answers_of(name)) is not None:
+            counts.append(count)
+        return bool(counts) and counts[-1] >= counts[0] + BETWEEN
 
-async def answers(address: str) -> None:
-    """Wait until an engine that is ready has given some answers to the clients: the gateway knows it."""
-    of_its_start = await asyncio.to_thread(answers_of, address)
-    await until(lambda: answers_of(address) >= of_its_start + BETWEEN, f"answers of {address}")
+    await until(more, f"answers of {name}")
 
 
 async def kill(what: str, stack: Stack, raylets: Raylets, load: Load) -> None:
@@ -177,8 +187,7 @@ async def kill(what: str, stack: Stack, raylets: Raylets, load: Load) -> None:
     await until(is_back, f"another {name}")
     back_s = time.monotonic() - began
     meanwhile = load.answered - counts[0]
-    address = stack.engines()[name]["address"]
-    await answers(address)
+    await answers(stack, name)
     now = stack.pid_of(name)
     other = next((number for number in range(len(raylets.nodes)) if now in raylets.processes(number)), None)
     print(
@@ -215,8 +224,8 @@ async def under_load(stack: Stack, raylets: Raylets, clients: int) -> Load:
     """Kill an engine's process and then a raylet while clients ask; what became of their requests."""
     load = Load(stack.url)
     asking = asyncio.create_task(load.run(clients))
-    for part in stack.engines().values():
-        await answers(part["address"])
+    for name in stack.engines():
+        await answers(stack, name)
     for what in ("process", "raylet"):
         await kill(what, stack, raylets, load)
     load.stopped = True
