@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -102,10 +104,12 @@ class Agent:
             .remote(ray.util.get_node_ip_address)
         )
         events = self._host.run.options(num_returns="streaming").remote(self._order.encode())
-        waiting = asyncio.create_task(self._tell_of_room(needs))
+        begun = threading.Event()
+        # Not in the loop, nor in a thread that its end would wait for: without its head a cluster answers nothing.
+        threading.Thread(target=_tell_of_room, args=(needs, begun), daemon=True).start()
         try:
             async for reference in events:
-                waiting.cancel()
+                begun.set()
                 event: Event = await reference
                 if isinstance(event, Ended):
                     if not self._stopping:
@@ -113,7 +117,7 @@ class Agent:
                     return 0 if self._stopping else FAILED
                 self.note(event)
         finally:
-            waiting.cancel()
+            begun.set()
         return FAILED
 
     def note(self, event: Event) -> None:
@@ -133,11 +137,35 @@ class Agent:
                 mirrored = beat._replace(pid=os.getpid(), at=now - beat.at, step_began=began)
                 write_beat(self._heartbeat.with_name(f"{self._heartbeat.name}.{beat.pid}"), mirrored)
 
-    async def _tell_of_room(self, needs: Mapping[str, float]) -> None:
-        import ray  # noqa: PLC0415
 
-        await asyncio.sleep(ROOM_WITHIN_S)
-        _say(why_it_waits([node["Resources"] for node in ray.nodes() if node["Alive"]], needs))
+def _tell_of_room(needs: Mapping[str, float], begun: threading.Event) -> None:
+    """Say once that an actor waits for room, if it does so before it has begun: its process may only start slowly."""
+    while not begun.wait(ROOM_WITHIN_S):
+        with suppress(Exception):  # Ray's, of many kinds: its head is away, or we leave
+            wanted, machines = _look_round()
+            if waits_for_room(wanted, needs) and not begun.is_set():
+                _say(why_it_waits(machines, needs))
+                return
+
+
+def _look_round() -> tuple[list[Mapping[str, float]], list[Mapping[str, float]]]:
+    """What those of the cluster need that have no machine yet, and all that each machine has, whoever uses it."""
+    import ray  # noqa: PLC0415
+    from ray.autoscaler.v2.sdk import get_cluster_status  # noqa: PLC0415
+
+    status = get_cluster_status(ray.get_runtime_context().gcs_address)
+    demands = status.resource_demands.ray_task_actor_demand
+    wanted = [one.bundle for demand in demands for one in demand.bundles_by_count]
+    return wanted, [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def waits_for_room(wanted: Sequence[Mapping[str, float]], needs: Mapping[str, float]) -> bool:
+    """Whether something of these needs is among what has no machine yet."""
+    ours = {name: amount for name, amount in needs.items() if amount}
+    return any(
+        one.keys() == ours.keys() and all(math.isclose(one[name], ours[name], rel_tol=1e-3) for name in ours)
+        for one in wanted
+    )
 
 
 def why_it_waits(machines: Sequence[Mapping[str, float]], needs: Mapping[str, float]) -> str:

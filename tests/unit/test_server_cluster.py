@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,7 +18,7 @@ import pytest
 from cluster_engines import empty_model, played_vllm, runs
 
 from server.cluster import agent as agents
-from server.cluster.agent import Agent, join, needs_of, why_it_waits
+from server.cluster.agent import Agent, join, needs_of, waits_for_room, why_it_waits
 from server.cluster.host import Ended, EngineHost, Said, Seen, Started, ago
 from server.cluster.order import Order
 from server.engines.dummy import with_dummy_weights
@@ -316,6 +317,53 @@ def test_the_stage_says_what_is_waited_for(tmp_path: Path, machines: list[dict[s
     said = why_it_waits(machines, needs(part, tmp_path))
     assert said.endswith(" 4 CPU, 1 GPU, 2.0 GiB of memory: waiting for one")
     assert part.stage(said) == stage
+
+
+@pytest.mark.parametrize(
+    ("wanted", "waits"),
+    [
+        ([], False),
+        ([{"CPU": 1.0}], False),
+        ([{"CPU": 4.0, "memory": float(2 << 30)}], True),
+        ([{"CPU": 4.0, "memory": float(1 << 30)}], False),
+        ([{"GPU": 1.0}, {"memory": 2 * 1024.0**3, "CPU": 4.0}], True),
+    ],
+)
+def test_room_is_waited_for_by_who_has_no_machine(wanted: list[dict[str, float]], waits: bool) -> None:
+    assert waits_for_room(wanted, {"CPU": 4, "GPU": 0.0, "memory": 2 << 30}) is waits
+
+
+def test_a_process_that_starts_slowly_does_not_wait_for_room(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Said is only what is so, and once."""
+    wanted, machines = {"CPU": 1.0}, [{"CPU": 1.0}]
+    seen: list[Any] = [([], machines), RuntimeError("the head is away"), ([], machines), ([wanted], machines)]
+
+    def look() -> Any:
+        if isinstance(found := seen.pop(0), Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(agents, "ROOM_WITHIN_S", 0.0)
+    monkeypatch.setattr(agents, "_look_round", look)
+    agents._tell_of_room(wanted, threading.Event())
+    assert (seen, capfd.readouterr().out) == ([], "No machine of the cluster has left 1 CPU: waiting for one\n")
+
+
+def test_who_begins_while_one_looks_does_not_wait_for_room(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    begun = threading.Event()
+
+    def look() -> Any:
+        begun.set()
+        return [{"CPU": 1.0}], [{"CPU": 1.0}]
+
+    monkeypatch.setattr(agents, "ROOM_WITHIN_S", 0.0)
+    monkeypatch.setattr(agents, "_look_round", look)
+    agents._tell_of_room({"CPU": 1.0}, begun)
+    assert capfd.readouterr().out == ""
 
 
 def test_the_profile_of_the_document_is_one(tmp_path: Path) -> None:
