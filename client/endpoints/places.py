@@ -47,15 +47,18 @@ class _Endpoint:
     """Model -> when it is asked again (`time.monotonic`), of those that are away."""
     away_since: dict[str, float] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
+    looking: set[str] = field(default_factory=set)
+    """Models that were away when a request for them was given a place: what comes of it is one try."""
     busy_until: dict[str, float] = field(default_factory=dict)
     lost: ServiceLostError | None = None
     """Why it was given up, until it answers again."""
+    lost_at: float = 0.0
     counts: Counts = NOTHING
 
     def rank(self, model: str, now: float) -> int:
-        """0: it takes requests; 1: it is busy; 2: it is away."""
+        """0: it takes requests; 1: it is busy; 2: it is away; 3: it is lost."""
         if self.away_until.get(model, 0.0) > now or (self.lost and model not in self.away_until):
-            return 2
+            return 3 if self.lost else 2
         return int(self.busy_until.get(model, 0.0) > now)
 
 
@@ -71,6 +74,8 @@ class Places:
         """Model -> the numbers of those that serve it."""
         self.on_refusal: Callable[[], None] = lambda: None
         """Is called when an endpoint takes a request no more than that."""
+        self._told_since = 0.0
+        """Since when none was there, the last time that the user was told so."""
 
     def __len__(self) -> int:
         """How many endpoints there are."""
@@ -94,7 +99,7 @@ class Places:
         `among` are the numbers of those that serve the model; all, unless it is given.
 
         Raises:
-            ServiceLostError: all of them were lost.
+            ServiceLostError: all of them were lost, or the rest was away for too long.
             RequestError: all of them were too busy for too long.
         """
         began, numbers = time.monotonic(), self._take(model, among)
@@ -131,43 +136,65 @@ class Places:
     def leaves(self, number: int, model: str, error: UnavailableError) -> bool:
         """An endpoint takes no requests for a model: whether the request goes to another one, and does not wait."""
         endpoint, now = self._endpoints[number], time.monotonic()
+        # Others answer meanwhile, and nobody would see that it is back: a server may ask for a day, or a century.
+        asked_s = min(error.retry_after or 0.0, max(self._wait_s, LONGEST_AWAY_S))
         answered, refused, waits_s = endpoint.counts
-        endpoint.counts = Counts(answered, refused + 1, max(waits_s, error.retry_after or 0.0))
+        endpoint.counts = Counts(answered, refused + 1, max(waits_s, asked_s))
         self.on_refusal()
-        others = [it for it in self._others(number, model) if it.rank(model, now) == 0]
+        others = [it for it in self._that_serve(model) if it is not endpoint and it.rank(model, now) == 0]
         if error.busy:
-            endpoint.busy_until[model] = now + (error.retry_after or BUSY_S)
+            endpoint.busy_until[model] = now + (asked_s or BUSY_S)
             return any(it.in_flight < it.limit for it in others)
         if model not in endpoint.away_until and others:
             self._notify(f"{endpoint.name}: {error}; others are asked meanwhile")
-        self._away(endpoint, model, error.retry_after)
+        self._away(endpoint, model, asked_s)
         return bool(others)
+
+    def missing(self, number: int, models: Iterable[str], error: UnavailableError | ServiceLostError) -> None:
+        """An endpoint was not there when all were looked at: it is asked as one that went away."""
+        endpoint = self._endpoints[number]
+        for model in models:
+            if isinstance(error, ServiceLostError):
+                self._lose(endpoint, model, error)
+                continue
+            if not endpoint.away_until:
+                self._notify(f"{endpoint.name}: {error}; others are asked meanwhile")
+            self._away(endpoint, model)
 
     def _take(self, model: str, among: Iterable[int] | None) -> frozenset[int]:
         self._serving[model] = frozenset(range(len(self)) if among is None else among)
         return self._serving[model]
 
-    def _others(self, number: int, model: str) -> list[_Endpoint]:
-        numbers = self._serving.get(model, frozenset(range(len(self))))
-        return [self._endpoints[each] for each in sorted(numbers) if each != number]
+    def _that_serve(self, model: str) -> list[_Endpoint]:
+        return [self._endpoints[each] for each in sorted(self._serving.get(model, range(len(self))))]
 
     def _go_on(self, error: UnavailableError | ServiceLostError, number: int, model: str, began: float) -> None:
         """A request leaves an endpoint.
 
         Raises:
-            ServiceLostError, RequestError: there is no other one.
+            ServiceLostError: none of them is there, for too long, or each was lost.
+            RequestError: they were too busy for too long.
         """
-        endpoint, others = self._endpoints[number], [it for it in self._others(number, model) if not it.lost]
-        if isinstance(error, UnavailableError):
-            if not others:
-                raise ServiceLostError(f"{endpoint.name}: {error}") from error
-            if error.busy and time.monotonic() - began > self._wait_s:
+        endpoint, serving = self._endpoints[number], self._that_serve(model)
+        if isinstance(error, ServiceLostError):
+            if all(it.lost for it in serving if it is not endpoint):
+                raise error
+            self._lose(endpoint, model, error)
+        elif error.busy:
+            if time.monotonic() - began > self._wait_s:
                 raise RequestError(f"{error}, for {self._wait_s:g} s") from error
-            return
-        if not others:
-            raise error
+        elif all(it.lost or model in it.away_until for it in serving):
+            since = max(it.away_since[model] if model in it.away_until else it.lost_at for it in serving)
+            if time.monotonic() - max(began, since) > self._wait_s:
+                raise ServiceLostError(f"{endpoint.name}: {error}, for {self._wait_s:g} s; gave up waiting") from error
+            if since != self._told_since:
+                self._told_since = since
+                self._notify(f"{endpoint.name}: {error}; no other is there; waiting up to {self._wait_s:g} s")
+
+    def _lose(self, endpoint: _Endpoint, model: str, error: ServiceLostError) -> None:
         if not endpoint.lost:
             self._notify(f"warning: {error}; others are asked instead")
+            endpoint.lost_at = time.monotonic()
         endpoint.lost = error
         self._away(endpoint, model, LOST_S)
 
@@ -180,15 +207,20 @@ class Places:
             if endpoint.away_until.pop(model, None) is not None and len(self) > 1:
                 self._notify(f"{endpoint.name}: is back")
             endpoint.tries.pop(model, None)
+            endpoint.looking.discard(model)
             endpoint.lost = None
             self._hand_out()
 
-    def _away(self, endpoint: _Endpoint, model: str, retry_after: float | None) -> None:
+    def _away(self, endpoint: _Endpoint, model: str, asked_s: float = 0.0) -> None:
+        now = time.monotonic()
+        if endpoint.away_until.get(model, 0.0) > now and model not in endpoint.looking:
+            return  # what else was in flight when it went away
+        endpoint.looking.discard(model)
         if model not in endpoint.away_until:
-            endpoint.away_since[model] = time.monotonic()
+            endpoint.away_since[model] = now
         tries = endpoint.tries[model] = endpoint.tries.get(model, 0) + 1
-        pause_s = retry_after or min(LONGEST_AWAY_S, FIRST_AWAY_S * 2.0 ** min(tries - 1, 10))
-        endpoint.away_until[model] = time.monotonic() + pause_s
+        pause_s = asked_s or min(LONGEST_AWAY_S, FIRST_AWAY_S * 2.0 ** min(tries - 1, 10))
+        endpoint.away_until[model] = now + pause_s
         asyncio.get_running_loop().call_later(pause_s, self._hand_out)
 
     @asynccontextmanager
@@ -227,17 +259,18 @@ class Places:
             endpoint.in_flight += 1
             if model in endpoint.away_until:  # a single request finds out whether it is back
                 endpoint.away_until[model] = time.monotonic() + LONGEST_AWAY_S
+                endpoint.looking.add(model)
             free.set_result(number)
 
     def _choose(self, model: str, numbers: frozenset[int]) -> int | None:
-        """That with the most room; one that is away only where all are. None: there is no room."""
+        """That with the most room; one that is away only where all are, before one that is lost. None: no room."""
         now = time.monotonic()
         ranks = {number: self._endpoints[number].rank(model, now) for number in numbers}
         best = min(ranks.values())
         room = {
             number: self._endpoints[number].limit - self._endpoints[number].in_flight
             for number in numbers
-            if ranks[number] < 2 or best == 2
+            if ranks[number] < 2 or ranks[number] == best
         }
         able = [number for number in sorted(room) if room[number] > 0]
         return max(able, key=lambda number: (-ranks[number], room[number]), default=None)

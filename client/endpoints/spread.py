@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,9 @@ class SpreadModel(ModelClient):
         lost = [error for error in found if isinstance(error, ServiceLostError)]
         if len(lost) == len(found):
             raise lost[0]
+        for number, error in enumerate(found):
+            if self._there and number not in self._there and isinstance(error, UnavailableError | ServiceLostError):
+                self.places.missing(number, self._models, error)
         return bool(self._there)
 
     async def _look_at(self, number: int) -> None:
@@ -156,11 +160,13 @@ class SpreadModel(ModelClient):
 
         async def attempt(number: int) -> AsyncGenerator[str | Answer, None]:
             await self._look_again_at(number, request.model)
-            async for piece in ModelClient.stream(self._all[number], request, parts, turns, label):
-                yield piece
+            async with aclosing(ModelClient.stream(self._all[number], request, parts, turns, label)) as pieces:
+                async for piece in pieces:
+                    yield piece
 
-        async for piece in self.places.stream(request.model, attempt):
-            yield piece
+        async with aclosing(self.places.stream(request.model, attempt)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def _look_again_at(self, number: int, model: str) -> None:
         """Look at an endpoint that was away when the others were looked at.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +15,9 @@ from clusters import asked_of
 from fake_servers import FakeServers, error
 
 from client.api.session import Session
-from client.endpoints import places
-from client.endpoints.places import Counts, Places
-from client.errors import RequestError, ServiceLostError, UnavailableError
+from client.endpoints import places, retry, spread
+from client.endpoints.chat import ModelClient
+from client.errors import ServiceLostError
 from client.media.content import SoundPiece, Span
 from client.media.kinds import Kind
 from client.tasks.plan import SPEECH_MODEL
@@ -24,9 +26,6 @@ from scripts.benchmarks.fakes.scripted import listing
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
     from pathlib import Path
-
-AWAY = UnavailableError("cannot be reached", retry_after=600.0)
-BUSY = UnavailableError("HTTP 429", busy=True)
 
 
 @pytest.fixture
@@ -53,15 +52,6 @@ async def ask(opened: Session, count: int = 1, **options: Any) -> list[Any]:
     (request,) = asked_of(**options).plan.requests[Kind.IMAGE]
     asks = (opened.opened.model.ask(request, b"", "a.png") for _ in range(count))
     return await asyncio.gather(*asks)
-
-
-def shared(count: int, at_once: int = 2, said: list[str] | None = None, wait_s: float = 60.0) -> Places:
-    return Places(
-        [f"endpoint {number}" for number in range(count)],
-        at_once,
-        wait_s=wait_s,
-        notify=([] if said is None else said).append,
-    )
 
 
 async def test_what_one_that_dies_was_to_answer_the_other_one_does(both: list[FakeServers], said: list[str]) -> None:
@@ -107,17 +97,34 @@ async def test_one_that_comes_late_is_looked_at_first(both: list[FakeServers], s
     assert "say --frames-as images; others are asked instead" in said[-1]
 
 
+@pytest.fixture
+def a_pause_is_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time stands still but for pauses."""
+    now = 1000.0
+
+    async def pause(*_: Any) -> None:
+        nonlocal now
+        now += 60
+
+    for module in (places, retry, spread):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+    for paused in (retry.RetryPolicy, spread.SpreadModel):
+        monkeypatch.setattr(paused, "_pause", pause)
+
+
+@pytest.mark.usefixtures("a_pause_is_a_minute")
 async def test_all_of_them_away_are_waited_for_and_then_end_the_run(both: list[FakeServers], said: list[str]) -> None:
     for each in both:
         each.stop()
-    async with session(both, said, wait_s=0.01) as opened:
+    async with session(both, said, wait_s=90) as opened:
         with pytest.raises(ServiceLostError, match="none of them is there"):
             await opened.opened.model.check(set())
     assert ["none of them is there; waiting" in line for line in said] == [True]
 
 
+@pytest.mark.usefixtures("a_pause_is_a_minute")
 async def test_all_of_them_dying_end_the_run(both: list[FakeServers], said: list[str]) -> None:
-    async with session(both, said, wait_s=0.01) as opened:
+    async with session(both, said, wait_s=90) as opened:
         await opened.opened.model.check(set())
         for each in both:
             each.stop()
@@ -227,84 +234,77 @@ async def test_all_runs_of_an_actor_share_the_bound_of_an_endpoint(both: list[Fa
     assert (len(both[0].asked), both[0].most_in_flight) == (8, 2)
 
 
-async def test_a_bound_that_changes_is_kept() -> None:
-    taken, most = 0, 0
-    kept = shared(1, at_once=4)
+async def test_one_that_was_never_there_is_waited_for_when_the_other_is_lost(
+    both: list[FakeServers], said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: Any) -> Any:
+        return error(401, "who are you?")
 
-    async def attempt(_: int) -> None:
-        nonlocal taken, most
-        taken += 1
-        most = max(most, taken)
-        await asyncio.sleep(0)
-        taken -= 1
+    both[0].on_ask = refuse
+    both[1].stop()
+    async with session(both, said) as opened:
+        await opened.opened.model.check(set())
 
-    for limit in (1, 3):
-        kept.limit(0, limit)
-        most = 0
-        await asyncio.gather(*(kept.ask("m", attempt) for _ in range(9)))
-        assert most == limit
-    kept.limit(0, 0)
-    waiting = asyncio.create_task(kept.ask("m", attempt))
-    await asyncio.sleep(0.01)
-    assert not waiting.done()
-    kept.limit(0, 1)
-    await waiting
-    assert kept.take_counts() == [Counts(19, 0, 0.0)]
+        async def pause() -> None:
+            both[1].start()
+
+        monkeypatch.setattr(opened.opened.model, "_pause", pause)
+        await ask(opened)
+    assert [len(each.asked) for each in both] == [1, 1]
+    assert [line for line in said if both[1].url in line and "no other is there; waiting up to" in line]
 
 
-async def test_a_request_that_is_cancelled_gives_its_place_back() -> None:
-    """Also one that has been given it, and does not know yet."""
-    kept, held = shared(1, at_once=0), asyncio.Event()
+async def test_one_that_is_not_there_at_the_start_is_asked_by_one_request(
+    both: list[FakeServers], said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def starting(*_: Any) -> Any:
+        return error(503, "starting")
 
-    async def attempt(_: int) -> None:
-        await held.wait()
-
-    waits, gets = (asyncio.create_task(kept.ask("m", attempt)) for _ in range(2))
-    await asyncio.sleep(0)
-    waits.cancel()
-    await asyncio.gather(waits, return_exceptions=True)
-    kept.limit(0, 1)
-    gets.cancel()
-    await asyncio.gather(gets, return_exceptions=True)
-    held.set()
-    assert await asyncio.wait_for(kept.ask("m", attempt), 60) is None
-
-
-async def test_models_are_away_one_by_one() -> None:
-    kept = shared(2)
-
-    async def attempt(number: int) -> int:
-        return number
-
-    assert kept.leaves(0, "pictures", AWAY)
-    assert [await kept.ask("pictures", attempt) for _ in range(2)] == [1, 1]
-    assert await kept.ask("videos", attempt) == 0
-    assert not kept.leaves(1, "pictures", AWAY)  # where all are away it is waited
-    refused = kept.take_counts()
-    assert [(it.answered, it.refused) for it in refused] == [(1, 1), (2, 1)]
+    monkeypatch.setattr(places, "FIRST_AWAY_S", 600.0)
+    monkeypatch.setattr(places, "LONGEST_AWAY_S", 600.0)
+    both[1].on_models = starting
+    async with session(both, said, concurrency=8) as opened:
+        for _ in range(2):
+            await opened.opened.model.check({asked_of().plan.requests[Kind.IMAGE][0].model})
+        looked = both[1].checked
+        await ask(opened, 16)
+    assert [len(each.asked) for each in both] == [16, 0]
+    assert both[1].checked == looked
+    assert len([line for line in said if "others are asked meanwhile" in line]) == 1
 
 
-async def test_what_one_answers_while_it_shuts_down_does_not_make_it_be_back(said: list[str]) -> None:
-    kept, answers = shared(2, said=said), asyncio.Event()
+async def test_a_stream_that_is_closed_gives_its_place_back_at_once(
+    both: list[FakeServers], said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (request,), closed, of_one = asked_of().plan.requests[Kind.IMAGE], [], ModelClient.stream
 
-    async def attempt(number: int) -> int:
-        await answers.wait()
-        return number
+    async def watched(*asked: Any) -> AsyncGenerator[Any, None]:
+        try:
+            async with contextlib.aclosing(of_one(*asked)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        finally:
+            closed.append(True)
 
-    asked = [asyncio.create_task(kept.ask("m", attempt)) for _ in range(2)]
-    await asyncio.sleep(0)
-    assert kept.leaves(0, "m", AWAY)
-    answers.set()
-    assert await asyncio.gather(*asked) == [0, 1]
-    assert [await kept.ask("m", attempt) for _ in range(2)] == [1, 1]
-    assert said == ["endpoint 0: cannot be reached; others are asked meanwhile"]
+    monkeypatch.setattr(ModelClient, "stream", watched)
+    async with session(both, said, concurrency=1) as opened:
+        await opened.opened.model.check(set())
+        pieces = opened.opened.model.stream(request, b"", (), "a.png")
+        await anext(pieces)
+        await pieces.aclose()
+        assert closed
+
+        async def attempt(number: int) -> int:
+            return number
+
+        assert await opened.opened.model.places.ask(request.model, attempt) == 0
 
 
-async def test_two_that_are_always_full_end_a_request() -> None:
-    kept = shared(2, wait_s=-1.0)
-
-    async def attempt(_: int) -> None:
-        raise BUSY
-
-    with pytest.raises(RequestError, match="HTTP 429, for"):
-        await kept.ask("m", attempt)
+def test_a_server_that_is_stopped_keeps_its_port(both: list[FakeServers]) -> None:
+    both[0].stop()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", both[0].port))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", both[0].port), 60)
+    both[0].start()
+    socket.create_connection(("127.0.0.1", both[0].port), 60).close()

@@ -68,7 +68,11 @@ class FakeServers:
     def __init__(self, answer: Callable[[dict[str, Any]], str], port: int | None = None) -> None:
         """`answer` writes the usual answer to the body of a chat completion; `port`: a free one if None."""
         self._answer = answer
-        self.port = port or free_port()
+        # Bound as long as this lives, and never listening: nobody else gets the port while the server is stopped.
+        self._holder = socket.socket()
+        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._holder.bind(("127.0.0.1", port or 0))
+        self.port = int(self._holder.getsockname()[1])
         self.asked: list[dict[str, Any]] = []
         self.translated: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -102,10 +106,11 @@ class FakeServers:
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
 
     def close(self) -> None:
-        """Stop, and end the thread."""
+        """Stop, end the thread, and give the port up."""
         self.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._holder.close()
 
     @property
     def connections(self) -> int:
