@@ -24,7 +24,7 @@ from client.cluster.ownership import check_not_of_machine
 from client.cluster.tables import Tables
 from client.cluster.worker import Work
 from client.endpoints.addresses import endpoint_addresses
-from client.errors import BabelviewError, LedgerBusyError, LedgerError, RequestError, ServiceLostError, UsageError
+from client.errors import BabelviewError, LedgerError, RequestError, ServiceLostError, UsageError
 from client.media.kinds import Kind
 from client.sources.folders import Choice
 
@@ -141,6 +141,7 @@ def _run(settings: Settings, objects: Objects, wanted: listing.Wanted, asked: As
                 f"each has {laid_out.loaders} loaders "
                 f"and {laid_out.at_once} requests in flight to an endpoint"
             )
+        lock.check()
         run = records.begin(objects, runs, asked.plan, settings.redo)
         earlier = records.gone_on_with(runs, run)
         given = settings.session_settings() | {"concurrency": laid_out.at_once, "loaders": laid_out.loaders}
@@ -162,18 +163,19 @@ def _run(settings: Settings, objects: Objects, wanted: listing.Wanted, asked: As
         try:
             with closing(driver.run(work, wanted, laid_out)) as outcomes:
                 for outcome in outcomes:
-                    if lock.lost:
-                        raise LedgerBusyError(f"another run has taken {objects.shown} over")
+                    lock.check()
                     progress.add(outcome)
                     display.update()
+            lock.check()
         except (BabelviewError, KeyboardInterrupt) as error:
             ended = error
         progress.files = progress.finished
         run["stats"] = run_stats(asked.plan, progress, interrupted=isinstance(ended, KeyboardInterrupt))
         if ended is None:
             run["finished"] = time.time()
-        with suppress(*(() if ended is None else (LedgerError,))):  # what ended the run is told, not this
-            records.write(objects, run)
+        if not lock.lost:  # else the number may be that of the other's run
+            with suppress(*(() if ended is None else (LedgerError,))):  # what ended the run is told, not this
+                records.write(objects, run)
         if ended is None:
             try:
                 driver.compact(objects.uri)

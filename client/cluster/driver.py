@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
 import socket
 import warnings
 from contextlib import ExitStack, chdir, contextmanager
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import orjson
 
 from client.cluster import compaction
-from client.cluster.folders import own_folder
+from client.cluster.folders import OwnFolder
 from client.cluster.limits import Limits
 from client.cluster.listing import blocks
 from client.cluster.objects import Objects
@@ -93,6 +92,8 @@ def connected(address: str) -> Iterator[None]:
     _check_address(address)
     # It counts every use of it over the network, unless told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # It prints errors that nobody asks for. Ours are all asked for; those of its statistics, after a loss, are not.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     with ExitStack() as stack:
         folder = stack.enter_context(_folder())
         settings = _own_cluster(folder) if address == LOCAL else {}
@@ -131,11 +132,11 @@ def _own_cluster(folder: Path) -> dict[str, Any]:
 @contextmanager
 def _folder() -> Iterator[Path]:
     """A folder of this run."""
-    folder = own_folder(_FOLDER)
+    folder = OwnFolder(_FOLDER)
     try:
-        yield folder
+        yield folder.path
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.remove()
 
 
 @contextmanager

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 NAME = "run.lock"
 BEAT_S = 2.0
 _DEAD_AFTER_S = 15.0
+_CONFIRMED_AFTER = 2
+"""Beats until one that was taken over is sure: another run may have found the same lock dead, and write its own yet."""
 
 
 class Lock:
@@ -43,7 +45,8 @@ class Lock:
             LedgerBusyError: somebody does.
             LedgerError: the place cannot be written to.
         """
-        while not self._created():
+        taken_over = False
+        while not taken_over and not self._created():
             before = self._read()
             if before is None:  # given back meanwhile
                 continue
@@ -61,8 +64,15 @@ class Lock:
                     )
             else:
                 if self._read() == before:
-                    self._objects.delete([NAME])
+                    self._objects.put({NAME: self._next()})
+                    taken_over = True
         self._thread.start()
+        if taken_over:
+            try:
+                self._confirm()
+            except BaseException:
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,7 +81,25 @@ class Lock:
         self._thread.join(_DEAD_AFTER_S)
         if not self.lost and not self._thread.is_alive():
             with suppress(LedgerError):  # which is found to be dead then
-                self._objects.delete([NAME])
+                found = self._read()
+                if found and _token_of(found) in {self._token, None}:
+                    self._objects.delete([NAME])
+
+    def check(self) -> None:
+        """Go on only if it is ours.
+
+        Raises:
+            LedgerBusyError: it is not any more.
+        """
+        if self.lost:
+            raise LedgerBusyError(f"another run has taken {self._objects.shown} over")
+
+    def _confirm(self) -> None:
+        """Let it beat. Of several runs that took it over the last one to write it has it, which the others then see."""
+        confirmed = self._beats + _CONFIRMED_AFTER
+        while self._beats < confirmed and not self.lost:
+            time.sleep(BEAT_S / 4)
+        self.check()
 
     def _read(self) -> bytes | None:
         """None where there is no lock."""

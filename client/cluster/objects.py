@@ -84,6 +84,9 @@ class Objects:
         return True
 
     def _create_in_store(self, path: str, content: bytes) -> None:
+        self._store.invalidate_cache(self._root)
+        if self._store.exists(path):  # there are drivers and stores that pass over the mode, and write
+            raise FileExistsError
         try:
             self._store.pipe_file(path, content, mode="create")
         except FileExistsError:

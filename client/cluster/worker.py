@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from client.api.session import Session
-from client.cluster.folders import own_folder
+from client.cluster.folders import OwnFolder
 from client.cluster.journal import JournaledLedger
 from client.cluster.limits import keep_leases
 from client.cluster.listing import read_block
@@ -88,7 +88,8 @@ class Worker:
         self._objects = Objects(work.output)
         self._tables = Tables(self._objects, work.tables)
         self._done = work.done()
-        self._folder = own_folder(_FOLDER)
+        self._own_folder = OwnFolder(_FOLDER)
+        self._folder = self._own_folder.path
         with closing(Ledger(self._folder)):  # which makes the tables: of each block it is copied
             pass
         self._loop = asyncio.new_event_loop()
@@ -112,7 +113,8 @@ class Worker:
         """Ray Data lets an actor go when nothing is left to do: connections are closed, files removed."""
         with suppress(Exception):
             asyncio.run_coroutine_threadsafe(self._session.close(), self._loop).result(_CLOSING_S)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with suppress(AttributeError):  # it did not get so far
+            self._own_folder.remove()
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Do blocks; gives for each what became of it, as JSON (see `_do`)."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,15 +11,14 @@ from batch_runs import pictures, results, run
 from clusters import do, put_files, s3_server, wanted_of, work_of
 from fake_servers import FakeServers
 
-from client.cluster import lock, records
+from client.cluster import records
 from client.cluster.compaction import DIGITS, compact
 from client.cluster.journal import read_docs
 from client.cluster.listing import _size, blocks, read_block, stream
-from client.cluster.lock import Lock
 from client.cluster.objects import Objects
 from client.cluster.rows import ANSWER, take
 from client.cluster.tables import Tables
-from client.errors import LedgerBusyError, LedgerError, UsageError
+from client.errors import LedgerError, UsageError
 from client.ledger.ledger import Ledger
 from client.media.fork_server import ForkServer
 from client.sources.gather import rows
@@ -252,68 +249,6 @@ def test_a_table_is_read_where_its_contents_are(servers: FakeServers, ads: Path,
         assert all(len(doc["translations"]) == 1 for doc in found if doc["answer"])
     assert len([doc for doc in tables.docs(contents) if doc["answer"]]) == 4
     assert tables.docs(["f" * 64]) == []
-
-
-def test_one_run_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "BEAT_S", 0.02)
-    said: list[str] = []
-    objects = Objects(str(tmp_path))
-    second = Lock(objects, said.append)
-    with Lock(objects, said.append), pytest.raises(LedgerBusyError, match=r"another run \(process "):
-        second.__enter__()
-    assert objects.names("") == []
-    monkeypatch.setattr(lock, "_DEAD_AFTER_S", 0.1)
-    objects.put({lock.NAME: b'{"holder": "process 7", "token": "x", "beats": 3}'})
-    with Lock(objects, said.append):
-        pass
-    assert "held by process 7" in said[-1]
-
-
-def test_of_runs_that_begin_together_one_goes_on(tmp_path: Path) -> None:
-    """None of them has beaten yet."""
-    objects = Objects(str(tmp_path / "here"))
-    begun = threading.Barrier(4)
-
-    def begin(_: int) -> bool:
-        held = Lock(objects, print)
-        begun.wait(60)
-        return held._created()
-
-    with ThreadPoolExecutor(4) as threads:
-        assert sorted(threads.map(begin, range(4))) == [False, False, False, True]
-
-
-def test_a_lock_that_is_empty_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "BEAT_S", 0.02)
-    monkeypatch.setattr(lock, "_DEAD_AFTER_S", 0.1)
-    objects = Objects(str(tmp_path))
-    objects.put({lock.NAME: b""})
-    with Lock(objects, print):
-        assert b"process" in objects.get([lock.NAME])[lock.NAME]
-
-
-def test_a_lock_is_given_back_after_the_beat_that_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That would write it again. Nor does what a driver raises end the beating."""
-    monkeypatch.setattr(lock, "BEAT_S", 0.001)
-    beating, go_on, beats = threading.Event(), threading.Event(), itertools.count()
-
-    class SlowObjects(Objects):
-        def put(self, files: Any) -> None:
-            if (beat := next(beats)) == 1:
-                raise RuntimeError("a driver's own")
-            if beat == 2:
-                beating.set()
-                assert go_on.wait(60)
-            super().put(files)
-
-    objects = SlowObjects(str(tmp_path))
-    with Lock(objects, print) as held:
-        assert beating.wait(60)
-        join = held._thread.join
-        monkeypatch.setattr(held._thread, "join", lambda timeout_s: (go_on.set(), join(timeout_s)))
-    go_on.set()
-    join()
-    assert objects.names("") == []
 
 
 def test_blocks_grow_as_files_are_listed(tmp_path: Path) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import time
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +16,9 @@ from clusters import asked_of, do, wanted_of, work_of
 from fake_servers import FakeServers
 
 from client.cli.main import main
-from client.cluster import driver, listing, records
+from client.cluster import driver, listing, lock, records
 from client.cluster.compaction import DIGITS, compact
+from client.cluster.folders import OwnFolder
 from client.cluster.journal import JournaledLedger, read_docs
 from client.cluster.objects import Objects
 from client.cluster.tables import Tables
@@ -32,7 +32,7 @@ from client.tasks.plan import UnitRequest
 from client.tasks.units import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -139,6 +139,58 @@ def test_what_ends_a_run_is_kept_with_it(
     assert (kept["finished"], kept["stats"]["interrupted"]) == (None, code == 130)
 
 
+@pytest.fixture
+def take_over(tmp_path: Path, without_ray: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A function that is another run, which takes the lock; it comes back once this run has seen that."""
+    objects, held = Objects(str(tmp_path / "captions")), list[lock.Lock]()
+    without_ray.setattr(lock, "BEAT_S", 0.02)
+    without_ray.setattr(lock.Lock, "_read", lambda self: held.append(self) or objects.get([lock.NAME])[lock.NAME])
+
+    def take() -> None:
+        while not held or not held[-1].lost:  # a beat that is under way may write over it
+            objects.put({lock.NAME: orjson.dumps({"holder": "process 7", "token": "x", "beats": 1})})
+            time.sleep(0.01)
+
+    return take
+
+
+def test_a_run_whose_output_was_taken_over_does_not_begin(
+    servers: FakeServers, tmp_path: Path, without_ray: pytest.MonkeyPatch, take_over: Callable[[], None]
+) -> None:
+    laid_out = driver.machines(None, 1)
+    without_ray.setattr(driver, "machines", lambda *_: take_over() or laid_out)
+    pictures(tmp_path / "ads", 1)
+    done = run(servers, "ads", "--ray", "local", cwd=tmp_path)
+    assert (done.returncode, "another run has taken" in done.stderr) == (1, True)
+    assert Objects(str(tmp_path / "captions")).names("") == [lock.NAME]
+
+
+@pytest.mark.parametrize("ends", [None, KeyboardInterrupt()])
+def test_a_run_whose_output_was_taken_over_leaves_the_others_run_alone(
+    servers: FakeServers,
+    tmp_path: Path,
+    without_ray: pytest.MonkeyPatch,
+    take_over: Callable[[], None],
+    ends: BaseException | None,
+) -> None:
+    """It may have the same number."""
+    objects = Objects(str(tmp_path / "captions"))
+
+    def taken_over(*_: Any) -> Any:
+        take_over()
+        records.write(objects, {**records.runs_of(objects)[-1], "stats": {"done": 7}})
+        if ends:
+            raise ends
+        yield from ()
+
+    without_ray.setattr(driver, "run", taken_over)
+    pictures(tmp_path / "ads", 1)
+    done = run(servers, "ads", "--ray", "local", cwd=tmp_path)
+    assert done.returncode == (130 if ends else 1), done.stderr
+    assert ("another run has taken" in done.stderr) is (ends is None)
+    assert (last_run(tmp_path)["finished"], last_run(tmp_path)["stats"]) == (None, {"done": 7})
+
+
 def test_a_server_that_is_lost_is_told_as_such(servers: FakeServers, tmp_path: Path) -> None:
     pictures(tmp_path / "ads", 1)
     work = work_of(servers, str(tmp_path / "many"))
@@ -185,6 +237,25 @@ def test_what_ray_says_of_a_cluster_is_told_in_our_words() -> None:
     assert driver._why("h:6379", RuntimeError("no token")).endswith("wants RAY_AUTH_MODE=token here, too")
 
 
+def test_ray_is_told_to_keep_what_it_counts_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its actor of statistics raises KeyError where a machine is lost, which no run has asked for."""
+    import ray  # noqa: PLC0415  # two seconds
+
+    seen: dict[str, str] = {}
+
+    def init(**_: Any) -> None:
+        seen.update(os.environ)
+        raise ConnectionError
+
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_IGNORE_UNHANDLED_ERRORS"):
+        monkeypatch.setenv(name, "")  # what is set meanwhile is gone afterwards
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(UsageError, match="no cluster runs on this machine"), driver.connected(driver.AUTO):
+        pass
+    assert (seen["RAY_USAGE_STATS_ENABLED"], seen["RAY_IGNORE_UNHANDLED_ERRORS"]) == ("0", "1")
+
+
 def test_a_cluster_of_our_own_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does one whose driver was killed, once there is another."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -192,9 +263,9 @@ def test_a_cluster_of_our_own_leaves_nothing_behind(tmp_path: Path, monkeypatch:
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE", "RAY_worker_niceness"):
         monkeypatch.setenv(name, "")  # what is set meanwhile is gone afterwards
         monkeypatch.delenv(name)
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    (tmp_path / f"babelview-ray-{dead.pid}-x" / "logs").mkdir(parents=True)
+    killed = OwnFolder("babelview-ray-")
+    (killed.path / "logs").mkdir()
+    os.close(killed._held)  # as its end does
     with driver._folder() as folder:
         assert list(tmp_path.iterdir()) == [folder]
         assert driver._own_cluster(folder) == {"include_dashboard": False, "_temp_dir": str(folder)}
