@@ -264,7 +264,7 @@ def _export(settings: Settings, stats: dict[str, Any] | None = None, *, report: 
 
 
 def _unwritable(settings: Settings, error: OSError) -> BabelviewError:
-    return BabelviewError(f"cannot write to {settings.output}: {error.strerror or error}")
+    return BabelviewError(f"cannot write to {error.filename or settings.output}: {error.strerror or error}")
 
 
 def _say(text: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from contextlib import ExitStack
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from client.errors import UsageError
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from client.record import Record, TakeRecord
 
     TakeFile = Callable[[FileResult, Record], None]
+    Open = Callable[[Results], AbstractContextManager[TakeFile]]
+
+logger = logging.getLogger(__name__)
 
 
 class Format(NamedTuple):
@@ -101,11 +106,12 @@ def export(
     *,
     only_run: bool = False,
     choice: Choice | None = None,
-    also: Sequence[Callable[[Results], AbstractContextManager[TakeFile]]] = (),
+    also: Sequence[Open] = (),
 ) -> list[Path]:
     """Write all that an output folder knows, in each format, from its ledger; `only_run`: the last run alone.
 
-    Records are made once for all; `also` open what else takes them, to be looked at and not changed.
+    Records are made once for all; `also` open what else takes them, to be looked at and not changed. What cannot be
+    written costs only itself: the rest is there when the error is raised, the first of several.
 
     While a run goes on, its `stats` stand for those that the ledger gets at the end; formats of other tools, which may
     be as many files as there are pictures, are left for the end then. `choice` is what these take.
@@ -115,32 +121,61 @@ def export(
         LedgerError: the ledger cannot be read.
         OSError: a file cannot be written; an earlier one is as it was.
     """
-    paths = []
-    formats = list(formats)
+    formats = list(dict.fromkeys(formats))
     with Results(folder, only_run=only_run) as results:
         going = stats is not None
         results.stats = stats or results.stats
-        paths += _write_records(results, folder, [name for name in formats if name in FORMATS], also)
-        for name in formats:
-            if name in TOOLS and not going:
-                paths.append(TOOLS[name].write(results, folder, choice or Choice()))
+        paths, parts = _in_one_go(results, folder, [name for name in formats if name in FORMATS], also)
+        if not going:
+            parts += [partial(_write_tool, results, folder, name, choice) for name in formats if name in TOOLS]
         if names := [name for name in formats if name in subtitles.WRITERS]:
-            paths.append(subtitles.write(results, folder, names))
+            parts.append(lambda: [subtitles.write(results, folder, names)])
+        errors: list[Exception] = []
+        for write in parts:
+            try:
+                paths += write()
+            except Exception as error:  # noqa: BLE001  # whatever it is: it is raised after the rest
+                errors.append(error)
+    for other in errors[1:]:
+        logger.warning("not written either: %s", other)
+    if errors:
+        raise errors[0]
     return paths
+
+
+def _in_one_go(
+    results: Results, folder: Path, formats: Sequence[str], also: Sequence[Open]
+) -> tuple[list[Path], list[Callable[[], list[Path]]]]:
+    """Write what takes records; gives the files, and, where that failed, what writes each of them alone instead."""
+    alone: list[Callable[[], list[Path]]] = [
+        *(partial(_write_records, results, folder, [name], ()) for name in formats),
+        *(partial(_write_records, results, folder, (), [open_]) for open_ in also),
+    ]
+    if len(alone) == 1:
+        return [], alone
+    try:
+        return _write_records(results, folder, formats, also), []
+    except Exception as error:  # noqa: BLE001  # whatever it is: what it is about raises it again
+        logger.info("results are written one by one: %s", error)
+        return [], alone
+
+
+def _write_tool(results: Results, folder: Path, name: str, choice: Choice | None) -> list[Path]:
+    return [TOOLS[name].write(results, folder, choice or Choice())]
 
 
 def _write_records(
     results: Results,
     folder: Path,
-    formats: Iterable[str],
-    also: Sequence[Callable[[Results], AbstractContextManager[TakeFile]]],
+    formats: Sequence[str],
+    also: Sequence[Open],
 ) -> list[Path]:
-    """Write those formats that are one file each, in one go."""
+    """Write those formats that are one file each, and what else takes records, in one go: an error ends all."""
     paths: list[Path] = []
     takers: list[TakeRecord] = []
     with ExitStack() as stack:
         others = [stack.enter_context(open_(results)) for open_ in also]  # first, as what is first ends last
-        for name in dict.fromkeys(formats):
+        for name in formats:
             path = folder / FORMATS[name].file
             file = stack.enter_context(replacing(path))
             takers.append(stack.enter_context(FORMATS[name].writing(results, file)))

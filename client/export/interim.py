@@ -8,7 +8,7 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from client.errors import LedgerError
+from client.errors import BabelviewError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -32,7 +32,7 @@ async def kept_up_to_date(write: Callable[[], object]) -> AsyncIterator[None]:
             began = time.monotonic()
             try:
                 await asyncio.to_thread(write)
-            except (OSError, LedgerError) as error:
+            except (OSError, BabelviewError) as error:
                 logger.warning("results could not be written meanwhile: %s", error)
             usual = min(2 * usual, EVERY_S)
             pause = max(usual, (time.monotonic() - began) / SHARE)

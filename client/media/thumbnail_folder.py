@@ -2,11 +2,13 @@
 
 A pack is a script that only grows, one call a line:
 
-    babelview.thumbnail(9539,'SHA-256 of the file',[240,160,0.0],'JPEG in base64');
+    babelview.thumbnail(00009539,'SHA-256 of the file',[240,160,0.0],'JPEG in base64');
 
 The length of the line in bytes comes first, so that a reader goes from one to the next; the list is the size of a tile
-and the time of each. What a killed run leaves of its last line counts as nothing. Older runs kept a file for each
-thumbnail, `.thumbnails/ab/abcd....jpg`, whose comment (COM) says what it holds; those are read, too.
+and the time of each. What a killed run leaves of its last line counts as nothing. As a page runs what is in a pack, and
+a folder may come from anyone, each byte is checked: behind a line that is not exactly such a call nothing counts. Older
+runs kept a file for each thumbnail, `.thumbnails/ab/abcd....jpg`, whose comment (COM) says what it holds; those are
+read, too.
 """
 
 from __future__ import annotations
@@ -37,9 +39,9 @@ logger = logging.getLogger(__name__)
 FOLDER = ".thumbnails"
 PACK_BYTES = 256 << 10
 """A pack that has more gets nothing more: a page that shows one of its thumbnails reads all of it."""
-_HEAD = re.compile(rb"babelview\.thumbnail\((\d+),'([0-9a-f]{64})',(\[[\d.,]+\]),'")
-_TAIL = b"');\n"
 _LENGTH_DIGITS = 8
+_HEAD = re.compile(rb"babelview\.thumbnail\((\d{%d}),'([0-9a-f]{64})',(\[[\d.,]+\]),'" % _LENGTH_DIGITS)
+_TAIL = b"');\n"
 _SINGLES = "[0-9a-f][0-9a-f]/*.jpg"
 _SINGLE_START, _COMMENT = b"\xff\xd8", b"\xff\xfe"
 _SINGLE_HEAD = struct.Struct(">2s2sH")
@@ -72,23 +74,25 @@ def pack_line(sha256: str, thumbnail: Thumbnail) -> bytes:
 
 
 def entries_of(pack: Path) -> tuple[list[Entry], int]:
-    """The thumbnails of a pack, and how many of its bytes they take: what is behind them is no whole line."""
+    """The thumbnails of a pack, and how many of its bytes they take: what is behind them is no line of `pack_line`."""
     found: list[Entry] = []
     at = 0
     with suppress(OSError, ValueError), pack.open("rb") as file, _mapped(file) as data:
         while head := _HEAD.match(data, at):
             end = at + int(head[1])
-            if data[end - len(_TAIL) : end] != _TAIL:
+            begin, behind = head.end(), end - len(_TAIL)
+            if behind < begin or data[behind:end] != _TAIL:
                 break
+            pybase64.b64decode(data[begin:behind], validate=True)  # a ValueError at a quote, and at all that is none
             width, height, *times = orjson.loads(head[3])
             strip = Strip(int(width), int(height), [float(time) for time in times])
-            found.append(Entry(head[2].decode(), len(found), strip, head.end(), end - len(_TAIL)))
+            found.append(Entry(head[2].decode(), len(found), strip, begin, behind))
             at = end
     return found, at
 
 
 def _mapped(file: IO[bytes]) -> mmap.mmap:
-    """The bytes of a file, of which only those are read that are looked at.
+    """The bytes of a file, however large it is.
 
     Raises:
         ValueError: there are none.
@@ -141,7 +145,7 @@ class PackWriter:
             except FileExistsError:
                 self._number += 1
             except FileNotFoundError:
-                self._folder.mkdir(parents=True)
+                self._folder.mkdir(parents=True, exist_ok=True)  # another process may just have made it
             else:
                 self._size = self._count = 0
                 return file
@@ -212,6 +216,10 @@ class KeptThumbnails:
         for pack in packs_of(self._folder):
             entries, self.whole_bytes[pack] = entries_of(pack)
             self._entries.update({entry.sha256: (pack, entry) for entry in entries})
+
+    def is_done(self, pack: Path) -> bool:
+        """Whether all of a pack is whole lines, and nothing comes to it any more."""
+        return pack.stat().st_size == self.whole_bytes[pack] >= PACK_BYTES
 
     def packed(self, sha256: str) -> tuple[Path, Entry] | None:
         """The pack of a content's thumbnail, and where it is in there."""

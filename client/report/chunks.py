@@ -49,6 +49,7 @@ class Chunks:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._written: set[str] = set()
+        self._new: list[Path] = []
 
     def write(self, label: str, items: list[bytes]) -> str:
         """Write a chunk, an array of JSON texts; gives its name, by which the page asks for it.
@@ -60,11 +61,19 @@ class Chunks:
         digest = hashlib.sha256(data).hexdigest()[:12]
         name = f"{label}-{digest}"
         path = self._folder / f"{name}.js"
-        if not path.exists():
+        text = script(name, data)
+        if not path.is_file() or path.read_bytes() != text:  # a folder may come from anyone, and the page runs it
+            if not path.exists():
+                self._new.append(path)
             with replacing(path) as file:
-                file.write(script(name, data))
+                file.write(text)
         self._written.add(path.name)
         return name
+
+    def discard(self) -> None:
+        """Take away what no page names, as this one came to no end: a full disk has room for other files again."""
+        for path in self._new:
+            path.unlink(missing_ok=True)
 
     def finish(self, core: dict[str, Any]) -> None:
         """Write what names the chunks, the last of all; remove those of earlier reports.
@@ -74,6 +83,7 @@ class Chunks:
         """
         with replacing(self._folder / "core.js") as file:
             file.write(script("core", orjson.dumps(core)))
+        self._new = []
         self._written.add("core.js")
         for path in self._folder.glob("*.js"):
             if path.name not in self._written:

@@ -1,14 +1,14 @@
 """The thumbnails of a page: links to the packs in which they were kept, beside it.
 
-A page reads a pack as a script, all of it or nothing: of one whose last line is not whole, because a run was killed,
-it gets a copy without that. What older runs kept in a file each goes into packs of the page's own.
+A page reads a pack as a script, all of it or nothing. So it gets a link only to one that is full: of any other, to
+which a run may just be adding, and of one that holds something else, a copy of its whole lines. What older runs kept
+in a file each goes into packs of the page's own.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,13 +49,22 @@ class Pictures:
         """
         self._kept, self._folder = kept, folder
         folder.mkdir(exist_ok=True)
-        for path in folder.glob(f"{_OWN}*.js"):
-            path.unlink()
         self._own = PackWriter(folder, _OWN)
+        self.discard()
         self._singles: dict[str, Picture | None] = {}
         self._packs: dict[str, int] = {}
         """The names of packs, each with its place in the page's list of them."""
         self._kept_packs: dict[Path, int] = {}
+
+    def discard(self) -> None:
+        """Take away the packs of the page's own.
+
+        Raises:
+            OSError: one cannot be.
+        """
+        self._own.close()
+        for path in self._folder.glob(f"{_OWN}*.js"):
+            path.unlink(missing_ok=True)
 
     def of(self, sha256: str) -> Picture | None:
         """The thumbnail of a content; None if there is none.
@@ -98,16 +107,18 @@ class Pictures:
         return list(self._packs)
 
     def _lay(self, pack: Path, target: Path) -> None:
-        whole = self._kept.whole_bytes[pack]
-        if pack.stat().st_size != whole:
-            with replacing(target) as file, pack.open("rb") as source:
-                file.write(source.read(whole))
-        elif not _is_same(pack, target):
-            target.unlink(missing_ok=True)
-            try:
-                os.link(pack, target)
-            except OSError:  # another disk, or one without links
-                shutil.copy2(pack, target)
+        linked = _is_same(pack, target)
+        if self._kept.is_done(pack):
+            if linked:
+                return
+            with suppress(OSError):  # another disk, or one without links
+                _link(pack, target)
+                return
+        with pack.open("rb") as source:
+            lines = source.read(self._kept.whole_bytes[pack])
+        if linked or not _holds(target, lines):
+            with replacing(target) as file:
+                file.write(lines)
 
 
 def _row(strip: Strip) -> list[float]:
@@ -115,9 +126,22 @@ def _row(strip: Strip) -> list[float]:
 
 
 def _is_same(source: Path, target: Path) -> bool:
-    """Whether the target is a link to the source, or a copy of it."""
     try:
-        first, second = source.stat(), target.stat()
+        return source.samefile(target)
     except OSError:
         return False
-    return first.st_ino == second.st_ino or (first.st_size, first.st_mtime_ns) == (second.st_size, second.st_mtime_ns)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Put a link in the place of what a page may just be reading."""
+    partial = target.with_name(f".{target.name}.partial")
+    partial.unlink(missing_ok=True)
+    os.link(source, partial)
+    partial.replace(target)
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False

@@ -82,8 +82,12 @@ def writing_report(
     for asset in sorted(BUNDLE.iterdir(), key=lambda path: path.name == INDEX):
         _copy(asset, page / asset.name)
     data = _Data(KeptThumbnails(output), page, lies)
-    yield data.add
-    data.finish(results, named.rstrip("/").rpartition("/")[2])
+    try:
+        yield data.add
+        data.finish(results, named.rstrip("/").rpartition("/")[2])
+    except BaseException:
+        data.discard()
+        raise
 
 
 class _Data:
@@ -125,6 +129,11 @@ class _Data:
             rest = [b"{}"] * (count - len(texts))
             earlier.append(self._chunks.write(f"{_safe(code)}-{number:03}", [*texts, *rest]))
         self._texts = {ENGLISH: []}
+
+    def discard(self) -> None:
+        """Take away what was written, and is of no earlier report: this one came to no end."""
+        self._chunks.discard()
+        self._pictures.discard()
 
     def finish(self, results: Results, title: str) -> None:
         """Write what the page reads first, the last of all."""

@@ -198,3 +198,18 @@ def test_a_pack_that_is_not_there_is_said(alike: Report) -> None:
     page = alike.open()
     page.get_by_role("alert").get_by_text("thumbnails/0.js is missing").wait_for()
     alike.says(".card .lead", "A red car on a road.", "A blue car on a road.")
+
+
+def test_a_pack_of_thumbnails_that_cannot_be_read_is_told(browser: Browser, tmp_path: Path) -> None:
+    write_shown(tmp_path / "out", [Shown("/ads/tea.png", thumbnail=thumbnail_of(9))], ["describe"], ())
+    report = Report(browser, write_report(tmp_path / "out"))
+    pack = report.index.parent / "thumbnails" / "0.js"
+    whole = pack.read_bytes()
+    pack.write_bytes(whole[:-9])
+    page = report.open()
+    page.get_by_text("thumbnails/0.js cannot be read").wait_for()
+    pack.write_bytes(whole)
+    page = report.open()
+    page.locator(".card img").wait_for()
+    assert page.get_by_text("cannot be read").count() == 0
+    report.context.close()

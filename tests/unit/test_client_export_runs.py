@@ -16,8 +16,8 @@ from ledgers import plan_of, write_run
 from test_client_export import read_csv
 
 from client.cli.export import main
-from client.errors import LedgerError
-from client.export import interim
+from client.errors import LedgerError, UsageError
+from client.export import interim, xlsx_file
 from client.export.formats import export
 from client.record import UNFINISHED
 
@@ -54,6 +54,45 @@ def test_formats_are_checked_before_anything_starts(
     assert reason in done.stderr
     assert servers.asked == []
     assert not (tmp_path / "captions").exists()
+
+
+@pytest.mark.parametrize("formats", [["xlsx", "json", "csv", "txt", "vtt"], ["json", "csv", "xlsx", "txt", "vtt"]])
+def test_a_format_that_cannot_be_written_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, formats: list[str]
+) -> None:
+    monkeypatch.setattr(xlsx_file, "COLUMNS", 3)
+    write_run(tmp_path, plan_of(["describe"], ()), ["a.png"], {"describe": "Words."})
+    with pytest.raises(UsageError, match="columns do not fit on a sheet"):
+        export(tmp_path, formats)
+    found = sorted(path.name for path in tmp_path.iterdir() if "ledger" not in path.name)
+    assert found == ["results.csv", "results.json", "subtitles", "txt"]
+    assert len(json.loads((tmp_path / "results.json").read_bytes())["files"]) == 1
+
+
+def test_of_several_that_cannot_be_written_the_first_is_told(tmp_path: Path) -> None:
+    write_run(tmp_path, plan_of(["describe"], ()), ["a.png"], {"describe": "Words."})
+    for name in ("results.jsonl", "results.csv"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(IsADirectoryError, match=r"results\.jsonl"):
+        export(tmp_path, ["jsonl", "json", "csv"])
+    assert (tmp_path / "results.json").is_file()
+
+
+def test_results_are_renewed_again_after_a_format_could_not_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interim, "FIRST_S", 0.0)
+    monkeypatch.setattr(interim, "EVERY_S", 0.0)
+    tries = threading.Semaphore(0)
+
+    def write() -> None:
+        tries.release()
+        raise UsageError("--format xlsx: 20,000 columns do not fit on a sheet")
+
+    async def run() -> None:
+        async with interim.kept_up_to_date(write):
+            for _ in range(2):
+                assert await asyncio.to_thread(tries.acquire, timeout=60)
+
+    asyncio.run(run())
 
 
 def test_what_a_killed_run_has_done_can_be_had(

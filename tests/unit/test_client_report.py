@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from report_ledgers import ATTACK, Shown, jpeg_of, strip_of, thumbnail_of, write
 
 from client.cli.main import main
 from client.errors import BabelviewError
+from client.export.formats import export
 from client.ledger.ledger import LEDGER
 from client.media.content import Content, Facts, Frame, Span
 from client.media.kinds import Kind
@@ -131,7 +133,8 @@ def test_thumbnails_of_older_runs_are_made_when_asked_for(tmp_path: Path, bundle
     assert main(["report", str(tmp_path / "out"), "--thumbnails"]) == 0
     page = tmp_path / "out" / "report"
     assert received(page)["core"]["items"]["thumbnail"] == [[64, 48, 0.0], None]
-    assert (page / "thumbnails" / "0.js").samefile(tmp_path / "out" / ".thumbnails" / "0.js")
+    kept = tmp_path / "out" / ".thumbnails" / "0.js"
+    assert (page / "thumbnails" / "0.js").read_bytes() == kept.read_bytes()
     assert bundle.is_dir()
 
 
@@ -281,6 +284,56 @@ def test_what_has_not_changed_is_not_written_again(
     after = written()
     assert sorted(name[:12] for name in after) == ["eng_Latn-000", "eng_Latn-001", "eng_Latn-002"]
     assert len(before.items() & after.items()) == 1
+    page = tmp_path / "out" / "report"
+    told = {path: path.read_bytes() for path in (page / "data").glob("eng*.js")}
+    for path in told:
+        path.write_text("attack();")
+    written()
+    assert {path: path.read_bytes() for path in told} == told, "a folder that somebody sent"
+
+
+# -- beside the formats -----------------------------------------------------------------------------------------------
+
+
+def results_of(output: Path) -> list[Any]:
+    files: list[Any] = json.loads((output / "results.json").read_bytes())["files"]
+    return files
+
+
+def export_beside(output: Path) -> None:
+    export(output, ["json", "csv"], also=[partial(report_writer.writing_report, output=output)])
+
+
+def test_a_report_that_cannot_be_written_costs_no_results(tmp_path: Path, bundle: Path) -> None:
+    output = tmp_path / "out"
+    write_shown(output, [Shown("/ads/a.png", answers={"describe": ("A car.", {})})], ["describe"], ())
+    (output / "report").write_text("somebody's file")
+    with pytest.raises(FileExistsError, match="report"):
+        export_beside(output)
+    assert (output / "report").read_text() == "somebody's file"
+    assert (len(results_of(output)), (output / "results.csv").exists()) == (1, True)
+
+
+def test_a_report_that_comes_to_no_end_leaves_room_for_results(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_writer, "PER_CHUNK", 1)
+    output = tmp_path / "out"
+    shown = [Shown(f"/ads/{n}.png", answers={"describe": (f"Car {n}.", {})}) for n in range(3)]
+    write_shown(output, shown, ["describe"], ())
+    data = write_report(output).parent / "data"
+    earlier, second, last = sorted(data.glob("eng*.js"))
+    second.unlink()
+    last.unlink()
+    last.mkdir()
+    earlier.write_text("damaged")
+    with pytest.raises(IsADirectoryError):
+        export_beside(output)
+    assert sorted(data.glob("eng*.js")) == [earlier, last]
+    assert (len(results_of(output)), (output / "results.csv").exists()) == (3, True)
+    last.rmdir()
+    export_beside(output)
+    assert len(list(data.glob("eng*.js"))) == 3
 
 
 def test_the_command_says_where_the_report_is_and_what_is_wrong(

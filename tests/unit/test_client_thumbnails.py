@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import resource
 import shutil
 import struct
@@ -18,7 +20,8 @@ from report_ledgers import Shown, strip_of, thumbnail_of, write_shown
 
 from client.media import thumbnail_folder
 from client.media.strips import Strip, Thumbnail
-from client.media.thumbnail_folder import FOLDER, KeptThumbnails, Thumbnails, entries_of
+from client.media.thumbnail_folder import FOLDER, KeptThumbnails, Thumbnails, entries_of, pack_line
+from client.report import pictures
 from client.report import write as report_writer
 from client.report.write import write_report
 
@@ -83,13 +86,16 @@ def test_the_last_one_of_a_content_counts(tmp_path: Path) -> None:
     assert KeptThumbnails(tmp_path).read(CONTENTS[0]) == thumbnail_of(90)
 
 
-@pytest.mark.parametrize("lost", [1, 4, 1000])
-def test_what_a_killed_run_left_of_a_line_is_nothing(
-    tmp_path: Path, lost: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_writer, "BUNDLE", tmp_path / "bundle")
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "index.html").write_text("")
+
+
+@pytest.mark.usefixtures("bundle")
+@pytest.mark.parametrize("lost", [1, 4, 1000])
+def test_what_a_killed_run_left_of_a_line_is_nothing(tmp_path: Path, lost: int) -> None:
     output = tmp_path / "out"
     shown = [Shown(f"/ads/{number}.png", thumbnail=thumbnail_of(number)) for number in range(3)]
     write_shown(output, shown, ["describe"], ())
@@ -103,7 +109,86 @@ def test_what_a_killed_run_left_of_a_line_is_nothing(
     assert pack.read_bytes() == whole[:-lost]
     pack.write_bytes(whole)
     write_report(output)
-    assert laid.samefile(pack)
+    assert laid.read_bytes() == whole
+
+
+@pytest.mark.usefixtures("bundle")
+def test_the_page_has_links_to_packs_that_are_full_and_copies_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run goes on writing to the last one while the page reads it, and may be killed there."""
+    output = tmp_path / "out"
+    size = len(pack_line(CONTENTS[0], thumbnail_of(0)))
+    monkeypatch.setattr(thumbnail_folder, "PACK_BYTES", 2 * size)
+    shown = [Shown(f"/ads/{number}.png", thumbnail=thumbnail_of(0)) for number in range(3)]
+    write_shown(output, shown, ["describe"], ())
+    full, last = (output / FOLDER / name for name in ("0.js", "1.js"))
+    laid = write_report(output).parent / "thumbnails"
+    assert (laid / "0.js").samefile(full)
+    with last.open("ab") as file:
+        file.write(pack_line(CONTENTS[0], thumbnail_of(0))[:-9])
+    assert len(as_a_browser(laid / "1.js")) == 1
+    with last.open("ab") as file:
+        file.write(pack_line(CONTENTS[0], thumbnail_of(0))[-9:])
+    write_report(output)
+    assert (laid / "1.js").samefile(last)
+    assert sorted(path.name for path in laid.iterdir()) == ["0.js", "1.js"]
+
+
+@pytest.mark.usefixtures("bundle")
+def test_what_lies_beside_a_page_is_taken_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a link that an older version made, to a pack that grows, nor a file that is only as long, and as old."""
+    output = tmp_path / "out"
+    write_shown(output, [Shown("/ads/a.png", thumbnail=thumbnail_of(0))], ["describe"], ())
+    pack = output / FOLDER / "0.js"
+    whole = pack.read_bytes()
+    laid = write_report(output).parent / "thumbnails" / "0.js"
+    laid.unlink()
+    laid.hardlink_to(pack)
+    write_report(output)
+    assert not laid.samefile(pack)
+    for full in (len(whole), len(whole) + 1):
+        monkeypatch.setattr(thumbnail_folder, "PACK_BYTES", full)
+        laid.unlink()
+        laid.write_bytes(b"attack();".ljust(len(whole)))
+        times = pack.stat()
+        os.utime(laid, ns=(times.st_atime_ns, times.st_mtime_ns))
+        write_report(output)
+        assert laid.read_bytes() == whole
+
+
+@pytest.mark.usefixtures("bundle")
+def test_on_a_disk_without_links_the_page_has_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "out"
+    write_shown(output, [Shown("/ads/a.png", thumbnail=thumbnail_of(0))], ["describe"], ())
+    monkeypatch.setattr(thumbnail_folder, "PACK_BYTES", 1)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "link", refuse)
+    laid = write_report(output).parent / "thumbnails" / "0.js"
+    pack = output / FOLDER / "0.js"
+    assert (laid.samefile(pack), laid.read_bytes()) == (False, pack.read_bytes())
+
+
+def test_a_file_of_another_disk_with_an_equal_number_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where `--out` is a disk of its own."""
+    source, target = tmp_path / "0.js", tmp_path / "1.js"
+    for path in (source, target):
+        path.write_text(path.name)
+    real = Path.stat
+
+    def stat(self: Path, **options: bool) -> os.stat_result:
+        found = list(real(self, **options))
+        found[1:3] = [7, 1 if self == source else 2]
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert not pictures._is_same(source, target)
+    assert pictures._is_same(source, source)
 
 
 def test_a_line_whose_end_was_lost_in_place_is_nothing(tmp_path: Path) -> None:
@@ -114,10 +199,66 @@ def test_a_line_whose_end_was_lost_in_place_is_nothing(tmp_path: Path) -> None:
     assert [entry.sha256 for entry in entries_of(pack)[0]] == CONTENTS[:1]
 
 
+def a_line(strip: bytes, jpeg: bytes, length: int | None = None) -> bytes:
+    """A line as a stranger may write it; `length`: what it says of itself."""
+    rest = b",'%b',%b,'%b');\n" % (CONTENTS[1].encode(), strip, jpeg)
+    return b"babelview.thumbnail(%08d%b" % (28 + len(rest) if length is None else length, rest)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        a_line(b"[1,2,0.0]", b"QUJD');globalThis.attacked=1;('"),
+        a_line(b"[1,2,0.0]", b"');globalThis.attacked=1//"),
+        a_line(b"[1,2,0.0]", b"QUJ\n"),
+        a_line(b"[1,2,0.0]", b"QUJDR"),
+        a_line(b"[1,2,0.0]", b"\\x41"),
+        a_line(b"[1,2,0.0]", b"QUJD", 0),
+        a_line(b"[1,2,0.0]", b"QUJD", 28),
+        a_line(b"[1,2,0.0]", b"QUJD", 10**7),
+        a_line(b"[1..2]", b"QUJD"),
+        a_line(b"[1]", b"QUJD"),
+        a_line(b"[1,2,0.0]", b"QUJD").replace(b"(", b"(0", 1),
+    ],
+)
+def test_a_line_that_is_no_thumbnail_and_what_is_behind_it_are_nothing(tmp_path: Path, line: bytes) -> None:
+    """A folder that somebody sent: the page runs what is in a pack."""
+    good = a_line(b"[1,2,0.0]", b"QUJD")
+    pack = tmp_path / "0.js"
+    pack.write_bytes(good + line + good)
+    (entry,), whole = entries_of(pack)
+    assert (entry.sha256, whole) == (CONTENTS[1], len(good))
+    pack.write_bytes(good * 3)
+    assert len(entries_of(pack)[0]) == 3
+
+
+@pytest.mark.usefixtures("bundle")
+def test_a_pack_that_somebody_sent_runs_nothing_of_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "out"
+    write_shown(output, [Shown("/ads/a.png", thumbnail=thumbnail_of(0))], ["describe"], ())
+    pack = output / FOLDER / "0.js"
+    whole = pack.read_bytes()
+    monkeypatch.setattr(thumbnail_folder, "PACK_BYTES", 1)
+    pack.write_bytes(whole + a_line(b"[1,2,0.0]", b"');globalThis.attacked=1;('"))
+    assert (write_report(output).parent / "thumbnails" / "0.js").read_bytes() == whole
+
+
 @pytest.mark.parametrize("damage", [b"", b"\0" * 100, b"babelview.thumbnail(", b"alert(1);\n"])
 def test_what_is_no_pack_holds_nothing(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "0.js").write_bytes(damage)
     assert entries_of(tmp_path / "0.js") == ([], 0)
+
+
+def test_writers_that_begin_together_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.mkdir
+
+    def made_meanwhile(self: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+        real(self, mode, parents=parents, exist_ok=True)
+        real(self, mode, parents=parents, exist_ok=exist_ok)
+
+    monkeypatch.setattr(Path, "mkdir", made_meanwhile)
+    keep(tmp_path, {CONTENTS[0]: thumbnail_of(0)})
+    assert KeptThumbnails(tmp_path).read(CONTENTS[0]) == thumbnail_of(0)
 
 
 def test_a_disk_that_takes_no_thumbnail_stops_nothing(tmp_path: Path) -> None:
@@ -142,10 +283,8 @@ def test_a_disk_that_is_full_keeps_what_there_is_whole(tmp_path: Path) -> None:
     assert sum(len(as_a_browser(pack)) for pack in (tmp_path / FOLDER).iterdir()) == 2
 
 
-def test_those_of_older_runs_are_shown_and_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_writer, "BUNDLE", tmp_path / "bundle")
-    (tmp_path / "bundle").mkdir()
-    (tmp_path / "bundle" / "index.html").write_text("")
+@pytest.mark.usefixtures("bundle")
+def test_those_of_older_runs_are_shown_and_not_made_again(tmp_path: Path) -> None:
     output = tmp_path / "out"
     write_shown(output, [Shown("/ads/new.png", thumbnail=thumbnail_of(1)), Shown("/ads/old.png")], ["describe"], ())
     page = write_report(output).parent

@@ -46,8 +46,9 @@ function read(number: number): Pack {
       for (const done of waiting) done();
       waiting = [];
     }
-    if ((event as Event).type === "error") {
-      problem.value = `thumbnails/${name}.js is missing: the report was moved without its folder, or written anew: load the page again`;
+    const reason = (event as Event).type === "error" ? "is missing" : !found.length && "cannot be read"; // no pack is empty
+    if (reason) {
+      problem.value = `thumbnails/${name}.js ${reason}: the report was moved without its folder, or written anew: load the page again`;
     }
   };
   script.src = scriptAddress(`thumbnails/${name}.js`);
