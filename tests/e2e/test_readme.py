@@ -51,7 +51,7 @@ def test_every_command_works_as_typed(stack: Stack, tmp_path: Path) -> None:
 
 def test_the_readmes_record_is_what_the_program_writes(stack: Stack, tmp_path: Path) -> None:
     write_ads(tmp_path / "ads", seed=5, videos=1, pictures=0)
-    assert run_batch(stack, tmp_path / "ads", "--output", tmp_path / "out", "--quiet", "--no-hear") == 0
+    assert run_batch(stack, tmp_path / "ads", "--output", tmp_path / "out", "--quiet") == 0
     [written] = read_results(tmp_path / "out")
     [shown] = [json.loads(block.text) for block in blocks(README) if block.language == "json"]
     assert fields(shown) == fields(written)
