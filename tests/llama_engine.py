@@ -44,6 +44,8 @@ IMPORTED = (
     *("server.llama_vision.model", "vllm.model_executor.models.llava_next_video"),
 )
 """What engines import."""
+STOP_S = 30.0
+"""How long vLLM's own server may take to end."""
 
 
 @dataclass
@@ -329,6 +331,8 @@ def main() -> None:
                 server = started(serve, *arguments)
                 asked.send(server.pid)
             else:
+                server.join(STOP_S)
+                server.kill()  # one that has not minded SIGTERM
                 server.join()
                 asked.send(server.exitcode)
 

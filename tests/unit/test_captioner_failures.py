@@ -248,5 +248,5 @@ async def test_a_place_is_not_given_to_one_that_is_about_to_go() -> None:
     waiting.cancel()  # its future is cancelled now, and it has not yet left the queue
     await first.__aexit__(None, None, None)
     await asyncio.gather(waiting, return_exceptions=True)
-    async with asyncio.timeout(10), slots.one("c"):
+    async with asyncio.timeout(60), slots.one("c"):
         assert slots.working == 1

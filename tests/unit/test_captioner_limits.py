@@ -243,7 +243,7 @@ async def test_a_place_that_comes_as_its_taker_goes_is_not_lost() -> None:
     await first.__aexit__(None, None, None)  # now the place is the other one's, who does not know yet
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    async with asyncio.timeout(10), slots.one("c"):
+    async with asyncio.timeout(60), slots.one("c"):
         assert slots.working == 1
 
 

@@ -232,7 +232,7 @@ class Keep(Stage):
 async def test_items_go_to_the_stage_that_takes_them_and_all_arrive() -> None:
     spell, keep = Spell(), Keep()
     levels = [[Placed(spell, Number, 3)], [Placed(keep, Text, 2, 1)]]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await Runner(levels, asyncio.Event(), lambda: None).run(map(Number, range(5)))
     assert sorted(keep.kept) == ["1", "2", "2", "3", "3", "3", "4", "4", "4", "4"]
     assert spell.ready == 1
@@ -253,7 +253,7 @@ async def test_a_stage_that_is_behind_holds_up_those_before_it() -> None:
     await asyncio.sleep(0.1)
     assert len(given) == 4  # one in work, two waiting, one that finds no room
     gate.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await running
     assert len(keep.kept) == 20
     assert spell.ready == 0
@@ -279,7 +279,7 @@ async def test_a_worker_that_waits_keeps_no_item() -> None:
 
     gate, keep, seen = asyncio.Event(), Keep(), list[weakref.ref[Frames]]()
     levels = [[Placed(Decode(), Number, 1)], [Placed(Look(), Frames, 1)], [Placed(keep, Text, 1)]]
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(Runner(levels, asyncio.Event(), lambda: None).run([Number(1), Number(0)]))
         await asyncio.sleep(0.1)
         assert [ref() for ref in seen] == [None]
@@ -289,7 +289,7 @@ async def test_a_worker_that_waits_keeps_no_item() -> None:
 async def test_nothing_is_begun_after_the_stop() -> None:
     stop, keep = asyncio.Event(), Keep()
     stop.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await Runner([[Placed(Spell(), Number, 2)], [Placed(keep, Text, 1)]], stop, lambda: None).run([Number(3)])
     assert keep.kept == []
 

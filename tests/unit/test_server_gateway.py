@@ -83,7 +83,7 @@ async def test_a_request_reaches_its_engine_unchanged(
 
 async def test_streamed_pieces_pass_at_once(engine: Engine, sdk: openai.AsyncOpenAI) -> None:
     stream = await sdk.chat.completions.create(model=VIDEO, messages=HELLO, stream=True)  # type: ignore[call-overload]
-    first = await asyncio.wait_for(anext(aiter(stream)), 10)  # the engine waits for us before it says more
+    first = await asyncio.wait_for(anext(aiter(stream)), 60)  # the engine waits for us before it says more
     assert first.choices[0].delta.content == "one"
     engine.go_on.set()
     assert [chunk.choices[0].delta.content async for chunk in stream] == [" two"]
@@ -146,9 +146,9 @@ async def test_a_client_that_goes_away_aborts_its_request(engine: Engine, url: s
     async with aiohttp.ClientSession() as session:
         body = orjson.dumps({"model": VIDEO, "messages": HELLO})
         asking = asyncio.create_task(session.post(f"{url}/v1/chat/completions", data=body))
-        await asyncio.wait_for(engine.asked.wait(), 10)
+        await asyncio.wait_for(engine.asked.wait(), 60)
         asking.cancel()
-    await asyncio.wait_for(engine.aborted.wait(), 10)
+    await asyncio.wait_for(engine.aborted.wait(), 60)
 
 
 @pytest.mark.parametrize(

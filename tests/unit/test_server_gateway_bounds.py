@@ -97,7 +97,7 @@ async def test_a_body_comes_at_some_rate(folder: Path, engine: Engine) -> None:
                 writer.write(sent[begin : begin + bytes_at_once])
                 await asyncio.sleep(0.05)
             assert reading.done() or bytes_at_once > 1  # while it still drips
-            assert status in await asyncio.wait_for(reading, 10)
+            assert status in await asyncio.wait_for(reading, 60)
             writer.close()
 
 
@@ -175,7 +175,7 @@ async def test_beyond_the_connections_at_work_there_are_no_more(folder: Path, en
         asking = [asyncio.create_task(ask(http, address, "", body())) for _ in range(2)]
         await until(lambda: len(engine.bodies) == 2)
         reader, writer = await connect(address)
-        refused = await asyncio.wait_for(reader.read(), 10)
+        refused = await asyncio.wait_for(reader.read(), 60)
         assert refused.startswith(b"HTTP/1.1 503")
         assert b"too_many_connections" in refused
         writer.close()

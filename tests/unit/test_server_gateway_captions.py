@@ -93,7 +93,7 @@ async def test_a_body_goes_on_while_it_comes_and_the_answer_comes_back_so(folder
 
         headers = {"Content-Type": "multipart/form-data; boundary=x", "Accept": "text/event-stream", "X-Other": "1"}
         asking = asyncio.create_task(http.post(f"{url}/v1/captions", data=body(), headers=headers))
-        await asyncio.wait_for(captioner.first.wait(), 20)
+        await asyncio.wait_for(captioner.first.wait(), 60)
         assert captioner.got == b"first,"
         more.set()
         async with await asking as answer:
@@ -160,7 +160,7 @@ async def test_who_goes_away_is_gone_for_the_captioner_too(folder: Path) -> None
         answer = await http.post(f"{url}/v1/captions", data=b"x", headers={"Accept": "text/event-stream"})
         await answer.content.readany()
         answer.close()
-        await asyncio.wait_for(captioner.gone.wait(), 20)
+        await asyncio.wait_for(captioner.gone.wait(), 60)
 
 
 async def test_a_captioner_that_dies_while_it_answers_is_told_of(folder: Path) -> None:
@@ -191,7 +191,7 @@ async def test_a_refusal_before_the_body_has_come_is_passed_back(folder: Path) -
             "POST /v1/captions HTTP/1.1\r\nHost: x\r\nContent-Type: text/refused\r\nContent-Length: 4000000000\r\n\r\n"
         )
         writer.write(head.encode() + b"a little")
-        answer = await asyncio.wait_for(reader.readuntil(b"too large"), 20)
+        answer = await asyncio.wait_for(reader.readuntil(b"too large"), 60)
         assert answer.startswith(b"HTTP/1.1 413 ")
         assert b"Retry-After: 7\r\n" in answer
         writer.close()

@@ -80,7 +80,7 @@ async def revive(engine: Engine, http: aiohttp.ClientSession) -> None:
         async with http.get("/health") as answer:
             return str((await answer.json())["status"])
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await seen() == "ok":  # noqa: ASYNC110  # it tells nobody
             await asyncio.sleep(0.01)
         engine.healthy = True
@@ -351,7 +351,7 @@ async def test_one_that_was_there_at_two_crashes_with_others_goes_alone(memory: 
         waiting = asyncio.create_task(memory.admit(asked("x")).__aenter__())
         await asyncio.sleep(0.01)
         assert not waiting.done()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def test_only_an_engine_that_answers_others_is_excused(memory: CrashMemory, folder: Path) -> None:

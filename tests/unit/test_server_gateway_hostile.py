@@ -105,7 +105,7 @@ async def test_headers_that_drip_are_not_waited_for(folder: Path, engine: Engine
         reader, writer = await asyncio.open_connection(host, int(port))
         reading = asyncio.create_task(reader.read())
         writer.write(POST)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not reading.done():
                 writer.write(b"X: 1\r\n")
                 await asyncio.sleep(0.05)
@@ -120,7 +120,7 @@ async def test_a_slow_body_is_408(folder: Path, engine: Engine, drip: bool) -> N
         reader, writer = await asyncio.open_connection(host, int(port))
         reading = asyncio.create_task(reader.readline())
         writer.write(POST + b"Content-Length: 1000\r\n\r\n{")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not reading.done():
                 if drip:
                     writer.write(b" ")

@@ -50,7 +50,7 @@ async def who_answers(sdk: openai.AsyncOpenAI) -> str | int:
 
 async def answers(sdk: openai.AsyncOpenAI, name: str | int) -> None:
     """Ask until the engine of this name answers, or with this status."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while await who_answers(sdk) != name:  # noqa: ASYNC110  # it is in other tasks
             await asyncio.sleep(0.02)
 

@@ -50,7 +50,7 @@ async def ask(sdk: openai.AsyncOpenAI, messages: Any = HELLO, **options: Any) ->
 
 async def health_is(url: str, parts: dict[str, str]) -> None:
     """Wait until the gateway's own view is `parts`."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(20):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
         while True:
             async with session.get(f"{url}/health") as response:
                 if (await response.json())["parts"] == parts:

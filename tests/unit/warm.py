@@ -137,8 +137,10 @@ def _run(
         if name in streams:
             os.dup2(streams[name].fileno(), descriptor)
             streams[name].close()
-        mode, errors = ("r", "strict") if name == "stdin" else ("w", "backslashreplace")
-        setattr(sys, name, open(descriptor, mode, buffering=1, errors=errors, closefd=False))  # noqa: SIM115
+        # As Python itself makes them: what is written to a pipe is kept until it is flushed.
+        mode = "r" if name == "stdin" else "w"
+        errors, buffering = ("backslashreplace", 1) if name == "stderr" else ("strict", -1)
+        setattr(sys, name, open(descriptor, mode, buffering=buffering, errors=errors, closefd=False))  # noqa: SIM115
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
