@@ -16,7 +16,6 @@ import io
 import json
 import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import traceback
@@ -90,11 +89,10 @@ class Benchmarked:
 
 @dataclass
 class Quantized:
-    """How the command ended: its exit code, what it said, and by how much its process grew at most."""
+    """How the command ended: its exit code, and what it said."""
 
     code: int
     said: str
-    grown_bytes: int
 
 
 @dataclass
@@ -139,11 +137,6 @@ class Imported:
             graphs,
             Quantized(**quantized),
         )
-
-    def quantize(self, source: Path, target: Path) -> Quantized:
-        """Run `babelview quantize` and wait."""
-        self._asking.send(("quantize", str(source), str(target)))
-        return Quantized(**self._asking.recv())
 
     @contextmanager
     def serving(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[psutil.Process]:
@@ -248,15 +241,10 @@ def run_engine(name: str, job: dict[str, Any], results: Path, graphs: Synchroniz
 def quantize(said: Connection, *arguments: str) -> None:
     """Run `babelview quantize`."""
     from server import quantize as command  # noqa: PLC0415
-    from server import quantized_checkpoint  # noqa: F401, PLC0415
 
-    def peak_bytes() -> int:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-
-    before = peak_bytes()
     with redirect_stdout(io.StringIO()) as output:
         code = command.main(arguments)
-    said.send(Quantized(code, output.getvalue(), peak_bytes() - before))
+    said.send(Quantized(code, output.getvalue()))
 
 
 def serve(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
@@ -306,13 +294,10 @@ def main() -> None:
         graphs = forked.Value("i", 0)
         for name, job in json.loads(wanted.read_text()).items():
             started(run_engine, name, job, results, graphs).join()
-        return registered, measured, graphs.value, quantized(*checkpoints, "--load")
-
-    def quantized(*arguments: str) -> dict[str, Any]:
         receiver, sender = forked.Pipe(duplex=False)
         with sender:
-            started(quantize, sender, *arguments).join()
-        return dataclasses.asdict(receiver.recv())
+            started(quantize, sender, *checkpoints, "--load").join()
+        return registered, measured, graphs.value, dataclasses.asdict(receiver.recv())
 
     # vLLM looks at a model's class in a process of its own, that imports vLLM again; once, then it remembers it.
     with mock.patch("vllm.model_executor.models.registry._run_in_subprocess", lambda look: look()):
@@ -325,8 +310,6 @@ def main() -> None:
                 return
             if what == "run":
                 asked.send(all_done(*arguments))
-            elif what == "quantize":
-                asked.send(quantized(*arguments))
             elif what == "serve":
                 server = started(serve, *arguments)
                 asked.send(server.pid)
