@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import warm
 from fake_servers import FakeServers, what_is_seen
 from media_files import SIZE, numbered
 from PIL import Image
@@ -83,12 +82,12 @@ def run(servers: FakeServers | str, *arguments: str | Path, cwd: Path) -> Done:
 
 def run_process(servers: FakeServers | str, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     line, environment = command(servers, *arguments)
-    return warm.run(line, env=environment, cwd=cwd)
+    return subprocess.run(line, env=environment, cwd=cwd, capture_output=True, text=True, check=False, timeout=100)
 
 
-def start(servers: FakeServers, *arguments: str | Path, cwd: Path) -> warm.Popen:
+def start(servers: FakeServers, *arguments: str | Path, cwd: Path) -> subprocess.Popen[Any]:
     line, environment = command(servers, *arguments)
-    return warm.Popen(line, env=environment, cwd=cwd, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(line, env=environment, cwd=cwd, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def results(folder: Path) -> dict[str, Any]:

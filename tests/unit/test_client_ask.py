@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import warm
 from batch_runs import Done, pictures, wait_until
 from fake_servers import FakeServers, error, stream, what_is_seen
 from media_files import write_video
@@ -268,11 +267,11 @@ def test_a_conversation_goes_on_after_a_request_that_failed(servers: FakeServers
     assert "not this one" in done.stderr
 
 
-def started(servers: FakeServers, *arguments: str, tmp: str = "", **more: Any) -> warm.Popen:
+def started(servers: FakeServers, *arguments: str, tmp: str = "", **more: Any) -> subprocess.Popen[Any]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", **({"TMPDIR": tmp} if tmp else {})}
     line = [sys.executable, "-m", "client.cli.main", "ask", *arguments, "--base-url", servers.url]
     line += ["--translator", servers.url]
-    return warm.Popen(line, env=environment, cwd=Path.cwd(), start_new_session=True, **more)
+    return subprocess.Popen(line, env=environment, cwd=Path.cwd(), start_new_session=True, **more)
 
 
 def test_ctrl_c_ends_an_answer_at_once_and_leaves_nothing(servers: FakeServers, folder: Path) -> None:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-import warm
 from batch_runs import Done, wait_until
 from fake_servers import FakeServers, completion, error, what_is_seen
 from media_files import number_of, write_video
@@ -310,7 +309,7 @@ def test_ctrl_c_ends_it_at_once(servers: FakeServers, film: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "BABELVIEW_BASE_URL": servers.url}
     more = ["--every", "0.3", "--realtime", "--subtitles", "--frames", "2", "--output", "kept"]
     more += ["--max-lag", f"{ANY_LAG_S}"]
-    process = warm.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "client.cli.main", "live", "film.mp4", *more],
         env=environment,
         cwd=Path.cwd(),

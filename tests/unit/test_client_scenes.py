@@ -13,7 +13,6 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import warm
 from batch_runs import command, results, run, seen_in, wait_until
 from fake_servers import what_is_seen
 from ffmpeg_files import X264, ffmpeg
@@ -281,11 +280,11 @@ def test_a_killed_run_asks_only_what_was_in_flight_again(ads: FakeServers, tmp_p
 
     ads.on_ask = hang
     line, environment = command(ads, *STORY, "--window", "scenes")
-    process = warm.Popen(line, env=environment, cwd=tmp_path, stderr=subprocess.PIPE)
+    process = subprocess.Popen(line, env=environment, cwd=tmp_path, stderr=subprocess.PIPE)
     wait_until(lambda: len(ads.asked) == killed_at)
     process.kill()
     process.communicate()
-    warm.run([*line[:2], "client.export", "captions"], cwd=tmp_path, env=environment).check_returncode()
+    subprocess.run([*line[:2], "client.export", "captions"], check=True, cwd=tmp_path, env=environment)
     assert results(tmp_path)["files"][0]["error"] is not None
     ads.on_ask = tell
     assert run(ads, *STORY, "--window", "scenes", cwd=tmp_path).returncode == 0

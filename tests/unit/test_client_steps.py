@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import av
 import pytest
 import two_steps
-import warm
 from batch_runs import command, results, run, seen_in, wait_until
 from fake_servers import FakeServers, completion, error
 from media_files import number_of, write_video
@@ -60,9 +59,9 @@ def story(monkeypatch: pytest.MonkeyPatch, servers: FakeServers, tmp_path: Path)
     return servers
 
 
-def start(servers: FakeServers, *arguments: str, cwd: Path) -> warm.Popen:
+def start(servers: FakeServers, *arguments: str, cwd: Path) -> subprocess.Popen[Any]:
     line, environment = command(servers, *arguments)
-    return warm.Popen([*line[:2], "two_steps", *line[3:]], env=environment, cwd=cwd, stderr=subprocess.PIPE)
+    return subprocess.Popen([line[0], two_steps.__file__, *line[3:]], env=environment, cwd=cwd, stderr=subprocess.PIPE)
 
 
 def kinds(asked: list[dict[str, Any]]) -> list[str]:

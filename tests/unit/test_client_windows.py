@@ -7,7 +7,6 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import warm
 from batch_runs import command, pictures, results, run, run_process, seen_in, wait_until
 from fake_servers import completion
 from media_files import write_video
@@ -143,11 +142,11 @@ def test_a_killed_run_goes_on_at_the_level_where_it_was(ads: FakeServers, tmp_pa
 
     ads.on_ask = hang
     line, environment = command(ads, *STORY)
-    process = warm.Popen(line, env=environment, cwd=tmp_path, stderr=subprocess.PIPE)
+    process = subprocess.Popen(line, env=environment, cwd=tmp_path, stderr=subprocess.PIPE)
     wait_until(lambda: len(ads.asked) == killed_at)
     process.kill()
     process.communicate()
-    warm.run([*line[:2], "client.export", "captions"], cwd=tmp_path, env=environment).check_returncode()
+    subprocess.run([*line[:2], "client.export", "captions"], check=True, cwd=tmp_path, env=environment)
     record = results(tmp_path)["files"][0]
     assert record["error"] is not None
     assert "text" not in record["tasks"].get("story", {})
