@@ -20,7 +20,6 @@ import loader_work
 import psutil
 import pytest
 from batch_runs import wait_until
-from fake_servers import FakeServers
 from media_files import load_file, number_of, numbered, write_video
 from PIL import Image
 
@@ -37,6 +36,8 @@ from client.media.worker import MEMORY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from fake_servers import FakeServers
 
     from client.media.content import Content
 
@@ -332,13 +333,6 @@ def test_closing_ends_workers_that_hang(tmp_path: Path, loaders: Loaders) -> Non
 
 
 # -- whole runs --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def servers() -> Iterator[FakeServers]:
-    fake = FakeServers()
-    yield fake
-    fake.close()
 
 
 def start(servers: FakeServers, *arguments: str | Path, cwd: Path, timeout: float = 120) -> subprocess.Popen[str]:

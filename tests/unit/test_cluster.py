@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from batch_runs import pictures, results, run
 from clusters import do, put_files, s3_server, wanted_of, work_of
-from fake_servers import FakeServers
 
 from client.cluster import records
 from client.cluster.compaction import DIGITS, compact
@@ -29,12 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-
-@pytest.fixture
-def servers() -> Iterator[FakeServers]:
-    servers = FakeServers()
-    yield servers
-    servers.close()
+    from fake_servers import FakeServers
 
 
 @pytest.fixture(scope="module")

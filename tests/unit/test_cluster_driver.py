@@ -13,7 +13,6 @@ import orjson
 import pytest
 from batch_runs import pictures, run
 from clusters import asked_of, do, wanted_of, work_of
-from fake_servers import FakeServers
 
 from client.cli.main import main
 from client.cluster import driver, listing, lock, records
@@ -32,14 +31,9 @@ from client.tasks.plan import UnitRequest
 from client.tasks.units import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-
-@pytest.fixture
-def servers() -> Iterator[FakeServers]:
-    servers = FakeServers()
-    yield servers
-    servers.close()
+    from fake_servers import FakeServers
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from batch_runs import pictures
 from clusters import asked_of, do, wanted_of, work_of
 from fake_servers import FakeServers, error
@@ -19,8 +18,9 @@ from client.endpoints.places import Counts
 from client.media.kinds import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    import pytest
 
 NOTHING = Counts(0, 0, 0.0)
 
@@ -108,13 +108,6 @@ def test_an_actor_asks_for_its_part(servers: FakeServers, tmp_path: Path) -> Non
     do(replace(work, limits=exchange), wanted_of(str(pictures(tmp_path / "ads", 1))))
     assert begun.wait(60)
     assert (len(asked[0][0]), len(asked[0][1])) == (32, 1)
-
-
-@pytest.fixture
-def servers() -> Iterator[FakeServers]:
-    servers = FakeServers()
-    yield servers
-    servers.close()
 
 
 async def test_actors_follow_what_an_endpoint_says(servers: FakeServers, monkeypatch: pytest.MonkeyPatch) -> None:
