@@ -305,7 +305,6 @@ def test_no_frame_is_kept_when_a_video_is_done(tmp_path: Path) -> None:
         assert not any(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
     finally:
         gc.enable()
-        gc.unfreeze()
 
 
 def test_concealed_frames_are_not_passed_over_in_silence(tmp_path: Path) -> None:
