@@ -38,6 +38,8 @@ _TURNS = re.compile(
     r"(?:^|\n)[ \t]{0,20}(?:USER|Human|### ?(?:Instruction|Human|User))\s{0,20}:|<\|im_start\|>|<\|start_header_id\|>"
     r"|\[/?INST\]|<\|user\|>|<start_of_turn>"
 )
+_OF_TURNS = ("USER", "Human", "###", "<", "[")
+"""One of these is in each of them, and in few answers."""
 _WIDTH = 5
 """Words of the sequences by which an echo is known."""
 _ECHO_WORDS, _ECHO_SHARE = 8, 0.6
@@ -54,7 +56,9 @@ def find_emptiness(text: str, *, takes_question: bool, may_be_empty: bool) -> st
     """
     if len(text) > _LONGEST_FRAME:
         return None
-    plain = _MARKS.sub(" ", straight(text))
+    plain = straight(text)
+    if "<" in plain or "```" in plain:
+        plain = _MARKS.sub(" ", plain)
     if (values := _json_texts(plain)) is not None:
         plain = "\n".join(values)
         if not plain.strip():
@@ -66,15 +70,18 @@ def find_emptiness(text: str, *, takes_question: bool, may_be_empty: bool) -> st
 
 def _empty_frame(plain: str, *, takes_question: bool) -> str | None:
     lines = [line for line in plain.splitlines() if line.strip()]
-    filled = [line for line in lines if not _HEADING.match(line) and not _BARE_MARKER.match(line)]
+    filled = [line for line in lines if not (":" in line and _HEADING.match(line)) and not _BARE_MARKER.match(line)]
     if not filled:
         return "nothing but headings"
     if takes_question:
         return None
-    said = words(_SLOT.sub(" ", "\n".join(filled)))
-    if not said:
-        return _UNFILLED
-    return "nothing but words around a description" if all(word in _FRAME for word in said) else None
+    says_something = False
+    for line in filled:
+        said = words(_SLOT.sub(" ", line))
+        if not _FRAME.issuperset(said):
+            return None
+        says_something |= bool(said)
+    return "nothing but words around a description" if says_something else _UNFILLED
 
 
 def find_echo(text: str, prompt: str, question: str | None, items: Sequence[str] | None) -> str | None:
@@ -82,25 +89,34 @@ def find_echo(text: str, prompt: str, question: str | None, items: Sequence[str]
 
     An answer may use the words of a `question`; `prompt` holds it.
     """
-    if _TURNS.search(text):
+    if any(map(text.__contains__, _OF_TURNS)) and _TURNS.search(text):
         return "it holds the marks of a conversation"
     if question and words(question) == words(text):
         return "it is the question itself"
     instruction = prompt.replace(question, " ") if question else prompt
     if items and len(items) >= _ECHO_ITEMS:
-        there = f" {' '.join(words(instruction))} "
-        share = sum(f" {' '.join(words(item))} " in there for item in items) / len(items)
-        return f"{share:.0%} of its items are words of the prompt" if share >= _ECHO_ITEM_SHARE else None
+        return _echoed_items(items, instruction)
     said = words(text)
     if len(said) < _ECHO_WORDS:
         return None
-    known, theirs = sequences(instruction, _WIDTH), vocabulary(instruction)
     count = len(said) - _WIDTH + 1
-    hits = sum(word in theirs and said[at : at + _WIDTH] in known for at, word in enumerate(said[:count]))
-    if (share := hits / count) >= _ECHO_SHARE:
-        return f"{share:.0%} of it is the prompt"
+    share = sum(map(vocabulary(instruction).__contains__, said[:count])) / count  # at most: where it could begin
+    if share >= _ECHO_SHARE:
+        known = sequences(instruction, _WIDTH)
+        share = sum(map(known.__contains__, zip(*(said[at:] for at in range(_WIDTH)), strict=False))) / count
+        if share >= _ECHO_SHARE:
+            return f"{share:.0%} of it is the prompt"
     begins = words(instruction)[:_ECHO_BEGINS]
     return "it begins with the prompt" if len(begins) == _ECHO_BEGINS and said[:_ECHO_BEGINS] == begins else None
+
+
+def _echoed_items(items: Sequence[str], instruction: str) -> str | None:
+    there, found = f" {' '.join(words(instruction))} ", len(items)
+    for item in items:
+        found -= f" {' '.join(words(item))} " not in there
+        if found / len(items) < _ECHO_ITEM_SHARE:
+            return None
+    return f"{found / len(items):.0%} of its items are words of the prompt"
 
 
 def _json_texts(text: str) -> list[str] | None:

@@ -11,9 +11,10 @@ import threading
 import unicodedata
 from collections import Counter
 from functools import cache, lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
-from client.checks.words import straight, unquoted, words
+from client.checks.words import quoting, straight, unquoted, words
 from client.endpoints.language_names import known_names
 
 if TYPE_CHECKING:
@@ -91,10 +92,11 @@ def find_wrong_language(text: str, prompt: str, question: str | None, items: Seq
         question: the user's own part of it, which may be in another language.
         items: of an answer that is a list.
     """
-    bare = ", ".join(items) if items else unquoted(straight(text[: 3 * _LOOKED_AT]))
-    said = words(bare)
+    text = ", ".join(items) if items else straight(text[: 3 * _LOOKED_AT])
+    said = words(text) if items else tuple(chain.from_iterable(quoting(text).around))
     if not items and _is_english(said) and _language_of(prompt) == "en":
         return None
+    bare = text if items else unquoted(text)
     wanted = {_language_of(prompt), *([_language_of(question)] if question else [])}
     if "" in wanted or _leaves_it_open(prompt, question):
         return None
@@ -123,7 +125,7 @@ def _named(codes: set[str]) -> str:
 
 
 def _is_english(said: tuple[str, ...]) -> bool:
-    return len(said) >= _ENGLISH_WORDS and sum(word in _ENGLISH for word in said) >= _ENGLISH_SHARE * len(said)
+    return len(said) >= _ENGLISH_WORDS and sum(map(_ENGLISH.__contains__, said)) >= _ENGLISH_SHARE * len(said)
 
 
 def _related(one: str, other: str) -> bool:

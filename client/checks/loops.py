@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections import Counter
+from typing import TYPE_CHECKING
 
-from client.checks.words import quotes, unquoted, words
+from client.checks.words import quoting, words
+
+if TYPE_CHECKING:
+    from client.checks.words import Quoting
 
 _WIDTH = 3
 """Words of the sequences by which repetitions are found."""
@@ -23,14 +28,18 @@ _FEWEST, _REPEATED_SHARE = 40, 0.5
 """From so many words on, a text is a loop of whose sequences of three words more than so large a share came before."""
 _FEWEST_REPEATED = 2
 """Sequences that came before: of a word five times in a row there are so many."""
+_FEWEST_OF_PHRASE = 4
+"""The same, of a phrase of several words that comes often enough in a row."""
 _RUN = 12
 _CHARACTERS = re.compile(r"([^\s\-_=*.~#|+\u2500-\u257f\u2026])\1{11,}")
 _WITHIN = re.compile(r"(?=[^\W\d_])(\w{2,6}?)\1{5,}|([^\W\d_])\2{8,}")
 _LONG_WORD = 9
+_FEWEST_ALIKE = 8
+"""Letters of a word within which something is repeated that stand in it before: nine times the same, or six of two."""
 _QUOTE = "\ua757"
 """Begins what was a quote."""
 _SENTENCE_END = re.compile(r"[.!?\n\u3002\uff01\uff1f\u0964]+")
-_MARKER = re.compile(r"^[ \t]*(?:\(?\d{1,3}[.):]|[-*+\u2022\u2013])[ \t]+", re.MULTILINE)
+_MARKER = re.compile(r"[ \t]*(?:\(?\d{1,3}[.):]|[-*+\u2022\u2013])[ \t]+")
 _SHOWN = 40
 """Characters of a phrase that are quoted."""
 
@@ -38,42 +47,69 @@ _SHOWN = 40
 def find_loop(text: str) -> str | None:
     """What an answer repeats, in a few words; None where it is no loop."""
     for token in text.split():
-        if len(token) >= _RUN and (run := _CHARACTERS.search(token)):
+        if len(token) >= _RUN and len(set(token)) <= len(token) - _RUN + 1 and (run := _CHARACTERS.search(token)):
             return f"{run[1]!r} {len(run.group())} times in a row"
-    text = _MARKER.sub("", text)
-    said = words(unquoted(text, _as_one_word))
+    text = _without_markers(text)
+    parts = quoting(text)
+    said = _with_quotes_as_words(parts)
     for word in said:
-        if len(word) >= _LONG_WORD and word[0] != _QUOTE and (within := _WITHIN.search(word)):
+        if len(word) < _LONG_WORD or word[0] == _QUOTE or len(set(word)) > len(word) - _FEWEST_ALIKE:
+            continue
+        if within := _WITHIN.search(word):
             part = within[1] or within[2]
             return f"{part!r} {len(within.group()) // len(part)} times in a word"
-    return _repeated(text, said) or _quoted(text)
+    return _repeated(text, said) or _quoted(parts.quotes)
+
+
+def _without_markers(text: str) -> str:
+    """A text without what stands before the items of a list."""
+    if "\n" in text:
+        return "\n".join(map(_without_markers, text.split("\n")))
+    marker = _MARKER.match(text)
+    return text[marker.end() :] if marker else text
+
+
+def _with_quotes_as_words(parts: Quoting) -> tuple[str, ...]:
+    """The words of a text, each quote as a single one, so that one that comes again is told from another one."""
+    first, *behind = parts.around
+    if not behind:
+        return first
+    said = list(first)
+    for quote, others in zip(parts.quotes, behind, strict=True):
+        said += _as_one_word(quote)
+        said += others
+    return tuple(said)
+
+
+def _as_one_word(quote: str) -> tuple[str, ...]:
+    """A quote as a single word, or, in scripts without spaces between words, with a word before its own."""
+    joined = "".join(words(quote))
+    plain = joined.isascii() and not joined.endswith("'")
+    return (_QUOTE + joined,) if plain else words(_QUOTE + joined)
 
 
 def _repeated(text: str, said: tuple[str, ...]) -> str | None:
-    sequences = list(zip(said, said[1:], said[2:], strict=False))
-    times_before = len(sequences) - len(set(sequences))
+    count = max(len(said) - _WIDTH + 1, 0)
+    times_before = count - len(set(zip(said, said[1:], said[2:], strict=False)))
     if times_before < _FEWEST_REPEATED:
         return None
-    if found := _in_a_row(said):
-        phrase, times = found
-        if times >= _enough(phrase):
-            return f"{_short(phrase)!r} {times} times in a row"
+    if times_before >= _FEWEST_OF_PHRASE or any(map(operator.eq, said, said[1:])):
+        found = _in_a_row(said)
+        if found and found[1] >= _enough(found[0]):
+            return f"{_short(found[0])!r} {found[1]} times in a row"
     if sentence := _sentences(text):
         return sentence
-    share = times_before / len(sequences)
+    share = times_before / count
     return f"{share:.0%} of it repeats itself" if len(said) >= _FEWEST and share > _REPEATED_SHARE else None
 
 
-def _quoted(text: str) -> str | None:
-    for quote in quotes(text):
-        if (found := _in_a_row(words(quote))) and found[1] >= _TIMES_QUOTED:
+def _quoted(quotes: list[str]) -> str | None:
+    for quote in quotes:
+        if len(quote) < _TIMES_QUOTED:  # words may be of one character
+            continue
+        if (found := _in_a_row(words(quote[1:-1]))) and found[1] >= _TIMES_QUOTED:
             return f"{_short(found[0])!r} {found[1]} times in a row"
     return None
-
-
-def _as_one_word(quote: re.Match[str]) -> str:
-    """A quote as a single word, so that one that comes again is told from another one."""
-    return f" {_QUOTE}{''.join(words(quote.group()))} "
 
 
 def _enough(phrase: tuple[str, ...]) -> int:

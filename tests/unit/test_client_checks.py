@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 
 import pytest
 from ledgers import MODELS, plan_of
 
 from client.checks.issues import IssueKind, check_stored, find_issues
+from client.checks.loops import find_loop
 from client.checks.reasoning import split_reasoning
+from client.checks.words import quoting, words
 from client.media.kinds import Kind
 from client.media.sampling import Sampling
 from client.tasks.plan import Plan, Request, make_plan
@@ -101,6 +104,75 @@ def test_refusals(text: str) -> None:
 )
 def test_loops(text: str) -> None:
     assert IssueKind.LOOP in kinds(text)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "times"),
+    [
+        ("red ", 5),
+        ("red car ", 4),
+        ("red car sea ", 3),
+        ("red car by sea ", 3),
+        ("red car by sea in sun ", 3),
+        ("red car by sea in sun at dusk ", 2),
+        ("7 ", 8),
+        ("哈", 8),
+        ("a red car drives by\n- ", 3),
+        ("No, a red car. Then a blue sea, ", 2),
+        ("It is a red car. ", 3),
+        ("e", 9),
+        ("la", 6),
+        ("ab1", 6),
+    ],
+)
+def test_a_loop_begins_where_it_is_said_to(phrase: str, times: int) -> None:
+    """Whatever is tried first to save time: with one less it is none."""
+    for before, behind in (("", ""), ("There is a lighthouse: ", "")):
+        assert find_loop(before + phrase * times + behind)
+        assert find_loop(before + phrase * (times - 1) + behind) is None
+
+
+def test_a_character_or_a_quoted_word_comes_more_often_in_a_loop() -> None:
+    assert find_loop("A man! " + "!" * 12)
+    assert find_loop("A man! " + "!" * 11) is None
+    assert find_loop('It says "' + "NO " * 10 + '".')
+    assert find_loop('It says "' + "NO " * 9 + '".') is None
+
+
+def test_words_of_plain_texts_are_those_of_any_text() -> None:
+    """Texts in ASCII and those with typographic marks alone are taken apart in another way than those with more."""
+    parts = [
+        *"abX1 '_\"-.:\n\x1c",
+        "'",
+        "\u2019",
+        "''",
+        "'_",
+        "\u201c",
+        "\u201d",
+        "\u2014",
+        "can't",
+        "don\u2019t",
+        "the ",
+    ]
+    dice = random.Random(5)
+    for _ in range(3000):
+        text = "".join(dice.choices(parts, k=dice.randrange(25)))
+        assert words(text) == words(f"{text} ñ")[:-1], text
+
+
+@pytest.mark.parametrize(
+    ("text", "quotes", "around"),
+    [
+        ("A car.", [], [("a", "car")]),
+        ("", [], [()]),
+        ('It says "SALE now", in red.', ['"SALE now"'], [("it", "says"), ("in", "red")]),
+        ("The dogs' bowl, 'don't' and it's `x`", ["'don't'", "`x`"], [("the", "dogs", "bowl"), ("and", "it's"), ()]),
+        ("“a” ‘b’ „c“ «d» 「e」", ["“a”", "‘b’", "„c“", "«d»", "「e」"], [()] * 6),
+        ("x‘b’ x'c' 'd'x \"\n\" ' e '", [], [("x", "b", "x'c", "d'x", "e")]),
+    ],
+)
+def test_quotes(text: str, quotes: list[str], around: list[tuple[str, ...]]) -> None:
+    assert quoting(text) == (around, quotes)
 
 
 @pytest.mark.parametrize(
