@@ -183,12 +183,13 @@ def _task(result: TopicResult, duration_s: float, warnings: list[str]) -> dict[s
                 translations[language] = translation_of(own, words)
             if counts := _verdicts(key, language, translation, warnings):
                 verdicts[language] = counts
-        windows = [(part.start_us / 1e6, part.end_us / 1e6) for part in result.segments]
-        texts = {language: translation.texts for language, translation in result.whole.translations.items()}
-        about_whole = TimedAnswer((0.0, duration_s), reading, texts, {}, own)
-        segments = timed_record.of_whole(about_whole, windows)
-        if segments is not None and (warning := timed_record.left_out(about_whole, segments)):
-            warnings.append(f"{key}: {warning}")
+        if reading.schema is not None:
+            windows = [(part.start_us / 1e6, part.end_us / 1e6) for part in result.segments]
+            texts = {language: translation.texts for language, translation in result.whole.translations.items()}
+            about_whole = TimedAnswer((0.0, duration_s), reading, texts, {}, own)
+            segments = timed_record.of_whole(about_whole, windows)
+            if segments is not None and (warning := timed_record.left_out(about_whole, segments)):
+                warnings.append(f"{key}: {warning}")
         said |= edited_fields(result.whole)
     parts = (_segments(key, part, warnings) for part in result.segments)
     for part in result.segments:

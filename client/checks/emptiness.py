@@ -77,7 +77,7 @@ def _empty_frame(plain: str, *, takes_question: bool) -> str | None:
         return None
     says_something = False
     for line in filled:
-        said = words(_SLOT.sub(" ", line))
+        said = words(_SLOT.sub(" ", line) if "[" in line or "{" in line or "<" in line else line)
         if not _FRAME.issuperset(said):
             return None
         says_something |= bool(said)

@@ -115,4 +115,4 @@ def check_stored(text: str, prompt: str, question: str | None, reader: str) -> t
 
 
 def _items(text: str, reader: str) -> Sequence[str] | None:
-    return READERS[reader](text).items if reader in READERS else None
+    return READERS[reader](text).items if reader != "text" and reader in READERS else None

@@ -105,7 +105,7 @@ def _repeated(text: str, said: tuple[str, ...]) -> str | None:
 
 def _quoted(quotes: list[str]) -> str | None:
     for quote in quotes:
-        if len(quote) < _TIMES_QUOTED:  # words may be of one character
+        if len(quote) < _TIMES_QUOTED * (2 if quote.isascii() else 1):  # too short for so many words
             continue
         if (found := _in_a_row(words(quote[1:-1]))) and found[1] >= _TIMES_QUOTED:
             return f"{_short(found[0])!r} {found[1]} times in a row"

@@ -153,12 +153,15 @@ class ContentAnswers:
         self.requests: set[RequestIdentity] = set()
         """Of all answers about it or a part of it, also of those that do not stand."""
         answers = list(answers)
-        units = _asked_units(answers, asked)
-        for answer, unit in sorted(answers, key=lambda it: it[0].identity in asked and it[0].unit in units):
+        if len(answers) > 1:
+            units = _asked_units(answers, asked)
+            answers.sort(key=lambda it: it[0].identity in asked and it[0].unit in units)
+        for answer, unit in answers:
             self._add(answer, unit)
 
     def _add(self, answer: ResultAnswer, unit: UnitRow | None) -> None:
-        known = self._topics.find(*answer.identity)
+        identity = answer.identity
+        known = self._topics.find(*identity)
         if known is None:
             return
         topic, answer.reader = known
@@ -166,7 +169,7 @@ class ContentAnswers:
         if answer.state != "done":
             found.failure = Failure(answer.error or "", answer.state == "failed")
             return
-        self.requests.add(answer.identity)
+        self.requests.add(identity)
         if unit is None:
             found.whole, found.inputs, found.parts = answer, None, []
         elif unit.kind == UnitKind.MERGE:

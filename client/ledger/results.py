@@ -298,7 +298,8 @@ class Results:
             for file in by_content[sha256]:
                 file.facts = Facts(**orjson.loads(facts)) if facts else None
                 file.warnings, file.error, file.spent_s = orjson.loads(warnings), error, spent_s
-                file.warnings += [text for found in orjson.loads(of_sound or "{}").values() for text in found]
+                if of_sound:
+                    file.warnings += [text for found in orjson.loads(of_sound).values() for text in found]
         answers: dict[str, list[tuple[ResultAnswer, UnitRow | None]]] = {sha256: [] for sha256 in contents}
         units = {row[0]: UnitRow(*row) for row in self._among(_UNITS, contents)}
         for row in self._among(_ANSWERS, [*contents, *units]):

@@ -183,16 +183,18 @@ def test_quotes(text: str, quotes: list[str], around: list[tuple[str, ...]]) -> 
         "The image shows a scene.",
         "N/A",
         "...",
-        "```json\n```",
+        "```python\n```",
         '{"description": "", "setting": null}',
-        "[Description of the picture]",
+        "The image shows [who drives the car].",
+        "[Who drives the car?]",
         "1. Product and brand:\n2. Design:\n3. Text:",
-        "<image>",
+        "<|audio|>",
         "Aquí está la descripción de la imagen:",
     ],
 )
 def test_empty_frames_of_words(text: str) -> None:
     assert IssueKind.EMPTY in kinds(text)
+    assert ("form" in find_issues(text, request_of().prompt, None, "text")[0].detail) == (text[:1] in "[{")
 
 
 def test_short_answers_are_no_empty_frames() -> None:
@@ -215,10 +217,33 @@ def test_echoes() -> None:
 
 
 @pytest.mark.parametrize(
+    "mark", ["USER:", "Human :", "### Instruction:", "###User:", "<|im_start|>user", "[/INST]", "<start_of_turn>user"]
+)
+def test_marks_of_a_conversation(mark: str) -> None:
+    assert kinds(f"{CAR}\n{mark} And the sea?") == [IssueKind.ECHO]
+
+
+def test_an_echo_begins_at_the_share_it_is_said_to() -> None:
+    prompt = "one two three four five six seven eight nine ten eleven"
+    assert (
+        find_issues("b c one two three four five six seven", prompt, None, "text")[0].detail
+        == "60% of it is the prompt"
+    )
+    assert find_issues("one two three four five six b c d", prompt, None, "text") == []
+    items = prompt.split()[:4]
+    assert (
+        find_issues(", ".join([*items, "car"]), prompt, None, "tags")[0].detail
+        == "80% of its items are words of the prompt"
+    )
+    assert find_issues(", ".join([*items[:3], "car", "sea"]), prompt, None, "tags") == []
+
+
+@pytest.mark.parametrize(
     ("text", "found"),
     [
         ("Una casa blanca con un tejado gris y un jardín lleno de flores rojas frente al mar.", "Spanish"),
         ("Ein rotes Auto fährt in der Dämmerung am Meer entlang, vorbei an zwei weißen Häusern.", "German"),
+        ('Ein rotes Auto fährt am Meer entlang, und hier steht "It is on the road to the sea and in it".', "German"),
         ("一辆红色的汽车在黄昏时分沿着海边行驶，经过山上的两座白色房屋。", "Han"),
         ("Красная машина едет вдоль моря на закате мимо двух белых домов на холме.", "Cyrillic"),
     ],
