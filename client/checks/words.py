@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 # Of scripts without spaces between words a character is a word: kana, Chinese characters, Thai, Lao, Burmese, Khmer.
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
-_LETTERS = rf"[^\W_{_UNSPACED}]"
-_WORD = re.compile(rf"[{_UNSPACED}]|{_LETTERS}+(?:['\u2019\u0300-\u036f\u0900-\u0fff](?=\w){_LETTERS}*)*")
+_LETTER = rf"[^\W_{_UNSPACED}]"
+_WORD = re.compile(rf"[{_UNSPACED}]|{_LETTER}+(?:['\u2019\u0300-\u036f\u0900-\u0fff](?=\w){_LETTER}*)*")
 _SPACED = str.maketrans({letter: " " for letter in map(chr, range(128)) if not letter.isalnum() and letter != "'"})
 """Of ASCII, all that stands between words, to spaces."""
 _TYPOGRAPHIC = "\u201c\u201d\u2018\u2013\u2014\u2026\u2022\u00a0"
