@@ -14,7 +14,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from client.errors import MediaError
 from client.media.content import Content, Facts, Frame
 from client.media.jpeg import encode_rgb, scaled_jpeg
-from client.media.kinds import HEAD_BYTES, Kind
+from client.media.kinds import HEAD_BYTES, Kind, rare_kind
 from client.media.picture_parts import (
     PNG_START,
     Parts,
@@ -68,8 +68,8 @@ class Picture(NamedTuple):
     """A picture as the model sees it, and as it was decoded for that."""
 
     content: Content
-    image: Image.Image | NDArray[np.uint8]
-    """In RGB; of a file that is sent as it is, its pixels [height, width, 3], small."""
+    image: Image.Image | NDArray[np.uint8] | None
+    """In RGB; of a file that is sent as it is, its pixels [height, width, 3], small, if a thumbnail needs them."""
 
 
 def load_image(path: Path) -> Content:
@@ -90,16 +90,16 @@ def read_picture(path: Path) -> Picture:
         MediaError: it cannot be decoded, or has too many pixels.
     """
     try:
-        if (rare := read_rare(path, MAX_PIXELS)) is not None:
-            return _picture(rare, [])
         # By its name, Pillow would map it into memory, and garble a turned TIFF.
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
+            if rare := rare_kind(head, path.suffix):
+                return _picture(read_rare(path, rare, MAX_PIXELS), [])
             file.seek(0)
             if not (head.startswith(_READ_WHOLE) or head[4:8] == b"ftyp"):
                 return _picture(_decoded(file, Parts(b""), path.suffix), [])
             data = file.read()
-        if head.startswith(_JPEG_START) and (found := unchanged_jpeg(parts_of(data))):
+        if head.startswith(_JPEG_START) and (found := unchanged_jpeg(data)):
             facts = Facts(found.width, found.height)
             return Picture(Content(Kind.IMAGE, facts, [Frame(0, found.jpeg)], []), found.pixels)
         return _picture(_decoded(with_alpha_flag(data), Parts(data), path.suffix), [])

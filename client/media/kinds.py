@@ -73,8 +73,9 @@ _OGG_VIDEO = (b"\x80theora", b"\x01video\0", b"BBCD\0", b"OVP80", b"\x80daala")
 
 _PICTURE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _SOUND_BRANDS = (b"M4A ", b"M4B ", b"M4P ")
+_JPEG_START = b"\xff\xd8\xff"
 _PICTURE_STARTS = (
-    b"\xff\xd8\xff",
+    _JPEG_START,
     b"\x89PNG\r\n\x1a\n",
     b"GIF87a",
     b"GIF89a",
@@ -203,6 +204,9 @@ def _is_text(head: bytes) -> bool:
 
 def rare_kind(head: bytes, suffix: str) -> Rare | None:
     """The kind of a picture that a package of its own is needed for."""
+    suffix = suffix.lower()
+    if head.startswith(_JPEG_START) and suffix not in RAW_SUFFIXES:
+        return None
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for starts, kind in _RARE_STARTS.items():
         if text.startswith(starts) or head.startswith(starts):
@@ -211,7 +215,7 @@ def rare_kind(head: bytes, suffix: str) -> Rare | None:
         return Rare.SVG
     # Many of them begin as a TIFF does, or as no other file: their name must tell.
     raw = head[:2] in (b"II", b"MM") or head[4:12] == b"ftypcrx " or (sniff(head) is None and any(head))
-    return Rare.RAW if suffix.lower() in RAW_SUFFIXES and raw and not _is_text(head) else None
+    return Rare.RAW if suffix in RAW_SUFFIXES and raw and not _is_text(head) else None
 
 
 @cache

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 PNG_START = b"\x89PNG\r\n\x1a\n"
 MAX_PROFILE_BYTES = 16 << 20
 """Larger colour profiles are ignored: those of printers have 2 MB."""
+EXIF_START = b"Exif\0\0"
+NEEDED_SEGMENTS = (b"JFIF\0", b"Adobe", b"ICC_PROFILE\0")
+"""How those of a JPEG begin that say what its colours are; others of applications are optional."""
 
 _ORIENTATION = 0x0112
-_EXIF_START = b"Exif\0\0"
 # What of a PNG makes its picture, or its animation; the first letter of the others says that they are optional.
 _NEEDED_CHUNKS = frozenset({b"tRNS", b"acTL", b"fcTL", b"fdAT", b"gAMA", b"cHRM", b"sRGB"})
-_NEEDED_SEGMENTS = (b"JFIF\0", b"Adobe", b"ICC_PROFILE\0")
 _NEEDED_RIFF = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"})
 # An item's entry: its version, number and protection, and then its type (ISO 14496-12, 8.11.6).
 _HEIF_EXIF = re.compile(rb"(infe\x02\x00\x00.{5})Exif", re.DOTALL)
@@ -55,7 +56,7 @@ def parts_of(data: bytes) -> Parts:
         return _webp_parts(data)
     if data[4:8] == b"ftyp":
         # The item of the EXIF block gets another type, of which no decoder knows anything.
-        return Parts(_HEIF_EXIF.sub(rb"\1skip", data, count=1), data.partition(_EXIF_START)[2][: 1 << 16])
+        return Parts(_HEIF_EXIF.sub(rb"\1skip", data, count=1), data.partition(EXIF_START)[2][: 1 << 16])
     return Parts(data)
 
 
@@ -106,7 +107,7 @@ def _png_parts(data: bytes) -> Parts:
             break
         is_optional = bool(name[:1].islower())
         if name == b"eXIf":
-            exif = content.removeprefix(_EXIF_START)
+            exif = content.removeprefix(EXIF_START)
         elif name == b"iCCP" and is_sound:
             profile = _png_profile(content)
         elif not is_optional or (name in _NEEDED_CHUNKS and is_sound):
@@ -145,9 +146,9 @@ def _jpeg_parts(data: bytes) -> Parts:
             break
         is_progressive = is_progressive or marker == _PROGRESSIVE
         if 0xE0 <= marker <= 0xEF or marker == 0xFE:  # of applications, or a comment
-            if marker == 0xE1 and content.startswith(_EXIF_START):
-                exif = content[len(_EXIF_START) :]
-            if content.startswith(_NEEDED_SEGMENTS):
+            if marker == 0xE1 and content.startswith(EXIF_START):
+                exif = content[len(EXIF_START) :]
+            if content.startswith(NEEDED_SEGMENTS):
                 kept.append(data[place:end])
         else:
             kept.append(data[place:end])
@@ -174,7 +175,7 @@ def _webp_parts(data: bytes) -> Parts:
         name, length = struct.unpack_from("<4sI", data, place)
         content = data[place + 8 : place + 8 + length]
         if name == b"EXIF":
-            exif = content.removeprefix(_EXIF_START)
+            exif = content.removeprefix(EXIF_START)
         elif name == b"ANMF" and len(content) < length:
             is_whole = False  # a frame that no decoder takes
         elif name in _NEEDED_RIFF:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 from client.errors import MediaError
-from client.media.kinds import HEAD_BYTES, Rare, rare_kind
+from client.media.kinds import Rare
 from client.media.pixels import SAMPLE_FORMAT, UNSIGNED, Decoded, check_size, share_there, srgb_picture
 from client.media.tiles import model_size
 
@@ -54,16 +54,12 @@ _FFMPEG_FORMATS = {
 }
 
 
-def read_rare(path: Path, most: int) -> Decoded | None:
-    """Read a picture that another package is needed for; None where none is.
+def read_rare(path: Path, kind: Rare, most: int) -> Decoded:
+    """Read a picture that another package is needed for.
 
     Raises:
         MediaError: it has more than `most` pixels, or cannot be read.
     """
-    with path.open("rb") as file:
-        kind = rare_kind(file.read(HEAD_BYTES), path.suffix)
-    if kind is None:
-        return None
     readers: dict[Rare, Callable[[Path, int], Decoded]] = {
         Rare.JPEG_XL: _read_jpeg_xl,
         Rare.PDF: _read_pdf,

@@ -35,18 +35,21 @@ OWN_BYTES = 32 << 10
 _QUALITY = 75
 
 
-def thumbnail_of(content: Content, picture: Image.Image | NDArray[np.uint8]) -> Thumbnail:
+def thumbnail_of(content: Content, picture: Image.Image | NDArray[np.uint8] | None) -> Thumbnail:
     """The thumbnail of a picture: what the model gets, if that is small, else as of `picture_thumbnail`.
 
     Args:
         content: What the model gets of it.
-        picture: It in RGB, in the size of that frame; or, where the file is sent as it is, small pixels.
+        picture: It in RGB, in the size of that frame; or, where the file is sent as it is, small pixels, or None if
+            that is small.
     """
     (frame,) = content.frames
-    if len(frame.jpeg) > OWN_BYTES:
+    if picture is not None and len(frame.jpeg) > OWN_BYTES:
         return picture_thumbnail(picture)
-    facts = content.facts
-    width, height = (facts.width, facts.height) if isinstance(picture, np.ndarray) else picture.size
+    if picture is None or isinstance(picture, np.ndarray):
+        width, height = content.facts.width, content.facts.height
+    else:
+        width, height = picture.size
     return Thumbnail(frame.jpeg, Strip(width, height, [0.0]))
 
 

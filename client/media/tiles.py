@@ -14,6 +14,8 @@ CANVASES = [
 
 def model_size(width: int, height: int) -> tuple[int, int]:
     """The size to which the processor would shrink a picture; never larger than it is."""
+    if width <= TILE and height <= TILE:
+        return width, height
     scale = max(min(across / width, down / height) for across, down in CANVASES)
     if scale >= 1:
         return width, height

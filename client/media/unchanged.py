@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import simplejpeg
 from PIL import Image
 
-from client.media.jpeg import sound_pixels
-from client.media.picture_parts import orientation_of
+from client.media.jpeg import is_flawless, sound_pixels
+from client.media.picture_parts import orientation_of, parts_of
 from client.media.pixels import DECODER_ERRORS
-from client.media.thumbnails import EDGE
+from client.media.plain_jpeg import PlainJpeg, plain_jpeg
+from client.media.thumbnails import EDGE, OWN_BYTES
 from client.media.tiles import model_size
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from client.media.picture_parts import Parts
 
 _SCAN = 0xDA
 _END = b"\xff\xd9"
@@ -37,35 +36,46 @@ class Unchanged(NamedTuple):
     jpeg: bytes
     width: int
     height: int
-    pixels: NDArray[np.uint8]
-    """RGB [height, width, 3], small: for a thumbnail."""
+    pixels: NDArray[np.uint8] | None
+    """RGB [height, width, 3], small: for a thumbnail; None where the JPEG itself is small enough to be one."""
 
 
-def unchanged_jpeg(parts: Parts) -> Unchanged | None:
+def unchanged_jpeg(data: bytes) -> Unchanged | None:
     """A JPEG file without its optional data, if it need not be encoded anew; else None.
 
     That is one of a single scan, upright, in sRGB, no larger than the model sees, sound, and the only picture in its
     file.
     """
-    data = parts.essential
+    plain = plain_jpeg(data)
+    found = plain or _unusual(data)
+    if found is None:
+        return None
+    jpeg, width, height, exif, scan = found
+    too_large = len(jpeg) > max(_FEW_BYTES, _MOST_BYTES_A_PIXEL * width * height)
+    if too_large or model_size(width, height) != (width, height):
+        return None
+    end = _MARKER.search(jpeg, scan)
+    if end is None or end.group() != _END or end.end() != len(jpeg):
+        return None
+    if orientation_of(exif) != 1 or not (plain or _opens(jpeg)):
+        return None
+    if plain and len(jpeg) <= OWN_BYTES:
+        return Unchanged(jpeg, width, height, None) if is_flawless(jpeg) else None
+    pixels = sound_pixels(jpeg, width, height, EDGE * 3 // 4)
+    return None if pixels is None else Unchanged(jpeg, width, height, pixels)
+
+
+def _unusual(data: bytes) -> PlainJpeg | None:
+    """The same as `plain_jpeg`, of other JPEGs; None if one has a colour profile, or colours of another kind."""
+    parts = parts_of(data)
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        scan = _scan(data)
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(parts.essential)
+        scan = _scan(parts.essential)
     except (ValueError, IndexError):
         return None
-    too_large = len(data) > max(_FEW_BYTES, _MOST_BYTES_A_PIXEL * width * height)
-    if scan is None or too_large or colours not in _COLOURS or model_size(width, height) != (width, height):
+    if scan is None or colours not in _COLOURS:
         return None
-    end = _MARKER.search(data, scan)
-    if end is None or end.group() != _END or end.end() != len(data):
-        return None
-    if (
-        not _opens(data)
-        or orientation_of(parts.exif) != 1
-        or (pixels := sound_pixels(data, width, height, EDGE * 3 // 4)) is None
-    ):
-        return None
-    return Unchanged(data, width, height, pixels)
+    return PlainJpeg(parts.essential, width, height, parts.exif, scan)
 
 
 def _opens(data: bytes) -> bool:
