@@ -60,7 +60,7 @@ def next_parts(
         content = next(loading)
     finally:
         file.check()  # the answers, or the reason why there are none, stand for this content for good
-    return replace(content, frames=[]), parts_of(content, jobs, model, talks=talks)
+    return content.without_frames(), parts_of(content, jobs, model, talks=talks)
 
 
 def parts_of(content: Content, jobs: Jobs, model: ModelClient, *, talks: bool) -> Parts:

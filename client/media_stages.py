@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from client.decoded import Noted, by_look, fail, give_up, in_thread, look_of, next_parts, parts_of, question, told
@@ -148,7 +147,7 @@ class LoadPictures(Stage):
             return error
         if isinstance(outcome, MediaError):
             return outcome
-        return replace(outcome, frames=[]), parts_of(outcome, self._jobs, self._model, talks=False)
+        return outcome.without_frames(), parts_of(outcome, self._jobs, self._model, talks=False)
 
 
 class LoadScenes(Stage):
@@ -238,4 +237,4 @@ class LoadScenes(Stage):
             return None
         talks = any(request.talk for request in self._jobs.plan.requests[scene.content.kind])
         parts = parts_of(scene.content, self._jobs, self._model, talks=talks)
-        return scene._replace(content=replace(scene.content, frames=[])), parts
+        return scene._replace(content=scene.content.without_frames()), parts

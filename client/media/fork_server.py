@@ -16,8 +16,6 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from client.errors import BabelviewError, MediaError
 from client.media.worker import MEMORY_BYTES
 
@@ -34,6 +32,8 @@ _IS_LINUX = platform.system() == "Linux"
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(16 << 20), "MALLOC_TRIM_THRESHOLD_": str(32 << 20)}
 """Bytes, for glibc: a worker keeps that much of what a picture took for the next one. By default its heap shrinks after
 each, and grows again page by page, which takes as long as a small picture itself."""
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""As numpy is imported, OpenBLAS would start a thread for each core, which have files of their own to decode."""
 
 _AT_ONCE_S = 1.0
 """Work that takes longer is timed."""
@@ -175,6 +175,7 @@ class ForkServer:
                 process_group=0,  # Ctrl-C is for the parent to heed
                 env={
                     **_KEEP_MEMORY,
+                    **_ONE_THREAD,
                     **os.environ,
                     "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
                 },
@@ -193,9 +194,14 @@ class ForkServer:
 
 def _cpu_s(pid: int) -> float:
     """Seconds of CPU time that a process has taken; 0 of one that is gone."""
-    try:
-        if _IS_LINUX:
+    if _IS_LINUX:
+        try:
             return time.clock_gettime(~pid << 3 | 2)  # `clock_getcpuclockid`, which Python has for threads alone
+        except OSError:
+            return 0.0
+    import psutil  # noqa: PLC0415  # not needed on Linux
+
+    try:
         times = psutil.Process(pid).cpu_times()
     except (OSError, psutil.Error):
         return 0.0

@@ -96,7 +96,8 @@ class Loaders:
             BabelviewError: as for `load`.
         """
         try:
-            together = (self._work, files, sampling, [self._lacks(identity) for _, identity in files])
+            named = [(str(path), identity) for path, identity in files]
+            together = (self._work, named, sampling, [self._lacks(identity) for _, identity in files])
             (outcomes,) = self._work_on(files[0][0], load_together, together, 1, files=len(files))
         except MediaError:
             return [self._alone(path, identity, sampling) for path, identity in files]
