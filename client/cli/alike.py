@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from client.cli.screen import CONTROL
+from client.cli.lines import CONTROL
 from client.errors import MediaError, UsageError
 from client.media.load import identify
 from client.search.alike import duplicates, find_file, like, without_thumbnail

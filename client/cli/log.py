@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING
 
-from client.cli.screen import CONTROL
+from client.cli.lines import CONTROL
 from client.errors import UsageError
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from client.api.options import SOUND_UNUSED, check_redo, plan_of
 from client.api.session import Session
+from client.cli.lines import in_lines
 from client.cli.listening import heard_before, serves_speech
 from client.cli.progress import Progress, rate
-from client.cli.screen import ProgressDisplay, in_lines
+from client.cli.screen import ProgressDisplay
 from client.cli.signals import INTERRUPTED
 from client.cli.stats import run_stats
 from client.cluster import driver, listing, records

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.api.options import SOUND_UNUSED, check_redo, plan_of
 from client.api.session import Session
+from client.cli.lines import CONTROL, in_lines
 from client.cli.listening import could_hear, heard_before, serves_speech
 from client.cli.log import open_log
 from client.cli.progress import Progress
-from client.cli.screen import CONTROL, ProgressDisplay, in_lines
+from client.cli.screen import ProgressDisplay
 from client.cli.signals import INTERRUPTED, end_in_order
 from client.cli.stats import run_stats
 from client.cluster.ownership import check_not_of_cluster

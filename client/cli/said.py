@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from client.checks.issues import DOUBTFUL
-from client.cli.screen import CONTROL, in_lines
+from client.cli.lines import CONTROL, in_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
-
 from client.checks.issues import DOUBTFUL
+from client.cli.lines import CONTROL, in_lines, write_line
 from client.cli.progress import rate
 from client.media.kinds import Kind
 
@@ -24,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from types import TracebackType
 
-    from rich.console import RenderableType
+    from rich.console import Console
+    from rich.live import Live
 
     from client.cli.progress import Progress
 
@@ -32,35 +27,17 @@ logger = logging.getLogger(__name__)
 
 PLAIN_LINE_S, TICK_S = 10.0, 1.0
 """How often plain lines are shown, and how often it is looked whether it is time for them."""
-CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
-    code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))
-}
-"""File names may hold line breaks, what moves the cursor of a terminal, and what turns the direction of writing."""
 _LISTED_FAILURES = 50
 """So many failures are listed on a terminal; a log, which can be searched, gets them all."""
 
 
-def in_lines(text: str) -> str:
-    """A message as a terminal shows it: one of several lines, such as a server's, has the others indented."""
-    first, *others = text.replace("\r\n", "\n").split("\n")
-    lines = [first, *(line if line.startswith(" ") else f"    {line}" for line in others)]
-    return "\n".join(line.translate(CONTROL).rstrip() for line in lines if line.strip())
+def _terminal() -> Console | None:
+    """The terminal that standard error is; None where it is none, and rich need not be imported."""
+    if not (sys.stderr and sys.stderr.isatty()):
+        return None
+    from client.cli.terminal import Terminal  # noqa: PLC0415  # rich
 
-
-class _Console(Console):
-    """A console that falls silent when what it writes to has ended or is full (a `tee`, a disk); the run goes on."""
-
-    def _write_buffer(self) -> None:
-        """Write; a terminal that is gone and a full disk are broken pipes too, which alone rich heeds."""
-        try:
-            super()._write_buffer()
-        except OSError as error:
-            raise BrokenPipeError from error
-
-    def on_broken_pipe(self) -> None:
-        """Show nothing more."""
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    return Terminal()
 
 
 class ProgressDisplay:
@@ -71,13 +48,13 @@ class ProgressDisplay:
         self._progress = progress
         self._quiet = quiet
         # Logs of CI often ask for colours (FORCE_COLOR); they must not get lines that overwrite each other.
-        self._console = console or _Console(
-            stderr=True, highlight=False, soft_wrap=True, force_terminal=bool(sys.stderr and sys.stderr.isatty())
-        )
+        self._console = console or _terminal()
         self._shown_at = time.monotonic()
         self._live: Live | None = None
-        if self._console.is_terminal and not self._console.is_dumb_terminal and not quiet:
-            self._live = Live(get_renderable=self._live_lines, console=self._console, refresh_per_second=5)
+        if self._console and not quiet:
+            from client.cli.terminal import live_lines  # noqa: PLC0415 (late, as in `_terminal`)
+
+            self._live = live_lines(progress, self._console)
 
     def __enter__(self) -> Self:
         """Begin the live lines."""
@@ -99,7 +76,12 @@ class ProgressDisplay:
     def note(self, text: str, /) -> None:
         """Show a line that the user should see, or several."""
         logger.info("%s", text)
-        self._console.print(Text(in_lines(text)))
+        if self._console:
+            from rich.text import Text  # noqa: PLC0415 (late, as in `_terminal`)
+
+            self._console.print(Text(in_lines(text)))
+        else:
+            write_line(in_lines(text))
 
     def update(self) -> None:
         """Show plain lines if it is time for them; live ones come by themselves."""
@@ -123,19 +105,10 @@ class ProgressDisplay:
         finally:
             ticking.cancel()
 
-    def _live_lines(self) -> RenderableType:
-        times, *lines = self._progress.lines()
-        progress = self._progress
-        top = Table.grid(padding=(0, 1))
-        bar = ProgressBar(total=progress.files or None, completed=progress.completed, width=10)
-        top.add_row(bar, f"{progress.percent}%", times)
-        # Not cut off, as `soft_wrap` would have it: in a narrow window they take more lines.
-        return Group(top, *(Text(line, no_wrap=False, overflow="fold") for line in lines))
-
     def summary(self, results: str) -> None:
         """Show how the run ended: the failures with their reasons, the counts, and where the results are."""
         progress = self._progress
-        listed = _LISTED_FAILURES if self._console.is_terminal else len(progress.failures)
+        listed = _LISTED_FAILURES if self._console and self._console.is_terminal else len(progress.failures)
         for file, reason in progress.failures[:listed]:
             self.note(f"failed: {file.translate(CONTROL)}: {reason}")
         if len(progress.failures) > listed:

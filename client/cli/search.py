@@ -127,7 +127,7 @@ def _shown(match: Match, *, bold: bool) -> str:
 
 def _safe(text: str) -> str:
     """A text without what a terminal would obey."""
-    from client.cli.screen import CONTROL  # noqa: PLC0415
+    from client.cli.lines import CONTROL  # noqa: PLC0415
 
     return text.translate(CONTROL)
 

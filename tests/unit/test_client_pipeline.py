@@ -294,9 +294,9 @@ async def test_nothing_is_begun_after_the_stop() -> None:
     assert keep.kept == []
 
 
-def test_the_process_of_a_run_imports_no_decoders() -> None:
-    """They are for the processes that decode, and take a sixth of a second to import."""
-    decoders = ("av", "numpy", "PIL", "pi_heif", "simplejpeg")
-    script = f"import sys, client.cli.run; print([name for name in {decoders} if name in sys.modules])"
+def test_the_process_of_a_run_imports_no_decoders_and_nothing_of_terminals() -> None:
+    """They are for the processes that decode, and for runs on a terminal, and take a fifth of a second to import."""
+    others = ("av", "numpy", "PIL", "pi_heif", "simplejpeg", "rich", "psutil")
+    script = f"import sys, client.cli.run; print([name for name in {others} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout == "[]\n"
