@@ -28,8 +28,8 @@ _COLOURS = (
 """Numbers of the components, and the sampling of each across and down: grey; YCbCr in 4:4:4, 4:2:2, 4:4:0, 4:2:0."""
 
 
-class PlainJpeg(NamedTuple):
-    """A JPEG file of the usual make."""
+class JpegHead(NamedTuple):
+    """What the head of a JPEG file says, and the file itself."""
 
     essential: bytes
     """It without its optional data."""
@@ -41,7 +41,7 @@ class PlainJpeg(NamedTuple):
     """Where in `essential` the data of its first scan begin."""
 
 
-def plain_jpeg(data: bytes) -> PlainJpeg | None:
+def plain_jpeg(data: bytes) -> JpegHead | None:
     """Read the head of a JPEG file that ends as it should; None where anything about it is unusual."""
     if not (data.startswith(_START) and data.endswith(_END)):
         return None
@@ -59,7 +59,7 @@ def plain_jpeg(data: bytes) -> PlainJpeg | None:
                 return None
             essential = b"".join([*kept, data[begin:]]) if kept else data
             _, height, width, _ = _FRAME.unpack_from(frame)
-            return PlainJpeg(essential, width, height, exif, end - (len(data) - len(essential)))
+            return JpegHead(essential, width, height, exif, end - (len(data) - len(essential)))
         if (_APP0 <= marker <= _APP15 or marker == _COMMENT) and not content.startswith(NEEDED_SEGMENTS):
             kept.append(data[begin:place])
             begin = end

@@ -13,7 +13,7 @@ from PIL import Image
 from client.media.jpeg import is_flawless, sound_pixels
 from client.media.picture_parts import orientation_of, parts_of
 from client.media.pixels import DECODER_ERRORS
-from client.media.plain_jpeg import PlainJpeg, plain_jpeg
+from client.media.plain_jpeg import JpegHead, plain_jpeg
 from client.media.thumbnails import EDGE, OWN_BYTES
 from client.media.tiles import model_size
 
@@ -65,7 +65,7 @@ def unchanged_jpeg(data: bytes) -> Unchanged | None:
     return None if pixels is None else Unchanged(jpeg, width, height, pixels)
 
 
-def _unusual(data: bytes) -> PlainJpeg | None:
+def _unusual(data: bytes) -> JpegHead | None:
     """The same as `plain_jpeg`, of other JPEGs; None if one has a colour profile, or colours of another kind."""
     parts = parts_of(data)
     try:
@@ -75,7 +75,7 @@ def _unusual(data: bytes) -> PlainJpeg | None:
         return None
     if scan is None or colours not in _COLOURS:
         return None
-    return PlainJpeg(parts.essential, width, height, parts.exif, scan)
+    return JpegHead(parts.essential, width, height, parts.exif, scan)
 
 
 def _opens(data: bytes) -> bool:
