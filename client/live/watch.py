@@ -118,6 +118,8 @@ class Watch:
         self.stats = LiveStats(every_s=every_s)
         self.session = _session(self._began, 0)
         self._ready: asyncio.Queue[LiveEvent | None] = asyncio.Queue(2)
+        self._not_given: list[LiveEvent] = []
+        """What has come: what the queue holds, and what waits for room in it."""
         self._still: bytes | None = None
         """The newest frame of the last step."""
 
@@ -131,6 +133,7 @@ class Watch:
         work = asyncio.create_task(self._work())
         try:
             while (event := await self._ready.get()) is not None:
+                self._not_given = [it for it in self._not_given if it is not event]
                 yield event
                 if isinstance(event, LiveSaid) and self._hearing:
                     self._hearing.open_us.remove(event.start_us)
@@ -142,11 +145,12 @@ class Watch:
 
     def waiting(self) -> list[LiveEvent]:
         """What has come, and was not given yet: of a run that is given up."""
-        events: list[LiveEvent] = []
-        while not self._ready.empty():
-            if event := self._ready.get_nowait():
-                events.append(event)
-        return events
+        return list(self._not_given)
+
+    async def _give(self, event: LiveEvent) -> None:
+        """Hand over what has come, once there is room."""
+        self._not_given.append(event)
+        await self._ready.put(event)
 
     async def _work(self) -> None:
         """Do all of it, and say that no more comes; who has gone away does not hear of it."""
@@ -198,7 +202,7 @@ class Watch:
                 late_s = max(0.0, time.monotonic() - began_s - self._every_s)
                 self.stats.late_s += late_s
                 due_s = max(began_s + self._every_s, time.monotonic())
-                translating = asyncio.create_task(self._give(clip, asked, lag_s, self.session))
+                translating = asyncio.create_task(self._caption(clip, asked, lag_s, self.session))
             if translating:
                 await translating
         finally:
@@ -210,12 +214,18 @@ class Watch:
         if clip.is_old:
             self.stats.too_old += 1
         bound, began_s, session = self._bound, time.monotonic(), self.session
-        answers: asyncio.Queue[AlertAnswer | None] = asyncio.Queue()
-        asking = asyncio.create_task(self._asker.ask(clip, session, answers.put_nowait, most_s=bound.limit_s))
-        asking.add_done_callback(lambda _: answers.put_nowait(None))
+        alerts: asyncio.Queue[LiveAlert | None] = asyncio.Queue()
+
+        def answered(given: AlertAnswer) -> None:
+            if alert := self._change(clip, given, session):
+                self._not_given.append(alert)
+                alerts.put_nowait(alert)
+
+        asking = asyncio.create_task(self._asker.ask(clip, session, answered, most_s=bound.limit_s))
+        asking.add_done_callback(lambda _: alerts.put_nowait(None))
         try:
-            while answer := await answers.get():
-                await self._tell_change(clip, answer, session)
+            while alert := await alerts.get():
+                await self._ready.put(alert)
             asked = await asking
         finally:
             asking.cancel()
@@ -228,7 +238,7 @@ class Watch:
             bound.answered(asked.answered_s - began_s)
         return asked
 
-    async def _give(self, clip: Clip, asked: Asked, lag_s: float, session: LiveSession) -> None:
+    async def _caption(self, clip: Clip, asked: Asked, lag_s: float, session: LiveSession) -> None:
         """Translate what was answered, and hand it over."""
         stats = self.stats
         if asked.answers or not asked.problems:
@@ -248,15 +258,15 @@ class Watch:
             dropped=self._reader.dropped,
         )
         if answers or asked.problems:  # else there are none but alerts
-            await self._ready.put(caption)
+            await self._give(caption)
 
-    async def _tell_change(self, clip: Clip, given: AlertAnswer, session: LiveSession) -> None:
-        """Tell of an answer that differs from the one before."""
+    def _change(self, clip: Clip, given: AlertAnswer, session: LiveSession) -> LiveAlert | None:
+        """What is to be told of an answer that differs from the one before."""
         state = self._alerts[given.number]
         if not state.take(answer=given.yes):
-            return
+            return None
         self.stats.alerts += 1
-        alert = LiveAlert(
+        return LiveAlert(
             session=session,
             start_us=clip.start_us,
             end_us=clip.end_us,
@@ -267,7 +277,6 @@ class Watch:
             said=given.answer,
             stills=(self._still, clip.frames[-1].jpeg),
         )
-        await self._ready.put(alert)
 
     def heard(self, piece: SoundPiece) -> None:
         """Sound has come; of pieces that wait for the speech model the newest stay."""
@@ -301,7 +310,7 @@ class Watch:
             event = await self._said(hearing, piece)
             if event and event.text:
                 self.stats.said += 1
-                await self._ready.put(event)
+                await self._give(event)
             else:
                 hearing.open_us.remove(piece.span.start_us)
 

@@ -8,20 +8,23 @@ import json
 import os
 import resource
 from collections import Counter
+from contextlib import aclosing
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from fake_servers import FakeServers, completion
-from live_cameras import Watched, clip
+from live_cameras import ScriptedReader, Watched, clip
 from live_events import BEGAN, PLAN, SECOND, caption, said
 
 from client.api.live import _close, _Outputs
 from client.endpoints.translation import Translated
 from client.export.atomic import replacing
 from client.ledger.results import Results
-from client.live.events import LiveSession
+from client.live.alerts import AlertState
+from client.live.asker import AlertAnswer, Asked
+from client.live.events import LiveAlert, LiveSession
 from client.live.files import JsonLines
 from client.live.live_ledger import LiveLedger
 from client.live.subtitles import LiveSubtitles
@@ -273,6 +276,30 @@ async def test_an_alert_that_cannot_be_kept_is_told_all_the_same(
     assert told["answer"] == "yes"
     assert json.loads(await asyncio.to_thread(rung.read_text)) == {"source": str(tmp_path / "camera.mjpg"), **told}
     assert watched.stats.untold == 0
+
+
+async def test_all_that_has_come_is_known_also_what_the_queue_has_no_room_for() -> None:
+    """Of a run that ends, as on a full disk, alerts are told all the same."""
+    shown, nobody = clip(), SimpleNamespace()
+    questions = [f"Is it {number}?" for number in range(6)]
+
+    async def ask(_: Any, __: Any, answered: Any, **___: Any) -> Asked:
+        for number in range(len(questions)):
+            answered(AlertAnswer(number, True, *(cast("Any", nobody),) * 2))
+        return Asked()
+
+    reader: Any = ScriptedReader((lambda: shown,))
+    watch = Watch(
+        *(reader, cast("Any", SimpleNamespace(ask=ask)), [AlertState(question, 1) for question in questions]),
+        every_s=1,
+        rotate_s=60,
+        began=(0.0, BEGAN),
+        name="it",
+        notify=print,
+    )
+    async with aclosing(watch.events()) as events:
+        first = await anext(events)
+        assert [it.question for it in (first, *watch.waiting()) if isinstance(it, LiveAlert)] == questions
 
 
 async def test_alerts_that_are_not_told_when_it_ends_are_counted_and_said(
