@@ -22,6 +22,7 @@ from client.record import record_of
 from client.sources.source import local_path
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
@@ -36,7 +37,7 @@ _RESERVED = frozenset({"id", "filepath", "tags", "metadata", "media_type", "crea
 _FACTS = ("sha256", "duration_sec", "fps", "width", "height")
 
 
-def write(results: Results, folder: Path, _: Choice) -> Path:
+def write(results: Results, folder: Path, _: Choice, left_out: Counter[str]) -> Path:
     """Write the data sets; sound, and files that are not on this machine, are left out. Gives the folder.
 
     Raises:
@@ -54,7 +55,11 @@ def write(results: Results, folder: Path, _: Choice) -> Path:
             samples[kind] = JsonArray(file, b'{"samples": ', b"}\n")
         for one in results.files():
             record, path = record_of(one, results), local_path(one.uri)
-            if path and record["kind"] in samples and not one.gone:
+            if record["kind"] == Kind.AUDIO:
+                left_out["of sound alone"] += 1
+            elif record["kind"] and (not path or one.gone):
+                left_out["not on this machine"] += 1
+            elif path and record["kind"]:
                 samples[Kind(record["kind"])].add(_sample(record, path))
         for array in samples.values():
             array.end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from collections import Counter
 from contextlib import ExitStack
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -56,7 +57,8 @@ class Format(NamedTuple):
 class ToolFormat(NamedTuple):
     """A format of another tool, of any number of files: what writes it into the output folder, and gives its path."""
 
-    write: Callable[[Results, Path, Choice], Path]
+    write: Callable[[Results, Path, Choice, Counter[str]], Path]
+    """Counts why files are left out, by the words that follow "3 files"."""
     package: str | None = None
 
 
@@ -122,12 +124,14 @@ def export(
         OSError: a file cannot be written; an earlier one is as it was.
     """
     formats = list(dict.fromkeys(formats))
+    left_out: Counter[str] = Counter()
     with Results(folder, only_run=only_run) as results:
         going = stats is not None
         results.stats = stats or results.stats
         paths, parts = _in_one_go(results, folder, [name for name in formats if name in FORMATS], also)
         if not going:
-            parts += [partial(_write_tool, results, folder, name, choice) for name in formats if name in TOOLS]
+            tools = [TOOLS[name] for name in formats if name in TOOLS]
+            parts += [partial(_write_tool, tool, results, folder, choice, left_out) for tool in tools]
         if names := [name for name in formats if name in subtitles.WRITERS]:
             parts.append(lambda: [subtitles.write(results, folder, names)])
         errors: list[Exception] = []
@@ -136,6 +140,8 @@ def export(
                 paths += write()
             except Exception as error:  # noqa: BLE001  # whatever it is: it is raised after the rest
                 errors.append(error)
+    for why, count in left_out.items():
+        logger.warning("left out: %d file%s %s", count, "" if count == 1 else "s", why)
     for other in errors[1:]:
         logger.warning("not written either: %s", other)
     if errors:
@@ -160,8 +166,15 @@ def _in_one_go(
         return [], alone
 
 
-def _write_tool(results: Results, folder: Path, name: str, choice: Choice | None) -> list[Path]:
-    return [TOOLS[name].write(results, folder, choice or Choice())]
+def _write_tool(
+    tool: ToolFormat, results: Results, folder: Path, choice: Choice | None, left_out: Counter[str]
+) -> list[Path]:
+    """Write a format of another tool; what several of them leave out for the same reason is counted once."""
+    own: Counter[str] = Counter()
+    try:
+        return [tool.write(results, folder, choice or Choice(), own)]
+    finally:
+        left_out |= own
 
 
 def _write_records(

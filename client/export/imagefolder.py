@@ -7,7 +7,6 @@ caption), and the columns of the table. So that the types of all rows are the sa
 from __future__ import annotations
 
 import re
-from collections import Counter
 from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any
 
@@ -16,11 +15,11 @@ import orjson
 from client.export.atomic import replacing
 from client.export.captions import as_text, captioned
 from client.export.linked import LinkedFolder
-from client.export.sidecars import tell
 from client.export.table import Cell, columns_of
 from client.media.kinds import Kind
 
 if TYPE_CHECKING:
+    from collections import Counter
     from pathlib import Path
 
     from client.export.captions import Choice
@@ -34,7 +33,7 @@ _TAKEN = re.compile(r"image|video|audio|text|(?:.*_)?file_names?")
 """Columns that mean something to datasets, or are ours: a manifest must not name a file with one."""
 
 
-def write(results: Results, folder: Path, choice: Choice) -> Path:
+def write(results: Results, folder: Path, choice: Choice, left_out: Counter[str]) -> Path:
     """Write them, as far as there are files of the kind; gives the output folder.
 
     Raises:
@@ -42,13 +41,12 @@ def write(results: Results, folder: Path, choice: Choice) -> Path:
         LedgerError: the ledger cannot be read.
         OSError: it cannot be written.
     """
-    left_out: Counter[str] = Counter()
     columns = columns_of(results)
     open_folders: dict[Kind, tuple[LinkedFolder, IO[bytes]]] = {}
     with ExitStack() as stack:
         for one in captioned(results, choice, left_out):
             if one.path is None:
-                left_out["that are not on this machine"] += 1
+                left_out["not on this machine"] += 1
                 continue
             kind = Kind(one.record["kind"])
             if kind not in open_folders:
@@ -60,7 +58,6 @@ def write(results: Results, folder: Path, choice: Choice) -> Path:
             file.write(orjson.dumps(row | _cells(one.record, columns), option=orjson.OPT_APPEND_NEWLINE))
         for links, _ in open_folders.values():
             links.finish()
-    tell(left_out)
     return folder / next((FOLDERS[kind] for kind in open_folders), "")
 
 

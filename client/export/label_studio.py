@@ -21,6 +21,7 @@ from client.record import record_of
 from client.sources.source import local_path
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
@@ -35,7 +36,7 @@ LABELS = ("positive", "negative", "neutral", "mixed")
 SERVED = "/data/local-files/?d="
 
 
-def write(results: Results, folder: Path, _: Choice) -> Path:
+def write(results: Results, folder: Path, _: Choice, __: Counter[str]) -> Path:
     """Write tasks and interfaces; gives the folder.
 
     Raises:

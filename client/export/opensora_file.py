@@ -10,16 +10,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from client.export.atomic import replacing
 from client.export.captions import captioned
 from client.export.csv_file import FORMULA
-from client.export.sidecars import tell
 from client.media.kinds import Kind
 
 if TYPE_CHECKING:
+    from collections import Counter
     from pathlib import Path
 
     from client.export.captions import Choice
@@ -30,7 +29,7 @@ NAME = "results_opensora.csv"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 
 
-def write(results: Results, folder: Path, choice: Choice) -> Path:
+def write(results: Results, folder: Path, choice: Choice, left_out: Counter[str]) -> Path:
     """Write it row by row; gives its path.
 
     Raises:
@@ -38,7 +37,6 @@ def write(results: Results, folder: Path, choice: Choice) -> Path:
         LedgerError: the ledger cannot be read.
         OSError: it cannot be written.
     """
-    left_out: Counter[str] = Counter()
     with replacing(folder / NAME) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
         writer = csv.writer(text, lineterminator="\n")
@@ -51,7 +49,6 @@ def write(results: Results, folder: Path, choice: Choice) -> Path:
             writer.writerow([path, _cell(_CONTROL.sub(" ", one.caption)), *_facts(one.record)])
         text.flush()
         text.detach()
-    tell(left_out)
     return folder / NAME
 
 

@@ -7,7 +7,6 @@ Beside the files of others nothing is ever overwritten that this command did not
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from client.export.captions import captioned
 from client.export.places import Places, stem_and_suffix
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable
     from pathlib import Path
 
@@ -37,7 +37,7 @@ class Sidecars:
         """`whole_name`: `a.jpg` has `a.jpg.xmp`, not `a.xmp`."""
         self._folder, self._suffix, self._content, self._whole_name = folder, suffix, content, whole_name
 
-    def write(self, results: Results, folder: Path, choice: Choice) -> Path:
+    def write(self, results: Results, folder: Path, choice: Choice, left_out: Counter[str]) -> Path:
         """Write them; gives where they lie, or the output folder if that is beside each file.
 
         Raises:
@@ -45,7 +45,6 @@ class Sidecars:
             LedgerError: the ledger cannot be read.
             OSError: one cannot be written.
         """
-        left_out: Counter[str] = Counter()
         if choice.beside:
             self._write_beside(results, folder, choice, left_out)
         else:
@@ -57,7 +56,6 @@ class Sidecars:
                 path = folder / self._folder / place
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _write(path, self._content(one))
-        tell(left_out)
         return folder if choice.beside else folder / self._folder
 
     def _write_beside(self, results: Results, folder: Path, choice: Choice, left_out: Counter[str]) -> None:
@@ -66,7 +64,7 @@ class Sidecars:
         try:
             for one in captioned(results, choice, left_out):
                 if one.path is None:
-                    left_out["that are not on this machine"] += 1
+                    left_out["not on this machine"] += 1
                     continue
                 path = one.path.with_name(one.path.name + self._suffix) if self._whole_name else None
                 path = path or one.path.with_suffix(self._suffix)
@@ -89,12 +87,6 @@ class Sidecars:
         finally:
             with replacing(folder / LIST) as file:
                 file.write(orjson.dumps(known, option=orjson.OPT_INDENT_2))
-
-
-def tell(left_out: Counter[str]) -> None:
-    """Say which files were left out, and why."""
-    for why, count in left_out.items():
-        logger.warning("left out: %d file%s %s", count, "" if count == 1 else "s", why)
 
 
 def _read_list(folder: Path) -> dict[str, str]:

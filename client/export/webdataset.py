@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,9 @@ import orjson
 from client.export.atomic import replacing
 from client.export.captions import captioned
 from client.export.places import stem_and_suffix
-from client.export.sidecars import tell
 
 if TYPE_CHECKING:
+    from collections import Counter
     from pathlib import Path
     from typing import IO
 
@@ -33,7 +32,7 @@ SHARD_BYTES, SHARD_SAMPLES = 1_000_000_000, 10_000
 _OURS = ("txt", "json")
 
 
-def write(results: Results, folder: Path, choice: Choice) -> Path:
+def write(results: Results, folder: Path, choice: Choice, left_out: Counter[str]) -> Path:
     """Write the shards; those of an earlier export go. Gives the folder.
 
     Raises:
@@ -41,12 +40,11 @@ def write(results: Results, folder: Path, choice: Choice) -> Path:
         LedgerError: the ledger cannot be read.
         OSError: one cannot be written.
     """
-    left_out: Counter[str] = Counter()
     shards = _Shards(folder / FOLDER)
     with shards:
         for one in captioned(results, choice, left_out):
             if one.path is None:
-                left_out["that are not on this machine"] += 1
+                left_out["not on this machine"] += 1
                 continue
             try:
                 media = one.path.open("rb")
@@ -56,7 +54,6 @@ def write(results: Results, folder: Path, choice: Choice) -> Path:
             with media:
                 shards.add(one, media, one.path)
     shards.remove_others()
-    tell(left_out)
     return folder / FOLDER
 
 

@@ -88,6 +88,18 @@ def test_what_others_wrote_beside_a_picture_stays(
     assert (media / "b" / "a.txt").read_text() == LONG.strip()
 
 
+def test_what_several_formats_leave_out_is_told_once(
+    tmp_path: Path, media: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("client"), "propagate", True)  # as it is where no command has run
+    write_answers(tmp_path / "out", every(media), ANSWERS)
+    (media / "a.png").unlink()
+    with caplog.at_level(logging.WARNING, logger="client"):
+        export(tmp_path / "out", TOOLS)
+    told = [line.message for line in caplog.records]
+    assert told == ["left out: 1 file not on this machine"]
+
+
 def test_sidecars_are_mirrored_below_the_output_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, media: Path
 ) -> None:
