@@ -314,7 +314,8 @@ RUN = (
     ),
     _run(
         "--ray",
-        metavar="local|auto|ADDRESS",
+        type=values.cluster,
+        metavar="local|auto|HOST:PORT",
         help="run on the machines of a Ray cluster, this one's own, a running one, or one at an "
         "address (docs/cluster.md)",
     ),

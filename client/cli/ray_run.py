@@ -19,6 +19,7 @@ from client.cli.screen import ProgressDisplay
 from client.cli.signals import INTERRUPTED
 from client.cli.stats import run_stats
 from client.cluster import driver, listing, records
+from client.cluster.address import LOCAL, check_address
 from client.cluster.lock import Lock
 from client.cluster.objects import Objects
 from client.cluster.ownership import check_not_of_machine
@@ -66,11 +67,12 @@ def run_on_ray(settings: Settings) -> int:
         _say(warning)
     try:
         driver.check_installed()
+        check_address(settings.ray or LOCAL)
         check_not_of_machine(settings.output_uri)
         objects = Objects(settings.output_uri)
         wanted, asked = _prepare(settings, objects)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        with driver.connected(settings.ray or driver.LOCAL), Lock(objects, _say) as lock:
+        with driver.connected(settings.ray or LOCAL), Lock(objects, _say) as lock:
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has set its own
             return _run(settings, objects, wanted, asked, lock)
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from click import BadParameter
 from click.types import BoolParamType
 
+from client.cluster.address import cluster_address
 from client.endpoints.addresses import endpoint_addresses, server_address
 from client.endpoints.language_names import check_languages, language_code
 from client.errors import LanguageError, UsageError
@@ -68,6 +69,14 @@ def folder(text: str) -> Path:
 def output(text: str) -> str:
     """A folder, which need not be there yet, or a URL."""
     return text if "://" in text else str(folder(text))
+
+
+def cluster(text: str) -> str:
+    """A Ray cluster; nothing for none."""
+    try:
+        return text and cluster_address(text)
+    except UsageError as error:
+        raise BadParameter(str(error)) from None
 
 
 def count(text: str) -> int:

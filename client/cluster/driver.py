@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import socket
 import warnings
 from contextlib import ExitStack, chdir, contextmanager
 from functools import partial
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import orjson
 
 from client.cluster import compaction
+from client.cluster.address import AUTO, LOCAL
 from client.cluster.folders import OwnFolder
 from client.cluster.limits import Limits
 from client.cluster.listing import blocks
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LOCAL, AUTO = "local", "auto"
-_LOOK_S = 10.0
 _FOLDER, _LONGEST_FOLDER = "babelview-ray-", 40
 """Characters: a socket's path has 107 at most, of which Ray takes some 65 for itself."""
 MOST_LOADERS = 4
@@ -64,24 +62,6 @@ def check_installed() -> None:
             raise UsageError(f"--ray needs the package {name}: {install('ray')}")
 
 
-def _check_address(address: str) -> None:
-    """Look whether anybody listens there: Ray itself looks for minutes.
-
-    Raises:
-        UsageError: nobody does, or it is no address of a cluster.
-    """
-    if address in {LOCAL, AUTO}:
-        return
-    host, colon, port = address.rpartition(":")
-    if "://" in address or not (colon and host and port.isdecimal()):
-        raise UsageError(f"--ray {address}: must be local, auto or HOST:PORT, on a machine of the cluster")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), _LOOK_S):
-            pass
-    except (OSError, OverflowError) as error:
-        raise UsageError(f"--ray {address}: no cluster there: {getattr(error, 'strerror', None) or error}") from error
-
-
 @contextmanager
 def connected(address: str) -> Iterator[None]:
     """A cluster: `local` starts one on this machine, `auto` and addresses join one that runs.
@@ -89,7 +69,6 @@ def connected(address: str) -> Iterator[None]:
     Raises:
         UsageError: there is none.
     """
-    _check_address(address)
     # It counts every use of it over the network, unless told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # It prints errors that nobody asks for. Ours are all asked for; those of its statistics, after a loss, are not.

@@ -300,6 +300,9 @@ def test_what_ends_a_run_is_told(servers: FakeServers, ads: Path, tmp_path: Path
         (["--ray", "127.0.0.1:1"], "--ray 127.0.0.1:1: no cluster there: Connection refused"),
         (["--ray", "ray://head:10001"], "must be local, auto or HOST:PORT"),
         (["--ray", "yes"], "must be local, auto or HOST:PORT"),
+        (["--ray", "Lokal"], "on a machine of the cluster, not 'Lokal' (did you mean local?)"),
+        (["--ray", "head:0"], "not 'head:0'"),
+        (["--ray", "127.0.0.1:1", "--base-url", "http://127.0.0.1:2"], "--ray 127.0.0.1:1: no cluster there"),
     ],
 )
 def test_wrong_options_are_told_before_anything_starts(

@@ -16,6 +16,7 @@ from clusters import asked_of, do, wanted_of, work_of
 
 from client.cli.main import main
 from client.cluster import driver, listing, lock, records
+from client.cluster.address import AUTO, LOCAL
 from client.cluster.compaction import DIGITS, compact
 from client.cluster.folders import OwnFolder
 from client.cluster.journal import JournaledLedger, read_docs
@@ -225,9 +226,9 @@ def test_an_output_is_one_machines_or_a_clusters(servers: FakeServers, tmp_path:
 
 
 def test_what_ray_says_of_a_cluster_is_told_in_our_words() -> None:
-    told = driver._why(driver.AUTO, ConnectionError("Could not find any running Ray instance. Please pass --address."))
+    told = driver._why(AUTO, ConnectionError("Could not find any running Ray instance. Please pass --address."))
     assert told == "no cluster runs on this machine; say --ray HOST:PORT of one, or --ray local, which starts one"
-    assert driver._why(driver.LOCAL, RuntimeError("no memory.\nat all")) == "no memory"
+    assert driver._why(LOCAL, RuntimeError("no memory.\nat all")) == "no memory"
     assert driver._why("h:6379", RuntimeError("no token")).endswith("wants RAY_AUTH_MODE=token here, too")
 
 
@@ -245,7 +246,7 @@ def test_ray_is_told_to_keep_what_it_counts_to_itself(monkeypatch: pytest.Monkey
         monkeypatch.setenv(name, "")  # what is set meanwhile is gone afterwards
         monkeypatch.delenv(name)
     monkeypatch.setattr(ray, "init", init)
-    with pytest.raises(UsageError, match="no cluster runs on this machine"), driver.connected(driver.AUTO):
+    with pytest.raises(UsageError, match="no cluster runs on this machine"), driver.connected(AUTO):
         pass
     assert (seen["RAY_USAGE_STATS_ENABLED"], seen["RAY_IGNORE_UNHANDLED_ERRORS"]) == ("0", "1")
 
