@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 import re
 import time
 from contextlib import aclosing
@@ -16,6 +15,7 @@ import pybase64
 from client.endpoints.completion import Pieces, read_completion
 from client.endpoints.http import JsonServer
 from client.endpoints.keys import API_KEY, OPENAI_KEY
+from client.endpoints.model_names import is_listed_as
 from client.endpoints.request_body import PART, request_body
 from client.endpoints.retry import RetryPolicy
 from client.errors import (
@@ -117,18 +117,29 @@ class ModelClient:
             ServiceLostError: it is not there, or keeps us out.
             StoppedError: the run was stopped meanwhile.
         """
+        await self.read_models()
+        if unknown := self.unlisted(models):
+            self._notify(
+                f"warning: {self.base_url} does not list {', '.join(sorted(unknown))}, which is tried all the same; "
+                f"{self.models_in_words()}"
+            )
+
+    async def read_models(self) -> None:
+        """Read which models the endpoint lists, once; errors are those of `check`."""
         async with self._checking:
             if not self._checked:
                 self._listed = await self._list()
                 if self._listed is None:
                     await self._probe()
                 self._checked = True
-        if self._listed is not None and (unknown := models - self._unlisted - set(self._entries(models))):
-            self._unlisted |= unknown
-            self._notify(
-                f"warning: {self.base_url} does not list {', '.join(sorted(unknown))}, which is tried all the same; "
-                f"{self._lists()}"
-            )
+
+    def unlisted(self, models: set[str]) -> set[str]:
+        """Those of `models` that the endpoint does not list, if it lists any, but for what was told before."""
+        if self._listed is None:
+            return set()
+        unknown = models - self._unlisted - set(self._entries(models))
+        self._unlisted |= unknown
+        return unknown
 
     def _entries(self, models: Iterable[str]) -> dict[str, dict[str, Any]]:
         """What the endpoint says of those of `models` that it lists, in whatever form."""
@@ -136,7 +147,8 @@ class ModelClient:
         found = ((model, [entry for name, entry in listed if is_listed_as(model, name)]) for model in models)
         return {model: (self._listed or {}).get(model) or entries[0] for model, entries in found if entries}
 
-    def _lists(self) -> str:
+    def models_in_words(self) -> str:
+        """What the endpoint lists, for a message: `it lists a, b`."""
         some = list(self._listed or ())[:_SHOWN_MODELS]
         more = ", ..." if len(self._listed or ()) > len(some) else ""
         return f"it lists {', '.join(some)}{more}"
@@ -182,7 +194,7 @@ class ModelClient:
         """
         if self._listed is not None and not self._entries([model]):
             hearing = [name for name, entry in self._listed.items() if entry.get("task") == "transcribe"]
-            lists = f"it serves {', '.join(hearing)} (--speech-model)" if hearing else self._lists()
+            lists = f"it serves {', '.join(hearing)} (--speech-model)" if hearing else self.models_in_words()
             raise UsageError(f"{self.base_url} serves no speech model {model}, which transcript needs; {lists}")
 
     async def _probe(self) -> None:
@@ -338,7 +350,7 @@ class ModelClient:
                 if model in self._unlisted and _UNKNOWN_MODEL.search(str(error)):
                     raise UsageError(
                         f"{self.base_url} does not serve {model} (--model, --image-model, --video-model); "
-                        f"{self._lists()} ({error})"
+                        f"{self.models_in_words()} ({error})"
                     ) from error
                 if not isinstance(error, RefusedError):
                     raise
@@ -377,17 +389,3 @@ class ModelClient:
         if isinstance(said, dict) and said.get("error") and not said.get("choices"):
             # Some endpoints that pass requests on answer 200 before they know how it ends.
             raise FailedError(f"the answer is an error: {self._server.error_of(said)}")
-
-
-def is_listed_as(model: str, name: str) -> bool:
-    """Whether a model of this name is what a list of models names so.
-
-    Lists hold wildcards (`openai/*`, of LiteLLM), tags that need not be given (`llava:latest`, of Ollama), and
-    prefixes (`models/gemini-2.0-flash`, of Google).
-    """
-    longer, shorter = sorted((model, name), key=len, reverse=True)
-    return (
-        fnmatch.fnmatchcase(model, name)
-        or longer.endswith(f"/{shorter}")
-        or (longer.startswith(f"{shorter}:") and "/" not in longer.removeprefix(shorter))
-    )

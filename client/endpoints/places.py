@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from client.endpoints.retry import duration, how_to_start
 from client.errors import RequestError, ServiceLostError, UnavailableError
 
 if TYPE_CHECKING:
@@ -114,9 +115,11 @@ class Places:
                     self._answered(number, model, asked_at)
                     return answer
 
-    async def stream(self, model: str, attempt: Callable[[int], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
+    async def stream(
+        self, model: str, attempt: Callable[[int], AsyncGenerator[T, None]], among: Iterable[int] | None = None
+    ) -> AsyncGenerator[T, None]:
         """The same, piece by piece: from another one as long as there is no first piece."""
-        began, numbers, begun = time.monotonic(), self._take(model, None), False
+        began, numbers, begun = time.monotonic(), self._take(model, among), False
         while True:
             async with self._place(model, numbers) as number:
                 asked_at = time.monotonic()
@@ -182,14 +185,18 @@ class Places:
             self._lose(endpoint, model, error)
         elif error.busy:
             if time.monotonic() - began > self._wait_s:
-                raise RequestError(f"{error}, for {self._wait_s:g} s") from error
+                raise RequestError(f"{error}, for {duration(self._wait_s)}") from error
         elif all(it.lost or model in it.away_until for it in serving):
             since = max(it.away_since[model] if model in it.away_until else it.lost_at for it in serving)
+            how = how_to_start(endpoint.name, error)
             if time.monotonic() - max(began, since) > self._wait_s:
-                raise ServiceLostError(f"{endpoint.name}: {error}, for {self._wait_s:g} s; gave up waiting") from error
+                gave_up = f"{endpoint.name}: {error}, for {duration(self._wait_s)}; gave up waiting{how}"
+                raise ServiceLostError(gave_up) from error
             if since != self._told_since:
                 self._told_since = since
-                self._notify(f"{endpoint.name}: {error}; no other is there; waiting up to {self._wait_s:g} s")
+                self._notify(
+                    f"{endpoint.name}: {error}; no other is there; waiting up to {duration(self._wait_s)}{how}"
+                )
 
     def _lose(self, endpoint: _Endpoint, model: str, error: ServiceLostError) -> None:
         if not endpoint.lost:

@@ -118,7 +118,7 @@ class RetryPolicy:
                     raise
                 self._away(error)
                 if time.monotonic() - began > self._wait_s:
-                    raise self._give_up(f"{error}, for {_duration(self._wait_s)}") from error
+                    raise self._give_up(f"{error}, for {duration(self._wait_s)}") from error
                 longest = LONGEST_PAUSE_S if error.busy else LONGEST_PAUSE_AWAY_S
                 reason, retry_after = str(error), error.retry_after
             except FailedError as error:
@@ -156,27 +156,23 @@ class RetryPolicy:
             self._away_since = now
         gone = now - self._away_since
         if gone > self._wait_s:
-            gave_up = f"{self._name}: {error}, for {_duration(self._wait_s)}; gave up waiting{self._start(error)}"
+            how = how_to_start(self._name, error)
+            gave_up = f"{self._name}: {error}, for {duration(self._wait_s)}; gave up waiting{how}"
             raise ServiceLostError(gave_up) from error
         if self._said_at is None:
             # Before a long pause that the server asks for, the user hears of it at once.
             if gone + (error.retry_after or 0) >= (BUSY_NOTED_S if error.busy else NOTED_S):
-                waiting = f"waiting up to {_duration(self._wait_s)} for it"
-                self._notify(f"{self._name}: {error}; {waiting}{self._start(error)}")
+                waiting = f"waiting up to {duration(self._wait_s)} for it"
+                self._notify(f"{self._name}: {error}; {waiting}{how_to_start(self._name, error)}")
                 self._said_at, self._told_since = now, self._away_since
         elif now - self._said_at > REMIND_S:
-            self._notify(f"{self._name}: {error}; still waiting, {_duration(self._wait_s - gone)} left")
+            self._notify(f"{self._name}: {error}; still waiting, {duration(self._wait_s - gone)} left")
             self._said_at = now
-
-    def _start(self, error: UnavailableError) -> str:
-        """What to type where nothing listens on this machine."""
-        here = self._name.partition("://")[2].startswith(("127.0.0.1", "localhost", "[::1]"))
-        return " (is it running? babelview up starts it)" if here and "Connection refused" in str(error) else ""
 
     def _back(self, asked_at: float) -> None:
         # A server that is shutting down still answers what it was asked before: it is not back.
         if self._said_at is not None and asked_at >= self._told_since:
-            self._notify(f"{self._name}: back after {_duration(time.monotonic() - self._told_since)}")
+            self._notify(f"{self._name}: back after {duration(time.monotonic() - self._told_since)}")
             self._said_at = None
         self._away_since = None
         self._answered_at, self._given_up = time.monotonic(), 0
@@ -186,9 +182,7 @@ class RetryPolicy:
         if not retry_after:  # none, or one that has passed: to come back at once, for ever, helps nobody
             return min(longest, FIRST_PAUSE_S * 2.0 ** min(tries, 10)) * random.uniform(0.5, 1)
         if retry_after > self._wait_s:
-            raise self._give_up(
-                f"the server asks to wait {_duration(retry_after)}, --wait is {_duration(self._wait_s)}"
-            )
+            raise self._give_up(f"the server asks to wait {duration(retry_after)}, --wait is {duration(self._wait_s)}")
         return retry_after + random.uniform(0, max(FIRST_PAUSE_S, retry_after / 4))
 
     async def _pause(self, seconds: float) -> None:
@@ -197,6 +191,12 @@ class RetryPolicy:
         except TimeoutError:
             return
         raise StoppedError("interrupted while waiting to try again")
+
+
+def how_to_start(name: str, error: Exception) -> str:
+    """What to type where nothing listens on this machine; `name` of a server holds its URL."""
+    here = name.partition("://")[2].startswith(("127.0.0.1", "localhost", "[::1]"))
+    return " (is it running? babelview up starts it)" if here and "Connection refused" in str(error) else ""
 
 
 def failure(status: int, reason: str, retry_after: float | None, code: str | None = None) -> Exception:
@@ -227,7 +227,8 @@ def read_retry_after(value: str | None) -> float | None:
         return None
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time as text: `0.5 s`, `90 s`, `10 min`."""
     if seconds < 10:
         return f"{seconds:.3g} s"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

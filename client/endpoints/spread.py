@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from client.endpoints.chat import ModelClient
 from client.endpoints.places import Places
+from client.endpoints.retry import duration, how_to_start
 from client.endpoints.speech import SpeechClient
 from client.errors import ServiceLostError, StoppedError, UnavailableError, UsageError
 
@@ -64,34 +65,65 @@ class SpreadModel(ModelClient):
         async with self._looking:
             self._models |= models
             began, told = time.monotonic(), False
-            names = f"endpoints {', '.join(client.base_url for client in self._all)}"
-            while not await self._look():
+            while away := await self._look():
+                why, how = self._why(away)
                 if time.monotonic() - began > self._wait_s:
-                    raise ServiceLostError(f"{names}: none of them is there, for {self._wait_s:g} s; gave up waiting")
+                    raise ServiceLostError(f"{why}, for {duration(self._wait_s)}; gave up waiting{how}")
                 if not told:
-                    self._notify(f"{names}: none of them is there; waiting up to {self._wait_s:g} s")
+                    self._notify(f"{why}; waiting up to {duration(self._wait_s)}{how}")
                 told = True
                 await self._pause()
+            self._tell_unlisted()
 
-    async def _look(self) -> bool:
-        """Whether any endpoint is there."""
+    async def _look(self) -> list[BaseException]:
+        """Why none of the endpoints is there, of each; empty if any is."""
         found = await asyncio.gather(*(self._look_at(each) for each in range(len(self._all))), return_exceptions=True)
-        for error in found:
-            if isinstance(error, BaseException) and not isinstance(error, UnavailableError | ServiceLostError):
+        away = [error for error in found if error is not None]
+        for error in away:
+            if not isinstance(error, UnavailableError | ServiceLostError):
                 raise error
-        lost = [error for error in found if isinstance(error, ServiceLostError)]
-        if len(lost) == len(found):
-            raise lost[0]
+        if len(away) == len(found) and all(isinstance(error, ServiceLostError) for error in away):
+            raise away[0]
         for number, error in enumerate(found):
             if self._there and number not in self._there and isinstance(error, UnavailableError | ServiceLostError):
                 self.places.missing(number, self._models, error)
-        return bool(self._there)
+        return [] if self._there else away
+
+    def _why(self, away: Sequence[BaseException]) -> tuple[str, str]:
+        """Why none is there, and what to type where one would be on this machine."""
+        each = [(client.base_url, error) for client, error in zip(self._all, away, strict=True)]
+        why = "; ".join(f"endpoint {url}: {error}" for url, error in each)
+        how = next(filter(None, (how_to_start(url, error) for url, error in each)), "")
+        return f"none of the endpoints is there: {why}" if len(each) > 1 else why, how
 
     async def _look_at(self, number: int) -> None:
-        await ModelClient.check(self._all[number], self._models)
+        await self._all[number].read_models()
         if any(self._takes_video(other) != self._takes_video(number) for other in self._there):
             raise UsageError("--base-url: some of these endpoints are vLLM's, others are not: say --frames-as images")
         self._there.add(number)
+
+    def _tell_unlisted(self) -> None:
+        """Say once of each model which endpoints do not list it."""
+        unlisted = {number: self._all[number].unlisted(self._models) for number in sorted(self._there)}
+        for model in sorted(set().union(*unlisted.values())):
+            without = [self._all[number] for number, names in unlisted.items() if model in names]
+            if len(without) == len(self._there):
+                lists = "; ".join(f"{client.base_url}: {client.models_in_words()}" for client in without)
+                self._notify(f"warning: no endpoint lists {model}, which is tried all the same ({lists})")
+            elif self.lists(model):
+                self._notify(
+                    f"{model} is asked at other endpoints than {', '.join(client.base_url for client in without)}, "
+                    "which do not list it"
+                )
+
+    def _serving(self, model: str) -> list[int]:
+        """The numbers of the endpoints that are asked for a model: not those that list others and not this one."""
+        able = [
+            number
+            for number, client in enumerate(self._all)
+            if number not in self._there or ModelClient.lists(client, model) or not client.lists_models
+        ]
+        return able if self._there.intersection(able) else list(range(len(self._all)))
 
     async def _pause(self) -> None:
         try:
@@ -151,7 +183,7 @@ class SpreadModel(ModelClient):
             await self._look_again_at(number, request.model)
             return await ModelClient.ask(self._all[number], request, parts, label, other_try, choices=choices)
 
-        return await self.places.ask(request.model, attempt)
+        return await self.places.ask(request.model, attempt, self._serving(request.model))
 
     async def stream(
         self, request: Request, parts: bytes, turns: Sequence[Turn], label: str
@@ -164,7 +196,7 @@ class SpreadModel(ModelClient):
                 async for piece in pieces:
                     yield piece
 
-        async with aclosing(self.places.stream(request.model, attempt)) as pieces:
+        async with aclosing(self.places.stream(request.model, attempt, self._serving(request.model))) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -185,6 +217,9 @@ class SpreadModel(ModelClient):
             raise
         except UsageError as error:
             raise ServiceLostError(str(error)) from error
+        self._all[number].unlisted(self._models)
+        if number not in self._serving(model):
+            raise ServiceLostError(f"endpoint {self._all[number].base_url} does not list {model}")
 
 
 class SpreadSpeech(SpeechClient):

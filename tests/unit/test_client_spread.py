@@ -17,10 +17,10 @@ from fake_servers import FakeServers, error
 from client.api.session import Session
 from client.endpoints import places, retry, spread
 from client.endpoints.chat import ModelClient
-from client.errors import ServiceLostError
+from client.errors import ServiceLostError, UsageError
 from client.media.content import SoundPiece, Span
 from client.media.kinds import Kind
-from client.tasks.plan import SPEECH_MODEL
+from client.tasks.plan import IMAGE_MODEL, SPEECH_MODEL, VIDEO_MODEL
 from scripts.benchmarks.fakes.scripted import listing
 
 if TYPE_CHECKING:
@@ -97,6 +97,52 @@ async def test_one_that_comes_late_is_looked_at_first(both: list[FakeServers], s
     assert "say --frames-as images; others are asked instead" in said[-1]
 
 
+def lists(*models: str) -> Any:
+    async def answer(*_: Any) -> Any:
+        return listing("babelview", *models)
+
+    return answer
+
+
+async def test_a_model_is_asked_where_it_is_listed(both: list[FakeServers], said: list[str]) -> None:
+    both[0].on_models, both[1].on_models = lists(IMAGE_MODEL), lists(VIDEO_MODEL, "others")
+    async with session(both, said) as opened:
+        await opened.opened.model.check({IMAGE_MODEL})
+        await opened.opened.model.check({IMAGE_MODEL, "unknown"})
+        await ask(opened, 4)
+    assert [len(each.asked) for each in both] == [4, 0]
+    urls = [f"{each.url}/v1" for each in both]
+    listed = f"{urls[0]}: it lists {IMAGE_MODEL}; {urls[1]}: it lists {VIDEO_MODEL}, others"
+    assert said == [
+        f"{IMAGE_MODEL} is asked at other endpoints than {urls[1]}, which do not list it",
+        f"warning: no endpoint lists unknown, which is tried all the same ({listed})",
+    ]
+
+
+async def test_one_that_comes_late_and_lists_others_is_not_asked(both: list[FakeServers], said: list[str]) -> None:
+    both[0].on_models, both[1].on_models = lists(IMAGE_MODEL), lists("others")
+    both[1].stop()
+    async with session(both, said) as opened:
+        await opened.opened.model.check(set())
+        both[1].start()
+        await ask(opened, 4)
+    assert [len(each.asked) for each in both] == [4, 0]
+    assert said == [f"warning: endpoint {both[1].url}/v1 does not list {IMAGE_MODEL}; others are asked instead"]
+
+
+async def test_endpoints_of_which_some_take_no_videos_are_refused_without_a_warning(
+    both: list[FakeServers], said: list[str]
+) -> None:
+    async def others(*_: Any) -> Any:
+        return listing("others", "pictures")
+
+    both[1].on_models = others
+    async with session(both, said) as opened:
+        with pytest.raises(UsageError, match="say --frames-as images"):
+            await opened.opened.model.check({IMAGE_MODEL})
+    assert not said
+
+
 @pytest.fixture
 def a_pause_is_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time stands still but for pauses."""
@@ -117,9 +163,12 @@ async def test_all_of_them_away_are_waited_for_and_then_end_the_run(both: list[F
     for each in both:
         each.stop()
     async with session(both, said, wait_s=90) as opened:
-        with pytest.raises(ServiceLostError, match="none of them is there"):
+        with pytest.raises(ServiceLostError) as ended:
             await opened.opened.model.check(set())
-    assert ["none of them is there; waiting" in line for line in said] == [True]
+    each = "; ".join(f"endpoint {it.url}/v1: cannot be reached (Connection refused)" for it in both)
+    how = "(is it running? babelview up starts it)"
+    assert said == [f"none of the endpoints is there: {each}; waiting up to 90 s {how}"]
+    assert str(ended.value) == f"none of the endpoints is there: {each}, for 90 s; gave up waiting {how}"
 
 
 @pytest.mark.usefixtures("a_pause_is_a_minute")
@@ -128,7 +177,7 @@ async def test_all_of_them_dying_end_the_run(both: list[FakeServers], said: list
         await opened.opened.model.check(set())
         for each in both:
             each.stop()
-        with pytest.raises(ServiceLostError, match="gave up waiting"):
+        with pytest.raises(ServiceLostError, match=r"gave up waiting \(is it running\? babelview up starts it\)"):
             await ask(opened)
 
 
@@ -174,12 +223,6 @@ async def test_an_answer_that_streams_comes_from_the_other_one(both: list[FakeSe
 
 async def test_sound_goes_to_those_that_serve_the_model(said: list[str]) -> None:
     three = [FakeServers() for _ in range(3)]
-
-    def lists(*models: str) -> Any:
-        async def answer(*_: Any) -> Any:
-            return listing("babelview", *models)
-
-        return answer
 
     async def hear(*_: Any) -> Any:
         await asyncio.sleep(0.02)
