@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from client.cli import signals
 
 if __name__ == "__main__":
-    signals.end_at_once()
+    signals.end_at_once(signals.say_interrupted)
 
 from client.cli.command import invoke
 from client.cli.settings import batch_command, read_settings
@@ -47,8 +48,9 @@ def _run(settings: Settings) -> int:
 
 
 def _run_and_leave(settings: Settings) -> None:
-    signals.end_at_once()
     signals.open_closed_streams()
+    again = None if settings.dry_run else settings.command_line
+    signals.end_at_once(partial(signals.say_interrupted, again))
     signals.leave(_run(settings))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from client.cli.command import invoke
-from client.cli.signals import INTERRUPTED
+from client.cli.signals import INTERRUPTED, say_interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return invoke(cli, arguments, "babelview") or 0
     except KeyboardInterrupt:
+        say_interrupted()
         return INTERRUPTED
 
 

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 INTERRUPTED = 130
+_STDERR = 2
 
 
 def end_at_once(before: Callable[[], None] | None = None) -> None:
-    """Let a signal end this process without a word: while it imports and looks through folders, nothing can be lost.
+    """Let a signal end this process at once: while it imports and looks through folders, nothing can be lost.
 
-    `before` that it is called: it removes what would be left behind.
+    `before` that it is called: it removes what would be left behind, or says what has ended.
     """
 
     def interrupted(*_: object) -> None:
@@ -31,6 +32,13 @@ def end_at_once(before: Callable[[], None] | None = None) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupted)
+
+
+def say_interrupted(command_line: str | None = None) -> None:
+    """Say that it was interrupted, and what to type to go on, also within a handler of signals."""
+    again = f"; to go on: {command_line}" if command_line else ""
+    with suppress(OSError):  # nobody reads it
+        os.write(_STDERR, f"interrupted{again}\n".encode(errors="backslashreplace"))
 
 
 def end_in_order(

@@ -173,6 +173,29 @@ def test_who_interrupts_before_anything_has_begun_gets_no_traceback(
     assert not (tmp_path / "captions").exists()
 
 
+@pytest.mark.parametrize(("option", "again"), [("--quiet", True), ("--dry-run", False)])
+def test_who_interrupts_while_files_are_looked_for_is_told_how_to_go_on(
+    servers: FakeServers, tmp_path: Path, option: str, again: bool
+) -> None:
+    os.mkfifo(tmp_path / "list")
+    process = start(servers, "--manifest", "list", option, cwd=tmp_path)
+    opened: list[int] = []
+
+    def is_read() -> bool:
+        with contextlib.suppress(OSError):  # nobody reads it yet
+            opened.append(os.open(tmp_path / "list", os.O_WRONLY | os.O_NONBLOCK))
+        return bool(opened) or process.poll() is not None
+
+    wait_until(is_read)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=60)[1]
+    os.close(opened[0])
+    assert process.returncode == 130
+    read = f"BABELVIEW_BASE_URL={servers.url}/v1 BABELVIEW_TRANSLATOR={servers.url}"
+    how = f"; to go on: {read} python -m client.batch --manifest list {option}" if again else ""
+    assert output == f"interrupted{how}\n"
+
+
 @pytest.mark.parametrize("away", ["--base-url", "--translator"])
 def test_a_run_that_waits_for_a_server_can_be_interrupted(servers: FakeServers, tmp_path: Path, away: str) -> None:
     pictures(tmp_path / "ads", 3)
