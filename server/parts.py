@@ -44,7 +44,7 @@ def open_gateway_socket(gateway: GatewayProfile) -> socket.socket:
     Raises:
         PreflightError: it cannot listen there.
     """
-    listener = bind(gateway.host, gateway.port, "gateway")
+    listener = bind(gateway.host, gateway.port, "gateway", "--port")
     listener.listen(1024)
     return listener
 
@@ -177,7 +177,7 @@ def _translator_part(translator: TranslatorProfile, keys: frozenset[str]) -> Par
     # Its options in the environment are for `babelview translate`: here the profile says all, as `check` has read it.
     options = {name for name in os.environ if name.startswith(OPTIONS_PREFIX)} - {TRANSLATOR_KEYS, SECOND_OPINION_KEY}
     # Looked at and let go: the translator opens its port itself.
-    with bind(LOOPBACK, translator.port, "translator") as trial:
+    with bind(LOOPBACK, translator.port, "translator", "--translator-port") as trial:
         port = trial.getsockname()[1]
     address = f"http://{LOOPBACK}:{port}"
     return Part(

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from server.errors import PartFailedError
+from server.errors import PartFailedError, PreflightError
 from server.exit_codes import FAILED
 from server.parts import open_gateway_socket, stack_parts
 from server.sizing.preflight import check_memory, check_models, check_packages, make_log_folder
-from server.status import serve_status, status_socket
+from server.status import ask, serve_status, status_socket
 from server.supervision.events import EventLog
 from server.supervision.reaper import Reaper
 from server.supervision.sleep_group import SleepGroup
 from server.supervision.supervisor import ProcessSupervisor
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from server.policy import Policy
-    from server.profile import Profile
+    from server.profile import GatewayProfile, Profile
     from server.supervision.part import Part
     from server.supervision.supervisor import Reporter
 
@@ -118,10 +119,9 @@ async def stack_of(profile: Profile, *, logs: Path, reporter: Reporter) -> Async
     """
     check_packages(profile)
     check_models(profile)
-    check_memory(profile)
     policy = profile.supervisor
-    listener = open_gateway_socket(profile.gateway)
-    with listener:
+    with _gateway_socket(profile.gateway) as listener:  # before memory, which a stack that runs there takes
+        check_memory(profile)
         make_log_folder(logs)
         runtime = Path(tempfile.mkdtemp(prefix="babelview-"))  # 0700: engines listen in it
         async with Reaper(runtime) as reaper:
@@ -131,6 +131,18 @@ async def stack_of(profile: Profile, *, logs: Path, reporter: Reporter) -> Async
                 stack = Stack(parts, logs=logs, reaper=reaper, reporter=events, policy=policy)
                 async with serve_status(status_socket(listener.getsockname()[1]), stack.supervisors):
                     yield stack
+
+
+def _gateway_socket(gateway: GatewayProfile) -> socket.socket:
+    try:
+        return open_gateway_socket(gateway)
+    except PreflightError as error:
+        if (running := ask(gateway.port)) is None:
+            raise
+        raise PreflightError(
+            f"a stack of yours runs behind port {gateway.port} already (process {running['pid']}): babelview status "
+            "shows it; --port and --translator-port have another one run beside it"
+        ) from error
 
 
 async def run_until_signal(

@@ -54,13 +54,14 @@ def check_packages(profile: Profile) -> None:
     if profile.translator and profile.translator.model and importlib.util.find_spec(TRANSLATION) is None:
         missing.append("CTranslate2")
     if any(engine.ray for engine in profile.engines) and importlib.util.find_spec(CLUSTER) is None:
-        raise PreflightError('engines with ray need Ray, which is not installed: pip install ".[ray]"')
+        how = "pip install -e '.[ray]' in Babelview's own folder"
+        raise PreflightError(f"engines with ray need Ray, which is not installed: {how}")
     if missing:
         extra, other = ("gpu", "cpu") if profile.device.on_gpu else ("cpu", "gpu")
         why = "on a GPU" if other == "gpu" else "without a GPU"
         raise PreflightError(
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: "
-            f'pip install ".[{extra}]" (".[{other}]" {why}), or make setup'
+            f"pip install -e '.[{extra}]' ('.[{other}]' {why}), or make setup, in Babelview's own folder"
         )
 
 
@@ -132,8 +133,8 @@ def _try_to_write(folder: Path) -> None:
         pass
 
 
-def bind(host: str, port: int, what: str) -> socket.socket:
-    """A TCP socket bound to an address; port 0 takes a free one.
+def bind(host: str, port: int, what: str, option: str) -> socket.socket:
+    """A TCP socket bound to an address; port 0 takes a free one. `option` names another port.
 
     Raises:
         PreflightError: the port is taken, or the address is not ours.
@@ -145,5 +146,8 @@ def bind(host: str, port: int, what: str) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise PreflightError(f"the {what} cannot listen on {host} port {port}: {error.strerror or error}") from error
+        other = f" ({option} names another one, 0 any free one)" if error.errno == errno.EADDRINUSE else ""
+        raise PreflightError(
+            f"the {what} cannot listen on {host} port {port}: {error.strerror or error}{other}"
+        ) from error
     return listener

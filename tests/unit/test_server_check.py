@@ -188,7 +188,8 @@ util.find_spec = lambda name, *rest: None if name in {"ctranslate2", "vllm"} els
 from server.cli import main
 sys.exit(main(sys.argv[1:]))
 """
-SAYS = 'vLLM and CTranslate2 are not installed: pip install ".[cpu]" (".[gpu]" on a GPU), or make setup'
+HOW = "pip install -e '.[cpu]' ('.[gpu]' on a GPU), or make setup, in Babelview's own folder"
+SAYS = f"vLLM and CTranslate2 are not installed: {HOW}"
 
 
 @pytest.mark.parametrize("command", ["check", "up"])

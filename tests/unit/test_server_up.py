@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,24 @@ def assert_one_line(done: subprocess.CompletedProcess[str], folder: Path, *says:
 def test_a_port_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert_one_line(up(tmp_path, "--port", port), tmp_path, "gateway", port, "in use")
+        assert_one_line(up(tmp_path, "--port", port), tmp_path, "gateway", port, "in use (--port names another one")
+
+
+def test_beside_a_running_stack(tmp_path: Path) -> None:
+    """It is told before the memory that it takes."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket(socket.AF_UNIX) as status:
+        port = taken.getsockname()[1]
+        path = tmp_path / "run" / f"babelview-{os.getuid()}" / f"{port}.sock"
+        path.parent.mkdir(parents=True)
+        status.bind(str(path))
+        status.listen()
+
+        def tell() -> None:
+            status.accept()[0].sendall(b'{"pid": 77}')
+
+        threading.Thread(target=tell, daemon=True).start()
+        done = up(tmp_path, "--port", str(port), memory=10_000.0)
+    assert_one_line(done, tmp_path, f"runs behind port {port} already (process 77): babelview status", "--port")
 
 
 def test_a_missing_model(tmp_path: Path) -> None:
