@@ -23,5 +23,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def install(extra: str) -> str:
-    """The command that installs the packages of one of our extras; nothing of ours is published yet."""
-    return f"pip install '.[{extra}]' in Babelview's own folder"
+    """The command that installs the packages of one of our extras; nothing of ours is published yet.
+
+    With `-e`, as `make setup` does it: without it a copy would stand in the place of the folder from then on.
+    """
+    return f"pip install -e '.[{extra}]' in Babelview's own folder"

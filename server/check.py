@@ -128,7 +128,7 @@ def _versions() -> Iterator[Finding]:
     remarks = list(dict.fromkeys(filter(None, map(remark, found.values() or [""]))))
     yield Finding("vLLM", good=known, says=": ".join([says, *remarks]))
     plugins = [entry.name for entry in entry_points(group="vllm.general_plugins")]
-    says = "vLLM finds it" if PLUGIN in plugins else "vLLM does not find it: install babelview itself (pip install .)"
+    says = "vLLM finds it" if PLUGIN in plugins else "vLLM does not find it: pip install -e . in Babelview's own folder"
     yield Finding("Llama 3.2 Vision plugin", good=PLUGIN in plugins, says=says)
 
 

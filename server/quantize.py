@@ -52,7 +52,8 @@ def quantize(source: Path, target: Path, scheme: str, load: bool) -> int:  # as 
     try:
         from server import quantization_schemes, quantized_checkpoint  # noqa: PLC0415  # load torch
     except ImportError as error:
-        needed = f'{error.name} is not installed: pip install ".[gpu]" (".[cpu]" without a GPU), or make setup'
+        how = "pip install -e '.[gpu]' ('.[cpu]' without a GPU), or make setup, in Babelview's own folder"
+        needed = f"{error.name} is not installed: {how}"
         raise PreflightError(needed) from error
     try:
         chosen = quantization_schemes.SCHEMES[scheme]

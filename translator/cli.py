@@ -201,7 +201,7 @@ def _run(settings: Settings) -> int:
     try:
         from translator.service import run  # noqa: PLC0415  (heavy: after the arguments)
     except ImportError as error:
-        click.echo(f'error: {error}: pip install ".[translator]"', err=True)
+        click.echo(f"error: {error}: pip install -e '.[translator]' in Babelview's own folder", err=True)
         return 1
     return run(settings)
 

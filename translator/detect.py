@@ -144,7 +144,8 @@ class Detector:
         try:
             from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415 (loaded when needed)
         except ImportError as error:
-            message = 'languages cannot be detected here: name the source, or pip install ".[translator]"'
+            how = "pip install -e '.[translator]' in Babelview's own folder"
+            message = f"languages cannot be detected here: name the source, or {how}"
             raise DetectionError(message) from error
         identifier: _Identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
         for label in identifier.nb_classes:

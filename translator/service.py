@@ -119,5 +119,5 @@ async def _load(settings: Settings, state: State) -> Batcher:
         # Only now: loading CTranslate2 is what takes long, and a bad --model should not wait for it.
         from translator.loading import load  # noqa: PLC0415
     except ImportError as error:
-        raise ModelError(f'{error}: pip install ".[translator]"') from error
+        raise ModelError(f"{error}: pip install -e '.[translator]' in Babelview's own folder") from error
     return await load(settings, state)

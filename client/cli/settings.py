@@ -18,7 +18,7 @@ from client.cli.ray_options import check_ray
 from client.cli.values import SCENES
 from client.endpoints.keys import API_KEY, OPENAI_KEY, TRANSLATOR_KEY, endpoint_key, translator_key
 from client.errors import UsageError
-from client.hints import nearest
+from client.hints import install, nearest
 from client.media.kinds import Animated, Kind
 from client.media.sampling import FRAMES, Fit, Sampling
 from client.sources.manifest import is_manifest
@@ -335,7 +335,7 @@ def _scenes(shortest_s: float, longest_s: float) -> Over:
     if longest_s < shortest_s:
         raise click.UsageError(f"--max-scene {longest_s:g} is less than --min-scene {shortest_s:g}")
     if not (find_spec("scenedetect") and find_spec("cv2")):
-        raise click.UsageError("--window scenes needs PySceneDetect: pip install 'babelview[scenes]'")
+        raise click.UsageError(f"--window scenes needs PySceneDetect: {install('scenes')}")
     return scenes(shortest_s, longest_s)
 
 

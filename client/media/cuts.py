@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from client.errors import MediaError
+from client.hints import install
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,7 +45,7 @@ def find_cuts(
         from scenedetect.common import FrameTimecode, Timecode  # noqa: PLC0415
         from scenedetect.detectors import AdaptiveDetector  # noqa: PLC0415
     except ImportError as error:
-        raise MediaError(f"scenes cannot be found ({error}): pip install 'babelview[scenes]'") from error
+        raise MediaError(f"scenes cannot be found ({error}): {install('scenes')}") from error
     detector = AdaptiveDetector(min_scene_len=shortest_s)
     waiting: deque[tuple[FrameTimecode, Shown]] = deque()
     cuts: list[FrameTimecode] = []

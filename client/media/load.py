@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from client.errors import MediaError
+from client.hints import install
 from client.media.containers import is_sequence, is_sound_alone
 from client.media.content import Look, Scene, SoundEnd, Span
 from client.media.kinds import (
@@ -131,7 +132,7 @@ def _head(path: Path) -> bytes:
 def recognise(head: bytes, sha256: str, suffix: str) -> Identity:
     """What a file is, by its first `HEAD_BYTES` bytes and the suffix of its name."""
     if rare := rare_kind(head, suffix):
-        advice = f"this {rare} cannot be read here: pip install 'babelview[formats]', or convert it to PNG or JPEG"
+        advice = f"this {rare} cannot be read here: {install('formats')}, or convert it to PNG or JPEG"
         return Identity(sha256, Kind.IMAGE, None if is_readable(rare) else advice)
     named = by_suffix(suffix)
     kind = sniff(head)

@@ -80,7 +80,8 @@ def _from_hub(name: str) -> dict[str, Any]:
         from huggingface_hub import hf_hub_download  # noqa: PLC0415  # an extra, and heavy
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
     except ImportError as error:
-        raise UnknownSizesError(f"to ask the hub about {name}: pip install '.[translator]'") from error
+        how = "pip install -e '.[translator]' in Babelview's own folder"
+        raise UnknownSizesError(f"to ask the hub about {name}: {how}") from error
     try:
         path = hf_hub_download(name, "config.json", etag_timeout=5)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

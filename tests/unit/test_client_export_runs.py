@@ -41,7 +41,7 @@ def test_a_run_writes_the_formats_it_is_told(servers: FakeServers, tmp_path: Pat
     ("format_", "reason"),
     [
         ("json,docx", "unknown format 'docx'; there are: json, jsonl, csv, parquet, xlsx, reference"),
-        ("parquet", "needs the package pyarrow: pip install '.[parquet]' in Babelview's own folder"),
+        ("parquet", "needs the package pyarrow: pip install -e '.[parquet]' in Babelview's own folder"),
     ],
 )
 def test_formats_are_checked_before_anything_starts(

@@ -172,7 +172,7 @@ def test_a_run_that_is_killed_while_it_hears_asks_nothing_twice(
     window: str, hearing: FakeServers, tmp_path: Path
 ) -> None:
     if window == "scenes":
-        pytest.importorskip("scenedetect", reason="the extra `scenes` finds cuts: pip install '.[scenes]'")
+        pytest.importorskip("scenedetect", reason="the extra `scenes` finds cuts: pip install -e '.[scenes]'")
     film(tmp_path)
     arguments = (*TASKS, "captions,tags", "--window", window)
     stops = [False]

@@ -18,6 +18,7 @@ from media_files import load_file
 from PIL import Image
 
 from client.errors import MediaError
+from client.hints import install
 from client.media import kinds
 from client.media.image import load_image
 from client.media.load import identify
@@ -150,7 +151,7 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_what_needs_a_package_says_which(tmp_path: Path, name: str, data: bytes, what: str) -> None:
     (tmp_path / name).write_bytes(data)
     assert identify(tmp_path / name).problem == (
-        f"this {what} cannot be read here: pip install 'babelview[formats]', or convert it to PNG or JPEG"
+        f"this {what} cannot be read here: {install('formats')}, or convert it to PNG or JPEG"
     )
     assert kinds.by_suffix(".pdf") is kinds.by_suffix(".dng") is None
 

@@ -74,14 +74,14 @@ def test_a_missing_driver_is_named(
     monkeypatch.setitem(sys.modules, package, None)
     (tmp_path / "list.csv").write_text(f"file\n{url}\n")
     for given in (url, str(tmp_path / "list.csv")):
-        with pytest.raises(UsageError, match=rf"{extra}:// needs the package {package}: pip install '.\[{extra}\]'"):
+        with pytest.raises(UsageError, match=rf"{extra}:// needs the package {package}: pip install -e '.\[{extra}\]'"):
             gather([given])
 
 
 @pytest.mark.parametrize(("url", "extra"), [("s3://b/a.png", "s3"), ("memory://b/a.png", "remote")])
 def test_missing_fsspec_is_named(monkeypatch: pytest.MonkeyPatch, url: str, extra: str) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    with pytest.raises(UsageError, match=rf"needs the package fsspec: pip install '.\[{extra}\]'"):
+    with pytest.raises(UsageError, match=rf"needs the package fsspec: pip install -e '.\[{extra}\]'"):
         gather([url])
 
 

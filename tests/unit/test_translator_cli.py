@@ -163,7 +163,7 @@ def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     result = call("--model", "demo")
     assert result.exit_code == 1
     assert result.stderr.startswith("error: ")
-    assert 'pip install ".[translator]"' in result.stderr
+    assert "pip install -e '.[translator]' in Babelview's own folder" in result.stderr
 
 
 @pytest.mark.parametrize("module", ["translator", "translator.model.convert"])

@@ -1,7 +1,7 @@
 """The weights of a transformers checkpoint, read one at a time: a file is mapped, never loaded as a whole.
 
 Safetensors need only numpy. `pytorch_model*.bin`, which the published NLLB-200 repositories hold, are pickles: they
-are read by torch with `weights_only=True`, which runs no code of theirs (`pip install ".[convert]"`).
+are read by torch with `weights_only=True`, which runs no code of theirs (`pip install -e ".[convert]"`).
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ def main(
 
             convert(checkpoint, output, quantization)
     except ImportError as error:
-        click.echo(f'{error}: to convert this checkpoint, pip install ".[convert]"', err=True)
+        how = "pip install -e '.[convert]' in Babelview's own folder"
+        click.echo(f"{error}: to convert this checkpoint, {how}", err=True)
         context.exit(1)
     except Exception as error:  # noqa: BLE001  (a model folder can be wrong in any way)
         click.echo(" ".join(str(error).split()) or type(error).__name__, err=True)
