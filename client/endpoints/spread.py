@@ -75,21 +75,22 @@ class SpreadModel(ModelClient):
                 await self._pause()
             self._tell_unlisted()
 
-    async def _look(self) -> list[BaseException]:
+    async def _look(self) -> list[UnavailableError | ServiceLostError]:
         """Why none of the endpoints is there, of each; empty if any is."""
         found = await asyncio.gather(*(self._look_at(each) for each in range(len(self._all))), return_exceptions=True)
-        away = [error for error in found if error is not None]
-        for error in away:
-            if not isinstance(error, UnavailableError | ServiceLostError):
-                raise error
-        if len(away) == len(found) and all(isinstance(error, ServiceLostError) for error in away):
-            raise away[0]
+        away: dict[int, UnavailableError | ServiceLostError] = {}
         for number, error in enumerate(found):
-            if self._there and number not in self._there and isinstance(error, UnavailableError | ServiceLostError):
-                self.places.missing(number, self._models, error)
-        return [] if self._there else away
+            if isinstance(error, UnavailableError | ServiceLostError):
+                away[number] = error
+            elif error is not None:
+                raise error
+        if len(away) == len(found) and all(isinstance(error, ServiceLostError) for error in away.values()):
+            raise away[0]
+        for number in sorted(away.keys() - self._there) if self._there else ():
+            self.places.missing(number, self._models, away[number])
+        return [] if self._there else list(away.values())
 
-    def _why(self, away: Sequence[BaseException]) -> tuple[str, str]:
+    def _why(self, away: Sequence[UnavailableError | ServiceLostError]) -> tuple[str, str]:
         """Why none is there, and what to type where one would be on this machine."""
         each = [(client.base_url, error) for client, error in zip(self._all, away, strict=True)]
         why = "; ".join(f"endpoint {url}: {error}" for url, error in each)
