@@ -21,6 +21,7 @@ from client.cli.stats import run_stats
 from client.cluster import driver, listing, records
 from client.cluster.address import LOCAL, check_address
 from client.cluster.lock import Lock
+from client.cluster.notes import showing
 from client.cluster.objects import Objects
 from client.cluster.ownership import check_not_of_machine
 from client.cluster.tables import Tables
@@ -149,6 +150,7 @@ def _run(settings: Settings, objects: Objects, wanted: listing.Wanted, asked: As
         earlier = records.gone_on_with(runs, run)
         given = settings.session_settings() | {"concurrency": laid_out.at_once, "loaders": laid_out.loaders}
         glossary = given.pop("glossary")
+        common = driver.in_common(laid_out, len(endpoint_addresses(settings.base_url)), settings.concurrency)
         work = Work(
             asked=asked,
             session=given,
@@ -159,12 +161,12 @@ def _run(settings: Settings, objects: Objects, wanted: listing.Wanted, asked: As
             redo_run=earlier[-1]["id"] if settings.redo and earlier else None,
             tables=tables.names,
             done=driver.share(records.done_by(objects, tables, earlier)),
-            limits=driver.shared_limits(laid_out, len(endpoint_addresses(settings.base_url)), settings.concurrency),
-            notify=_say,
+            limits=common.limits,
+            say=common.say,
         )
         ended: BabelviewError | KeyboardInterrupt | None = None
         try:
-            with closing(driver.run(work, wanted, laid_out)) as outcomes:
+            with showing(common.take, display.note), closing(driver.run(work, wanted, laid_out)) as outcomes:
                 for outcome in outcomes:
                     lock.check()
                     progress.add(outcome)

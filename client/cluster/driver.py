@@ -16,10 +16,10 @@ import orjson
 from client.cluster import compaction
 from client.cluster.address import AUTO, LOCAL
 from client.cluster.folders import OwnFolder
-from client.cluster.limits import Limits
 from client.cluster.listing import blocks
 from client.cluster.objects import Objects
 from client.cluster.records import SOURCES
+from client.cluster.shared import Shared
 from client.cluster.worker import BLOCKS_AT_ONCE, Worker
 from client.errors import BabelviewError, ServiceLostError, UsageError
 from client.hints import install
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 
     from client.cluster.listing import Wanted
     from client.cluster.worker import Work
+    from client.endpoints.places import Counts
 
 T = TypeVar("T")
 
 _FOLDER, _LONGEST_FOLDER = "babelview-ray-", 40
 """Characters: a socket's path has 107 at most, of which Ray takes some 65 for itself."""
+_TAKE_S = 5.0
 MOST_LOADERS = 4
 """Of an actor, unless told otherwise: more actors rather than larger ones, as each has one thread of Python."""
 
@@ -73,6 +75,8 @@ def connected(address: str) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # It prints errors that nobody asks for. Ours are all asked for; those of its statistics, after a loss, are not.
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
+    # It also calls an error that actors which may be started again have arguments. What ends a run is raised.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     with ExitStack() as stack:
         folder = stack.enter_context(_folder())
         settings = _own_cluster(folder) if address == LOCAL else {}
@@ -83,7 +87,7 @@ def connected(address: str) -> Iterator[None]:
             # Ray puts the current folder of a driver before all else on the path of its actors: a user's own
             # `client.py` there would be imported in the place of our `client`.
             with chdir(folder):
-                ray.init(address=address, logging_level=logging.ERROR, **settings)
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **settings)
         except Exception as error:  # ConnectionError, RuntimeError, ValueError, grpc's
             raise UsageError(f"--ray {address}: {_why(address, error)}") from error
         with _told():
@@ -162,14 +166,35 @@ def share(value: T) -> Callable[[], T]:
     return partial(ray.get, ray.put(value))
 
 
-def shared_limits(laid_out: Machines, endpoints: int, concurrency: int) -> Callable[..., list[int]] | None:
-    """What keeps the bounds that all actors share, in an actor of its own; None where there is but one to ask."""
+class InCommon(NamedTuple):
+    """What all actors share, by functions that any of them may call; the last is the driver's."""
+
+    limits: Callable[[str, list[Counts]], list[int]] | None
+    """`Limits.exchange`; None where there is a single actor."""
+    say: Callable[[str, str], None]
+    """`Notes.say`"""
+    take: Callable[[], list[str]]
+    """`Notes.take`"""
+
+
+def in_common(laid_out: Machines, endpoints: int, concurrency: int) -> InCommon:
+    """Start the actor that all others share."""
     import ray  # noqa: PLC0415 (optional)
 
-    if laid_out.actors == 1:
-        return None
-    limits = ray.remote(num_cpus=0, max_restarts=-1)(Limits).remote(endpoints, concurrency, laid_out.actors)
-    return lambda actor, counts: ray.get(limits.exchange.remote(actor, counts))
+    shared = ray.remote(num_cpus=0, max_restarts=-1)(Shared).remote(endpoints, concurrency, laid_out.actors)
+
+    def exchange(actor: str, counts: list[Counts]) -> list[int]:
+        bounds: list[int] = ray.get(shared.exchange.remote(actor, counts))
+        return bounds
+
+    def say(actor: str, line: str) -> None:
+        shared.say.remote(actor, line)  # nobody waits for it
+
+    def take() -> list[str]:
+        lines: list[str] = ray.get(shared.take.remote(), timeout=_TAKE_S)
+        return lines
+
+    return InCommon(exchange if laid_out.actors > 1 else None, say, take)
 
 
 def run(work: Work, wanted: Wanted, laid_out: Machines) -> Generator[dict[str, Any], None, None]:

@@ -1,7 +1,7 @@
 """What all actors together may have in flight to each endpoint: less of it while an endpoint says that it is full.
 
-An actor of Ray of its own keeps it. It is asked every `LEASE_S` by each of the actors that ask endpoints, and at once
-by one that is refused: never for a single request.
+The actor that all others share keeps it. It is asked every `LEASE_S` by each that asks endpoints, and at once by one
+that is refused: never for a single request.
 """
 
 from __future__ import annotations

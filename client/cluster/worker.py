@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from client.cluster.records import Done
     from client.cluster.rows import Row
     from client.endpoints.places import Counts
-    from client.endpoints.retry import Notify
     from client.sources.source import Source
 
 BLOCKS_AT_ONCE = 2
@@ -75,8 +74,8 @@ class Work:
     """Gives what `client.cluster.records.done_by` found."""
     limits: Callable[[str, list[Counts]], list[int]] | None
     """`client.cluster.limits.Limits.exchange`; None where there is a single actor."""
-    notify: Notify
-    """Tells the user: Ray shows what actors write to standard error."""
+    say: Callable[[str, str], None]
+    """`client.cluster.notes.Notes.say`: tells the user. What is logged is in the logs that Ray keeps."""
 
 
 class Worker:
@@ -102,11 +101,12 @@ class Worker:
             name, content = self._work.glossary
             settings["glossary"] = self._folder / name
             settings["glossary"].write_bytes(content)
-        session = Session(**settings, shared=True, notify=self._work.notify)
+        name = uuid.uuid4().hex
+        session = Session(**settings, shared=True, notify=partial(self._work.say, name))
         await session.open()
         model, limits = session.opened.model, self._work.limits
         if limits and isinstance(model, SpreadModel):
-            self._leases = asyncio.create_task(keep_leases(model.places, partial(limits, uuid.uuid4().hex)))
+            self._leases = asyncio.create_task(keep_leases(model.places, partial(limits, name)))
         return session
 
     def __del__(self) -> None:

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from batch_runs import pictures, run
 from clusters import asked_of, do, wanted_of, work_of
+from fake_servers import listing as listed
 
 from client.cli.main import main
 from client.cluster import driver, listing, lock, records
@@ -21,6 +22,7 @@ from client.cluster.compaction import DIGITS, compact
 from client.cluster.folders import OwnFolder
 from client.cluster.journal import JournaledLedger, read_docs
 from client.cluster.objects import Objects
+from client.cluster.shared import Shared
 from client.cluster.tables import Tables
 from client.endpoints.completion import Answer
 from client.errors import BabelviewError, ServiceLostError, UsageError
@@ -43,6 +45,8 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(driver, "connected", lambda _: nullcontext())
     monkeypatch.setattr(driver, "machines", lambda *_: driver.Machines(1, 1, 4, 1, 1))
     monkeypatch.setattr(driver, "share", lambda value: lambda: value)
+    shared = Shared(1, 4, 1)
+    monkeypatch.setattr(driver, "in_common", lambda *_: driver.InCommon(None, shared.say, shared.take))
     monkeypatch.setattr(driver, "run", lambda work, wanted, _: (outcome for outcome in do(work, wanted)))
     monkeypatch.setattr(driver, "compact", lambda _: 0)
     return monkeypatch
@@ -105,6 +109,18 @@ def test_a_compaction_that_fails_is_told_and_the_run_is_kept(
     assert "warning: the journal was not compacted, which the next run does: the disk is full" in done.stderr
     assert last_run(tmp_path)["finished"]
     assert last_run(tmp_path)["stats"]["done"] == 2
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_what_an_actor_has_to_say_is_shown(servers: FakeServers, tmp_path: Path) -> None:
+    async def others(*_: Any) -> Any:
+        return listed("vllm", "others")
+
+    servers.on_models = others
+    pictures(tmp_path / "ads", 1)
+    done = run(servers, "ads", "--ray", "local", cwd=tmp_path)
+    told = [line for line in done.stderr.splitlines() if "which is tried all the same" in line]
+    assert (done.returncode, len(told)) == (0, 1)
 
 
 @pytest.mark.parametrize(
