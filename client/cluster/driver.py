@@ -37,6 +37,7 @@ T = TypeVar("T")
 _FOLDER, _LONGEST_FOLDER = "babelview-ray-", 40
 """Characters: a socket's path has 107 at most, of which Ray takes some 65 for itself."""
 _TAKE_S = 5.0
+_STDERR = 2
 MOST_LOADERS = 4
 """Of an actor, unless told otherwise: more actors rather than larger ones, as each has one thread of Python."""
 
@@ -86,12 +87,25 @@ def connected(address: str) -> Iterator[None]:
         try:
             # Ray puts the current folder of a driver before all else on the path of its actors: a user's own
             # `client.py` there would be imported in the place of our `client`.
-            with chdir(folder):
+            with chdir(folder), _without_native_lines():
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **settings)
         except Exception as error:  # ConnectionError, RuntimeError, ValueError, grpc's
             raise UsageError(f"--ray {address}: {_why(address, error)}") from error
         with _told():
             yield
+
+
+@contextmanager
+def _without_native_lines() -> Iterator[None]:
+    """Without what native code writes to standard error: here Ray's says how much it is to say. Errors are raised."""
+    stderr = os.dup(_STDERR)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # it is no path of ours
+            os.dup2(nowhere.fileno(), _STDERR)
+        yield
+    finally:
+        os.dup2(stderr, _STDERR)
+        os.close(stderr)
 
 
 def _why(address: str, error: Exception) -> str:

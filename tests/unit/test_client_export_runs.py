@@ -135,6 +135,7 @@ def test_results_are_kept_up_to_date_while_a_run_goes_on(
     servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(interim, "EVERY_S", 0.05)
+    monkeypatch.setattr(interim, "SHARE", 1000.0)  # else a slow write makes the next pause long
     pictures(tmp_path / "ads", 3)
     meanwhile: list[dict[str, Any]] = []
 

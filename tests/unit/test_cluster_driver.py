@@ -248,7 +248,9 @@ def test_what_ray_says_of_a_cluster_is_told_in_our_words() -> None:
     assert driver._why("h:6379", RuntimeError("no token")).endswith("wants RAY_AUTH_MODE=token here, too")
 
 
-def test_ray_is_told_to_keep_what_it_counts_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_is_told_to_keep_what_it_counts_to_itself(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Its actor of statistics raises KeyError where a machine is lost, which no run has asked for."""
     import ray  # noqa: PLC0415  # two seconds
 
@@ -256,15 +258,18 @@ def test_ray_is_told_to_keep_what_it_counts_to_itself(monkeypatch: pytest.Monkey
 
     def init(**_: Any) -> None:
         seen.update(os.environ)
+        os.write(2, b"Set ray log level from environment variable")
         raise ConnectionError
 
-    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_IGNORE_UNHANDLED_ERRORS"):
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_IGNORE_UNHANDLED_ERRORS", "RAY_BACKEND_LOG_LEVEL"):
         monkeypatch.setenv(name, "")  # what is set meanwhile is gone afterwards
         monkeypatch.delenv(name)
     monkeypatch.setattr(ray, "init", init)
     with pytest.raises(UsageError, match="no cluster runs on this machine"), driver.connected(AUTO):
         pass
+    os.write(2, b"back")
     assert (seen["RAY_USAGE_STATS_ENABLED"], seen["RAY_IGNORE_UNHANDLED_ERRORS"]) == ("0", "1")
+    assert (seen["RAY_BACKEND_LOG_LEVEL"], capfd.readouterr().err) == ("fatal", "back")
 
 
 def test_a_cluster_of_our_own_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
