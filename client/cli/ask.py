@@ -18,6 +18,7 @@ from client.cli.command import Command, Option
 from client.cli.options import BATCH_OPTIONS, SAMPLING
 from client.cli.settings import settings_of
 from client.errors import BabelviewError, UsageError
+from client.media.kinds import by_suffix
 
 if TYPE_CHECKING:
     from client.api.babelview import Babelview
@@ -139,6 +140,8 @@ def _told(words: tuple[str, ...], task: str | None, *, chat: bool, as_json: bool
     if task or (chat and _names_file(last)):
         return [*words], None
     if not files:
+        if not chat and by_suffix(Path(last).suffix) and " " not in last and not _names_file(last):
+            raise click.UsageError(f"no such file or folder: {last}")
         what = f'babelview ask {last} "What is it?"' if _names_file(last) else f'babelview ask FILE "{last}"'
         raise click.UsageError(f"give a file and a question, or --task, or --chat: {what}")
     if _names_file(last):

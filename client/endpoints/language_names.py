@@ -86,7 +86,8 @@ def _hints(unknown: list[str], known: Iterable[str]) -> str:
     hints: list[str] = []
     for language in unknown:
         same = next((code for code in spelled if "_" in language and code.startswith(language.lower()[:4])), None)
-        near = nearest(language, spelled, cutoff=0.75)
+        near = next((name for name in spelled if name.startswith(f"{language.lower()}_")), None)  # of several scripts
+        near = near or nearest(language, spelled, cutoff=0.75)
         if near != language.lower():  # one that there is, and the translator has not, is no slip
             near = same or (None if language in known_codes() else near)
         hints.append(f"{language} (did you mean {spelled[near]}?)" if near else language)

@@ -120,6 +120,7 @@ def test_a_task_is_shown_as_people_read_it(
     [
         (("ad.mp4",), "give a file and a question"),
         (("What is it?",), "give a file and a question"),
+        (("no.mp4",), "no such file or folder: no.mp4"),
         (("ad.mp4", "ads/0001.png"), "is a file: the last argument is the question"),
         (("ad.mp4", " "), "the question is empty"),
         (("none.png", "What?"), "no such file or folder: none.png"),

@@ -127,8 +127,9 @@ def test_keys_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
             "unknown language deu_Latn; the translator knows: eng_Latn",
         ),
         (
-            ["ads", "--languages", "spa_Lat,French"],
-            "unknown language spa_Lat (did you mean spa_Latn?), French (did you mean fra_Latn?); they are called",
+            ["ads", "--languages", "spa_Lat,French,chinese"],
+            "unknown language spa_Lat (did you mean spa_Latn?), French (did you mean fra_Latn?), "
+            "chinese (did you mean zho_Hans?); they are called",
         ),
         (
             ["ads", "--languages", "fra_Arab"],
