@@ -7,13 +7,14 @@ import os
 import signal
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from client.api.options import SOUND_UNUSED, check_redo, plan_of
 from client.api.session import Session
 from client.cli.lines import in_lines
 from client.cli.listening import heard_before, serves_speech
+from client.cli.log import open_log
 from client.cli.progress import Progress, rate
 from client.cli.screen import ProgressDisplay
 from client.cli.signals import INTERRUPTED
@@ -64,17 +65,22 @@ class ClusterProgress(Progress):
 
 def run_on_ray(settings: Settings) -> int:
     """Run a batch; returns the exit code, as of one machine."""
+    open_log(None)  # what happens is told in our own words
     for warning in settings.warnings:
         _say(warning)
+    cluster = settings.ray or LOCAL
     try:
         driver.check_installed()
-        check_address(settings.ray or LOCAL)
+        check_address(cluster)
         check_not_of_machine(settings.output_uri)
         objects = Objects(settings.output_uri)
-        wanted, asked = _prepare(settings, objects)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        with driver.connected(settings.ray or LOCAL), Lock(objects, _say) as lock:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has set its own
+        with ExitStack() as stack:
+            if cluster != LOCAL:  # that there is none is known at once, whether there is an endpoint may take long
+                _join(cluster, stack)
+            wanted, asked = _prepare(settings, objects)
+            if cluster == LOCAL:
+                _join(cluster, stack)
+            lock = stack.enter_context(Lock(objects, _say))
             return _run(settings, objects, wanted, asked, lock)
     except KeyboardInterrupt:
         _say(f"interrupted; to go on: {settings.command_line}")
@@ -84,6 +90,12 @@ def run_on_ray(settings: Settings) -> int:
         if isinstance(error, ServiceLostError) and error.may_come_back:
             _say(f"to go on: {settings.command_line}")
         return USAGE if isinstance(error, UsageError) else FAILED
+
+
+def _join(cluster: str, stack: ExitStack) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    stack.enter_context(driver.connected(cluster))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has set its own
 
 
 def _prepare(settings: Settings, objects: Objects) -> tuple[listing.Wanted, Asked]:

@@ -84,6 +84,21 @@ def test_another_actors_answer_is_not_replaced_by_less(tmp_path: Path) -> None:
         assert stored() == ("done", 2, [])
 
 
+@pytest.mark.parametrize(("cluster", "there"), [("auto", False), ("local", True)])
+def test_a_cluster_that_is_not_there_is_told_before_an_endpoint_is_looked_for(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: str, there: bool
+) -> None:
+    """One that is to be started is started last."""
+
+    def connected(_: str) -> Any:
+        raise UsageError("no cluster")
+
+    monkeypatch.setattr(driver, "connected", connected)
+    pictures(tmp_path / "ads", 1)
+    done = run(servers, "ads", "--ray", cluster, cwd=tmp_path)
+    assert (done.returncode, done.stderr, servers.checked > 0) == (2, "Error: no cluster\n", there)
+
+
 def raising(error: BaseException) -> Any:
     def raises(*_: Any) -> Any:
         raise error
