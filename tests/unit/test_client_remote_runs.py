@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 import pytest
 from batch_runs import pictures, results, run
+from fsspec.registry import _registry
 from web_site import Reply, Site, png
 
 from client.errors import UsageError
@@ -72,7 +73,7 @@ def test_a_missing_driver_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str, url: str, extra: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(fsspec.registry._registry, extra, raising=False)  # which another test may have found there
+    monkeypatch.delitem(_registry, extra, raising=False)  # which another test may have found there
     (tmp_path / "list.csv").write_text(f"file\n{url}\n")
     for given in (url, str(tmp_path / "list.csv")):
         with pytest.raises(UsageError, match=rf"{extra}:// needs the package {package}: pip install -e '.\[{extra}\]'"):
