@@ -38,5 +38,5 @@ def check_address(address: str) -> None:
     try:
         with socket.create_connection((host.strip("[]"), int(port)), _LOOK_S):
             pass
-    except OSError as error:
-        raise UsageError(f"--ray {address}: no cluster there: {error.strerror or error}") from error
+    except (OSError, UnicodeError) as error:  # of a name that no host can have
+        raise UsageError(f"--ray {address}: no cluster there: {getattr(error, 'strerror', None) or error}") from error

@@ -302,6 +302,7 @@ def test_what_ends_a_run_is_told(servers: FakeServers, ads: Path, tmp_path: Path
         (["--ray", "yes"], "must be local, auto or HOST:PORT"),
         (["--ray", "Lokal"], "on a machine of the cluster, not 'Lokal' (did you mean local?)"),
         (["--ray", "head:0"], "not 'head:0'"),
+        (["--ray", "a..b:1"], "--ray a..b:1: no cluster there: "),
         (["--ray", "127.0.0.1:1", "--base-url", "http://127.0.0.1:2"], "--ray 127.0.0.1:1: no cluster there"),
     ],
 )
