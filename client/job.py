@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from client.counters import Counters
     from client.endpoints.retry import Notify
-    from client.heard import Hearing, Held
     from client.ledger.events import Event
     from client.ledger.redo import Redo
     from client.ledger.rows import StoredFile
     from client.ledger.writer import Writer
     from client.media.load import Identity
+    from client.pending_transcript import Hearing, Held
     from client.resume import PendingTranslation
     from client.sources.source import KnownSource, Source
     from client.tasks.merge import Merge

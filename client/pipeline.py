@@ -21,8 +21,13 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.errors import BabelviewError
-from client.hearing import Hear, Listen
-from client.items import (
+from client.job import Jobs
+from client.ledger.writer import Writer
+from client.media.kinds import by_suffix
+from client.media.loaders import Loaders
+from client.sources.fetch import FETCHED_AT_ONCE
+from client.stages.decode import Load, LoadPictures, LoadScenes, Probe
+from client.stages.items import (
     LargeSource,
     Later,
     Listener,
@@ -37,14 +42,9 @@ from client.items import (
     Unprobed,
     Untranslated,
 )
-from client.job import Jobs
-from client.ledger.writer import Writer
-from client.media.kinds import by_suffix
-from client.media.loaders import Loaders
-from client.media_stages import Load, LoadPictures, LoadScenes, Probe
-from client.sources.fetch import FETCHED_AT_ONCE
-from client.stages import Ask, Find, Servers, Translate
-from client.telling import LoadLater, Tell
+from client.stages.stage import Ask, Find, Servers, Translate
+from client.stages.transcribe import Hear, Listen
+from client.stages.wait_for_transcript import LoadLater, Tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from client.media.thumbnail_folder import Thumbnails
     from client.sources.fetch import Fetcher
     from client.sources.source import Source
-    from client.stages import Stage, Told
+    from client.stages.stage import Stage, Told
     from client.tasks.plan import Plan
 
 FOUND_TOGETHER, GROUPS_AT_ONCE = 16, 2

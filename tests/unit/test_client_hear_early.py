@@ -17,9 +17,9 @@ from batch_runs import pictures, results, run, start, wait_until
 from hearing_servers import said_of
 from sound_files import tones, write
 
-from client.heard import Hearing, Held, Parts
 from client.media.content import SoundPiece, SoundSilence, Span
 from client.media.sound import sound_pieces
+from client.pending_transcript import Hearing, Held, Parts
 from client.tasks.plan import UnitRequest
 from client.tasks.transcript import Said
 from client.tasks.units import window

@@ -19,7 +19,6 @@ from test_client_steps import tell
 from client.counters import Counters
 from client.endpoints.completion import Answer
 from client.errors import MediaError, UsageError
-from client.items import Question, Untranslated
 from client.job import Job
 from client.ledger.events import AnswerStored
 from client.ledger.ledger import Ledger
@@ -28,7 +27,8 @@ from client.media.loaders import Loaders
 from client.media.sampling import Sampling
 from client.sources import fetch
 from client.sources.source import Source
-from client.stages import Ask
+from client.stages.items import Question, Untranslated
+from client.stages.stage import Ask
 from client.tasks.plan import UnitRequest, make_plan
 from client.tasks.prompt import Prompt
 from client.tasks.steps import Step, merge, windows

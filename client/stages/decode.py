@@ -6,12 +6,23 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from client.decoded import Noted, by_look, fail, give_up, in_thread, look_of, next_parts, parts_of, question, told
 from client.errors import MediaError
-from client.items import Question, Untranslated
 from client.ledger.events import MediaProbed
 from client.media.content import SceneLooks
-from client.stages import Stage, ended, needs_media, to_load, without_media
+from client.stages.items import Question, Untranslated
+from client.stages.questions import (
+    Noted,
+    by_look,
+    fail,
+    give_up,
+    in_thread,
+    look_of,
+    next_parts,
+    parts_of,
+    question,
+    told,
+)
+from client.stages.stage import Stage, ended, needs_media, to_load, without_media
 from client.tasks.plan import UnitRequest, ask_of, expand, in_order, unknown_scenes
 from client.tasks.units import window
 
@@ -20,13 +31,13 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from client.endpoints.chat import ModelClient
-    from client.heard import Parts
-    from client.items import SmallPictures, Uncut, Unheard, Unloaded, Unprobed
     from client.job import Job, Jobs
     from client.media.content import Content, Look, Scene, SceneBounds
     from client.media.loaders import Loaders
     from client.media.sampling import Sampling
+    from client.pending_transcript import Parts
     from client.sources.source import LocalFile
+    from client.stages.items import SmallPictures, Uncut, Unheard, Unloaded, Unprobed
     from client.tasks.plan import Request
 
 

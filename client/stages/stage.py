@@ -6,8 +6,7 @@
                                                      `-> Unheard -> Listen -> Sound -> Hear    |
         (and Listen gives Unloaded or Uncut)                  Listener -> Tell <-'`-> Later -> LoadLater
 
-Those that decode stand in `client.media_stages`, those that hear in `client.hearing`, and what waits for what is said
-in `client.telling`.
+Those that decode stand in `decode`, those that hear in `transcribe`, what waits for that in `wait_for_transcript`.
 A stage may skip others, and gives nothing for a file that is finished. Finding (hashing, fetching) uses threads,
 probing and loading processes (decoders may crash), asking and translating are tasks that wait for servers.
 """
@@ -27,7 +26,11 @@ from client.checks.review import ask_reviewed
 from client.endpoints.completion import Answer
 from client.endpoints.streamed import StreamedModel
 from client.errors import MediaError, RefusedError, RequestError, ServiceLostError, StoppedError
-from client.items import (
+from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored, UriSeen
+from client.ledger.rows import StoredTranslation
+from client.media.kinds import Kind
+from client.resume import new_translations
+from client.stages.items import (
     LargeSource,
     LocalSources,
     Question,
@@ -38,10 +41,6 @@ from client.items import (
     Unprobed,
     Untranslated,
 )
-from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored, UriSeen
-from client.ledger.rows import StoredTranslation
-from client.media.kinds import Kind
-from client.resume import new_translations
 from client.tasks.plan import needs_probe, unknown_scenes
 
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
 
     from client.endpoints.chat import ModelClient
     from client.endpoints.translation import TranslatorClient
-    from client.items import RemoteSource
     from client.job import Job, Jobs
     from client.ledger.events import Event
     from client.ledger.redo import Redo
@@ -57,6 +55,7 @@ if TYPE_CHECKING:
     from client.resume import PendingTranslation
     from client.sources.fetch import Fetcher
     from client.sources.source import Found, KnownSource, LocalFile, Source
+    from client.stages.items import RemoteSource
     from client.tasks.plan import Plan, UnitRequest
 
 AfterFinding: TypeAlias = Unprobed | Unheard | Uncut | Unloaded | SmallPictures | Question | Untranslated

@@ -17,13 +17,13 @@ from client.checks.issues import OK
 from client.checks.speech import transcribe_reviewed
 from client.endpoints.completion import Answer
 from client.errors import MediaError, RefusedError, RequestError, StoppedError, UnreadError
-from client.heard import Hearing
-from client.items import Later, Listener, Question, Sound, Uncut, Unheard, Unloaded, Untranslated
 from client.ledger.events import AnswerStored, MediaLoaded, MediaProbed, RequestFailed
 from client.media.content import Facts, SoundEnd, SoundSilence
 from client.media.kinds import Kind
+from client.pending_transcript import Hearing
 from client.resume import new_translations
-from client.stages import Stage, ended, needs_media, to_see
+from client.stages.items import Later, Listener, Question, Sound, Uncut, Unheard, Unloaded, Untranslated
+from client.stages.stage import Stage, ended, needs_media, to_see
 from client.tasks import transcript, units
 from client.tasks.plan import Request, UnitRequest, expand, unknown_scenes, untold
 from client.tasks.transcript import NOTHING_SAID

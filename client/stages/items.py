@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from client.heard import Hearing
     from client.job import Job
     from client.media.content import SceneBounds
+    from client.pending_transcript import Hearing
     from client.sources.source import LocalFile, Source
     from client.tasks.plan import UnitRequest
     from client.tasks.steps import Over

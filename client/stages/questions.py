@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from client.errors import UnreadError
-from client.heard import Held, Parts
-from client.items import Question
 from client.ledger.events import MediaLoaded, TimeSpent
 from client.media.content import Look
-from client.stages import ended
+from client.pending_transcript import Held, Parts
+from client.stages.items import Question
+from client.stages.stage import ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from client.endpoints.chat import ModelClient
     from client.errors import MediaError
-    from client.items import Untranslated
     from client.job import Job, Jobs
     from client.media.content import Content
     from client.sources.source import LocalFile
+    from client.stages.items import Untranslated
     from client.tasks.plan import UnitRequest
 
 T = TypeVar("T")

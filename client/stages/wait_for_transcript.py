@@ -6,10 +6,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from client.decoded import Noted, by_look, give_up, in_thread, next_parts, question
 from client.errors import MediaError
-from client.heard import Parts
-from client.stages import Stage, ended, needs_media
+from client.pending_transcript import Parts
+from client.stages.questions import Noted, by_look, give_up, in_thread, next_parts, question
+from client.stages.stage import Stage, ended, needs_media
 from client.tasks.plan import UnitRequest, in_order
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from client.endpoints.chat import ModelClient
-    from client.items import Later, Listener, Question, Untranslated
     from client.job import Jobs
     from client.media.content import Content
     from client.media.loaders import Loaders
     from client.media.sampling import Sampling
+    from client.stages.items import Later, Listener, Question, Untranslated
 
 
 class Tell(Stage):
