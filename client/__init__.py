@@ -3,10 +3,10 @@
 It needs nothing of the server but its address: the two meet over HTTP alone.
 
 The way of a picture: `batch` -> `cli.run` (options, what is wrong for all files) -> `sources.gather` (names) ->
-`pipeline`, which joins the `stages` -> `stages.stage.Find` (`sources.fetch`, `media.load.identify`; `resume` says what
+`pipeline`, which joins the `stages` -> `stages.find.Find` (`sources.fetch`, `media.load.identify`; `resume` says what
 is missing of it) -> `stages.decode.Load` (`media.loaders`: processes; in one of them `media.load` -> `media.image`) ->
-`stages.stage.Ask` (`checks.review` -> `endpoints.chat` -> `endpoints.retry` -> `endpoints.http`) ->
-`stages.stage.Translate` -> `ledger.writer`. A `job` is what a run knows of one content meanwhile; `stages.items` go
+`stages.ask.Ask` (`checks.review` -> `endpoints.chat` -> `endpoints.retry` -> `endpoints.http`) ->
+`stages.translate.Translate` -> `ledger.writer`. A `job` is what a run knows of one content meanwhile; `stages.items` go
 from stage to stage.
 And out: `export.formats` -> `ledger.results` -> `record`, `timed_record` -> a module of `export`.
 From Python: `from client import Babelview` (`api.babelview`). Over HTTP: `captioner.app`.

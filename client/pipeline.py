@@ -26,7 +26,9 @@ from client.ledger.writer import Writer
 from client.media.kinds import by_suffix
 from client.media.loaders import Loaders
 from client.sources.fetch import FETCHED_AT_ONCE
+from client.stages.ask import Ask
 from client.stages.decode import Load, LoadPictures, LoadScenes, Probe
+from client.stages.find import Find, Servers
 from client.stages.items import (
     LargeSource,
     Later,
@@ -42,8 +44,8 @@ from client.stages.items import (
     Unprobed,
     Untranslated,
 )
-from client.stages.stage import Ask, Find, Servers, Translate
 from client.stages.transcribe import Hear, Listen
+from client.stages.translate import Translate
 from client.stages.wait_for_transcript import LoadLater, Tell
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ if TYPE_CHECKING:
     from client.media.thumbnail_folder import Thumbnails
     from client.sources.fetch import Fetcher
     from client.sources.source import Source
-    from client.stages.stage import Stage, Told
+    from client.stages.ask import Told
+    from client.stages.stage import Stage
     from client.tasks.plan import Plan
 
 FOUND_TOGETHER, GROUPS_AT_ONCE = 16, 2

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from client.media.kinds import Animated
     from client.record import Record
     from client.sources.source import Source
-    from client.stages.stage import Told
+    from client.stages.ask import Told
 
 logger = logging.getLogger(__name__)
 

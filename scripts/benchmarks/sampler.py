@@ -42,7 +42,7 @@ from client.media.load import identify, load_spans
 from client.media.loaders import Loaders
 from client.media.sampling import Sampling, evenly
 from client.media.video import load_video
-from client.stages.stage import PICTURES_TOGETHER
+from client.stages.find import PICTURES_TOGETHER
 from scripts.benchmarks.common.cli import new_file, run, start
 from scripts.benchmarks.common.report import Report
 

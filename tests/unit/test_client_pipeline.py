@@ -20,7 +20,8 @@ from client.ledger.events import TimeSpent
 from client.ledger.ledger import Ledger
 from client.media.loaders import Loaders
 from client.pipeline import FOUND_TOGETHER, GROUPS_AT_ONCE, Placed, Runner, _innermost
-from client.stages.stage import PICTURES_TOGETHER, Stage
+from client.stages.find import PICTURES_TOGETHER
+from client.stages.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence

@@ -27,8 +27,8 @@ from client.media.loaders import Loaders
 from client.media.sampling import Sampling
 from client.sources import fetch
 from client.sources.source import Source
+from client.stages.ask import Ask
 from client.stages.items import Question, Untranslated
-from client.stages.stage import Ask
 from client.tasks.plan import UnitRequest, make_plan
 from client.tasks.prompt import Prompt
 from client.tasks.steps import Step, merge, windows

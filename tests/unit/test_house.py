@@ -57,7 +57,7 @@ PUBLISHED = {
 SECONDS_STILL = {
     "client/cli/progress.py", "client/cli/stats.py", "client/endpoints/chat.py",
     "client/endpoints/retry.py", "client/export/interim.py", "client/ledger/events.py", "client/media/sampling.py",
-    "client/media/video.py", "client/record.py", "client/sources/download.py", "client/stages/stage.py",
+    "client/media/video.py", "client/record.py", "client/sources/download.py",
     "server/gateway/metrics.py",
 }  # fmt: skip
 """Files in which a bare `seconds` is not renamed yet."""
