@@ -197,8 +197,7 @@ class Jobs:
 
     async def known(self, sources: Sequence[Source]) -> list[KnownSource | None]:
         """What was at sources when they were last looked at."""
-        uris = [source.uri for source in sources]
-        return await self.ledger.read(lambda ledger: [ledger.known(uri) for uri in uris])
+        return await self.ledger.read(Ledger.known, [source.uri for source in sources])
 
     async def look_up(self, jobs: Sequence[Job]) -> list[tuple[StoredFile, Redo | None]]:
         """What the ledger knows of contents, and what of them is done again."""
@@ -207,14 +206,9 @@ class Jobs:
         requests, redo = self.plan.requests, self._redo
 
         def read(ledger: Ledger) -> list[tuple[StoredFile, Redo | None]]:
-            ledger.prepare([job.identity.sha256 for job in jobs])
-            return [
-                (
-                    ledger.file(job.identity, requests[job.identity.kind]),
-                    ledger.redo(job.sources[0].uri, redo) if redo else None,
-                )
-                for job in jobs
-            ]
+            stored = ledger.files([(job.identity, requests[job.identity.kind]) for job in jobs])
+            again = [ledger.redo(job.sources[0].uri, redo) if redo else None for job in jobs]
+            return list(zip(stored, again, strict=True))
 
         return await self.ledger.read(read)
 

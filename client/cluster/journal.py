@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from client.cluster.rows import Doc
     from client.cluster.tables import Tables
     from client.ledger.events import Event
+    from client.ledger.rows import StoredFile
+    from client.media.load import Identity
     from client.sources.source import Source
-    from client.tasks.plan import Plan
+    from client.tasks.plan import Plan, Request
 
 
 def read_docs(objects: Objects, names: Iterable[str]) -> list[Doc]:
@@ -68,11 +70,14 @@ class JournaledLedger(Ledger):
         self._run = self._cluster_run
         return goes_on
 
-    def prepare(self, contents: Sequence[str]) -> None:
-        """Bring in what the cluster knows of contents, all of them together."""
-        new = [content for content in dict.fromkeys(contents) if content not in self._fetched]
-        if not new:
-            return
+    def files(self, wanted: Sequence[tuple[Identity, list[Request]]]) -> list[StoredFile]:
+        """As of any ledger, once what the cluster knows of these contents is brought in, all of them together."""
+        new = {identity.sha256: None for identity, _ in wanted if identity.sha256 not in self._fetched}
+        if new:
+            self._bring_in(list(new))
+        return super().files(wanted)
+
+    def _bring_in(self, new: list[str]) -> None:
         found = itertools.chain.from_iterable(
             self._objects.names_below([folder_of(content) for content in new]).values()
         )

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 from client.errors import LedgerBusyError, LedgerError
 from client.ledger.changes import apply
 from client.ledger.events import AnswerStored, RequestFailed, TranslationsStored
-from client.ledger.rows import read_answer, read_file, read_redo, read_uri
+from client.ledger.rows import known_contents, new_file, read_answer, read_file, read_redo, read_uris
 from client.ledger.runs import begin_redo, begin_run, last_plan, undo_run
 from client.ledger.schema import migrate
 from client.ledger.sqlite_errors import ledger_errors, sqlite_errors
@@ -70,18 +70,22 @@ class Ledger:
 
     # -- reading ------------------------------------------------------------------------------------------
 
-    def known(self, uri: str) -> KnownSource | None:
-        """What was at a path or URL when it was last looked at."""
+    def known(self, uris: Sequence[str]) -> list[KnownSource | None]:
+        """What was at each of these paths or URLs when it was last looked at."""
         with ledger_errors(self._path):
-            return read_uri(self._connection, uri)
+            found = read_uris(self._connection, uris)
+        return [found.get(uri) for uri in uris]
 
-    def prepare(self, contents: Sequence[str]) -> None:
-        """Get ready to tell of contents, by their sha256: nothing to do where all that is known lies in the file."""
-
-    def file(self, identity: Identity, requests: list[Request]) -> StoredFile:
-        """What is known of a content: its facts and the answers to `requests`."""
+    def files(self, wanted: Sequence[tuple[Identity, list[Request]]]) -> list[StoredFile]:
+        """What is known of contents: of each its facts and the answers to its requests."""
         with ledger_errors(self._path):
-            return read_file(self._connection, identity, requests)
+            known = known_contents(self._connection, [identity.sha256 for identity, _ in wanted])
+            return [
+                read_file(self._connection, identity, requests)
+                if identity.sha256 in known
+                else new_file(identity, requests)
+                for identity, requests in wanted
+            ]
 
     def answer(self, ask: UnitRequest) -> StoredAnswer | None:
         """What is known of the answer to a request about a unit."""
@@ -114,8 +118,7 @@ class Ledger:
         with sqlite_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                for event in events:
-                    apply(self._connection, self._run or 0, event)
+                apply(self._connection, self._run or 0, events)
             except BaseException:
                 if self._connection.in_transaction:  # SQLite itself ends some that fail
                     self._connection.execute("ROLLBACK")

@@ -20,6 +20,7 @@ from client.tasks.plan import expand, needs_probe, unknown_scenes, unknown_sound
 from client.tasks.steps import OverKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from client.endpoints.translation import Translated
@@ -31,6 +32,13 @@ SELECT_ANSWER = """
     SELECT id, state, text, finish_reason, prompt_tokens, generated_tokens, request_s, tokens_per_s, error, verdict,
         run, updated
     FROM answers WHERE unit = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
+
+_URIS = """
+    SELECT uri, fingerprint, size, sha256, kind, problem FROM uris WHERE uri IN (SELECT value FROM json_each(?))"""
+_KNOWN = """
+    WITH wanted AS (SELECT value FROM json_each(?))
+    SELECT sha256 FROM media WHERE sha256 IN wanted UNION SELECT unit FROM answers WHERE unit IN wanted
+    UNION SELECT content FROM units WHERE content IN wanted"""
 
 
 class StoredTranslation(NamedTuple):
@@ -133,6 +141,28 @@ def read_uri(connection: sqlite3.Connection, uri: str) -> KnownSource | None:
         "SELECT fingerprint, size, sha256, kind, problem FROM uris WHERE uri = ?", (uri,)
     ).fetchone()
     return KnownSource(row[0], row[1], Identity(row[2], Kind(row[3]), row[4])) if row else None
+
+
+def read_uris(connection: sqlite3.Connection, uris: Sequence[str]) -> dict[str, KnownSource]:
+    """What was at paths or URLs when they were last looked at, of those that ever were.
+
+    Raises:
+        sqlite3.Error: the ledger cannot be read.
+    """
+    rows = connection.execute(_URIS, (json.dumps(uris),))
+    return {
+        uri: KnownSource(fingerprint, size, Identity(sha256, Kind(kind), problem))
+        for uri, fingerprint, size, sha256, kind, problem in rows
+    }
+
+
+def known_contents(connection: sqlite3.Connection, contents: Sequence[str]) -> set[str]:
+    """Those of contents, by their sha256, of which anything is known.
+
+    Raises:
+        sqlite3.Error: the ledger cannot be read.
+    """
+    return {content for (content,) in connection.execute(_KNOWN, (json.dumps(contents),))}
 
 
 def read_redo(connection: sqlite3.Connection, uri: str, what: str) -> Redo:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from client.media.load import Identity
 
 _SUFFIX = re.compile(r"\.\w{1,8}", re.ASCII)
+_LEFT_OUT = re.compile(r"//|(?:^|/)\.?$|(?:^|/)\./")
+"""In a path: empty parts, and those that are only a dot."""
 _PASSWORD = re.compile(r"(?<=://)([^/?#:@]*):[^/?#]*@")
 
 
@@ -104,12 +106,19 @@ class Source:
         """What the ledger knows it by: the URL or the absolute path, whatever the working folder is."""
         if self.remote:
             return public(self.where)
-        path = self.path.absolute()
+        path = _absolute(self.where)
         try:
-            str(path).encode()
+            path.encode()
         except UnicodeEncodeError:
-            return path.as_uri()  # SQLite keeps no bytes that are not UTF-8
-        return str(path)
+            return Path(path).as_uri()  # SQLite keeps no bytes that are not UTF-8
+        return path
+
+
+def _absolute(path: str) -> str:
+    """As `pathlib` writes it, which is slow at it: most paths have nothing that it would leave out."""
+    if not _LEFT_OUT.search(path):
+        return os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118  # as above
+    return str(Path(path).absolute())
 
 
 class KnownSource(NamedTuple):

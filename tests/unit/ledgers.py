@@ -60,7 +60,7 @@ def write_run(
     ledger.apply(RunEnded({"files": len(names)}))
     for source in sources:
         identity = identity_of(source.name)
-        known = ledger.file(identity, plan.requests[identity.kind])
+        (known,) = ledger.files([(identity, plan.requests[identity.kind])])
         ledger.write(_events(source, identity, known, plan, answers))
     ledger.close()
 

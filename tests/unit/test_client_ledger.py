@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import pickle
 import sqlite3
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import old_ledgers
@@ -21,30 +19,24 @@ from client.errors import LedgerError
 from client.export.formats import export
 from client.ledger.events import (
     AnswerStored,
-    Event,
     MediaLoaded,
-    MediaProbed,
-    RedoEnded,
     RequestFailed,
     RunEnded,
-    SourceCompleted,
     TimeSpent,
     TranslationsStored,
-    UriSeen,
 )
 from client.ledger.ledger import LEDGER, Ledger
 from client.ledger.rows import StoredTranslation
 from client.ledger.schema import MIGRATIONS
 from client.ledger.writer import Writer
-from client.media.content import Facts, Probe, Span
+from client.media.content import Facts
 from client.media.kinds import Kind
 from client.media.load import Identity
 from client.media.sampling import Sampling
 from client.sources.source import KnownSource
 from client.tasks.plan import UnitRequest, make_plan
-from client.tasks.steps import windows
 from client.tasks.tasks import choose_tasks
-from client.tasks.units import whole, window
+from client.tasks.units import whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +70,7 @@ def test_the_ledger_keeps_what_it_was_given(tmp_path: Path) -> None:
     identity = answered(tmp_path)
     requests = make_plan(choose_tasks(["describe"], []), MODELS, 0, Sampling(), ()).requests[Kind.VIDEO]
     ledger = Ledger(tmp_path)
-    stored = ledger.file(identity, requests)
+    stored = ledger.files([(identity, requests)])[0]
     assert stored.facts == Facts(4, 3, 2.0, 1.0, 2)
     assert stored.warnings == ["odd"]
     answer = stored.answers.get((stored.sha256, *requests[0].identity))
@@ -111,36 +103,7 @@ def test_a_change_that_fails_takes_the_others_with_it(tmp_path: Path) -> None:
                 RunEnded({"impossible": b"bytes"}),
             ]
         )
-    assert ledger.file(identity, []).error is None
-    ledger.close()
-
-
-def test_events_are_values(tmp_path: Path) -> None:
-    """They can be compared and sent to other processes, and the ledger takes what comes back."""
-    identity = Identity("ab" * 32, Kind.VIDEO, None)
-    (request,) = make_plan(choose_tasks(["describe"], []), MODELS, 0, Sampling(), ()).requests[Kind.VIDEO]
-    ask = UnitRequest(window(identity.sha256, Span(0, 5)), request)
-    events: list[Event] = [
-        UriSeen("/ads/a.mp4", KnownSource("7 1", 7, identity)),
-        MediaProbed(identity, Probe(9), 0.5),
-        MediaLoaded(identity, 0.25, Facts(4, 3), ("odd",)),
-        TimeSpent(identity.sha256, 1.0),
-        AnswerStored(ask, Answer("Words.", "stop", 1, 1, 0.1)),
-        TranslationsStored(ask, {"fra_Latn": StoredTranslation(["Mots."], [], {"ok": 1})}),
-        RequestFailed(ask, "no", final=True),
-        SourceCompleted(0, identity.sha256, None),
-        RunEnded({"files": 1}),
-        RedoEnded("all"),
-    ]
-    sent = pickle.loads(pickle.dumps(events))
-    assert sent == events
-    ledger = Ledger(tmp_path)
-    ledger.write(sent)
-    stored = ledger.file(identity, [replace(request, over=windows(1))])
-    assert (stored.probe, stored.facts, stored.spent_s) == (Probe(9), Facts(4, 3), 1.75)
-    answer = ledger.answer(ask)
-    assert answer
-    assert (answer.text, answer.translations["fra_Latn"].texts) == ("Words.", ["Mots."])
+    assert ledger.files([(identity, [])])[0].error is None
     ledger.close()
 
 
@@ -165,7 +128,7 @@ def test_what_lay_at_a_path_is_still_known_after_the_update(tmp_path: Path) -> N
     connection.commit()
     connection.close()
     ledger = Ledger(tmp_path)
-    assert ledger.known("/ads/a.mp4") == KnownSource("7 123456789", 7, Identity("ab", Kind.VIDEO, None))
+    assert ledger.known(["/ads/a.mp4", "/b"]) == [KnownSource("7 123456789", 7, Identity("ab", Kind.VIDEO, None)), None]
     ledger.close()
 
 

@@ -19,11 +19,10 @@ from client.errors import UsageError
 from client.sources.folders import Choice
 from client.sources.gather import gather
 from client.sources.manifest import read_manifest
+from client.sources.source import Source
 
 if TYPE_CHECKING:
     from fake_servers import FakeServers
-
-    from client.sources.source import Source
 
 
 def below(folder: Path, sources: list[Source]) -> list[str]:
@@ -183,6 +182,11 @@ def test_a_password_in_a_url_is_used_and_not_shown(url: str, shown: str) -> None
     (source,) = gather([url])
     assert source.where == url
     assert source.name == source.uri == shown
+
+
+@given(st.lists(st.sampled_from(["a", "b c", ".", "..", "", "x.y", "ü"]), min_size=1).map("/".join).filter(bool))
+def test_a_local_file_is_known_by_its_absolute_path(path: str) -> None:
+    assert Source.local(path).uri == str(Path(path).absolute())
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
