@@ -47,7 +47,8 @@ class Server:
 
     @property
     def client(self) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0)
+        http = openai.DefaultAsyncHttpxClient(verify=False)  # else each loads all certificates
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0, http_client=http)
 
     def prompt(self, messages: list[dict[str, Any]]) -> list[int]:
         """The tokens of a conversation, by our template."""

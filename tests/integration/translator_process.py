@@ -8,6 +8,9 @@ import sys
 import threading
 from pathlib import Path
 
+ONE_THREAD = {"BABELVIEW_TRANSLATOR_THREADS": "1", "BABELVIEW_TRANSLATOR_REPLICAS": "1"}
+"""Two threads of so small a model take three times the CPU of one, which they spend waiting for each other."""
+
 
 class Service:
     """A translation service that runs; its log as far as it is written."""
@@ -18,7 +21,7 @@ class Service:
             [sys.executable, "-m", "translator", "--port", "0", *arguments],
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"BABELVIEW_CACHE": str(cache)} | (environment or {}),
+            env=os.environ | ONE_THREAD | {"BABELVIEW_CACHE": str(cache)} | (environment or {}),
         )
         self._news = threading.Condition()
         self._ended = False
