@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from client.stages.stage import Stage
     from client.tasks.plan import Plan
 
-FOUND_TOGETHER, GROUPS_AT_ONCE = 16, 2
+FOUND_TOGETHER, GROUPS_AT_ONCE = 32, 2
 """Local files of a group, and groups that are looked at, or wait for the loaders, at the same time."""
 LARGE_AT_ONCE = 2
 """The same of files that take long to read: the next one is read while the last one waits."""

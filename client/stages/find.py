@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 AfterFinding: TypeAlias = Unprobed | Unheard | Uncut | Unloaded | SmallPictures | Question | Untranslated
 """What comes next about a file."""
 
-PICTURES_TOGETHER, _TOGETHER_BYTES = 8, 256 << 10
+PICTURES_TOGETHER, _TOGETHER_BYTES = 16, 256 << 10
 """Small pictures that are decoded together, and what they may have: to hand on one by one takes as long as all else."""
 
 
