@@ -157,7 +157,7 @@ def test_openai_gets_responses(client: openai.OpenAI) -> None:
     events = list(client.responses.create(**asked, stream=True))
     texts = [event.delta for event in events if event.type == "response.output_text.delta"]
     assert "".join(texts) == answer.output_text
-    assert len(texts) > 2
+    assert len(texts) > 1  # a busy machine gives several tokens in one
     assert events[-1].type == "response.completed"
     assert isinstance(client.responses.parse(**asked, text_format=Ad).output_parsed, Ad)
     with client.responses.stream(**asked, text_format=Ad) as stream:

@@ -124,7 +124,7 @@ async def test_a_stream_says_the_same_in_pieces(sdk: openai.AsyncOpenAI) -> None
     whole = (await create(sdk, sound)).text
     *deltas, done = [each async for each in await create(sdk, sound, stream=True)]
     assert {each.type for each in deltas} == {"transcript.text.delta"}
-    assert len(deltas) > 20
+    assert len(deltas) > 8  # a busy machine gives several tokens in one
     assert done.type == "transcript.text.done"
     assert "".join(each.delta for each in deltas) == done.text == whole
     assert done.usage.output_tokens > 20

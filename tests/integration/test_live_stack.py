@@ -51,13 +51,13 @@ async def test_what_a_film_shows_now_is_told_heard_and_asked_about(
 ) -> None:
     path, line = film
     answers: list[AlertAnswer] = []
-    tell = Watch._tell_change
+    change = Watch._change
 
-    async def noted(watch: Watch, clip: Clip, given: AlertAnswer, session: LiveSession) -> None:
+    def noted(watch: Watch, clip: Clip, given: AlertAnswer, session: LiveSession) -> LiveAlert | None:
         answers.append(given)
-        await tell(watch, clip, given, session)
+        return change(watch, clip, given, session)
 
-    monkeypatch.setattr(Watch, "_tell_change", noted)
+    monkeypatch.setattr(Watch, "_change", noted)
     async with Babelview(stack.endpoint, translator=stack.translator) as bv:
         session = bv.live(
             path,
