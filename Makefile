@@ -26,7 +26,7 @@ check: environment  ## format, lint, types
 	$(BIN)/mypy
 
 test: environment  ## unit, integration and end-to-end tests against real vLLM
-	$(BIN)/python -m pytest --numprocesses 4 --max-worker-restart 0
+	$(BIN)/python -m pytest --numprocesses 3 --max-worker-restart 0
 
 format: environment  ## rewrite the sources in the house format
 	$(BIN)/ruff format .
