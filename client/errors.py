@@ -15,6 +15,7 @@ BabelviewError
 │   │   └── NotJsonError   ... but with something else than JSON, as no server of ours does
 │   ├── AuthError          it does not let us in
 │   └── QuotaError         what may be spent on it is spent
+├── UnlistedError      an endpoint lists other models: others are asked
 ├── ServiceLostError   a server stayed away too long, or keeps us out; ends the run
 ├── StoppedError       the user interrupted the run
 ├── RejectedError      the captioner refuses a request, with an HTTP status
@@ -115,6 +116,10 @@ class AuthError(AttemptError):
 
 class QuotaError(AttemptError):
     """What may be spent on the server is spent (HTTP 402, `insufficient_quota`): waiting does not help."""
+
+
+class UnlistedError(BabelviewError):
+    """An endpoint that came late lists other models than the one that is asked: the request goes to others."""
 
 
 class ServiceLostError(BabelviewError):

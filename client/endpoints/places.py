@@ -6,10 +6,10 @@ import asyncio
 import time
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from client.endpoints.retry import duration, how_to_start
-from client.errors import RequestError, ServiceLostError, UnavailableError
+from client.errors import RequestError, ServiceLostError, UnavailableError, UnlistedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from client.endpoints.retry import Notify
 
 T = TypeVar("T")
+Among: TypeAlias = "Callable[[], Iterable[int]]"
+"""Gives the numbers of the endpoints that serve a model: those that come late may turn out to serve others."""
 
 FIRST_AWAY_S, LONGEST_AWAY_S = 1.0, 20.0
 """One that is away is asked so often, each time by a single request that the others would take as well."""
@@ -62,6 +64,12 @@ class _Endpoint:
             return 3 if self.lost else 2
         return int(self.busy_until.get(model, 0.0) > now)
 
+    def forget(self, model: str) -> None:
+        """A model is not away any more."""
+        self.away_until.pop(model, None)
+        self.tries.pop(model, None)
+        self.looking.discard(model)
+
 
 class Places:
     """The endpoints, by their numbers. Behind one of them a model may be there and another not."""
@@ -70,9 +78,9 @@ class Places:
         """`at_once` requests in flight to each, until `limit` says otherwise; `wait_s` for all of them to be busy."""
         self._endpoints = [_Endpoint(name, at_once) for name in names]
         self._wait_s, self._notify = wait_s, notify
-        self._waiting: list[tuple[str, frozenset[int], asyncio.Future[int]]] = []
-        self._serving: dict[str, frozenset[int]] = {}
-        """Model -> the numbers of those that serve it."""
+        self._waiting: list[tuple[str, Among, asyncio.Future[int]]] = []
+        self._serving: dict[str, Among] = {}
+        """Model -> those that serve it."""
         self.on_refusal: Callable[[], None] = lambda: None
         """Is called when an endpoint takes a request no more than that."""
         self._told_since = 0.0
@@ -94,41 +102,41 @@ class Places:
             endpoint.counts = NOTHING
         return counts
 
-    async def ask(self, model: str, attempt: Callable[[int], Awaitable[T]], among: Iterable[int] | None = None) -> T:
-        """What `attempt` gives, at the endpoint of a number; at another one where that is away or lost.
+    async def ask(self, model: str, attempt: Callable[[int], Awaitable[T]], among: Among | None = None) -> T:
+        """What `attempt` gives, at the endpoint of a number; at another one where that is away, lost or serves others.
 
-        `among` are the numbers of those that serve the model; all, unless it is given.
+        `among` gives the numbers of those that serve the model, each time that one is chosen; all, unless it is given.
 
         Raises:
             ServiceLostError: all of them were lost, or the rest was away for too long.
             RequestError: all of them were too busy for too long.
         """
-        began, numbers = time.monotonic(), self._take(model, among)
+        began, serving = time.monotonic(), self._take(model, among)
         while True:
-            async with self._place(model, numbers) as number:
+            async with self._place(model, serving) as number:
                 asked_at = time.monotonic()
                 try:
                     answer = await attempt(number)
-                except (UnavailableError, ServiceLostError) as error:
+                except (UnavailableError, ServiceLostError, UnlistedError) as error:
                     self._go_on(error, number, model, began)
                 else:
                     self._answered(number, model, asked_at)
                     return answer
 
     async def stream(
-        self, model: str, attempt: Callable[[int], AsyncGenerator[T, None]], among: Iterable[int] | None = None
+        self, model: str, attempt: Callable[[int], AsyncGenerator[T, None]], among: Among | None = None
     ) -> AsyncGenerator[T, None]:
         """The same, piece by piece: from another one as long as there is no first piece."""
-        began, numbers, begun = time.monotonic(), self._take(model, among), False
+        began, serving, begun = time.monotonic(), self._take(model, among), False
         while True:
-            async with self._place(model, numbers) as number:
+            async with self._place(model, serving) as number:
                 asked_at = time.monotonic()
                 try:
                     async with aclosing(attempt(number)) as pieces:
                         async for piece in pieces:
                             begun = True
                             yield piece
-                except (UnavailableError, ServiceLostError) as error:
+                except (UnavailableError, ServiceLostError, UnlistedError) as error:
                     if begun:
                         raise
                     self._go_on(error, number, model, began)
@@ -164,14 +172,19 @@ class Places:
                 self._notify(f"{endpoint.name}: {error}; others are asked meanwhile")
             self._away(endpoint, model)
 
-    def _take(self, model: str, among: Iterable[int] | None) -> frozenset[int]:
-        self._serving[model] = frozenset(range(len(self)) if among is None else among)
+    def _all(self) -> Iterable[int]:
+        return range(len(self))
+
+    def _take(self, model: str, among: Among | None) -> Among:
+        self._serving[model] = among or self._all
         return self._serving[model]
 
     def _that_serve(self, model: str) -> list[_Endpoint]:
-        return [self._endpoints[each] for each in sorted(self._serving.get(model, range(len(self))))]
+        return [self._endpoints[each] for each in sorted(self._serving.get(model, self._all)())]
 
-    def _go_on(self, error: UnavailableError | ServiceLostError, number: int, model: str, began: float) -> None:
+    def _go_on(
+        self, error: UnavailableError | ServiceLostError | UnlistedError, number: int, model: str, began: float
+    ) -> None:
         """A request leaves an endpoint.
 
         Raises:
@@ -179,7 +192,9 @@ class Places:
             RequestError: they were too busy for too long.
         """
         endpoint, serving = self._endpoints[number], self._that_serve(model)
-        if isinstance(error, ServiceLostError):
+        if isinstance(error, UnlistedError):
+            endpoint.forget(model)
+        elif isinstance(error, ServiceLostError):
             if all(it.lost for it in serving if it is not endpoint):
                 raise error
             self._lose(endpoint, model, error)
@@ -211,10 +226,9 @@ class Places:
         if asked_at <= endpoint.away_since.get(model, 0.0):
             return  # one that shuts down still answers what it was asked before: it is not back
         if endpoint.away_until or endpoint.lost:
-            if endpoint.away_until.pop(model, None) is not None and len(self) > 1:
+            if model in endpoint.away_until and len(self) > 1:
                 self._notify(f"{endpoint.name}: is back")
-            endpoint.tries.pop(model, None)
-            endpoint.looking.discard(model)
+            endpoint.forget(model)
             endpoint.lost = None
             self._hand_out()
 
@@ -231,9 +245,9 @@ class Places:
         asyncio.get_running_loop().call_later(pause_s, self._hand_out)
 
     @asynccontextmanager
-    async def _place(self, model: str, numbers: frozenset[int]) -> AsyncIterator[int]:
+    async def _place(self, model: str, serving: Among) -> AsyncIterator[int]:
         free: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.append((model, numbers, free))
+        self._waiting.append((model, serving, free))
         self._hand_out()
         try:
             number = await free
@@ -255,12 +269,12 @@ class Places:
         if not self._waiting or all(it.in_flight >= it.limit for it in self._endpoints):
             return
         waiting, self._waiting = self._waiting, []
-        for model, numbers, free in waiting:
+        for model, serving, free in waiting:
             if free.done():  # cancelled
                 continue
-            number = self._choose(model, numbers)
+            number = self._choose(model, serving())
             if number is None:
-                self._waiting.append((model, numbers, free))
+                self._waiting.append((model, serving, free))
                 continue
             endpoint = self._endpoints[number]
             endpoint.in_flight += 1
@@ -269,14 +283,14 @@ class Places:
                 endpoint.looking.add(model)
             free.set_result(number)
 
-    def _choose(self, model: str, numbers: frozenset[int]) -> int | None:
+    def _choose(self, model: str, numbers: Iterable[int]) -> int | None:
         """That with the most room; one that is away only where all are, before one that is lost. None: no room."""
         now = time.monotonic()
         ranks = {number: self._endpoints[number].rank(model, now) for number in numbers}
         best = min(ranks.values())
         room = {
             number: self._endpoints[number].limit - self._endpoints[number].in_flight
-            for number in numbers
+            for number in ranks
             if ranks[number] < 2 or ranks[number] == best
         }
         able = [number for number in sorted(room) if room[number] > 0]

@@ -13,7 +13,7 @@ from client.endpoints.chat import ModelClient
 from client.endpoints.places import Places
 from client.endpoints.retry import duration, how_to_start
 from client.endpoints.speech import SpeechClient
-from client.errors import ServiceLostError, StoppedError, UnavailableError, UsageError
+from client.errors import ServiceLostError, StoppedError, UnavailableError, UnlistedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -44,6 +44,8 @@ class SpreadModel(ModelClient):
         self._models: set[str] = set()
         self._there: set[int] = set()
         """The numbers of endpoints that were looked at."""
+        self._able: dict[str, list[int]] = {}
+        """Model -> what `_serving` gives, until another endpoint is there."""
         self._looking = asyncio.Lock()
         for number, client in enumerate(self._all):
             client.leaves = partial(self._leaves, number)
@@ -102,6 +104,7 @@ class SpreadModel(ModelClient):
         if any(self._takes_video(other) != self._takes_video(number) for other in self._there):
             raise UsageError("--base-url: some of these endpoints are vLLM's, others are not: say --frames-as images")
         self._there.add(number)
+        self._able.clear()
 
     def _tell_unlisted(self) -> None:
         """Say once of each model which endpoints do not list it."""
@@ -119,12 +122,15 @@ class SpreadModel(ModelClient):
 
     def _serving(self, model: str) -> list[int]:
         """The numbers of the endpoints that are asked for a model: not those that list others and not this one."""
+        if model in self._able:
+            return self._able[model]
         able = [
             number
             for number, client in enumerate(self._all)
             if number not in self._there or ModelClient.lists(client, model) or not client.lists_models
         ]
-        return able if self._there.intersection(able) else list(range(len(self._all)))
+        self._able[model] = able if self._there.intersection(able) else list(range(len(self._all)))
+        return self._able[model]
 
     async def _pause(self) -> None:
         try:
@@ -184,7 +190,7 @@ class SpreadModel(ModelClient):
             await self._look_again_at(number, request.model)
             return await ModelClient.ask(self._all[number], request, parts, label, other_try, choices=choices)
 
-        return await self.places.ask(request.model, attempt, self._serving(request.model))
+        return await self.places.ask(request.model, attempt, partial(self._serving, request.model))
 
     async def stream(
         self, request: Request, parts: bytes, turns: Sequence[Turn], label: str
@@ -197,7 +203,8 @@ class SpreadModel(ModelClient):
                 async for piece in pieces:
                     yield piece
 
-        async with aclosing(self.places.stream(request.model, attempt, self._serving(request.model))) as pieces:
+        serving = partial(self._serving, request.model)
+        async with aclosing(self.places.stream(request.model, attempt, serving)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -206,21 +213,23 @@ class SpreadModel(ModelClient):
 
         Raises:
             UnavailableError, ServiceLostError: it still is, or cannot be asked what the others are asked.
+            UnlistedError: it lists others than `model`, as somebody may have seen since it was chosen.
             StoppedError: the run was stopped meanwhile.
         """
-        if not self._there or number in self._there:
+        if not self._there:
             return
-        try:
-            await self._look_at(number)
-        except UnavailableError as error:
-            if not self.places.leaves(number, model, error):
-                await self._pause()
-            raise
-        except UsageError as error:
-            raise ServiceLostError(str(error)) from error
-        self._all[number].unlisted(self._models)
+        if number not in self._there:
+            try:
+                await self._look_at(number)
+            except UnavailableError as error:
+                if not self.places.leaves(number, model, error):
+                    await self._pause()
+                raise
+            except UsageError as error:
+                raise ServiceLostError(str(error)) from error
+            self._tell_unlisted()
         if number not in self._serving(model):
-            raise ServiceLostError(f"endpoint {self._all[number].base_url} does not list {model}")
+            raise UnlistedError(f"endpoint {self._all[number].base_url} does not list {model}")
 
 
 class SpreadSpeech(SpeechClient):
@@ -253,7 +262,7 @@ class SpreadSpeech(SpeechClient):
             client = [self, *self._others][number]
             return await SpeechClient.transcribe(client, request, piece, label, temperature)
 
-        return await self._places.ask(_SPEECH, attempt, self._hearing(request.model) or (0,))
+        return await self._places.ask(_SPEECH, attempt, lambda: self._hearing(request.model) or (0,))
 
 
 _SPEECH = "speech"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from client.endpoints import places
 from client.endpoints.places import Counts, Places
-from client.errors import RequestError, ServiceLostError, UnavailableError
+from client.errors import RequestError, ServiceLostError, UnavailableError, UnlistedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 AWAY = UnavailableError("cannot be reached", retry_after=600.0)
 GONE = UnavailableError("cannot be reached")
@@ -185,3 +189,38 @@ async def test_one_that_is_lost_at_the_start_is_asked_a_minute_later(clock: Simp
     assert await kept.ask("videos", which) == 1
     clock.now += 2
     assert await kept.ask("videos", which) == 0
+
+
+async def test_who_serves_a_model_is_looked_up_when_there_is_room() -> None:
+    kept, serving, held = shared(2, at_once=1), [0, 1], asyncio.Event()
+
+    async def attempt(number: int) -> int:
+        await held.wait()
+        return number
+
+    asked = [asyncio.create_task(kept.ask("m", attempt, lambda: serving)) for _ in range(4)]
+    await asyncio.sleep(0)
+    serving.remove(1)
+    held.set()
+    assert await asyncio.gather(*asked) == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_one_that_turns_out_to_serve_others_is_neither_away_nor_lost(streams: bool, said: list[str]) -> None:
+    kept, serving = shared(2, said=said), [0, 1]
+
+    async def attempt(number: int) -> int:
+        if number == 0:
+            serving.remove(number)
+            raise UnlistedError("endpoint 0 does not list pictures")
+        return number
+
+    async def pieces(number: int) -> AsyncGenerator[int, None]:
+        yield await attempt(number)
+
+    if streams:
+        assert [number async for number in kept.stream("pictures", pieces, lambda: serving)] == [1]
+    else:
+        assert await kept.ask("pictures", attempt, lambda: serving) == 1
+    assert await kept.ask("videos", which) == 0
+    assert said == []

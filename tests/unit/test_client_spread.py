@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from fake_servers import FakeServers, error
 from client.api.session import Session
 from client.endpoints import places, retry, spread
 from client.endpoints.chat import ModelClient
-from client.errors import ServiceLostError, UsageError
+from client.errors import ServiceLostError, UnlistedError, UsageError
 from client.media.content import SoundPiece, Span
 from client.media.kinds import Kind
 from client.tasks.plan import IMAGE_MODEL, SPEECH_MODEL, VIDEO_MODEL
@@ -26,6 +28,8 @@ from scripts.benchmarks.fakes.scripted import listing
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
     from pathlib import Path
+
+    from client.endpoints.completion import Answer
 
 
 @pytest.fixture
@@ -48,10 +52,14 @@ async def session(both: list[FakeServers], said: list[str], **settings: Any) -> 
         yield opened
 
 
-async def ask(opened: Session, count: int = 1, **options: Any) -> list[Any]:
-    (request,) = asked_of(**options).plan.requests[Kind.IMAGE]
-    asks = (opened.opened.model.ask(request, b"", "a.png") for _ in range(count))
-    return await asyncio.gather(*asks)
+async def ask(opened: Session, count: int = 1, model: str = IMAGE_MODEL) -> list[Answer]:
+    return await asyncio.gather(*asks(opened, count, model))
+
+
+def asks(opened: Session, count: int = 1, model: str = IMAGE_MODEL) -> list[asyncio.Task[Answer]]:
+    (request,) = asked_of().plan.requests[Kind.IMAGE]
+    about = replace(request, model=model)
+    return [asyncio.create_task(opened.opened.model.ask(about, b"", "a.png")) for _ in range(count)]
 
 
 async def test_what_one_that_dies_was_to_answer_the_other_one_does(both: list[FakeServers], said: list[str]) -> None:
@@ -119,15 +127,51 @@ async def test_a_model_is_asked_where_it_is_listed(both: list[FakeServers], said
     ]
 
 
-async def test_one_that_comes_late_and_lists_others_is_not_asked(both: list[FakeServers], said: list[str]) -> None:
-    both[0].on_models, both[1].on_models = lists(IMAGE_MODEL), lists("others")
+async def test_one_that_comes_late_and_lists_others_is_asked_for_those(
+    both: list[FakeServers], said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "FIRST_AWAY_S", 0.0)
+    both[0].on_models, both[1].on_models = lists(IMAGE_MODEL, VIDEO_MODEL), lists(VIDEO_MODEL)
     both[1].stop()
     async with session(both, said) as opened:
-        await opened.opened.model.check(set())
+        await opened.opened.model.check({IMAGE_MODEL, VIDEO_MODEL})
         both[1].start()
         await ask(opened, 4)
-    assert [len(each.asked) for each in both] == [4, 0]
-    assert said == [f"warning: endpoint {both[1].url}/v1 does not list {IMAGE_MODEL}; others are asked instead"]
+        assert [len(each.asked) for each in both] == [4, 0]
+        await ask(opened, 2, VIDEO_MODEL)
+        assert [len(each.asked) for each in both] == [5, 1]
+    url = f"{both[1].url}/v1"
+    assert said == [
+        f"endpoint {url}: cannot be reached (Connection refused); others are asked meanwhile",
+        f"{IMAGE_MODEL} is asked at other endpoints than {url}, which do not list it",
+        f"endpoint {url}: is back",
+    ]
+
+
+async def test_what_waits_for_room_goes_to_those_that_are_known_to_serve_it_by_then(
+    both: list[FakeServers], said: list[str]
+) -> None:
+    """Another request has looked at the one that comes late meanwhile."""
+    both[0].on_models, both[1].on_models = lists(IMAGE_MODEL, VIDEO_MODEL), lists(VIDEO_MODEL)
+
+    looked = threading.Event()
+
+    async def after_the_other(*_: Any) -> None:
+        await asyncio.to_thread(looked.wait, 60)
+
+    async def looks_first(*_: Any) -> None:
+        looked.set()
+
+    both[0].on_ask, both[1].on_ask = after_the_other, looks_first
+    both[1].stop()
+    async with session(both, said, concurrency=1) as opened:
+        await opened.opened.model.check(set())
+        both[1].start()
+        await asyncio.gather(*asks(opened), *asks(opened, 1, VIDEO_MODEL), *asks(opened, 6))
+        with pytest.raises(UnlistedError):  # what was given a place there, and has not begun
+            await opened.opened.model._look_again_at(1, IMAGE_MODEL)
+    assert [len(each.asked) for each in both] == [7, 1]
+    assert said == []
 
 
 async def test_endpoints_of_which_some_take_no_videos_are_refused_without_a_warning(
