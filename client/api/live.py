@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from client.api.options import Options, plan_of
+from client.api.options import Options, check_names, plan_of
 from client.checks import language
 from client.errors import LedgerError, UsageError
 from client.live.actions import Actions, command_of, webhook_key, webhook_of
@@ -97,6 +97,7 @@ class Live:
         Raises:
             UsageError: options do not go together, or there is no such source, task, command or URL.
         """
+        check_names(options, LiveOptions)
         self._session, self.options = session, options
         self.planned = plan_live(session, options)
         self.source = source_of(

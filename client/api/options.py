@@ -19,7 +19,7 @@ from client.tasks.tasks import TRANSCRIPT, choose_tasks
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from client.media.kinds import Kind
     from client.tasks.plan import Plan
@@ -94,6 +94,8 @@ def plan_of(options: Options, models: Models, *, may_hear: bool = False) -> Aske
     Raises:
         UsageError: they do not go together, or name what there is not.
     """
+    check_names(options, Options)
+    _check_values(options)
     questions = list(options.get("questions", ()))
     names = list(options.get("tasks", () if questions else ("describe",)))
     hear, sound, window = options.get("hear", False), options.get("sound"), _window(options.get("window"))
@@ -125,6 +127,25 @@ def plan_of(options: Options, models: Models, *, may_hear: bool = False) -> Aske
     animated = options.get("animated", Animated.VIDEO)
     takes_sound = any(task.hears for task in tasks if task.name not in aside)
     return Asked(plan, tasks, sampling, animated, options.get("ask_once", False), sound, takes_sound)
+
+
+def check_names(options: Mapping[str, object], known: type) -> None:
+    """Make sure that options have names that `known`, a typed dictionary, has: Python takes any keyword.
+
+    Raises:
+        UsageError: one has not.
+    """
+    for name in options:
+        if name not in known.__annotations__:
+            raise UsageError(f"there is no option {name}{did_you_mean(name, list(known.__annotations__))}")
+
+
+def _check_values(options: Options) -> None:
+    for name in ("tasks", "questions"):
+        if isinstance(given := options.get(name), str):
+            raise UsageError(f"{name} are a list, such as [{given!r}]")
+    if (frames := options.get("frames", 1)) < 1:
+        raise UsageError(f"frames must be 1 or more, not {frames}")
 
 
 def check_redo(redo: str | None, tasks: list[Task]) -> None:

@@ -33,8 +33,8 @@ SELECT_ANSWER = """
         run, updated
     FROM answers WHERE unit = ? AND task = ? AND prompt_hash = ? AND model = ? AND params = ?"""
 
-_URIS = """
-    SELECT uri, fingerprint, size, sha256, kind, problem FROM uris WHERE uri IN (SELECT value FROM json_each(?))"""
+# Not by `json_each`, which has nothing of a URL with a zero byte.
+_URIS = "SELECT uri, fingerprint, size, sha256, kind, problem FROM uris WHERE uri IN "
 _KNOWN = """
     WITH wanted AS (SELECT value FROM json_each(?))
     SELECT sha256 FROM media WHERE sha256 IN wanted UNION SELECT unit FROM answers WHERE unit IN wanted
@@ -149,7 +149,7 @@ def read_uris(connection: sqlite3.Connection, uris: Sequence[str]) -> dict[str, 
     Raises:
         sqlite3.Error: the ledger cannot be read.
     """
-    rows = connection.execute(_URIS, (json.dumps(uris),))
+    rows = connection.execute(f"{_URIS} ({', '.join('?' * len(uris))})", uris)
     return {
         uri: KnownSource(fingerprint, size, Identity(sha256, Kind(kind), problem))
         for uri, fingerprint, size, sha256, kind, problem in rows
@@ -204,7 +204,7 @@ def new_file(identity: Identity, requests: list[Request]) -> StoredFile:
     stored = StoredFile(identity.sha256, identity.kind)
     if not needs_probe(requests, identity.kind):
         stored.asks.extend(expand(requests, identity.sha256, None))
-        stored.merges.extend(merges_of(requests, stored.asks))
+        stored.merges.extend(merge for merge in merges_of(requests, stored.asks) if merge.inputs)
     return stored
 
 

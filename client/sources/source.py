@@ -117,7 +117,7 @@ class Source:
 def _absolute(path: str) -> str:
     """As `pathlib` writes it, which is slow at it: most paths have nothing that it would leave out."""
     if not _LEFT_OUT.search(path):
-        return os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118  # as above
+        return path if path.startswith("/") else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118  # as above
     return str(Path(path).absolute())
 
 

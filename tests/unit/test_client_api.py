@@ -126,9 +126,14 @@ async def test_wrong_options_are_refused_before_anything_is_read(servers: FakeSe
             ({"tasks": ["describ"]}, "did you mean"),
             ({"languages": ["eng_Latn"]}, "English already"),
             ({"languages": "fr"}, "a list"),
+            ({"tasks": "tags"}, r"tasks are a list, such as \['tags'\]"),
+            ({"lnguages": ["fr"]}, r"no option lnguages \(did you mean languages\?\)"),
+            ({"frames": 0}, "frames must be 1 or more"),
         ):
             with pytest.raises(UsageError, match=message):
                 await bv.caption("none.png", **wrong)
+        with pytest.raises(UsageError, match=r"no option alert \(did you mean alerts\?\)"):
+            bv.live("none.mp4", alert=["Is it red?"])  # type: ignore[call-arg]
         with pytest.raises(UsageError, match="--redo"):
             await anext(bv.batch("none", redo="describ"))
         with pytest.raises(UsageError, match="no pictures"):

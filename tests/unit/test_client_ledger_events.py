@@ -117,3 +117,12 @@ def test_events_are_values(tmp_path: Path) -> None:
     assert answer
     assert (answer.text, answer.translations["fra_Latn"].texts) == ("Words.", ["Mots."])
     ledger.close()
+
+
+def test_what_was_at_any_address_is_known(tmp_path: Path) -> None:
+    addresses = ["https://h/a\0b.png", "/ads/'\"\\.png", "/ads/\U0001f697.png", "/ads/none.png"]
+    found = [KnownSource(None, number, Identity(f"{number:064}", Kind.IMAGE, None)) for number in range(3)]
+    ledger = Ledger(tmp_path)
+    ledger.write([UriSeen(uri, known) for uri, known in zip(addresses, found, strict=False)])
+    assert ledger.known(addresses) == [*found, None]
+    ledger.close()

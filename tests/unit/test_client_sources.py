@@ -189,6 +189,14 @@ def test_a_local_file_is_known_by_its_absolute_path(path: str) -> None:
     assert Source.local(path).uri == str(Path(path).absolute())
 
 
+def test_an_absolute_path_takes_no_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert Source.local("/ads/a.mp4").uri == "/ads/a.mp4"
+
+
 def write(folder: Path, name: str, content: str | bytes) -> Path:
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)

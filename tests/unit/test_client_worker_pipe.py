@@ -35,7 +35,10 @@ def test_what_is_loaded_comes_through_the_pipe_as_it_was(sent: Facts | Content) 
     assert pickle.loads(pickle.dumps(sent)) == sent
 
 
-def test_decoders_get_files_of_any_name_and_their_libraries_no_threads(tmp_path: Path) -> None:
+def test_decoders_get_files_of_any_name_and_their_libraries_no_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     others = set(psutil.Process().children())
     names = ["a b.jpg", "q\udcff.jpg"]
     for name in names:
