@@ -7,7 +7,6 @@ import sys
 import time
 from collections import Counter
 from contextlib import closing, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from client.api.options import SOUND_UNUSED, check_redo, plan_of
@@ -26,7 +25,7 @@ from client.export.interim import kept_up_to_date
 from client.ledger.events import RedoEnded, RunEnded
 from client.ledger.ledger import Ledger
 from client.media.thumbnail_folder import Thumbnails
-from client.report.write import FOLDER, INDEX, check_built, writing_report
+from client.report.write import FOLDER, INDEX, ReportWriter, check_built, check_place
 from client.sources.folders import Choice
 from client.sources.gather import gather
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from client.cli.settings import Settings
     from client.media.fork_server import ForkServer
     from client.sources.source import Source
-    from client.tasks.plan import Plan
 
 DONE, FAILED, USAGE = 0, 1, 2
 _SHOWN_KINDS = 6
@@ -91,6 +89,7 @@ def _prepare(settings: Settings, fork_server: ForkServer) -> _Work:
     check(settings.formats)
     if settings.report:
         check_built()
+        check_place(settings.output)
     if settings.output.exists() and not settings.output.is_dir():
         raise UsageError(f"--output {settings.output}: is a file, not a folder")
     if not settings.dry_run:
@@ -174,12 +173,16 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger) -> int:
                 display.note(f"--redo {settings.redo} goes on where it was interrupted")
 
             began = time.monotonic()
+            thumbnails, report = _shown(settings)
 
             def write() -> list[Path]:
                 if ledger.unchanged:  # it may yet be taken back
                     return []
-                report = settings.report and time.monotonic() - began >= REPORT_FIRST_S
-                return _export(settings, run_stats(asked.plan, progress, interrupted=stop.is_set()), report=report)
+                is_due = report and time.monotonic() - began >= REPORT_FIRST_S and report.is_cheap
+                return _export(settings, stats(), report=report if is_due else None)
+
+            def stats() -> dict[str, Any]:
+                return run_stats(asked.plan, progress, interrupted=stop.is_set())
 
             async with work.session.pipeline(
                 asked,
@@ -188,7 +191,7 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger) -> int:
                 progress=progress,
                 refresh=display.update,
                 redo=settings.redo,
-                thumbnails=Thumbnails(settings.output) if settings.thumbnails else None,
+                thumbnails=thumbnails,
             ) as pipeline:
                 fatal: BabelviewError | None = None
                 try:
@@ -203,7 +206,7 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger) -> int:
                 try:
                     if stop.is_set() and ledger.unchanged and progress.finished < progress.files:
                         ledger.undo_run()
-                    written = await _write(settings, asked.plan, ledger, progress, interrupted=stop.is_set())
+                    written = await _write(settings, ledger, progress, stats(), report)
                 except BabelviewError as error:
                     written, fatal = [], fatal or error
     display.summary(", ".join(map(str, written)))
@@ -238,28 +241,36 @@ async def _chosen(settings: Settings, work: _Work, ledger: Ledger, display: Prog
     return work.heard
 
 
+def _shown(settings: Settings) -> tuple[Thumbnails | None, ReportWriter | None]:
+    """What keeps thumbnails and what writes the report; None where that is not wanted."""
+    thumbnails = Thumbnails(settings.output) if settings.thumbnails else None
+    own_packs = thumbnails.own_packs if thumbnails else ()
+    return thumbnails, ReportWriter(settings.output, own_packs=own_packs) if settings.report else None
+
+
 async def _write(
-    settings: Settings, plan: Plan, ledger: Ledger, progress: Progress, *, interrupted: bool
+    settings: Settings, ledger: Ledger, progress: Progress, stats: dict[str, Any], report: ReportWriter | None
 ) -> list[Path]:
     """Write what is done, however the run ended; gives the files of results.
 
     Raises:
         BabelviewError: the ledger or a file of results cannot be written.
     """
-    stats = run_stats(plan, progress, interrupted=interrupted)
     try:
         if ledger.run is not None:
             ledger.apply(RunEnded(stats))
         if settings.redo and progress.finished == progress.files:
             ledger.apply(RedoEnded(settings.redo))
-        return await asyncio.to_thread(_export, settings, report=settings.report)
+        return await asyncio.to_thread(_export, settings, report=report)
     except OSError as error:
         raise _unwritable(settings, error) from error
 
 
-def _export(settings: Settings, stats: dict[str, Any] | None = None, *, report: bool) -> list[Path]:
+def _export(
+    settings: Settings, stats: dict[str, Any] | None = None, *, report: ReportWriter | None = None
+) -> list[Path]:
     """Write the results, and the report; `stats` stand for those that the ledger gets at the end of a run."""
-    also = [partial(writing_report, output=settings.output)] if report else []
+    also = [report.writing] if report else []
     written = export(settings.output, settings.formats, stats, only_run=settings.only_run, also=also)
     return [*written, settings.output / FOLDER / INDEX] if report else written
 

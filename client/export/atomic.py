@@ -1,4 +1,7 @@
-"""Files that are either complete or not there."""
+"""Files that are either complete or not there, and lie in the folder that they are written to.
+
+A folder may come from anyone, with links in it to files of whoever opens it: none is followed.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         OSError: it cannot be written; what was at `path` is untouched, as it is after any error within.
     """
     partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
     try:
-        with partial.open("wb") as file:
+        with partial.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -28,3 +32,14 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def own_folder(path: Path) -> None:
+    """Make a folder unless it is there; a link to one gives way.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if path.is_symlink():
+        path.unlink()
+    path.mkdir(parents=True, exist_ok=True)

@@ -201,6 +201,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _lock(path: Path) -> IO[str]:
     """Take the lock, which the system frees however the process ends."""
+    if path.is_symlink():  # the folder may come from anyone, and what is locked is written to
+        raise LedgerError(f"{path} is a link to another file: remove it")
     file = path.open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

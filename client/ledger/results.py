@@ -222,6 +222,11 @@ class Results:
         with ledger_errors(self._path):
             return read_uri(self._connection, uri)
 
+    @property
+    def last_run(self) -> int:
+        """The number of the last run."""
+        return self._last_run
+
     def began(self) -> float | None:
         """When the first run began, seconds since 1970: the same however the folder grows or is moved.
 

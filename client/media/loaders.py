@@ -101,9 +101,11 @@ class Loaders:
             (outcomes,) = self._work_on(files[0][0], load_together, together, 1, files=len(files))
         except MediaError:
             return [self._alone(path, identity, sampling) for path, identity in files]
-        for (_, identity), outcome in zip(files, outcomes, strict=True):
-            if not isinstance(outcome, MediaError):
-                self._keep(outcome.thumbnail, identity)
+        if self._thumbnails:
+            each = zip(files, outcomes, strict=True)
+            loaded = {it.sha256: content for (_, it), content in each if not isinstance(content, MediaError)}
+            if made := {sha256: it.thumbnail for sha256, it in loaded.items() if it.thumbnail}:
+                self._thumbnails.keep(made)
         return outcomes
 
     def _alone(self, path: Path, identity: Identity, sampling: Sampling) -> Content | MediaError:
@@ -145,7 +147,7 @@ class Loaders:
 
     def _keep(self, thumbnail: Thumbnail | None, identity: Identity) -> None:
         if self._thumbnails and thumbnail:
-            self._thumbnails.keep(identity.sha256, thumbnail)
+            self._thumbnails.keep({identity.sha256: thumbnail})
 
     def probe(self, path: Path, identity: Identity) -> Probe:
         """Look at a video's packets in a worker; errors as for `load`."""

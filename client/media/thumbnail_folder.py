@@ -31,15 +31,18 @@ import pybase64
 from client.media.strips import Strip, Thumbnail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 FOLDER = ".thumbnails"
-PACK_BYTES = 256 << 10
-"""A pack that has more gets nothing more: a page that shows one of its thumbnails reads all of it."""
+PACK_BYTES = 512 << 10
+"""A pack that has more gets nothing more: a page that shows one of its thumbnails reads all of it.
+
+(To make a file takes as long as to write three thumbnails.)"""
 _LENGTH_DIGITS = 8
+_CALL = b"babelview.thumbnail("
 _HEAD = re.compile(rb"babelview\.thumbnail\((\d{%d}),'([0-9a-f]{64})',(\[[\d.,]+\]),'" % _LENGTH_DIGITS)
 _TAIL = b"');\n"
 _SINGLES = "[0-9a-f][0-9a-f]/*.jpg"
@@ -60,33 +63,39 @@ class Entry(NamedTuple):
     """Where its base64 is, in bytes."""
 
 
-def pack_line(sha256: str, thumbnail: Thumbnail) -> bytes:
-    """The line of a pack."""
+def pack_line(sha256: str, thumbnail: Thumbnail) -> tuple[bytes, bytes, bytes]:
+    """The line of a pack, in three parts, of which the second is the JPEG in base64."""
     width, height, times = thumbnail.strip
-    rest = b",'%b',%b,'%b%b" % (
-        sha256.encode(),
-        orjson.dumps([width, height, *times]),
-        pybase64.b64encode(thumbnail.jpeg),
-        _TAIL,
-    )
-    head = b"babelview.thumbnail("
-    return b"%b%0*d%b" % (head, _LENGTH_DIGITS, len(head) + _LENGTH_DIGITS + len(rest), rest)
+    jpeg = pybase64.b64encode(thumbnail.jpeg)
+    rest = b",'%b',%b,'" % (sha256.encode(), orjson.dumps([width, height, *times]))
+    length = len(_CALL) + _LENGTH_DIGITS + len(rest) + len(jpeg) + len(_TAIL)
+    return b"%b%0*d%b" % (_CALL, _LENGTH_DIGITS, length, rest), jpeg, _TAIL
 
 
-def entries_of(pack: Path) -> tuple[list[Entry], int]:
-    """The thumbnails of a pack, and how many of its bytes they take: what is behind them is no line of `pack_line`."""
+def entries_of(pack: Path, begin: int = 0, number: int = 0, *, is_own: bool = False) -> tuple[list[Entry], int]:
+    """The thumbnails of a pack, and where they end in it, in bytes: what is behind them is no line of `pack_line`.
+
+    Of one that this process itself wrote, `is_own`, only the beginnings of lines are read.
+
+    Args:
+        pack: Its path.
+        begin: Where to begin, in bytes.
+        number: How many thumbnails are before that.
+        is_own: See above.
+    """
     found: list[Entry] = []
-    at = 0
+    at = begin
     with suppress(OSError, ValueError), pack.open("rb") as file, _mapped(file) as data:
         while head := _HEAD.match(data, at):
             end = at + int(head[1])
-            begin, behind = head.end(), end - len(_TAIL)
-            if behind < begin or data[behind:end] != _TAIL:
+            start, behind = head.end(), end - len(_TAIL)
+            if behind < start or data[behind:end] != _TAIL:
                 break
-            pybase64.b64decode(data[begin:behind], validate=True)  # a ValueError at a quote, and at all that is none
+            if not is_own:  # a ValueError at a quote, and at all else that is none
+                pybase64.b64decode(data[start:behind], validate=True)
             width, height, *times = orjson.loads(head[3])
             strip = Strip(int(width), int(height), [float(time) for time in times])
-            found.append(Entry(head[2].decode(), len(found), strip, begin, behind))
+            found.append(Entry(head[2].decode(), number + len(found), strip, start, behind))
             at = end
     return found, at
 
@@ -100,8 +109,8 @@ def _mapped(file: IO[bytes]) -> mmap.mmap:
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _write_all(file: IO[bytes], data: bytes) -> None:
-    if file.write(data) != len(data):
+def _write_all(file: IO[bytes], parts: Sequence[bytes], length: int) -> None:
+    if os.writev(file.fileno(), parts) != length:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -114,28 +123,32 @@ class PackWriter:
         self._number = self._size = self._count = 0
         self._file: IO[bytes] | None = None
         self._lock = threading.Lock()
+        self.made: set[str] = set()
+        """The names of the files that it wrote: nothing else is in them."""
 
-    def add(self, sha256: str, thumbnail: Thumbnail) -> tuple[str, int]:
-        """Append one; gives the name of its pack, and its place in there, from 0.
+    def add(self, thumbnails: Mapping[str, Thumbnail]) -> tuple[str, int]:
+        """Append those of contents, by SHA-256; gives the name of their pack, and the place of the first, from 0.
 
         Raises:
-            OSError: it cannot be written; nothing of it is.
+            OSError: they cannot be written; nothing of them is.
         """
-        line = pack_line(sha256, thumbnail)
+        parts = [part for sha256, thumbnail in thumbnails.items() for part in pack_line(sha256, thumbnail)]
+        length = sum(map(len, parts))
         with self._lock:
             if self._file is None or self._size >= PACK_BYTES:
                 self._close()
                 self._file = self._new()
             try:
-                _write_all(self._file, line)
+                _write_all(self._file, parts, length)
             except OSError:
                 with suppress(OSError):
                     self._file.truncate(self._size)
                 self._close()
                 raise
-            self._size += len(line)
-            self._count += 1
-            return f"{self._prefix}{self._number}", self._count - 1
+            place = self._count
+            self._size += length
+            self._count += len(thumbnails)
+            return f"{self._prefix}{self._number}", place
 
     def _new(self) -> IO[bytes]:
         while True:
@@ -148,6 +161,7 @@ class PackWriter:
                 self._folder.mkdir(parents=True, exist_ok=True)  # another process may just have made it
             else:
                 self._size = self._count = 0
+                self.made.add(path.name)
                 return file
 
     def _close(self) -> None:
@@ -178,16 +192,21 @@ class Thumbnails:
                 self._known = {bytes.fromhex(sha256) for sha256 in _kept(self._folder)}
             return bytes.fromhex(sha256) in self._known
 
-    def keep(self, sha256: str, thumbnail: Thumbnail) -> None:
-        """Keep the thumbnail of a content instead of an earlier one; one that cannot be written is only missing."""
+    def keep(self, thumbnails: Mapping[str, Thumbnail]) -> None:
+        """Keep those of contents, by SHA-256, instead of earlier ones; what cannot be written is only missing."""
         try:
-            self._packs.add(sha256, thumbnail)
+            self._packs.add(thumbnails)
         except OSError as error:
-            logger.warning("no thumbnail of %s: %s", sha256, error)
+            logger.warning("no thumbnail of %s: %s", ", ".join(thumbnails), error)
             return
         with self._lock:
             if self._known is not None:
-                self._known.add(bytes.fromhex(sha256))
+                self._known.update(map(bytes.fromhex, thumbnails))
+
+    @property
+    def own_packs(self) -> Collection[str]:
+        """The names of the packs that this process made."""
+        return self._packs.made
 
     def close(self) -> None:
         """Close the pack that is written to; it can be gone on with."""
@@ -203,18 +222,32 @@ class Thumbnails:
 
 
 class KeptThumbnails:
-    """What was kept in an output folder, as it is now, to be read."""
+    """What was kept in an output folder, as it was when it was last looked at, to be read."""
 
-    def __init__(self, output: Path) -> None:
-        """Look into the packs."""
-        self._folder = output / FOLDER
+    def __init__(self, output: Path, own: Collection[str] = ()) -> None:
+        """Look into the packs; `own` are the names of those that this process made."""
+        self._folder, self._own = output / FOLDER, own
         self._entries: dict[str, tuple[Path, Entry]] = {}
+        self._counts: dict[Path, int] = {}
         self.whole_bytes: dict[Path, int] = {}
         """Of each pack: how many of its bytes are whole lines."""
         self.has_singles = any(self._folder.glob(_SINGLES))
         """Whether there are thumbnails that are a file each."""
+        self.look()
+
+    def look(self) -> None:
+        """Look into the packs once more: what came to them since comes to what is known.
+
+        Raises:
+            OSError: they cannot be looked at.
+        """
         for pack in packs_of(self._folder):
-            entries, self.whole_bytes[pack] = entries_of(pack)
+            known, count = self.whole_bytes.get(pack, 0), self._counts.get(pack, 0)
+            if known and pack.stat().st_size == known:
+                continue
+            is_own = pack.name in self._own
+            entries, self.whole_bytes[pack] = entries_of(pack, known, count, is_own=is_own)
+            self._counts[pack] = count + len(entries)
             self._entries.update({entry.sha256: (pack, entry) for entry in entries})
 
     def is_done(self, pack: Path) -> bool:
@@ -248,8 +281,9 @@ class KeptThumbnails:
 
 
 def packs_of(folder: Path) -> list[Path]:
-    """The packs of a folder, the oldest first."""
-    return sorted((path for path in folder.glob("*.js") if path.stem.isdecimal()), key=lambda path: int(path.stem))
+    """The packs of a folder, the oldest first; links are none."""
+    found = (path for path in folder.glob("*.js") if path.stem.isdecimal() and not path.is_symlink())
+    return sorted(found, key=lambda path: int(path.stem))
 
 
 def _kept(folder: Path) -> Iterator[str]:

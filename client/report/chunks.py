@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from client.export.atomic import replacing
+from client.export.atomic import own_folder, replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 _ESCAPES = (
@@ -46,7 +47,7 @@ class Chunks:
         Raises:
             OSError: it cannot be made.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        own_folder(folder)
         self._folder = folder
         self._written: set[str] = set()
         self._new: list[Path] = []
@@ -62,13 +63,21 @@ class Chunks:
         name = f"{label}-{digest}"
         path = self._folder / f"{name}.js"
         text = script(name, data)
-        if not path.is_file() or path.read_bytes() != text:  # a folder may come from anyone, and the page runs it
+        # A folder may come from anyone, and the page runs what is in it.
+        if path.is_symlink() or not path.is_file() or path.read_bytes() != text:
             if not path.exists():
                 self._new.append(path)
             with replacing(path) as file:
                 file.write(text)
         self._written.add(path.name)
         return name
+
+    def keep(self, names: Collection[str]) -> bool:
+        """Name chunks of an earlier time once more; whether all of them are there."""
+        if not all((self._folder / f"{name}.js").is_file() for name in names):
+            return False
+        self._written.update(f"{name}.js" for name in names)
+        return True
 
     def discard(self) -> None:
         """Take away what no page names, as this one came to no end: a full disk has room for other files again."""
@@ -88,3 +97,4 @@ class Chunks:
         for path in self._folder.glob("*.js"):
             if path.name not in self._written:
                 path.unlink(missing_ok=True)
+        self._written = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 _TEXTS = ("text", "sentiment")
 """Readers of answers that are one text."""
 _FAILED, _DOUBTFUL, _RETRIED, _GONE, _WARNED, _TRANSLATION_DOUBTFUL = (1 << bit for bit in range(6))
+_OF_VERDICTS = {"doubtful": _DOUBTFUL, "retried": _RETRIED}
+_PLAIN = re.compile(r"[\w.-]+", re.ASCII)
+"""Names that stand in an address as they are."""
 
 
 class Item(NamedTuple):
@@ -120,6 +124,8 @@ def _editable(result: TopicResult, schemas: Schemas) -> dict[str, Any]:
     found: dict[str, Any] = {}
     segments = [] if result.whole else [segment.answer for segment in result.segments]
     for name, answers in (("whole", [result.whole] if result.whole else []), ("segments", segments)):
+        if not answers:
+            continue
         readers = {answer.reader for answer in answers}
         reader = readers.pop() if len(readers) == 1 else ""
         if is_structured(reader):
@@ -127,41 +133,42 @@ def _editable(result: TopicResult, schemas: Schemas) -> dict[str, Any]:
             if parts_of_answers or any(texts_of_model(answer, ENGLISH) is None for answer in answers):
                 continue
             found["schema"] = schemas.place(reader)
-        elif not answers or (name == "segments" and reader not in _TEXTS):
+        elif name == "segments" and reader not in _TEXTS:
             continue
         found[name] = [answer.id for answer in answers] if name == "segments" else answers[0].id
     return found
 
 
 def _flags(record: Record) -> int:
-    answers = record["tasks"].values()
-    verdicts = {answer["verdict"] for answer in answers}
-    translations = [counts for answer in answers for counts in answer.get("translation_verdicts", {}).values()]
-    return (
+    flags = (
         (_FAILED if record["error"] else 0)
-        | (_DOUBTFUL if "doubtful" in verdicts else 0)
-        | (_RETRIED if "retried" in verdicts else 0)
         | (_GONE if record.get("gone") else 0)
         | (_WARNED if record["warnings"] else 0)
-        | (_TRANSLATION_DOUBTFUL if any(counts.get("doubtful") for counts in translations) else 0)
     )
+    for answer in record["tasks"].values():
+        flags |= _OF_VERDICTS.get(answer["verdict"], 0)
+        for counts in answer.get("translation_verdicts", {}).values():
+            if counts.get("doubtful"):
+                flags |= _TRANSLATION_DOUBTFUL
+    return flags
 
 
 def _media(uri: str, page: bytes | None) -> str | None:
     """The address of a local file, relative to the page, so that both can be moved together; None where one is far."""
-    if page is None:
+    if page is None or not uri.startswith(("file://", "/")):
         return None
-    if uri.startswith("file://"):
-        where = unquote_to_bytes(uri.removeprefix("file://"))
-    elif uri.startswith("/"):
-        where = os.fsencode(uri)
-    else:
-        return None
-    folder, name = os.path.split(where)
-    return f"{_address(folder, page)}{quote(name)}"
+    folder, _, name = uri.rpartition("/")
+    return _address(folder, page) + (name if _PLAIN.fullmatch(name) else quote(_path(name, uri.startswith("file://"))))
 
 
 @lru_cache(1024)
-def _address(folder: bytes, page: bytes) -> str:
+def _address(folder: str, page: bytes) -> str:
     """That of a folder, relative to the page's, with a slash."""
-    return f"./{quote(os.path.relpath(folder, page))}/"
+    is_url = folder.startswith("file://")
+    where = _path(folder.removeprefix("file://"), is_url) or b"/"
+    return f"./{quote(os.path.relpath(where, page))}/"
+
+
+def _path(text: str, is_url: bool) -> bytes:
+    """Of a path, or of the same in a URL, the bytes that the system knows it by."""
+    return unquote_to_bytes(text) if is_url else os.fsencode(text)

@@ -12,7 +12,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from client.export.atomic import replacing
+from client.export.atomic import own_folder, replacing
 from client.media.thumbnail_folder import PackWriter
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Pictures:
             OSError: it cannot be made, or written to.
         """
         self._kept, self._folder = kept, folder
-        folder.mkdir(exist_ok=True)
+        own_folder(folder)
         self._own = PackWriter(folder, _OWN)
         self.discard()
         self._singles: dict[str, Picture | None] = {}
@@ -84,7 +84,7 @@ class Pictures:
     def _copied(self, sha256: str) -> Picture | None:
         if (thumbnail := self._kept.read(sha256)) is None:
             return None
-        name, place = self._own.add(sha256, thumbnail)
+        name, place = self._own.add({sha256: thumbnail})
         return Picture(_row(thumbnail.strip), self._packs.setdefault(name, len(self._packs)), place)
 
     def finish(self) -> list[str]:
@@ -127,7 +127,7 @@ def _row(strip: Strip) -> list[float]:
 
 def _is_same(source: Path, target: Path) -> bool:
     try:
-        return source.samefile(target)
+        return not target.is_symlink() and source.samefile(target)
     except OSError:
         return False
 
@@ -142,6 +142,6 @@ def _link(source: Path, target: Path) -> None:
 
 def _holds(path: Path, data: bytes) -> bool:
     try:
-        return path.stat().st_size == len(data) and path.read_bytes() == data
+        return not path.is_symlink() and path.stat().st_size == len(data) and path.read_bytes() == data
     except OSError:
         return False

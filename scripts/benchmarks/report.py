@@ -4,23 +4,26 @@
     python -m scripts.benchmarks.report --page 10000        the page in Chromium, with so many files; writing it
 
 The batch asks an endpoint and a translator that answer at once, so that its own work, and that of its decoders, is all
-that is measured: a run of all files less one of a single file, each in a fresh process. What the report costs are the
-differences between a batch without thumbnails, one with them, and one with `--report`, which run in turns, the least of
-each; small differences, that a busy machine hides. It is measured with one task and no translation, where it is the
-largest share, and as a run that names neither: one task in four languages. Small pictures have 480x320 pixels, others
-and videos 1280x720.
+that is measured, each time in a fresh process, held to one core, by the kernel's count of its and its children's CPU
+time. A round has a batch without thumbnails, one with them (as a batch without `--report` is), and one with `--report`,
+in an order drawn anew; what they differ by in each round is taken, then the median of these differences and its 95 %
+interval: whatever a machine does for longer than a round is in all three. Shares are of the batch without, less its
+start: a run of a single file. It is measured with one task and no translation, where it is the largest share, and as a
+run that names neither: one task in four languages. Small pictures have 480x320 pixels, others and videos 1280x720.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from math import comb
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -30,7 +33,7 @@ from PIL import Image
 
 from scripts.benchmarks.client import ROOT, draw
 from scripts.benchmarks.common.cli import new_file, positive, run
-from scripts.benchmarks.common.report import Report
+from scripts.benchmarks.common.report import Figure, Report
 from scripts.benchmarks.sampler import texture, write_video
 from scripts.benchmarks.scale.inputs import copies, numbered_endpoint
 from scripts.build_report import build
@@ -41,8 +44,14 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 SMALL, LARGE, RATE = (480, 320), (1280, 720), 24
-START, NOTHING, THUMBNAILS, ALL = "start", "nothing", "thumbnails", "thumbnails and report"
+NOTHING, THUMBNAILS, ALL = "nothing", "thumbnails", "thumbnails and report"
 WAYS = {NOTHING: ["--no-thumbnails"], THUMBNAILS: [], ALL: ["--report"]}
+KINDS = ("small pictures", "pictures", "videos")
+DIFFERENCES = ((THUMBNAILS, THUMBNAILS, NOTHING), ("report", ALL, THUMBNAILS), (ALL, ALL, NOTHING))
+"""What is more in which way than in which other one."""
+STARTS = 5
+_BEYOND = 0.025
+"""The share of cases in which a median lies above an interval, and as many below it."""
 FILTERS = ("scene", "tag:blue", '"number 77 "', "kind:image width<=128", "NOT sentiment:negative red", "green OR 4242")
 TASKS = "describe,tags,sentiment"
 SETTINGS = {"one task": ["--tasks", "describe", "--languages", ""], "by default": []}
@@ -94,37 +103,60 @@ def batch(url: str, files: Path, output: Path, *options: str) -> float:
     command = ["-m", "client.batch", str(files), "--output", str(output), "--quiet", "--no-hear"]
     command += ["--base-url", url, "--translator", url.removesuffix("/v1")]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *command, *options], cwd=ROOT, env=environment, check=True)
+    held = ["taskset", "-c", str(max(os.sched_getaffinity(0)))]  # on two cores a run differs more from the next
+    subprocess.run([*held, sys.executable, *command, *options], cwd=ROOT, env=environment, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def costs(report: Report, runs: int, counts: dict[str, int], settings: Sequence[str]) -> None:
+def costs(report: Report, rounds: int, counts: dict[str, int], settings: Sequence[str]) -> None:
     """What the report is of a batch's CPU time: a batch without it, with thumbnails, and with all, in turns."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name, numbered_endpoint() as url:
         folder = Path(name)
         for kind, count in counts.items():
             files = draw_files(folder, kind, count)
             for setting in settings:
-                _costs(report, runs, url, files, setting)
+                _costs(report, rounds, url, files, setting)
+    report.notes.append("Spreads of what is more are 95 % intervals of the median; of batches, the least and the most.")
 
 
-def _costs(report: Report, runs: int, url: str, files: Path, setting: str) -> None:
+def _costs(report: Report, rounds: int, url: str, files: Path, setting: str) -> None:
     what, options = f"{files.name}, {setting}", SETTINGS[setting]
     every = sorted(files.iterdir())
-    spent: dict[str, list[float]] = {way: [] for way in (START, *WAYS)}
-    for _ in range(runs + 1):  # in the first round much is read for the first time
-        for way, more in {START: WAYS[NOTHING], **WAYS}.items():
-            with tempfile.TemporaryDirectory(dir=files.parent) as output:
-                asked = every[0] if way == START else files
-                spent[way].append(1000 * batch(url, asked, Path(output), *options, *more))
-    least = {way: min(found[1:]) for way, found in spent.items()}  # whatever else a machine does only adds
-    count, whole = len(every) - 1, least[ALL] - least[START]
-    report.add(f"{what}: a file, with all", "CPU ms", [whole / count])
-    for way in (THUMBNAILS, ALL):
-        more_ms = least[way] - least[NOTHING]
-        report.add(f"{what}: {way}, a file", "CPU ms", [more_ms / count])
-        report.add(f"{what}: {way}", "% of it", [100 * more_ms / whole])
+    orders = random.Random(0)
+    spent: dict[str, list[float]] = {way: [] for way in WAYS}
+
+    def measure(way: str, asked: Path) -> float:
+        with tempfile.TemporaryDirectory(dir=files.parent) as output:
+            return 1000 * batch(url, asked, Path(output), *options, *WAYS[way])
+
+    for way in WAYS:  # much is read for the first time
+        measure(way, files)
+    start = median(measure(NOTHING, every[0]) for _ in range(STARTS))
+    for _ in range(rounds):
+        for way in orders.sample(list(WAYS), len(WAYS)):
+            spent[way].append(measure(way, files))
+    count = len(every) - 1
+    whole = median(spent[NOTHING]) - start
+    report.add(f"{what}: a file, without", "CPU ms", [(each - start) / count for each in spent[NOTHING]])
+    for name, way, beside in DIFFERENCES:
+        more = [one - other for one, other in zip(spent[way], spent[beside], strict=True)]
+        for unit, per in (("CPU ms", count), ("%", whole / 100)):
+            low, high = interval_of_median(more)
+            value, *spread = (float(f"{each / per:.3g}") for each in (median(more), low, high))
+            report.figures.append(Figure(f"{what}: {name}", value, unit, None, None, rounds, *spread))
+
+
+def interval_of_median(values: Sequence[float]) -> tuple[float, float]:
+    """Where the median lies that so many values are drawn from, in 95 % of all cases, whatever their distribution.
+
+    Between two of the values, by the binomial distribution; of fewer than six between the least and the greatest.
+    """
+    ordered, count = sorted(values), len(values)
+    place, beyond = 0, 0.5**count
+    while place + 1 < count // 2 and (beyond := beyond + comb(count, place + 1) * 0.5**count) <= _BEYOND:
+        place += 1
+    return ordered[place], ordered[-1 - place]
 
 
 def page(report: Report, count: int) -> None:
@@ -170,10 +202,11 @@ def _look(report: Report, shown: Page, address: str) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=positive, default=3, help="of each way, of which the least counts (default: 3)")
-    parser.add_argument("--small", type=positive, default=1500, help="small pictures (default: 1500)")
+    parser.add_argument("--rounds", type=positive, default=40, help="of each way once (default: 40)")
+    parser.add_argument("--small", type=positive, default=1000, help="small pictures (default: 1000)")
     parser.add_argument("--pictures", type=positive, default=60, help="(default: 60)")
     parser.add_argument("--videos", type=positive, default=5, help="of ten seconds (default: 5)")
+    parser.add_argument("--kind", choices=KINDS, help="of files (default: all)")
     parser.add_argument("--only", choices=SETTINGS, help="of the two ways to ask (default: both)")
     parser.add_argument("--page", type=positive, metavar="FILES", help="measure the page instead")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures there")
@@ -183,8 +216,9 @@ def main() -> None:
     if args.page:
         page(report, args.page)
     else:
-        counts = {"small pictures": args.small, "pictures": args.pictures, "videos": args.videos}
-        costs(report, args.runs, counts, [args.only] if args.only else list(SETTINGS))
+        counts = dict(zip(KINDS, (args.small, args.pictures, args.videos), strict=True))
+        counts = {args.kind: counts[args.kind]} if args.kind else counts
+        costs(report, args.rounds, counts, [args.only] if args.only else list(SETTINGS))
     report.show(args.json)
 
 

@@ -213,3 +213,30 @@ def test_a_pack_of_thumbnails_that_cannot_be_read_is_told(browser: Browser, tmp_
     page.locator(".card img").wait_for()
     assert page.get_by_text("cannot be read").count() == 0
     report.context.close()
+
+
+def test_results_of_a_cluster_take_no_changes(browser: Browser, tmp_path: Path) -> None:
+    """Nothing brings them in there."""
+    files = [
+        Shown(f"/ads/{name}.png", answers={"describe": ("A car.", {})}, thumbnail=thumbnail_of(9)) for name in "abc"
+    ]
+    write_shown(tmp_path / "out", files, ["describe"], ())
+    report = Report(browser, write_report(tmp_path / "out", tmp_path / "page", copy_of="s3://bucket/out"))
+    page = report.open()
+    for key in "afneus":
+        page.keyboard.press(key)
+        page.get_by_role("status").get_by_text("results of a cluster, which take no changes").wait_for()
+        page.keyboard.press("j")  # which takes the word back
+        page.get_by_role("status").get_by_text("cluster").wait_for(state="detached")
+    page.keyboard.press("?")
+    page.get_by_role("dialog").get_by_text("they take no changes").wait_for()
+    assert not set("afneus") & set(page.get_by_role("dialog").locator("kbd").all_inner_texts())
+    page.keyboard.press("Escape")
+    for where in ("#1", "#compare=1,2"):
+        page = report.open(where)
+        page.get_by_text("A car.").first.wait_for()
+        for word in ("Accept", "Flag", "Edit", "Save"):
+            assert page.get_by_role("button", name=word).count() == 0
+    assert not violations(page)
+    assert not report.problems
+    report.context.close()

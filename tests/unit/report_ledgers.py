@@ -112,7 +112,7 @@ def write_shown(
         data = source.path.read_bytes() if source.path.is_file() else shown.name.encode(errors="surrogateescape")
         identity = Identity(hashlib.sha256(data).hexdigest(), shown.kind, None)
         if shown.thumbnail:
-            thumbnails.keep(identity.sha256, shown.thumbnail)
+            thumbnails.keep({identity.sha256: shown.thumbnail})
         ledger.write(
             [
                 UriSeen(source.uri, KnownSource("s", len(data), identity)),

@@ -7,7 +7,6 @@ import json
 import re
 import sqlite3
 import subprocess
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from client.media.loaders import Loaders
 from client.media.sampling import Sampling
 from client.media.thumbnail_folder import KeptThumbnails, Thumbnails
 from client.media.thumbnails import EDGE, TILES, with_thumbnail
+from client.report import data as report_data
 from client.report import write as report_writer
 from client.report.chunks import script
 from client.report.write import write_report
@@ -206,7 +206,7 @@ def test_what_the_page_gets_is_the_records(tmp_path: Path, bundle: Path) -> None
 def test_files_without_a_language_are_between_those_with_it(
     tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report_writer, "PER_CHUNK", 3)
+    monkeypatch.setattr(report_data, "PER_CHUNK", 3)
     said: list[dict[str, list[str]]] = [{}, {}, {}, {}, {"arb_Arab": ["سيارة"]}, {}, {"spa_Latn": ["coche"]}]
     files = [Shown(f"/ads/{n}.png", answers={"describe": ("A car.", it)}) for n, it in enumerate(said)]
     write_shown(tmp_path / "out", files, ["describe"], ("arb_Arab", "spa_Latn"))
@@ -217,15 +217,15 @@ def test_files_without_a_language_are_between_those_with_it(
         ("arb_Arab", "rtl"),
         ("spa_Latn", "ltr"),
     ]
-    assert [name is None for name in core["chunks"]["arb_Arab"]] == [True, False]
+    assert [name is None for name in core["chunks"]["arb_Arab"]] == [True, False, True]
     assert [name is None for name in core["chunks"]["spa_Latn"]] == [True, True, False]
     assert found[core["chunks"]["arb_Arab"][1]] == [{}, {"describe": {"text": "سيارة"}}, {}]
     assert found[core["chunks"]["spa_Latn"][2]] == [{"describe": {"text": "coche"}}]
 
 
 def test_an_odd_language_names_no_file_elsewhere() -> None:
-    assert report_writer._safe("spa_Latn") == "spa_Latn"
-    assert re.fullmatch("x[0-9a-f]{8}", report_writer._safe("../../evil"))
+    assert report_data._safe("spa_Latn") == "spa_Latn"
+    assert re.fullmatch("x[0-9a-f]{8}", report_data._safe("../../evil"))
 
 
 def test_what_is_gone_and_what_was_asked_twice_is_told(tmp_path: Path, bundle: Path) -> None:
@@ -268,7 +268,7 @@ def test_hostile_texts_stay_texts(tmp_path: Path, bundle: Path) -> None:
 def test_what_has_not_changed_is_not_written_again(
     tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report_writer, "PER_CHUNK", 2)
+    monkeypatch.setattr(report_data, "PER_CHUNK", 2)
     said = {"describe": ("A car.", {})}
     files = [Shown(f"https://example.com/{n}.png", answers=said, thumbnail=thumbnail_of(n)) for n in range(5)]
 
@@ -301,7 +301,7 @@ def results_of(output: Path) -> list[Any]:
 
 
 def export_beside(output: Path) -> None:
-    export(output, ["json", "csv"], also=[partial(report_writer.writing_report, output=output)])
+    export(output, ["json", "csv"], also=[report_writer.ReportWriter(output).writing])
 
 
 def test_a_report_that_cannot_be_written_costs_no_results(tmp_path: Path, bundle: Path) -> None:
@@ -317,7 +317,7 @@ def test_a_report_that_cannot_be_written_costs_no_results(tmp_path: Path, bundle
 def test_a_report_that_comes_to_no_end_leaves_room_for_results(
     tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report_writer, "PER_CHUNK", 1)
+    monkeypatch.setattr(report_data, "PER_CHUNK", 1)
     output = tmp_path / "out"
     shown = [Shown(f"/ads/{n}.png", answers={"describe": (f"Car {n}.", {})}) for n in range(3)]
     write_shown(output, shown, ["describe"], ())

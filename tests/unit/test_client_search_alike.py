@@ -199,7 +199,7 @@ def test_what_was_computed_is_kept_until_the_thumbnail_changes(output: Path, mon
         assert len(seen) == count
         other = picture_thumbnail(scene(99))
         with Thumbnails(output) as thumbnails:
-            thumbnails.keep(hashlib.sha256((output.parent / "media" / "car.png").read_bytes()).hexdigest(), other)
+            thumbnails.keep({hashlib.sha256((output.parent / "media" / "car.png").read_bytes()).hexdigest(): other})
         duplicates(index, output)
         assert seen[count:] == [other]
 

@@ -39,7 +39,11 @@ console.log(JSON.stringify(found));"""
 def keep(output: Path, thumbnails: Mapping[str, Thumbnail]) -> None:
     with Thumbnails(output) as kept:
         for sha256, thumbnail in thumbnails.items():
-            kept.keep(sha256, thumbnail)
+            kept.keep({sha256: thumbnail})
+
+
+def line_of(sha256: str, thumbnail: Thumbnail) -> bytes:
+    return b"".join(pack_line(sha256, thumbnail))
 
 
 def as_a_browser(pack: Path) -> list[Any]:
@@ -118,7 +122,7 @@ def test_the_page_has_links_to_packs_that_are_full_and_copies_of_others(
 ) -> None:
     """A run goes on writing to the last one while the page reads it, and may be killed there."""
     output = tmp_path / "out"
-    size = len(pack_line(CONTENTS[0], thumbnail_of(0)))
+    size = len(line_of(CONTENTS[0], thumbnail_of(0)))
     monkeypatch.setattr(thumbnail_folder, "PACK_BYTES", 2 * size)
     shown = [Shown(f"/ads/{number}.png", thumbnail=thumbnail_of(0)) for number in range(3)]
     write_shown(output, shown, ["describe"], ())
@@ -126,10 +130,10 @@ def test_the_page_has_links_to_packs_that_are_full_and_copies_of_others(
     laid = write_report(output).parent / "thumbnails"
     assert (laid / "0.js").samefile(full)
     with last.open("ab") as file:
-        file.write(pack_line(CONTENTS[0], thumbnail_of(0))[:-9])
+        file.write(line_of(CONTENTS[0], thumbnail_of(0))[:-9])
     assert len(as_a_browser(laid / "1.js")) == 1
     with last.open("ab") as file:
-        file.write(pack_line(CONTENTS[0], thumbnail_of(0))[-9:])
+        file.write(line_of(CONTENTS[0], thumbnail_of(0))[-9:])
     write_report(output)
     assert (laid / "1.js").samefile(last)
     assert sorted(path.name for path in laid.iterdir()) == ["0.js", "1.js"]
@@ -269,15 +273,15 @@ def test_a_disk_that_takes_no_thumbnail_stops_nothing(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_full_keeps_what_there_is_whole(tmp_path: Path) -> None:
     with Thumbnails(tmp_path) as kept:
-        kept.keep(CONTENTS[0], thumbnail_of(0))
+        kept.keep({CONTENTS[0]: thumbnail_of(0)})
         size = (tmp_path / FOLDER / "0.js").stat().st_size
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, before[1]))
         try:
-            kept.keep(CONTENTS[1], thumbnail_of(1))
+            kept.keep({CONTENTS[1]: thumbnail_of(1)})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        kept.keep(CONTENTS[2], thumbnail_of(2))
+        kept.keep({CONTENTS[2]: thumbnail_of(2)})
     found = KeptThumbnails(tmp_path)
     assert [found.read(sha256) for sha256 in CONTENTS[:3]] == [thumbnail_of(0), None, thumbnail_of(2)]
     assert sum(len(as_a_browser(pack)) for pack in (tmp_path / FOLDER).iterdir()) == 2

@@ -328,7 +328,14 @@ def test_the_commands_read_an_output_where_it_lies(
     assert capfd.readouterr().out == f"{output}/report/index.html\n"
     page = Path(output, "report")
     shown = "".join(path.read_text() for path in page.glob("data/*.js"))
-    for text in ('"title":"many"', '"media":"./../../ads/0002.png"', '"text":"I see 2"', '"text":"spa_Latn: I see 2"'):
+    assert '"editable"' not in shown
+    for text in (
+        '"takes_changes":false',
+        '"title":"many"',
+        '"media":"./../../ads/0002.png"',
+        '"text":"I see 2"',
+        '"text":"spa_Latn: I see 2"',
+    ):
         assert text in shown
     assert main(["report", output, "--out", str(tmp_path / "a" / "page")]) == 0
     assert '"media":"./../../ads/' in "".join(path.read_text() for path in tmp_path.glob("a/page/data/*.js"))

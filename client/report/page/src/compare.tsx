@@ -57,14 +57,16 @@ function Side({ index, other }: { index: number; other: number }) {
           <bdi>{nameOf(name)}</bdi>
         </a>
       </h2>
-      <div class="review" role="group" aria-label={`Review ${nameOf(name)}`}>
-        <button type="button" aria-pressed={said === "accepted"} class="accept" onClick={() => review(index, "accepted")}>
-          Accept
-        </button>
-        <button type="button" aria-pressed={said === "flagged"} class="flag" onClick={() => review(index, "flagged")}>
-          Flag
-        </button>
-      </div>
+      {core.value!.takes_changes && (
+        <div class="review" role="group" aria-label={`Review ${nameOf(name)}`}>
+          <button type="button" aria-pressed={said === "accepted"} class="accept" onClick={() => review(index, "accepted")}>
+            Accept
+          </button>
+          <button type="button" aria-pressed={said === "flagged"} class="flag" onClick={() => review(index, "flagged")}>
+            Flag
+          </button>
+        </div>
+      )}
       <Player index={index} now={now} wanted={wanted} answers={timed} seek={seek} />
       <SeekBar index={index} now={now} answers={timed} seek={seek} />
       <Answers index={index} answers={answers} now={now} seek={seek} onItem={filterByTag} others={shownAnswers(other, language.value)} />

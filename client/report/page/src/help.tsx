@@ -1,5 +1,5 @@
 import { useEffect, useRef } from "preact/hooks";
-import { KEYS } from "./keys";
+import { keys } from "./keys";
 import { FIELDS, NUMBERS, STATES } from "./query";
 import { core } from "./store";
 import { shortcuts } from "./preferences";
@@ -66,7 +66,7 @@ export function Help() {
         of one letter
       </label>
       <dl class="fields">
-        {KEYS.map(([key, about]) => [
+        {keys().map(([key, about]) => [
           <dt>
             <kbd>{key}</kbd>
           </dt>,
@@ -74,10 +74,14 @@ export function Help() {
         ])}
       </dl>
       <h3>Changes</h3>
-      <p>
-        What you accept, flag or edit is kept in this browser. Save it to a file, edits.json, and bring it into the results:{" "}
-        <code>babelview report DIR --apply edits.json</code>. The words of the model are kept beside yours.
-      </p>
+      {core.value!.takes_changes ? (
+        <p>
+          What you accept, flag or edit is kept in this browser. Save it to a file, edits.json, and bring it into the results:{" "}
+          <code>babelview report DIR --apply edits.json</code>. The words of the model are kept beside yours.
+        </p>
+      ) : (
+        <p>These are results of a cluster: they take no changes, so nothing can be accepted, flagged or edited here.</p>
+      )}
       <h3>This report</h3>
       <p>
         Written {new Date(written).toLocaleString()} by Babelview {version}. Models: {modelsOf(stats)}. Nothing here is loaded from the

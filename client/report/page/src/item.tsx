@@ -93,12 +93,16 @@ function Review({ index }: { index: number }) {
   }, [noteWanted.value, found]);
   return (
     <div class="review" role="group" aria-label="Review">
-      <button type="button" aria-pressed={found?.state === "accepted"} class="accept" onClick={() => say(index, "accepted")}>
-        Accept
-      </button>
-      <button type="button" aria-pressed={found?.state === "flagged"} class="flag" onClick={() => say(index, "flagged")}>
-        Flag
-      </button>
+      {core.value!.takes_changes && (
+        <>
+          <button type="button" aria-pressed={found?.state === "accepted"} class="accept" onClick={() => say(index, "accepted")}>
+            Accept
+          </button>
+          <button type="button" aria-pressed={found?.state === "flagged"} class="flag" onClick={() => say(index, "flagged")}>
+            Flag
+          </button>
+        </>
+      )}
       {found && (
         <label class="note">
           <span class="visually-hidden">Note</span>

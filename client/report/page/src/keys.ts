@@ -8,7 +8,10 @@ import { addressOf, current, focused, go, route, selected, shown, toggleSelected
 import { nameOf, shownAnswers } from "./texts";
 import { core, ENGLISH } from "./store";
 
-export const KEYS: [string, string][] = [
+/** Keys of changes, where the page takes none. */
+const CHANGING = /^[afneus]$/;
+
+const ALL_KEYS: [string, string][] = [
   ["/", "to the search"],
   ["j, k or →, ←", "next, previous file"],
   ["↑ ↓ Page Home End", "move in the gallery"],
@@ -26,6 +29,8 @@ export const KEYS: [string, string][] = [
   ["Esc", "back to the gallery"],
   ["?", "this help"],
 ];
+
+export const keys = (): [string, string][] => ALL_KEYS.filter(([key]) => core.value!.takes_changes || !CHANGING.test(key));
 
 const isTyping = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement && (target.isContentEditable || target.matches("input:not([type=checkbox]), textarea, select"));
@@ -90,6 +95,10 @@ export function step(by: number): void {
 function act(event: KeyboardEvent): boolean {
   const where = route.value;
   const index = where.view === "item" ? where.index : where.view === "gallery" ? current.value : undefined;
+  if (CHANGING.test(event.key) && !core.value!.takes_changes) {
+    told.value = "These are results of a cluster, which take no changes.";
+    return true;
+  }
   switch (event.key) {
     case "/":
       document.querySelector<HTMLInputElement>("#search")?.focus();

@@ -3,8 +3,8 @@ import { signal, type Signal } from "@preact/signals";
 import { scriptAddress } from "./policy";
 import { core, problem } from "./store";
 
-/** More than are ever on the screen, of some 256 kB each. */
-const MOST_PACKS = 200;
+/** More than are ever on the screen, of some 512 kB each. */
+const MOST_PACKS = 120;
 
 type Pack = Signal<string[] | null>;
 /** Those that are here or on their way, the one that was used last at the end. */

@@ -22,6 +22,8 @@ export interface Core {
   stats: Record<string, unknown>;
   languages: Language[];
   tasks: Task[];
+  /** Whether what is accepted, flagged and edited can be brought into the results: not into those of a cluster. */
+  takes_changes: boolean;
   /** JSON schemas of data that may be edited. */
   schemas: Record<string, unknown>[];
   columns: string[];

@@ -72,6 +72,7 @@ export function begin(): void {
     schemas: [],
     columns: [],
     per_chunk: 1,
+    takes_changes: false,
     packs: [],
     chunks: {},
     items: { id: [], name: [], kind: [], duration: [], flags: [], thumbnail: [], pack: [], place: [] },

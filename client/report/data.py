@@ -1,0 +1,192 @@
+"""What the page shows, as the files of a folder come: its columns, its texts in scripts, its thumbnails.
+
+While a run goes on the page is written again and again. What is finished does not change any more, so that a script of
+which all files are is made once, as is one of files that nothing was done about yet.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from client.endpoints.language_names import known_codes
+from client.ledger.edits import ENGLISH
+from client.media.thumbnail_folder import KeptThumbnails
+from client.report.chunks import Chunks
+from client.report.items import Schemas, item_of, language, report_id
+from client.report.pictures import Pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from client.ledger.results import FileResult, Results
+    from client.record import Record
+
+PER_CHUNK = 500
+"""Files whose texts lie in one script: the first ones are there soon."""
+_COLUMNS = ("id", "name", "kind", "duration", "flags", "thumbnail", "pack", "place")
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """The files of a script: their rows, and the names of the scripts by language."""
+
+    files: list[int]
+    rows: list[tuple[Any, ...]]
+    names: dict[str, str]
+
+
+@dataclass(slots=True)
+class _Shown:
+    """What is in the page that is just being written."""
+
+    waiting: list[tuple[FileResult, Record]] = field(default_factory=list)
+    """Of the script that is not full yet."""
+    chunks: list[_Chunk] = field(default_factory=list)
+
+
+class PageData:
+    """The data of a page, which may be written several times: each time all files come, and then the end."""
+
+    def __init__(
+        self, output: Path, page: Path, lies: Path | None, own_packs: Collection[str], *, takes_changes: bool
+    ) -> None:
+        """`lies` is where the page is in the end; None: not on a disk. `own_packs` as of `KeptThumbnails`.
+
+        Where nothing can be brought into the ledger the page `takes_changes` from nobody.
+        """
+        self._takes_changes = takes_changes
+        self._lies = os.fsencode(lies.absolute()) if lies else None
+        self._thumbnails = KeptThumbnails(output, own_packs)
+        self._chunks = Chunks(page / "data")
+        self._pictures = Pictures(self._thumbnails, page / "thumbnails")
+        self._schemas = Schemas()
+        self._lasting: dict[int, _Chunk] = {}
+        """By their numbers, chunks that stay as they are as long as they are about the same files in the same state."""
+        self._topics: list[str] = []
+        self._run = 0
+        self._shown = _Shown()
+        self.spent_s = 0.0
+        """CPU seconds, of the threads that wrote."""
+
+    def begin(self, results: Results) -> None:
+        """Write it once more, for results that are open: what was decoded for these is kept already.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+            OSError: the thumbnails cannot be looked at.
+        """
+        topics = [topic.key for topic in results.topics()]
+        if topics != self._topics:  # files may say the same under other keys
+            self._topics, self._lasting = topics, {}
+        self._run = results.last_run
+        self._thumbnails.look()
+        self._shown = _Shown()
+
+    def add(self, file: FileResult, record: Record) -> None:
+        """Take a file.
+
+        Raises:
+            OSError: something cannot be written.
+        """
+        self._shown.waiting.append((file, record))
+        if len(self._shown.waiting) == PER_CHUNK:
+            self._end_chunk()
+
+    def _end_chunk(self) -> None:
+        began = time.thread_time()
+        number, files = len(self._shown.chunks), [self._state(file) for file, _ in self._shown.waiting]
+        chunk = self._lasting.get(number)
+        if chunk is None or chunk.files != files or not self._chunks.keep(chunk.names.values()):
+            chunk = self._made(number, files)
+            if 0 not in files:
+                self._lasting[number] = chunk
+        self._shown.chunks.append(chunk)
+        self._shown.waiting = []
+        self.spent_s += time.thread_time() - began
+
+    def _state(self, file: FileResult) -> int:
+        """What tells whether a file's part of the page may have changed: 0: that is always so.
+
+        Of one that the run has finished its number, and of one that it did nothing about yet the same below 0. Those of
+        earlier runs may have the content of a file that is just asked about.
+        """
+        if file.run != self._run:
+            return 0
+        if file.finished:
+            return file.number
+        return 0 if file.sha256 or file.problem else -file.number
+
+    def _made(self, number: int, files: list[int]) -> _Chunk:
+        """Write the scripts of what waits."""
+        rows: list[tuple[Any, ...]] = []
+        texts: dict[str, list[bytes]] = {ENGLISH: []}
+        for place, (file, record) in enumerate(self._shown.waiting):
+            item = item_of(file, record, self._lies, self._schemas)
+            if not self._takes_changes:
+                item.details.pop("editable", None)
+            picture = self._pictures.of(item.sha256) if item.sha256 else None
+            rows.append(
+                (item.number, item.name, item.kind, item.duration_s, item.flags, *(picture or (None, None, None)))
+            )
+            texts[ENGLISH].append(orjson.dumps(item.details))
+            for code, said in item.translations.items():
+                earlier = texts.setdefault(code, [])
+                earlier += [b"{}"] * (place - len(earlier))
+                earlier.append(orjson.dumps(said))
+        names = {
+            code: self._chunks.write(f"{_safe(code)}-{number:03}", said + [b"{}"] * (len(rows) - len(said)))
+            for code, said in texts.items()
+        }
+        return _Chunk(files, rows, names)
+
+    def discard(self) -> None:
+        """Take away what was written, and is of no earlier report: this one came to no end."""
+        self._chunks.discard()
+        self._pictures.discard()
+
+    def finish(self, results: Results, title: str) -> None:
+        """Write what the page reads first, the last of all.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+            OSError: something cannot be written.
+        """
+        if self._shown.waiting:
+            self._end_chunk()
+        began = time.thread_time()
+        chunks = self._shown.chunks
+        languages = dict.fromkeys([ENGLISH, *(code for chunk in chunks for code in chunk.names)])
+        columns = zip(*(row for chunk in chunks for row in chunk.rows), strict=True)
+        core = {
+            "report": report_id(results),
+            "title": title,
+            "takes_changes": self._takes_changes,
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "version": metadata.version("babelview"),
+            "stats": results.stats,
+            "languages": [language(code) for code in languages],
+            "tasks": [{"key": it.key, "task": it.task, "question": it.question} for it in results.topics()],
+            "schemas": self._schemas.all(),
+            "columns": results.columns(),
+            "per_chunk": PER_CHUNK,
+            "packs": self._pictures.finish(),
+            "chunks": {code: [chunk.names.get(code) for chunk in chunks] for code in languages},
+            "items": dict.fromkeys(_COLUMNS, ()) | dict(zip(_COLUMNS, columns, strict=False)),
+        }
+        self._chunks.finish(core)
+        self._shown = _Shown()
+        self.spent_s += time.thread_time() - began
+
+
+def _safe(code: str) -> str:
+    """A language's code as a part of a file's name; what a translator that is not ours called it, else."""
+    return code if code in known_codes() else "x" + sha256(code.encode()).hexdigest()[:8]
