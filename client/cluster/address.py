@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 from client.errors import UsageError
@@ -10,6 +11,10 @@ from client.hints import did_you_mean
 LOCAL, AUTO = "local", "auto"
 _LAST_PORT = 65_535
 _LOOK_S = 10.0
+_HTTP2_START = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+"""How a client of gRPC begins (RFC 9113, 3.4), with no settings of its own."""
+_SETTINGS, _FRAME_HEAD_BYTES = 4, 9
+"""A server begins with a frame of this type, which is the fourth byte of its head."""
 
 
 def cluster_address(text: str) -> str:
@@ -27,16 +32,30 @@ def cluster_address(text: str) -> str:
 
 
 def check_address(address: str) -> None:
-    """Look whether anybody listens at HOST:PORT: Ray itself looks for minutes.
+    """Look whether what listens at HOST:PORT may be a cluster: Ray itself looks for minutes.
 
     Raises:
-        UsageError: nobody does.
+        UsageError: nobody listens, or something that speaks no gRPC.
     """
     if address in {LOCAL, AUTO}:
         return
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), _LOOK_S):
-            pass
+        with socket.create_connection((host.strip("[]"), int(port)), _LOOK_S) as connection:
+            connection.settimeout(_LOOK_S)
+            speaks_grpc = "RAY_USE_TLS" in os.environ or _speaks_grpc(connection)
     except (OSError, UnicodeError) as error:  # of a name that no host can have
         raise UsageError(f"--ray {address}: no cluster there: {getattr(error, 'strerror', None) or error}") from error
+    if not speaks_grpc:
+        raise UsageError(f"--ray {address}: no cluster there, but something else; Ray's own port is 6379 by default")
+
+
+def _speaks_grpc(connection: socket.socket) -> bool:
+    head = b""
+    try:
+        connection.sendall(_HTTP2_START)
+        while len(head) < _FRAME_HEAD_BYTES and (more := connection.recv(_FRAME_HEAD_BYTES - len(head))):
+            head += more
+    except OSError:  # it hangs up, or says nothing
+        return False
+    return len(head) == _FRAME_HEAD_BYTES and head[3] == _SETTINGS

@@ -318,3 +318,9 @@ def test_wrong_options_are_told_before_anything_starts(
 def test_a_path_that_is_not_there_is_told_before_anything_starts(servers: FakeServers, tmp_path: Path) -> None:
     done = run(servers, "nowhere", "--ray", "local", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (2, "Error: no such file or folder: nowhere\n")
+
+
+def test_what_is_no_cluster_is_told_before_ray_looks_for_minutes(servers: FakeServers, tmp_path: Path) -> None:
+    address = servers.url.removeprefix("http://")
+    done = run(servers, "ads", "--ray", address, cwd=tmp_path)
+    assert (done.returncode, f"--ray {address}: no cluster there, but something else" in done.stderr) == (2, True)
