@@ -6,9 +6,10 @@ import pickle
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from ledgers import MODELS
+from ledgers import MODELS, identity_of, plan_of
 
 from client.endpoints.completion import Answer
 from client.ledger.events import (
@@ -25,7 +26,7 @@ from client.ledger.events import (
     UriSeen,
 )
 from client.ledger.ledger import LEDGER, Ledger
-from client.ledger.rows import StoredTranslation
+from client.ledger.rows import StoredTranslation, new_file, read_file
 from client.media.content import Facts, Probe, Span
 from client.media.kinds import Kind
 from client.media.load import Identity
@@ -38,6 +39,8 @@ from client.tasks.units import whole, window
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 def test_events_of_many_files_are_kept_as_one_by_one(tmp_path: Path) -> None:
@@ -126,3 +129,14 @@ def test_what_was_at_any_address_is_known(tmp_path: Path) -> None:
     ledger.write([UriSeen(uri, known) for uri, known in zip(addresses, found, strict=False)])
     assert ledger.known(addresses) == [*found, None]
     ledger.close()
+
+
+def test_of_a_content_that_is_new_nothing_is_merged_that_is_made_of_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.ledger.rows.merges_of", lambda *_: [SimpleNamespace(inputs=[])])
+    requests = plan_of(["describe"]).requests[Kind.IMAGE]
+    new = new_file(identity_of("a.jpg"), requests)
+    with closing(Ledger(tmp_path)) as ledger:
+        assert read_file(ledger._connection, identity_of("a.jpg"), requests) == new
+    assert new.merges == []
