@@ -193,15 +193,21 @@ class Live:
         self._subtitles = outputs.subtitles
         keeping_up = asyncio.create_task(outputs.keep_up())
         actions = self._actions = Actions(self._command, self._webhook, self._key, notify)
+        keeping: _Outputs | None = outputs
         try:
             async with aclosing(self._watch.events()) as events:
                 async for came in events:
                     event, failure = await self._kept(came, outputs, actions)
                     yield event
                     if failure:
-                        for left in self._watch.waiting():
-                            yield (await self._kept(left, None, actions))[0]
-                        raise failure
+                        keeping = None
+                        raise failure  # noqa: TRY301  # what still waits is told first
+        except Exception:
+            for left in self._watch.waiting():
+                event, failure = await self._kept(left, keeping, actions)
+                keeping = None if failure else keeping
+                yield event
+            raise
         finally:
             keeping_up.cancel()
             try:

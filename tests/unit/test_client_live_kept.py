@@ -278,6 +278,42 @@ async def test_an_alert_that_cannot_be_kept_is_told_all_the_same(
     assert watched.stats.untold == 0
 
 
+async def test_alerts_that_wait_for_room_are_told_when_something_else_ends_the_run(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def yes(*_: Any) -> web.Response:
+        return completion("Yes")
+
+    servers.on_ask = yes
+    watched, failed = Watched(servers.url, tmp_path, monkeypatch), asyncio.Event()
+    questions, told = [f"Is it {number}?" for number in range(6)], []
+
+    async def fail(*_: Any) -> None:
+        while watched.stats.alerts < len(questions):  # noqa: ASYNC110  # it has no event
+            await asyncio.sleep(0.01)
+        failed.set()
+        raise RuntimeError("what hears is gone")
+
+    async def ready(*_: Any) -> Hearing:
+        return Hearing(*(cast("Any", None),) * 2)
+
+    monkeypatch.setattr("client.api.live._ready", ready)
+    monkeypatch.setattr(Watch, "_hear", fail)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+
+    async def take(events: AsyncIterator[LiveEvent]) -> None:
+        async for event in events:
+            told.append(event.to_json()["question"])
+            await failed.wait()
+
+    with pytest.raises(RuntimeError, match="is gone"):
+        await take(watched(clip, tasks=[], alerts=questions, answer_s=1000, output=kept))
+    assert sorted(told) == questions
+    (lines,) = kept.glob("live-*.jsonl")
+    assert [json.loads(line)["question"] for line in lines.read_text().splitlines()] == told
+
+
 async def test_all_that_has_come_is_known_also_what_the_queue_has_no_room_for() -> None:
     """Of a run that ends, as on a full disk, alerts are told all the same."""
     shown, nobody = clip(), SimpleNamespace()
