@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import tempfile
@@ -137,7 +138,8 @@ def _gateway_socket(gateway: GatewayProfile) -> socket.socket:
     try:
         return open_gateway_socket(gateway)
     except PreflightError as error:
-        if (running := ask(gateway.port)) is None:
+        taken = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
+        if not taken or (running := ask(gateway.port)) is None:
             raise
         raise PreflightError(
             f"a stack of yours runs behind port {gateway.port} already (process {running['pid']}): babelview status "

@@ -6,10 +6,16 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+
+from server import stack
+from server.errors import PreflightError
 
 ROOT = Path(__file__).parents[2]
 PROFILE = """
@@ -69,11 +75,15 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         assert_one_line(up(tmp_path, "--port", port), tmp_path, "gateway", port, "in use (--port names another one")
 
 
-def test_beside_a_running_stack(tmp_path: Path) -> None:
+def test_beside_a_running_stack() -> None:
     """It is told before the memory that it takes."""
-    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket(socket.AF_UNIX) as status:
-        port = taken.getsockname()[1]
-        path = tmp_path / "run" / f"babelview-{os.getuid()}" / f"{port}.sock"
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp") as short,  # a socket's path has 107 characters at most
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        socket.socket(socket.AF_UNIX) as status,
+    ):
+        folder, port = Path(short), taken.getsockname()[1]
+        path = folder / "run" / f"babelview-{os.getuid()}" / f"{port}.sock"
         path.parent.mkdir(parents=True)
         status.bind(str(path))
         status.listen()
@@ -82,8 +92,15 @@ def test_beside_a_running_stack(tmp_path: Path) -> None:
             status.accept()[0].sendall(b'{"pid": 77}')
 
         threading.Thread(target=tell, daemon=True).start()
-        done = up(tmp_path, "--port", str(port), memory=10_000.0)
-    assert_one_line(done, tmp_path, f"runs behind port {port} already (process 77): babelview status", "--port")
+        done = up(folder, "--port", str(port), memory=10_000.0)
+        assert_one_line(done, folder, f"runs behind port {port} already (process 77): babelview status", "--port")
+
+
+def test_an_address_that_is_not_ours_is_told_also_beside_a_running_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "ask", lambda _: {"pid": 77})
+    elsewhere: Any = SimpleNamespace(host="192.0.2.1", port=0)
+    with pytest.raises(PreflightError, match=r"cannot listen on 192\.0\.2\.1"):
+        stack._gateway_socket(elsewhere)
 
 
 def test_a_missing_model(tmp_path: Path) -> None:
