@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from client.cluster.listing import Wanted
+    from client.cluster.notes import Taken
     from client.cluster.worker import Work
     from client.endpoints.places import Counts
 
@@ -187,7 +188,7 @@ class InCommon(NamedTuple):
     """`Limits.exchange`; None where there is a single actor."""
     say: Callable[[str, str], None]
     """`Notes.say`"""
-    take: Callable[[], list[str]]
+    take: Callable[[str], Taken]
     """`Notes.take`"""
 
 
@@ -204,9 +205,9 @@ def in_common(laid_out: Machines, endpoints: int, concurrency: int) -> InCommon:
     def say(actor: str, line: str) -> None:
         shared.say.remote(actor, line)  # nobody waits for it
 
-    def take() -> list[str]:
-        lines: list[str] = ray.get(shared.take.remote(), timeout=_TAKE_S)
-        return lines
+    def take(acknowledged: str) -> Taken:
+        taken: Taken = ray.get(shared.take.remote(acknowledged), timeout=_TAKE_S)
+        return taken
 
     return InCommon(exchange if laid_out.actors > 1 else None, say, take)
 

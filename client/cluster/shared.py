@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from client.cluster.limits import Limits
-from client.cluster.notes import Notes
+from client.cluster.notes import Notes, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,6 @@ class Shared:
         """Take a line for the user."""
         self._notes.say(actor, line)
 
-    def take(self) -> list[str]:
-        """What was said since the last call."""
-        return self._notes.take()
+    def take(self, acknowledged: str) -> Taken:
+        """What was said and not acknowledged, as `Notes` has it."""
+        return self._notes.take(acknowledged)

@@ -24,6 +24,8 @@ FIRST_AWAY_S, LONGEST_AWAY_S = 1.0, 20.0
 """One that is away is asked so often, each time by a single request that the others would take as well."""
 LOST_S = 60.0
 """The same of one that keeps us out, or answers nothing but errors."""
+BACK = ": is back"
+"""So ends what the user is told of one that answers again, after its name."""
 BUSY_S = 1.0
 """After 429 another one goes before, for so long, if it has room."""
 
@@ -227,7 +229,7 @@ class Places:
             return  # one that shuts down still answers what it was asked before: it is not back
         if endpoint.away_until or endpoint.lost:
             if model in endpoint.away_until and len(self) > 1:
-                self._notify(f"{endpoint.name}: is back")
+                self._notify(f"{endpoint.name}{BACK}")
             endpoint.forget(model)
             endpoint.lost = None
             self._hand_out()
