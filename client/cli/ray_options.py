@@ -18,7 +18,11 @@ _NOT_ON_RAY = (
     ("only_run", "--only-run", _AFTERWARDS),
     ("report", "--report", _AFTERWARDS),
     ("dry_run", "--dry-run", "it says of files here what would be done"),
-    ("log_file", "--log-file", "the cluster's machines have logs of their own, which Ray keeps"),
+    (
+        "log_file",
+        "--log-file",
+        "the cluster's machines have logs of their own, which Ray keeps; with --ray local they go with the run",
+    ),
 )
 """Options that are for one machine alone: parameter, flag, and what to do instead."""
 
