@@ -57,6 +57,14 @@ def test_contents_are_let_go_when_they_are_finished(
         assert held[-1] == 0
 
 
+@pytest.fixture
+def few_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 40 files the last ones are looked at when the first ones are done."""
+    monkeypatch.setattr("client.pipeline.FOUND_TOGETHER", 8)
+    monkeypatch.setattr("client.stages.find.PICTURES_TOGETHER", 4)
+
+
+@pytest.mark.usefixtures("few_together")
 @pytest.mark.parametrize("status", [400, 404])
 def test_a_copy_that_comes_late_is_answered_from_the_ledger(servers: FakeServers, tmp_path: Path, status: int) -> None:
     """And counts as work of this run, as its original does; so does one of a file that failed."""
@@ -88,6 +96,7 @@ def copies_that_come_late(folder: Path) -> tuple[str, ...]:
     return (*(str(folder / f"{number:04d}.png") for number in range(40)), str(folder))
 
 
+@pytest.mark.usefixtures("few_together")
 def test_a_late_copy_of_what_was_refused_is_not_asked_again(servers: FakeServers, tmp_path: Path) -> None:
     async def refuse(*_: Any) -> web.StreamResponse | None:
         return error(400, "no")
@@ -100,6 +109,7 @@ def test_a_late_copy_of_what_was_refused_is_not_asked_again(servers: FakeServers
     assert results(tmp_path)["stats"]["failures"] == 45
 
 
+@pytest.mark.usefixtures("few_together")
 def test_a_late_copy_of_what_was_not_translated_is_not_tried_again(servers: FakeServers, tmp_path: Path) -> None:
     async def refuse(*_: Any) -> web.StreamResponse | None:
         return error(400, "no")
@@ -111,6 +121,7 @@ def test_a_late_copy_of_what_was_not_translated_is_not_tried_again(servers: Fake
     assert {record["error"] for record in results(tmp_path)["files"]} == {"translation: HTTP 400: no"}
 
 
+@pytest.mark.usefixtures("few_together")
 def test_a_late_copy_of_what_cannot_be_decoded_is_not_decoded_again(
     servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
