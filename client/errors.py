@@ -17,6 +17,7 @@ BabelviewError
 │   └── QuotaError         what may be spent on it is spent
 ├── UnlistedError      an endpoint lists other models: others are asked
 ├── ServiceLostError   a server stayed away too long, or keeps us out; ends the run
+├── DecodersLostError  processes that decode are ended from outside, again and again; ends the run
 ├── StoppedError       the user interrupted the run
 ├── RejectedError      the captioner refuses a request, with an HTTP status
 └── LedgerError        the ledger cannot be opened or written; ends the run
@@ -129,6 +130,10 @@ class ServiceLostError(BabelviewError):
     def may_come_back(self) -> bool:
         """Whether the same may do later: not with a key that is wrong (HTTP 401)."""
         return not (isinstance(self.__cause__, AuthError) and self.__cause__.certain)
+
+
+class DecodersLostError(BabelviewError):
+    """The processes that decode files are ended from outside, again and again: it says nothing about the files."""
 
 
 class StoppedError(BabelviewError):

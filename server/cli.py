@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +16,7 @@ from server.command import CONTEXT, Command, Option, run
 from server.exit_codes import FAILED, INTERRUPTED
 from server.quantize import quantize
 from server.shipped_profiles import available_profiles
+from server.signals import raise_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from server.profile import Profile
 
 DEFAULT_PORT = 8000
-WIDTH_WITHOUT_TERMINAL = 140
 EXAMPLES = """\b
 examples:
   babelview up --profile demo                       start everything; Ctrl-C stops it
@@ -197,7 +196,7 @@ def up(log_dir: Path, ready_file: Path | None, **settings: Any) -> int:
     try:
         from server.up import up as run_stack  # noqa: PLC0415
 
-        return asyncio.run(run_stack(profile, logs=log_dir, ready_file=ready_file, console=_console()))
+        return asyncio.run(run_stack(profile, logs=log_dir, ready_file=ready_file, console=_console(goes_on=True)))
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -230,6 +229,7 @@ def selftest(only: str | None, running: bool, limit: int, as_json: bool, **setti
     """
     from server.selftest.command import run_selftest  # noqa: PLC0415
 
+    raise_interrupts()
     port = settings["port"] if settings["port"] is not None else DEFAULT_PORT
     profile = _profile_here(**settings)
     return run_selftest(
@@ -343,7 +343,7 @@ def _profile_here(**settings: Any) -> Profile:
     return suit_machine(_profile(**settings))
 
 
-def _console() -> Console:
-    from rich.console import Console  # noqa: PLC0415
+def _console(*, goes_on: bool = False) -> Console:
+    from server.display import Output  # noqa: PLC0415
 
-    return Console() if sys.stdout.isatty() else Console(width=WIDTH_WITHOUT_TERMINAL)
+    return Output(goes_on=goes_on)

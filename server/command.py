@@ -7,13 +7,15 @@ other.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from server.errors import ServerError
-from server.exit_codes import INTERRUPTED
+from server.exit_codes import CLOSED_PIPE, INTERRUPTED
+from server.signals import nobody_reads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,13 +65,20 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
         name: The program's name, as messages show it.
 
     Returns:
-        The exit code; 130 after Ctrl-C.
+        The exit code; 130 after Ctrl-C, 141 where nobody reads what it prints.
     """
     try:
         code: int | None = command.main(arguments, name, standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
+    except (BrokenPipeError, SystemExit):  # of click, which has seen it first
+        if not nobody_reads():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what it still holds would fail at the end
+        return CLOSED_PIPE
     return code or 0

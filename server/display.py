@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,10 +17,25 @@ from server.supervision.supervisor import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
     from server.profile import Profile
     from server.supervision.supervisor import ProcessSupervisor
+
+WIDTH_WITHOUT_TERMINAL = 140
+
+
+class Output(Console):
+    """Standard output; where nobody reads it any more, `BrokenPipeError`, or silence if the command `goes_on`."""
+
+    def __init__(self, *, goes_on: bool = False) -> None:
+        super().__init__(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
+        self._goes_on = goes_on
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more."""
+        self.quiet = True
+        if not self._goes_on:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Display:

@@ -9,3 +9,5 @@ SIGNALLED = 128
 """Plus its number: ended by a signal before its work was done."""
 INTERRUPTED = SIGNALLED + signal.SIGINT
 """After Ctrl-C."""
+CLOSED_PIPE = SIGNALLED + signal.SIGPIPE
+"""Nobody reads standard output any more (`| head`): as of the programs that SIGPIPE ends."""

@@ -11,6 +11,7 @@ import click
 from server.command import CONTEXT, Command, run
 from server.errors import PreflightError, QuantizeError
 from server.exit_codes import INTERRUPTED
+from server.signals import raise_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +56,7 @@ def quantize(source: Path, target: Path, scheme: str, load: bool) -> int:  # as 
         how = "pip install -e '.[gpu]' ('.[cpu]' without a GPU), or make setup, in Babelview's own folder"
         needed = f"{error.name} is not installed: {how}"
         raise PreflightError(needed) from error
+    raise_interrupts()
     try:
         chosen = quantization_schemes.SCHEMES[scheme]
         quantized_checkpoint.quantize(source, target, report=click.echo, scheme=chosen)

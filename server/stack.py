@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import secrets
 import signal
 import tempfile
 from contextlib import asynccontextmanager, closing, suppress
@@ -124,8 +125,9 @@ async def stack_of(profile: Profile, *, logs: Path, reporter: Reporter) -> Async
     with _gateway_socket(profile.gateway) as listener:  # before memory, which a stack that runs there takes
         check_memory(profile)
         make_log_folder(logs)
-        runtime = Path(tempfile.mkdtemp(prefix="babelview-"))  # 0700: engines listen in it
+        runtime = Path(tempfile.gettempdir()) / f"babelview-{secrets.token_hex(4)}"
         async with Reaper(runtime) as reaper:
+            runtime.mkdir(mode=0o700)  # engines listen in it; only now, as the reaper removes it however we end
             parts = stack_parts(profile, runtime, listener, logs)
             events = EventLog(logs, policy, reporter)
             with closing(events):

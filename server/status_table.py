@@ -36,6 +36,9 @@ def print_status(port: int, console: Console, *, as_json: bool) -> int:
     gateway = told.get("endpoint", f"http://127.0.0.1:{port}/v1").removesuffix("/v1")
     health = _get(f"{gateway}/health")
     told["gateway"] = orjson.loads(health) if health else None
+    if as_json and not told["parts"] and told["gateway"] is None:
+        console.print_json(orjson.dumps(told).decode())
+        return NOTHING_RUNS
     if not told["parts"] and told["gateway"] is None:
         console.print(
             f"nothing runs behind port {port}: no supervisor of yours and no gateway on loopback; "

@@ -7,16 +7,15 @@ other.
 from __future__ import annotations
 
 import os
-import signal
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
+from translator.signals import INTERRUPTED
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-INTERRUPTED = 128 + signal.SIGINT
 
 
 class Option(click.Option):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from client.api.conversation import Conversation
 from client.api.live import Live
-from client.errors import RequestError
+from client.api.session import Session
+from client.errors import RequestError, UsageError
 
 if TYPE_CHECKING:
     import os
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from client.api.conversation import Answered, Files, Reply
     from client.api.live import LiveOptions
     from client.api.options import Options
-    from client.api.session import Session
     from client.endpoints.completion import Answer
     from client.endpoints.translation import Translated
     from client.live.events import LiveEvent
@@ -37,6 +37,9 @@ class _Loop:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """What a coroutine gives; whatever ends the waiting (Ctrl-C) ends it too."""
+        if self._loop.is_closed():
+            work.close()
+            raise UsageError("Babelview is closed: use it within `with`")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
@@ -120,7 +123,10 @@ class BlockingConversation:
 
 
 class BlockingBabelview:
-    """What `with Babelview() as bv` gives: the methods of `Babelview`, which wait. To be used by one thread."""
+    """What `with Babelview() as bv` gives: the methods of `Babelview`, which wait. To be used by one thread.
+
+    They are those of `Session`: what `Babelview` makes of them refuses to be called within `with`.
+    """
 
     def __init__(self, session: Session) -> None:
         """Open a session in a thread of its own."""
@@ -134,7 +140,7 @@ class BlockingBabelview:
 
     def caption(self, file: str | os.PathLike[str], **options: Unpack[Options]) -> Record:
         """See `Babelview.caption`."""
-        return self._loop.run(self._session.caption(file, **options))
+        return self._loop.run(Session.caption(self._session, file, **options))
 
     def ask(self, files: Files, question: str | None = None, **options: Unpack[Options]) -> BlockingReply:
         """See `Babelview.ask`."""
@@ -155,7 +161,9 @@ class BlockingBabelview:
         **options: Unpack[Options],
     ) -> Iterator[Record]:
         """See `Babelview.batch`; it goes on while the program works on a record."""
-        records = self._session.batch(*paths, output=output, include=include, exclude=exclude, redo=redo, **options)
+        records = Session.batch(
+            self._session, *paths, output=output, include=include, exclude=exclude, redo=redo, **options
+        )
         try:
             yield from _Items(self._loop, records)
         finally:
@@ -176,4 +184,4 @@ class BlockingBabelview:
         self, texts: Sequence[str], languages: Sequence[str], source: str = "eng_Latn"
     ) -> list[dict[str, Translated]]:
         """See `Babelview.translate`."""
-        return self._loop.run(self._session.translate(texts, languages, source))
+        return self._loop.run(Session.translate(self._session, texts, languages, source))

@@ -185,6 +185,10 @@ def _run(settings: Settings, question: str | None, task: str | None, *, chat: bo
     except BabelviewError as error:
         note(f"Error: {error}")
         return USAGE if isinstance(error, UsageError) else FAILED
+    except BrokenPipeError:
+        if not signals.nobody_reads():
+            raise
+        return signals.CLOSED_PIPE
 
 
 def _terminal() -> list[Any] | None:
@@ -214,7 +218,7 @@ async def _ask(
             return DONE
         if as_json:
             found = await talk.record(question, task)
-            print(json.dumps(found, ensure_ascii=False, indent=2))
+            print(json.dumps(found, ensure_ascii=False, indent=2), flush=True)
             return FAILED if found["error"] else DONE
         return DONE if await talk.answer(question, task) else FAILED
 

@@ -11,6 +11,7 @@ import click
 
 from client.cli import values
 from client.cli.command import Command
+from client.cli.signals import raise_interrupts
 from client.errors import BabelviewError, UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _NOTED_S = 0.1
 
 
 def _clips(folder: Path, task: str, top: int, out: Path, reel: Path | None, *, exact: bool) -> int:
+    raise_interrupts()
     try:
         chosen, changed = _chosen(folder, task, top)
         for file in sorted(changed):
@@ -44,6 +46,8 @@ def _clips(folder: Path, task: str, top: int, out: Path, reel: Path | None, *, e
     except BabelviewError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
+    except BrokenPipeError:  # nobody reads what is printed
+        raise
     except OSError as error:
         print(f"Error: cannot write to {reel or out}: {error.strerror or error}", file=sys.stderr)
         return 1
@@ -93,6 +97,9 @@ def _write_files(chosen: list[Moment], out: Path, task: str, *, exact: bool) -> 
             print(f"failed: {moment.file}, {moment.start_s:g}-{moment.end_s:g} s: {error}", file=sys.stderr)
             failed += 1
             continue
+        except BaseException:  # Ctrl-C, a full disk
+            partial.unlink(missing_ok=True)
+            raise
         print(out / name)
         if moment.start_s - began > _NOTED_S:
             early.append(moment.start_s - began)

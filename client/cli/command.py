@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from client.cli.signals import CLOSED_PIPE, nobody_reads
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -53,6 +55,7 @@ class Command(click.Command):
         settings = {
             "auto_envvar_prefix": PREFIX,
             "help_option_names": ["-h", "--help"],
+            "allow_extra_args": True,  # they are refused in our words
             "terminal_width": max(min(columns, WIDTH), NARROWEST),
         }
         super().__init__(name, context_settings=settings, **attributes)
@@ -61,7 +64,20 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as click does, and keep what was typed in `ctx.meta[ARGUMENTS]`."""
         ctx.meta[ARGUMENTS] = tuple(args)
-        return super().parse_args(ctx, args)
+        left = super().parse_args(ctx, args)
+        if left and not ctx.resilient_parsing:
+            ctx.fail(self._too_many(ctx, left))
+        return left
+
+    def _too_many(self, ctx: click.Context, left: list[str]) -> str:
+        """What is told of arguments that are left when all parameters have theirs."""
+        taken = [parameter for parameter in self.params if isinstance(parameter, click.Argument) and parameter.name]
+        if len(taken) != 1:
+            return f"takes no argument {', '.join(left)}"
+        given = [str(ctx.params[taken[0].name or ""]), *left]
+        name = taken[0].make_metavar(ctx)
+        again = "run it once for each; a name with spaces in it needs quotes"
+        return f"takes one {name}, not {len(given)} ({', '.join(given)}): {again}"
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the description."""
@@ -94,19 +110,34 @@ def invoke(command: click.Command, arguments: Sequence[str] | None, prog: str) -
     """Run a command within this process; gives what it returns, or an exit code after `--help`.
 
     Raises:
-        SystemExit: with code 2 and a message, if the arguments are wrong; with 1, if there is no room for output.
+        SystemExit: with code 2 and a message, if the arguments are wrong; with 1, if there is no room for output; with
+            141, if nobody reads it.
         KeyboardInterrupt: Ctrl-C.
     """
     try:
-        return command.main(arguments, prog, standalone_mode=False)
+        result = command.main(arguments, prog, standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         raise SystemExit(error.exit_code) from None
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in (errno.ENOSPC, errno.EPIPE):
             raise
-        if sys.stdout:  # what it holds would fail again at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(f"Error: {error.strerror}") from None
+        gone = nobody_reads()
+        _write_no_more()
+        raise SystemExit(CLOSED_PIPE if gone else f"Error: {error.strerror}") from None
+    except SystemExit:
+        if not nobody_reads():
+            raise
+        _write_no_more()
+        raise SystemExit(CLOSED_PIPE) from None  # click has seen it first
     except click.Abort:
         raise KeyboardInterrupt from None
+    return result
+
+
+def _write_no_more() -> None:
+    """Let what standard output still holds go nowhere: it would fail again at the end."""
+    if sys.stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,6 +9,7 @@ import click
 
 from client.cli.command import Command, invoke
 from client.cli.options import CAPTION, EXPORT
+from client.cli.signals import raise_interrupts
 from client.errors import BabelviewError, UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def _export(
     from client.export.captions import Choice  # noqa: PLC0415
     from client.export.formats import check, export  # noqa: PLC0415
 
+    raise_interrupts()
     try:
         check(format)
         choice = Choice(caption, caption_language, beside)
@@ -55,6 +57,8 @@ def _export(
             print(there(path, here, folder))
     except BabelviewError as error:
         return _complain(error)
+    except BrokenPipeError:  # nobody reads what is printed
+        raise
     except OSError as error:
         return _complain(BabelviewError(f"cannot write to {folder}: {error.strerror or error}"))
     return 0

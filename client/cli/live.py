@@ -276,7 +276,10 @@ def _run(settings: Settings, source: str, own: dict[str, Any]) -> int:
         screen.note(f"Error: {error}")
         return USAGE if isinstance(error, UsageError) else FAILED
     except OSError as error:
-        screen.note(f"Error: cannot write to {_output(own) or error.filename}: {error.strerror or error}")
+        if signals.nobody_reads():
+            return signals.CLOSED_PIPE
+        where = error.filename or _output(own) or "standard output"
+        screen.note(f"Error: cannot write to {where}: {error.strerror or error}")
         return FAILED
 
 
@@ -334,7 +337,8 @@ async def _watch(babelview: Babelview, live: Live, screen: LiveScreen) -> int:
             async for event in live:
                 screen.show(event)
         finally:
-            screen.summary(live.stats, live.reader)
+            if not signals.nobody_reads():
+                screen.summary(live.stats, live.reader)
     return DONE
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from client.cli.command import Command
+from client.cli.signals import raise_interrupts
 from client.errors import BabelviewError, UsageError
 
 _DESCRIPTION = """\
@@ -26,6 +27,7 @@ def _report(folder: str, out: Path | None, apply: Path | None, *, thumbnails: bo
     from client.cluster.ownership import is_of_cluster  # noqa: PLC0415
     from client.report.write import check_built, write_report  # noqa: PLC0415
 
+    raise_interrupts()
     try:
         check_built()
         if is_of_cluster(folder) and (apply or thumbnails):
@@ -43,6 +45,8 @@ def _report(folder: str, out: Path | None, apply: Path | None, *, thumbnails: bo
     except BabelviewError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
+    except BrokenPipeError:  # nobody reads what is printed
+        raise
     except OSError as error:
         print(f"Error: cannot write to {out or folder}: {error.strerror or error}", file=sys.stderr)
         return 1

@@ -16,10 +16,10 @@ from client.cli.listening import could_hear, heard_before, serves_speech
 from client.cli.log import open_log
 from client.cli.progress import Progress
 from client.cli.screen import ProgressDisplay
-from client.cli.signals import INTERRUPTED, end_in_order
+from client.cli.signals import CLOSED_PIPE, INTERRUPTED, end_in_order, nobody_reads
 from client.cli.stats import run_stats
 from client.cluster.ownership import check_not_of_cluster
-from client.errors import BabelviewError, ServiceLostError, StoppedError, UsageError
+from client.errors import BabelviewError, DecodersLostError, ServiceLostError, StoppedError, UsageError
 from client.export.formats import check, export
 from client.export.interim import kept_up_to_date
 from client.ledger.events import RedoEnded, RunEnded
@@ -76,6 +76,10 @@ def run(settings: Settings, fork_server: ForkServer) -> int:
         return INTERRUPTED
     except BabelviewError as error:
         return _complain(error)
+    except BrokenPipeError:  # of --dry-run
+        if not nobody_reads():
+            raise
+        return CLOSED_PIPE
     except OSError as error:
         return _complain(_unwritable(settings, error))
 
@@ -142,7 +146,7 @@ def _dry_run(settings: Settings, work: _Work) -> None:
     said = [*lines(found, means, settings.sampling, settings.prices)]
     if work.passed_over:
         said.insert(1, work.passed_over)
-    print("\n".join(line.translate(CONTROL) for line in said))
+    print("\n".join(line.translate(CONTROL) for line in said), flush=True)
 
 
 async def _run(settings: Settings, work: _Work, ledger: Ledger) -> int:
@@ -218,7 +222,7 @@ async def _run(settings: Settings, work: _Work, ledger: Ledger) -> int:
 
 def _may_come_back(error: BabelviewError) -> bool:
     """Whether the same command may do where this ended it: a server was lost, and not for a wrong key (HTTP 401)."""
-    return isinstance(error, ServiceLostError) and error.may_come_back
+    return isinstance(error, DecodersLostError) or (isinstance(error, ServiceLostError) and error.may_come_back)
 
 
 async def _chosen(settings: Settings, work: _Work, ledger: Ledger, display: ProgressDisplay) -> Asked:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 from client.checks.issues import DOUBTFUL
-from client.cli.lines import CONTROL, in_lines
+from client.cli.lines import CONTROL, in_lines, write_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +25,7 @@ def show(text: str, end: str = "\n") -> None:
 
 def note(text: str) -> None:
     """Write a line to standard error, or several."""
-    print(in_lines(text), file=sys.stderr, flush=True)
+    write_line(in_lines(text))
 
 
 def note_verdict(answer: Answer) -> None:

@@ -11,6 +11,7 @@ import click
 
 from client.cli import values
 from client.cli.command import Command
+from client.cli.signals import raise_interrupts
 from client.errors import BabelviewError, UsageError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def _search(
     from client.search.find import search  # noqa: PLC0415
     from client.search.index import Index  # noqa: PLC0415
 
+    raise_interrupts()
     try:
         query, there = _told(words, like, duplicates=duplicates)
         if not (is_of_cluster(there) or Path(there).is_dir()):

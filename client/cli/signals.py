@@ -1,8 +1,9 @@
-"""What ends a run early: Ctrl-C, SIGTERM, a terminal that is closed; and how a process begins and ends around it."""
+"""What ends a command early: Ctrl-C, SIGTERM, a terminal or a pipe that closes; and how a process begins and ends."""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import stat
 import sys
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 INTERRUPTED = 130
+CLOSED_PIPE = 128 + signal.SIGPIPE
+"""Nobody reads standard output any more (`| head`): as of the programs that SIGPIPE ends."""
 _STDERR = 2
 
 
@@ -32,6 +35,26 @@ def end_at_once(before: Callable[[], None] | None = None) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupted)
+
+
+def end_at_interrupt() -> None:
+    """Let Ctrl-C end this process at once, in a word, until a command has something that it would clean up.
+
+    Python's own `KeyboardInterrupt` gives a traceback from between two imports, or is lost in a callback.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as behind `&` in a script
+        signal.signal(signal.SIGINT, _end_at_interrupt)
+
+
+def _end_at_interrupt(*_: object) -> None:
+    say_interrupted()
+    os._exit(INTERRUPTED)
+
+
+def raise_interrupts() -> None:
+    """Let Ctrl-C raise `KeyboardInterrupt` again, once all is imported."""
+    if signal.getsignal(signal.SIGINT) is _end_at_interrupt:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def say_interrupted(command_line: str | None = None) -> None:
@@ -78,6 +101,17 @@ def open_closed_streams() -> None:
                 os.close(null)
             os.set_inheritable(number, True)  # the loaders expect theirs
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def nobody_reads() -> bool:
+    """Whether standard output is a pipe whose other end is closed."""
+    try:
+        number = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):  # there is none, or it is none of the system's
+        return False
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def leave(code: int) -> NoReturn:

@@ -14,6 +14,7 @@ from client.endpoints.places import Places
 from client.endpoints.retry import duration, how_to_start
 from client.endpoints.speech import SpeechClient
 from client.errors import ServiceLostError, StoppedError, UnavailableError, UnlistedError, UsageError
+from client.media.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from client.endpoints.completion import Answer
     from client.endpoints.speech import Transcribed
     from client.media.content import SoundPiece
-    from client.media.kinds import Kind
     from client.tasks.plan import Request, Turn
 
 _LOOK_S = 1.0
@@ -44,6 +44,8 @@ class SpreadModel(ModelClient):
         self._models: set[str] = set()
         self._there: set[int] = set()
         """The numbers of endpoints that were looked at."""
+        self._seeing: set[str] = set()
+        """The models that are asked about videos."""
         self._able: dict[str, list[int]] = {}
         """Model -> what `_serving` gives, until another endpoint is there."""
         self._looking = asyncio.Lock()
@@ -60,7 +62,7 @@ class SpreadModel(ModelClient):
         """As of one endpoint, of each that is there; the others are looked at when they come.
 
         Raises:
-            UsageError: see there; or some take videos as such, and others do not.
+            UsageError: see there.
             ServiceLostError: none of them is there.
             StoppedError: the run was stopped meanwhile.
         """
@@ -101,10 +103,28 @@ class SpreadModel(ModelClient):
 
     async def _look_at(self, number: int) -> None:
         await self._all[number].read_models()
-        if any(self._takes_video(other) != self._takes_video(number) for other in self._there):
-            raise UsageError("--base-url: some of these endpoints are vLLM's, others are not: say --frames-as images")
+        others = self._seers()
         self._there.add(number)
         self._able.clear()
+        if number in self._seers() and any(self._takes_video(other) != self._takes_video(number) for other in others):
+            self._there.discard(number)
+            raise UsageError(self._unlike(number, others[0]))
+
+    def _seers(self) -> list[int]:
+        """The numbers of the endpoints that are asked about videos, of those that are there."""
+        clients = [(number, self._all[number]) for number in sorted(self._there)]
+        return [
+            number
+            for number, client in clients
+            if any(ModelClient.lists(client, model) or not client.lists_models for model in self._seeing)
+        ]
+
+    def _unlike(self, *numbers: int) -> str:
+        vllm, other = sorted(numbers, key=self._takes_video, reverse=True)
+        return (
+            f"--base-url: {self._all[vllm].base_url} takes videos as vLLM does, {self._all[other].base_url} does not, "
+            f"and both serve {', '.join(sorted(self._seeing))}: say --frames-as images, or leave one of them out"
+        )
 
     def _tell_unlisted(self) -> None:
         """Say once of each model which endpoints do not list it."""
@@ -143,7 +163,13 @@ class SpreadModel(ModelClient):
         return self.places.leaves(number, model, error) if model else len(self._all) > 1
 
     def check_media(self, model: str, kind: Kind, frames: int, *, pictures: int = 1) -> None:
-        """As of one endpoint, of each that is there."""
+        """As of one endpoint, of each that is there; those that are asked about videos take them alike."""
+        if kind is Kind.VIDEO:
+            self._seeing.add(model)
+            first, *others = self._seers() or [0]
+            for other in others:
+                if self._takes_video(other) != self._takes_video(first):
+                    raise UsageError(self._unlike(first, other))
         for number in sorted(self._there):
             ModelClient.check_media(self._all[number], model, kind, frames, pictures=pictures)
 
@@ -169,8 +195,8 @@ class SpreadModel(ModelClient):
 
     @property
     def takes_video(self) -> bool:
-        """As of one endpoint: all that are there are alike."""
-        return self._takes_video(min(self._there, default=0))
+        """As of one endpoint: all that are asked about videos are alike."""
+        return self._takes_video(min(self._seers() or self._there, default=0))
 
     def _takes_video(self, number: int) -> bool:
         return self._all[number].takes_video if number else super().takes_video

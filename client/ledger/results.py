@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 32
 """Files that are read together."""
+_NAMED = 3
+"""So many folders with a ledger are named where another one has none."""
 # A source that its run has not come to yet is as an earlier run found it.
 _SOURCES = """
     SELECT name, columns, run, finished, sources.problem, gone, COALESCE(sources.sha256, uris.sha256), size, uris.kind,
@@ -113,7 +115,9 @@ class Results:
         """
         self._path, self.only_run = folder / LEDGER, only_run
         if not self._path.is_file():
-            raise LedgerError(f"there is no {LEDGER} in {folder}: nothing was ever asked with --output {folder}")
+            others = [str(path.parent) for path in sorted(folder.glob(f"*/{LEDGER}"))[:_NAMED]]
+            there = f"; there is one in {', '.join(others)}" if others else ""
+            raise LedgerError(f"there is no {LEDGER} in {folder}: nothing was ever asked with --output {folder}{there}")
         self._plans: dict[int | None, Plan | None] = {None: None}
         self._asked: dict[tuple[int | None, Kind | None], frozenset[RequestIdentity]] = {}
         with ledger_errors(self._path):

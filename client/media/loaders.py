@@ -8,7 +8,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from client.errors import BabelviewError, MediaError
+from client.errors import BabelviewError, DecodersLostError, MediaError
 from client.media.fork_server import TRIES, ForkServer, Worker
 from client.media.load import load_scenes, load_sound, load_spans, load_together, probe
 from client.media.strips import Thumbnail
@@ -178,8 +178,9 @@ class Loaders:
                     while done != count:
                         self._check_open()
                         if tries == TRIES:
-                            raise BabelviewError(
-                                "the processes that decode files are ended from outside, again and again"
+                            raise DecodersLostError(
+                                "the processes that decode files are ended from outside, again and again: by SIGTERM, "
+                                "SIGHUP or SIGINT, as of `kill` or a service that is stopped"
                             )
                         worker = worker or self._fork_server.fork()
                         try:

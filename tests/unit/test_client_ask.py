@@ -378,4 +378,4 @@ def test_who_reads_the_answer_may_leave(servers: FakeServers, folder: Path) -> N
     process.stdout.close()
     assert process.stderr is not None
     assert process.stderr.read() == b""
-    assert process.wait(100) == 1
+    assert process.wait(100) == signals.CLOSED_PIPE

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from batch_runs import command, pictures, results
 
-from client.cli.main import COMMANDS
+from client.cli.commands import COMMANDS
 
 if TYPE_CHECKING:
     from pathlib import Path

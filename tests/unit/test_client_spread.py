@@ -19,7 +19,7 @@ from fake_servers import FakeServers, error
 from client.api.session import Session
 from client.endpoints import places, retry, spread
 from client.endpoints.chat import ModelClient
-from client.errors import ServiceLostError, UnlistedError, UsageError
+from client.errors import ServiceLostError, UnlistedError
 from client.media.content import SoundPiece, Span
 from client.media.kinds import Kind
 from client.tasks.plan import IMAGE_MODEL, SPEECH_MODEL, VIDEO_MODEL
@@ -89,22 +89,6 @@ async def test_one_that_comes_back_is_asked_again(
     assert said[-1].endswith(f"{both[1].url}/v1: is back")
 
 
-async def test_one_that_comes_late_is_looked_at_first(both: list[FakeServers], said: list[str]) -> None:
-    """It takes no videos as such, as the others do."""
-
-    async def others(*_: Any) -> Any:
-        return listing("others", "pictures")
-
-    both[1].on_models = others
-    both[1].stop()
-    async with session(both, said) as opened:
-        await opened.opened.model.check(set())
-        both[1].start()
-        await ask(opened, 4)
-    assert [len(each.asked) for each in both] == [4, 0]
-    assert "say --frames-as images; others are asked instead" in said[-1]
-
-
 def lists(*models: str) -> Any:
     async def answer(*_: Any) -> Any:
         return listing("babelview", *models)
@@ -172,19 +156,6 @@ async def test_what_waits_for_room_goes_to_those_that_are_known_to_serve_it_by_t
             await opened.opened.model._look_again_at(1, IMAGE_MODEL)
     assert [len(each.asked) for each in both] == [7, 1]
     assert said == []
-
-
-async def test_endpoints_of_which_some_take_no_videos_are_refused_without_a_warning(
-    both: list[FakeServers], said: list[str]
-) -> None:
-    async def others(*_: Any) -> Any:
-        return listing("others", "pictures")
-
-    both[1].on_models = others
-    async with session(both, said) as opened:
-        with pytest.raises(UsageError, match="say --frames-as images"):
-            await opened.opened.model.check({IMAGE_MODEL})
-    assert not said
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from client.cli.main import cli
+from client.cli.commands import cli
 from scripts.run_docs import Block, blocks, pages, server_port
 from server.shipped_profiles import available_profiles
 

@@ -132,7 +132,9 @@ def test_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         unused.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers there
         port = str(unused.getsockname()[1])
         assert main(["status", "--port", port]) == 3
-    assert f"nothing runs behind port {port}" in capsys.readouterr().out
+        assert f"nothing runs behind port {port}" in capsys.readouterr().out
+        assert main(["status", "--json", "--port", port]) == 3
+    assert json.loads(capsys.readouterr().out) == {"parts": [], "gateway": None}
 
 
 def test_nvidia_smi_is_read() -> None:
