@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[_RUNNING] = {}
     for item in items:
         uses = getattr(item, "fixturenames", ())
-        if "users_folder" in uses and not workers.has_a_stack(item.path.name):
+        if {"stack", "users_folder"}.intersection(uses) and not workers.has_a_stack(item.path.name):
             raise pytest.UsageError(f"{item.nodeid} uses the demo stack: name its module in {workers.__file__}")
         last.update((name, item.nodeid) for name in LARGE if name in uses)
 

@@ -118,7 +118,7 @@ env = {env}
 
 
 @pytest.fixture
-def stack(rig: tuple[Raylets, dict[str, str], Path], tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def running(rig: tuple[Raylets, dict[str, str], Path], tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """`babelview up` with two engines that the cluster runs, and its endpoint."""
     profile, ready, log = tmp_path / "ray.toml", tmp_path / "ready.json", tmp_path / "up.log"
     env = "{ " + ", ".join(f'{name} = "{value}"' for name, value in played_vllm(tmp_path / "fake").items()) + " }"
@@ -177,13 +177,13 @@ async def one_more_waits(raylets: Raylets, folder: Path) -> None:
 
 @pytest.mark.timeout(600)
 async def test_engines_of_a_profile_run_on_a_cluster(
-    rig: tuple[Raylets, dict[str, str], Path], stack: tuple[subprocess.Popen[bytes], str], tmp_path: Path
+    rig: tuple[Raylets, dict[str, str], Path], running: tuple[subprocess.Popen[bytes], str], tmp_path: Path
 ) -> None:
     """One is killed: what had not begun goes to the other, another one takes its place. With `up` all are gone.
 
     A third one, before that, has no room.
     """
-    up, endpoint = stack
+    up, endpoint = running
     numbers = count()
     async with openai.AsyncOpenAI(base_url=endpoint, api_key="none", max_retries=0) as sdk:
 
