@@ -4,12 +4,18 @@ vLLM 0.32 gives FP8-dynamic layers on a CPU to `torch._scaled_mm`. PyTorch 2.13 
 has AMX, and oneDNN 3.12 has no FP8 kernel for AMX without AMX-FP8 (Sapphire and Granite Rapids): it multiplies number
 by number (`ref:any` in ONEDNN_VERBOSE), hundreds of times slower than the fp32 product that PyTorch takes on all
 other CPUs. Here every CPU takes the latter. The numbers are the same: products of FP8 values are exact in fp32.
+
+To make fp32 of FP8, PyTorch takes 5 ns a number on one core, each step anew, twenty times what a token's product takes.
+The weights of small layers, a toy's, are kept in fp32 instead.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Any
+
+SMALL_LAYER = 1 << 20
+"""A layer of so many weights at most, 4 MiB of fp32, keeps them so: published models have hardly any of them."""
 
 
 def register() -> None:
@@ -37,6 +43,12 @@ def _kernel() -> type:
             """Pads nothing: the reason for it is a GPU's."""
             return None
 
+        def process_weights_after_loading(self, layer: Any) -> None:
+            """Keep the weights of a small layer in fp32."""
+            weight = getattr(layer, self.layer_param_names[0])
+            if weight.numel() <= SMALL_LAYER:
+                weight.data = weight.data.float()
+
         def apply_scaled_mm(
             self,
             *,
@@ -52,7 +64,7 @@ def _kernel() -> type:
 
             Args:
                 A: activations, FP8 `[tokens, in]`.
-                B: weights, FP8 `[in, out]`.
+                B: weights `[in, out]`, FP8 or the same numbers in fp32.
                 out_dtype: of the output.
                 As: scales of activations, `[tokens, 1]`.
                 Bs: scales of weights, `[out, 1]`.

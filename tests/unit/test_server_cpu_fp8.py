@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from server.engines import cpu_fp8
 from server.engines.cpu_fp8 import _kernel, register
 
 
@@ -47,3 +48,26 @@ def test_the_numbers_are_those_of_the_product_that_it_replaces(biased: bool) -> 
     product = product * row_scales * column_scales.t() + (0 if bias is None else bias)
     assert ours.dtype == torch.bfloat16
     torch.testing.assert_close(ours, product.view(2, 3, 48).to(torch.bfloat16))
+
+
+@pytest.mark.parametrize(("inner", "dtype"), [(32, torch.float32), (33, torch.float8_e4m3fn)])
+def test_the_weights_of_a_small_layer_are_kept_in_fp32(
+    inner: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu_fp8, "SMALL_LAYER", 48 * 32)
+    torch.manual_seed(0)
+    loaded = torch.randn(48, inner).to(torch.float8_e4m3fn)
+    layer = torch.nn.Module()
+    layer.weight = torch.nn.Parameter(loaded.t(), requires_grad=False)
+    layer.weight.output_dim = 1
+    kernel = object.__new__(_kernel())
+    kernel.layer_param_names = ["weight", "weight_scale", "input_scale", "input_scale_ub"]
+    kernel.process_weights_after_loading(layer)
+    assert (layer.weight.dtype, layer.weight.output_dim) == (dtype, 1)
+    assert torch.equal(layer.weight.float(), loaded.float().t())
+    arguments = {"out_dtype": torch.bfloat16, "As": torch.rand(6, 1), "Bs": torch.rand(48, 1), "bias": None}
+    a = torch.randn(6, inner).to(torch.float8_e4m3fn)
+    ours, before = (
+        kernel.apply_scaled_mm(A=a, B=b, output_shape=[6, 48], **arguments) for b in (layer.weight, loaded.t())
+    )
+    assert torch.equal(ours, before)
