@@ -54,7 +54,7 @@ def load(*names: str) -> dict[str, Any]:
 
 
 STACKS = {"gpu": load("compose.yaml"), "cpu": load("compose.yaml", "compose.cpu.yaml")}
-SERVICES = [(stack, name) for stack, content in STACKS.items() for name in content["services"]]
+SERVICES = [(machine, name) for machine, content in STACKS.items() for name in content["services"]]
 
 
 def filled(text: str) -> str:
@@ -62,12 +62,12 @@ def filled(text: str) -> str:
     return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
 
 
-def command(stack: str, name: str) -> list[str]:
-    return [filled(str(word)) for word in STACKS[stack]["services"][name]["command"]]
+def command(machine: str, name: str) -> list[str]:
+    return [filled(str(word)) for word in STACKS[machine]["services"][name]["command"]]
 
 
-def profile_of(stack: str, name: str) -> str:
-    return filled(STACKS[stack]["services"][name]["environment"]["BABELVIEW_PROFILE"])
+def profile_of(machine: str, name: str) -> str:
+    return filled(STACKS[machine]["services"][name]["environment"]["BABELVIEW_PROFILE"])
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +85,9 @@ def specification() -> Any:
     return jsonschema.validators.validator_for(schema)(schema)
 
 
-@pytest.mark.parametrize("stack", STACKS)
-def test_it_follows_the_specification(stack: str, specification: Any) -> None:
-    specification.validate(STACKS[stack])
+@pytest.mark.parametrize("machine", STACKS)
+def test_it_follows_the_specification(machine: str, specification: Any) -> None:
+    specification.validate(STACKS[machine])
 
 
 def test_a_mistake_would_be_found(specification: Any) -> None:
@@ -96,37 +96,37 @@ def test_a_mistake_would_be_found(specification: Any) -> None:
         specification.validate(wrong)
 
 
-def parsed(stack: str, name: str) -> tuple[str, dict[str, Any]]:
+def parsed(machine: str, name: str) -> tuple[str, dict[str, Any]]:
     """A service's command of the server, and its options."""
-    chosen, *arguments = command(stack, name)
+    chosen, *arguments = command(machine, name)
     with cli.commands[chosen].make_context(chosen, arguments) as context:
         return chosen, context.params
 
 
-@pytest.mark.parametrize(("stack", "name"), [(s, n) for s, n in SERVICES if n in {"vision", "video"}])
-def test_an_engines_command_starts_a_model_of_its_profile(stack: str, name: str) -> None:
-    chosen, options = parsed(stack, name)
-    engine = find_engine(load_profile(profile_of(stack, name)), options["model"])
+@pytest.mark.parametrize(("machine", "name"), [(s, n) for s, n in SERVICES if n in {"vision", "video"}])
+def test_an_engines_command_starts_a_model_of_its_profile(machine: str, name: str) -> None:
+    chosen, options = parsed(machine, name)
+    engine = find_engine(load_profile(profile_of(machine, name)), options["model"])
     assert engine.sleep_group is None, "nobody could let it take turns"
     assert (chosen, options["host"], options["port"]) == ("engine", "0.0.0.0", 8000)
     assert bool(engine.max_images) == (name == "vision")
 
 
-@pytest.mark.parametrize("stack", STACKS)
-def test_the_gateways_command_knows_every_engine_and_the_translator(stack: str) -> None:
-    _, options = parsed(stack, "gateway")
-    profile = load_profile(profile_of(stack, "gateway"))
+@pytest.mark.parametrize("machine", STACKS)
+def test_the_gateways_command_knows_every_engine_and_the_translator(machine: str) -> None:
+    _, options = parsed(machine, "gateway")
+    profile = load_profile(profile_of(machine, "gateway"))
     config = gateway_config(at_urls(profile, dict(options["engines"]), options["translator"], options["captioner"]))
-    services = STACKS[stack]["services"]
-    assert len({profile_of(stack, name) for name in ("vision", "video", "gateway")}) == 1
+    services = STACKS[machine]["services"]
+    assert len({profile_of(machine, name) for name in ("vision", "video", "gateway")}) == 1
     for model in config.models:
         (replica,) = model.replicas
         host, port = re.fullmatch(r"http://(\w+):(\d+)", str(replica.url)).groups()  # type: ignore[union-attr]
-        _, asked = parsed(stack, host)
+        _, asked = parsed(machine, host)
         assert (asked["model"], str(asked["port"])) == (model.name, port)
-    translator = translate.make_context("translate", command(stack, "translator")).params
+    translator = translate.make_context("translate", command(machine, "translator")).params
     assert config.translator == f"http://translator:{translator['port']}"
-    captioner = captions.make_context("captioner", command(stack, "captioner")).params
+    captioner = captions.make_context("captioner", command(machine, "captioner")).params
     assert config.captioner == f"http://captioner:{captioner['captioner_port']}"
     assert (captioner["base_url"], captioner["translator"]) == ("http://gateway:8000/v1", "http://gateway:8000")
     assert services["captioner"]["volumes"] == [f"captions:{captioner['captioner_folder']}"]
@@ -134,16 +134,16 @@ def test_the_gateways_command_knows_every_engine_and_the_translator(stack: str) 
     assert services["gateway"]["ports"] == ["${BABELVIEW_ADDRESS:-127.0.0.1}:${BABELVIEW_PORT:-8000}:8000"]
 
 
-@pytest.mark.parametrize(("stack", "model"), [("gpu", "facebook/nllb-200-distilled-600M"), ("cpu", "demo")])
-def test_the_translators_command_is_understood(stack: str, model: str) -> None:
-    params = translate.make_context("translate", command(stack, "translator")).params
+@pytest.mark.parametrize(("machine", "model"), [("gpu", "facebook/nllb-200-distilled-600M"), ("cpu", "demo")])
+def test_the_translators_command_is_understood(machine: str, model: str) -> None:
+    params = translate.make_context("translate", command(machine, "translator")).params
     said = {name: params[name] for name in ("model", "host", "port", "device")}
     assert said == {"model": model, "host": "0.0.0.0", "port": 8003, "device": "cpu"}
 
 
-@pytest.mark.parametrize(("stack", "name"), SERVICES)
-def test_it_is_hardened(stack: str, name: str) -> None:
-    service = STACKS[stack]["services"][name]
+@pytest.mark.parametrize(("machine", "name"), SERVICES)
+def test_it_is_hardened(machine: str, name: str) -> None:
+    service = STACKS[machine]["services"][name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
@@ -151,14 +151,14 @@ def test_it_is_hardened(stack: str, name: str) -> None:
     assert service["healthcheck"]["test"][0] == "CMD"
 
 
-@pytest.mark.parametrize(("stack", "name"), SERVICES)
-def test_only_the_gateway_and_the_dashboards_have_ports_and_on_loopback(stack: str, name: str) -> None:
-    service = STACKS[stack]["services"][name]
+@pytest.mark.parametrize(("machine", "name"), SERVICES)
+def test_only_the_gateway_and_the_dashboards_have_ports_and_on_loopback(machine: str, name: str) -> None:
+    service = STACKS[machine]["services"][name]
     assert ("ports" in service) == (name in {"gateway", "grafana"})
     for port in service.get("ports", []):
         assert filled(port).startswith("127.0.0.1:")
     assert "inner" in service["networks"]
-    assert STACKS[stack]["networks"]["inner"]["internal"] is True
+    assert STACKS[machine]["networks"]["inner"]["internal"] is True
 
 
 @pytest.mark.parametrize(
@@ -179,22 +179,22 @@ def test_gpus_are_reserved_only_where_there_are_some() -> None:
         assert "deploy" not in STACKS["cpu"]["services"][name]
 
 
-@pytest.mark.parametrize(("stack", "name"), SERVICES)
-def test_what_is_mounted_is_there(stack: str, name: str) -> None:
-    content = STACKS[stack]
+@pytest.mark.parametrize(("machine", "name"), SERVICES)
+def test_what_is_mounted_is_there(machine: str, name: str) -> None:
+    content = STACKS[machine]
     for volume in content["services"][name].get("volumes", []):
-        source, target, *mode = volume.split(":")
+        source, machine, *mode = volume.split(":")
         if source.startswith("."):
             assert (ROOT / source).exists(), source
             assert mode == ["ro"]
         else:
             assert source in content["volumes"]
-        assert target.startswith("/")
+        assert machine.startswith("/")
 
 
-@pytest.mark.parametrize(("stack", "name"), SERVICES)
-def test_images_have_a_version(stack: str, name: str) -> None:
-    image, _, tag = STACKS[stack]["services"][name]["image"].rpartition(":")
+@pytest.mark.parametrize(("machine", "name"), SERVICES)
+def test_images_have_a_version(machine: str, name: str) -> None:
+    image, _, tag = STACKS[machine]["services"][name]["image"].rpartition(":")
     assert image
     assert re.search(r"\d+\.\d+", tag)
 
