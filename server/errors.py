@@ -4,6 +4,7 @@ ServerError
 ├── ProfileError         a profile or a setting that cannot be used
 ├── PreflightError       the machine cannot run this profile now
 ├── PartFailedError      a part did not start, or crashed too often
+├── ForkError            the process that a part would be forked from is not there
 ├── UnknownSizesError    nothing says how large a model is
 ├── QuantizeError        a checkpoint cannot be quantised, or did not come out right
 ├── UnknownVersionError  the Llama 3.2 Vision plugin does not know this version of vLLM
@@ -33,6 +34,10 @@ class PreflightError(ServerError):
 
 class PartFailedError(ServerError):
     """A part did not become healthy, or crashed too often to go on."""
+
+
+class ForkError(ServerError):
+    """The process that a part would be forked from has ended; the part can be started by its command."""
 
 
 class UnknownSizesError(ServerError):

@@ -20,6 +20,7 @@ from server.parts import open_gateway_socket, stack_parts
 from server.sizing.preflight import check_memory, check_models, check_packages, make_log_folder
 from server.status import ask, serve_status, status_socket
 from server.supervision.events import EventLog
+from server.supervision.fork_server import ForkServers
 from server.supervision.reaper import Reaper
 from server.supervision.sleep_group import SleepGroup
 from server.supervision.supervisor import ProcessSupervisor
@@ -52,6 +53,7 @@ class Stack:
         policy: Policy | None = None,
     ) -> None:
         """`logs` is a folder that gets the log files of each part."""
+        self._fork_servers = ForkServers(reaper)
         sleep_groups = {part.sleep_group: SleepGroup() for part in parts if part.sleep_group}
         self.supervisors = [
             ProcessSupervisor(
@@ -61,6 +63,7 @@ class Stack:
                 reporter,
                 policy=policy,
                 sleep_group=sleep_groups[part.sleep_group] if part.sleep_group else None,
+                fork_servers=self._fork_servers,
             )
             for part in parts
         ]
@@ -83,6 +86,7 @@ class Stack:
             front, *rest = tasks
             await _cancel(ready, front)
             await _cancel(*rest)
+            await self._fork_servers.stop()
 
     async def _keep(self, supervisor: ProcessSupervisor) -> None:
         """Run a part; that it is given up is an error only if the stack is of no use without it."""

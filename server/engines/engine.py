@@ -19,7 +19,7 @@ from server.engines.warm_up import STAGE as WARM_UP
 from server.engines.warm_up import WarmUp
 from server.key_variables import HUB_TOKENS, hidden_from
 from server.sizing.machine import GIB
-from server.supervision.part import PYTHON, Part, Probe
+from server.supervision.part import PYTHON, Forked, Part, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from server.profile import EngineProfile
 
+ENCODER_CACHE = "BABELVIEW_ENCODER_CACHE_MIB"
+"""As `server/llama_vision/encoder_cache.py` reads it."""
+ENTRY = "server.engines.vllm_entry"
 NO_DOMAIN = "media.invalid"
 """vLLM fetches any URL while its list of allowed domains is empty; this name can never exist (RFC 6761)."""
 STRUCTURED_OUTPUTS = {"backend": "guidance", "disable_any_whitespace": True}
@@ -86,6 +89,7 @@ def _engine_part(
         name=f"vllm-{name}",
         what=engine.name,
         command=engine_command(engine, ("--uds", str(socket))),
+        forked=_forked(engine, ("--uds", str(socket))),
         heartbeat=heartbeat,
         env={HEARTBEAT: str(heartbeat), **environment},
         hidden=hidden,
@@ -101,9 +105,18 @@ def _engine_part(
     )
 
 
+def _forked(engine: EngineProfile, listen: Sequence[str]) -> Forked | None:
+    if not engine.fast_start:
+        return None
+    late = frozenset(
+        {HEARTBEAT, LONGEST_STRING, MOST_ITEMS, LLAMA_TOOL_PARSER, SPEECH, ENCODER_CACHE, *NO_LIMITS_OF_SOUND}
+    )
+    return Forked(ENTRY, tuple(engine_arguments(engine, listen)), late)
+
+
 def engine_command(engine: EngineProfile, listen: Sequence[str]) -> tuple[str, ...]:
     """What starts one engine; `listen` is where, as `vllm serve` takes it."""
-    return (*PYTHON, "-m", "server.engines.vllm_entry", *engine_arguments(engine, listen))
+    return (*PYTHON, "-m", ENTRY, *engine_arguments(engine, listen))
 
 
 def engine_arguments(engine: EngineProfile, listen: Sequence[str]) -> list[str]:
@@ -182,7 +195,7 @@ def engine_environment(engine: EngineProfile, runtime: Path, *, on_gpu: bool = F
     if engine.local_model is not None:
         variables["HF_HUB_OFFLINE"] = "1"  # or it waits for hosts that it does not need
     if engine.encoder_cache_gib is not None:
-        variables["BABELVIEW_ENCODER_CACHE_MIB"] = str(round(engine.encoder_cache_gib * 1024))
+        variables[ENCODER_CACHE] = str(round(engine.encoder_cache_gib * 1024))
     if engine.sleep_group is not None:
         variables["VLLM_SERVER_DEV_MODE"] = "1"  # where /sleep is; what else is there the gateway lets nobody reach
     if engine.threads is not None:

@@ -6,7 +6,8 @@ Nearly all of a small model's start is Python importing torch and vLLM, again in
 imports them once: the engine core is a fork of the API server instead of a fresh interpreter, the worker
 lives in the engine core, and the model class is inspected here instead of in a process of its own. That is
 right on a CPU with one OpenMP thread and nowhere else: CUDA cannot be used after a fork, and GNU OpenMP's
-threads hang.
+threads hang. The API servers of a stack are themselves forked from one process that has imported all of it
+(`server/supervision/fork_server.py`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,15 @@ WEB_MODULES = (
     "model_hosting_container_standards.sagemaker",
 )
 """With all that they import, nearly all of what vLLM imports after its engine is up."""
+
+
+def prepare() -> None:
+    """Import what engines with `--fast-start` need, for those that will be forked from this process."""
+    gc.disable()
+    for name in ("vllm.entrypoints.launchers.api_server.entry", "vllm.v1.worker.cpu_worker", "uvloop", *WEB_MODULES):
+        importlib.import_module(name)
+    _first_module(ARGUMENTS)
+    gc.freeze()
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -148,7 +158,7 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt("terminated")
 
 
-def _run_and_exit(arguments: Sequence[str]) -> NoReturn:
+def run(arguments: Sequence[str]) -> NoReturn:
     """Run, and end without tearing the interpreter down: bindings would print pages of leaks."""
     status = 1
     try:
@@ -169,4 +179,4 @@ def _run_and_exit(arguments: Sequence[str]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    _run_and_exit(sys.argv[1:])
+    run(sys.argv[1:])

@@ -18,6 +18,19 @@ PYTHON = (sys.executable, "-P")
 
 
 @dataclass(frozen=True)
+class Forked:
+    """How a part is forked from a process that has imported what it needs (`server/supervision/fork_server.py`)."""
+
+    module: str
+    """What is imported; it has `prepare` and `run`, as `server/supervision/fork_server_process.py` says."""
+    arguments: tuple[str, ...]
+    """What `run` gets."""
+    late: frozenset[str]
+    """The variables of its environment that `run` reads, not what is imported: parts that differ in nothing else are
+    forked from one process."""
+
+
+@dataclass(frozen=True)
 class Probe:
     """The HTTP request that tells whether a part is well: a GET of `path` answers 200 while it is."""
 
@@ -71,6 +84,8 @@ class Part:
     what: str
     """The model it runs, or what it does."""
     command: tuple[str, ...]
+    forked: Forked | None = None
+    """How it is started sooner than by its command, where that can be done."""
     address: str
     """Where it listens, for people; of one that may be on any machine, how it is called until it has an address."""
     probe: Probe

@@ -7,14 +7,17 @@ import contextlib
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from server.supervision.logs import LogPipe
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from server.supervision.logs import PartLog
+
+    Fork = Callable[[Mapping[str, str], int], Awaitable["Child | None"]]
+    """Makes a child with this environment, and this file descriptor as both outputs; None: it cannot."""
 
 ROOT = Path(__file__).resolve().parents[2]
 """Where our packages are, for `python -m`."""
@@ -31,10 +34,28 @@ def child_environment(env: Mapping[str, str], hidden: Collection[str] = ()) -> d
     return {**inherited, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", **env}
 
 
+class Child(Protocol):
+    """A child, as `asyncio.subprocess.Process` is one."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code, negative for a signal; None while it runs."""
+
+    async def wait(self) -> int:
+        """Wait for its end; its exit code."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM; a ProcessLookupError if it is gone."""
+
+
 class Process:
     """A started child; its process group is all that it started in turn."""
 
-    def __init__(self, process: asyncio.subprocess.Process, output: LogPipe) -> None:
+    def __init__(self, process: Child, output: LogPipe) -> None:
         self._process = process
         self._output = output
 
@@ -47,14 +68,20 @@ class Process:
         hidden: Collection[str] = (),
         log: PartLog,
         pass_fds: Sequence[int] = (),
+        fork: Fork | None = None,
     ) -> Process:
-        """Start `command` in the environment of a part (`child_environment`), both its outputs going to `log`."""
+        """Start `command` in the environment of a part (`child_environment`), both its outputs going to `log`.
+
+        Or have it forked, if that can be done.
+        """
         log.begin()
         output = LogPipe(log)
+        environment = child_environment(env, hidden)
         try:
-            process = await asyncio.create_subprocess_exec(
+            forked = await fork(environment, output.writing) if fork else None
+            process = forked or await asyncio.create_subprocess_exec(
                 *command,
-                env=child_environment(env, hidden),
+                env=environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output.writing,
                 stderr=output.writing,

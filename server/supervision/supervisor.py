@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import enum
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from server.errors import PartFailedError
@@ -19,7 +20,9 @@ from server.supervision.progress import Progress
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from server.supervision.fork_server import ForkServers
     from server.supervision.part import Part
+    from server.supervision.process import Fork
     from server.supervision.reaper import Reaper
     from server.supervision.sleep_group import SleepGroup
 
@@ -64,8 +67,12 @@ class ProcessSupervisor:
         *,
         policy: Policy | None = None,
         sleep_group: SleepGroup | None = None,
+        fork_servers: ForkServers | None = None,
     ) -> None:
-        """`log` is the file that gets the output of the part; `sleep_group`: the engines that share its GPU."""
+        """`log` is the file that gets the output of the part.
+
+        `sleep_group`: the engines that share its GPU; `fork_servers` fork it, if it can be forked.
+        """
         self.part = part
         self.log = log
         self.state = State.STOPPED
@@ -86,6 +93,9 @@ class ProcessSupervisor:
         self._policy = policy or Policy()
         self._process: Process | None = None
         self._sleep_group = sleep_group
+        self._fork: Fork | None = None
+        if fork_servers is not None and part.forked is not None:
+            self._fork = partial(fork_servers.fork, part.forked)
         self._recalled: str | None = None
         if sleep_group is not None:
             sleep_group.join(self)
@@ -160,7 +170,12 @@ class ProcessSupervisor:
         if part.heartbeat:
             forget_beats(part.heartbeat)
         self.stage, self.state = part.first_stage, State.STARTING  # on a busy machine it writes before it is held
-        process = await Process.start(part.command, env=part.env, hidden=part.hidden, log=log, pass_fds=part.pass_fds)
+        if self._fork is not None:
+            self._set(State.STARTING)  # it may be long until there is a process
+            self.stage = "starting"
+        process = await Process.start(
+            part.command, env=part.env, hidden=part.hidden, log=log, pass_fds=part.pass_fds, fork=self._fork
+        )
         self._reaper.hold(process.pid)
         self._process = process
         self._set(State.STARTING)

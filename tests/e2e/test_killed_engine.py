@@ -77,7 +77,7 @@ def test_the_batch_waits_for_the_engine_and_ends_complete(
 def find_engine(stack: Stack) -> psutil.Process:
     """The API server of the video model's vLLM."""
     children = psutil.Process(stack.pid).children(recursive=True)
-    return next(p for p in children if "server.engines.vllm_entry" in p.cmdline() and MODEL in p.cmdline())
+    return next(p for p in children if {"server.engines.vllm_entry", MODEL} <= {*" ".join(p.cmdline()).split()})
 
 
 def others_are_refused_until_it_is_back(stack: Stack) -> None:

@@ -76,7 +76,17 @@ def ask(client: openai.OpenAI, frames: int = 8, **options: Any) -> openai.types.
 def engine(stack: Stack) -> psutil.Process:
     """The API server of the video model's vLLM."""
     children = psutil.Process(stack.pid).children(recursive=True)
-    return next(p for p in children if "server.engines.vllm_entry" in p.cmdline() and MODEL in p.cmdline())
+    return next(p for p in children if {"server.engines.vllm_entry", MODEL} <= {*" ".join(p.cmdline()).split()})
+
+
+def test_the_engines_are_forked_from_one_process(stack: Stack) -> None:
+    supervisor = psutil.Process(stack.pid)
+    engines = [
+        part.pid for part in supervisor.children(recursive=True) if "vllm_entry --fast" in " ".join(part.cmdline())
+    ]
+    (imported,) = {psutil.Process(pid).ppid() for pid in engines}
+    assert len(engines) > 1
+    assert psutil.Process(imported).ppid() == stack.pid
 
 
 def test_plain_and_streamed_answers_are_the_same(client: openai.OpenAI) -> None:

@@ -1,0 +1,24 @@
+"""A part that a test has forked: what is imported is noted in the file IMPORTS, and takes as long as SLOW says."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+
+def prepare() -> None:
+    with Path(os.environ["IMPORTS"]).open("a") as imports:
+        imports.write(f"{os.getpid()}\n")
+    if os.environ.get("BROKEN"):
+        raise ImportError("nothing to import here")
+    time.sleep(float(os.environ.get("SLOW", "0")))
+
+
+def run(arguments: list[str]) -> None:
+    print(os.getppid(), os.getpgid(0), *arguments, os.environ.get("LATE"), flush=True)
+    if arguments == ["fail"]:
+        os._exit(3)
+    if arguments == ["raise"]:
+        raise RuntimeError("not like this")
+    time.sleep(3600)

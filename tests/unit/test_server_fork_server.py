@@ -1,0 +1,167 @@
+"""Parts that are forked from a process that has imported what they need: real processes, and how each of them ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from server.parts import open_gateway_socket, stack_parts
+from server.profile import load_profile
+from server.supervision.fork_server import ForkServers
+from server.supervision.part import Forked
+from server.supervision.process import ROOT, kill_group
+from server.supervision.reaper import Reaper
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from server.supervision.fork_server import Child
+
+HERE = Path(__file__).parent
+LATE = frozenset({"LATE"})
+
+
+class Rig:
+    """Fork servers, and a file for what forked parts say."""
+
+    def __init__(self, folder: Path, reaper: Reaper) -> None:
+        self.servers = ForkServers(reaper)
+        self.said, self.imports = folder / "said", folder / "imports"
+        self.said.touch()
+
+    async def fork(self, *arguments: str, **env: str) -> Child | None:
+        common = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{HERE}:{ROOT}", "IMPORTS": str(self.imports)}
+        with self.said.open("a") as output:
+            part = Forked("forked_part", arguments, LATE)
+            return await self.servers.fork(part, common | env, output.fileno())
+
+    async def words(self, lines: int) -> list[list[str]]:
+        """The words of so many lines, once there are."""
+        async with asyncio.timeout(60):
+            while len(said := self.said.read_text().splitlines()) < lines:  # noqa: ASYNC110  # by other processes
+                await asyncio.sleep(0.01)
+        return [line.split() for line in said]
+
+    async def importing(self) -> int:
+        """The process that imports, once it does."""
+        async with asyncio.timeout(60):
+            while not (self.imports.exists() and self.imports.read_text()):  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0.01)
+        return int(self.imports.read_text().split()[-1])
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rigged(tmp_path) as rig:
+        yield rig
+
+
+@asynccontextmanager
+async def rigged(folder: Path) -> AsyncIterator[Rig]:
+    async with Reaper(folder / "runtime") as reaper:
+        rig = Rig(folder, reaper)
+        yield rig
+        await rig.servers.stop()
+
+
+async def started(rig: Rig, *arguments: str, **env: str) -> Child:
+    child = await rig.fork(*arguments, **env)
+    assert child is not None
+    return child
+
+
+async def gone(pid: int) -> None:
+    with suppress(psutil.NoSuchProcess):
+        async with asyncio.timeout(60):
+            while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110  # the kernel does not tell
+                await asyncio.sleep(0.01)
+
+
+async def test_parts_of_the_same_imports_come_of_one_process(rig: Rig) -> None:
+    one, other = await asyncio.gather(started(rig, "a", LATE="1"), started(rig, "b", LATE="2"))
+    another = await started(rig, "c", EARLY="3")
+    said = {words[2]: words for words in await rig.words(3)}
+    imported = rig.imports.read_text().split()
+    assert len(imported) == 2
+    assert said["a"] == [imported[0], str(one.pid), "a", "1"]  # its parent, its group
+    assert said["b"] == [imported[0], str(other.pid), "b", "2"]
+    assert said["c"] == [imported[1], str(another.pid), "c", "None"]
+    assert psutil.Process(one.pid).cmdline()[0].endswith(" -P -m forked_part a")
+    for child in (one, other, another):
+        kill_group(child.pid)
+
+
+async def test_how_they_end_is_told(rig: Rig) -> None:
+    failed, raised, ended = [await started(rig, word) for word in ("fail", "raise", "stays")]
+    assert await failed.wait() == 3
+    assert await raised.wait() == 1
+    assert "RuntimeError: not like this" in rig.said.read_text()
+    assert ended.returncode is None
+    ended.terminate()
+    assert await ended.wait() == ended.returncode == -signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        ended.terminate()
+
+
+async def test_when_it_dies_its_children_go_too_and_the_next_comes_of_another(rig: Rig) -> None:
+    child = await started(rig, "a")
+    os.kill(await rig.importing(), signal.SIGKILL)
+    assert await child.wait() == -signal.SIGKILL
+    await gone(child.pid)
+    kill_group((await started(rig, "b")).pid)
+    assert len(rig.imports.read_text().split()) == 2
+
+
+async def test_what_cannot_be_imported_is_not_forked(rig: Rig) -> None:
+    assert await rig.fork("a", BROKEN="1") is None
+    assert await rig.fork("b", BROKEN="1") is None
+    assert not rig.said.read_text()
+
+
+@pytest.mark.parametrize("wait", [True, False])
+async def test_nothing_stays_of_a_start_that_is_given_up(tmp_path: Path, wait: bool) -> None:
+    async with rigged(tmp_path) as rig:
+        starting = asyncio.create_task(rig.fork("a", SLOW="0.3"))
+        importing = await rig.importing()
+        starting.cancel()
+        (server,) = rig.servers._servers.values()
+        async with asyncio.timeout(60):
+            while wait and (server._waiting or psutil.Process(importing).children()):  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0.01)
+    assert not psutil.pid_exists(importing)
+    for words in await rig.words(0):  # it had been told to fork
+        await gone(int(words[1]))
+
+
+async def test_it_is_gone_with_the_process_that_started_it(tmp_path: Path) -> None:
+    async with Reaper(tmp_path / "runtime") as reaper:
+        rig = Rig(tmp_path, reaper)
+        child = await started(rig, "a")
+        server = psutil.Process(await rig.importing())
+        (of_it,) = rig.servers._servers.values()
+        of_it._orders.close()  # as the kernel does
+    await asyncio.to_thread(server.wait, 60)
+    kill_group(child.pid)
+
+
+def test_the_demos_engines_come_of_one(tmp_path: Path) -> None:
+    profile = load_profile("demo").with_settings(port=0, translator_port=0)
+    with open_gateway_socket(profile.gateway) as listener:
+        parts = [part for part in stack_parts(profile, tmp_path, listener) if part.forked]
+    assert len(parts) == 3
+    for part in parts:
+        assert part.forked is not None
+        assert part.command[2:] == ("-m", part.forked.module, *part.forked.arguments)
+    early = [
+        {name: value for name, value in part.env.items() if name not in part.forked.late}
+        for part in parts
+        if part.forked
+    ]
+    assert early[0] == early[1] == early[2]
