@@ -14,6 +14,7 @@ import contextlib
 import csv
 from pathlib import Path
 
+from langcodes import Language
 from langcodes.data_dicts import (
     LANGUAGE_ALPHA3,
     LANGUAGE_ALPHA3_BIBLIOGRAPHIC,
@@ -106,13 +107,22 @@ def main() -> None:
 
 
 def _write_names(rows: list[dict[str, str]], others: set[str]) -> None:
-    """The client's table: names of languages, and which of `others` mean them, as the translator reads these."""
+    """The client's table: names of languages, also their own, and which of `others` mean them.
+
+    Own names are CLDR's, of the tag and of the language alone, without a script.
+    """
     also: dict[str, list[str]] = {row["code"]: [] for row in rows}
     for name in sorted(others):
         with contextlib.suppress(UnsupportedScriptError):
             also[read_tag(name).code].append(name)
-    columns = ["code", "tag", "name", "also"]
-    _write(NAMES, columns, [{**row, "also": " ".join(also[row["code"]])} for row in rows])
+    written = [{**row, "also": " ".join(also[row["code"]]), "own": ";".join(_own_names(row))} for row in rows]
+    _write(NAMES, ["code", "tag", "name", "also", "own"], written)
+
+
+def _own_names(row: dict[str, str]) -> list[str]:
+    tag = row["tag"]
+    names = dict.fromkeys(Language.get(each).autonym() for each in (tag, tag.partition("-")[0]))
+    return [name for name in names if name.partition(" (")[0] != row["name"].partition(" (")[0]]
 
 
 def _write(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:

@@ -28,7 +28,7 @@ from client.cluster.ownership import check_not_of_machine
 from client.cluster.tables import Tables
 from client.cluster.worker import Work
 from client.endpoints.addresses import endpoint_addresses
-from client.errors import BabelviewError, LedgerError, RequestError, ServiceLostError, UsageError
+from client.errors import BabelviewError, LedgerError, RequestError, ServiceLostError, StoppedError, UsageError
 from client.media.kinds import Kind
 from client.sources.folders import Choice
 
@@ -107,6 +107,7 @@ def _prepare(settings: Settings, objects: Objects) -> tuple[listing.Wanted, Aske
         ServiceLostError: whether the endpoint hears has to be asked, and it is not there.
     """
     session = settings.session(Session)
+    session.notify = _say
     options = settings.options()
     asked = plan_of(options, session.models, may_hear=settings.hear is None)
     if settings.hear is None:
@@ -127,17 +128,26 @@ def _prepare(settings: Settings, objects: Objects) -> tuple[listing.Wanted, Aske
 
 
 async def _look_at_servers(settings: Settings, asked: Asked) -> None:
-    """Refuse here what each of the actors would refuse once there is a cluster. One that is away, they wait for.
+    """Refuse here what each of the actors would refuse once there is a cluster.
+
+    An endpoint that is away, they wait for: that is told at once, as on one machine, and not when there is a cluster.
 
     Raises:
         UsageError: the translator does not know a language, or there is no endpoint at the address.
     """
-    told: list[str] = []  # the actors tell it, too
-    session = Session(**settings.session_settings() | {"wait_s": -1.0}, notify=told.append)
+    waits_for_endpoint = False
+
+    def note(text: str, /) -> None:
+        if waits_for_endpoint:  # all else the actors tell, too
+            _say(text)
+            session.stopping.set()
+
+    session = Session(**settings.session_settings(), notify=note)
     async with session:
-        with suppress(ServiceLostError, RequestError):
+        with suppress(ServiceLostError, RequestError, StoppedError):
             if asked.plan.languages:
                 await session.check_languages(asked.plan.languages)
+            waits_for_endpoint = True
             await session.opened.model.check(set())
 
 

@@ -1,4 +1,4 @@
-"""The languages of NLLB-200: FLORES codes, what else they are called, English names, from `language_names.tsv`."""
+"""The languages of NLLB-200: FLORES codes, what else they are called, English and own names (`language_names.tsv`)."""
 
 from __future__ import annotations
 
@@ -80,11 +80,13 @@ def check_languages(codes: Iterable[str], known: Collection[str] | None = None) 
 
 
 def _hints(unknown: list[str], known: Iterable[str]) -> str:
-    """The unknown codes, each with the known one that was probably meant: by its code or by its English name."""
+    """The unknown codes, each with the known one that was probably meant: by its code, its English or its own name."""
     spelled = {code.lower(): code for code in known}
-    spelled = {language_name(code): code for code in spelled.values()} | spelled
+    own = {name: code for name, code in _own_names().items() if code in spelled.values()}
+    spelled = own | {language_name(code): code for code in spelled.values()} | spelled
     hints: list[str] = []
-    for language in unknown:
+    for given in unknown:
+        language = unicodedata.normalize("NFC", given)
         same = next((code for code in spelled if "_" in language and code.startswith(language.lower()[:4])), None)
         near = next((name for name in spelled if name.startswith(f"{language.lower()}_")), None)  # of several scripts
         near = near or nearest(language, spelled, cutoff=0.75)
@@ -104,6 +106,13 @@ def _rows() -> list[dict[str, str]]:
 def _codes() -> dict[str, str]:
     rows = _rows()
     return {name.lower(): row["code"] for row in rows for name in (row["code"], row["tag"], *row["also"].split())}
+
+
+@cache
+def _own_names() -> dict[str, str]:
+    """What languages are called in themselves, in small letters -> FLORES code; of two scripts the first."""
+    rows = [(name, row["code"]) for row in reversed(_rows()) for name in row["own"].split(";") if name]
+    return {unicodedata.normalize("NFC", name).lower().replace(" ", "_"): code for name, code in rows}
 
 
 @cache
