@@ -247,8 +247,8 @@ async def _chosen(settings: Settings, work: _Work, ledger: Ledger, display: Prog
 
 def _shown(settings: Settings) -> tuple[Thumbnails | None, ReportWriter | None]:
     """What keeps thumbnails and what writes the report; None where that is not wanted."""
-    thumbnails = Thumbnails(settings.output) if settings.thumbnails else None
-    own_packs = thumbnails.own_packs if thumbnails else ()
+    thumbnails = Thumbnails(settings.output, remembers=settings.report) if settings.thumbnails else None
+    own_packs = thumbnails.own_packs if thumbnails else None
     return thumbnails, ReportWriter(settings.output, own_packs=own_packs) if settings.report else None
 
 

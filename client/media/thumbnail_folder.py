@@ -23,6 +23,7 @@ import re
 import struct
 import threading
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
 import orjson
@@ -31,16 +32,16 @@ import pybase64
 from client.media.strips import Strip, Thumbnail
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 FOLDER = ".thumbnails"
-PACK_BYTES = 512 << 10
+PACK_BYTES = 1 << 20
 """A pack that has more gets nothing more: a page that shows one of its thumbnails reads all of it.
 
-(To make a file takes as long as to write three thumbnails.)"""
+(To make a file, and later to lay it beside the page, takes as long as to write ten thumbnails.)"""
 _LENGTH_DIGITS = 8
 _CALL = b"babelview.thumbnail("
 _HEAD = re.compile(rb"babelview\.thumbnail\((\d{%d}),'([0-9a-f]{64})',(\[[\d.,]+\]),'" % _LENGTH_DIGITS)
@@ -63,6 +64,21 @@ class Entry(NamedTuple):
     """Where its base64 is, in bytes."""
 
 
+@dataclass(slots=True)
+class OwnPack:
+    """A pack that this process makes: who looks into it need not read it."""
+
+    entries: list[Entry] = field(default_factory=list)
+    """Where what is written is."""
+    size: int = 0
+    """In bytes, of what was written."""
+
+    def entries_from(self, number: int) -> tuple[list[Entry], int]:
+        """What was written from the one of that number on, and where it ends in the pack."""
+        size = self.size
+        return [entry for entry in self.entries[number:] if entry.end < size], size
+
+
 def pack_line(sha256: str, thumbnail: Thumbnail) -> tuple[bytes, bytes, bytes]:
     """The line of a pack, in three parts, of which the second is the JPEG in base64."""
     width, height, times = thumbnail.strip
@@ -72,10 +88,8 @@ def pack_line(sha256: str, thumbnail: Thumbnail) -> tuple[bytes, bytes, bytes]:
     return b"%b%0*d%b" % (_CALL, _LENGTH_DIGITS, length, rest), jpeg, _TAIL
 
 
-def entries_of(pack: Path, begin: int = 0, number: int = 0, *, is_own: bool = False) -> tuple[list[Entry], int]:
+def entries_of(pack: Path, begin: int = 0, number: int = 0) -> tuple[list[Entry], int]:
     """The thumbnails of a pack, and where they end in it, in bytes: what is behind them is no line of `pack_line`.
-
-    Of one that this process itself wrote, `is_own`, only the beginnings of lines are read.
 
     Args:
         pack: Its path.
@@ -91,8 +105,7 @@ def entries_of(pack: Path, begin: int = 0, number: int = 0, *, is_own: bool = Fa
             start, behind = head.end(), end - len(_TAIL)
             if behind < start or data[behind:end] != _TAIL:
                 break
-            if not is_own:  # a ValueError at a quote, and at all else that is none
-                pybase64.b64decode(data[start:behind], validate=True)
+            pybase64.b64decode(data[start:behind], validate=True)  # a ValueError at a quote, and at all else
             width, height, *times = orjson.loads(head[3])
             strip = Strip(int(width), int(height), [float(time) for time in times])
             found.append(Entry(head[2].decode(), number + len(found), strip, start, behind))
@@ -117,14 +130,17 @@ def _write_all(file: IO[bytes], parts: Sequence[bytes], length: int) -> None:
 class PackWriter:
     """Appends thumbnails to new packs of a folder. May be used by several threads, and beside other processes."""
 
-    def __init__(self, folder: Path, prefix: str = "") -> None:
-        """Nothing is made before the first one is added; packs are called `prefix` and a number."""
-        self._folder, self._prefix = folder, prefix
-        self._number = self._size = self._count = 0
+    def __init__(self, folder: Path, prefix: str = "", *, remembers: bool = False) -> None:
+        """Nothing is made before the first one is added; packs are called `prefix` and a number.
+
+        `remembers` what is in them, in `made`.
+        """
+        self._folder, self._prefix, self._remembers = folder, prefix, remembers
+        self._number, self._size, self._count = -1, 0, 0
         self._file: IO[bytes] | None = None
         self._lock = threading.Lock()
-        self.made: set[str] = set()
-        """The names of the files that it wrote: nothing else is in them."""
+        self.made: dict[str, OwnPack] = {}
+        """The packs that it remembers, by the names of their files."""
 
     def add(self, thumbnails: Mapping[str, Thumbnail]) -> tuple[str, int]:
         """Append those of contents, by SHA-256; gives the name of their pack, and the place of the first, from 0.
@@ -132,12 +148,14 @@ class PackWriter:
         Raises:
             OSError: they cannot be written; nothing of them is.
         """
-        parts = [part for sha256, thumbnail in thumbnails.items() for part in pack_line(sha256, thumbnail)]
+        lines = [pack_line(sha256, thumbnail) for sha256, thumbnail in thumbnails.items()]
+        parts = [part for line in lines for part in line]
         length = sum(map(len, parts))
         with self._lock:
             if self._file is None or self._size >= PACK_BYTES:
                 self._close()
                 self._file = self._new()
+                self._size = self._count = 0
             try:
                 _write_all(self._file, parts, length)
             except OSError:
@@ -145,23 +163,37 @@ class PackWriter:
                     self._file.truncate(self._size)
                 self._close()
                 raise
+            if self._remembers:
+                self._remember(thumbnails, lines)
             place = self._count
             self._size += length
             self._count += len(thumbnails)
             return f"{self._prefix}{self._number}", place
 
+    def _remember(self, thumbnails: Mapping[str, Thumbnail], lines: Sequence[tuple[bytes, bytes, bytes]]) -> None:
+        pack, end = self.made[f"{self._prefix}{self._number}.js"], self._size
+        for number, ((sha256, thumbnail), (head, jpeg, tail)) in enumerate(
+            zip(thumbnails.items(), lines, strict=True), self._count
+        ):
+            begin = end + len(head)
+            pack.entries.append(Entry(sha256, number, thumbnail.strip, begin, begin + len(jpeg)))
+            end = begin + len(jpeg) + len(tail)
+        pack.size = end  # the last of it: another thread may be looking
+
     def _new(self) -> IO[bytes]:
         while True:
+            self._number += 1
             path = self._folder / f"{self._prefix}{self._number}.js"
             try:
                 file = path.open("xb", buffering=0)
             except FileExistsError:
-                self._number += 1
+                continue
             except FileNotFoundError:
                 self._folder.mkdir(parents=True, exist_ok=True)  # another process may just have made it
+                self._number -= 1
             else:
-                self._size = self._count = 0
-                self.made.add(path.name)
+                if self._remembers:
+                    self.made[path.name] = OwnPack()
                 return file
 
     def _close(self) -> None:
@@ -178,10 +210,10 @@ class PackWriter:
 class Thumbnails:
     """Those of an output folder, to be added to. May be used by several threads."""
 
-    def __init__(self, output: Path) -> None:
-        """Nothing is read or made before it is needed."""
+    def __init__(self, output: Path, *, remembers: bool = False) -> None:
+        """Nothing is read or made before it is needed; `remembers` as of `PackWriter`."""
         self._folder = output / FOLDER
-        self._packs = PackWriter(self._folder)
+        self._packs = PackWriter(self._folder, remembers=remembers)
         self._known: set[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -204,8 +236,8 @@ class Thumbnails:
                 self._known.update(map(bytes.fromhex, thumbnails))
 
     @property
-    def own_packs(self) -> Collection[str]:
-        """The names of the packs that this process made."""
+    def own_packs(self) -> Mapping[str, OwnPack]:
+        """The packs that this process makes and remembers, by the names of their files; more come."""
         return self._packs.made
 
     def close(self) -> None:
@@ -224,9 +256,9 @@ class Thumbnails:
 class KeptThumbnails:
     """What was kept in an output folder, as it was when it was last looked at, to be read."""
 
-    def __init__(self, output: Path, own: Collection[str] = ()) -> None:
-        """Look into the packs; `own` are the names of those that this process made."""
-        self._folder, self._own = output / FOLDER, own
+    def __init__(self, output: Path, own: Mapping[str, OwnPack] | None = None) -> None:
+        """Look into the packs; `own` are those that this process makes, and remembers."""
+        self._folder, self._own = output / FOLDER, {} if own is None else own
         self._entries: dict[str, tuple[Path, Entry]] = {}
         self._counts: dict[Path, int] = {}
         self.whole_bytes: dict[Path, int] = {}
@@ -243,10 +275,12 @@ class KeptThumbnails:
         """
         for pack in packs_of(self._folder):
             known, count = self.whole_bytes.get(pack, 0), self._counts.get(pack, 0)
-            if known and pack.stat().st_size == known:
+            if own := self._own.get(pack.name):
+                entries, self.whole_bytes[pack] = own.entries_from(count)
+            elif known and pack.stat().st_size == known:
                 continue
-            is_own = pack.name in self._own
-            entries, self.whole_bytes[pack] = entries_of(pack, known, count, is_own=is_own)
+            else:
+                entries, self.whole_bytes[pack] = entries_of(pack, known, count)
             self._counts[pack] = count + len(entries)
             self._entries.update({entry.sha256: (pack, entry) for entry in entries})
 

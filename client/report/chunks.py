@@ -27,9 +27,18 @@ _ESCAPES = (
 )
 
 
+_END = b"');\n"
+_TOGETHER = 32
+"""Items that become a part of a script together: buffers that small need no new memory each time."""
+
+
 def script(name: str, json: bytes) -> bytes:
     """The script that hands data to the page under a name."""
-    return b"babelview.receive('%b','%b');\n" % (_escaped(orjson.dumps(name)), _escaped(json))
+    return _begin(name) + _escaped(json) + _END
+
+
+def _begin(name: str) -> bytes:
+    return b"babelview.receive('%b','" % _escaped(orjson.dumps(name))
 
 
 def _escaped(json: bytes) -> bytes:
@@ -58,17 +67,20 @@ class Chunks:
         Raises:
             OSError: it cannot be written.
         """
-        data = b"[" + b",".join(items) + b"]"
-        digest = hashlib.sha256(data).hexdigest()[:12]
-        name = f"{label}-{digest}"
+        digest, parts = hashlib.sha256(), [b"["]
+        for begin in range(0, len(items), _TOGETHER):
+            part = b",".join(items[begin : begin + _TOGETHER])
+            digest.update(b"," + part)
+            parts += [b",", _escaped(part)] if begin else [_escaped(part)]
+        name = f"{label}-{digest.hexdigest()[:12]}"
         path = self._folder / f"{name}.js"
-        text = script(name, data)
+        text = [_begin(name), *parts, b"]" + _END]
         # A folder may come from anyone, and the page runs what is in it.
-        if path.is_symlink() or not path.is_file() or path.read_bytes() != text:
+        if path.is_symlink() or not path.is_file() or path.read_bytes() != b"".join(text):
             if not path.exists():
                 self._new.append(path)
             with replacing(path) as file:
-                file.write(text)
+                file.writelines(text)
         self._written.add(path.name)
         return name
 

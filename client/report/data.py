@@ -24,14 +24,17 @@ from client.report.items import Schemas, item_of, language, report_id
 from client.report.pictures import Pictures
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
     from pathlib import Path
 
     from client.ledger.results import FileResult, Results
+    from client.media.thumbnail_folder import OwnPack
     from client.record import Record
 
 PER_CHUNK = 500
 """Files whose texts lie in one script: the first ones are there soon."""
+AT_ONCE = 32
+"""Files that become a part of a script together: so few, and soon after they were read, take no new memory."""
 _COLUMNS = ("id", "name", "kind", "duration", "flags", "thumbnail", "pack", "place")
 
 
@@ -45,11 +48,21 @@ class _Chunk:
 
 
 @dataclass(slots=True)
+class _Growing:
+    """A script that is not full yet: as of `_Chunk`, and the texts of its files by language."""
+
+    files: list[int] = field(default_factory=list)
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    texts: dict[str, list[bytes]] = field(default_factory=lambda: {ENGLISH: []})
+
+
+@dataclass(slots=True)
 class _Shown:
     """What is in the page that is just being written."""
 
     waiting: list[tuple[FileResult, Record]] = field(default_factory=list)
-    """Of the script that is not full yet."""
+    """Files that are not in a script yet."""
+    growing: _Growing = field(default_factory=_Growing)
     chunks: list[_Chunk] = field(default_factory=list)
 
 
@@ -57,7 +70,13 @@ class PageData:
     """The data of a page, which may be written several times: each time all files come, and then the end."""
 
     def __init__(
-        self, output: Path, page: Path, lies: Path | None, own_packs: Collection[str], *, takes_changes: bool
+        self,
+        output: Path,
+        page: Path,
+        lies: Path | None,
+        own_packs: Mapping[str, OwnPack] | None,
+        *,
+        takes_changes: bool,
     ) -> None:
         """`lies` is where the page is in the end; None: not on a disk. `own_packs` as of `KeptThumbnails`.
 
@@ -97,21 +116,33 @@ class PageData:
         Raises:
             OSError: something cannot be written.
         """
-        self._shown.waiting.append((file, record))
-        if len(self._shown.waiting) == PER_CHUNK:
-            self._end_chunk()
+        shown = self._shown
+        shown.waiting.append((file, record))
+        is_full = len(shown.growing.files) + len(shown.waiting) == PER_CHUNK
+        # Where there is a script of an earlier time, it takes all of its files to know whether that one still stands.
+        if is_full or (len(shown.waiting) >= AT_ONCE and len(shown.chunks) not in self._lasting):
+            began = time.thread_time()
+            if is_full:
+                self._end_chunk()
+            else:
+                self._make()
+            self.spent_s += time.thread_time() - began
 
     def _end_chunk(self) -> None:
-        began = time.thread_time()
-        number, files = len(self._shown.chunks), [self._state(file) for file, _ in self._shown.waiting]
+        """What waits is the end of a script: write it, unless it is there."""
+        shown, number = self._shown, len(self._shown.chunks)
         chunk = self._lasting.get(number)
-        if chunk is None or chunk.files != files or not self._chunks.keep(chunk.names.values()):
-            chunk = self._made(number, files)
-            if 0 not in files:
+        if (
+            chunk is None
+            or chunk.files != [self._state(file) for file, _ in shown.waiting]
+            or not self._chunks.keep(chunk.names.values())
+        ):
+            self._make()
+            chunk = self._written(number, shown.growing)
+            if 0 not in chunk.files:
                 self._lasting[number] = chunk
-        self._shown.chunks.append(chunk)
-        self._shown.waiting = []
-        self.spent_s += time.thread_time() - began
+        shown.chunks.append(chunk)
+        shown.waiting, shown.growing = [], _Growing()
 
     def _state(self, file: FileResult) -> int:
         """What tells whether a file's part of the page may have changed: 0: that is always so.
@@ -125,23 +156,29 @@ class PageData:
             return file.number
         return 0 if file.sha256 or file.problem else -file.number
 
-    def _made(self, number: int, files: list[int]) -> _Chunk:
-        """Write the scripts of what waits."""
-        rows: list[tuple[Any, ...]] = []
-        texts: dict[str, list[bytes]] = {ENGLISH: []}
-        for place, (file, record) in enumerate(self._shown.waiting):
+    def _make(self) -> None:
+        """Make what the page gets of the files that wait."""
+        growing = self._shown.growing
+        rows, texts = growing.rows, growing.texts
+        for file, record in self._shown.waiting:
             item = item_of(file, record, self._lies, self._schemas)
             if not self._takes_changes:
                 item.details.pop("editable", None)
             picture = self._pictures.of(item.sha256) if item.sha256 else None
+            for code, said in item.translations.items():
+                earlier = texts.setdefault(code, [])
+                earlier += [b"{}"] * (len(rows) - len(earlier))
+                earlier.append(orjson.dumps(said))
+            texts[ENGLISH].append(orjson.dumps(item.details))
+            growing.files.append(self._state(file))
             rows.append(
                 (item.number, item.name, item.kind, item.duration_s, item.flags, *(picture or (None, None, None)))
             )
-            texts[ENGLISH].append(orjson.dumps(item.details))
-            for code, said in item.translations.items():
-                earlier = texts.setdefault(code, [])
-                earlier += [b"{}"] * (place - len(earlier))
-                earlier.append(orjson.dumps(said))
+        self._shown.waiting = []
+
+    def _written(self, number: int, growing: _Growing) -> _Chunk:
+        """Write the scripts of files."""
+        files, rows, texts = growing.files, growing.rows, growing.texts
         names = {
             code: self._chunks.write(f"{_safe(code)}-{number:03}", said + [b"{}"] * (len(rows) - len(said)))
             for code, said in texts.items()
@@ -160,9 +197,9 @@ class PageData:
             LedgerError: the ledger cannot be read.
             OSError: something cannot be written.
         """
-        if self._shown.waiting:
-            self._end_chunk()
         began = time.thread_time()
+        if self._shown.waiting or self._shown.growing.files:
+            self._end_chunk()
         chunks = self._shown.chunks
         languages = dict.fromkeys([ENGLISH, *(code for chunk in chunks for code in chunk.names)])
         columns = zip(*(row for chunk in chunks for row in chunk.rows), strict=True)

@@ -14,9 +14,10 @@ from client.record import record_of
 from client.report.data import PageData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from client.ledger.results import FileResult
+    from client.media.thumbnail_folder import OwnPack
     from client.record import Record
 
 FOLDER, INDEX = "report", "index.html"
@@ -71,9 +72,14 @@ class ReportWriter:
     """Writes the report of an output folder, also again and again while a run goes on, at little cost."""
 
     def __init__(
-        self, output: Path, page: Path | None = None, *, copy_of: str | None = None, own_packs: Collection[str] = ()
+        self,
+        output: Path,
+        page: Path | None = None,
+        *,
+        copy_of: str | None = None,
+        own_packs: Mapping[str, OwnPack] | None = None,
     ) -> None:
-        """As `write_report`; `own_packs` are the names of the packs of thumbnails that this process makes.
+        """As `write_report`; `own_packs` are those of thumbnails that this process makes, and remembers.
 
         Raises:
             BabelviewError: as of `check_place`.

@@ -1,6 +1,7 @@
 """What the report costs a batch, and how quick its page is with many files.
 
     python -m scripts.benchmarks.report                     what thumbnails and report are of the batch's CPU time
+    python -m scripts.benchmarks.report --parts             the same, of the CPU time of their own code
     python -m scripts.benchmarks.report --page 10000        the page in Chromium, with so many files; writing it
 
 The batch asks an endpoint and a translator that answer at once, so that its own work, and that of its decoders, is all
@@ -10,11 +11,13 @@ in an order drawn anew; what they differ by in each round is taken, then the med
 interval: whatever a machine does for longer than a round is in all three. Shares are of the batch without, less its
 start: a run of a single file. It is measured with one task and no translation, where it is the largest share, and as a
 run that names neither: one task in four languages. Small pictures have 480x320 pixels, others and videos 1280x720.
+With `--parts` each batch keeps thumbnails and writes the report, and tells what these took: see `report_parts`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import resource
@@ -96,11 +99,11 @@ def draw_files(folder: Path, kind: str, count: int) -> Path:
     return made
 
 
-def batch(url: str, files: Path, output: Path, *options: str) -> float:
-    """CPU seconds of a batch, with the processes that it starts."""
+def batch(url: str, files: Path, output: Path, *options: str, command: Sequence[str] = ("client.batch",)) -> float:
+    """CPU seconds of a batch, with the processes that it starts; `command` is a module that runs one."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BABELVIEW_")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # it would compile our modules each time
-    command = ["-m", "client.batch", str(files), "--output", str(output), "--quiet", "--no-hear"]
+    command = ["-m", *command, str(files), "--output", str(output), "--quiet", "--no-hear"]
     command += ["--base-url", url, "--translator", url.removesuffix("/v1")]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     held = ["taskset", "-c", str(max(os.sched_getaffinity(0)))]  # on two cores a run differs more from the next
@@ -145,6 +148,42 @@ def _costs(report: Report, rounds: int, url: str, files: Path, setting: str) -> 
             low, high = interval_of_median(more)
             value, *spread = (float(f"{each / per:.3g}") for each in (median(more), low, high))
             report.figures.append(Figure(f"{what}: {name}", value, unit, None, None, rounds, *spread))
+
+
+def parts(report: Report, rounds: int, counts: dict[str, int], settings: Sequence[str]) -> None:
+    """What the code of thumbnails and report takes of a batch's CPU time without them."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, numbered_endpoint() as url:
+        folder = Path(name)
+        for kind, count in counts.items():
+            files = draw_files(folder, kind, count)
+            for setting in settings:
+                _parts(report, rounds, url, files, setting)
+    report.notes.append("Spreads of shares are 95 % intervals of the median; of batches, the least and the most.")
+
+
+def _parts(report: Report, rounds: int, url: str, files: Path, setting: str) -> None:
+    every = sorted(files.iterdir())
+
+    def measure(asked: Path, *options: str) -> dict[str, float]:
+        with tempfile.TemporaryDirectory(dir=files.parent) as output:
+            figures = Path(output, "figures.json")
+            command = ["scripts.benchmarks.report_parts", str(figures)]
+            batch(url, asked, Path(output), *SETTINGS[setting], *options, command=command)
+            found: dict[str, float] = json.loads(figures.read_text())
+            return found
+
+    measure(files)  # much is read for the first time
+    start_s = median(measure(every[0], "--no-thumbnails")["all"] for _ in range(STARTS))
+    spent = [measure(files, "--report") for _ in range(rounds)]
+    without = [each["all"] - start_s - each["thumbnails"] - each["report"] for each in spent]
+    what = f"{files.name}, {setting}"
+    report.add(f"{what}: a file, without", "CPU ms", [1000 * each / len(every) for each in without])
+    for name, of in (("thumbnails", ["thumbnails"]), ("report", ["report"]), (ALL, ["thumbnails", "report"])):
+        took = [sum(each[part] for part in of) for each in spent]
+        report.add(f"{what}: {name}", "CPU ms", [1000 * each / len(every) for each in took])
+        shares = [100 * one / other for one, other in zip(took, without, strict=True)]
+        value, *spread = (float(f"{each:.3g}") for each in (median(shares), *interval_of_median(shares)))
+        report.figures.append(Figure(f"{what}: {name}", value, "%", None, None, rounds, *spread))
 
 
 def interval_of_median(values: Sequence[float]) -> tuple[float, float]:
@@ -208,6 +247,7 @@ def main() -> None:
     parser.add_argument("--videos", type=positive, default=5, help="of ten seconds (default: 5)")
     parser.add_argument("--kind", choices=KINDS, help="of files (default: all)")
     parser.add_argument("--only", choices=SETTINGS, help="of the two ways to ask (default: both)")
+    parser.add_argument("--parts", action="store_true", help="measure the code of thumbnails and report alone")
     parser.add_argument("--page", type=positive, metavar="FILES", help="measure the page instead")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures there")
     args = parser.parse_args()
@@ -218,7 +258,8 @@ def main() -> None:
     else:
         counts = dict(zip(KINDS, (args.small, args.pictures, args.videos), strict=True))
         counts = {args.kind: counts[args.kind]} if args.kind else counts
-        costs(report, args.rounds, counts, [args.only] if args.only else list(SETTINGS))
+        measure = parts if args.parts else costs
+        measure(report, args.rounds, counts, [args.only] if args.only else list(SETTINGS))
     report.show(args.json)
 
 

@@ -8,6 +8,7 @@ import re
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from ledgers import plan_of
 from report_ledgers import Shown, thumbnail_of, write_shown
@@ -27,6 +28,7 @@ from client.media.thumbnail_folder import FOLDER, KeptThumbnails, Thumbnails
 from client.record import record_of
 from client.report import data as report_data
 from client.report import write as report_writer
+from client.report.chunks import Chunks
 from client.report.write import ReportWriter, write_report
 from client.sources.source import KnownSource, Source
 from client.tasks.plan import UnitRequest
@@ -53,7 +55,7 @@ class Going:
         self.plan = plan_of(["describe"], ("spa_Latn",))
         self.sources = [Source(f"/ads/{n}.png", f"/ads/{n}.png", False, position=n) for n in range(COUNT)]
         self.identities = [Identity(hashlib.sha256(b"%d" % n).hexdigest(), Kind.IMAGE, None) for n in range(COUNT)]
-        self.ledger, self.thumbnails = Ledger(output), Thumbnails(output)
+        self.ledger, self.thumbnails = Ledger(output), Thumbnails(output, remembers=True)
         self.ledger.begin_run(self.plan, self.sources)
 
     def decode(self, number: int) -> None:
@@ -106,8 +108,12 @@ def shown(page: Path) -> dict[str, Any]:
     return core | {"written": None, "packs": sorted(core["packs"]), "items": items | {"pack": packs}, "texts": scripts}
 
 
-def test_what_is_written_again_is_what_would_be_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at_once", [1, 32])
+def test_what_is_written_again_is_what_would_be_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
     monkeypatch.setattr(report_data, "PER_CHUNK", 2)
+    monkeypatch.setattr(report_data, "AT_ONCE", at_once)
     monkeypatch.setattr(thumbnail_folder, "PACK_BYTES", 2 * len(thumbnail_of(0).jpeg))
     made: list[int] = []
     real = report_data.item_of
@@ -151,6 +157,30 @@ def test_what_is_written_again_is_what_would_be_written_anew(tmp_path: Path, mon
         for script in (tmp_path / "page" / "data").glob("eng*-000-*.js"):
             script.unlink()
         assert compare() == 2, "what somebody took away is there again"
+
+
+def test_a_script_that_is_made_in_parts_is_one_list(tmp_path: Path) -> None:
+    items = [{"text": f"</script> {number} '\\\u2028"} for number in range(70)]
+    chunks = Chunks(tmp_path)
+    name = chunks.write("eng", [orjson.dumps(item) for item in items])
+    assert parsed(tmp_path / f"{name}.js") == items
+    assert chunks.write("eng", [orjson.dumps(item) for item in items]) == name
+    assert chunks.write("eng", [orjson.dumps(item) for item in items[:-1]]) != name
+
+
+def test_files_are_made_ready_before_all_of_a_script_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read of them is let go soon: else it would take new memory, page by page."""
+    monkeypatch.setattr(report_data, "AT_ONCE", 2)
+    made: list[int] = []
+    real = report_data.item_of
+    monkeypatch.setattr(report_data, "item_of", lambda file, *more: made.append(file.number) or real(file, *more))
+    with closing(Going(tmp_path / "out")) as run:
+        writer = ReportWriter(run.output)
+        with Results(run.output) as results, writer.writing(results) as add:
+            for count, file in enumerate(results.files(), 1):
+                add(file, record_of(file, results))
+                assert len(made) == count // 2 * 2
+    assert len(made) == COUNT
 
 
 def test_files_of_earlier_runs_have_what_is_said_of_their_content_now(
@@ -224,12 +254,13 @@ def test_while_a_run_goes_on_it_takes_a_small_share_of_its_time(
 
 def test_packs_of_others_are_not_taken_for_those_of_this_process(tmp_path: Path) -> None:
     for _ in range(2):
-        with Thumbnails(tmp_path) as kept:
+        with Thumbnails(tmp_path, remembers=True) as kept:
             kept.keep({"a" * 64: thumbnail_of(1), "b" * 64: thumbnail_of(2)})
-    assert kept.own_packs == {"1.js"}
+            kept.keep({"c" * 64: thumbnail_of(3)})
+    assert list(kept.own_packs) == ["1.js"]
     own = KeptThumbnails(tmp_path, kept.own_packs)
     checked = KeptThumbnails(tmp_path)
-    for sha256 in ("a" * 64, "b" * 64):
+    for sha256 in ("a" * 64, "b" * 64, "c" * 64):
         assert own.packed(sha256) == checked.packed(sha256) is not None
         assert own.read(sha256) == checked.read(sha256) is not None
     for name in ("0.js", "1.js"):
