@@ -151,10 +151,8 @@ class ForkServer:
         self._children.clear()
 
     async def stop(self) -> None:
-        """End it, and what it was told to fork and nobody waits for any more."""
-        if self.is_there:
-            with suppress(OSError):
-                self._orders.shutdown(socket.SHUT_WR)
+        """Kill it, whatever it imports, and with it all that it has forked."""
+        kill_group(self.pid)
         await self._process.wait()
         while self.is_there:  # what it had written before
             self._read()

@@ -2,7 +2,7 @@
 
 At the other end of the socket FD is `ForkServer`. An order is a JSON object, `{"arguments": [...], "env": {...}}`, that
 comes with a file descriptor for both outputs. Answers are JSON lists: `["started", PID]` to each order, in turn, and
-`["ended", PID, EXIT_CODE]` later. When the socket ends, so does the process.
+`["ended", PID, EXIT_CODE]` later. When the socket ends, so does the process, and with it all that it has forked.
 
 It has one thread, no event loop, and nothing that a fork would break; MODULE is one that has `prepare()`, which
 imports, and `run(arguments)`, which is the part and does not return.
@@ -10,6 +10,7 @@ imports, and `run(arguments)`, which is the part and does not return.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
@@ -26,6 +27,8 @@ from setproctitle import getproctitle, setproctitle
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2)."""
 LONGEST_ORDER = 1 << 20
 """In bytes; the kernel takes less than a quarter of it."""
 OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -38,6 +41,7 @@ def serve(orders: socket.socket, part: Any) -> None:
     os.set_blocking(written, False)
     signal.set_wakeup_fd(written)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # the byte in the pipe is what tells
+    server = os.getpid()
     while True:
         ready, _, _ = select.select([orders.fileno(), child_ended], [], [])
         if child_ended in ready:
@@ -50,6 +54,7 @@ def serve(orders: socket.socket, part: Any) -> None:
             if (pid := os.fork()) == 0:
                 for ours in (orders.fileno(), child_ended, written):
                     os.close(ours)
+                _end_with(server)
                 _be(part, **json.loads(message), output=outputs[0])
             os.close(outputs[0])
             os.setpgid(pid, pid)  # so that its group is there, whoever of the two comes first
@@ -73,6 +78,13 @@ def _be(part: Any, arguments: Sequence[str], env: Mapping[str, str], output: int
     except BaseException:  # noqa: BLE001  # whatever it is, it must not become a second server
         traceback.print_exc()
     os._exit(1)
+
+
+def _end_with(server: int) -> None:
+    """Have the kernel kill this process when the server ends: who is told nothing of it must not have it run."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != server:  # it has ended meanwhile
+        os._exit(1)
 
 
 def _tell_ended(orders: socket.socket) -> None:

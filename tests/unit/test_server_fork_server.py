@@ -125,19 +125,31 @@ async def test_what_cannot_be_imported_is_not_forked(rig: Rig) -> None:
     assert not rig.said.read_text()
 
 
-@pytest.mark.parametrize("wait", [True, False])
-async def test_nothing_stays_of_a_start_that_is_given_up(tmp_path: Path, wait: bool) -> None:
+async def test_what_is_forked_for_a_start_that_was_given_up_is_killed(rig: Rig) -> None:
+    starting = asyncio.create_task(rig.fork("a", SLOW="0.3"))
+    importing = await rig.importing()
+    starting.cancel()
+    (server,) = rig.servers._servers.values()
+    async with asyncio.timeout(60):
+        while server._waiting or psutil.Process(importing).children():  # noqa: ASYNC110  # as above
+            await asyncio.sleep(0.01)
+
+
+async def test_its_end_is_not_waited_for_while_it_imports(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
-        starting = asyncio.create_task(rig.fork("a", SLOW="0.3"))
+        starting = asyncio.create_task(rig.fork("a", SLOW="3600"))
         importing = await rig.importing()
         starting.cancel()
-        (server,) = rig.servers._servers.values()
-        async with asyncio.timeout(60):
-            while wait and (server._waiting or psutil.Process(importing).children()):  # noqa: ASYNC110  # as above
-                await asyncio.sleep(0.01)
     assert not psutil.pid_exists(importing)
-    for words in await rig.words(0):  # it had been told to fork
-        await gone(int(words[1]))
+
+
+async def test_what_it_has_forked_ends_with_it(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        child = await started(rig, "a")
+        (server,) = rig.servers._servers.values()
+        server._children.clear()  # as if it had not told yet
+        server._process.kill()
+        await gone(child.pid)
 
 
 async def test_it_is_gone_with_the_process_that_started_it(tmp_path: Path) -> None:
