@@ -50,7 +50,7 @@ def test_data_are_checked_by_their_schema_and_come_into_the_ledger(browser: Brow
     page = report.open("#q=brand:sol")
     report.has("tea.png", "film.mp4")  # also of a film's windows
     page = report.open("#1")
-    page.get_by_role("button", name="Edit ad_facts").click()
+    page.get_by_role("button", name="Edit Ad facts").click()
     field = page.get_by_label("ad_facts, as JSON")
     assert json.loads(field.input_value()) == FACTS
     for wrong, problem in (
@@ -74,7 +74,7 @@ def test_data_are_checked_by_their_schema_and_come_into_the_ledger(browser: Brow
     assert said["edited"] == {"eng_Latn": FACTS}
     page.get_by_label("Language").select_option("spa_Latn")
     page.locator(".answer-body", has_text="Té").wait_for()
-    assert page.get_by_role("button", name="Edit ad_facts").count() == 0
+    assert page.get_by_role("button", name="Edit Ad facts").count() == 0
     changes = tmp_path / "edits.json"
     changes.write_text(report.saved("Save 1 change"))
     assert apply_edits(output, changes) == Applied(0, 1, [])
@@ -83,7 +83,7 @@ def test_data_are_checked_by_their_schema_and_come_into_the_ledger(browser: Brow
     page.get_by_role("button", name="Save").wait_for(state="detached")
     page.get_by_label("Language").select_option("eng_Latn")
     page.locator(".answer-body", has_text="3 €").wait_for()
-    page.get_by_role("button", name="Edit ad_facts").click()
+    page.get_by_role("button", name="Edit Ad facts").click()
     page.get_by_role("button", name="The model's words").click()
     page.get_by_role("button", name="Keep").click()
     page.locator(".answer-body", has_text="2 €").wait_for()

@@ -120,13 +120,13 @@ def test_answers_stream_in_and_become_the_record(desk: Desk, captioner: Captione
     described, earlier = json.loads(history)
     assert described["task"] == "describe"
     assert earlier == {"question": "Which colour?", "answer": "Red."}
-    assert page.locator(".answer h3").all_inner_texts()[:4] == ["Describe", "Tags", "Ask", "Ask-2"]
+    assert page.locator(".answer h3").all_inner_texts()[:4] == ["Describe", "Tags", "Ask", "Ask 2"]
 
 
 def test_a_moment_on_the_seek_bar_leads_there(desk: Desk, captioner: Captioner, files: Path) -> None:
     captioner.plays = [tells(done(VIDEO))]
     page = desk.page
-    page.get_by_label("Captions over time").check()
+    page.get_by_label("Captions", exact=True).check()
     desk.add(files / "road #1.mp4")
     desk.ask()
     desk.is_(0, "done")
@@ -135,11 +135,38 @@ def test_a_moment_on_the_seek_bar_leads_there(desk: Desk, captioner: Captioner, 
     assert page.locator(".player video").evaluate("it => it.currentTime") == 2
 
 
+def test_moments_stand_alone_and_what_else_there_is_beside_them(desk: Desk, captioner: Captioner, files: Path) -> None:
+    data = {"parts": [{"start": 0, "what": "A road"}]}
+    said = [{**each, "data": {"language": "spa_Latn"}} for each in SEGMENTS]
+    timed = {"chapters": answer(data=data, segments=SEGMENTS), "transcript": answer(segments=said)}
+    more = {"highlights": answer(data={**data, "best": "The logo"}, segments=SEGMENTS)}
+    captioner.plays = [tells(done(record("video", timed | more)))]
+    desk.add(files / "road #1.mp4")
+    desk.ask()
+    desk.says(".answer-body", "BestThe logo")
+    desk.says("[aria-labelledby^=answer-tran] li > div", "The road is empty.spoken in Spanish", "The logo appears.")
+    chapters = desk.page.get_by_role("article", name="Chapters")
+    assert not chapters.get_by_text("A road").is_visible()
+    chapters.get_by_text("The same as data").click()
+    chapters.get_by_text("A road").wait_for()
+
+
+def test_files_of_any_name_stay_within_the_tray(desk: Desk, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number} {'long ' * 20}.jpg" for number in range(7)]
+    for path in paths:
+        path.write_bytes(jpeg_of(9))
+    desk.add(*paths)
+    for width in (390, 1280):
+        desk.page.set_viewport_size({"width": width, "height": 800})
+        boxes = [small.bounding_box() for small in desk.page.locator(".tray > li").all()]
+        assert all(box and box["width"] < 200 and box["x"] + box["width"] <= width for box in boxes)
+
+
 def test_what_is_asked_suits_the_file_and_is_asked_once(desk: Desk, captioner: Captioner, files: Path) -> None:
     page = desk.page
-    page.get_by_label("Captions over time").check()
+    page.get_by_label("Captions", exact=True).check()
     page.get_by_label("Transcript").check()
-    for task in ("Description", "Tags"):
+    for task in ("Describe", "Tags"):
         page.get_by_label(task).uncheck()
     desk.add(files / "car.jpg", files / "road #1.mp4")
     page.get_by_text("How videos are looked at").click()
@@ -149,7 +176,7 @@ def test_what_is_asked_suits_the_file_and_is_asked_once(desk: Desk, captioner: C
     desk.ask()
     desk.is_(1, "done")
     desk.is_(0, "ready")
-    page.get_by_label("Description").check()
+    page.get_by_label("Describe").check()
     captioner.plays = [tells(done(record("image", {"describe": answer(text="It is.")})))] * 2
     desk.ask(2)
     desk.is_(0, "done")

@@ -82,7 +82,7 @@ def test_from_a_drop_to_a_copied_command(
     assert "script-src 'self'" in answer.headers["content-security-policy"]
 
     page.set_input_files("input[type=file]", [str(picture), str(video)])
-    page.get_by_label("Captions over time").check()
+    page.get_by_label("Captions", exact=True).check()
     page.get_by_text("How videos are looked at").click()
     page.get_by_label("Seconds of a window").fill("2")
     languages = page.get_by_label("Add a language")
@@ -144,7 +144,7 @@ def test_the_copied_command_line_does_the_same(
     page.set_default_timeout(WAIT_MS)
     page.goto(stack.endpoint.removesuffix("v1"))
     page.set_input_files("input[type=file]", [str(picture)])
-    page.get_by_label("Description").uncheck()
+    page.get_by_label("Describe").uncheck()
     page.get_by_role("button", name="Ask about 1 file").click()
     ended(page, 1)
     page.get_by_text("Do the same elsewhere").click()

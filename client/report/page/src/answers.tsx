@@ -6,8 +6,8 @@ import { Difference, wordsApart } from "./difference";
 import { Marked } from "./marked";
 import { doubtfulSentences, Original } from "./original";
 import { language } from "./preferences";
-import { core, details, ENGLISH, languageOf } from "./store";
-import { clock, counted, titleOf, tone, type Shown, type ShownSegment } from "./texts";
+import { core, details, ENGLISH, languageOf, nameOfCode } from "./store";
+import { besideMoments, clock, counted, titleOf, tone, type Shown, type ShownSegment } from "./texts";
 import type { Data } from "./types";
 import { editing, isEditing } from "./ui";
 
@@ -40,7 +40,8 @@ function Answer({ index, shown, now, seek, onItem, others, isFirst }: Omit<Props
   const counts = answer.translation_verdicts?.[language.value];
   const isOpen = shown.editable !== undefined && (isEditing(index, key) || (isFirst && isEditing(index, "first")));
   const doubts = doubtfulSentences(index, key);
-  const said = shown.text !== null || shown.items !== null || shown.data !== undefined;
+  const data = besideMoments(shown);
+  const said = shown.text !== null || shown.items !== null || data !== undefined;
   const other = others?.find((each) => each.key === key);
   return (
     <article class="answer" aria-labelledby={`answer-${key}-${index}`}>
@@ -64,7 +65,7 @@ function Answer({ index, shown, now, seek, onItem, others, isFirst }: Omit<Props
           {shown.missing && language.value !== ENGLISH && <span class="badge">{shown.missing === "some" ? "partly " : ""}not in {languageOf(language.value)?.name}</span>}
         </span>
         {shown.editable !== undefined && !isOpen && (
-          <button type="button" class="plain" onClick={() => (editing.value = { index, key })} aria-label={`Edit ${key}`}>
+          <button type="button" class="plain" onClick={() => (editing.value = { index, key })} aria-label={`Edit ${titleOf(key)}`}>
             Edit
           </button>
         )}
@@ -79,7 +80,7 @@ function Answer({ index, shown, now, seek, onItem, others, isFirst }: Omit<Props
       ) : (
         said && (
           <div class="answer-body" lang={own?.tag} dir={own?.direction}>
-            {shown.items ? <Items items={shown.items} onItem={onItem} others={other?.items} /> : shown.text !== null ? <Text text={shown.text} doubts={doubts} apart={other?.text ? wordsApart(shown.text, other.text) : undefined} /> : <Value value={shown.data ?? null} />}
+            {shown.items ? <Items items={shown.items} onItem={onItem} others={other?.items} /> : shown.text !== null ? <Text text={shown.text} doubts={doubts} apart={other?.text ? wordsApart(shown.text, other.text) : undefined} /> : <Value value={data ?? null} />}
           </div>
         )
       )}
@@ -87,6 +88,14 @@ function Answer({ index, shown, now, seek, onItem, others, isFirst }: Omit<Props
         <p class="hint">The moments below follow once the change is in the results (Save, then babelview report --apply), and the report written again.</p>
       )}
       {shown.segments.length > 0 && <Segments index={index} task={key} segments={shown.segments} now={now} seek={seek} />}
+      {data !== shown.data && !isOpen && (
+        <details>
+          <summary>The same as data</summary>
+          <div lang={own?.tag} dir={own?.direction}>
+            <Value value={shown.data ?? null} />
+          </div>
+        </details>
+      )}
       <Original index={index} shown={shown} />
       <Doubts index={index} shown={shown} />
       {shown.edited && shown.was && !isOpen && (
@@ -186,6 +195,7 @@ export function Value({ value }: { value: Data }) {
 function Segments({ index, task, segments, now, seek }: { index: number; task: string; segments: ShownSegment[]; now: Signal<number>; seek: (seconds: number) => void }) {
   const list = useRef<HTMLOListElement>(null);
   const doubts = doubtfulSentences(index, task);
+  const spoken = segments.map(({ data }) => spokenIn(data));
   const current = segments.findLastIndex((segment) => now.value >= segment.start && now.value < segment.end);
   useEffect(() => {
     const row = list.current?.children[current];
@@ -196,7 +206,7 @@ function Segments({ index, task, segments, now, seek }: { index: number; task: s
     if (offsetTop < scrollTop || offsetTop + offsetHeight > scrollTop + clientHeight) list.current.scrollTop = offsetTop - clientHeight / 3;
   }, [current]);
   return (
-    <ol class="segments" ref={list} tabIndex={0} aria-label={`${task} by time`}>
+    <ol class="segments" ref={list} tabIndex={0} aria-label={`${titleOf(task)} by time`}>
       {segments.map((segment, number) => {
         const own = languageOf(segment.inEnglish ? ENGLISH : language.value);
         const key = `${task} ${number}`;
@@ -211,13 +221,13 @@ function Segments({ index, task, segments, now, seek }: { index: number; task: s
               <div lang={own?.tag} dir={own?.direction}>
                 {segment.title && <strong><Marked text={segment.title} /></strong>}
                 {segment.text && segment.text !== segment.title && <Text text={segment.text} doubts={doubts} />}
-                {segment.data !== undefined && <Value value={segment.data} />}
+                {spoken[number] ? spoken[number] !== spoken[number - 1] && <span class="badge">spoken in {nameOfCode(spoken[number])}</span> : segment.data !== undefined && <Value value={segment.data} />}
                 {segment.verdict === "doubtful" && <span class="badge doubt" title={segment.reasons.join("\n")}>doubtful</span>}
                 {segment.edited && <span class="badge edited" title={segment.was ?? ""}>edited</span>}
               </div>
             )}
             {segment.answer !== undefined && !isEditing(index, key) && (
-              <button type="button" class="plain" onClick={() => (editing.value = { index, key })} aria-label={`Edit ${task} at ${clock(segment.start)}`}>
+              <button type="button" class="plain" onClick={() => (editing.value = { index, key })} aria-label={`Edit ${titleOf(task)} at ${clock(segment.start)}`}>
                 Edit
               </button>
             )}
@@ -226,6 +236,13 @@ function Segments({ index, task, segments, now, seek }: { index: number; task: s
       })}
     </ol>
   );
+}
+
+/** The language of a piece of a transcript, of which nothing else is known. */
+function spokenIn(data: Data | undefined): string | undefined {
+  if (!data || typeof data !== "object" || Array.isArray(data)) return undefined;
+  const [[name, code] = [], ...others] = Object.entries(data);
+  return name === "language" && typeof code === "string" && !others.length ? code : undefined;
 }
 
 /** Why the answer, and what of its translation, is doubtful: the warnings that are about it. */

@@ -22,7 +22,7 @@ export function SeekBar({ index, now, answers, seek }: Props) {
         now at {clock(now.value, true)}
       </p>
       {answers.map(({ key, segments }) => (
-        <div class="row" role="group" aria-label={`${key} by time`}>
+        <div class="row" role="group" aria-label={`${titleOf(key)} by time`}>
           <span class="row-name">{titleOf(key)}</span>
           <div class="track">
             {segments.map((segment) => {

@@ -24,6 +24,15 @@ const numbers = computed(() => new Map(core.value?.items.id.map((id, index) => [
 /** The place of a file in the columns of the core, by its number. */
 export const indexOf = (id: number): number | undefined => numbers.value.get(id);
 export const languageOf = (code: string): Language | undefined => languages.value.find((each) => each.code === code);
+const displayed = new Intl.DisplayNames(["en"], { type: "language" });
+/** Of any language by its code (`eng_Latn`), also one of which the report has no texts; the code where nobody knows it. */
+export function nameOfCode(code: string): string {
+  try {
+    return languageOf(code)?.name ?? displayed.of(code.split("_")[0]!) ?? code;
+  } catch {
+    return code; // it is none
+  }
+}
 export const translated = (code: string, index: number): Record<string, Translated> | undefined =>
   translations.get(code)?.[index];
 /** How many scripts with texts there are, and how many of them are read. */

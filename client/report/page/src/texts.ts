@@ -91,6 +91,19 @@ function shownAnswer(index: number, key: string, answer: Answer, code: string): 
   };
 }
 
+/** Data without the parts that are shown as moments; undefined where nothing else is in them. */
+export function besideMoments({ data, segments, pending }: Shown): Data | undefined {
+  // What was changed here has no moments yet.
+  if (!segments.length || pending || !data || typeof data !== "object" || Array.isArray(data)) return data;
+  const others = Object.entries(data).filter(([, part]) => !isTimed(part));
+  if (others.length === Object.keys(data).length) return data;
+  return others.length ? Object.fromEntries(others) : undefined;
+}
+
+/** Whether it is a list of parts with a time. */
+const isTimed = (part: Data): boolean =>
+  Array.isArray(part) && part.length > 0 && part.every((each) => each !== null && typeof each === "object" && !Array.isArray(each) && typeof each["start"] === "number");
+
 /** Data as they were changed; a change that the browser kept of another report may be anything. */
 function changedData(change: Edit | undefined, data: Data | undefined): Data | undefined {
   if (!change) return data;
@@ -183,4 +196,7 @@ const TONES = new Set(["positive", "negative", "neutral", "mixed"]);
 export const tone = (label: string): string => (TONES.has(label) ? label : "");
 
 /** A task's name, or one of its data, as a heading. */
-export const titleOf = (key: string): string => key.slice(0, 1).toUpperCase() + key.slice(1).replaceAll("_", " ");
+export function titleOf(key: string): string {
+  const words = key.replace(/^ask-(?=\d+$)/, "ask ").replaceAll("_", " ");
+  return words.slice(0, 1).toUpperCase() + words.slice(1);
+}

@@ -4,6 +4,7 @@ import { useState } from "preact/hooks";
 import names, { type TaskName } from "babelview:names";
 import { told } from "../state";
 import { ENGLISH } from "../store";
+import { titleOf } from "../texts";
 import { oneLine, type Asked } from "./captions";
 import { isOverTime, suiting, suits } from "./kinds";
 import { door, translated } from "./server";
@@ -169,9 +170,9 @@ function chipOf(task: TaskName) {
   const unfit = kinds.length > 0 && !kinds.some((kind) => suits(task, kind));
   const change = (): void => set({ tasks: chosen ? tasks.filter((name) => name !== task.name) : [...tasks, task.name] });
   return (
-    <label class={`chip${unfit ? " unfit" : ""}`} title={`${task.about}${unfit ? ` It is about: ${task.kinds.join(", ")}.` : ""}`}>
+    <label class={`chip${unfit ? " unfit" : ""}`} title={`${task.title}: ${task.about}${unfit ? ` It is about: ${task.kinds.join(", ")}.` : ""}`}>
       <input type="checkbox" checked={chosen} onChange={change} />
-      {task.title}
+      {titleOf(task.name)}
     </label>
   );
 }
