@@ -20,7 +20,7 @@ from report_ledgers import Shown, strip_of, thumbnail_of, write_shown
 
 from client.media import thumbnail_folder
 from client.media.strips import Strip, Thumbnail
-from client.media.thumbnail_folder import FOLDER, KeptThumbnails, Thumbnails, entries_of, pack_line
+from client.media.thumbnail_folder import FOLDER, KeptThumbnails, PackWriter, Thumbnails, entries_of, pack_line
 from client.report import pictures
 from client.report import write as report_writer
 from client.report.write import write_report
@@ -82,6 +82,14 @@ def test_a_full_pack_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.
     assert [len(entries_of(pack)[0]) for pack in packs] == [2, 2, 2]
     keep(tmp_path, {"f" * 64: thumbnail_of(0)})
     assert len(list((tmp_path / FOLDER).iterdir())) == 4, "what another run wrote is not touched"
+
+
+def test_several_that_are_kept_together_have_a_place_each(tmp_path: Path) -> None:
+    packs = PackWriter(tmp_path)
+    two = {CONTENTS[0]: thumbnail_of(0), CONTENTS[1]: thumbnail_of(1)}
+    assert [packs.add(two), packs.add({CONTENTS[2]: thumbnail_of(2)})] == [("0", 0), ("0", 2)]
+    packs.close()
+    assert [entry.sha256 for entry in entries_of(tmp_path / "0.js")[0]] == CONTENTS[:3]
 
 
 def test_the_last_one_of_a_content_counts(tmp_path: Path) -> None:
