@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from server.supervision.sleep_group import SleepGroup
 
 
+STARTING_GRACE_S = 1.0
+"""How long a part may take to stop that was never ready: nobody waits for an answer of it."""
 VERDICT_S = 1.0
 """The gateway learns a moment later than we do that a part has ended, and may know whose fault it was."""
 
@@ -192,7 +194,7 @@ class ProcessSupervisor:
             reason = await self._until_ill(process, ended)
             return reason, time.monotonic() - self.ready_since
         except asyncio.CancelledError:
-            await process.stop(part.stop_grace_s)
+            await process.stop(part.stop_grace_s if self.ready_since is not None else STARTING_GRACE_S)
             raise
         finally:
             await process.kill()  # what it started itself may still run

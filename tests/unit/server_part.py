@@ -54,6 +54,7 @@ def main() -> None:
         Heartbeat(sys.argv[4]).step_begins()
     if mode == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        note("ignores")
     server: BaseServer
     if listens.isdecimal():
         server = ThreadingHTTPServer(("127.0.0.1", int(listens)), Health)

@@ -125,6 +125,19 @@ async def ready_again(stack: Stack) -> None:
     await until(lambda: stack.supervisors[0].state is State.READY)
 
 
+async def test_one_that_was_never_ready_is_not_waited_for(tmp_path: Path, notes: Notes) -> None:
+    folder = tmp_path / "part"
+    folder.mkdir()
+    (folder / "ill").touch()
+    part = replace_part(make_part(folder, "stubborn"), stop_grace_s=3600.0)
+    async with Reaper(tmp_path / "runtime") as reaper:
+        stack = Stack([part], logs=tmp_path, reaper=reaper, reporter=notes, policy=BRISK)
+        task = asyncio.create_task(stack.run(lambda _: None))
+        await until(lambda: (tmp_path / "events").exists() and "ignores" in (tmp_path / "events").read_text())
+        task.cancel()
+        await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), DEADLINE_S)
+
+
 async def test_a_part_that_is_killed_is_reported_and_restarted(tmp_path: Path, notes: Notes) -> None:
     async with running([make_part(tmp_path, "good")], tmp_path, notes) as (stack, _):
         first = stack.supervisors[0].pid
