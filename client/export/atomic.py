@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
     """A file to write beside `path`; at the end it is made sure to be on the disk and put in its place.
+
+    One that is not `lasting`, as it can be made again at any time, is not waited for: a power cut may cost it.
 
     Raises:
         OSError: it cannot be written; what was at `path` is untouched, as it is after any error within.
@@ -27,7 +29,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         with partial.open("xb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from PIL import Image
 from client.errors import MediaError
 from client.media.content import Content, Facts, Frame, Probe
 from client.media.image import MAX_PIXELS, picture_orientation, with_alpha_flag
-from client.media.jpeg import Orientation, encode_frame, fit_size
+from client.media.jpeg import Orientation, encode_planes, fit_size, frame_planes
 from client.media.kinds import Kind
 from client.media.picture_parts import frame_times, parts_of
 from client.media.pixels import DECODER_ERRORS, check_size, srgb_picture
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from client.media.content import Look, Span
+    from client.media.jpeg import Planes
+    from client.media.recent_frames import RecentFrames
     from client.media.sampling import Sampling
 
 _FORMATS = ("GIF", "WEBP", "PNG")
@@ -37,11 +39,13 @@ _TICK = Fraction(1, 1000)
 _HELD_FRAMES = 500
 
 
-def load_animation(path: Path, sampling: Sampling, spans: Sequence[Look | Span | None]) -> Iterator[Content]:
+def load_animation(
+    path: Path, sampling: Sampling, spans: Sequence[Look | Span | None], recent: RecentFrames | None = None
+) -> Iterator[Content]:
     """Sample spans of an animation one after the other; None is all of it.
 
     Frames are put together from the first to the last one that is wanted, once for some `_HELD_FRAMES` of them: so many
-    lie in memory at a time, as JPEGs of 30 to 50 kB.
+    lie in memory at a time, as JPEGs of 30 to 50 kB. `recent` is told of each.
 
     Raises:
         MediaError: it cannot be decoded, or has too many pixels.
@@ -58,7 +62,7 @@ def load_animation(path: Path, sampling: Sampling, spans: Sequence[Look | Span |
         groups = _groups(spans, timeline, sampling)
         last = max(max(wanted, default=0) for _, wanted in groups)
         # The first time as far as it is wanted at all: only then it is known how far it can be read.
-        size, jpegs, readable = _decoded(data, groups[0][1], last, sampling)
+        size, jpegs, readable = _decoded(data, groups[0][1], last, sampling, recent)
         if readable is None:
             break
         if not readable:
@@ -69,7 +73,7 @@ def load_animation(path: Path, sampling: Sampling, spans: Sequence[Look | Span |
     facts = Facts(*size, round(duration_s, 3), round(len(timeline.shown) / duration_s, 3), len(timeline.shown))
     for number, (group, wanted) in enumerate(groups):
         if number:
-            _, jpegs, _ = _decoded(data, wanted, max(wanted, default=0), sampling)
+            _, jpegs, _ = _decoded(data, wanted, max(wanted, default=0), sampling, recent)
         for span in group:
             remark = sampling.remark(timeline, span)
             frames = [
@@ -104,7 +108,7 @@ def _timeline(times_ms: list[int]) -> Timeline:
 
 
 def _decoded(
-    data: bytes, wanted: set[int], last: int, sampling: Sampling
+    data: bytes, wanted: set[int], last: int, sampling: Sampling, recent: RecentFrames | None
 ) -> tuple[tuple[int, int], dict[int, bytes], int | None]:
     """The size as shown, the wanted frames by their index, and how many up to the `last` can be read if not all can."""
     jpegs: dict[int, bytes] = {}
@@ -123,7 +127,10 @@ def _decoded(
                 left, top, right, bottom = getattr(image, "dispose_extent", None) or (0, 0, *image.size)
                 covered[top:bottom, left:right] = True
                 if index in wanted:
-                    jpegs[index] = _encoded(_cleared(image, covered), target, orientation, sampling.fit)
+                    planes = _planes(_cleared(image, covered), target, orientation, sampling.fit)
+                    jpegs[index] = encode_planes(planes)
+                    if recent:
+                        recent.add(jpegs[index], planes)
             except DECODER_ERRORS:
                 return size, jpegs, index
         return size, jpegs, None
@@ -139,7 +146,7 @@ def _cleared(image: Image.Image, covered: NDArray[np.bool_]) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def _encoded(image: Image.Image, target: tuple[int, int], orientation: int, fit: Fit) -> bytes:
+def _planes(image: Image.Image, target: tuple[int, int], orientation: int, fit: Fit) -> Planes:
     picture = srgb_picture(image, target, "", orientation=orientation)
     frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
-    return encode_frame(frame, target, Orientation(), square=fit is Fit.PAD)
+    return frame_planes(frame, target, Orientation(), square=fit is Fit.PAD)

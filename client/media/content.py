@@ -111,7 +111,7 @@ class Content:
         """As that of `Facts`."""
         return Content, (self.kind, self.facts, self.frames, self.warnings, self.thumbnail)
 
-    def with_thumbnail(self, thumbnail: Thumbnail) -> Content:
+    def with_thumbnail(self, thumbnail: Thumbnail | None) -> Content:
         """The same, with this thumbnail."""
         return Content(self.kind, self.facts, self.frames, self.warnings, thumbnail)
 

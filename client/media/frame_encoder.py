@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 import av
 import av.filter
 
-from client.media.jpeg import Orientation, display_size, encode_frame, fit_size
+from client.media.jpeg import Orientation, display_size, encode_planes, fit_size, frame_planes
 from client.media.sampling import Fit
 
 if TYPE_CHECKING:
     from client.media.containers import Crop
     from client.media.opening import Opened
+    from client.media.recent_frames import RecentFrames
     from client.media.sampling import Sampling
 
 
 class FrameEncoder:
     """Takes JPEGs of decoded frames, all of one size."""
 
-    def __init__(self, sampling: Sampling) -> None:
-        """Frames are fitted to what `sampling` says of size and shape."""
-        self._sampling = sampling
+    def __init__(self, sampling: Sampling, recent: RecentFrames | None = None) -> None:
+        """Frames are fitted to what `sampling` says of size and shape; `recent` is told of each."""
+        self._sampling, self._recent = sampling, recent
         self._stored_size: tuple[int, int] | None = None
         self._target = (0, 0)
         self.shown_size = (0, 0)
@@ -43,7 +44,11 @@ class FrameEncoder:
             self.shown_size = display_size(frame.width, frame.height, aspect, orientation)
             self._target = fit_size(*self.shown_size, self._sampling.edge, self._sampling.fit)
         self.resized = self.resized or stored != self._stored_size
-        return encode_frame(frame, self._target, orientation, square=self._sampling.fit is Fit.PAD)
+        planes = frame_planes(frame, self._target, orientation, square=self._sampling.fit is Fit.PAD)
+        jpeg = encode_planes(planes)
+        if self._recent:
+            self._recent.add(jpeg, planes)
+        return jpeg
 
 
 def _cropped(frame: av.VideoFrame, crop: Crop) -> av.VideoFrame:

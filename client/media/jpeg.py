@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import simplejpeg
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import av
     from numpy.typing import NDArray
 
+Planes: TypeAlias = "list[NDArray[np.uint8]]"
+"""Y [height, width], Cb and Cr [height / 2, width / 2], rounded up: full range, by BT.601."""
 QUALITY = 90
 
 PADDING = (116, 121, 132)
@@ -166,7 +168,21 @@ def _even(length: float) -> int:
 def encode_frame(
     frame: av.VideoFrame, size: tuple[int, int], orientation: Orientation, *, square: bool = False
 ) -> bytes:
-    """Scale a decoded frame to `size` (width, height as shown), turn it upright and encode it.
+    """A decoded frame as of `frame_planes`, encoded."""
+    return encode_planes(frame_planes(frame, size, orientation, square=square))
+
+
+def encode_planes(planes: Planes, quality: int = QUALITY) -> bytes:
+    """A JPEG of them."""
+    luma, *chroma = planes
+    jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(_in_even(luma), *chroma, quality=quality)
+    return jpeg
+
+
+def frame_planes(
+    frame: av.VideoFrame, size: tuple[int, int], orientation: Orientation, *, square: bool = False
+) -> Planes:
+    """Scale a decoded frame to `size` (width, height as shown) and turn it upright.
 
     `square` puts it in the middle of a square.
     A frame without a stated matrix counts as BT.601 and limited range, as everywhere in FFmpeg.
@@ -184,11 +200,7 @@ def encode_frame(
         threads=1,  # every core already has a file of its own
     )
     planes = [np.ascontiguousarray(orientation.apply(_plane(plane))) for plane in small.planes]
-    if square:
-        planes = _on_square(planes)
-    planes[0] = _in_even(planes[0])
-    jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=QUALITY)
-    return jpeg
+    return _on_square(planes) if square else planes
 
 
 def _interpolation(frame: av.VideoFrame, width: int, height: int) -> Interpolation:
@@ -210,12 +222,12 @@ def _in_even(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return luma[:height, :width]
 
 
-def _on_square(planes: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+def _on_square(planes: Planes) -> Planes:
     """Y, Cb and Cr in the middle of squares."""
     half = max(planes[1].shape)
     height, width = planes[1].shape
     top, left = (half - height) // 2, (half - width) // 2
-    squares: list[NDArray[np.uint8]] = []
+    squares: Planes = []
     for plane, factor, colour in zip(planes, (2, 1, 1), PADDING, strict=True):
         square = np.full((half * factor, half * factor), colour, np.uint8)
         y, x = top * factor, left * factor

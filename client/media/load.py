@@ -162,6 +162,7 @@ def load_spans(
     # Imported late: only the processes that decode need the decoders.
     from client.media.animation import load_animation  # noqa: PLC0415
     from client.media.image import read_picture  # noqa: PLC0415
+    from client.media.recent_frames import RecentFrames  # noqa: PLC0415
     from client.media.thumbnails import thumbnail_of, with_thumbnail  # noqa: PLC0415
     from client.media.video import load_video  # noqa: PLC0415
 
@@ -170,8 +171,9 @@ def load_spans(
             raise MediaError("this is sound alone: there is nothing to see")
         if identity.kind is Kind.VIDEO:
             load = load_animation if _is_animation(path) else load_video
-            contents = load(path, sampling, spans)
-            yield from with_thumbnail(contents, len(spans)) if thumbnail else contents
+            recent = RecentFrames() if thumbnail else None
+            contents = load(path, sampling, spans, recent)
+            yield from with_thumbnail(contents, len(spans), recent) if recent else contents
         else:
             content, image = read_picture(path)
             yield from [content] * (len(spans) - 1)
@@ -215,18 +217,20 @@ def load_scenes(
         MemoryError: it takes more than this process may take.
     """
     from client.media.animation import load_animation, probe_animation  # noqa: PLC0415 (late, as in load_spans)
+    from client.media.recent_frames import RecentFrames  # noqa: PLC0415
     from client.media.scenes import load_scenes as scenes_of  # noqa: PLC0415
     from client.media.thumbnails import SceneTiles  # noqa: PLC0415
 
     found: Iterator[Scene]
-    tiles = SceneTiles() if thumbnail else None
+    recent = RecentFrames() if thumbnail else None
+    tiles = SceneTiles(recent) if recent else None
     with _only_media_errors(identity):
         if _is_animation(path):
             span = Span(0, probe_animation(path).duration_us)
             each = [*(Look(span, own) for own in looks.frames), *(Look(None, own) for own in looks.whole)]
-            found = map(Scene, each, load_animation(path, sampling, each))
+            found = map(Scene, each, load_animation(path, sampling, each, recent))
         else:
-            found = scenes_of(path, sampling, looks)
+            found = scenes_of(path, sampling, looks, recent)
         for scene in found:
             if tiles and scene.look.span:
                 tiles.add(scene.content)

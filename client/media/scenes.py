@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from client.media.content import Content, SceneLooks
     from client.media.opening import Opened
+    from client.media.recent_frames import RecentFrames
     from client.media.sampling import Sampling
     from client.media.video import Scan
 
@@ -32,10 +33,13 @@ if TYPE_CHECKING:
 _DECODED_BYTES = 64 << 20
 
 
-def load_scenes(path: Path, sampling: Sampling, looks: SceneLooks) -> Iterator[Scene]:
+def load_scenes(
+    path: Path, sampling: Sampling, looks: SceneLooks, recent: RecentFrames | None = None
+) -> Iterator[Scene]:
     """The scenes of a video, each as soon as it ends, and then the whole of it, where that is wanted.
 
     Of a scene twice as many frames as are wanted lie in memory, and more only where a long one is cut in parts.
+    `recent` is told of each that is encoded.
 
     Raises:
         MediaError: it holds no video, nothing of it can be decoded, or cuts cannot be found here.
@@ -43,7 +47,7 @@ def load_scenes(path: Path, sampling: Sampling, looks: SceneLooks) -> Iterator[S
     with opened(path, quick=True) as (container, stream, _):
         found, _ = scan_video(container, stream)
     for strict in (True, False):
-        decoding = _Decoding(path, found, sampling, looks)
+        decoding = _Decoding(path, found, sampling, looks, recent)
         yield from decoding.scenes(strict=strict)
         if decoding.count:
             break
@@ -94,12 +98,14 @@ class _Begun:
 class _Decoding:
     """A video that is decoded from its beginning to its end."""
 
-    def __init__(self, path: Path, found: Scan, sampling: Sampling, looks: SceneLooks) -> None:
+    def __init__(
+        self, path: Path, found: Scan, sampling: Sampling, looks: SceneLooks, recent: RecentFrames | None
+    ) -> None:
         self._path, self._found, self._sampling = path, found, sampling
         self._samplings = {own: sampling.own(own) for own in looks.frames}
         self._bounds = looks.bounds
         self._tick = found.timeline.tick
-        self._encoder = FrameEncoder(sampling)
+        self._encoder = FrameEncoder(sampling, recent)
         self._looks = {Look(None, own): sampling.indices(found.timeline, Look(None, own)) for own in looks.whole}
         self._wanted = frozenset(chain(*self._looks.values()))
         self._taken: dict[int, Frame] = {}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from client.media.content import Look, Span
+    from client.media.recent_frames import RecentFrames
     from client.media.sampling import Sampling
 
 # A file that ends this much before its own header says was cut.
@@ -44,21 +45,24 @@ USUAL_RATE = Fraction(25)
 _FRAMES_AT_ONCE = 1024
 
 
-def load_video(path: Path, sampling: Sampling, spans: Sequence[Look | Span | None]) -> Iterator[Content]:
+def load_video(
+    path: Path, sampling: Sampling, spans: Sequence[Look | Span | None], recent: RecentFrames | None = None
+) -> Iterator[Content]:
     """Sample spans of a video one after the other, after one scan of it; None is all of it.
 
     Of what is not sampled only the times are kept, about 70 bytes a frame: 13 MB for two hours. From the first span on
     that seeking does not give, all that are left are taken together, while the whole video is decoded once.
+    `recent` is told of each frame that is encoded.
 
     Raises:
         MediaError: it holds no video, or nothing of a span can be decoded.
     """
     left = deque(spans)
-    scan_result = yield from _by_seeking(path, sampling, left)
+    scan_result = yield from _by_seeking(path, sampling, left, recent)
     # Only now, when the other decoder is closed.
     while left:
         at_once = [left.popleft() for _ in range(min(len(left), max(1, _FRAMES_AT_ONCE // sampling.most)))]
-        timeline = yield from _in_order(path, sampling, scan_result, at_once)
+        timeline = yield from _in_order(path, sampling, scan_result, at_once, recent)
         scan_result = scan_result._replace(timeline=timeline)
 
 
@@ -109,7 +113,9 @@ class Taken(NamedTuple):
     frames: list[Frame]
 
 
-def _by_seeking(path: Path, sampling: Sampling, left: deque[Look | Span | None]) -> Generator[Content, None, Scan]:
+def _by_seeking(
+    path: Path, sampling: Sampling, left: deque[Look | Span | None], recent: RecentFrames | None
+) -> Generator[Content, None, Scan]:
     """Take spans from `left` as long as seeking gives them; returns what the packets tell.
 
     Raises:
@@ -121,7 +127,7 @@ def _by_seeking(path: Path, sampling: Sampling, left: deque[Look | Span | None])
         try:
             decoder = IndexedDecoder(container, stream, packets)
             while left:
-                encoder, errors = FrameEncoder(sampling), decoder.errors
+                encoder, errors = FrameEncoder(sampling, recent), decoder.errors
                 timeline = found.timeline
                 times = [timeline.shown[index] for index in sampling.indices(timeline, left[0])]
                 frames = [
@@ -138,7 +144,11 @@ def _by_seeking(path: Path, sampling: Sampling, left: deque[Look | Span | None])
 
 
 def _in_order(
-    path: Path, sampling: Sampling, scan_result: Scan, spans: Sequence[Look | Span | None]
+    path: Path,
+    sampling: Sampling,
+    scan_result: Scan,
+    spans: Sequence[Look | Span | None],
+    recent: RecentFrames | None,
 ) -> Generator[Content, None, Timeline]:
     """Take spans while all of the video is decoded: once for all, if it is sound and its packets told the truth.
 
@@ -147,7 +157,7 @@ def _in_order(
     Raises:
         MediaError: nothing of a span can be decoded.
     """
-    encoder = FrameEncoder(sampling)
+    encoder = FrameEncoder(sampling, recent)
     expected = scan_result.timeline
     strict = _WholeDecoding(path, encoder, strict=True)
     taken = strict.take(expected, sampling, spans, exact=scan_result.exact)

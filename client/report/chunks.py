@@ -79,7 +79,7 @@ class Chunks:
         if path.is_symlink() or not path.is_file() or path.read_bytes() != b"".join(text):
             if not path.exists():
                 self._new.append(path)
-            with replacing(path) as file:
+            with replacing(path, lasting=False) as file:
                 file.writelines(text)
         self._written.add(path.name)
         return name
@@ -102,7 +102,7 @@ class Chunks:
         Raises:
             OSError: it cannot be written.
         """
-        with replacing(self._folder / "core.js") as file:
+        with replacing(self._folder / "core.js", lasting=False) as file:
             file.write(script("core", orjson.dumps(core)))
         self._new = []
         self._written.add("core.js")

@@ -10,6 +10,7 @@ import os
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -208,7 +209,7 @@ class PageData:
             "title": title,
             "takes_changes": self._takes_changes,
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "version": metadata.version("babelview"),
+            "version": _version(),
             "stats": results.stats,
             "languages": [language(code) for code in languages],
             "tasks": [{"key": it.key, "task": it.task, "question": it.question} for it in results.topics()],
@@ -222,6 +223,11 @@ class PageData:
         self._chunks.finish(core)
         self._shown = _Shown()
         self.spent_s += time.thread_time() - began
+
+
+@cache
+def _version() -> str:
+    return metadata.version("babelview")
 
 
 def _safe(code: str) -> str:

@@ -117,7 +117,7 @@ class Pictures:
         with pack.open("rb") as source:
             lines = source.read(self._kept.whole_bytes[pack])
         if linked or not _holds(target, lines):
-            with replacing(target) as file:
+            with replacing(target, lasting=False) as file:
                 file.write(lines)
 
 

@@ -132,5 +132,5 @@ class ReportWriter:
 def _copy(source: Path, target: Path) -> None:
     data = source.read_bytes()
     if target.is_symlink() or not target.exists() or target.read_bytes() != data:
-        with replacing(target) as file:
+        with replacing(target, lasting=False) as file:
             file.write(data)

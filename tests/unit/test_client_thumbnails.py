@@ -148,6 +148,15 @@ def test_the_page_has_links_to_packs_that_are_full_and_copies_of_others(
 
 
 @pytest.mark.usefixtures("bundle")
+def test_a_page_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be written again at any time."""
+    output = tmp_path / "out"
+    write_shown(output, [Shown("/ads/a.png", thumbnail=thumbnail_of(0))], ["describe"], ())
+    monkeypatch.setattr(os, "fsync", lambda _: pytest.fail("waits"))
+    assert write_report(output).is_file()
+
+
+@pytest.mark.usefixtures("bundle")
 def test_what_lies_beside_a_page_is_taken_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a link that an older version made, to a pack that grows, nor a file that is only as long, and as old."""
     output = tmp_path / "out"
