@@ -6,7 +6,7 @@ import csv
 import re
 import unicodedata
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from client.errors import LanguageError
@@ -98,7 +98,7 @@ def _hints(unknown: list[str], known: Iterable[str]) -> str:
 
 @cache
 def _rows() -> list[dict[str, str]]:
-    table = resources.files("client.endpoints").joinpath("language_names.tsv").read_text("utf-8")
+    table = Path(__file__).with_name("language_names.tsv").read_text("utf-8")
     return list(csv.DictReader(table.splitlines(), delimiter="\t"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from client.ledger.results import Results
 from client.media.content import Facts
 from client.media.kinds import Kind
 from client.record import record_of
+from client.report import data
 from client.report.apply import Applied, apply_edits
 from client.report.items import Schemas, item_of, report_id
 
@@ -170,3 +172,7 @@ def test_an_answer_that_is_no_data_cannot_be_edited(tmp_path: Path) -> None:
     with Results(tmp_path / "out") as results:
         (item,) = [item_of(file, record_of(file, results), b"/report", schemas) for file in results.files()]
     assert "editable" not in item.details
+
+
+def test_a_page_says_which_version_wrote_it() -> None:
+    assert data._version() == metadata.version("babelview")
