@@ -205,6 +205,11 @@ def _decode(container: InputContainer, state: _State, output: _Output) -> None:
         state.end(Ended("there is no video in it that can be decoded", final=True))
         return
     video = max(videos, key=lambda stream: stream.width * stream.height)
+    # Before anything is decoded: a decoder makes frames of noise, too, once in a while.
+    path = Path(reading.source.url.removeprefix("file:"))
+    if reading.source.is_file and track_of(path, container, video).encrypted:
+        state.end(Ended(ENCRYPTED, final=True))
+        return
     sounds = [stream for stream in container.streams.audio if stream.codec_context is not None] if reading.hears else []
     sound = LiveSound() if sounds else None
     state.video = Opened(container, video, None)
@@ -234,8 +239,7 @@ def _decode(container: InputContainer, state: _State, output: _Output) -> None:
     if sound:
         _send_sound(sound.flush(), clock, output)
     if not begun and reading.source.is_file:
-        encrypted = track_of(Path(reading.source.url.removeprefix("file:")), container, video).encrypted
-        state.end(Ended(ENCRYPTED if encrypted else "nothing in it can be decoded", final=True))
+        state.end(Ended("nothing in it can be decoded", final=True))
 
 
 def _length_s(container: InputContainer, video: VideoStream) -> float:

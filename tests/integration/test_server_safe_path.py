@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 def test_a_users_own_modules_break_no_part(stack: Stack, users_folder: Path) -> None:
     supervisor = psutil.Process(stack.pid)
     assert supervisor.cwd() == str(users_folder)
-    # Those of vLLM that give themselves another title write it over their environment.
-    python = [child for child in supervisor.children(recursive=True) if "python" in child.cmdline()[0]]
+    # Engines, and what they start, give themselves other titles, which are written over the environment that is shown;
+    # they have that of the process from which they are forked.
+    others = [child for child in supervisor.children(recursive=True) if "--fast-start" not in " ".join(child.cmdline())]
+    python = [child for child in others if "python" in child.cmdline()[0]]
     unsafe = [child.cmdline() for child in python if child.environ().get("PYTHONSAFEPATH") != "1"]
     assert len(python) > 4
     assert [line[1] for line in unsafe] == ["-I"]  # the reaper, which takes nothing of the environment
