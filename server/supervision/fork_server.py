@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from server.supervision.reaper import Reaper
 
 LONGEST_IMPORT_S = 300.0
-"""How long a part waits to be forked; then it is started by its command."""
+LONGEST_FORK_S = 30.0
+"""How long a part waits to be forked while all is imported, and once it is; then it is started by its command."""
+TOLD_WITHIN_S = 5.0
+"""After which the end of a part counts as a kill if nothing is told of it."""
 _LONGEST_ANSWER = 1 << 10
 """In bytes."""
 
@@ -66,6 +69,7 @@ class ForkServer:
         self._children: dict[int, Child] = {}
         self.is_there = True
         """Whether it can still be forked."""
+        self._has_forked = False
         asyncio.get_running_loop().add_reader(orders, self._read)
 
     @classmethod
@@ -99,7 +103,7 @@ class ForkServer:
             output: A file descriptor, for both outputs.
 
         Raises:
-            ForkError: the process has ended, or takes no such order.
+            ForkError: the process has ended, takes no such order, or does not answer.
         """
         if not self.is_there:
             raise ForkError("the process that has imported what is needed has ended")
@@ -109,7 +113,12 @@ class ForkServer:
         except OSError as error:
             raise ForkError(str(error)) from error
         self._waiting.append(started)
-        child: Child = await started
+        try:
+            async with asyncio.timeout(LONGEST_FORK_S if self._has_forked else LONGEST_IMPORT_S):
+                child: Child = await started
+        except TimeoutError as error:
+            kill_group(self.pid)  # stopped, or stuck: it would not tell of its children's ends either
+            raise ForkError("the process that has imported what is needed does not answer") from error
         return child
 
     def _read(self) -> None:
@@ -130,11 +139,26 @@ class ForkServer:
 
     def _started(self, pid: int) -> None:
         waiting = self._waiting.popleft()
+        self._has_forked = True
         if waiting.cancelled():
             kill_group(pid)
             return
         self._children[pid] = Child(pid)
         waiting.set_result(self._children[pid])
+        with suppress(ProcessLookupError):  # it has ended already, and that is told next
+            end = os.pidfd_open(pid)
+            asyncio.get_running_loop().add_reader(end, self._has_gone, pid, end)
+
+    def _has_gone(self, pid: int, end: int) -> None:
+        """A child has ended; how is told at once, unless the process that would tell is stuck."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(end)
+        os.close(end)
+        loop.call_later(TOLD_WITHIN_S, self._is_not_told, pid)
+
+    def _is_not_told(self, pid: int) -> None:
+        if child := self._children.pop(pid, None):
+            child.ended.set_result(-signal.SIGKILL)
 
     def _ended(self) -> None:
         """Nobody would tell when its children end: they go with it."""
@@ -178,10 +202,10 @@ class ForkServers:
                     await self._end(server)
                 server = self._servers[key] = await ForkServer.start(part.module, early)
                 self.reaper.hold(server.pid)
-        with suppress(ForkError, TimeoutError):
-            async with asyncio.timeout(LONGEST_IMPORT_S):
-                return await server.fork(part.arguments, env, output)
-        return None
+        try:
+            return await server.fork(part.arguments, env, output)
+        except ForkError:
+            return None
 
     async def stop(self) -> None:
         """End them all; their parts have ended before."""

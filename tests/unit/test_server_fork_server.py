@@ -14,6 +14,7 @@ import pytest
 
 from server.parts import open_gateway_socket, stack_parts
 from server.profile import load_profile
+from server.supervision import fork_server
 from server.supervision.fork_server import ForkServers
 from server.supervision.part import Forked
 from server.supervision.process import ROOT, kill_group
@@ -116,6 +117,21 @@ async def test_when_it_dies_its_children_go_too_and_the_next_comes_of_another(ri
     assert await child.wait() == -signal.SIGKILL
     await gone(child.pid)
     kill_group((await started(rig, "b")).pid)
+    assert len(rig.imports.read_text().split()) == 2
+
+
+async def test_one_that_is_stuck_is_replaced(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_server, "LONGEST_FORK_S", 0.2)
+    monkeypatch.setattr(fork_server, "TOLD_WITHIN_S", 0.2)
+    child, other = [await started(rig, word) for word in ("a", "b")]
+    os.kill(await rig.importing(), signal.SIGSTOP)
+    kill_group(child.pid)
+    assert await child.wait() == -signal.SIGKILL
+    assert other.returncode is None
+    assert await rig.fork("c") is None
+    assert await other.wait() == -signal.SIGKILL  # with what it was forked from
+    monkeypatch.undo()
+    kill_group((await started(rig, "d")).pid)
     assert len(rig.imports.read_text().split()) == 2
 
 

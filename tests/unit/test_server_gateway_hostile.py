@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -109,7 +110,8 @@ async def test_headers_that_drip_are_not_waited_for(folder: Path, engine: Engine
             while not reading.done():
                 writer.write(b"X: 1\r\n")
                 await asyncio.sleep(0.05)
-        assert await reading == b""
+        with suppress(ConnectionResetError):  # what is written at the very end is answered so
+            assert await reading == b""
         writer.close()
 
 
