@@ -95,7 +95,6 @@ def entries_of(pack: Path, begin: int = 0, number: int = 0) -> tuple[list[Entry]
         pack: Its path.
         begin: Where to begin, in bytes.
         number: How many thumbnails are before that.
-        is_own: See above.
     """
     found: list[Entry] = []
     at = begin

@@ -121,9 +121,9 @@ async def test_when_it_dies_its_children_go_too_and_the_next_comes_of_another(ri
 
 
 async def test_one_that_is_stuck_is_replaced(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    child, other = [await started(rig, word) for word in ("a", "b")]
     monkeypatch.setattr(fork_server, "LONGEST_FORK_S", 0.2)
     monkeypatch.setattr(fork_server, "TOLD_WITHIN_S", 0.2)
-    child, other = [await started(rig, word) for word in ("a", "b")]
     os.kill(await rig.importing(), signal.SIGSTOP)
     kill_group(child.pid)
     assert await child.wait() == -signal.SIGKILL
