@@ -176,7 +176,8 @@ class ForkServer:
 
     async def stop(self) -> None:
         """Kill it, whatever it imports, and with it all that it has forked."""
-        kill_group(self.pid)
+        if self._process.returncode is None:  # else its number may be another's
+            kill_group(self.pid)
         await self._process.wait()
         while self.is_there:  # what it had written before
             self._read()
