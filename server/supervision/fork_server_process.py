@@ -68,6 +68,7 @@ def _be(part: Any, arguments: Sequence[str], env: Mapping[str, str], output: int
         signal.set_wakeup_fd(-1)
         for number in (*OURS, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL if number is not signal.SIGINT else signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, OURS)
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)
@@ -104,8 +105,7 @@ def _tell(orders: socket.socket, what: list[Any]) -> None:
 
 def main(number: str, module: str) -> NoReturn:
     """Import, and serve until the socket ends."""
-    for ignored in OURS:
-        signal.signal(ignored, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, OURS)  # not ignored: a part just forked gets what is sent to it
     setproctitle(getproctitle())  # it finds where titles go by the environment with which we were started
     part = importlib.import_module(module)
     part.prepare()

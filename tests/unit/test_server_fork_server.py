@@ -135,6 +135,15 @@ async def test_one_that_is_stuck_is_replaced(rig: Rig, monkeypatch: pytest.Monke
     assert len(rig.imports.read_text().split()) == 2
 
 
+async def test_a_part_just_forked_can_be_told_to_end(rig: Rig) -> None:
+    await started(rig, "first")
+    for number in range(30):
+        child = await started(rig, str(number))
+        child.terminate()  # it is hardly there
+        async with asyncio.timeout(60):
+            assert await child.wait() == -signal.SIGTERM
+
+
 async def test_what_cannot_be_imported_is_not_forked(rig: Rig) -> None:
     assert await rig.fork("a", BROKEN="1") is None
     assert await rig.fork("b", BROKEN="1") is None
