@@ -19,14 +19,16 @@ from server.supervision.part import PYTHON
 from server.supervision.process import kill_group
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from server.supervision.part import Forked
     from server.supervision.reaper import Reaper
 
 LONGEST_IMPORT_S = 300.0
 LONGEST_FORK_S = 30.0
-"""How long a part waits to be forked while all is imported, and once it is; then it is started by its command."""
+"""How long a part waits to be forked while all is imported, and once it is; then it is started by its command.
+
+An import that is stuck cannot be told from one from a slow disk, and is waited for as long."""
 TOLD_WITHIN_S = 5.0
 """After which the end of a part counts as a kill if nothing is told of it."""
 _LONGEST_ANSWER = 1 << 10
@@ -38,17 +40,18 @@ class Child:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.ended = asyncio.get_running_loop().create_future()
+        self._ended = asyncio.get_running_loop().create_future()
+        self._pidfd: int | None = None
 
     @property
     def returncode(self) -> int | None:
         """Its exit code, negative for a signal; None while it runs."""
-        code: int | None = self.ended.result() if self.ended.done() else None
+        code: int | None = self._ended.result() if self._ended.done() else None
         return code
 
     async def wait(self) -> int:
         """Wait for it to end; its exit code."""
-        code: int = await asyncio.shield(self.ended)
+        code: int = await asyncio.shield(self._ended)
         return code
 
     def terminate(self) -> None:
@@ -58,6 +61,27 @@ class Child:
             ProcessLookupError: it is gone.
         """
         os.kill(self.pid, signal.SIGTERM)
+
+    def watch(self, when_gone: Callable[[Child], None]) -> None:
+        """Have the kernel tell that it has ended, which the process that would tell how may not, being stuck."""
+        with suppress(OSError):  # it is gone, and that is told next; or no descriptor is free, and it is told as ever
+            self._pidfd = os.pidfd_open(self.pid)
+            asyncio.get_running_loop().add_reader(self._pidfd, self._has_gone, when_gone)
+
+    def _has_gone(self, when_gone: Callable[[Child], None]) -> None:
+        self._watch_no_more()
+        when_gone(self)
+
+    def _watch_no_more(self) -> None:
+        if self._pidfd is not None:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+
+    def end(self, code: int) -> None:
+        """It has ended, with this exit code."""
+        self._watch_no_more()
+        self._ended.set_result(code)
 
 
 class ForkServer:
@@ -77,16 +101,20 @@ class ForkServer:
         """Start one, which begins to import; `env` is its whole environment."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(*PYTHON, "-m", fork_server_process.__name__, str(theirs.fileno()), module),
-                env=env,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *(*PYTHON, "-m", fork_server_process.__name__, str(theirs.fileno()), module),
+                    env=env,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+        except BaseException:
+            ours.close()
+            raise
         return cls(process, ours)
 
     @property
@@ -103,7 +131,7 @@ class ForkServer:
             output: A file descriptor, for both outputs.
 
         Raises:
-            ForkError: the process has ended, takes no such order, or does not answer.
+            ForkError: the process has ended, takes no such order, cannot fork, or does not answer.
         """
         if not self.is_there:
             raise ForkError("the process that has imported what is needed has ended")
@@ -117,25 +145,34 @@ class ForkServer:
             async with asyncio.timeout(LONGEST_FORK_S if self._has_forked else LONGEST_IMPORT_S):
                 child: Child = await started
         except TimeoutError as error:
-            kill_group(self.pid)  # stopped, or stuck: it would not tell of its children's ends either
+            self._kill()  # stopped, or stuck: it would not tell of its children's ends either
+            self._ended()
             raise ForkError("the process that has imported what is needed does not answer") from error
+        except asyncio.CancelledError:
+            if not started.cancelled() and not started.exception():  # it was forked just before
+                kill_group(started.result().pid)
+            raise
         return child
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Take a message; False: there is none yet, or none any more."""
         try:
             message = self._orders.recv(_LONGEST_ANSWER)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             message = b""
         if not message:
             self._ended()
-            return
-        what, pid, *code = orjson.loads(message)
+            return False
+        what, *more = orjson.loads(message)
         if what == "started":
-            self._started(pid)
-        elif child := self._children.pop(pid, None):
-            child.ended.set_result(*code)
+            self._started(*more)
+        elif what == "refused":
+            self._refused(*more)
+        else:
+            self._told(*more)
+        return True
 
     def _started(self, pid: int) -> None:
         waiting = self._waiting.popleft()
@@ -143,25 +180,35 @@ class ForkServer:
         if waiting.cancelled():
             kill_group(pid)
             return
-        self._children[pid] = Child(pid)
-        waiting.set_result(self._children[pid])
-        with suppress(ProcessLookupError):  # it has ended already, and that is told next
-            end = os.pidfd_open(pid)
-            asyncio.get_running_loop().add_reader(end, self._has_gone, pid, end)
+        child = self._children[pid] = Child(pid)
+        waiting.set_result(child)
+        child.watch(self._has_gone)
 
-    def _has_gone(self, pid: int, end: int) -> None:
-        """A child has ended; how is told at once, unless the process that would tell is stuck."""
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(end)
-        os.close(end)
-        loop.call_later(TOLD_WITHIN_S, self._is_not_told, pid)
+    def _refused(self, why: str) -> None:
+        waiting = self._waiting.popleft()
+        if not waiting.cancelled():
+            waiting.set_exception(ForkError(f"the process that has imported what is needed cannot be forked: {why}"))
 
-    def _is_not_told(self, pid: int) -> None:
+    def _told(self, pid: int, code: int) -> None:
         if child := self._children.pop(pid, None):
-            child.ended.set_result(-signal.SIGKILL)
+            child.end(code)
+
+    def _has_gone(self, child: Child) -> None:
+        """How it has ended is told at once, unless the process that would tell is stuck."""
+        asyncio.get_running_loop().call_later(TOLD_WITHIN_S, self._is_not_told, child)
+
+    def _is_not_told(self, child: Child) -> None:
+        if self._children.get(child.pid) is child:  # else its number may be another's by now
+            self._told(child.pid, -signal.SIGKILL)
+
+    def _kill(self) -> None:
+        if self._process.returncode is None:  # else its number may be another's
+            kill_group(self.pid)
 
     def _ended(self) -> None:
         """Nobody would tell when its children end: they go with it."""
+        if not self.is_there:
+            return
         self.is_there = False
         asyncio.get_running_loop().remove_reader(self._orders)
         self._orders.close()
@@ -170,18 +217,17 @@ class ForkServer:
                 waiting.set_exception(ForkError("the process that imports what is needed has ended"))
         for pid, child in self._children.items():
             kill_group(pid)
-            child.ended.set_result(-signal.SIGKILL)
+            child.end(-signal.SIGKILL)
         self._waiting.clear()
         self._children.clear()
 
     async def stop(self) -> None:
         """Kill it, whatever it imports, and with it all that it has forked."""
-        if self._process.returncode is None:  # else its number may be another's
-            kill_group(self.pid)
+        self._kill()
         await self._process.wait()
-        while self.is_there:  # what it had written before
-            self._read()
-            await asyncio.sleep(0)
+        while self.is_there and self._read():  # what it had written before
+            pass
+        self._ended()  # also where something that it has started holds the other end
 
 
 @dataclass

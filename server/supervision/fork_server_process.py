@@ -1,8 +1,9 @@
 """`python -P -m server.supervision.fork_server_process FD MODULE`: imports what parts import, and is forked for each.
 
 At the other end of the socket FD is `ForkServer`. An order is a JSON object, `{"arguments": [...], "env": {...}}`, that
-comes with a file descriptor for both outputs. Answers are JSON lists: `["started", PID]` to each order, in turn, and
-`["ended", PID, EXIT_CODE]` later. When the socket ends, so does the process, and with it all that it has forked.
+comes with a file descriptor for both outputs. Answers are JSON lists: to each order, in turn, `["started", PID]`, or
+`["refused", WHY]` where the system has no room for another process; and `["ended", PID, EXIT_CODE]` later. When the
+socket ends, so does the process, and with it all that it has forked.
 
 It has one thread, no event loop, and nothing that a fork would break; MODULE is one that has `prepare()`, which
 imports, and `run(arguments)`, which is the part and does not return.
@@ -51,7 +52,13 @@ def serve(orders: socket.socket, part: Any) -> None:
             message, outputs, _, _ = socket.recv_fds(orders, LONGEST_ORDER, 1)
             if not message:
                 return
-            if (pid := os.fork()) == 0:
+            try:
+                pid = os.fork()
+            except OSError as error:  # those that run must not end with us
+                os.close(outputs[0])
+                _tell(orders, ["refused", error.strerror])
+                continue
+            if pid == 0:
                 for ours in (orders.fileno(), child_ended, written):
                     os.close(ours)
                 _end_with(server)

@@ -173,7 +173,7 @@ class ProcessSupervisor:
             forget_beats(part.heartbeat)
         self.stage, self.state = part.first_stage, State.STARTING  # on a busy machine it writes before it is held
         if self._fork is not None:
-            self._set(State.STARTING)  # it may be long until there is a process
+            self._set(State.STARTING)  # told twice: what it needs is imported first, and then there is a process
             self.stage = "starting"
         process = await Process.start(
             part.command, env=part.env, hidden=part.hidden, log=log, pass_fds=part.pass_fds, fork=self._fork

@@ -1,7 +1,11 @@
-"""A part that a test has forked: what is imported is noted in the file IMPORTS, and takes as long as SLOW says."""
+"""A part that a test has forked: what is imported is noted in the file IMPORTS, and takes as long as SLOW says.
+
+With BROKEN it cannot be imported; with FULL there is room for one process and no more.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -12,7 +16,18 @@ def prepare() -> None:
         imports.write(f"{os.getpid()}\n")
     if os.environ.get("BROKEN"):
         raise ImportError("nothing to import here")
+    if os.environ.get("FULL"):
+        forks = iter([os.fork])
+
+        def fork() -> int:
+            return next(forks, full)()
+
+        os.fork = fork
     time.sleep(float(os.environ.get("SLOW", "0")))
+
+
+def full() -> int:
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
 def run(arguments: list[str]) -> None:

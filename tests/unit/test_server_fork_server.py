@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -15,15 +17,13 @@ import pytest
 from server.parts import open_gateway_socket, stack_parts
 from server.profile import load_profile
 from server.supervision import fork_server
-from server.supervision.fork_server import ForkServers
+from server.supervision.fork_server import Child, ForkServers
 from server.supervision.part import Forked
 from server.supervision.process import ROOT, kill_group
 from server.supervision.reaper import Reaper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from server.supervision.fork_server import Child
 
 HERE = Path(__file__).parent
 LATE = frozenset({"LATE"})
@@ -142,6 +142,94 @@ async def test_a_part_just_forked_can_be_told_to_end(rig: Rig) -> None:
         child.terminate()  # it is hardly there
         async with asyncio.timeout(60):
             assert await child.wait() == -signal.SIGTERM
+
+
+async def test_where_there_is_no_room_for_one_more_those_that_run_stay(rig: Rig) -> None:
+    child = await started(rig, "a", FULL="1")
+    assert await rig.fork("b", FULL="1") is None
+    assert child.returncode is None
+    child.terminate()
+    assert await child.wait() == -signal.SIGTERM
+
+
+async def test_one_whose_socket_somebody_else_holds_is_replaced_and_stopped(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, held = socket.socketpair, list[socket.socket]()
+
+    def pair(*kind: int) -> tuple[socket.socket, socket.socket]:
+        ours, theirs = real(*kind)
+        held.append(theirs.dup())
+        return ours, theirs
+
+    monkeypatch.setattr(socket, "socketpair", pair)
+    child = await started(rig, "a")
+    os.kill(await rig.importing(), signal.SIGSTOP)
+    with monkeypatch.context() as short:
+        short.setattr(fork_server, "LONGEST_FORK_S", 0.2)
+        assert await rig.fork("b") is None
+    await gone(await rig.importing())
+    other = await started(rig, "c")
+    async with asyncio.timeout(60):
+        await rig.servers.stop()
+    assert [child.returncode, other.returncode] == [-signal.SIGKILL] * 2
+    assert len(held) == len(rig.imports.read_text().split()) == 2
+    for each in held:
+        each.close()
+
+
+async def test_one_that_cannot_be_started_leaves_no_socket(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = socket.socketpair()
+    monkeypatch.setattr(socket, "socketpair", lambda *_: both)
+
+    async def full(*_: Any, **__: Any) -> None:
+        raise BlockingIOError
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", full)
+    with pytest.raises(BlockingIOError):
+        await rig.fork("a")
+    assert [each.fileno() for each in both] == [-1, -1]
+
+
+async def test_a_start_that_is_given_up_when_all_is_done_leaves_nothing(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await started(rig, "first")
+    (server,) = rig.servers._servers.values()
+    real = server._started
+
+    def forked(pid: int) -> None:
+        real(pid)
+        starting.cancel()  # its result is there, and it has not gone on
+
+    monkeypatch.setattr(server, "_started", forked)
+    starting = asyncio.create_task(rig.fork("second"))
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    _, second = server._children.values()
+    async with asyncio.timeout(60):
+        assert await second.wait() == -signal.SIGKILL
+
+
+async def test_an_end_that_was_not_told_is_not_that_of_another_with_its_number(rig: Rig) -> None:
+    child = await started(rig, "a")
+    (server,) = rig.servers._servers.values()
+    server._is_not_told(Child(child.pid))
+    assert child.returncode is None
+
+
+async def test_the_end_is_told_too_where_no_descriptor_is_free(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_free(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    wrong: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+    await started(rig, "first")
+    monkeypatch.setattr(os, "pidfd_open", none_free)
+    child = await started(rig, "a")
+    child.terminate()
+    assert await child.wait() == -signal.SIGTERM
+    assert not wrong
 
 
 async def test_what_cannot_be_imported_is_not_forked(rig: Rig) -> None:
