@@ -18,6 +18,8 @@ FORMATS = {"fp8": "float-quantized", "w4a16": "pack-quantized"}
 """Names of schemes in our table, and how compressed-tensors stores them."""
 ANY_WIDTH = 448
 """Pixels of a side, for a model that takes pictures of any size."""
+HUB_S = 5.0
+"""How long an answer of the hub is waited for."""
 KNOWN = Path(__file__).with_name("known_models.toml")
 
 
@@ -77,14 +79,16 @@ def published_config(name: str) -> dict[str, Any] | None:
 
 def _from_hub(name: str) -> dict[str, Any]:
     try:
-        from huggingface_hub import hf_hub_download  # noqa: PLC0415  # an extra, and heavy
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+        import huggingface_hub as hub  # noqa: PLC0415  # an extra, and heavy
     except ImportError as error:
         how = "pip install -e '.[translator]' in Babelview's own folder"
         raise UnknownSizesError(f"to ask the hub about {name}: {how}") from error
     try:
-        path = hf_hub_download(name, "config.json", etag_timeout=5)
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        if not isinstance(hub.try_to_load_from_cache(name, "config.json"), str):
+            # Whether it answers at all: a download is tried again and again, for half a minute.
+            hub.get_hf_file_metadata(hub.hf_hub_url(name, "config.json"), timeout=HUB_S)
+        path = hub.hf_hub_download(name, "config.json", etag_timeout=HUB_S)
+    except Exception as error:  # of an HTTP library that is another in each of its versions
         reason = str(error).partition("\n")[0]
         raise UnknownSizesError(f"the hub does not tell the sizes of {name} (offline?): {reason}") from error
     found: dict[str, Any] = orjson.loads(Path(path).read_bytes())

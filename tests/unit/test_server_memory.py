@@ -6,6 +6,7 @@ import json
 from math import prod
 from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
 from safetensors import safe_open
 
@@ -91,6 +92,20 @@ def test_more_work_at_once_takes_more() -> None:
 def test_a_folder_without_a_model() -> None:
     with pytest.raises(UnknownSizesError, match=r"no config\.json"):
         model_sizes("./nowhere", DEMO_MODELS / "nowhere")
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def no_answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.path)
+        raise httpx2.ConnectError("no route to it")
+
+    with httpx2.Client(transport=httpx2.MockTransport(no_answer)) as client:
+        monkeypatch.setattr("huggingface_hub.utils._http.get_session", lambda: client)
+        with pytest.raises(UnknownSizesError, match=r"the hub does not tell .* \(offline\?\): no route to it"):
+            model_sizes("org/other", None)
+    assert asked.count("/org/other/resolve/main/config.json") == 1
 
 
 def test_the_hub_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
