@@ -76,8 +76,9 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
-    except (BrokenPipeError, SystemExit):  # of click, which has seen it first
-        if not nobody_reads():
+    except (BrokenPipeError, SystemExit) as end:
+        seen = end.__context__ if isinstance(end, SystemExit) else end  # click has seen it first
+        if not (isinstance(seen, BrokenPipeError) and nobody_reads()):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what it still holds would fail at the end
         return CLOSED_PIPE

@@ -29,7 +29,10 @@ def _end_at_interrupt(*_: object) -> None:
 
 
 def raise_interrupts() -> None:
-    """Let Ctrl-C raise `KeyboardInterrupt` again, once all is imported."""
+    """Let Ctrl-C raise `KeyboardInterrupt` again, once all is imported.
+
+    Behind `babelview` the handler that it takes away is that of `client`, which nothing here can name.
+    """
     if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, signal.default_int_handler):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -7,12 +7,13 @@ other.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from translator.signals import INTERRUPTED
+from translator.signals import CLOSED_PIPE, INTERRUPTED, nobody_reads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,7 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
         name: the program's name, as messages show it.
 
     Returns:
-        the exit code; 2 for wrong usage, 130 after Ctrl-C.
+        the exit code; 2 for wrong usage, 130 after Ctrl-C, 141 where nobody reads what it prints.
     """
     try:
         code: int | None = command.main(arguments, name, standalone_mode=False)
@@ -53,4 +54,10 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
+    except (BrokenPipeError, SystemExit) as end:
+        seen = end.__context__ if isinstance(end, SystemExit) else end  # click has seen it first
+        if not (isinstance(seen, BrokenPipeError) and nobody_reads()):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what it still holds would fail at the end
+        return CLOSED_PIPE
     return code or 0

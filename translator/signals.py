@@ -1,11 +1,15 @@
-"""How Ctrl-C ends the command before the service runs."""
+"""How Ctrl-C ends the command before the service runs, and whether anybody reads what it prints."""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
+import sys
 
 INTERRUPTED = 128 + signal.SIGINT
+CLOSED_PIPE = 128 + signal.SIGPIPE
+"""Nobody reads standard output any more (`| head`): as of the programs that SIGPIPE ends."""
 _STDERR = 2
 
 
@@ -23,3 +27,14 @@ def _end_at_interrupt(*_: object) -> None:
         os.write(_STDERR, b"interrupted\n")
     finally:
         os._exit(INTERRUPTED)
+
+
+def nobody_reads() -> bool:
+    """Whether standard output is a pipe whose other end is closed."""
+    try:
+        number = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):  # there is none, or it is none of the system's
+        return False
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

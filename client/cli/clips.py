@@ -97,7 +97,7 @@ def _write_files(chosen: list[Moment], out: Path, task: str, *, exact: bool) -> 
             print(f"failed: {moment.file}, {moment.start_s:g}-{moment.end_s:g} s: {error}", file=sys.stderr)
             failed += 1
             continue
-        except BaseException:  # Ctrl-C, a full disk
+        except BaseException:  # Ctrl-C, SIGTERM, a full disk
             partial.unlink(missing_ok=True)
             raise
         print(out / name)

@@ -127,8 +127,8 @@ def invoke(command: click.Command, arguments: Sequence[str] | None, prog: str) -
         gone = nobody_reads()
         _write_no_more()
         raise SystemExit(CLOSED_PIPE if gone else f"Error: {error.strerror}") from None
-    except SystemExit:
-        if not nobody_reads():
+    except SystemExit as end:
+        if not (isinstance(end.__context__, BrokenPipeError) and nobody_reads()):
             raise
         _write_no_more()
         raise SystemExit(CLOSED_PIPE) from None  # click has seen it first

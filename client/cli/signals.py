@@ -52,9 +52,10 @@ def _end_at_interrupt(*_: object) -> None:
 
 
 def raise_interrupts() -> None:
-    """Let Ctrl-C raise `KeyboardInterrupt` again, once all is imported."""
+    """Let Ctrl-C raise `KeyboardInterrupt` again, once all is imported, and SIGTERM too: what is begun is removed."""
     if signal.getsignal(signal.SIGINT) is _end_at_interrupt:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
 
 
 def say_interrupted(command_line: str | None = None) -> None:

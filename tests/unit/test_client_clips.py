@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
+from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING
 
 import av
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 
     from client.media.load import Identity
 
+ROOT = Path(__file__).resolve().parents[2]
 GOP = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 25 -bf 2 -sc_threshold 0"
 
 
@@ -88,6 +93,37 @@ def test_a_reel_joins_what_has_sound_and_what_has_none(film: Path, tmp_path: Pat
     assert sound == pytest.approx(1.2, abs=0.05)
     found = displayed(tmp_path / "reel.mp4")
     assert (len(found), found[:10], found[-10:]) == (30, list(range(10)), list(range(50, 60)))
+
+
+CUTTING = """
+import os, signal, sys
+from client.cli.main import main
+from client.clips import cut
+
+def ended(real):
+    def cut_and_end(*arguments):
+        real(*arguments)
+        os.kill(os.getpid(), int(os.environ["END_BY"]))
+        for _ in range(100):
+            pass
+    return cut_and_end
+
+cut.copy_part, cut.Reel.add = ended(cut.copy_part), ended(cut.Reel.add)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests are started with `&`
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "number"), [((), SIGINT), (("--exact",), SIGTERM), (("--reel", "clips/all.mp4"), SIGTERM)]
+)
+def test_one_that_is_ended_leaves_no_part_of_a_clip(folder: Path, options: tuple[str, ...], number: int) -> None:
+    (folder / "clips").mkdir()
+    line = [sys.executable, "-c", CUTTING, "clips", "captions", "--task", "describe", *options]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "END_BY": str(int(number))}
+    done = subprocess.run(line, env=environment, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stderr.strip()) == (130, "interrupted")
+    assert not list((folder / "clips").iterdir())
 
 
 def clips(*arguments: str) -> int:

@@ -32,6 +32,7 @@ def folder(servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("BABELVIEW_BASE_URL", servers.url)
     monkeypatch.setenv("BABELVIEW_TRANSLATOR", servers.url)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # what is printed is written at the end, as for users
     pictures(tmp_path / "ads", 1)
     write_run(tmp_path / "captions", plan_of(["describe"]), ["ads/0000.png"], {"describe": "A red car."})
     return tmp_path
@@ -39,10 +40,15 @@ def folder(servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def unread(*arguments: str, module: str = "client.cli.main") -> tuple[int, str]:
     """Exit code and standard error of a command, the other end of whose output is closed."""
+    return python_unread("-m", module, *arguments)
+
+
+def python_unread(*arguments: str) -> tuple[int, str]:
+    """The same of Python."""
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        line = [sys.executable, "-m", module, *arguments]
+        line = [sys.executable, *arguments]
         done = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=100, check=False)
     finally:
         os.close(writer)
@@ -55,6 +61,7 @@ def unread(*arguments: str, module: str = "client.cli.main") -> tuple[int, str]:
         ("--help",),
         ("export", "captions"),
         ("search", "car", "captions", "--json"),
+        ("ask", "ads/0000.png", "What?", "--json"),
         ("batch", "ads", "--dry-run"),
         ("models", "--profile", "demo"),
     ],
@@ -73,8 +80,9 @@ def test_a_live_session_ends_quietly(folder: Path) -> None:
     assert unread("live", *arguments) == (CLOSED, "")
 
 
-def test_the_commands_of_the_server_by_their_own_name(folder: Path) -> None:
+def test_the_commands_of_server_and_translator_by_their_own_name(folder: Path) -> None:
     assert unread("models", module="server") == (CLOSED, "")
+    assert unread("--help", module="translator") == (CLOSED, "")
     assert server(["models"]) == 0
 
 
@@ -82,11 +90,13 @@ def test_a_stack_goes_on_without_a_word() -> None:
     code = (
         "from server.display import Output; o = Output(goes_on=True); o.print('a'); o.print('b'); raise SystemExit(7)"
     )
-    reader, writer = os.pipe()
-    os.close(reader)
-    try:
-        line = [sys.executable, "-c", code]
-        done = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=100, check=False)
-    finally:
-        os.close(writer)
-    assert (done.returncode, done.stderr) == (7, "")
+    assert python_unread("-c", code) == (7, "")
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    "runs", ["client.cli.command import invoke", "server.command import run", "translator.command import run"]
+)
+def test_what_ends_for_another_reason_says_that(runs: str) -> None:
+    code = f"import click; from {runs} as run; run(click.Command('it', callback=lambda: exit(2)), [], 'it')"
+    assert python_unread("-c", code) == (2, "")
