@@ -183,13 +183,13 @@ def test_gpus_are_reserved_only_where_there_are_some() -> None:
 def test_what_is_mounted_is_there(machine: str, name: str) -> None:
     content = STACKS[machine]
     for volume in content["services"][name].get("volumes", []):
-        source, machine, *mode = volume.split(":")
+        source, target, *mode = volume.split(":")
         if source.startswith("."):
             assert (ROOT / source).exists(), source
             assert mode == ["ro"]
         else:
             assert source in content["volumes"]
-        assert machine.startswith("/")
+        assert target.startswith("/")
 
 
 @pytest.mark.parametrize(("machine", "name"), SERVICES)
