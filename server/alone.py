@@ -70,6 +70,8 @@ def at_urls(profile: Profile, urls: Mapping[str, str], translator: str | None, c
     """
     for name in urls:
         find_engine(profile, name)
+    if missing := [engine.name for engine in profile.engines if engine.name not in urls and not engine.urls]:
+        raise ProfileError(f"where is {', '.join(missing)} served? Each model of the profile needs --engine NAME=URL")
     try:
         engines = tuple(
             replace(engine, replicas=0, gpus=(), sleep_group=None, ray=None, urls=tuple(urls[engine.name].split(",")))

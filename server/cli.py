@@ -42,7 +42,8 @@ examples:
 one part alone, for containers:
   babelview engine llama-3.2-11b-vision --profile gpu-80gb --host 0.0.0.0 --port 8000
   babelview gateway --profile gpu-80gb --host 0.0.0.0 --translator http://translator:8003 \\
-      --engine llama-3.2-11b-vision=http://vision:8000 --engine llava-next-video-7b=http://video:8000
+      --engine llama-3.2-11b-vision=http://vision:8000 --engine llava-next-video-7b=http://video:8000 \\
+      --engine whisper-large-v3-turbo=http://speech:8000 --captioner http://captioner:8004
 
 \b
 settings: command line > environment (BABELVIEW_PROFILE, BABELVIEW_HOST, BABELVIEW_PORT,
@@ -105,8 +106,11 @@ PORT = click.IntRange(0, 65535)
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 
-def _of_a_profile(function: Function) -> Function:
-    """The options of every command that reads a profile; None means that the profile decides."""
+def _of_a_profile(function: Function, listener: str = "gateway") -> Function:
+    """The options of every command that reads a profile; None means that the profile decides.
+
+    `listener`: what listens at `--host` and `--port`.
+    """
     known = ", ".join(available_profiles())
     options = (
         click.option(
@@ -124,7 +128,7 @@ def _of_a_profile(function: Function) -> Function:
             envvar="BABELVIEW_HOST",
             show_envvar=True,
             cls=Option,
-            help="Where the gateway listens; by default the profile's, loopback.",
+            help=f"Where the {listener} listens; by default the profile's, loopback.",
         ),
         click.option(
             "--port",
@@ -133,7 +137,7 @@ def _of_a_profile(function: Function) -> Function:
             envvar="BABELVIEW_PORT",
             show_envvar=True,
             cls=Option,
-            help="The gateway's port; 0 takes a free one.",
+            help=f"The {listener}'s port; 0 takes a free one.",
         ),
         click.option(
             "--translator-port",
@@ -166,10 +170,12 @@ def _of_a_profile(function: Function) -> Function:
     return function
 
 
-def _command(name: str, *, of_a_profile: bool = True) -> Callable[[Callable[..., Any]], click.Command]:
+def _command(
+    name: str, *, of_a_profile: bool = True, listener: str = "gateway"
+) -> Callable[[Callable[..., Any]], click.Command]:
     def made(function: Callable[..., Any]) -> click.Command:
         command = click.command(name, cls=Command, epilog=EXAMPLES, context_settings=CONTEXT)
-        return command(_of_a_profile(function) if of_a_profile else function)
+        return command(_of_a_profile(function, listener) if of_a_profile else function)
 
     return made
 
@@ -271,7 +277,7 @@ def models(**settings: Any) -> int:
     return 0
 
 
-@_command("engine")
+@_command("engine", listener="engine")
 @click.argument("model")
 def engine(model: str, **settings: Any) -> None:
     """Run one engine alone, for containers: the one that serves MODEL."""

@@ -294,7 +294,7 @@ OUTPUT = (
         "--no-thumbnails",
         is_flag=True,
         type=values.Switch(),
-        help="keep no thumbnails for the report: up to 43 kB of a file",
+        help="keep no thumbnails for the report: up to 44 kB of a file",
     ),
 )
 RUN = (

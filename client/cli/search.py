@@ -106,7 +106,8 @@ def _print(found: Found) -> None:
         if more := hit.found - len(hit.matches):
             print(f"  and {more} more texts")
     rest = found.files - len(found.hits)
-    print(f"{found.files} files{f', {rest} not shown: --limit' if rest else ''}", file=sys.stderr)
+    files = "1 file" if found.files == 1 else f"{found.files} files"
+    print(f"{files}{f', {rest} not shown: --limit' if rest else ''}", file=sys.stderr)
 
 
 def _time(match: Match) -> str:

@@ -293,6 +293,8 @@ def test_the_command_says_by_its_exit_code(folder: Path, capsys: pytest.CaptureF
     assert shown.err == "2 files\n"
     assert main(["search", "red", str(folder), "--limit", "1"]) == 0
     assert capsys.readouterr().err == "2 files, 1 not shown: --limit\n"
+    assert main(["search", "autobahn", str(folder), "--task", "describe"]) == 0
+    assert capsys.readouterr().err == "1 file\n"
     assert main(["search", "zeppelin", str(folder)]) == 1
     assert main(["search", "--json", "--", "-x", str(folder)]) == 1
     assert json.loads(capsys.readouterr().out) == {"query": "-x", "files": 0, "hits": []}

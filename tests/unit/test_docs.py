@@ -14,6 +14,7 @@ import pytest
 
 from client.cli.commands import cli
 from scripts.run_docs import Block, blocks, pages, server_port
+from server.profile import load_profile
 from server.shipped_profiles import available_profiles
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,10 @@ def commands(start: str) -> list[str]:
     """Commands of all pages that begin so, in blocks and between backticks, without comments and what follows them."""
     found = []
     for page in PAGES:
-        shell = [command for block in blocks(page) if block.language == "sh" for _, command in block.commands()]
+        shell = [
+            command for block in blocks(page) if block.language in ("sh", "text") for _, command in block.commands()
+        ]
+        shell += re.findall(r"^ {4}(\w.*)$", prose(page), re.MULTILINE)
         inline = [text.replace("\n", " ") for text in re.findall(r"`([^`]+)`", prose(page))]
         for command in [*shell, *inline]:
             bare = re.sub(r"^([A-Z_]+=\S+ )+", "", command.replace("\\\n", " ")).partition(" #")[0].rstrip()
@@ -70,6 +74,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / entry).symlink_to(ROOT / entry)
     for made in ("ads", "captions", "LLaVA-NeXT-Video-7B-hf"):
         (tmp_path / made).mkdir()
+    (tmp_path / "edits.json").touch()
     monkeypatch.chdir(tmp_path)
     for variable in [name for name in os.environ if name.startswith("BABELVIEW_")]:
         monkeypatch.delenv(variable)
@@ -97,6 +102,22 @@ def test_a_command_is_understood(command: str) -> None:
     # In a sentence a command may stand without what it is told.
     whole = len(words) > 1 or words[0] in ("status", "up", "check", "models", "translate")
     assert understood(words if whole else [*words, "--help"])
+
+
+def examples() -> list[str]:
+    """The commands that `--help` of any command shows, without what is said of them."""
+    with click.Context(cli, info_name="babelview") as context:
+        each = [cli.get_command(context, name) for name in cli.list_commands(context)]
+    texts = [re.sub(r"\\\n *", "", f"{command.help}\n{command.epilog}") for command in each if command]
+    return sorted(
+        {found for text in texts for found in re.findall(r"^ {2,}(babelview \S+(?: \S+)*)", text, re.MULTILINE)}
+    )
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("command", examples())
+def test_an_example_of_the_help_is_understood(command: str) -> None:
+    assert understood(shlex.split(command)[1:])
 
 
 def test_a_wrong_option_would_be_found() -> None:
@@ -152,7 +173,7 @@ def test_the_map_of_the_tree_is_true() -> None:
     rows = dict(re.findall(r"^\| \[(\w+)/\]\(\w+\) \| (.*) \|$", prose(ROOT / "CONTRIBUTING.md"), re.MULTILINE))
     assert sorted(rows) == ["client", "scripts", "server", "tests", "translator"]
     for folder, row in rows.items():
-        names = re.findall(r"`([\w.]+/?)`", row)
+        names = re.findall(r"`([\w./]+)`", row)
         assert len(names) > 1, folder
         for name in names:
             if name.rstrip("/") not in ("client", "server", "translator"):
@@ -168,6 +189,17 @@ def test_a_block_says_what_it_is(page: Path) -> None:
 def test_every_profile_is_described() -> None:
     described = re.findall(r"^\| `([\w-]+)`", (ROOT / "docs" / "deployment.md").read_text(), re.MULTILINE)
     assert sorted(described) == available_profiles()
+
+
+def test_a_profile_has_the_main_memory_that_is_said() -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    for name in available_profiles():
+        profile = load_profile(name)
+        parts = [*profile.engines, *filter(None, (profile.translator, profile.captioner))]
+        needed = sum(part.memory_gib * getattr(part, "replicas_here", 1) for part in parts)
+        told = re.search(rf"^\| `{name}` \| .*?(\d+) GiB", page, re.MULTILINE)
+        assert told is not None, name
+        assert needed <= int(told[1]) < needed + 5, name
 
 
 def test_commands_of_a_block() -> None:

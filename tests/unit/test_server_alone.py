@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from fake_servers import free_port
 
 from server.alone import at_urls
-from server.cli import main
+from server.cli import EXAMPLES, main
 from server.errors import ProfileError
 from server.profile import load_profile
 
@@ -52,15 +53,26 @@ def test_an_engine_takes_the_place_of_the_command(monkeypatch: pytest.MonkeyPatc
     [
         (["engine", "gpt-4o", "--profile", "demo"], "no model 'gpt-4o' in this profile: llava-next-video-7b"),
         (["engine", "llama-3.2-11b-vision", "--profile", "gpu-16gb"], "shares its GPU with others"),
-        (["gateway", "--profile", "demo", "--port", "0"], "at least one of replicas and urls"),
+        (["gateway", "--profile", "demo", "--port", "0", *ENGINES[:4]], "where is whisper-large-v3-turbo served?"),
         (["gateway", "--profile", "demo", "--port", "0", "--engine", "x=http://x"], "no model 'x'"),
-        (["gateway", "--profile", "demo", "--port", "0", *ENGINES[:3], "llama-3.2-11b-vision=ftp://x"], "ftp://x"),
+        (
+            ["gateway", "--profile", "demo", "--port", "0", *ENGINES[:3], "llama-3.2-11b-vision=ftp://x", *ENGINES[4:]],
+            "ftp://x",
+        ),
         (["gateway", "--profile", "demo", "--port", "0", "--host", "0.0.0.0", *ENGINES], "without API keys"),
     ],
 )
 def test_what_is_wrong_is_told(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 1
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [EXAMPLES, (ROOT / "docs" / "deployment.md").read_text()], ids=["help", "docs"])
+def test_the_gateway_that_is_shown_alone_has_every_model(text: str) -> None:
+    told = re.search(r"babelview gateway --profile (\S+) (.*?[^\\])\n", text, re.DOTALL)
+    assert told is not None
+    engines = dict(re.findall(r"--engine ([^=\s]+)=(\S+)", told[2]))
+    at_urls(load_profile(told[1]), engines, "http://translator:8003")  # raises where one has no address
 
 
 def test_the_profile_stays_but_for_the_addresses() -> None:

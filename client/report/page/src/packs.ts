@@ -3,7 +3,7 @@ import { signal, type Signal } from "@preact/signals";
 import { scriptAddress } from "./policy";
 import { core, problem } from "./store";
 
-/** More than are ever on the screen, of some 1 MB each. */
+/** More than are ever on the screen, of some 1 MiB each. */
 const MOST_PACKS = 120;
 
 type Pack = Signal<string[] | null>;
