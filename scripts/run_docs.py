@@ -1,4 +1,4 @@
-"""Run the commands of README.md and docs/*.md as typed, in order, in one shell, and name those that fail.
+"""Run the commands of README.md and its pages as typed, in order, in one shell, and name those that fail.
 
     python -m scripts.run_docs                    after `make demo`, in the same folder
     python -m scripts.run_docs --slow             with `make test` and `make bench`
@@ -11,7 +11,7 @@ The rules, for whoever writes a page:
   is for readers alone; so is every block fenced otherwise (`json`, `toml`, `text`).
 - A command that serves (`babelview up`, `babelview translate`, `vllm serve`) is started in the background; the next
   ones run once it answers. It is stopped by the next server and at the end of its page.
-- A command whose comment says `exit code 1` may end with 1, all others must end with 0.
+- A command whose comment says `exit code 1` may end with 1 as well as 0, all others must end with 0.
 - A page can count on `./ads` and, until it starts a server of its own, on the demo stack.
 """
 
@@ -39,6 +39,7 @@ SERVERS = {
     "python -m server up": 8000,
     "babelview engine": 8000,
     "babelview gateway": 8000,
+    "babelview captioner": 8004,
     "vllm serve": 8000,
     "babelview translate": 8003,
     "python -m translator": 8003,

@@ -41,9 +41,9 @@ again. Captions go to standard output, all else to standard error. Exit code: 0 
 lost, 2 wrong usage, 130 interrupted (Ctrl-C ends it at once).
 """
 _EPILOG = """\
-Options of the groups sampling and server can be set in the environment too (BABELVIEW_BASE_URL and so on). Keys come
-from the environment alone: BABELVIEW_API_KEY, else OPENAI_API_KEY; BABELVIEW_TRANSLATOR_API_KEY; and to sign webhooks
-BABELVIEW_WEBHOOK_KEY.
+Options of the groups sampling and server, but for --timeout and --wait, and --glossary, --prompts and --temperature can
+be set in the environment too (BABELVIEW_BASE_URL and so on). Keys come from the environment alone: BABELVIEW_API_KEY,
+else OPENAI_API_KEY; BABELVIEW_TRANSLATOR_API_KEY; and to sign webhooks BABELVIEW_WEBHOOK_KEY.
 """
 
 
