@@ -60,6 +60,8 @@ def quantize(source: Path, target: Path, scheme: str, load: bool) -> int:  # as 
     try:
         chosen = quantization_schemes.SCHEMES[scheme]
         quantized_checkpoint.quantize(source, target, report=click.echo, scheme=chosen)
+    except BrokenPipeError:  # nobody reads what is printed
+        raise
     except OSError as error:
         raise QuantizeError(str(error)) from error
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ import shutil
 import pytest
 import torch
 import transformers
+from closed_pipe import CLOSED, nobody_reads
 from compressed_tensors.compressors import compress_module
 from compressed_tensors.quantization import (
     QuantizationConfig,
@@ -262,6 +263,12 @@ def test_a_stopped_run_goes_on_where_it_was(llama, tmp_path, monkeypatch):
     for path in (tmp_path / "at once").iterdir():
         assert path.read_bytes() == (target / path.name).read_bytes()
     assert len(list(target.iterdir())) == len(list((tmp_path / "at once").iterdir()))
+
+
+def test_who_reads_what_is_done_may_leave(llama, tmp_path, monkeypatch, capsys):
+    with nobody_reads(monkeypatch):
+        assert main([str(llama), str(tmp_path / "fp8")]) == CLOSED
+    assert capsys.readouterr().err == ""
 
 
 def test_does_not_go_on_with_the_start_of_another_run(llama, tmp_path, capsys):
