@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 SMALL_LAYER = 1 << 20
-"""A layer of so many weights at most, 4 MiB of fp32, keeps them so: published models have hardly any of them."""
+"""Layers of at most so many weights, 4 MiB as fp32, are kept in fp32; published models have hardly any that small."""
 
 
 def register() -> None:

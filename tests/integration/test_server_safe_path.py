@@ -20,7 +20,7 @@ def test_a_users_own_modules_break_no_part(stack: Stack, users_folder: Path) -> 
     parts = [child for child in supervisor.children(recursive=True) if "vllm_entry" not in " ".join(child.cmdline())]
     python = [part for part in parts if "python" in part.cmdline()[0]]
     unsafe = [child.cmdline() for child in python if child.environ().get("PYTHONSAFEPATH") != "1"]
-    assert len(python) == 4
+    assert len(python) >= 4  # more once the captioner was asked: it decodes in processes of its own
     assert [line[1] for line in unsafe] == ["-I"]  # the reaper, which takes nothing of the environment
     with openai.OpenAI(base_url=stack.endpoint, api_key="x", timeout=120) as sdk:
         for model in sdk.models.list():

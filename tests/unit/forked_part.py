@@ -1,4 +1,4 @@
-"""A part that a test has forked: what is imported is noted in the file IMPORTS, and takes as long as SLOW says.
+"""A part that a test has forked: what is imported is noted in the file IMPORTS, and lasts until UNTIL is there.
 
 With BROKEN it cannot be imported; with FULL there is room for one process and no more.
 """
@@ -23,7 +23,8 @@ def prepare() -> None:
             return next(forks, full)()
 
         os.fork = fork
-    time.sleep(float(os.environ.get("SLOW", "0")))
+    while "UNTIL" in os.environ and not Path(os.environ["UNTIL"]).exists():
+        time.sleep(0.01)
 
 
 def full() -> int:

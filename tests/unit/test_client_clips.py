@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import av
 import pytest
+from closed_pipe import CLOSED, nobody_reads
 from ffmpeg_files import displayed, encode, ffmpeg
 from ledgers import identity_of
 from media_files import write_video
@@ -156,6 +157,15 @@ def test_the_moments_of_a_task_become_files_and_a_list(folder: Path, capsys: pyt
     assert displayed(folder / "clips" / names[1]) == list(range(50, 75))
     first, second = json.loads((folder / "clips" / "clips.json").read_text())
     assert (first["file"], first["text"], second["cut_from_s"]) == ("b.mp4", "First.", 2.0)
+
+
+def test_who_reads_their_names_may_leave(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with nobody_reads(monkeypatch), pytest.raises(SystemExit) as ended:
+        clips("captions", "--task", "describe")
+    assert (ended.value.code, capsys.readouterr().err) == (CLOSED, "")
+    assert [path.name for path in (folder / "clips").iterdir()] == ["b.describe.1.0.0-1.0.mp4"]
 
 
 def test_a_clip_that_begins_early_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

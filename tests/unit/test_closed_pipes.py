@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from batch_runs import pictures
+from closed_pipe import CLOSED
 from ledgers import plan_of, write_run
 from media_files import write_video
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from fake_servers import FakeServers
 
 ROOT = Path(__file__).resolve().parents[2]
-CLOSED = 141
-"""What a shell says of a program that SIGPIPE has ended."""
+
+
+ENDING = "import click; from {runs} as run; exit(run(click.Command('it', callback=lambda: {what}), [], 'it'))"
 
 
 @pytest.fixture
@@ -98,5 +100,10 @@ def test_a_stack_goes_on_without_a_word() -> None:
     "runs", ["client.cli.command import invoke", "server.command import run", "translator.command import run"]
 )
 def test_what_ends_for_another_reason_says_that(runs: str) -> None:
-    code = f"import click; from {runs} as run; run(click.Command('it', callback=lambda: exit(2)), [], 'it')"
-    assert python_unread("-c", code) == (2, "")
+    assert python_unread("-c", ENDING.format(runs=runs, what="exit(2)")) == (2, "")
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("runs", ["client.cli.command import invoke", "server.command import run"])
+def test_what_is_written_at_the_end_alone_counts_too(runs: str) -> None:
+    assert python_unread("-c", ENDING.format(runs=runs, what="print('a')")) == (CLOSED, "")

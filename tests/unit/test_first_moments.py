@@ -43,6 +43,21 @@ csv_file._cell = cell
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(main())
 """
+BEGUN = """
+import os, signal, sys
+from importlib import import_module
+from client.cli.main import main
+
+def first(*_, **__):
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(100):
+        pass
+
+module, name = sys.argv.pop().split(":")
+setattr(import_module(module), name, first)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main())
+"""
 PROFILE = '[gateway]\nport = 0\n[[engines]]\nname = "m"\nmodel = "not/here"\nmax_model_len = 512\n'
 
 
@@ -74,6 +89,21 @@ def test_it_ends_the_command_at_once(tmp_path: Path, module: str, arguments: tup
     (tmp_path / "p.toml").write_text(PROFILE)
     done = interrupted(tmp_path, module, *arguments, at=at)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first"),
+    [
+        (("report", "captions"), "client.report.write:check_built"),
+        (("search", "car", "captions"), "client.cluster.ownership:is_of_cluster"),
+        (("selftest", "--profile", "demo"), "server.profile:load_profile"),
+    ],
+)
+def test_it_is_raised_once_a_command_has_begun(tmp_path: Path, arguments: tuple[str, ...], first: str) -> None:
+    line = [sys.executable, "-c", BEGUN, *arguments, first]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\ninterrupted\n"), "the first line is click's"
 
 
 def test_what_has_begun_to_write_cleans_up(tmp_path: Path) -> None:

@@ -78,6 +78,13 @@ async def started(rig: Rig, *arguments: str, **env: str) -> Child:
     return child
 
 
+async def stopped(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    async with asyncio.timeout(60):
+        while psutil.Process(pid).status() != psutil.STATUS_STOPPED:  # noqa: ASYNC110  # the kernel does not tell
+            await asyncio.sleep(0.01)
+
+
 async def gone(pid: int) -> None:
     with suppress(psutil.NoSuchProcess):
         async with asyncio.timeout(60):
@@ -124,7 +131,7 @@ async def test_one_that_is_stuck_is_replaced(rig: Rig, monkeypatch: pytest.Monke
     child, other = [await started(rig, word) for word in ("a", "b")]
     monkeypatch.setattr(fork_server, "LONGEST_FORK_S", 0.2)
     monkeypatch.setattr(fork_server, "TOLD_WITHIN_S", 0.2)
-    os.kill(await rig.importing(), signal.SIGSTOP)
+    await stopped(await rig.importing())
     kill_group(child.pid)
     assert await child.wait() == -signal.SIGKILL
     assert other.returncode is None
@@ -164,7 +171,7 @@ async def test_one_whose_socket_somebody_else_holds_is_replaced_and_stopped(
 
     monkeypatch.setattr(socket, "socketpair", pair)
     child = await started(rig, "a")
-    os.kill(await rig.importing(), signal.SIGSTOP)
+    await stopped(await rig.importing())
     with monkeypatch.context() as short:
         short.setattr(fork_server, "LONGEST_FORK_S", 0.2)
         assert await rig.fork("b") is None
@@ -238,10 +245,12 @@ async def test_what_cannot_be_imported_is_not_forked(rig: Rig) -> None:
     assert not rig.said.read_text()
 
 
-async def test_what_is_forked_for_a_start_that_was_given_up_is_killed(rig: Rig) -> None:
-    starting = asyncio.create_task(rig.fork("a", SLOW="0.3"))
+async def test_what_is_forked_for_a_start_that_was_given_up_is_killed(rig: Rig, tmp_path: Path) -> None:
+    starting = asyncio.create_task(rig.fork("a", UNTIL=str(tmp_path / "until")))
     importing = await rig.importing()
     starting.cancel()
+    await asyncio.wait([starting])
+    (tmp_path / "until").touch()
     (server,) = rig.servers._servers.values()
     async with asyncio.timeout(60):
         while server._waiting or psutil.Process(importing).children():  # noqa: ASYNC110  # as above
@@ -250,7 +259,7 @@ async def test_what_is_forked_for_a_start_that_was_given_up_is_killed(rig: Rig) 
 
 async def test_its_end_is_not_waited_for_while_it_imports(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
-        starting = asyncio.create_task(rig.fork("a", SLOW="3600"))
+        starting = asyncio.create_task(rig.fork("a", UNTIL=str(tmp_path / "never")))
         importing = await rig.importing()
         starting.cancel()
     assert not psutil.pid_exists(importing)
