@@ -173,7 +173,7 @@ def encode_frame(
 
 
 def encode_planes(planes: Planes, quality: int = QUALITY) -> bytes:
-    """A JPEG of them."""
+    """These planes as a JPEG."""
     luma, *chroma = planes
     jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(_in_even(luma), *chroma, quality=quality)
     return jpeg

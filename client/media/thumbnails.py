@@ -121,7 +121,7 @@ def _tile(frame: Frame, recent: RecentFrames | None) -> _Tile:
 
 
 def _shrunk(planes: Planes, factor: int) -> list[NDArray[np.uint8]]:
-    """The planes of a tile, in which one pixel is the mean of so many squared."""
+    """The planes of a tile, each of whose pixels is the mean of `factor` times `factor` of the frame's."""
     luma, *chroma = planes
     height, width = luma.shape
     if factor == 1:
@@ -137,7 +137,7 @@ def _decoded(jpeg: bytes, width: int, height: int, factor: int) -> list[NDArray[
 
 
 def _mean(plane: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """A plane in which one pixel is the mean of so many squared; of what is there of them at its edges."""
+    """A plane each of whose pixels is the mean of `factor` times `factor`; at its edges, of those that are there."""
     return plane if factor == 1 else np.asarray(Image.fromarray(plane).reduce(factor))
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 PER_CHUNK = 500
 """Files whose texts lie in one script: the first ones are there soon."""
 AT_ONCE = 32
-"""Files that become a part of a script together: so few, and soon after they were read, take no new memory."""
+"""Files that are made ready together: so few, so soon after they were read, that no new memory is taken for them."""
 _COLUMNS = ("id", "name", "kind", "duration", "flags", "thumbnail", "pack", "place")
 
 
