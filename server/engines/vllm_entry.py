@@ -19,6 +19,7 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from server.engines import media_limits, step_watch
@@ -42,6 +43,16 @@ WEB_MODULES = (
     "model_hosting_container_standards.sagemaker",
 )
 """With all that they import, nearly all of what vLLM imports after its engine is up."""
+LATE_MODULES = (
+    *("vllm.v1.engine.async_llm", "vllm.v1.core.sched.scheduler", "vllm.v1.structured_output.backend_lm_format_enforcer"),
+    *("vllm.entrypoints.generate.structured_decisions.api_router", "vllm.entrypoints.scale_out.render.api_router"),
+    *("vllm.entrypoints.serve.tokenize.api_router", "vllm.entrypoints.serve.instrumentator.metrics"),
+    *("uvicorn.protocols.http.httptools_impl", "uvicorn.protocols.websockets.websockets_sansio_impl"),
+    *("mistral_common.protocol.instruct.validator", "mistral_common.tokens.tokenizers.mistral"),
+    *("server.llama_vision.config", "server.llama_vision.model", "server.llama_vision.processor"),
+    *("vllm.model_executor.models.llava_next_video", "vllm.model_executor.models.whisper"),
+)
+"""What vLLM imports late, or only for some model: ours are pictures', videos' and speech's."""
 
 
 def prepare() -> None:
@@ -50,7 +61,27 @@ def prepare() -> None:
     for name in ("vllm.entrypoints.launchers.api_server.entry", "vllm.v1.worker.cpu_worker", "uvloop", *WEB_MODULES):
         importlib.import_module(name)
     _first_module(ARGUMENTS)
+    for name in LATE_MODULES:
+        with suppress(ModuleNotFoundError):  # who needs it says so
+            importlib.import_module(name)
+    _import_quantization()
+    _rebind_kernels()
     gc.freeze()
+
+
+def _import_quantization() -> None:
+    """vLLM imports all kinds of quantisation to find one."""
+    from vllm.model_executor.layers.quantization import get_quantization_config  # noqa: PLC0415
+
+    get_quantization_config("compressed-tensors")
+
+
+def _rebind_kernels() -> None:
+    """Let vLLM put C++ in the place of Triton's kernels now, once: for that it looks at all that was imported."""
+    from vllm.platforms import current_platform  # noqa: PLC0415
+
+    current_platform.register_triton_kernel_overrides()
+    type(current_platform).register_triton_kernel_overrides = classmethod(lambda _: None)
 
 
 def main(arguments: Sequence[str]) -> None:
