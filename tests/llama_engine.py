@@ -38,11 +38,8 @@ if TYPE_CHECKING:
 
     from server.selftest.engines import Done, Job
 
-IMPORTED = (
-    *("vllm.entrypoints.llm", "vllm.v1.worker.cpu_worker", "vllm.distributed"),
-    *("server.llama_vision.model", "vllm.model_executor.models.llava_next_video"),
-)
-"""What engines import."""
+IMPORTED = ("vllm.entrypoints.llm", "vllm.distributed")
+"""What these engines import and those of a stack do not."""
 STOP_S = 30.0
 """How long vLLM's own server may take to end."""
 
@@ -265,11 +262,13 @@ def import_all() -> Registered:
     registered = register()
     from vllm.platforms import current_platform  # noqa: PLC0415
 
+    from server.engines import vllm_entry  # noqa: PLC0415
+
     # Single functions too are made a graph of, and not C++.
     type(current_platform).simple_compile_backend = "aot_eager"
     for name in IMPORTED:
         importlib.import_module(name)
-    gc.freeze()
+    vllm_entry.prepare()
     gc.enable()
     return registered
 

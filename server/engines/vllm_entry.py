@@ -44,7 +44,11 @@ WEB_MODULES = (
 )
 """With all that they import, nearly all of what vLLM imports after its engine is up."""
 LATE_MODULES = (
-    *("vllm.v1.engine.async_llm", "vllm.v1.core.sched.scheduler", "vllm.v1.structured_output.backend_lm_format_enforcer"),
+    *(
+        "vllm.v1.engine.async_llm",
+        "vllm.v1.core.sched.scheduler",
+        "vllm.v1.structured_output.backend_lm_format_enforcer",
+    ),
     *("vllm.entrypoints.generate.structured_decisions.api_router", "vllm.entrypoints.scale_out.render.api_router"),
     *("vllm.entrypoints.serve.tokenize.api_router", "vllm.entrypoints.serve.instrumentator.metrics"),
     *("uvicorn.protocols.http.httptools_impl", "uvicorn.protocols.websockets.websockets_sansio_impl"),

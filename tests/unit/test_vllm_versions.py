@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import tomllib
 import zipfile
@@ -130,6 +131,16 @@ def test_a_module_that_has_moved_is_found_where_it_is() -> None:
     assert vllm_entry._first_module(["nowhere.cli", "json.decoder"]).__name__ == "json.decoder"
     with pytest.raises(ModuleNotFoundError, match=r"has none of nowhere, json\.nowhere"):
         vllm_entry._first_module(["nowhere", "json.nowhere"])
+
+
+@pytest.mark.parametrize("name", vllm_entry.LATE_MODULES)
+def test_what_is_imported_early_is_there(name: str) -> None:
+    """Else each engine would import it again, and nothing say so."""
+    spec = importlib.util.find_spec(name.partition(".")[0])
+    assert spec is not None
+    (package,) = spec.submodule_search_locations or []
+    path = Path(package, *name.split(".")[1:])
+    assert path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
 
 def test_a_module_that_lacks_what_it_needs_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
