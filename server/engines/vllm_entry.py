@@ -74,7 +74,7 @@ def prepare() -> None:
 
 
 def _import_quantization() -> None:
-    """vLLM imports all kinds of quantisation to find one."""
+    """To find one kind of quantisation, vLLM imports all of them."""
     from vllm.model_executor.layers.quantization import get_quantization_config  # noqa: PLC0415
 
     get_quantization_config("compressed-tensors")
