@@ -1,12 +1,15 @@
 """Which worker of pytest-xdist runs which module, and in which order.
 
-A module's tests stay on one worker. The modules of a group stay on one, too, which alone collects them: what they
-start or import is started or imported once, and the other workers do not wait for it.
+A module's tests stay on one worker. The modules of a group stay on one, too: what they start or import is started or
+imported once. A module is collected, and so imported, by the worker that runs it; only those that wait and those that
+take long are collected by each worker, and go to the one that has time.
 """
 
 from __future__ import annotations
 
 import sys
+import zlib
+from fnmatch import fnmatch
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -54,20 +57,23 @@ WITH_HEAVY_IMPORTS = (
 """Modules that import, or run what imports, what takes seconds: torch, transformers, vLLM, Schemathesis, Matplotlib."""
 HEAVY = {"torch", "transformers", "vllm", "schemathesis", "matplotlib"}
 GROUPS = {"stack": WITH_THE_STACK, "imports": WITH_HEAVY_IMPORTS, "stack without sound": WITHOUT_SOUND}
-LONG = (
+WAITING = (
     *("test_client_live_reader.py", "test_gateway_replicas.py"),
     *("test_client_endpoint.py", "test_client_interrupted.py"),
-    *("test_server_dummy_engine.py", "test_ray.py", "test_client_live.py", "test_client_video_formats.py"),
-    *("test_translator_service.py", "test_client_loaders.py", "test_report_browser.py", "test_bench_scale.py"),
-    *("test_server_supervisor.py", "test_translator_rough.py"),
-    *("test_client_models.py", "test_translator_properties.py"),
-    *("test_studio_page.py", "test_client_kills.py", "test_client_fuzz.py", "test_server_gateway_hostile.py"),
+    *("test_ray.py", "test_client_live.py", "test_client_loaders.py", "test_server_supervisor.py"),
+    *("test_client_models.py", "test_translator_load.py"),
 )
-"""Modules of no group that take long: they come first, so that no worker has one left at the end. Those that wait for
-most of their time come while other workers compute with the stack, or stand between those that compute."""
+"""Modules that wait for most of their time: they come while another worker computes with the stack."""
+LONG = (
+    *("test_server_dummy_engine.py", "test_client_video_formats.py", "test_report_browser.py", "test_studio_page.py"),
+    *("test_translator_service.py", "test_translator_properties.py", "test_translator_rough.py", "test_bench_scale.py"),
+    *("test_client_kills.py", "test_client_fuzz.py", "test_server_gateway_hostile.py"),
+)
+"""Modules that take long, the longest first: they come last, each on the worker that is the first to have time."""
 
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
-_RANKS = {name: rank for rank, name in enumerate(chain(*GROUPS.values(), LONG))}
+_FOR_ANY_WORKER = {*WAITING, *LONG}
+_RANKS = {name: rank for rank, name in enumerate(chain(*GROUPS.values(), WAITING, [None], LONG))}
 
 
 def imported_alone(module: str, before: set[str]) -> set[str]:
@@ -81,16 +87,17 @@ def has_a_stack(name: str) -> bool:
 
 
 def rank(name: str) -> int:
-    """Where a module comes among all: groups, long ones, the others."""
-    return _RANKS.get(name, len(_RANKS))
+    """Where a module comes among all: groups, those that wait, the others, the long ones."""
+    return _RANKS.get(name, _RANKS[None])
 
 
 def is_for_another(config: pytest.Config, name: str) -> bool:
-    """Whether a module belongs to a group that another worker runs."""
+    """Whether another worker alone collects and runs a module."""
     us: dict[str, Any] | None = getattr(config, "workerinput", None)
-    if us is None or name not in _GROUP_OF:
+    if us is None or name in _FOR_ANY_WORKER or not fnmatch(name, "test_*.py"):
         return False
-    return list(GROUPS).index(_GROUP_OF[name]) % us["workercount"] != int(us["workerid"].removeprefix("gw"))
+    number = list(GROUPS).index(_GROUP_OF[name]) if name in _GROUP_OF else zlib.crc32(name.encode())
+    return number % us["workercount"] != int(us["workerid"].removeprefix("gw"))
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
