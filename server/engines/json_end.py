@@ -8,7 +8,6 @@ way longer than what is left, only tokens are left to choose from that do not (`
 
 from __future__ import annotations
 
-import itertools
 import string
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -205,16 +204,16 @@ class Closing:
         quote = self._single[0x22]
         if not state.escaped and matcher.validate_tokens([quote]):
             return b'"'
-        fitting = itertools.islice((byte for byte in INSIDE if self._fits(matcher, byte)), LOOKED_AT)
-        first = b""
-        for byte in fitting:
-            first = first or bytes([byte])
-            if state.escaped:
-                break
-            after = matcher.deep_copy()
-            after.consume_tokens([self._single[byte]])
-            if after.validate_tokens([quote]):
+        first, looked_at = b"", 0
+        for byte in INSIDE:
+            token = self._single.get(byte)
+            fitting = 0 if token is None else matcher.validate_tokens([token, quote])
+            if fitting == 2 or (fitting and state.escaped):
                 return bytes([byte])
+            if fitting:
+                first, looked_at = first or bytes([byte]), looked_at + 1
+            if looked_at == LOOKED_AT:
+                break
         return first
 
     def _first(self, matcher: Matcher, wanted: bytes) -> bytes:

@@ -13,9 +13,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grimp
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("client", "server", "translator")
@@ -85,11 +89,24 @@ class Names:
         return self.values | self.classes | self.others
 
 
+def nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes of a tree that say something, in any order: in half the time of `ast.walk`."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for name in node._fields:
+            value = getattr(node, name, None)
+            for child in value if isinstance(value, list) else (value,):
+                if isinstance(child, ast.AST) and not isinstance(child, ast.expr_context):
+                    waiting.append(child)  # noqa: PERF401 - a comprehension for each field takes longer
+
+
 @cache
 def names(path: Path) -> Names:
     """The names in a file, which several rules are about."""
     found = Names()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(ast.parse(path.read_text())):
         if isinstance(node, ast.arg):
             found.values.add(node.arg)
         elif isinstance(node, ast.Name):

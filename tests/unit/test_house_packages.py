@@ -17,6 +17,8 @@ PROVIDERS = cache(packages_distributions)
 """Module -> distributions: those of all that is installed are read once."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+WITH_IMPORTS = (ast.stmt, ast.excepthandler, ast.match_case)
+"""What an import can stand in; no expression is looked through for one."""
 OURS = {"babelview_vllm", "client", "scripts", "server", "translator"}
 
 
@@ -47,7 +49,7 @@ def imported(package: str, *, everywhere: bool) -> dict[str, str]:
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 modules = [node.module]
             found.update({module.partition(".")[0]: str(path.relative_to(ROOT)) for module in modules})
-            waiting.extend(ast.iter_child_nodes(node))
+            waiting.extend(child for child in ast.iter_child_nodes(node) if isinstance(child, WITH_IMPORTS))
     return {name: file for name, file in found.items() if name not in OURS | sys.stdlib_module_names}
 
 

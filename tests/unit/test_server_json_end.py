@@ -42,8 +42,9 @@ class Writer:
         for _ in range(tokens):
             row = np.frombuffer(matcher.compute_bitmask(), np.int32).copy()
             budget.narrow(row, matcher, string, items)
-            allowed = np.flatnonzero(np.unpackbits(row.view(np.uint8), bitorder="little")).tolist()
-            token = choose.choice([token for token in allowed if token != self.end] or allowed)
+            allowed = np.flatnonzero(np.unpackbits(row.view(np.uint8), bitorder="little"))
+            others = allowed[allowed != self.end]
+            token = int(choose.choice(others if len(others) else allowed))
             if token == self.end:
                 return str(self.tokenizer.decode_str(written))
             assert matcher.consume_token(token)
