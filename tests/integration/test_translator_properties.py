@@ -147,7 +147,7 @@ def test_every_tag_of_a_page_is_there_once_and_pages_without_words_are_as_they_w
             assert there == page
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(TEXTS, min_size=1, max_size=5), st.randoms(use_true_random=False), st.booleans())
 def test_company_changes_nothing(engine: Engine, texts: list[str], rng: random.Random, cached: bool) -> None:
     """The same sentences alone, one request after the other, and with others in any mix."""

@@ -142,7 +142,6 @@ BIG = b"X-Big: " + b"SECRET" * 20_000
         (b"POST /translate", ["Content-Type: application/x-www-form-urlencoded"], b"q=%FF&source=en&target=fr", 400),
         (b"POST /translate", ["Content-Type: application/x-www-form-urlencoded"], b"&".join([b"q=a"] * 20_000), 413),
         (b"POST /translate", [JSON, "Content-Encoding: gzip"], b"not gzip", 400),
-        (b"POST /translate", [JSON, "Content-Encoding: gzip"], gzip.compress(b" " * 50_000_000), 413),
         (b"POST /v1/translations", [JSON], b"\0" * 100, 400),
         (b"GET /%00%0a/../secret", [], b"", 404),
         (b"DELETE /translate", [], b"", 405),
@@ -150,6 +149,16 @@ BIG = b"X-Big: " + b"SECRET" * 20_000
     ],
 )
 async def test_rough_requests(service: Service, head: bytes, headers: list[str], body: bytes, status: int) -> None:
+    await check_refused(service, head, headers, body, status)
+
+
+async def test_a_small_body_that_unpacks_to_much_is_refused(service: Service) -> None:
+    packed = gzip.compress(b" " * 50_000_000)
+    await check_refused(service, b"POST /translate", [JSON, "Content-Encoding: gzip"], packed, 413)
+
+
+async def check_refused(service: Service, head: bytes, headers: list[str], body: bytes, status: int) -> None:
+    """A request of such lines and such a body gets this status, and a reason in the shape of its path."""
     lines = [head + b" HTTP/1.1", b"Host: x", b"Connection: close", *(header.encode() for header in headers)]
     request = b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body])
     answer = await exchange(service, request)

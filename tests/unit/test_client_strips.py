@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,14 +37,23 @@ def coloured(number: int, size: tuple[int, int]) -> np.ndarray:
     return np.stack(planes, axis=-1).astype(np.uint8)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of all tests: what several of them look at is made once."""
+    return tmp_path_factory.mktemp("files")
+
+
 def video(folder: Path, size: tuple[int, int], **options: Any) -> Path:
-    return write_video(folder / "a.mp4", FRAMES, size=size, rate=RATE, picture=coloured, **options)
+    path = folder / f"{zlib.crc32(repr((size, options)).encode())}.mp4"
+    return path if path.exists() else write_video(path, FRAMES, size=size, rate=RATE, picture=coloured, **options)
 
 
 def animation(folder: Path, size: tuple[int, int]) -> Path:
-    first, *others = (Image.fromarray(coloured(number, size)) for number in range(FRAMES))
-    first.save(folder / "a.webp", save_all=True, append_images=others, duration=1000 // RATE, quality=95)
-    return folder / "a.webp"
+    path = folder / f"{size}.webp"
+    if not path.exists():
+        first, *others = (Image.fromarray(coloured(number, size)) for number in range(FRAMES))
+        first.save(path, save_all=True, append_images=others, duration=1000 // RATE, quality=95)
+    return path
 
 
 @pytest.fixture
@@ -92,9 +102,9 @@ def assert_as_decoded(contents: list[Content], again: list[bytes]) -> None:
 )
 @pytest.mark.parametrize("spans", [[None], WINDOWS])
 def test_a_strip_is_made_of_what_was_encoded(
-    tmp_path: Path, again: list[bytes], size: tuple[int, int], tile: tuple[int, int], spans: list[Span | None]
+    folder: Path, again: list[bytes], size: tuple[int, int], tile: tuple[int, int], spans: list[Span | None]
 ) -> None:
-    path = video(tmp_path, size)
+    path = video(folder, size)
     contents = list(load_spans(path, identify(path), Sampling(), spans))
     assert contents[-1].thumbnail
     assert contents[-1].thumbnail.strip[:2] == tile
@@ -105,27 +115,27 @@ def test_a_strip_is_made_of_what_was_encoded(
 @pytest.mark.parametrize("options", [{"rotation": 90}, {"options": {"g": "1000", "bf": "3"}}])
 @pytest.mark.parametrize("fit", Fit)
 def test_it_is_turned_and_padded_as_the_frames_are(
-    tmp_path: Path, again: list[bytes], options: dict[str, Any], fit: Fit
+    folder: Path, again: list[bytes], options: dict[str, Any], fit: Fit
 ) -> None:
-    path = video(tmp_path, (640, 360), **options)
+    path = video(folder, (640, 360), **options)
     assert_as_decoded(list(load_spans(path, identify(path), Sampling(5, fit=fit), [None])), again)
 
 
-def test_that_of_a_video_that_is_decoded_from_its_beginning(tmp_path: Path, again: list[bytes]) -> None:
+def test_that_of_a_video_that_is_decoded_from_its_beginning(folder: Path, again: list[bytes]) -> None:
     """It tells no times, and cannot be sought in."""
-    path = video(tmp_path, (640, 360), container_format="h264")
+    path = video(folder, (640, 360), container_format="h264")
     assert_as_decoded(list(load_spans(path, identify(path), Sampling(), [None])), again)
 
 
 @pytest.mark.parametrize("size", [(150, 101), (600, 400)])
-def test_that_of_an_animation(tmp_path: Path, again: list[bytes], size: tuple[int, int]) -> None:
-    path = animation(tmp_path, size)
+def test_that_of_an_animation(folder: Path, again: list[bytes], size: tuple[int, int]) -> None:
+    path = animation(folder, size)
     assert_as_decoded(list(load_spans(path, identify(path), Sampling(), [None])), again)
 
 
 @pytest.mark.parametrize("make", [video, animation])
-def test_that_of_scenes(tmp_path: Path, again: list[bytes], make: Callable[[Path, tuple[int, int]], Path]) -> None:
-    path = make(tmp_path, (640, 360))
+def test_that_of_scenes(folder: Path, again: list[bytes], make: Callable[[Path, tuple[int, int]], Path]) -> None:
+    path = make(folder, (640, 360))
     looks = SceneLooks(SceneBounds(SECOND // 4, SECOND // 2))
     *scenes, thumbnail = load_scenes(path, identify(path), Sampling(3), looks)
     assert not again
@@ -138,8 +148,8 @@ def test_that_of_scenes(tmp_path: Path, again: list[bytes], make: Callable[[Path
     assert_same(thumbnail, others.thumbnail())
 
 
-def test_frames_that_were_let_go_are_decoded_again(tmp_path: Path, again: list[bytes]) -> None:
-    path = video(tmp_path, (640, 360))
+def test_frames_that_were_let_go_are_decoded_again(folder: Path, again: list[bytes]) -> None:
+    path = video(folder, (640, 360))
     (content,) = load_spans(path, identify(path), Sampling(FRAMES), [None])
     let_go = FRAMES - MAX_FRAMES
     assert again
@@ -158,8 +168,8 @@ def test_an_equal_jpeg_is_not_the_same_frame() -> None:
     assert recent.planes(bytes(bytearray(b"jpeg"))) is None
 
 
-def test_without_a_thumbnail_no_pixels_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_thumbnail_no_pixels_are_held(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RecentFrames, "add", lambda *_: pytest.fail("held"))
-    path = video(tmp_path, (160, 96))
+    path = video(folder, (160, 96))
     (content,) = load_spans(path, identify(path), Sampling(), [None], thumbnail=False)
     assert (content.thumbnail, len(content.frames)) == (None, 8)

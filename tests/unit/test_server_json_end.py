@@ -125,6 +125,14 @@ def test_a_long_text_that_the_schema_prescribes_is_not_looked_through(writer: Wr
     assert Closing(vocabulary).way(LLMatcher(writer.tokenizer, grammar, log_level=0), JsonState()) is None
 
 
+def test_a_string_goes_on_with_what_lets_it_end(writer: Writer) -> None:
+    """Although digits are tried first, and may come too."""
+    schema = {"type": "string", "pattern": "^[0-3]*z$"}
+    grammar = LLMatcher.grammar_from_json_schema(schema, defaults={"whitespace_flexible": False})
+    way = Closing(writer.vocabulary).way(LLMatcher(writer.tokenizer, grammar, log_level=0), JsonState())
+    assert b"".join(writer.vocabulary.texts[token] or b"" for token in way or ()) == b'"z"'
+
+
 def test_tokens_taken_back_are_forgotten(writer: Writer) -> None:
     grammar = LLMatcher.grammar_from_json_schema(SCHEMAS["object"], defaults={"whitespace_flexible": False})
     matcher = LLMatcher(writer.tokenizer, grammar, log_level=0)
